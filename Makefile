@@ -1,0 +1,49 @@
+# `make` alone lists what there is. CI runs the same commands (.ci/run).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Rules and stages call `isnet`: the environment's programs come first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(READY)  ## create .venv from requirements.lock
+
+demo: $(READY)  ## train and compare two networks on generated street scenes (CPU, a few minutes)
+	snakemake --cores all
+	@isnet results
+
+test: $(READY)  ## run the tests
+	pytest
+
+check: $(READY)  ## format, lint, types, import directions, workflow lint
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+format: $(READY)  ## format everything
+	ruff format .
+	ruff check --fix .
+	snakefmt Snakefile workflow
+
+$(READY): requirements.lock pyproject.toml
+	@command -v git >/dev/null || { echo "make: git is missing: apt-get install git"; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: apt-get install python3 python3-venv"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11: name a newer one with make PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: Python's venv is missing: apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	# Every package is named in the lock; --no-deps because OpenCV's headless wheel stands in for the one that mmcv names.
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:  ## resolve requirements.in anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --override requirements.override requirements.in --output-file requirements.lock

@@ -1,0 +1,32 @@
+# The pipeline: download -> convert -> baseline, train -> evaluate -> report. DVC runs the same commands (dvc.yaml).
+from snakemake.utils import min_version
+
+min_version("9.1")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    dataset=NAME,
+    run=NAME,
+
+
+localrules:
+    all,
+    download,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        "reports/index.html",
+        "reports/results.md",

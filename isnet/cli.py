@@ -1,0 +1,158 @@
+"""The command line: one subcommand per stage. It alone reads argv; the stages import what they
+need when they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from isnet.errors import UserError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `isnet ARGUMENTS`; return the exit code: 0 done, 2 something the user can mend, 75
+    stopped and resumable.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
+    try:
+        command: Callable[[argparse.Namespace, list[str]], int] = options.command
+        return command(options, arguments)
+    except UserError as error:
+        print(f"isnet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("isnet: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="isnet",
+        description="ISNet for semantic segmentation: download, convert, train, evaluate, report. "
+        "`snakemake --cores all` and `dvc repro` run all of it from params.yaml.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    add("check", _check, "check params.yaml and the configs, without running anything")
+    add("doctor", _doctor, "show versions, devices and free disk, and the cure for what is wrong")
+    for name, text in (
+        ("download", "bring a data set's files under the data root"),
+        ("convert", "turn raw label ids into train ids; write manifest and census"),
+        ("baseline", "score a classifier of colour and position on a data set"),
+    ):
+        add(name, _dataset_stage(name), text).add_argument(
+            "--dataset", required=True, metavar="NAME", help="a data set of params.yaml"
+        )
+    for name, text in (
+        ("train", "train a run; the same command continues an interrupted one"),
+        ("evaluate", "score a run's weights: single scale, and multi-scale with flip"),
+    ):
+        add(name, _run_stage(name), text).add_argument(
+            "--run", required=True, metavar="NAME", help="a run of params.yaml"
+        )
+    add("report", _report, "write the pages and tables that compare all runs")
+    add("results", _results, "print the table of results and where the report is")
+    track = add("track", _track, "feed MLflow from what is on disk")
+    track.add_argument("action", choices=["sync"], help="send what MLflow does not have yet")
+    return parser
+
+
+def _plan(*, write: bool = True):  # type: ignore[no-untyped-def]
+    from isnet.params import load_params
+    from isnet.plan import Plan
+
+    plan = Plan.of(load_params())
+    if write:
+        plan.write_slices()
+    return plan
+
+
+def _check(options: argparse.Namespace, arguments: list[str]) -> int:
+    plan = _plan()
+    print(
+        f"params.yaml: {len(plan.params.datasets)} data sets, {len(plan.runs)} runs, all possible"
+    )
+    return 0
+
+
+def _doctor(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.doctor import examine
+
+    return examine()
+
+
+def _dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
+    def command(options: argparse.Namespace, arguments: list[str]) -> int:
+        from isnet.console import Console
+        from isnet.stages import data
+
+        plan = _plan()
+        plan.dataset_slice(options.dataset)  # names an unknown data set before a log file is opened
+        console = Console(stage, options.dataset, plan.layout.log(stage, options.dataset))
+        getattr(data, stage)(plan, options.dataset, console)
+        return 0
+
+    return command
+
+
+def _run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
+    def command(options: argparse.Namespace, arguments: list[str]) -> int:
+        from isnet.console import Console
+        from isnet.stages.evaluate import evaluate
+        from isnet.stages.track import track
+        from isnet.stages.train import train
+
+        plan = _plan()
+        plan.run(options.run)
+        console = Console(stage, options.run, plan.layout.log(stage, options.run))
+        if stage == "train":
+            status = train(plan, options.run, console, arguments)
+        else:
+            evaluate(plan, options.run, console)
+            status = 0
+        if status == 0:
+            track(plan, options.run, console)
+        return status
+
+    return command
+
+
+def _report(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.console import Console
+    from isnet.stages.report import report
+    from isnet.stages.track import track
+
+    plan = _plan()
+    console = Console("report", "all", plan.layout.log("report", "all"))
+    report(plan, console)
+    for name in plan.runs:
+        track(plan, name, console)
+    return 0
+
+
+def _results(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.stages.report import print_results
+
+    print_results(_plan())
+    return 0
+
+
+def _track(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.console import Console
+    from isnet.stages.track import track
+
+    plan = _plan()
+    console = Console("track", "sync", plan.layout.log("track", "sync"))
+    fed = [track(plan, name, console) for name in plan.runs]
+    console.line(f"{sum(fed)} of {len(fed)} runs are in MLflow")
+    return 0 if all(fed) else 1

@@ -1,0 +1,15 @@
+"""Everything that ISNet registers with mmseg: importing this module is what registers it.
+
+mmseg's registries import it by themselves (`isnet.announce`). One line for each module that
+registers something.
+"""
+
+# ruff: noqa: F401
+
+from __future__ import annotations
+
+import isnet.data.manifest_dataset
+import isnet.evaluation.metric
+import isnet.models.isnet_head
+
+__all__: list[str] = []

@@ -1,0 +1,20 @@
+"""SGD and poly schedule of the official Cityscapes configs: 160,000 iterations, global batch 16."""
+
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=0.0005),
+    clip_grad=None,
+)
+# Without `end`, mmengine lets the schedule end with the last iteration, whatever max_iters is.
+param_scheduler = [dict(type="PolyLR", eta_min=1e-4, power=0.9, begin=0, by_epoch=False)]
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=160000, val_interval=16000)
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=16000),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+    visualization=dict(type="SegVisualizationHook"),
+)
+# The global batch, 8 GPUs x 2 images. `enable` would scale the learning rate with the batch.
+auto_scale_lr = dict(enable=False, base_batch_size=16)

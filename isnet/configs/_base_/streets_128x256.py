@@ -1,0 +1,44 @@
+"""`streets`, generated in the Cityscapes format: 19 classes, images and crops of 256x128.
+
+`isnet` fills in files and classes from the data set's manifest when it trains and evaluates.
+"""
+
+crop_size = (128, 256)
+num_classes = 19
+img_ratios = (0.75, 1.0, 1.25)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="RandomResize", scale=(256, 128), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackSegInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
+
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(type="ManifestDataset", pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="ManifestDataset", pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+
+evaluation = dict(
+    single_scale=dict(mode="whole"),
+    multi_scale=dict(mode="whole", scales=img_ratios, flip=True),
+)

@@ -1,0 +1,21 @@
+"""ISNet, half-width ResNet-18, generated streets: the demo.
+
+Command:   a run with this `config` in params.yaml, then `isnet train RUN`.
+Hardware:  two CPU cores, minutes. No pretrained weights, nothing to download.
+Protocol:  400 iterations of 4 images, from scratch; whole images, ms+flip over 3 ratios.
+Expected:  not measured here. It shows that the pipeline works and that the model learns; compare
+           fcn_res18-half_1xb4-400_streets-128x256.py, which lacks the context modules.
+"""
+
+_base_ = [
+    "./_base_/isnet_r18-half-d8.py",
+    "./_base_/streets_128x256.py",
+    "./_base_/schedule_small.py",
+    "./_base_/runtime.py",
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=_base_.num_classes),
+    auxiliary_head=dict(num_classes=_base_.num_classes),
+)

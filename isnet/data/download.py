@@ -1,0 +1,88 @@
+"""The `download` stage: bring a data set under the data root, or find it where it lies."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isnet.data.archives import extract
+from isnet.data.pairs import SPLITS, find_pairs, find_root
+from isnet.errors import UserError
+from isnet.files import write_json
+from isnet.params import CamvidDataset, CityscapesDataset, Dataset, StreetsDataset
+
+__all__ = ["download"]
+
+Progress = Callable[[int, int], None]
+
+
+def download(
+    name: str, dataset: Dataset, key: str, *, data: Path, workers: int, on_progress: Progress
+) -> dict[str, Any]:
+    """Make the raw files of a data set available and describe them (`source.json`).
+
+    Args:
+        name: the data set's name in params.yaml.
+        dataset: its settings.
+        key: hash of them; the files lie in `<data>/<name>/<key>/`.
+        data: the data root.
+        workers: number of processes.
+        on_progress: called with images done and images in all.
+
+    Raises:
+        UserError: a source is missing, damaged or holds something else.
+    """
+    folder = data / name / key
+    finished = folder / "source.json"
+    if finished.is_file():
+        found: dict[str, Any] = json.loads(finished.read_text())
+        if (data / found["root"]).is_dir():
+            return found
+    if isinstance(dataset, StreetsDataset):
+        root = _generate(dataset, folder, workers, on_progress)
+    else:
+        root = _local(dataset, folder)
+    source = {
+        "dataset": name,
+        "kind": dataset.kind,
+        "key": key,
+        "root": str(root.relative_to(data)) if root.is_relative_to(data) else str(root),
+        "images": {split: len(find_pairs(dataset.kind, root, split)) for split in SPLITS},
+    }
+    write_json(finished, source)
+    return source
+
+
+def _generate(dataset: StreetsDataset, folder: Path, workers: int, on_progress: Progress) -> Path:
+    from isnet.data.streets import StreetsSettings, generate_streets
+
+    raw = folder / "raw"
+    settings = StreetsSettings(**dataset.settings.model_dump())
+    generate_streets(raw, settings, workers=workers, on_progress=on_progress)
+    return raw
+
+
+def _local(dataset: CityscapesDataset | CamvidDataset, folder: Path) -> Path:
+    """Use a folder where it lies; unpack archives into the data root, whole or not at all."""
+    sources = [Path(source).expanduser() for source in dataset.source]
+    for source in sources:
+        if not source.exists():
+            raise UserError(
+                f"there is no {source}",
+                where="params.yaml: datasets",
+                cure=f"Give the folder or archive of {dataset.kind} in `source`",
+            )
+    if len(sources) == 1 and sources[0].is_dir():
+        return find_root(dataset.kind, sources[0].resolve())
+    raw = folder / "raw"
+    if not raw.is_dir():
+        partial = folder / "raw.part"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for source in sources:
+            extract(source, partial)
+        partial.rename(raw)
+    return find_root(dataset.kind, raw)

@@ -1,0 +1,101 @@
+"""The mmseg data set of a converted manifest; every sample's augmentation follows from its draw
+alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATA_SAMPLERS, DATASETS
+
+__all__ = ["Draw", "ExactSampler", "ManifestDataset", "seed_from"]
+
+Draw = tuple[int, int, int]
+"""Index of the image, number of the draw over all ranks, seed of the run."""
+
+
+def seed_from(*numbers: int) -> int:
+    """Mix integers into a 32-bit seed."""
+    text = ",".join(map(str, numbers)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
+
+
+@DATA_SAMPLERS.register_module()
+class ExactSampler(InfiniteSampler):
+    """mmengine's infinite sampler that also tells each sample which draw it is.
+
+    With it, augmentation does not depend on the worker that does it, nor on what was drawn before:
+    a resumed run sees what an uninterrupted one sees.
+    """
+
+    def _indices_of_rank(self) -> Iterator[Draw]:
+        for step, index in enumerate(super()._indices_of_rank()):
+            yield index, step * self.world_size + self.rank, self.seed
+
+
+@DATASETS.register_module()
+class ManifestDataset(BaseSegDataset):
+    """Images and train-id labels of one split of a `manifest.json`.
+
+    Args:
+        manifest: path of the manifest.
+        data_root: the data root its folders are relative to.
+        split: `train` or `val`.
+        pipeline: mmseg transforms; labels are train ids already, so nothing is to be reduced.
+    """
+
+    def __init__(
+        self,
+        manifest: str,
+        data_root: str,
+        split: str,
+        pipeline: list[dict[str, Any]],
+        test_mode: bool = False,
+    ) -> None:
+        self._manifest = json.loads(Path(manifest).read_text())
+        self._split = split
+        self._folder = Path(data_root)
+        super().__init__(
+            metainfo={
+                "classes": tuple(self._manifest["classes"]),
+                "palette": self._manifest["palette"],
+            },
+            ignore_index=self._manifest["ignore_index"],
+            pipeline=pipeline,
+            test_mode=test_mode,
+        )
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Return one record per image, in the manifest's order."""
+        images = self._folder / self._manifest["image_root"]
+        labels = self._folder / self._manifest["label_root"]
+        return [
+            {
+                "img_path": str(images / entry["image"]),
+                "seg_map_path": str(labels / entry["label"]),
+                "label_map": None,
+                "reduce_zero_label": False,
+                "seg_fields": [],
+            }
+            for entry in self._manifest["splits"][self._split]
+        ]
+
+    def __getitem__(self, draw: int | Draw) -> Any:
+        """Return the transformed sample of an index, or of a draw of `ExactSampler`."""
+        if isinstance(draw, tuple):
+            index, number, seed = draw
+            mixed = seed_from(seed, number)
+            random.seed(mixed)
+            np.random.seed(mixed)
+            torch.manual_seed(mixed)
+            return super().__getitem__(index)
+        return super().__getitem__(draw)

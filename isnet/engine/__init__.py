@@ -1,0 +1,1 @@
+"""Training: mmengine's Runner, assembled from an experiment, resumable and quiet."""

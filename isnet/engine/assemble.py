@@ -1,0 +1,159 @@
+"""From an experiment to the config that mmengine's Runner gets: data source, batch, schedule,
+hooks.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import ConfigDict
+
+from isnet.experiment import Batch
+
+__all__ = ["deployed_model", "evaluation_dataset", "runner_config"]
+
+_SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
+
+
+def deployed_model(config: dict[str, Any]) -> ConfigDict:
+    """Return the config of the model that weights are loaded into: no pretrained file, no sync."""
+    return _model(config, pretrained=False, on_cpu=True)
+
+
+def _model(config: dict[str, Any], *, pretrained: bool, on_cpu: bool) -> ConfigDict:
+    model: dict[str, Any] = copy.deepcopy(config["model"])
+    if "data_preprocessor" in config and "data_preprocessor" not in model:
+        model["data_preprocessor"] = copy.deepcopy(config["data_preprocessor"])
+    if not pretrained:
+        model["pretrained"] = None
+        model["backbone"].pop("init_cfg", None)
+    if on_cpu:
+        _unsync(model)
+    return ConfigDict(model)  # mmseg reads settings as attributes
+
+
+def _unsync(node: Any) -> None:
+    """Write BN for SyncBN, which runs on GPUs only."""
+    if isinstance(node, dict):
+        if node.get("type") == "SyncBN":
+            node["type"] = "BN"
+        for value in node.values():
+            _unsync(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            _unsync(value)
+
+
+def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
+    """Return the config of the validation split, fed through the config's test pipeline."""
+    loader = config.get("test_dataloader") or config["val_dataloader"]
+    return _dataset(loader["dataset"], manifest, data, "val", test_mode=True)
+
+
+def runner_config(
+    config: dict[str, Any],
+    *,
+    manifest: Path,
+    data: Path,
+    work: Path,
+    seed: int,
+    batch: Batch,
+    workers: int,
+    on_cpu: bool,
+    resuming: bool,
+    hooks: list[Any],
+) -> dict[str, Any]:
+    """Return the keyword arguments for `mmengine.runner.Runner`.
+
+    mmengine counts micro-iterations: with accumulation, lengths, intervals and the schedule are
+    stretched by it.
+    """
+    config = copy.deepcopy(config)
+    train, val = config["train_dataloader"], config["val_dataloader"]
+    _feed(train, manifest, data, "train", workers)
+    _feed(val, manifest, data, "val", workers)
+    train["batch_size"] = batch.per_process
+    train["sampler"] = {"type": "ExactSampler", "shuffle": True}
+    settings = {
+        "model": _model(config, pretrained=not resuming, on_cpu=on_cpu),
+        "work_dir": str(work),
+        "train_dataloader": train,
+        "val_dataloader": val,
+        "train_cfg": _stretched_loop(config["train_cfg"], batch.accumulation),
+        "val_cfg": {"type": "ValLoop"},
+        "val_evaluator": {"type": "ConfusionMetric"},
+        "optim_wrapper": config["optim_wrapper"] | {"accumulative_counts": batch.accumulation},
+        "param_scheduler": _stretched_schedule(config.get("param_scheduler"), batch.accumulation),
+        "default_hooks": {"timer": None, "logger": None, "checkpoint": None},
+        "custom_hooks": hooks,
+        "randomness": {"seed": seed},
+        "env_cfg": {"cudnn_benchmark": not on_cpu, "mp_cfg": {"opencv_num_threads": 0}},
+        "default_scope": "mmseg",
+        "log_level": "ERROR",
+        "visualizer": {"type": "Visualizer", "vis_backends": None},
+        "experiment_name": work.name,
+    }
+    if batch.processes > 1:
+        settings["launcher"] = "pytorch"
+        settings |= _distributed(on_cpu)
+    return settings
+
+
+def _distributed(on_cpu: bool) -> dict[str, Any]:
+    # mmengine's default wrapper names a device, which CPU modules refuse.
+    wrapper = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+    return {"cfg": {"model_wrapper_cfg": wrapper | ({"device_ids": None} if on_cpu else {})}}
+
+
+def _feed(loader: dict[str, Any], manifest: Path, data: Path, split: str, workers: int) -> None:
+    loader["dataset"] = _dataset(
+        loader["dataset"], manifest, data, split, test_mode=split != "train"
+    )
+    loader["num_workers"] = min(loader.get("num_workers", 0), workers)
+    loader["persistent_workers"] = loader["num_workers"] > 0
+    loader["worker_init_fn"] = {"type": "ignore_signals"}
+    if not loader["num_workers"]:
+        loader.pop("prefetch_factor", None)
+
+
+def _dataset(
+    dataset: dict[str, Any], manifest: Path, data: Path, split: str, *, test_mode: bool
+) -> dict[str, Any]:
+    """Replace the source of a config's data set and keep its transforms; wrappers such as
+    RepeatDataset fall away.
+    """
+    while isinstance(dataset.get("dataset"), dict):
+        dataset = dataset["dataset"]
+    pipeline = copy.deepcopy(dataset["pipeline"])
+    for step in pipeline:
+        if step["type"] == "LoadAnnotations":
+            step["reduce_zero_label"] = False  # labels are train ids since conversion
+    return {
+        "type": "ManifestDataset",
+        "manifest": str(manifest),
+        "data_root": str(data),
+        "split": split,
+        "pipeline": pipeline,
+        "test_mode": test_mode,
+    }
+
+
+def _stretched_loop(loop: dict[str, Any], accumulation: int) -> dict[str, Any]:
+    stretched = dict(loop)
+    for key in ("max_iters", "val_interval", "val_begin"):
+        if key in stretched:
+            stretched[key] = int(stretched[key]) * accumulation
+    return stretched
+
+
+def _stretched_schedule(schedule: Any, accumulation: int) -> list[dict[str, Any]]:
+    schedules = [schedule] if isinstance(schedule, dict) else list(schedule or [])
+    return [
+        {
+            key: value * accumulation if key in _SCHEDULE_LENGTHS and value is not None else value
+            for key, value in one.items()
+        }
+        for one in schedules
+    ]

@@ -1,0 +1,32 @@
+"""A trained model as it is used: its weights loaded, in evaluation mode, on its device."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+
+from isnet.engine.assemble import deployed_model
+from isnet.engine.checkpoints import load_weights
+from isnet.params import Devices
+
+__all__ = ["load_deployed"]
+
+
+def load_deployed(config: dict[str, Any], weights: Path, devices: Devices) -> EncoderDecoder:
+    """Build the config's model and load `weights`; every tensor must have its place.
+
+    On the CPU torch gets the threads of OMP_NUM_THREADS, or all cores.
+    """
+    model = MODELS.build(deployed_model(config))
+    model.load_state_dict(load_weights(weights)["state_dict"], strict=True)
+    on_gpu = devices.kind == "gpu" and torch.cuda.is_available()
+    if not on_gpu:
+        threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))
+        torch.set_num_threads(int(threads))
+    built: EncoderDecoder = model.to("cuda" if on_gpu else "cpu").eval()
+    return built

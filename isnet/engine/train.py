@@ -1,0 +1,183 @@
+"""One training in this process: assemble, resume, run, and hand over the weights."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_rank
+from mmengine.runner import Runner
+
+from isnet.console import Console
+from isnet.engine.assemble import runner_config
+from isnet.engine.checkpoints import CheckpointFolder
+from isnet.engine.interruption import Interruption, ShutdownWorkersHook
+from isnet.engine.journal_hook import JournalHook
+from isnet.engine.resume_hook import ResumeHook, SeedHook, model_weights
+from isnet.errors import UserError
+from isnet.experiment import Batch, Experiment
+from isnet.params import Devices
+from isnet.tracking.journal import Journal
+
+__all__ = ["Outcome", "train"]
+
+_RECORDS = 50
+"""A training writes about this many loss records at least, however short it is."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    finished: bool
+    iteration: int
+    weights: dict[str, torch.Tensor]
+    best: dict[str, Any]
+    seconds: float
+    resolved_config: str
+
+
+def train(
+    experiment: Experiment,
+    *,
+    devices: Devices,
+    batch: Batch,
+    seed: int,
+    manifest: Path,
+    data: Path,
+    work: Path,
+    console: Console,
+    interruption: Interruption,
+) -> Outcome:
+    """Train, going on from the newest checkpoint in `work` if there is one.
+
+    Args:
+        experiment: the resolved config.
+        devices: where this run trains; with several processes this is one of them.
+        batch: how the global batch is spread.
+        seed: of weights, order, augmentation and dropout.
+        manifest: the converted data set.
+        data: the data root.
+        work: private folder: checkpoints and journal.
+        console: shows progress.
+        interruption: says that somebody asked to stop.
+    """
+    threads = _use_devices(devices, batch.processes)
+    folder = CheckpointFolder(work / "checkpoints")
+    state = folder.newest(console.line)
+    accumulation = batch.accumulation
+    done = state["iteration"] // accumulation if state else 0
+    console.line(_first_words(experiment, done, batch, devices))
+    journal = Journal(work / "journal.jsonl")
+    if get_rank() == 0:
+        journal.rewind(done)
+    with console.progress("iterations", start=done) as show:
+        journal_hook = JournalHook(
+            journal,
+            accumulation=accumulation,
+            interval=_record_interval(experiment),
+            images_per_step=experiment.global_batch,
+            show=show if get_rank() == 0 else (lambda done, total, note: None),
+        )
+        resume_hook = ResumeHook(
+            folder,
+            state,
+            interval=_checkpoint_interval(experiment) * accumulation,
+            interruption=interruption,
+            journal=journal_hook,
+            best=work / "best.pth",
+        )
+        settings = runner_config(
+            experiment.config,
+            manifest=manifest,
+            data=data,
+            work=work / "runner",
+            seed=seed,
+            batch=batch,
+            # On a CPU the network needs all threads it was given: one more worker would slow both.
+            workers=threads - 1 if devices.kind == "cpu" else 64,
+            on_cpu=devices.kind == "cpu",
+            resuming=state is not None,
+            hooks=[SeedHook(seed), journal_hook, resume_hook, ShutdownWorkersHook()],
+        )
+        runner = _QuietRunner(**settings)
+        runner.train()
+    iteration = runner.iter // accumulation
+    return Outcome(
+        finished=iteration == experiment.iterations,
+        iteration=iteration,
+        weights={name: value.cpu() for name, value in model_weights(runner).items()},
+        best=resume_hook.best,
+        seconds=resume_hook.seconds,
+        resolved_config=Config(experiment.config).pretty_text,
+    )
+
+
+class _QuietRunner(Runner):
+    """mmengine's Runner without its 300 lines of greeting; the environment and config are recorded
+    elsewhere.
+    """
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        pass
+
+    def dump_config(self) -> None:
+        pass
+
+
+def _use_devices(devices: Devices, processes: int) -> int:
+    """Make torch use what the run asks for; return the number of CPU threads of this process.
+
+    Raises:
+        UserError: the GPUs are not there.
+    """
+    cores = len(os.sched_getaffinity(0))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
+    torch.set_num_threads(threads)
+    if devices.kind == "cpu":
+        # Also keeps mmengine from choosing a GPU that this run does not own.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif torch.cuda.device_count() < devices.per_node:
+        raise UserError(
+            f"devices: {devices} asks for {devices.per_node} GPUs, "
+            f"there are {torch.cuda.device_count()}",
+            where="params.yaml: runs",
+            cure="Write devices: cpu, or run it where the GPUs are",
+        )
+    if processes > 1 and devices.kind == "cpu" and not torch.distributed.is_initialized():
+        # Before mmengine does it: its set-up calls torch.cuda.set_device.
+        torch.distributed.init_process_group("gloo")
+    return threads
+
+
+def _first_words(experiment: Experiment, done: int, batch: Batch, devices: Devices) -> str:
+    verb = f"resumes at iteration {done}" if done else "starts"
+    spread = f"{batch.processes} x {batch.per_process} images"
+    if batch.accumulation > 1:
+        spread += f" x {batch.accumulation} accumulated"
+    return (
+        f"{verb}: {experiment.method} {experiment.backbone}, {experiment.iterations} iterations, "
+        f"global batch {experiment.global_batch} ({spread}) on {devices}"
+    )
+
+
+def _hook_interval(experiment: Experiment, hook: str, default: int) -> int:
+    hooks = experiment.config.get("default_hooks", {})
+    return int((hooks.get(hook) or {}).get("interval", default))
+
+
+def _record_interval(experiment: Experiment) -> int:
+    wanted = _hook_interval(experiment, "logger", 50)
+    return max(1, min(wanted, experiment.iterations // _RECORDS))
+
+
+def _checkpoint_interval(experiment: Experiment) -> int:
+    """At least ten checkpoints a training, and one every thousand iterations: a fault costs
+    minutes.
+    """
+    wanted = _hook_interval(experiment, "checkpoint", 1000)
+    return max(1, min(wanted, 1000, experiment.iterations // 10))

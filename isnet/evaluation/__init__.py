@@ -1,0 +1,1 @@
+"""Evaluation: exact scores, streaming inference, overlays, speed and a baseline."""

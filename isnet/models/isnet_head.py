@@ -1,0 +1,192 @@
+"""`ISNetHead`, the ISNet decode head for mmseg.
+
+Paper: arXiv 2108.12382. Official code: SegmentationBLWX/sssegmentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from isnet.models.context import ImageLevelContext, SemanticLevelContext
+from isnet.models.conv_block import ConvBlock
+
+__all__ = ["STAGE_WEIGHTS", "ISNetHead"]
+
+STAGE_WEIGHTS = (0.4, 1.0)
+"""Weights of the losses of stage 1 and 2, as official; mmsegmentation's project swaps them."""
+
+
+@MODELS.register_module()
+class ISNetHead(BaseDecodeHead):
+    """Coarse prediction, image-level and semantic-level context, final prediction.
+
+    Equals the paper's equations, and the public implementations, to rounding, without their N x N
+    maps and their loops over classes (see `isnet.models.attention`), and has their parameter names.
+    Initialisation, loss weights and shortcut are those of the official code, not those of
+    mmsegmentation's `projects/isnet`.
+
+    Args:
+        in_channels: Channels of the backbone maps that `in_index` selects.
+        channels: Channels of the head (C).
+        transform_channels: Channels of query, key and value (D).
+        concat_input: Whether a 3x3 convolution fuses each context with its input.
+        with_shortcut: Whether stage 2 also sees the first backbone map (LIP).
+        shortcut_in_channels: Channels of that map.
+        shortcut_feat_channels: Channels it is reduced to.
+        image_level: Whether there is an image-level context module (ablation).
+        semantic_level: Whether there is a semantic-level context module (ablation). Without both,
+            stage 2 classifies the features directly.
+        dropout_ratio: Share of channels dropped before each classifier.
+        input_transform: As for `BaseDecodeHead`.
+        loss_decode: A loss for both stages, weighted 0.4 and 1.0, or a pair: stage 1, stage 2.
+        kwargs: As for mmseg's `BaseDecodeHead`; `norm_cfg` must be a batch norm.
+
+    Raises:
+        ValueError: the settings contradict each other.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        transform_channels: int,
+        concat_input: bool = True,
+        with_shortcut: bool = False,
+        shortcut_in_channels: int = 256,
+        shortcut_feat_channels: int = 48,
+        image_level: bool = True,
+        semantic_level: bool = True,
+        dropout_ratio: float = 0.1,
+        input_transform: str = "multiple_select",
+        loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if image_level and semantic_level and not concat_input:
+            # The image-level features would reach no output, as in the public code; DDP would stop.
+            raise ValueError("ISNetHead: without concat_input, only one context module has a use")
+        super().__init__(
+            in_channels,
+            channels,
+            dropout_ratio=dropout_ratio,
+            input_transform=input_transform,
+            loss_decode=stage_losses(loss_decode),
+            **{"init_cfg": None, **kwargs},
+        )
+        if self.out_channels != self.num_classes:
+            raise ValueError("ISNetHead: out_channels must be num_classes, one logit per class")
+        # The stages have their own classifiers; an unused one would stop DDP.
+        self.conv_seg = self.dropout = None
+
+        sizes = (channels, transform_channels, self._block, concat_input)
+        self.bottleneck = self._block(in_channels[-1], channels, 3)
+        self.ilc_net = ImageLevelContext(*sizes) if image_level else None
+        self.slc_net = SemanticLevelContext(*sizes) if semantic_level else None
+        self.decoder_stage1 = nn.Sequential(self._block(channels, channels), *self._classifier())
+        self.shortcut = None
+        stage2 = []
+        if with_shortcut:
+            width = shortcut_feat_channels
+            self.shortcut = self._block(shortcut_in_channels, width, bias=True)
+            stage2 = [self._block(channels + width, channels)]
+        self.decoder_stage2 = nn.Sequential(*stage2, *self._classifier())
+
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Map backbone maps `(B, C_i, H_i, W_i)` to stage-1 and stage-2 logits `(B, K, H, W)`.
+
+        H and W are those of the last map; with the shortcut, stage 2 has those of the first.
+        """
+        maps = self._transform_inputs(inputs)
+        feats = self.bottleneck(maps[-1])
+        stage1 = self.decoder_stage1(feats)
+        context = feats if self.ilc_net is None else self.ilc_net(feats)
+        if self.slc_net is not None:
+            context = self.slc_net(feats, stage1, context)
+        if self.shortcut is not None:
+            shortcut = self.shortcut(maps[0])
+            context = torch.cat([self._resize(context, shortcut.shape[2:]), shortcut], dim=1)
+        return stage1, self.decoder_stage2(context)
+
+    def loss_by_feat(
+        self, seg_logits: tuple[Tensor, Tensor], batch_data_samples: list[Any]
+    ) -> dict[str, Tensor]:
+        """Return each stage's loss at label resolution, and the accuracy (percent) of stage 2."""
+        label = self._stack_batch_gt(batch_data_samples)
+        logits = [self._resize(stage, label.shape[2:]) for stage in seg_logits]
+        weight = None if self.sampler is None else self.sampler.sample(logits[-1], label)
+        label = label.squeeze(1)
+        losses = {
+            loss.loss_name: loss(stage, label, weight=weight, ignore_index=self.ignore_index)
+            for loss, stage in zip(self.loss_decode, logits, strict=True)
+        }
+        losses["acc_seg"] = self._accuracy(logits[-1], label)
+        return losses
+
+    def predict_by_feat(
+        self, seg_logits: tuple[Tensor, Tensor], batch_img_metas: list[dict[str, Any]]
+    ) -> Tensor:
+        """Return the stage-2 logits at the size of the input `(B, K, H, W)`."""
+        logits: Tensor = super().predict_by_feat(seg_logits[-1], batch_img_metas)
+        return logits
+
+    def _accuracy(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the share (percent) of labelled pixels whose label has the largest logit.
+
+        mmseg's own sorts the classes of every pixel, which takes a tenth of a small model's
+        iteration on a CPU, and waits for the device.
+        """
+        valid = label != self.ignore_index
+        of_label = logits.gather(1, label.masked_fill(~valid, 0)[:, None])[:, 0]
+        correct = (of_label >= logits.amax(1)) & valid
+        return 100 * correct.sum() / valid.sum().clamp(min=1)
+
+    def _block(
+        self, in_channels: int, out_channels: int, kernel_size: int = 1, bias: bool = False
+    ) -> ConvBlock:
+        if self.norm_cfg is None:
+            raise ValueError("ISNetHead: norm_cfg is needed, such as dict(type='SyncBN')")
+        norm = build_norm_layer(self.norm_cfg, out_channels)[1]
+        if not isinstance(norm, _BatchNorm):
+            raise ValueError(
+                f"ISNetHead: norm_cfg must be a batch norm, not {self.norm_cfg['type']}"
+            )
+        conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias
+        )
+        return ConvBlock(conv, norm, build_activation_layer({"inplace": True, **self.act_cfg}))
+
+    def _classifier(self) -> tuple[nn.Module, nn.Module]:
+        return nn.Dropout2d(self.dropout_ratio), nn.Conv2d(self.channels, self.num_classes, 1)
+
+    def _resize(self, x: Tensor, size: torch.Size) -> Tensor:
+        resized: Tensor = resize(x, size=size, mode="bilinear", align_corners=self.align_corners)
+        return resized
+
+
+def stage_losses(loss: dict[str, Any] | Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return the loss configs of stage 1 and 2; one config alone gets the official weights."""
+    if loss is None:
+        # Official: the mean over the pixels that count, not over all (mmseg's default).
+        loss = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
+    if isinstance(loss, dict):
+        scale = loss.get("loss_weight", 1.0)
+        loss = [
+            {**loss, "loss_weight": scale * weight, "loss_name": ""} for weight in STAGE_WEIGHTS
+        ]
+    if len(loss) != len(STAGE_WEIGHTS):
+        raise ValueError(
+            f"ISNetHead: loss_decode is one loss, or two for two stages: not {len(loss)}"
+        )
+    names = [one.get("loss_name") or f"loss_stage{stage}" for stage, one in enumerate(loss, 1)]
+    if names[0] == names[1]:
+        raise ValueError(f"ISNetHead: the losses of both stages are named {names[0]!r}")
+    return [{**one, "loss_name": name} for one, name in zip(loss, names, strict=True)]

@@ -1,0 +1,196 @@
+"""From params.yaml to what each stage depends on: slices for the conductors, keys for finished
+work.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isnet.errors import UserError
+from isnet.experiment import Batch, Experiment, divide_batch, resolve
+from isnet.files import digest_of, write_if_changed
+from isnet.labels import LabelTable, load_table
+from isnet.layout import Layout
+from isnet.params import Params, Run, flatten
+
+__all__ = ["Plan", "PlannedRun", "table_of"]
+
+_SLICE_VERSION = 1
+"""Raised when a stage begins to compute something else from the same settings, so that everybody's
+results are made anew.
+"""
+
+
+def table_of(kind: str) -> LabelTable:
+    """Return the label table of a kind of data set; `streets` is in the Cityscapes format."""
+    return load_table("cityscapes" if kind == "streets" else kind)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of params.yaml with its resolved config."""
+
+    name: str
+    run: Run
+    experiment: Experiment
+
+    @property
+    def batch(self) -> Batch:
+        """How the global batch is spread over the run's devices."""
+        experiment = self.experiment
+        return divide_batch(experiment.global_batch, experiment.per_device_batch, self.run.devices)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The run's settings, flattened: what is compared in the report and in MLflow."""
+        experiment = self.experiment
+        return {
+            "dataset": self.run.dataset,
+            "config": self.run.config,
+            "seed": self.run.seed,
+            "devices": str(self.run.devices),
+            "method": experiment.method,
+            "backbone": experiment.backbone,
+            "iterations": experiment.iterations,
+            "global_batch": experiment.global_batch,
+            **({"crop": "x".join(map(str, experiment.crop))} if experiment.crop else {}),
+            **{f"overrides.{key}": value for key, value in flatten(self.run.overrides).items()},
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of params.yaml, resolved and found possible."""
+
+    params: Params
+    layout: Layout
+    runs: dict[str, PlannedRun]
+
+    @classmethod
+    def of(cls, params: Params) -> Plan:
+        """Resolve every run.
+
+        Raises:
+            UserError: naming the first thing that cannot be.
+        """
+        runs = {
+            name: PlannedRun(name, run, resolve(name, run)) for name, run in params.runs.items()
+        }
+        for planned in runs.values():
+            _check_fit(planned, params)
+        return cls(params, Layout.of(params), runs)
+
+    def run(self, name: str) -> PlannedRun:
+        """Return one run, or say which there are."""
+        if name not in self.runs:
+            raise UserError(
+                f"there is no run {name!r}",
+                where="params.yaml",
+                cure=f"It has {', '.join(self.runs)}",
+            )
+        return self.runs[name]
+
+    def dataset_slice(self, name: str) -> dict[str, Any]:
+        """What decides the content of a data set."""
+        if name not in self.params.datasets:
+            raise UserError(
+                f"there is no data set {name!r}",
+                where="params.yaml",
+                cure=f"It has {', '.join(self.params.datasets)}",
+            )
+        dataset = self.params.datasets[name]
+        return {
+            "version": _SLICE_VERSION,
+            "dataset": name,
+            "labels": table_of(dataset.kind).digest,
+            **dataset.model_dump(mode="json"),
+        }
+
+    def train_slice(self, name: str) -> dict[str, Any]:
+        """What decides the weights of a run. The devices do not: the global batch is the same on
+        all.
+        """
+        planned = self.run(name)
+        return {
+            "version": _SLICE_VERSION,
+            "run": name,
+            "dataset": planned.run.dataset,
+            "seed": planned.run.seed,
+            "config": planned.experiment.train_digest,
+        }
+
+    def evaluate_slice(self, name: str) -> dict[str, Any]:
+        """What decides the scores of given weights."""
+        planned = self.run(name)
+        return {
+            "version": _SLICE_VERSION,
+            "run": name,
+            "dataset": planned.run.dataset,
+            "protocol": planned.experiment.evaluate_digest,
+        }
+
+    def report_slice(self) -> dict[str, Any]:
+        """What the report shows of params.yaml."""
+        return {
+            "version": _SLICE_VERSION,
+            "runs": {name: planned.settings for name, planned in self.runs.items()},
+        }
+
+    def dataset_key(self, name: str) -> str:
+        """Key of a data set's folder under the data root."""
+        return digest_of(self.dataset_slice(name))[:16]
+
+    def train_key(self, name: str, manifest_digest: str) -> str:
+        """Key of a training: the same settings on the same data are the same training."""
+        return digest_of([self.train_slice(name), manifest_digest])[:16]
+
+    def evaluate_key(self, name: str, weights_sha256: str, manifest_digest: str) -> str:
+        """Key of an evaluation."""
+        return digest_of([self.evaluate_slice(name), weights_sha256, manifest_digest])[:16]
+
+    def write_slices(self) -> None:
+        """Write every slice where its content changed: conductors see a change by these files
+        alone.
+        """
+        layout = self.layout
+        for name in self.params.datasets:
+            _write(layout.dataset_slice(name), self.dataset_slice(name))
+        for name in self.runs:
+            _write(layout.train_slice(name), self.train_slice(name))
+            _write(layout.evaluate_slice(name), self.evaluate_slice(name))
+        _write(layout.report_slice, self.report_slice())
+        self._drop_stale_slices()
+
+    def _drop_stale_slices(self) -> None:
+        runs = {f"{name}.{stage}" for name in self.runs for stage in ("train", "evaluate")}
+        for folder, known in (("datasets", set(self.params.datasets)), ("runs", runs)):
+            for file in (self.layout.slices / folder).glob("*.json"):
+                if file.stem not in known:
+                    file.unlink(missing_ok=True)
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    write_if_changed(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def _check_fit(planned: PlannedRun, params: Params) -> None:
+    where = f"params.yaml: runs.{planned.name}"
+    kind = params.datasets[planned.run.dataset].kind
+    classes = len(table_of(kind).classes)
+    given = planned.experiment.num_classes
+    if given != classes:
+        raise UserError(
+            f"{planned.run.config} predicts {given} classes, "
+            f"data set {planned.run.dataset} has {classes}",
+            where=where,
+            cure="Choose a config for this data set, or override num_classes of each head",
+        )
+    try:
+        _ = planned.batch
+    except ValueError as error:
+        raise UserError(
+            str(error), where=f"{where}.devices", cure="Change devices or the config"
+        ) from None

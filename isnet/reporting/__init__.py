@@ -1,0 +1,8 @@
+"""The last stage: what the runs found, as pages that open from disk and tables to paste."""
+
+from __future__ import annotations
+
+from isnet.reporting.page import write_report
+from isnet.reporting.table import results_table
+
+__all__ = ["results_table", "write_report"]

@@ -1,0 +1,198 @@
+"""Pages that carry everything with them: one HTML file per run and one that compares them."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from isnet.files import write_text
+from isnet.reporting.figures import (
+    census_bars,
+    class_bars,
+    class_dots,
+    comparison_charts,
+    confused_pairs,
+    confusion_data,
+    run_charts,
+)
+from isnet.reporting.findings import concerns, headline, setting_text, settings_differences
+from isnet.reporting.images import BUDGET, run_gallery, shared_gallery
+from isnet.reporting.provenance import package_table, provenance
+from isnet.reporting.sources import COMMANDS, DatasetSource, RunSource, read_sources
+from isnet.reporting.table import (
+    NUMERIC,
+    crop_size,
+    results_csv,
+    results_markdown,
+    results_rows,
+)
+
+__all__ = ["write_report"]
+
+HEAD_SCRIPTS = ("theme.js",)
+BODY_SCRIPTS = ("tips.js", "charts.js", "confusion.js", "viewer.js")
+STYLES = ("theme.css", "page.css", "figures.css")
+MISSING = "\u2013"
+
+PAGE_COLUMNS = (
+    *("Run", "Method", "mIoU", "mIoU(ms+flip)", "Backbone", "Crop Size"),
+    *("Lr schd", "Mem (GB)", "Inf time (fps)", "config"),
+)
+"""Columns of the page's table: what is looked for first comes first, so that a phone shows it."""
+
+
+def write_report(
+    runs: list[str], *, results: Path, reports: Path, settings: dict[str, dict[str, object]]
+) -> Path:
+    """Write `index.html`, `runs/<run>.html`, `results.md` and `results.csv` under `reports`.
+
+    `settings[run]` are the run's flattened settings of params.yaml; a run without them is shown
+    with those in its `train.json`. Every file is whole or absent, the index comes last, and the
+    same inputs give the same bytes. Returns the index. Raises UserError where a stage has not left
+    its record.
+    """
+    groups = read_sources(runs, results=results, settings=settings)
+    for dataset, group in groups:
+        for run in group:
+            page = _render("run.html.j2", **_run_context(dataset, run))
+            write_text(reports / "runs" / f"{run.name}.html", page)
+    write_text(reports / "results.md", results_markdown(groups))
+    write_text(reports / "results.csv", results_csv(groups))
+    # Every data set gets its share of what a page may weigh.
+    budget = BUDGET // len(groups)
+    sections = [_section(dataset, group, budget) for dataset, group in groups]
+    charts = [chart for section in sections for chart in section["charts"]]
+    index = reports / "index.html"
+    write_text(index, _render("index.html.j2", sections=sections, data={"charts": charts}))
+    return index
+
+
+def _run_context(dataset: DatasetSource, run: RunSource) -> dict[str, object]:
+    charts = [chart.data() for chart in run_charts(run)]
+    return {
+        "run": run,
+        "dataset": dataset,
+        "headline": headline(dataset, [run]),
+        "concerns": concerns(dataset, [run]),
+        "crop": crop_size(run),
+        "charts": charts,
+        "classes": class_bars(dataset, run),
+        "pairs": confused_pairs(run.confusion),
+        "gallery": run_gallery(run, BUDGET),
+        "legend": list(zip(dataset.manifest.classes, dataset.manifest.palette, strict=False)),
+        "census": census_bars(dataset),
+        "provenance": provenance(dataset, run),
+        "packages": package_table(run),
+        "settings": sorted((key, setting_text(value)) for key, value in run.settings.items()),
+        "data": {"charts": charts, "confusion": confusion_data(run.confusion)},
+    }
+
+
+def _section(dataset: DatasetSource, runs: list[RunSource], budget: int) -> dict[str, Any]:
+    """Return what the index says of one data set; runs on other data sets are in other sections."""
+    # Keys are ids of the page, which has the charts of every data set.
+    charts = [
+        chart.data() | {"key": f"{dataset.name}-{chart.key}"} for chart in comparison_charts(runs)
+    ]
+    return {
+        "dataset": dataset,
+        "runs": runs,
+        "headline": headline(dataset, runs),
+        "concerns": concerns(dataset, runs),
+        "columns": PAGE_COLUMNS,
+        "numeric": NUMERIC,
+        "rows": results_rows(dataset, runs),
+        "charts": charts,
+        "classes": class_dots(dataset, runs),
+        "gallery": shared_gallery(runs, budget) if len(runs) > 1 else None,
+        "legend": list(zip(dataset.manifest.classes, dataset.manifest.palette, strict=False)),
+        "differences": settings_differences(runs),
+        "census": census_bars(dataset),
+        "commands": COMMANDS,
+    }
+
+
+def _asset(name: str) -> str:
+    return (importlib.resources.files("isnet.reporting") / "templates" / name).read_text("utf-8")
+
+
+def _scripts(names: tuple[str, ...]) -> list[Markup]:
+    return [Markup(_asset(name)) for name in names]
+
+
+def _policy() -> str:
+    """Return a Content-Security-Policy that runs our own scripts only and loads nothing."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode()}'"
+        for name in HEAD_SCRIPTS + BODY_SCRIPTS
+    )
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"
+
+
+@functools.cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {
+        "percent": _percent,
+        "count": _count,
+        "duration": _duration,
+        "si": _si,
+        "breakable": _breakable,
+    }
+    return templates
+
+
+def _render(template: str, **context: object) -> str:
+    page = _templates().get_template(template)
+    return page.render(
+        policy=_policy(),
+        styles=_scripts(STYLES),
+        head_scripts=_scripts(HEAD_SCRIPTS),
+        body_scripts=_scripts(BODY_SCRIPTS),
+        **context,
+    )
+
+
+def _percent(fraction: float | None, digits: int = 1) -> str:
+    return MISSING if fraction is None else f"{fraction * 100:.{digits}f}"
+
+
+def _count(value: int | None) -> str:
+    return MISSING if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long file name break after its underscores, and nowhere else."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return MISSING
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(hours or minutes)
+    return " ".join(parts + [f"{rest} s"] * (not hours))
+
+
+def _si(value: float | None) -> str:
+    """Return 3200000 as `3.20 M`."""
+    if value is None:
+        return MISSING
+    for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value:.3g} "

@@ -1,0 +1,88 @@
+"""Where each number comes from: command, key, hashes, code, machine, time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isnet.reporting.records import Environment
+from isnet.reporting.sources import COMMANDS, DatasetSource, RunSource
+
+__all__ = ["package_table", "provenance"]
+
+Facts = list[tuple[str, str]]
+
+
+def provenance(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]]:
+    """Return one entry per stage behind a run's page: what it made, its command and its facts."""
+    manifest, trained, evaluated = dataset.manifest, run.trained, run.evaluated
+    return [
+        _entry("convert", dataset.name, "Data census, classes", [
+            ("key", manifest.key), ("manifest digest", manifest.digest), ("kind", manifest.kind),
+        ]),
+        *_baseline(dataset),
+        _entry("train", run.name, "Weights, curves, validation, training memory and time", [
+            ("config", trained.config), ("key", trained.key),
+            ("weights", run.weights),
+            ("weights sha256", trained.weights_sha256),
+            ("manifest digest", trained.manifest_digest),
+            ("seed", "" if trained.seed is None else str(trained.seed)),
+            ("devices", trained.devices),
+            ("started", trained.started or ""), ("finished", trained.finished or ""),
+            ("seconds", _text(trained.seconds)), *_where(trained.environment),
+        ]),
+        _entry("evaluate", run.name, "mIoU, per-class IoU, confusion, images/s, overlays", [
+            ("weights sha256", evaluated.weights_sha256),
+            ("manifest digest", evaluated.manifest_digest),
+            ("split", f"{evaluated.split}, {evaluated.images} images"),
+            *_where(evaluated.environment),
+        ]),
+    ]  # fmt: skip
+
+
+def _baseline(dataset: DatasetSource) -> list[dict[str, object]]:
+    baseline = dataset.baseline
+    if baseline is None:
+        return []
+    facts = [
+        ("method", baseline.method),
+        ("train pixels", _text(baseline.train_pixels)),
+        ("scored pixels", _text(baseline.scored_pixels)),
+    ]
+    return [_entry("baseline", dataset.name, "Baseline mIoU and per-class IoU", facts)]
+
+
+def _entry(stage: str, name: str, makes: str, facts: Facts) -> dict[str, object]:
+    return {
+        "stage": stage,
+        "makes": makes,
+        "command": COMMANDS[stage].format(name=name),
+        "facts": [(label, value) for label, value in facts if value],
+    }
+
+
+def _where(environment: Environment) -> Facts:
+    state = {True: " with uncommitted changes", False: " (clean)", None: ""}
+    commit = environment.git_commit
+    return [
+        ("git commit", f"{commit}{state[environment.git_dirty]}" if commit else ""),
+        ("hardware", environment.hardware or ""),
+        ("gpus", ", ".join(str(gpu) for gpu in environment.gpus)),
+        ("platform", environment.platform or ""),
+    ]
+
+
+def package_table(run: RunSource) -> list[tuple[str, str, str]]:
+    """Return (package, version in training, version in evaluation), isnet and Python first."""
+    stages = [run.trained.environment, run.evaluated.environment]
+    tables = [{"isnet": e.isnet, "python": e.python} | dict(e.packages) for e in stages]
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [(name, *_versions(name, tables)) for name in names]
+
+
+def _versions(name: str, tables: Sequence[dict[str, str | None]]) -> tuple[str, str]:
+    first, second = (table.get(name) or "" for table in tables)
+    return first, second
+
+
+def _text(value: object) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

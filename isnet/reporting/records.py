@@ -1,0 +1,167 @@
+"""The JSON records of earlier stages, as typed models (contract: docs/architecture.md).
+
+Unknown keys are ignored, so that a record may grow; a missing or wrong one is an error. A score is
+None where there was nothing to score.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Baseline",
+    "Best",
+    "Census",
+    "Environment",
+    "Evaluated",
+    "Manifest",
+    "MultiScale",
+    "Overlay",
+    "SingleScale",
+    "SplitCensus",
+    "Trained",
+]
+
+Colour = tuple[int, int, int]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Environment(_Record):
+    """Where a stage ran: code, interpreter, machine."""
+
+    isnet: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    python: str | None = None
+    platform: str | None = None
+    hardware: str | None = None
+    gpus: list[object] = Field(default_factory=list)
+    packages: dict[str, str | None] = Field(default_factory=dict)
+
+
+class Manifest(_Record):
+    """`manifest.json`, less the list of files."""
+
+    dataset: str
+    kind: str = ""
+    key: str = ""
+    classes: list[str]
+    palette: list[Colour]
+    digest: str
+
+
+class SplitCensus(_Record):
+    """What one split holds; the lists have one entry per class."""
+
+    images: int
+    pixels: list[int]
+    ignored_pixels: int
+    images_with_class: list[int]
+    sizes: dict[str, int]
+
+
+class Census(_Record):
+    """`census.json`."""
+
+    classes: list[str]
+    palette: list[Colour]
+    splits: dict[str, SplitCensus]
+
+
+class Baseline(_Record):
+    """`baseline.json`: a per-pixel classifier that sees no context."""
+
+    method: str
+    train_pixels: int | None = None
+    scored_pixels: int | None = None
+    mIoU: float | None
+    mAcc: float | None = None
+    aAcc: float | None = None
+    per_class_iou: list[float | None]
+
+
+class Best(_Record):
+    """The best validation of a training run."""
+
+    iteration: int | None = None
+    mIoU: float | None = None
+
+
+class Trained(_Record):
+    """`train.json`."""
+
+    config: str
+    key: str = ""
+    manifest_digest: str
+    seed: int | None = None
+    iterations: int
+    global_batch: int | None = None
+    crop: list[int] | None = None
+    devices: str = ""
+    best: Best | None = None
+    seconds: float | None = None
+    images_per_second: float | None = None
+    peak_memory_gb: float | None = None
+    weights_sha256: str
+    settings: dict[str, object] = Field(default_factory=dict)
+    started: str | None = None
+    finished: str | None = None
+    environment: Environment = Environment()
+
+
+class SingleScale(_Record):
+    """Scores of one forward pass per image (or per window)."""
+
+    mIoU: float | None
+    mAcc: float | None = None
+    aAcc: float | None = None
+    mode: str | None = None
+
+
+class MultiScale(_Record):
+    """Scores of the mean over scales and mirror images."""
+
+    mIoU: float | None
+    mAcc: float | None = None
+    aAcc: float | None = None
+    mode: str | None = None
+    scales: list[float] = Field(default_factory=list)
+    flip: bool | None = None
+
+
+class Overlay(_Record):
+    """One evaluated image; the paths are relative to the run's `evaluate/`."""
+
+    name: str
+    mIoU: float | None = None
+    image: str
+    truth: str
+    prediction: str
+    errors: str
+    why: str = ""
+
+
+class Evaluated(_Record):
+    """`metrics.json`."""
+
+    dataset: str
+    weights_sha256: str
+    manifest_digest: str
+    split: str
+    images: int
+    iteration: int | None = None
+    method: str
+    backbone: str = ""
+    crop: list[int] | None = None
+    parameters: int | None = None
+    flops: float | None = None
+    input: list[int] | None = None
+    images_per_second: float | None = None
+    peak_memory_gb: float | None = None
+    single_scale: SingleScale
+    multi_scale_flip: MultiScale | None = None
+    overlays: list[Overlay] = Field(default_factory=list)
+    environment: Environment = Environment()

@@ -1,0 +1,196 @@
+"""The `train` stage."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from isnet.console import Console
+from isnet.errors import UserError
+from isnet.files import sha256_of, write_json, write_text
+from isnet.plan import Plan, PlannedRun
+from isnet.stages.inputs import publish, read_manifest, replace_folder
+from isnet.tracking.environment import collect_environment
+from isnet.tracking.journal import Journal
+
+__all__ = ["INTERRUPTED", "train"]
+
+INTERRUPTED = 75
+"""Exit code of a training that was stopped and has saved itself (EX_TEMPFAIL): the same command
+continues it.
+"""
+
+
+def train(plan: Plan, name: str, console: Console, arguments: list[str]) -> int:
+    """Train a run, or adopt a training with the same settings on the same data; return the exit
+    code.
+
+    Args:
+        plan: all of params.yaml.
+        name: the run.
+        console: where it speaks.
+        arguments: the command line, for runs of several processes.
+    """
+    planned = plan.run(name)
+    manifest = read_manifest(plan, planned.run.dataset)
+    key = plan.train_key(name, manifest["digest"])
+    work = plan.layout.run_work(name, key)
+    finished = work / "train"
+    if not finished.is_dir():
+        status = _train_all(plan, planned, key, manifest, work, console, arguments)
+        if status != 0 or not finished.is_dir():
+            return status
+    else:
+        console.line("has nothing to do: this training is finished")
+    publish(finished, plan.layout.train_results(name))
+    return 0
+
+
+def _train_all(
+    plan: Plan,
+    planned: PlannedRun,
+    key: str,
+    manifest: dict[str, Any],
+    work: Path,
+    console: Console,
+    arguments: list[str],
+) -> int:
+    """Train in this process, or start all processes of the run and wait for them."""
+    from isnet.engine.launch import is_one_of_several, launch
+
+    if is_one_of_several():
+        return _train_here(plan, planned, key, manifest, work, console)
+    work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work / "lock", timeout=0)
+    try:
+        with lock:
+            if planned.batch.processes > 1:
+                marker = work / "interrupted"
+                marker.unlink(missing_ok=True)
+                status = launch(arguments, planned.run.devices)
+                return INTERRUPTED if marker.exists() else status
+            return _train_here(plan, planned, key, manifest, work, console)
+    except Timeout:
+        raise UserError(
+            f"run {planned.name} is being trained by another process",
+            where=str(work / "lock"),
+            cure="Wait for it, or stop it",
+        ) from None
+
+
+def _train_here(
+    plan: Plan,
+    planned: PlannedRun,
+    key: str,
+    manifest: dict[str, Any],
+    work: Path,
+    console: Console,
+) -> int:
+    from isnet.engine.interruption import Interruption
+
+    interruption = Interruption()
+    interruption.install()
+    from isnet.engine.quiet import import_mmseg
+
+    import_mmseg()
+    from mmengine.dist import get_rank
+
+    from isnet.engine.train import train as run_training
+
+    started = time.time()
+    outcome = run_training(
+        planned.experiment,
+        devices=planned.run.devices,
+        batch=planned.batch,
+        seed=planned.run.seed,
+        manifest=plan.layout.dataset_results(planned.run.dataset) / "manifest.json",
+        data=plan.layout.data,
+        work=work,
+        console=console,
+        interruption=interruption,
+    )
+    if get_rank() != 0:
+        return 0
+    if not outcome.finished:
+        write_text(work / "interrupted", f"{interruption.asked}\n")
+        console.line(
+            f"stopped at iteration {outcome.iteration} by {interruption.asked}; "
+            "the same command continues"
+        )
+        return INTERRUPTED
+    summary = _summary(plan, planned, key, manifest, outcome, started)
+    _write_outputs(work, outcome, summary, manifest, Journal(work / "journal.jsonl"))
+    best = outcome.best
+    told = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
+    console.line(f"finished in {outcome.seconds:.0f} s{told}")
+    return 0
+
+
+def _summary(
+    plan: Plan,
+    planned: PlannedRun,
+    key: str,
+    manifest: dict[str, Any],
+    outcome: Any,
+    started: float,
+) -> dict[str, Any]:
+    experiment = planned.experiment
+    return {
+        "run": planned.name,
+        "dataset": planned.run.dataset,
+        "config": planned.run.config,
+        "config_digest": experiment.train_digest,
+        "key": key,
+        "manifest_digest": manifest["digest"],
+        "seed": planned.run.seed,
+        "iterations": outcome.iteration,
+        "global_batch": experiment.global_batch,
+        "crop": list(experiment.crop) if experiment.crop else None,
+        "devices": str(planned.run.devices),
+        "best": outcome.best,
+        "seconds": round(outcome.seconds, 1),
+        "settings": planned.settings,
+        "started": _utc(started),
+        "finished": _utc(time.time()),
+        "environment": collect_environment(),
+    }
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _write_outputs(
+    work: Path, outcome: Any, summary: dict[str, Any], manifest: dict[str, Any], journal: Journal
+) -> None:
+    """Write the finished training into a folder that appears as a whole."""
+    from isnet.engine.checkpoints import save_torch
+
+    made = work / "train.part"
+    shutil.rmtree(made, ignore_errors=True)
+    meta = {
+        "classes": manifest["classes"],
+        "palette": manifest["palette"],
+        "run": summary["run"],
+        "key": summary["key"],
+        "iteration": outcome.iteration,
+        "config": outcome.resolved_config,
+    }
+    save_torch(made / "weights.pth", {"state_dict": outcome.weights, "meta": meta})
+    write_text(made / "config.py", outcome.resolved_config)
+    write_text(made / "curves.csv", journal.as_csv("train"))
+    write_text(made / "validation.csv", journal.as_csv("validation"))
+    records = journal.records("train")
+    rates = [record["images_per_second"] for record in records]
+    measured = {
+        "images_per_second": sum(rates) / len(rates) if rates else None,
+        "peak_memory_gb": max((record["memory_gb"] for record in records), default=None),
+        "weights_sha256": sha256_of(made / "weights.pth"),
+    }
+    write_json(made / "train.json", {**summary, **measured})
+    replace_folder(made, work / "train")

@@ -1,0 +1,1 @@
+"""What is recorded of a run: the journal on disk, and MLflow fed from it."""

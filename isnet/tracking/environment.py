@@ -1,0 +1,99 @@
+"""Where a number comes from: versions, commit, hardware."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["collect_environment", "git_commit", "hardware", "installed_versions"]
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "onedl-mmengine",
+    "onedl-mmcv",
+    "onedl-mmsegmentation",
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "mlflow",
+    "snakemake",
+    "dvc",
+)
+
+
+def collect_environment() -> dict[str, Any]:
+    """Return all that may explain why a number differs elsewhere. Imports no torch."""
+    commit, dirty = git_commit()
+    versions = installed_versions()
+    return {
+        "isnet": metadata.version("isnet"),
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "hardware": hardware(),
+        "gpus": gpus(),
+        "packages": {name: version for name, version in versions.items() if version},
+        "command": " ".join(["isnet", *sys.argv[1:]]),
+    }
+
+
+def installed_versions() -> dict[str, str | None]:
+    """Return the versions of the packages that decide a result; None where one is not installed."""
+    found: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def git_commit() -> tuple[str | None, bool]:
+    """Return the checkout's commit and whether files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], capture_output=True, text=True, timeout=20, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None, False
+
+
+def hardware() -> str:
+    """Return cores, processor and memory in one line."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{cores} x {_processor()}, {memory:.0f} GiB"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
+
+
+def gpus() -> list[str]:
+    """Return the names of the NVIDIA GPUs that the driver shows."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    answer = subprocess.run(
+        ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]

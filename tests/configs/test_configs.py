@@ -1,0 +1,176 @@
+"""Every config parses from anywhere, builds, and says of itself what its file name says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import nn
+
+FOLDER = Path(__file__).parents[2] / "isnet/configs"
+FILES = sorted(path.name for path in FOLDER.glob("*.py"))
+FLAGSHIP = "isnet_res50_8xb2-160k_cityscapes-512x1024.py"
+NAME = re.compile(
+    r"(?P<method>isnet|fcn)_(?P<backbone>res|resnest)(?P<depth>\d+)(-half)?_(?P<gpus>\d+)xb(?P<batch>\d+)"
+    r"-(?P<iterations>\d+)(?P<thousand>k?)_(?P<dataset>\w+)-(?P<height>\d+)x(?P<width>\d+)\.py"
+)
+# Counted in the official models, and in mmseg's.
+BACKBONE_PARAMETERS = {("res", 50): 23527264, ("res", 101): 42519392, ("resnest", 101): 46226016}
+HEAD_PARAMETERS, AUXILIARY_PARAMETERS = 20740134, 4729363
+
+
+def load(name: str) -> Config:
+    config = Config.fromfile(FOLDER / name)
+    init_default_scope(config.default_scope)
+    return config
+
+
+def build(config: Config) -> Any:
+    """Build the model without fetching pretrained weights."""
+    config.model.pretrained = None
+    return revert_sync_batchnorm(MODELS.build(config.model))
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def transforms(config: Config, loader: str) -> dict[str, Any]:
+    return {step["type"]: step for step in config[loader].dataset.pipeline}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_file_name_tells_method_batch_iterations_and_crop(name: str) -> None:
+    match = NAME.fullmatch(name)
+    assert match, f"{name} does not follow the naming scheme"
+    config = load(name)
+    assert config.method.lower() == match["method"]
+    assert (
+        config.backbone_name.split()[0].split("-")[1]
+        == match["depth"]
+        == str(config.model.backbone.depth)
+    )
+    assert config.auto_scale_lr.base_batch_size == int(match["gpus"]) * int(match["batch"])
+    assert config.train_dataloader.batch_size == int(match["batch"])
+    assert config.train_cfg.max_iters == int(match["iterations"]) * (
+        1000 if match["thousand"] else 1
+    )
+    size = (int(match["height"]), int(match["width"]))
+    crop = tuple(config.crop_size)
+    assert all(small <= large for small, large in zip(crop, size, strict=True))
+    assert tuple(transforms(config, "train_dataloader")["RandomCrop"]["crop_size"]) == crop
+    assert tuple(config.model.data_preprocessor.size) == crop
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_parts_of_a_config_agree(name: str) -> None:
+    config = load(name)
+    model = config.model
+    assert model.decode_head.num_classes == model.auxiliary_head.num_classes == config.num_classes
+    losses = [*model.decode_head.loss_decode, model.auxiliary_head.loss_decode]
+    assert [loss.loss_weight for loss in losses] == [0.4, 1.0, 0.4]
+    assert all(loss.avg_non_ignore for loss in losses)
+    checkpoint = config.default_hooks.checkpoint
+    assert not checkpoint.by_epoch
+    assert checkpoint.interval == config.train_cfg.val_interval
+    assert config.train_cfg.max_iters % checkpoint.interval == 0
+    protocol = config.evaluation
+    assert protocol.single_scale.mode == "whole"
+    assert protocol.multi_scale.flip
+    assert tuple(protocol.multi_scale.scales) == tuple(config.img_ratios)
+    assert "LoadAnnotations" in transforms(config, "val_dataloader")
+    assert config.custom_imports == dict(imports=["isnet"], allow_failed_imports=False)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_model_builds_and_has_the_official_number_of_parameters(name: str) -> None:
+    match = NAME.fullmatch(name)
+    assert match
+    with torch.device("meta"):
+        model = build(load(name))
+    if match["dataset"] == "cityscapes":
+        assert count(model.backbone) == BACKBONE_PARAMETERS[match["backbone"], int(match["depth"])]
+        assert count(model.decode_head) == HEAD_PARAMETERS
+        assert count(model.auxiliary_head) == AUXILIARY_PARAMETERS
+
+
+def test_configs_parse_from_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(FLAGSHIP).train_cfg.max_iters == 160000
+
+
+def test_the_baseline_differs_from_isnet_by_the_context_modules_alone() -> None:
+    isnet, fcn = (
+        load(f"{method}_res18-half_1xb4-400_streets-128x256.py").to_dict()
+        for method in ("isnet", "fcn")
+    )
+    isnet["method"] = "FCN"
+    isnet["model"]["decode_head"].update(image_level=False, semantic_level=False)
+    assert isnet == fcn
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_learning_rate_ends_with_the_last_iteration_however_many_there_are(name: str) -> None:
+    config = load(name)
+    iterations, steps = 60, []
+    optimizer = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
+    schedulers = [
+        PARAM_SCHEDULERS.build({"end": iterations, **scheduler, "optimizer": optimizer})
+        for scheduler in config.param_scheduler
+    ]
+    for _ in range(iterations):
+        steps.append(optimizer.get_lr()["lr"][0])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    base = config.optim_wrapper.optimizer.lr
+    assert max(steps) == pytest.approx(base)
+    assert optimizer.get_lr()["lr"][0] == pytest.approx(1e-4, rel=1e-6)
+
+
+def test_the_flagship_schedule_is_polynomial_from_the_first_iteration_to_the_last() -> None:
+    config = load(FLAGSHIP)
+    optimizer = build_optim_wrapper(nn.Linear(1, 1), config.optim_wrapper)
+    scheduler = PARAM_SCHEDULERS.build(
+        {**config.param_scheduler[0], "end": 100, "optimizer": optimizer}
+    )
+    for i in range(100):
+        # mmengine reaches the end in the last iteration, the official code (i / 100) one later.
+        assert optimizer.get_lr()["lr"][0] == pytest.approx(
+            (0.01 - 1e-4) * (1 - i / 99) ** 0.9 + 1e-4
+        )
+        optimizer.step()
+        scheduler.step()
+
+
+def test_the_flagship_takes_a_training_step() -> None:
+    torch.manual_seed(0)
+    config = load(FLAGSHIP)
+    config.model.data_preprocessor.size = (64, 128)
+    model = build(config).train()
+    label = torch.randint(0, 19, (1, 64, 128))
+    label[:, :8] = 255
+    samples = [
+        SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(img_shape=(64, 128)))
+    ] * 2
+    images = [torch.randint(0, 256, (3, 64, 128)).float() for _ in range(2)]
+    data = model.data_preprocessor({"inputs": images, "data_samples": samples}, training=True)
+    losses = model(**data, mode="loss")
+    stages = {"decode.loss_stage1", "decode.loss_stage2", "decode.acc_seg"}
+    assert set(losses) == stages | {"aux.loss_ce", "aux.acc_seg"}
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert torch.isfinite(total)
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []

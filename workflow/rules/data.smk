@@ -1,0 +1,50 @@
+# The stages of a data set. Images and labels go under the data root; these files only describe them.
+
+
+rule download:
+    input:
+        "work/slices/datasets/{dataset}.json",
+    output:
+        "results/datasets/{dataset}/source.json",
+    log:
+        "logs/download/{dataset}.log",
+    conda:
+        "../envs/isnet.yaml"
+    threads: workflow.cores or 1
+    message:
+        "Download {wildcards.dataset}"
+    shell:
+        "isnet download --dataset {wildcards.dataset}"
+
+
+rule convert:
+    input:
+        "work/slices/datasets/{dataset}.json",
+        "results/datasets/{dataset}/source.json",
+    output:
+        manifest="results/datasets/{dataset}/manifest.json",
+        census="results/datasets/{dataset}/census.json",
+    log:
+        "logs/convert/{dataset}.log",
+    conda:
+        "../envs/isnet.yaml"
+    threads: workflow.cores or 1
+    message:
+        "Convert the labels of {wildcards.dataset}"
+    shell:
+        "isnet convert --dataset {wildcards.dataset}"
+
+
+rule baseline:
+    input:
+        "results/datasets/{dataset}/manifest.json",
+    output:
+        "results/datasets/{dataset}/baseline.json",
+    log:
+        "logs/baseline/{dataset}.log",
+    conda:
+        "../envs/isnet.yaml"
+    message:
+        "Fit the per-pixel baseline on {wildcards.dataset}"
+    shell:
+        "isnet baseline --dataset {wildcards.dataset}"

@@ -1,0 +1,30 @@
+rule report:
+    input:
+        "work/slices/report.json",
+        expand("results/runs/{run}/train/train.json", run=RUNS),
+        expand("results/runs/{run}/evaluate/metrics.json", run=RUNS),
+        expand("results/datasets/{dataset}/census.json", dataset=DATASETS),
+        expand("results/datasets/{dataset}/baseline.json", dataset=DATASETS),
+    output:
+        report(
+            "reports/index.html",
+            caption="../report/comparison.rst",
+            category="Report",
+            labels={"page": "all runs"},
+        ),
+        "reports/results.csv",
+        report(
+            "reports/results.md",
+            caption="../report/results.rst",
+            category="Report",
+            labels={"page": "table of results"},
+        ),
+        expand("reports/runs/{run}.html", run=RUNS),
+    log:
+        "logs/report/all.log",
+    conda:
+        "../envs/isnet.yaml"
+    message:
+        "Write the report"
+    shell:
+        "isnet report"
