@@ -34,12 +34,15 @@ class Console:
 
     def __init__(self, stage: str, name: str, log: Path) -> None:
         self.prefix = f"[{stage} {name}]"
+        self._silent = os.environ.get("RANK", "0") != "0"
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log.open("a")
         self._bars = sys.stderr.isatty() and os.environ.get("ISNET_PROGRESS") != "lines"
 
     def line(self, text: str) -> None:
         """Say one thing."""
+        if self._silent:
+            return
         print(f"{self.prefix} {text}", file=sys.stderr, flush=True)
         self._write(text)
 

@@ -58,8 +58,10 @@ def convert(
     """
     folder = data / source["dataset"] / source["key"]
     manifest_file, census_file = folder / "manifest.json", folder / "census.json"
-    if manifest_file.is_file() and census_file.is_file() and (folder / "labels").is_dir():
-        return json.loads(manifest_file.read_text()), json.loads(census_file.read_text())
+    if manifest_file.is_file() and census_file.is_file():
+        manifest, census = (json.loads(file.read_text()) for file in (manifest_file, census_file))
+        if _complete(manifest, folder / "labels"):
+            return manifest, census
     root = data / source["root"]
     pairs = {split: find_pairs(source["kind"], root, split) for split in SPLITS}
     converted = _convert_all(root, folder / "labels", pairs, table, workers, on_progress)
@@ -68,6 +70,11 @@ def convert(
     write_json(census_file, census)
     write_json(manifest_file, manifest)
     return manifest, census
+
+
+def _complete(manifest: dict[str, Any], labels: Path) -> bool:
+    entries = [entry for split in manifest["splits"].values() for entry in split]
+    return all((labels / entry["label"]).is_file() for entry in entries)
 
 
 Entry = tuple[Pair, Path, _Converted]

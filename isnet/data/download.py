@@ -39,7 +39,7 @@ def download(
     finished = folder / "source.json"
     if finished.is_file():
         found: dict[str, Any] = json.loads(finished.read_text())
-        if (data / found["root"]).is_dir():
+        if _complete(dataset.kind, data / found["root"], found["images"]):
             return found
     if isinstance(dataset, StreetsDataset):
         root = _generate(dataset, folder, workers, on_progress)
@@ -54,6 +54,13 @@ def download(
     }
     write_json(finished, source)
     return source
+
+
+def _complete(kind: str, root: Path, images: dict[str, int]) -> bool:
+    try:
+        return all(len(find_pairs(kind, root, split)) == count for split, count in images.items())
+    except UserError:
+        return False
 
 
 def _generate(dataset: StreetsDataset, folder: Path, workers: int, on_progress: Progress) -> Path:
@@ -77,12 +84,12 @@ def _local(dataset: CityscapesDataset | CamvidDataset, folder: Path) -> Path:
             )
     if len(sources) == 1 and sources[0].is_dir():
         return find_root(dataset.kind, sources[0].resolve())
-    raw = folder / "raw"
-    if not raw.is_dir():
-        partial = folder / "raw.part"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for source in sources:
-            extract(source, partial)
-        partial.rename(raw)
+    # Whatever lies there is incomplete or wrong, or it would have been adopted.
+    raw, partial = folder / "raw", folder / "raw.part"
+    for stale in (raw, partial):
+        shutil.rmtree(stale, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for source in sources:
+        extract(source, partial)
+    partial.rename(raw)
     return find_root(dataset.kind, raw)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -47,7 +48,7 @@ class JournalHook(Hook):
         self.interval = interval
         self.images_per_step = images_per_step
         self.show = show
-        self.sums: dict[str, torch.Tensor] = {}
+        self.sums: dict[str, torch.Tensor | float] = {}
         self.count = 0
         self.note = ""
         self.last_miou: float | None = None
@@ -62,9 +63,7 @@ class JournalHook(Hook):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a checkpoint's state."""
-        self.sums = {
-            name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()
-        }
+        self.sums = dict(state["sums"])
         self.count, self.last_miou = state["count"], state["last_miou"]
 
     def _restart_clock(self) -> None:
@@ -82,29 +81,19 @@ class JournalHook(Hook):
         """Add the losses; write a record where an interval is full."""
         for name, value in (outputs or {}).items():
             if "loss" in name:
-                scalar = (
-                    value.detach().double().cpu()
-                    if value.device.type == "cpu"
-                    else value.detach().double()
-                )
-                self.sums[name] = (
-                    self.sums.get(name, torch.zeros_like(scalar)).to(scalar.device) + scalar
-                )
+                self.sums[name] = self.sums.get(name, 0.0) + value.detach().double()
         self.count += 1
         self.timed_steps += 1
-        done, all_steps = (
-            (batch_idx + 1) // self.accumulation,
-            runner.max_iters // self.accumulation,
-        )
+        done = (batch_idx + 1) // self.accumulation
         if (batch_idx + 1) % (self.interval * self.accumulation) == 0:
             self._record(runner, done)
         self.step_ended = time.perf_counter()
-        self.show(done, all_steps, self.note)
+        self.show(done, runner.max_iters // self.accumulation, self.note)
 
     def _record(self, runner: Runner, iteration: int) -> None:
         elapsed = time.perf_counter() - self.interval_begun
         images = self.timed_steps / self.accumulation * self.images_per_step
-        means = {name: float(value) / self.count for name, value in self.sums.items()}
+        means = self._mean_losses()
         record = {
             "kind": "train",
             "iteration": iteration,
@@ -115,18 +104,26 @@ class JournalHook(Hook):
             "data_wait": self.waited / elapsed,
             "memory_gb": _peak_memory_gb(),
         }
-        self.journal.append(record)
+        self._write(record)
         self.note = _figures(record, self.last_miou)
         self.sums, self.count = {}, 0
         self._restart_clock()
+
+    def _mean_losses(self) -> dict[str, float]:
+        """Mean of the interval's losses over its steps and over all ranks; read with one copy."""
+        stacked = torch.stack([torch.as_tensor(total) for total in self.sums.values()]) / self.count
+        all_reduce(stacked, "mean")
+        return dict(zip(self.sums, stacked.tolist(), strict=True))
+
+    def _write(self, record: dict[str, Any]) -> None:
+        if get_rank() == 0:
+            self.journal.append(record)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the validation's scores; its time is nobody's wait."""
         scores = {name.removeprefix("val/"): value for name, value in (metrics or {}).items()}
         iteration = runner.iter // self.accumulation
-        self.journal.append(
-            {"kind": "validation", "iteration": iteration, "time": time.time(), **scores}
-        )
+        self._write({"kind": "validation", "iteration": iteration, "time": time.time(), **scores})
         self.last_miou = scores["mIoU"]
         self._restart_clock()
 

@@ -32,6 +32,7 @@ def launch(arguments: list[str], devices: Devices) -> int:
     cores = len(os.sched_getaffinity(0))
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // devices.per_node))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += [f"--nproc-per-node={devices.per_node}", "-m", "isnet", *arguments]
+    # After --, or torchrun takes our --run for an abbreviation of one of its own options.
+    command += [f"--nproc-per-node={devices.per_node}", "-m", "--", "isnet", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": threads}
     return subprocess.run(command, env=environment, check=False).returncode

@@ -49,7 +49,8 @@ def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
             "the model's output has NaN or infinite values",
             cure="The training has diverged; lower the learning rate and train again",
         )
-    return output
+    scores: Tensor = output
+    return scores
 
 
 def _resize(scores: Tensor, size: Size, align_corners: bool) -> Tensor:

@@ -147,7 +147,8 @@ class ISNetHead(BaseDecodeHead):
         valid = label != self.ignore_index
         of_label = logits.gather(1, label.masked_fill(~valid, 0)[:, None])[:, 0]
         correct = (of_label >= logits.amax(1)) & valid
-        return 100 * correct.sum() / valid.sum().clamp(min=1)
+        percent: Tensor = 100 * correct.sum() / valid.sum().clamp(min=1)
+        return percent
 
     def _block(
         self, in_channels: int, out_channels: int, kernel_size: int = 1, bias: bool = False

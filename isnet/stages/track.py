@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 
 from isnet.console import Console
@@ -25,7 +26,7 @@ def track(plan: Plan, name: str, console: Console) -> bool:
             warnings.simplefilter("ignore")
             send(record, plan.params.tracking, plan.layout.home)
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = re.sub(r"://[^/@\s]+@", "://", " ".join(str(error).split()))[:200]  # no passwords
         console.line(
             f"MLflow could not be fed ({type(error).__name__}: {reason}); "
             f"nothing is lost: `isnet track sync` sends it later"

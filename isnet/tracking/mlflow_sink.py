@@ -90,6 +90,9 @@ def _files(record: RunRecord) -> Iterator[Path]:
 
 
 def _send_all(record: RunRecord, uri: str, experiment: str, home: Path) -> str:
+    # MLflow's own patience with a dead server is a quarter of an hour for each call.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 

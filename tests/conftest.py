@@ -1,0 +1,88 @@
+"""Fixtures shared by all rooms."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+TINY = """\
+tracking:
+  uri: sqlite:///mlflow.db
+  experiment: isnet
+paths:
+  data: data
+datasets:
+  streets:
+    kind: streets
+    settings: {train: 8, val: 4, width: 128, height: 64, seed: 0}
+runs:
+  one:
+    dataset: streets
+    config: isnet/configs/isnet_res18-half_1xb4-400_streets-128x256.py
+    seed: 0
+    devices: cpu
+    overrides: &tiny
+      train_cfg: {max_iters: 6, val_interval: 3}
+      train_dataloader: {batch_size: 2}
+      auto_scale_lr: {base_batch_size: 2}
+      param_scheduler: [{type: PolyLR, power: 0.9, eta_min: 0.0001, begin: 0, by_epoch: false}]
+      evaluation: {multi_scale: {scales: [0.5, 1.0]}}
+  two:
+    dataset: streets
+    config: isnet/configs/fcn_res18-half_1xb4-400_streets-128x256.py
+    seed: 0
+    devices: cpu
+    overrides: *tiny
+"""
+"""Two runs that train in seconds. Anchors show that params.yaml may use them."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parallel tests and the stages' own workers share two cores; nothing of a user's tracking is touched."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("ISNET_DATA", raising=False)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git checkout of this project with two tiny runs, as the current directory."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    for name in ("Snakefile", "dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(REPOSITORY / name, root / name)
+    for name in ("workflow", "profiles", "isnet/configs", "isnet/labels", ".dvc"):
+        shutil.copytree(
+            REPOSITORY / name,
+            root / name,
+            ignore=shutil.ignore_patterns("__pycache__", "tmp", "cache"),
+        )
+    (root / "params.yaml").write_text(TINY)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    subprocess.run([*git, "add", "-A"], cwd=root, check=True)
+    subprocess.run([*git, "commit", "-qm", "start"], cwd=root, check=True)
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def edit(checkout: Path) -> Callable[[str, str], None]:
+    """Replace text in the checkout's params.yaml."""
+
+    def replace(old: str, new: str) -> None:
+        path = checkout / "params.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return replace

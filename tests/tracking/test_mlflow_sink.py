@@ -1,0 +1,177 @@
+"""MLflow as its users see it: one comparable run per training, fed from disk, never in the way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from isnet.cli import main
+
+RUNS = {"one": 0.25, "two": 0.5}
+
+
+def _pretend_finished(checkout: Path, run: str, miou: float) -> None:
+    """Write what a finished training leaves on disk."""
+    work = checkout / f"work/runs/{run}/{run}-key"
+    work.mkdir(parents=True)
+    rows = [
+        {"kind": "train", "iteration": 1, "time": 1e9, "loss": 3.0, "lr": 0.1, "images_per_second": 4.0, "data_wait": 0.1, "memory_gb": 1.0},
+        {"kind": "train", "iteration": 2, "time": 1e9 + 1, "loss": 2.0, "lr": 0.05, "images_per_second": 4.0, "data_wait": 0.1, "memory_gb": 1.0},
+        {"kind": "validation", "iteration": 2, "time": 1e9 + 2, "mIoU": miou, "mAcc": miou, "aAcc": miou},
+    ]  # fmt: skip
+    (work / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    environment = {
+        "git_commit": "0" * 40, "git_dirty": False, "hardware": "2 x CPU", "gpus": [],
+        "packages": {"torch": "2.14.1"},
+    }  # fmt: skip
+    summary = {
+        "run": run, "key": f"{run}-key", "manifest_digest": "m" * 64, "weights_sha256": "w",
+        "iterations": 2, "seconds": 2.0, "environment": environment,
+        "started": "2026-11-22T08:00:00Z", "finished": "2026-11-22T08:01:00Z",
+    }  # fmt: skip
+    metrics = {
+        "weights_sha256": "w", "parameters": 10, "flops": 20.0, "images_per_second": 5.0,
+        "peak_memory_gb": 1.0, "single_scale": {"mIoU": miou, "mAcc": miou, "aAcc": miou},
+        "multi_scale_flip": {"mIoU": miou + 0.1, "mAcc": miou, "aAcc": miou},
+    }  # fmt: skip
+    trained, evaluated = (checkout / f"results/runs/{run}/{name}" for name in ("train", "evaluate"))
+    (evaluated / "overlays").mkdir(parents=True)
+    trained.mkdir()
+    (trained / "train.json").write_text(json.dumps(summary))
+    (trained / "config.py").write_text("model = dict()\n")
+    (evaluated / "metrics.json").write_text(json.dumps(metrics))
+    (evaluated / "per_class.csv").write_text("class,iou\nroad,0.5\n")
+    (evaluated / "confusion.csv").write_text("truth,road\nroad,1\n")
+    (evaluated / "overlays/a.image.jpg").write_bytes(b"jpeg")
+
+
+@pytest.fixture
+def finished(checkout: Path) -> Path:
+    """A checkout with two finished runs."""
+    for run, miou in RUNS.items():
+        _pretend_finished(checkout, run, miou)
+    return checkout
+
+
+def _found(uri: str) -> dict[str, Run]:
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("isnet")
+    runs = client.search_runs([experiment.experiment_id])
+    return {run.info.run_name: run for run in runs}
+
+
+def test_a_bare_mlflow_ui_finds_the_runs_with_all_that_compares_them(finished: Path) -> None:
+    assert main(["track", "sync"]) == 0
+    uri = f"sqlite:///{finished}/mlflow.db"
+    runs = _found(uri)
+    assert runs.keys() == RUNS.keys()
+    one = runs["one"]
+    assert one.data.params["seed"] == "0"
+    assert one.data.params["overrides.train_cfg.max_iters"] == "6"
+    assert len(one.data.params) < 40
+    assert one.data.metrics["final/mIoU"] == 0.25
+    assert one.data.metrics["final/mIoU_ms_flip"] == pytest.approx(0.35)
+    assert one.data.tags["data.manifest"] == "m" * 64
+    assert one.data.tags["package.torch"] == "2.14.1"
+    assert one.info.status == "FINISHED"
+
+    client = MlflowClient(tracking_uri=uri)
+    history = client.get_metric_history(one.info.run_id, "train/loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 3.0), (2, 2.0)]
+    assert [m.step for m in client.get_metric_history(one.info.run_id, "val/mIoU")] == [2]
+    artifacts = {item.path for item in client.list_artifacts(one.info.run_id)}
+    assert {
+        "config.py",
+        "one.train.json",
+        "per_class.csv",
+        "confusion.csv",
+        "overlays",
+    } <= artifacts
+    assert (finished / "mlartifacts").is_dir()
+    assert not (finished / "mlruns").exists()  # a bare `mlflow ui` would take it for its store
+
+
+def test_feeding_again_adds_no_run_and_no_point(finished: Path) -> None:
+    assert main(["track", "sync"]) == 0
+    for memory in Path("work").rglob("mlflow.json"):
+        memory.unlink()  # as after a crash between sending and remembering
+    assert main(["track", "sync"]) == 0
+    uri = f"sqlite:///{finished}/mlflow.db"
+    runs = _found(uri)
+    assert len(runs) == 2
+    history = MlflowClient(tracking_uri=uri).get_metric_history(
+        runs["one"].info.run_id, "train/loss"
+    )
+    assert len(history) == 2
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A real MLflow server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+        "--artifacts-destination", str(tmp_path / "store"),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    uri = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"{uri}/health", timeout=5).close()
+            break
+        except OSError:
+            assert process.poll() is None, "the server ended"
+            time.sleep(0.5)
+    yield uri
+    subprocess.run(["pkill", "-TERM", "-s", str(process.pid)], check=False)
+    process.wait(30)
+
+
+def test_a_server_in_the_environment_wins(
+    finished: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert main(["track", "sync"]) == 0
+    assert _found(server).keys() == RUNS.keys()
+    assert not (finished / "mlflow.db").exists()
+
+
+def test_a_dead_server_costs_a_line_and_nothing_is_lost(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["track", "sync"]) == 1
+    told = capsys.readouterr().err
+    assert "`isnet track sync` sends it later" in told
+    assert "Traceback" not in told
+    assert "secret" not in told
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert main(["track", "sync"]) == 0
+    assert _found(f"sqlite:///{finished}/mlflow.db").keys() == RUNS.keys()
+
+
+def test_an_evaluation_of_earlier_weights_is_not_sent_with_new_ones(finished: Path) -> None:
+    metrics = finished / "results/runs/one/evaluate/metrics.json"
+    metrics.write_text(metrics.read_text().replace('"w"', '"earlier"'))
+    shutil.rmtree(finished / "results/runs/two")
+    assert main(["track", "sync"]) == 0
+    runs = _found(f"sqlite:///{finished}/mlflow.db")
+    assert runs.keys() == {"one"}
+    assert "final/mIoU" not in runs["one"].data.metrics

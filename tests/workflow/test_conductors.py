@@ -1,0 +1,166 @@
+"""Snakemake and DVC over one checkout: the same commands, nothing done twice, one change one retraining."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+Edit = Callable[[str, str], None]
+NOTHING = {
+    "snakemake": "Nothing to be done",
+    "dvc": "Data and pipelines are up to date",
+}
+
+
+def _call(*words: str, fails: bool = False) -> str:
+    """Run a program in the checkout; return what it printed."""
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, done.stdout
+    return done.stdout
+
+
+def _conduct(name: str) -> str:
+    return _call("snakemake", "--cores", "2") if name == "snakemake" else _call("dvc", "repro")
+
+
+def _trained(printed: str) -> list[str]:
+    """Names of the runs that were really trained, not adopted."""
+    return sorted(re.findall(r"\[train (\w+)\] starts: ", printed))
+
+
+def _evaluated(printed: str) -> bool:
+    """Whether any weights were scored anew: an adopted evaluation says that there is nothing to do."""
+    stages = re.findall(r"\[evaluate (\w+)\] mIoU", printed)
+    adopted = re.findall(r"\[evaluate (\w+)\] has nothing to do", printed)
+    return sorted(stages) != sorted(adopted)
+
+
+def _commands(printed: str) -> set[str]:
+    return set(re.findall(r"(?:Shell command: |> )(isnet .+)", printed))
+
+
+def test_both_conductors_name_the_same_commands(checkout: Path) -> None:
+    snakemake = _commands(_call("snakemake", "-n"))
+    planned = set()
+    for entry in _call("dvc", "stage", "list", "--name-only").split():
+        stage, _, name = entry.partition("@")
+        option = "--dataset" if stage in ("download", "convert", "baseline") else "--run"
+        planned.add(f"isnet {stage} {option} {name}" if name else f"isnet {stage}")
+    assert planned - {"isnet check"} == snakemake
+
+
+@pytest.mark.parametrize(("first", "second"), [("snakemake", "dvc"), ("dvc", "snakemake")])
+def test_one_conductor_adopts_what_the_other_has_done(
+    first: str, second: str, checkout: Path, edit: Edit
+) -> None:
+    printed = _conduct(first)
+    assert _trained(printed) == ["one", "two"]
+    scores = Path("results/runs/one/evaluate/scores.json").read_text()
+    assert (checkout / "reports/index.html").is_file()
+    assert NOTHING[first] in _conduct(first)
+
+    printed = _conduct(second)
+    assert _trained(printed) == []
+    assert not _evaluated(printed)
+    assert Path("results/runs/one/evaluate/scores.json").read_text() == scores
+    assert NOTHING[second] in _conduct(second)
+    assert NOTHING[first] in _conduct(first)
+
+    edit("tracking:\n", "# a comment re-runs nothing\ntracking:\n")
+    assert NOTHING[first] in _conduct(first)
+    assert NOTHING[second] in _conduct(second)
+
+    edit("    seed: 0\n", "    seed: 1\n")
+    assert _trained(_conduct(first)) == ["one"]
+    assert NOTHING[first] in _conduct(first)
+    assert _trained(_conduct(second)) == []
+    assert NOTHING[second] in _conduct(second)
+
+    edit("    seed: 1\n", "    seed: 0\n")
+    assert _trained(_conduct(second)) == []  # the first training is still there
+    assert Path("results/runs/one/evaluate/scores.json").read_text() == scores
+    assert _trained(_conduct(first)) == []
+
+
+def test_a_change_in_a_config_retrains_its_run_after_the_other_conductor(checkout: Path) -> None:
+    config = checkout / "isnet/configs/fcn_res18-half_1xb4-400_streets-128x256.py"
+    assert _trained(_conduct("dvc")) == ["one", "two"]
+    config.write_text(config.read_text() + "\noptim_wrapper = dict(optimizer=dict(lr=0.01))\n")
+    assert _trained(_conduct("snakemake")) == ["two"]
+    assert _trained(_conduct("dvc")) == []
+    config.write_text(config.read_text() + "\nevaluation = dict(multi_scale=dict(flip=False))\n")
+    printed = _conduct("dvc")
+    assert _trained(printed) == []
+    metrics = json.loads(Path("results/runs/two/evaluate/metrics.json").read_text())
+    assert metrics["multi_scale_flip"]["flip"] is False
+
+
+def test_a_wrong_setting_stops_both_with_one_line(checkout: Path, edit: Edit) -> None:
+    edit("    seed: 0\n", "    sed: 0\n")
+    line = "params.yaml: runs.one.sed: unknown key. Did you mean 'seed'?"
+    printed = _call("snakemake", "--cores", "1", fails=True)
+    assert line in printed
+    assert "Traceback" not in printed
+    printed = _call("dvc", "repro", fails=True)
+    assert line in printed
+    assert "failed to reproduce 'check'" in printed
+    assert not Path("data").exists()
+
+
+def test_snakemake_draws_and_packs_its_report(checkout: Path) -> None:
+    _conduct("snakemake")
+    assert "digraph snakemake_dag" in _call("snakemake", "--dag")
+    _call("snakemake", "--report", "report.zip")
+    with zipfile.ZipFile("report.zip") as report:
+        assert any(name.endswith("report.html") for name in report.namelist())
+
+
+def test_dvc_experiments_train_the_changed_run_and_show_its_numbers(checkout: Path) -> None:
+    _conduct("dvc")
+    git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid")
+    _call(*git, "add", "-A")
+    _call(*git, "commit", "-qm", "lock")
+    shorter = "runs.one.overrides.train_cfg.max_iters=5"
+    printed = _call("dvc", "exp", "run", "-S", shorter, "-n", "shorter")
+    assert _trained(printed) == ["one"]
+
+    _call("dvc", "exp", "run", "--queue", "-S", "runs.two.seed=7", "-n", "queued")
+    printed = _call("dvc", "exp", "run", "--run-all")
+    log = _call("dvc", "queue", "logs", "queued")
+    assert _trained(printed + log) == ["two"]
+
+    shown = json.loads(_call("dvc", "exp", "show", "--json"))
+    scores = _experiment_scores(shown)
+    assert {"shorter", "queued"} <= scores.keys()
+    assert all(0 <= value <= 1 for value in scores.values())
+    assert "mIoU" in _call("dvc", "metrics", "show")
+    _call("dvc", "plots", "show")
+    assert Path("dvc_plots/index.html").is_file()
+    assert "train@one" in _call("dvc", "dag")
+
+
+def _experiment_scores(shown: Sequence[dict[str, object]]) -> dict[str, float]:
+    """mIoU of run one in each named experiment of `dvc exp show --json`."""
+    scores: dict[str, float] = {}
+    for commit in shown:
+        for experiment in commit.get("experiments") or []:
+            for revision in experiment["revs"]:
+                metrics = revision["data"]["metrics"]
+                values = metrics["results/runs/one/evaluate/scores.json"]["data"]
+                scores[experiment["name"]] = values["mIoU"]
+    return scores
