@@ -73,6 +73,9 @@ class ManifestDataset(BaseSegDataset):
             pipeline=pipeline,
             test_mode=test_mode,
         )
+        names = [entry["image"] for entry in self._manifest["splits"][split]]
+        cityscapes = all(name.endswith("_leftImg8bit.png") for name in names)
+        self.img_suffix = "_leftImg8bit.png" if cityscapes else Path(names[0]).suffix
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return one record per image, in the manifest's order."""

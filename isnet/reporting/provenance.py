@@ -45,6 +45,7 @@ def _baseline(dataset: DatasetSource) -> list[dict[str, object]]:
         return []
     facts = [
         ("method", baseline.method),
+        ("details", baseline.details),
         ("train pixels", _text(baseline.train_pixels)),
         ("scored pixels", _text(baseline.scored_pixels)),
     ]

@@ -75,6 +75,7 @@ class Baseline(_Record):
     """`baseline.json`: a per-pixel classifier that sees no context."""
 
     method: str
+    details: str = ""
     train_pixels: int | None = None
     scored_pixels: int | None = None
     mIoU: float | None
