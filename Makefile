@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock
+.PHONY: help setup demo test check bench format lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -28,6 +28,9 @@ check: $(READY)  ## format, lint, types, import directions, workflow lint
 	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+bench: $(READY)  ## measure what BENCHMARKS.md claims
+	for script in benchmarks/*.py; do [ $$script = benchmarks/records.py ] || python $$script; done
 
 format: $(READY)  ## format everything
 	ruff format .

@@ -7,8 +7,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from isnet.errors import UserError
+
+if TYPE_CHECKING:
+    from isnet.plan import Plan
 
 __all__ = ["main"]
 
@@ -67,13 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(*, write: bool = True):  # type: ignore[no-untyped-def]
+def _plan() -> Plan:
+    """Read params.yaml, refuse what cannot run, and bring the slices up to date."""
     from isnet.params import load_params
     from isnet.plan import Plan
 
     plan = Plan.of(load_params())
-    if write:
-        plan.write_slices()
+    plan.write_slices()
     return plan
 
 
@@ -109,20 +113,15 @@ def _run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     def command(options: argparse.Namespace, arguments: list[str]) -> int:
         from isnet.console import Console
         from isnet.stages.evaluate import evaluate
-        from isnet.stages.track import track
         from isnet.stages.train import train
 
         plan = _plan()
         plan.run(options.run)
         console = Console(stage, options.run, plan.layout.log(stage, options.run))
         if stage == "train":
-            status = train(plan, options.run, console, arguments)
-        else:
-            evaluate(plan, options.run, console)
-            status = 0
-        if status == 0:
-            track(plan, options.run, console)
-        return status
+            return train(plan, options.run, console, arguments)
+        evaluate(plan, options.run, console)
+        return 0
 
     return command
 
@@ -130,13 +129,9 @@ def _run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
 def _report(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.console import Console
     from isnet.stages.report import report
-    from isnet.stages.track import track
 
     plan = _plan()
-    console = Console("report", "all", plan.layout.log("report", "all"))
-    report(plan, console)
-    for name in plan.runs:
-        track(plan, name, console)
+    report(plan, Console("report", "all", plan.layout.log("report", "all")))
     return 0
 
 

@@ -11,6 +11,7 @@ from isnet.console import Console
 from isnet.files import write_json
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, read_train_summary, replace_folder
+from isnet.stages.track import track
 from isnet.tracking.environment import collect_environment
 
 __all__ = ["evaluate"]
@@ -33,6 +34,7 @@ def evaluate(plan: Plan, name: str, console: Console) -> None:
     publish(finished, plan.layout.evaluate_results(name))
     metrics = json.loads((finished / "metrics.json").read_text())
     console.line(_headline(metrics))
+    track(plan, name, console)
 
 
 def _headline(metrics: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from isnet.console import Console
 from isnet.plan import Plan
+from isnet.stages.track import track
 
 __all__ = ["print_results", "report"]
 
@@ -25,6 +26,8 @@ def report(plan: Plan, console: Console) -> None:
         settings={name: planned.settings for name, planned in plan.runs.items()},
     )
     console.line(f"open {page.resolve()}")
+    for name in plan.runs:
+        track(plan, name, console)
 
 
 def print_results(plan: Plan) -> None:

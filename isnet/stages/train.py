@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from isnet.console import Console
+from isnet.engine.interruption import Interruption
+from isnet.engine.launch import is_one_of_several, launch
 from isnet.errors import UserError
 from isnet.files import sha256_of, write_json, write_text
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, replace_folder
+from isnet.stages.track import track
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
 
@@ -24,6 +29,8 @@ INTERRUPTED = 75
 """Exit code of a training that was stopped and has saved itself (EX_TEMPFAIL): the same command
 continues it.
 """
+
+_INTERRUPTED_MARK = "interrupted"
 
 
 def train(plan: Plan, name: str, console: Console, arguments: list[str]) -> int:
@@ -40,47 +47,43 @@ def train(plan: Plan, name: str, console: Console, arguments: list[str]) -> int:
     manifest = read_manifest(plan, planned.run.dataset)
     key = plan.train_key(name, manifest["digest"])
     work = plan.layout.run_work(name, key)
+    if is_one_of_several():
+        return _train_here(plan, planned, key, manifest, work, console)
     finished = work / "train"
-    if not finished.is_dir():
-        status = _train_all(plan, planned, key, manifest, work, console, arguments)
-        if status != 0 or not finished.is_dir():
-            return status
-    else:
+    if finished.is_dir():
         console.line("has nothing to do: this training is finished")
+    else:
+        with _sole_trainer(name, work):
+            if planned.batch.processes == 1:
+                status = _train_here(plan, planned, key, manifest, work, console)
+            else:
+                (work / _INTERRUPTED_MARK).unlink(missing_ok=True)
+                status = launch(arguments, planned.run.devices)
+        if not finished.is_dir():
+            # torchrun swallows exit codes.
+            return INTERRUPTED if (work / _INTERRUPTED_MARK).exists() else status
     publish(finished, plan.layout.train_results(name))
+    track(plan, name, console)
     return 0
 
 
-def _train_all(
-    plan: Plan,
-    planned: PlannedRun,
-    key: str,
-    manifest: dict[str, Any],
-    work: Path,
-    console: Console,
-    arguments: list[str],
-) -> int:
-    """Train in this process, or start all processes of the run and wait for them."""
-    from isnet.engine.launch import is_one_of_several, launch
-
-    if is_one_of_several():
-        return _train_here(plan, planned, key, manifest, work, console)
+@contextlib.contextmanager
+def _sole_trainer(name: str, work: Path) -> Iterator[None]:
+    """Hold the run's lock, which a dead process gives back by itself."""
     work.mkdir(parents=True, exist_ok=True)
     lock = FileLock(work / "lock", timeout=0)
     try:
-        with lock:
-            if planned.batch.processes > 1:
-                marker = work / "interrupted"
-                marker.unlink(missing_ok=True)
-                status = launch(arguments, planned.run.devices)
-                return INTERRUPTED if marker.exists() else status
-            return _train_here(plan, planned, key, manifest, work, console)
+        lock.acquire()
     except Timeout:
         raise UserError(
-            f"run {planned.name} is being trained by another process",
+            f"run {name} is being trained by another process",
             where=str(work / "lock"),
             cure="Wait for it, or stop it",
         ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _train_here(
@@ -91,8 +94,6 @@ def _train_here(
     work: Path,
     console: Console,
 ) -> int:
-    from isnet.engine.interruption import Interruption
-
     interruption = Interruption()
     interruption.install()
     from isnet.engine.quiet import import_mmseg
@@ -117,7 +118,7 @@ def _train_here(
     if get_rank() != 0:
         return 0
     if not outcome.finished:
-        write_text(work / "interrupted", f"{interruption.asked}\n")
+        write_text(work / _INTERRUPTED_MARK, f"{interruption.asked}\n")
         console.line(
             f"stopped at iteration {outcome.iteration} by {interruption.asked}; "
             "the same command continues"

@@ -13,6 +13,7 @@ rule train:
         config="results/runs/{run}/train/config.py",
     log:
         "logs/train/{run}.log",
+    priority: 1  # the longest way: nothing else may keep it waiting
     conda:
         "../envs/isnet.yaml"
     threads: train_threads

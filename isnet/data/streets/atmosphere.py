@@ -139,4 +139,4 @@ def _expose(image: Plane, rng: np.random.Generator) -> None:
     np.clip(image, 0.0, 255.0, out=image)
     gamma = np.float32(np.exp(0.1 * rng.standard_normal()))
     image[:] = 255.0 * (image / 255.0) ** gamma
-    image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(4.0, 12.0))
+    image += rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(2.0, 7.0))

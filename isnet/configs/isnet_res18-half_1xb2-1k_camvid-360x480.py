@@ -2,7 +2,7 @@
 
 Command:   a run with this `config` in params.yaml, then `isnet train RUN`.
 Hardware:  two CPU cores, tens of minutes (time not measured here). No pretrained weights.
-Protocol:  1,000 iterations of 4 crops of 256x320; evaluation on whole images of 480x360, ms+flip
+Protocol:  1,000 iterations of 2 crops of 256x320; evaluation on whole images of 480x360, ms+flip
            over 4 ratios.
 Expected:  not measured here. Far below published results, which start from ImageNet weights.
 """
