@@ -14,7 +14,7 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.files import digest_of
-from isnet.params import Devices, Run, flatten
+from isnet.params import Devices, Run
 
 __all__ = ["Batch", "Experiment", "divide_batch", "resolve"]
 
@@ -101,7 +101,7 @@ def resolve(name: str, run: Run) -> Experiment:
     """
     where = f"params.yaml: runs.{name}"
     config = _load(run.config, where)
-    _apply(config, run.overrides, where)
+    _apply(config, run.overrides, f"{where}.overrides")
     try:
         return _facts(config, run.config)
     except (KeyError, TypeError, AttributeError) as error:
@@ -149,30 +149,34 @@ def _config_file(path: str) -> Path:
     return Path(places[0] if places else "mmseg") / ".mim/configs" / path.removeprefix("mmseg::")
 
 
-def _apply(config: dict[str, Any], overrides: dict[str, Any], where: str) -> None:
+def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
     """Set each override; its parent must exist, and a new key that resembles an old one is taken
-    for a slip.
+    for a slip. A mapping replaces `None` (`clip_grad: {max_norm: 1}`), and nothing else.
     """
-    for dotted, value in flatten(overrides).items():
-        *parents, leaf = dotted.split(".")
-        node: Any = config
-        for index, part in enumerate([*parents, leaf]):
-            here = f"{where}.overrides.{'.'.join(dotted.split('.')[: index + 1])}"
-            if isinstance(node, list) and part.isdigit() and int(part) < len(node):
-                step: Any = int(part)
-            elif isinstance(node, dict):
-                step = part
-                _refuse_slip(node, part, here, is_leaf=index == len(parents))
-            else:
-                raise UserError(
-                    f"{'.'.join(parents)} of the config is no mapping",
-                    where=here,
-                    cure="Override the whole value",
-                )
-            if index == len(parents):
-                node[step] = value
-            else:
-                node = node[step]
+    for key, value in overrides.items():
+        here = f"{where}.{key}"
+        step = _step(node, key, here, is_leaf=not isinstance(value, dict))
+        old = node[step] if isinstance(node, list) else node.get(step)
+        if isinstance(value, dict) and value and isinstance(old, dict | list):
+            _apply(old, value, here)
+        elif isinstance(value, dict) and value and old is not None:
+            raise UserError(f"replaces {old!r} by a mapping", where=here, cure="Write a value")
+        else:
+            node[step] = value
+
+
+def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
+    """Return the key of a mapping, or the number of a list element."""
+    if isinstance(node, dict):
+        _refuse_slip(node, key, where, is_leaf=is_leaf)
+        return key
+    if key.isdigit() and int(key) < len(node):
+        return int(key)
+    raise UserError(
+        f"the config has a list of {len(node)} here",
+        where=where,
+        cure=f"Name an element by its number, 0 to {len(node) - 1}, or write a whole list",
+    )
 
 
 def _refuse_slip(node: dict[str, Any], part: str, where: str, *, is_leaf: bool) -> None:

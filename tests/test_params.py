@@ -35,6 +35,8 @@ WRONG = {
     "dotted override": ("train_cfg: {max_iters: 6", "train_cfg.max_iters: 6\n      train_cfg: {begin: 6", "the dotted key 'train_cfg.max_iters' is not allowed; nest it: {train_cfg: {max_iters: 6}}"),
     "override of nothing": ("train_cfg: {max_iters", "trian_cfg: {max_iters", "runs.one.overrides.trian_cfg: the config has no such key. Did you mean 'train_cfg'?"),
     "override with a slip": ("train_cfg: {max_iters", "train_cfg: {max_iter", "runs.one.overrides.train_cfg.max_iter: the config has no such key. Did you mean 'max_iters'?"),
+    "override beyond a list": ("train_cfg: {max_iters", "custom_imports: {imports: {x: 1}}\n      train_cfg: {max_iters", "runs.one.overrides.custom_imports.imports.x: the config has a list of 1 here. Name an element by its number, 0 to 0"),
+    "mapping for a number": ("{max_iters: 6", "{max_iters: {of: 6}", "runs.one.overrides.train_cfg.max_iters: replaces 720 by a mapping. Write a value"),
     "classes that do not fit": ("train_cfg: {max_iters", "model: {decode_head: {num_classes: 11}}\n      train_cfg: {max_iters", "predicts 11 classes, data set streets has 19"),
     "a key twice": ("  two:", "  one:", "not valid YAML: found duplicate key"),
     "no YAML": ("runs:\n", "runs: [\n", "not valid YAML"),
@@ -79,6 +81,15 @@ def test_numbers_are_read_as_dvc_reads_them(checkout: Path, edit: Edit) -> None:
     lr = load_params().runs["one"].overrides["optim_wrapper"]["optimizer"]["lr"]
     assert lr == 0.001
     assert isinstance(lr, float)
+
+
+def test_a_mapping_may_take_the_place_of_none(checkout: Path, edit: Edit) -> None:
+    edit(
+        "train_cfg: {max_iters",
+        "optim_wrapper: {clip_grad: {max_norm: 2}}\n      train_cfg: {max_iters",
+    )
+    config = Plan.of(load_params()).runs["one"].experiment.config
+    assert config["optim_wrapper"]["clip_grad"] == {"max_norm": 2}
 
 
 @pytest.mark.parametrize(
