@@ -24,8 +24,8 @@ from mmseg.structures import SegDataSample  # noqa: E402
 from isnet.engine.assemble import deployed_model  # noqa: E402
 
 CONFIGS = {
-    "ISNet": "isnet/configs/isnet_res18-half_1xb2-720_streets-128x256.py",
-    "FCN": "isnet/configs/fcn_res18-half_1xb2-720_streets-128x256.py",
+    "ISNet": "isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py",
+    "FCN": "isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py",
 }
 
 

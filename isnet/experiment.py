@@ -162,7 +162,8 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
         elif isinstance(value, dict) and value and old is not None:
             raise UserError(f"replaces {old!r} by a mapping", where=here, cure="Write a value")
         else:
-            node[step] = value
+            # YAML knows no tuples, and some of mmseg's transforms take nothing else.
+            node[step] = tuple(value) if isinstance(old, tuple) else value
 
 
 def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:

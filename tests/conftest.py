@@ -25,7 +25,7 @@ datasets:
 runs:
   one:
     dataset: streets
-    config: isnet/configs/isnet_res18-half_1xb2-720_streets-128x256.py
+    config: isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py
     seed: 0
     devices: cpu
     overrides: &tiny
@@ -36,7 +36,7 @@ runs:
       evaluation: {multi_scale: {scales: [0.5, 1.0]}}
   two:
     dataset: streets
-    config: isnet/configs/fcn_res18-half_1xb2-720_streets-128x256.py
+    config: isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py
     seed: 0
     devices: cpu
     overrides: *tiny

@@ -98,7 +98,7 @@ def test_one_conductor_adopts_what_the_other_has_done(
 
 
 def test_a_change_in_a_config_retrains_its_run_after_the_other_conductor(checkout: Path) -> None:
-    config = checkout / "isnet/configs/fcn_res18-half_1xb2-720_streets-128x256.py"
+    config = checkout / "isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py"
     assert _trained(_conduct("dvc")) == ["one", "two"]
     config.write_text(config.read_text() + "\noptim_wrapper = dict(optimizer=dict(lr=0.01))\n")
     assert _trained(_conduct("snakemake")) == ["two"]

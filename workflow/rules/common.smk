@@ -1,4 +1,6 @@
 # What every rule needs of params.yaml. The loader refuses what cannot run, and writes the slices that rules depend on.
+import os
+
 from snakemake.exceptions import WorkflowError
 
 from isnet.errors import UserError
@@ -14,6 +16,8 @@ plan.write_slices()
 # Several stages share the terminal: lines, no bars.
 shell.prefix("export ISNET_PROGRESS=lines; ")
 
+# `workflow.cores` is an error where there are none to give: --dag, --report.
+CORES = workflow.resource_settings.cores or len(os.sched_getaffinity(0))
 NAME = NAME_PATTERN
 RUNS = list(plan.runs)
 DATASETS = list(plan.params.datasets)
@@ -44,4 +48,4 @@ def train_threads(wildcards):
     if devices.kind == "gpu":
         return 4 * devices.per_node
     rivals = sum(devices_of(run).kind == "cpu" for run in RUNS)
-    return max(devices.per_node, (workflow.cores or 1) // rivals)
+    return max(devices.per_node, CORES // rivals)

@@ -10,7 +10,7 @@ rule download:
         "logs/download/{dataset}.log",
     conda:
         "../envs/isnet.yaml"
-    threads: workflow.cores or 1
+    threads: CORES
     message:
         "Download {wildcards.dataset}"
     shell:
@@ -28,7 +28,7 @@ rule convert:
         "logs/convert/{dataset}.log",
     conda:
         "../envs/isnet.yaml"
-    threads: workflow.cores or 1
+    threads: CORES
     message:
         "Convert the labels of {wildcards.dataset}"
     shell:

@@ -1,11 +1,11 @@
 """The demo's network without ISNet's context modules: the baseline of the ISNet config beside it.
 
-Command, hardware and protocol: as isnet_res18-half_1xb2-720_streets-128x256.py, so that the
+Command, hardware and protocol: as isnet_res18-half_1xb2-800_streets-128x256.py, so that the
 difference is the context modules alone.
 Expected:  not measured here.
 """
 
-_base_ = "./isnet_res18-half_1xb2-720_streets-128x256.py"
+_base_ = "./isnet_res18-half_1xb2-800_streets-128x256.py"
 
 method = "FCN"
 model = dict(decode_head=dict(image_level=False, semantic_level=False))

@@ -2,9 +2,9 @@
 
 Command:   a run with this `config` in params.yaml, then `isnet train RUN`.
 Hardware:  two CPU cores, minutes. No pretrained weights, nothing to download.
-Protocol:  720 iterations of 2 images, from scratch; whole images, ms+flip over 3 ratios.
+Protocol:  800 iterations of 2 images, from scratch; whole images, ms+flip over 3 ratios.
 Expected:  not measured here. It shows that the pipeline works and that the model learns; compare
-           fcn_res18-half_1xb2-720_streets-128x256.py, which lacks the context modules.
+           fcn_res18-half_1xb2-800_streets-128x256.py, which lacks the context modules.
 """
 
 _base_ = [
