@@ -19,7 +19,7 @@ demo: $(READY)  ## train and compare two networks on generated street scenes (CP
 	@isnet results
 
 test: $(READY)  ## run the tests
-	pytest
+	pytest --numprocesses auto --dist worksteal
 
 check: $(READY)  ## format, lint, types, import directions, workflow lint
 	ruff format --check .

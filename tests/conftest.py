@@ -12,7 +12,19 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-TINY = """\
+_RUN = """\
+  {name}:
+    dataset: streets
+    config: isnet/configs/{method}_res18-half_1xb2-800_streets-128x256.py
+    seed: 0
+    devices: cpu
+    overrides:
+      train_cfg: {{max_iters: 6, val_interval: 3}}
+      param_scheduler: [{{type: PolyLR, power: 0.9, eta_min: 0.0001, begin: 0, by_epoch: false}}]
+      evaluation: {{multi_scale: {{scales: [0.5, 1.0]}}}}
+"""
+TINY = (
+    """\
 tracking:
   uri: sqlite:///mlflow.db
   experiment: isnet
@@ -23,25 +35,11 @@ datasets:
     kind: streets
     settings: {train: 8, val: 4, width: 128, height: 64, seed: 0}
 runs:
-  one:
-    dataset: streets
-    config: isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py
-    seed: 0
-    devices: cpu
-    overrides: &tiny
-      train_cfg: {max_iters: 6, val_interval: 3}
-      train_dataloader: {batch_size: 2}
-      auto_scale_lr: {base_batch_size: 2}
-      param_scheduler: [{type: PolyLR, power: 0.9, eta_min: 0.0001, begin: 0, by_epoch: false}]
-      evaluation: {multi_scale: {scales: [0.5, 1.0]}}
-  two:
-    dataset: streets
-    config: isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py
-    seed: 0
-    devices: cpu
-    overrides: *tiny
 """
-"""Two runs that train in seconds. Anchors show that params.yaml may use them."""
+    + _RUN.format(name="one", method="isnet")
+    + _RUN.format(name="two", method="fcn")
+)
+"""Two runs that train in seconds."""
 
 
 @pytest.fixture(autouse=True)

@@ -104,7 +104,7 @@ def test_a_killed_training_ends_with_the_very_weights_of_an_undisturbed_one(prep
 
 def test_a_signal_to_the_whole_group_saves_and_says_so(prepared: Path, edit: Edit) -> None:
     edit("max_iters: 6, val_interval: 3", "max_iters: 5000, val_interval: 5000")
-    edit("train_dataloader: {batch_size: 2}", "train_dataloader: {batch_size: 2, num_workers: 2}")
+    edit("overrides:\n", "overrides:\n      train_dataloader: {num_workers: 2}\n")
     os.environ["OMP_NUM_THREADS"] = (
         "3"  # the fixture restores it; two data workers beside the network
     )
@@ -141,7 +141,7 @@ def test_two_processes_keep_the_global_batch(prepared: Path, edit: Edit) -> None
 
 
 def test_accumulation_counts_optimizer_steps(prepared: Path, edit: Edit) -> None:
-    edit("train_dataloader: {batch_size: 2}", "train_dataloader: {batch_size: 1}")
+    edit("overrides:\n", "overrides:\n      train_dataloader: {batch_size: 1}\n")
     edit("max_iters: 6, val_interval: 3", "max_iters: 2, val_interval: 1")
     status, told = _run()
     assert status == 0, told
