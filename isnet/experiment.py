@@ -155,7 +155,7 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
     """
     for key, value in overrides.items():
         here = f"{where}.{key}"
-        step = _step(node, key, here, is_leaf=not isinstance(value, dict))
+        step: Any = _step(node, key, here, is_leaf=not isinstance(value, dict))
         old = node[step] if isinstance(node, list) else node.get(step)
         if isinstance(value, dict) and value and isinstance(old, dict | list):
             _apply(old, value, here)

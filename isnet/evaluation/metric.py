@@ -82,4 +82,4 @@ class ConfusionMetric(BaseMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Not used: `evaluate` keeps no results to compute from."""
-        raise NotImplementedError
+        raise AssertionError("evaluate keeps no results")
