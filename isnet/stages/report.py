@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from isnet.console import Console
@@ -43,7 +44,8 @@ def print_results(plan: Plan) -> None:
         table.add_column(column)
     for row in rows:
         table.add_row(*(row[column] for column in _SHOWN))
-    out = RichConsole()
+    # Where there is no terminal, its width is a guess of 80 that breaks names.
+    out = RichConsole() if sys.stdout.isatty() else RichConsole(width=120)
     out.print(table)
     page: Path = plan.layout.reports / "index.html"
     out.print(f"report   {page.resolve()}", highlight=False, soft_wrap=True)
