@@ -106,7 +106,7 @@ def train(
             hooks=[SeedHook(seed), journal_hook, resume_hook, ShutdownWorkersHook()],
         )
         runner = _QuietRunner(**settings)
-        if devices.kind == "cpu":  # a tenth faster there (BENCHMARKS.md)
+        if devices.kind == "cpu":  # a little faster there (BENCHMARKS.md)
             runner.model.to(memory_format=torch.channels_last)
         runner.train()
     iteration = runner.iter // accumulation

@@ -122,9 +122,7 @@ def _experiment(client: Any, name: str, uri: str, home: Path) -> str:
     # Beside the database: a folder ./mlruns would make a bare `mlflow ui` take the refused
     # file store.
     local = (home / "mlartifacts" / name).as_uri() if uri.startswith("sqlite:") else None
-    # Without this kind the page of the experiment opens on traces of language models.
-    kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=local, tags=kind))
+    return str(client.create_experiment(name, artifact_location=local))
 
 
 def _run(client: Any, experiment_id: str, record: RunRecord) -> str:
