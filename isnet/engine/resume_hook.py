@@ -77,6 +77,7 @@ class ResumeHook(Hook):
         self.best: dict[str, Any] = state["best"] if state else {}
         self.earlier_seconds: float = state["seconds"] if state else 0.0
         self.begun = time.perf_counter()
+        self.stopping = False
 
     @property
     def seconds(self) -> float:
@@ -137,12 +138,11 @@ class ResumeHook(Hook):
                 flag = flag.cuda()
             torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
             asked = bool(flag.item())
-        if asked:
-            self.stop = True
+        self.stopping = asked
         return asked
 
     def _save(self, runner: Runner, iteration: int) -> None:
-        if getattr(self, "stop", False):
+        if self.stopping:
             runner.train_loop.stop_training = True
         if get_rank() != 0:
             return
