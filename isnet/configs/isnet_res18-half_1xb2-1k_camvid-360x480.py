@@ -1,6 +1,6 @@
 """ISNet, half-width ResNet-18, CamVid (11 classes), from scratch: real photographs on a CPU.
 
-Command:   a run with this `config` in params.yaml, then `isnet train RUN`.
+Command:   a run with this `config` in params.yaml, then `isnet train --run NAME`.
 Hardware:  two CPU cores, tens of minutes (time not measured here). No pretrained weights.
 Protocol:  1,000 iterations of 2 crops of 256x320; evaluation on whole images of 480x360, ms+flip
            over 4 ratios.

@@ -1,6 +1,6 @@
 """ISNet, half-width ResNet-18, generated streets: the demo.
 
-Command:   a run with this `config` in params.yaml, then `isnet train RUN`.
+Command:   a run with this `config` in params.yaml, then `isnet train --run NAME`.
 Hardware:  two CPU cores, 6 minutes on one of them. No pretrained weights, nothing to download.
 Protocol:  800 iterations of 2 images, from scratch; whole images, ms+flip over 3 ratios.
 Expected:  mIoU 38.1, ms+flip 38.3 (seed 0, BENCHMARKS.md). Compare

@@ -1,6 +1,6 @@
 """ISNet, ResNet-50 with ImageNet weights, CamVid (11 classes), on one GPU.
 
-Command:   a run with this `config` in params.yaml, then `isnet train RUN`.
+Command:   a run with this `config` in params.yaml, then `isnet train --run NAME`.
 Hardware:  one GPU, 8 crops of 256x320. Time and memory: not measured here.
 Protocol:  20,000 iterations with the Cityscapes optimizer; evaluation on whole images of 480x360,
            ms+flip over 4 ratios.
@@ -10,7 +10,7 @@ Expected:  not measured here, and no published ISNet result on CamVid is known.
 _base_ = [
     "./_base_/isnet_r50-d8.py",
     "./_base_/camvid_256x320.py",
-    "./_base_/schedule_160k.py",
+    "./_base_/schedule_81840.py",
     "./_base_/runtime.py",
 ]
 

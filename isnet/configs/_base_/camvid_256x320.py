@@ -1,8 +1,11 @@
 """CamVid with SegNet's 11 classes: images of 480x360, crops of 256x320 (height x width).
 
-`isnet` fills in files and classes from the data set's manifest when it trains and evaluates.
+Files and classes come from the manifest that `isnet convert` writes: from the one of the run's data
+set under `isnet`, from the one of `camvid` under mmseg's own tools.
 """
 
+manifest = "results/datasets/camvid/manifest.json"
+data_root = "data"
 crop_size = (256, 320)
 num_classes = 11
 img_ratios = (0.75, 1.0, 1.25, 1.5)
@@ -21,20 +24,44 @@ test_pipeline = [
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="Resize", scale_factor=ratio, keep_ratio=True) for ratio in img_ratios],
+            [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)],
+            [dict(type="LoadAnnotations")],
+            [dict(type="PackSegInputs")],
+        ],
+    ),
+]
 
 train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
-    dataset=dict(type="ManifestDataset", pipeline=train_pipeline),
+    dataset=dict(
+        type="ManifestDataset",
+        manifest=manifest,
+        data_root=data_root,
+        split="train",
+        pipeline=train_pipeline,
+    ),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(type="ManifestDataset", pipeline=test_pipeline),
+    dataset=dict(
+        type="ManifestDataset",
+        manifest=manifest,
+        data_root=data_root,
+        split="val",
+        pipeline=test_pipeline,
+    ),
 )
 test_dataloader = val_dataloader
 

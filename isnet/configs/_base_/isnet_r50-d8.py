@@ -54,7 +54,7 @@ model = dict(
         ],
     ),
     auxiliary_head=dict(
-        type="FCNHead",
+        type="ISNetAuxiliaryHead",
         in_channels=1024,
         in_index=2,
         channels=512,
@@ -64,8 +64,6 @@ model = dict(
         num_classes=19,
         norm_cfg=norm_cfg,
         align_corners=False,
-        # The official classifier has PyTorch's initialisation, mmseg's would have Normal(0, 0.01).
-        init_cfg=None,
         loss_decode=dict(**cross_entropy, loss_weight=0.4),
     ),
     train_cfg=dict(),

@@ -4,7 +4,7 @@ Batches of two: in so few passes over the data, twice the steps learn more than 
 (an earlier, noisier `streets`, lr 0.01: 31 % mIoU after 800 x 2 images, 20 % after 400 x 4).
 """
 
-_base_ = "./schedule_160k.py"
+_base_ = "./schedule_81840.py"
 
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 warmup = 20

@@ -1,8 +1,11 @@
 """`streets`, generated in the Cityscapes format: 19 classes, images and crops of 256x128.
 
-`isnet` fills in files and classes from the data set's manifest when it trains and evaluates.
+Files and classes come from the manifest that `isnet convert` writes: from the one of the run's data
+set under `isnet`, from the one of `streets` under mmseg's own tools.
 """
 
+manifest = "results/datasets/streets/manifest.json"
+data_root = "data"
 crop_size = (128, 256)
 num_classes = 19
 img_ratios = (0.75, 1.0, 1.25)
@@ -21,20 +24,44 @@ test_pipeline = [
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [dict(type="Resize", scale_factor=ratio, keep_ratio=True) for ratio in img_ratios],
+            [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)],
+            [dict(type="LoadAnnotations")],
+            [dict(type="PackSegInputs")],
+        ],
+    ),
+]
 
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
-    dataset=dict(type="ManifestDataset", pipeline=train_pipeline),
+    dataset=dict(
+        type="ManifestDataset",
+        manifest=manifest,
+        data_root=data_root,
+        split="train",
+        pipeline=train_pipeline,
+    ),
 )
 val_dataloader = dict(
     batch_size=1,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(type="ManifestDataset", pipeline=test_pipeline),
+    dataset=dict(
+        type="ManifestDataset",
+        manifest=manifest,
+        data_root=data_root,
+        split="val",
+        pipeline=test_pipeline,
+    ),
 )
 test_dataloader = val_dataloader
 

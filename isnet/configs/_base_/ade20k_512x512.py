@@ -1,0 +1,79 @@
+"""ADE20K (150 classes) in crops of 512x512, in mmseg's folder layout (`ADEChallengeData2016`).
+
+Published labels are 0 = other, 1..150: mmseg's data set reduces them, `isnet convert` has done so.
+Augmentation and evaluation follow the official ISNet configs (SegmentationBLWX/sssegmentation).
+"""
+
+dataset_type = "ADE20KDataset"
+data_root = "data/ade/ADEChallengeData2016"
+crop_size = (512, 512)
+num_classes = 150
+img_ratios = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackSegInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(2048, 512), keep_ratio=True),
+    # After Resize: the truth keeps its own size.
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
+# For mmseg's `test.py --tta`. Ratios of (2048, 512), as official; mmseg has ratios of the image.
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [
+                dict(type="Resize", scale=(int(2048 * ratio), int(512 * ratio)), keep_ratio=True)
+                for ratio in img_ratios
+            ],
+            [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)],
+            [dict(type="LoadAnnotations")],
+            [dict(type="PackSegInputs")],
+        ],
+    ),
+]
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        reduce_zero_label=True,
+        data_prefix=dict(img_path="images/training", seg_map_path="annotations/training"),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        reduce_zero_label=True,
+        data_prefix=dict(img_path="images/validation", seg_map_path="annotations/validation"),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+# Read by `isnet evaluate`. Official: the probabilities of six ratios of the resized image, and of
+# their mirror images, averaged.
+evaluation = dict(
+    single_scale=dict(mode="whole"),
+    multi_scale=dict(mode="whole", scales=img_ratios, flip=True, average="probabilities"),
+)

@@ -1,0 +1,81 @@
+"""COCO-Stuff 10k in crops of 512x512, with the official code's 182 outputs, 11 of them never used.
+
+mmseg packs the ids into 171 classes. Here a train id is the COCO-Stuff id less 1, hence our
+`ManifestDataset`. Augmentation and evaluation follow the official ISNet configs
+(SegmentationBLWX/sssegmentation).
+"""
+
+manifest = "results/datasets/cocostuff10k/manifest.json"
+data_root = "data"
+crop_size = (512, 512)
+num_classes = 182
+img_ratios = (0.5, 0.75, 1.0, 1.25, 1.5)
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(type="RandomResize", scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackSegInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(2048, 512), keep_ratio=True),
+    # After Resize: the truth keeps its own size.
+    dict(type="LoadAnnotations"),
+    dict(type="PackSegInputs"),
+]
+# For mmseg's `test.py --tta`. Ratios of (2048, 512), as official; mmseg has ratios of the image.
+tta_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="TestTimeAug",
+        transforms=[
+            [
+                dict(type="Resize", scale=(int(2048 * ratio), int(512 * ratio)), keep_ratio=True)
+                for ratio in img_ratios
+            ],
+            [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)],
+            [dict(type="LoadAnnotations")],
+            [dict(type="PackSegInputs")],
+        ],
+    ),
+]
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(
+        type="ManifestDataset",
+        manifest=manifest,
+        data_root=data_root,
+        split="train",
+        pipeline=train_pipeline,
+    ),
+)
+# The split `val` of the manifest: the 1,000 images published as `test`, which the authors score.
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type="ManifestDataset",
+        manifest=manifest,
+        data_root=data_root,
+        split="val",
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+
+# Read by `isnet evaluate`. Official: the logits (ResNeSt-101: probabilities) of five ratios of the
+# resized image, and of their mirror images, averaged.
+evaluation = dict(
+    single_scale=dict(mode="whole"),
+    multi_scale=dict(mode="whole", scales=img_ratios, flip=True, average="logits"),
+)

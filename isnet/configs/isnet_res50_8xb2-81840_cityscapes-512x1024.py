@@ -1,0 +1,25 @@
+"""ISNet, ResNet-50, Cityscapes: the official configuration.
+
+Command:   `isnet train --run NAME` for a run with this `config` in params.yaml; with mmseg alone,
+           `mim train mmsegmentation isnet/configs/<this file> --launcher pytorch --gpus 8`.
+Hardware:  8 GPUs x 2 crops of 512x1024; `isnet` keeps the global batch of 16 on any number of
+           GPUs. Time and memory: not measured here.
+Protocol:  81,840 iterations on fine train (2975 images), scored on val (500): single scale on
+           whole images; ms+flip with six ratios in windows of 512x1024, stride 341, probabilities
+           averaged.
+Expected:  mIoU 79.32, ms+flip 81.31 (80.88 in 2021), the official result:
+           SegmentationBLWX/sssegmentation, docs/modelzoo/isnet. Not measured here.
+"""
+
+_base_ = [
+    "./_base_/isnet_r50-d8.py",
+    "./_base_/cityscapes_512x1024.py",
+    "./_base_/schedule_81840.py",
+    "./_base_/runtime.py",
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=_base_.num_classes),
+    auxiliary_head=dict(num_classes=_base_.num_classes),
+)

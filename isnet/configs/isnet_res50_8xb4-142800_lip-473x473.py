@@ -1,0 +1,24 @@
+"""ISNet, ResNet-50, LIP (20 classes, people): the official configuration.
+
+Command:   `isnet train --run NAME` for a run with this `config` in params.yaml.
+Hardware:  8 GPUs x 4 crops of 473x473; `isnet` keeps the global batch of 32 on any number of GPUs.
+           Time and memory: not measured here.
+Protocol:  142,800 iterations on train (30462 images), scored on val (10000): single scale on whole
+           images, squeezed to 473x473; flip alone as ms+flip, left and right swapped back, logits
+           averaged.
+Expected:  mIoU 53.14, flip 53.41, the official result: SegmentationBLWX/sssegmentation,
+           docs/modelzoo/isnet. Not measured here.
+"""
+
+_base_ = [
+    "./_base_/isnet_r50-d8.py",
+    "./_base_/lip_473x473.py",
+    "./_base_/schedule_142800.py",
+    "./_base_/runtime.py",
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=_base_.num_classes, with_shortcut=True, act_cfg=_base_.act_cfg),
+    auxiliary_head=dict(num_classes=_base_.num_classes, act_cfg=_base_.act_cfg),
+)

@@ -1,0 +1,31 @@
+"""ISNet, ResNeSt-101, LIP (20 classes, people): the official configuration.
+
+Command:   `isnet train --run NAME` for a run with this `config` in params.yaml.
+Hardware:  8 GPUs x 5 crops of 473x473; `isnet` keeps the global batch of 40 on any number of GPUs.
+           Time and memory: not measured here.
+Protocol:  114,150 iterations on train (30462 images), scored on val (10000): single scale on whole
+           images, squeezed to 473x473; flip alone as ms+flip, left and right swapped back, logits
+           averaged.
+Expected:  mIoU 56.52, flip 56.81, the official result: SegmentationBLWX/sssegmentation,
+           docs/modelzoo/isnet. Not measured here.
+"""
+
+_base_ = [
+    "./_base_/isnet_s101-d8.py",
+    "./_base_/lip_473x473.py",
+    "./_base_/schedule_142800.py",
+    "./_base_/runtime.py",
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=_base_.num_classes, with_shortcut=True, act_cfg=_base_.act_cfg),
+    auxiliary_head=dict(num_classes=_base_.num_classes, act_cfg=_base_.act_cfg),
+)
+train_dataloader = dict(batch_size=5)
+optim_wrapper = dict(optimizer=dict(lr=0.007))
+param_scheduler = [dict(_base_.param_scheduler[0], eta_min=7e-5)]
+# 150 epochs of 761 iterations.
+train_cfg = dict(max_iters=114150, val_interval=11415)
+default_hooks = dict(checkpoint=dict(interval=11415))
+auto_scale_lr = dict(base_batch_size=40)
