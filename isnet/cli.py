@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isnet.errors import UserError
@@ -68,7 +69,43 @@ def _parser() -> argparse.ArgumentParser:
     add("results", _results, "print the table of results and where the report is")
     track = add("track", _track, "feed MLflow from what is on disk")
     track.add_argument("action", choices=["sync"], help="send what MLflow does not have yet")
+    weights = commands.add_parser(
+        "weights", help="official, mmseg and ImageNet weights", description=_WEIGHTS
+    )
+    _add_weights(weights)
     return parser
+
+
+_WEIGHTS = (
+    "Bring other people's weights in, take ours out, and fetch ImageNet weights beforehand. Every "
+    "tensor has its place, or nothing is written; a file that is there is not overwritten."
+)
+
+
+def _add_weights(weights: argparse.ArgumentParser) -> None:
+    actions = weights.add_subparsers(title="actions", metavar="ACTION", required=True)
+    text = "turn an official or mmseg checkpoint into a weights file of ours"
+    bring = actions.add_parser("import", help=text, description=text)
+    bring.set_defaults(command=_weights_import)
+    bring.add_argument(
+        "--ema", action="store_true", help="take model_ema where the file also has model"
+    )
+    text = "turn a weights file of ours into an official or mmseg checkpoint"
+    take = actions.add_parser("export", help=text, description=text)
+    take.set_defaults(command=_weights_export)
+    take.add_argument(
+        "--format", required=True, choices=["official", "mmseg"], help="whose names and keys"
+    )
+    for action in (bring, take):
+        action.add_argument("file", metavar="FILE", type=Path, help="the checkpoint")
+        for option, told in (("config", "the config of its model"), ("output", "the new file")):
+            action.add_argument(f"--{option}", required=True, type=Path, metavar="PATH", help=told)
+    text = "fetch the ImageNet weights that backbones start from into torch's cache"
+    fetch = actions.add_parser("fetch", help=text, description=text)
+    fetch.set_defaults(command=_weights_fetch)
+    fetch.add_argument(
+        "config", nargs="*", type=Path, help="configs; without any, all runs of params.yaml"
+    )
 
 
 def _plan() -> Plan:
@@ -151,3 +188,24 @@ def _track(options: argparse.Namespace, arguments: list[str]) -> int:
     fed = [track(plan, name, console) for name in plan.runs]
     console.line(f"{sum(fed)} of {len(fed)} runs are in MLflow")
     return 0 if all(fed) else 1
+
+
+def _weights_import(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.stages.weights import import_weights
+
+    import_weights(options.file, options.config, options.output, ema=options.ema, say=print)
+    return 0
+
+
+def _weights_export(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.stages.weights import export_weights
+
+    export_weights(options.file, options.config, options.output, target=options.format, say=print)
+    return 0
+
+
+def _weights_fetch(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.stages.weights import fetch_weights
+
+    fetch_weights(options.config, print)
+    return 0

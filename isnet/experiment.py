@@ -16,7 +16,7 @@ from isnet.errors import UserError
 from isnet.files import digest_of
 from isnet.params import Devices, Run
 
-__all__ = ["Batch", "Experiment", "divide_batch", "resolve"]
+__all__ = ["Batch", "Experiment", "divide_batch", "read_config", "resolve"]
 
 _EVALUATION_KEYS = (
     "evaluation",
@@ -113,8 +113,6 @@ def resolve(name: str, run: Run) -> Experiment:
 
 
 def _load(path: str, where: str) -> dict[str, Any]:
-    from mmengine.config import Config
-
     file = _config_file(path)
     if not path.startswith(("isnet/configs/", "mmseg::")):
         raise UserError(
@@ -127,12 +125,23 @@ def _load(path: str, where: str) -> dict[str, Any]:
         names = difflib.get_close_matches(file.name, [other.name for other in near], n=1, cutoff=0)
         meant = f"Did you mean isnet/configs/{names[0]}?" if names else "Give a path or mmseg::PATH"
         raise UserError(f"there is no config {path}", where=f"{where}.config", cure=meant)
+    return read_config(file, f"{where}.config")
+
+
+def read_config(file: Path, where: str) -> dict[str, Any]:
+    """Read a config file with its bases, without importing what it names.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    from mmengine.config import Config
+
     try:
         config: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
     except Exception as error:
         raise UserError(
-            f"{path} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
-            where=f"{where}.config",
+            f"{file} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
+            where=where,
             cure="Mend the config",
         ) from error
     return config

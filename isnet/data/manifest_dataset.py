@@ -17,6 +17,8 @@ from mmengine.dataset import InfiniteSampler
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 
+from isnet.errors import UserError
+
 __all__ = ["Draw", "ExactSampler", "ManifestDataset", "seed_from"]
 
 Draw = tuple[int, int, int]
@@ -51,6 +53,9 @@ class ManifestDataset(BaseSegDataset):
         data_root: the data root its folders are relative to.
         split: `train` or `val`.
         pipeline: mmseg transforms; labels are train ids already, so nothing is to be reduced.
+
+    Raises:
+        UserError: there is no such manifest, or its images or labels are not under the data root.
     """
 
     def __init__(
@@ -61,9 +66,12 @@ class ManifestDataset(BaseSegDataset):
         pipeline: list[dict[str, Any]],
         test_mode: bool = False,
     ) -> None:
-        self._manifest = json.loads(Path(manifest).read_text())
+        self._manifest = _read(Path(manifest))
         self._split = split
-        self._folder = Path(data_root)
+        self._images, self._labels = (
+            _folder(Path(data_root) / self._manifest[root], manifest)
+            for root in ("image_root", "label_root")
+        )
         super().__init__(
             metainfo={
                 "classes": tuple(self._manifest["classes"]),
@@ -79,12 +87,10 @@ class ManifestDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Return one record per image, in the manifest's order."""
-        images = self._folder / self._manifest["image_root"]
-        labels = self._folder / self._manifest["label_root"]
         return [
             {
-                "img_path": str(images / entry["image"]),
-                "seg_map_path": str(labels / entry["label"]),
+                "img_path": str(self._images / entry["image"]),
+                "seg_map_path": str(self._labels / entry["label"]),
                 "label_map": None,
                 "reduce_zero_label": False,
                 "seg_fields": [],
@@ -102,3 +108,24 @@ class ManifestDataset(BaseSegDataset):
             torch.manual_seed(mixed)
             return super().__getitem__(index)
         return super().__getitem__(draw)
+
+
+def _read(manifest: Path) -> dict[str, Any]:
+    if not manifest.is_file():
+        raise UserError(
+            f"there is no {manifest} in {Path.cwd()}",
+            cure=f"Run `isnet convert --dataset {manifest.parent.name}` first, and this from the "
+            "folder of params.yaml",
+        )
+    found: dict[str, Any] = json.loads(manifest.read_text())
+    return found
+
+
+def _folder(folder: Path, manifest: str) -> Path:
+    if not folder.is_dir():
+        raise UserError(
+            f"its folder {folder} is missing",
+            where=manifest,
+            cure="Name the data root (`paths.data`) as the data set's `data_root`",
+        )
+    return folder

@@ -22,6 +22,7 @@ from isnet.stages.inputs import publish, read_manifest, replace_folder
 from isnet.stages.track import track
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
+from isnet.weights.pretrained import make_available, pretrained_files
 
 __all__ = ["INTERRUPTED", "train"]
 
@@ -54,6 +55,7 @@ def train(plan: Plan, name: str, console: Console, arguments: list[str]) -> int:
         console.line("has nothing to do: this training is finished")
     else:
         with _sole_trainer(name, work):
+            _bring_pretrained(planned, work, console)
             if planned.batch.processes == 1:
                 status = _train_here(plan, planned, key, manifest, work, console)
             else:
@@ -86,6 +88,15 @@ def _sole_trainer(name: str, work: Path) -> Iterator[None]:
         lock.release()
 
 
+def _bring_pretrained(planned: PlannedRun, work: Path, console: Console) -> None:
+    """Fetch and check ImageNet weights here, once, and not in each process; a training that goes
+    on needs none.
+    """
+    if not any((work / "checkpoints").glob("iteration-*.pth")):
+        for file in pretrained_files(planned.experiment.config["model"]):
+            make_available(file, console.line)
+
+
 def _train_here(
     plan: Plan,
     planned: PlannedRun,
@@ -108,6 +119,7 @@ def _train_here(
         planned.experiment,
         devices=planned.run.devices,
         batch=planned.batch,
+        speed=planned.run.speed,
         seed=planned.run.seed,
         manifest=plan.layout.dataset_results(planned.run.dataset) / "manifest.json",
         data=plan.layout.data,
@@ -175,8 +187,8 @@ def _write_outputs(
     made = work / "train.part"
     shutil.rmtree(made, ignore_errors=True)
     meta = {
-        "classes": manifest["classes"],
-        "palette": manifest["palette"],
+        # mmseg's name for it: its `init_model` and inferencer read it.
+        "dataset_meta": {"classes": manifest["classes"], "palette": manifest["palette"]},
         "run": summary["run"],
         "key": summary["key"],
         "iteration": outcome.iteration,
