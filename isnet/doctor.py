@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from isnet.engine.compiled import missing_tool
 from isnet.errors import UserError
 from isnet.tracking.environment import gpus, hardware, installed_versions
 
@@ -44,7 +45,7 @@ def examine() -> int:
 
 
 def findings() -> list[Finding]:
-    """Look at Python, packages, libraries, devices, disk, params.yaml and MLflow's store."""
+    """Look at Python, packages, libraries, devices, compiler, disk, params.yaml and MLflow."""
     return [
         _python(),
         *_packages(),
@@ -52,6 +53,7 @@ def findings() -> list[Finding]:
         _programs(),
         Finding("hardware", hardware()),
         _gpus(),
+        _compiler(),
         _disk(),
         _parameters(),
         _mlruns(),
@@ -112,6 +114,12 @@ def _gpus() -> Finding:
     usable = int(answer.stdout.strip() or 0)
     cure = "This torch does not fit the driver: install the build for it" if not usable else None
     return Finding("GPUs", f"{'; '.join(shown)} ({usable} usable)", cure)
+
+
+def _compiler() -> Finding:
+    missing = missing_tool()
+    lacking = f"{missing}: runs need `compile: false`"
+    return Finding("C++ compiler", lacking if missing else "present, with Python's headers")
 
 
 def _disk() -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,6 +22,7 @@ __all__ = [
     "Devices",
     "Params",
     "Run",
+    "Speed",
     "StreetsDataset",
     "flatten",
     "load_params",
@@ -124,6 +125,17 @@ class CamvidDataset(_LocalDataset):
 Dataset = StreetsDataset | CityscapesDataset | CamvidDataset
 
 
+Precision = Literal["float32", "tf32", "bf16", "fp16"]
+
+
+class Speed(NamedTuple):
+    """How a training computes: number format, memory layout of images and maps, compilation."""
+
+    precision: Precision = "float32"
+    channels_last: bool = True
+    compile: bool = False
+
+
 class Run(_Strict):
     """One training with its evaluation."""
 
@@ -131,7 +143,15 @@ class Run(_Strict):
     config: str
     seed: int = Field(0, ge=0, le=2**31 - 1)
     devices: Annotated[Devices, BeforeValidator(_parse_devices)] = Devices(kind="cpu")
+    precision: Precision = "float32"
+    channels_last: bool = True
+    compile: bool = False
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = {}
+
+    @property
+    def speed(self) -> Speed:
+        """The settings that change how fast, and in which rounding, a run trains."""
+        return Speed(self.precision, self.channels_last, self.compile)
 
 
 class Tracking(_Strict):
@@ -223,6 +243,7 @@ _TAGS = {"streets", "cityscapes", "camvid"}
 _CURES = {
     "int_type": "Write a whole number",
     "float_type": "Write a number",
+    "bool_type": "Write true or false",
     "string_type": "Write text (in quotes where it looks like a number)",
     "dict_type": "Write a mapping",
     "model_type": "Write a mapping",

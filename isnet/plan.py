@@ -52,6 +52,7 @@ class PlannedRun:
             "config": self.run.config,
             "seed": self.run.seed,
             "devices": str(self.run.devices),
+            **self.run.speed._asdict(),
             "method": experiment.method,
             "backbone": experiment.backbone,
             "iterations": experiment.iterations,
@@ -111,7 +112,7 @@ class Plan:
 
     def train_slice(self, name: str) -> dict[str, Any]:
         """What decides the weights of a run. The devices do not: the global batch is the same on
-        all.
+        all. The speed settings do, by their rounding.
         """
         planned = self.run(name)
         return {
@@ -119,6 +120,7 @@ class Plan:
             "run": name,
             "dataset": planned.run.dataset,
             "seed": planned.run.seed,
+            **planned.run.speed._asdict(),
             "config": planned.experiment.train_digest,
         }
 
@@ -194,3 +196,21 @@ def _check_fit(planned: PlannedRun, params: Params) -> None:
         raise UserError(
             str(error), where=f"{where}.devices", cure="Change devices or the config"
         ) from None
+    _check_precision(planned, f"{where}.precision")
+
+
+def _check_precision(planned: PlannedRun, where: str) -> None:
+    precision = planned.run.precision
+    if precision in ("tf32", "fp16") and planned.run.devices.kind == "cpu":
+        raise UserError(
+            f"{precision} is for GPUs, and devices is {planned.run.devices}",
+            where=where,
+            cure="Write bf16 or float32",
+        )
+    wrapper = planned.experiment.config.get("optim_wrapper", {}).get("type", "OptimWrapper")
+    if precision in ("bf16", "fp16") and wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
+        raise UserError(
+            f"{planned.run.config} has the optimizer wrapper {wrapper}, which no {precision} fits",
+            where=where,
+            cure="Write float32, or choose a config with OptimWrapper",
+        )

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from isnet.cli import main
-from isnet.params import Devices, Params, flatten, load_params
+from isnet.params import Devices, Params, Speed, flatten, load_params
 from isnet.plan import Plan
 
 REPOSITORY = Path(__file__).parents[1]
@@ -30,6 +30,11 @@ WRONG = {
     "missing mmseg config": ("isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py", "mmseg::fcn/none.py", "there is no config mmseg::fcn/none.py"),
     "batch that does not divide": ("devices: cpu", "devices: 3", "runs.one.devices: the global batch 2 does not divide among 3 processes; use one of 1, 2"),
     "no topology": ("devices: cpu", "devices: gpus", "runs.one.devices: 'gpus' is no topology; write cpu"),
+    "unknown precision": ("devices: cpu", "precision: fp8", "runs.one.precision: input should be 'float32', 'tf32', 'bf16' or 'fp16', got 'fp8'"),
+    "compile in other words": ("devices: cpu", "compile: max", "runs.one.compile: input should be a valid boolean, got 'max'. Write true or false"),
+    "fp16 on the CPU": ("devices: cpu", "devices: cpu:2\n    precision: fp16", "runs.one.precision: fp16 is for GPUs, and devices is cpu:2. Write bf16 or float32"),
+    "tf32 on the CPU": ("devices: cpu", "precision: tf32", "runs.one.precision: tf32 is for GPUs, and devices is cpu. Write bf16 or float32"),
+    "an optimizer wrapper with a precision of its own": ("devices: cpu\n    overrides:\n", "precision: bf16\n    overrides:\n      optim_wrapper: {type: ApexOptimWrapper}\n", "has the optimizer wrapper ApexOptimWrapper, which no bf16 fits. Write float32"),
     "bad run name": ("  one:", "  one.5:", "runs: 'one.5' is no name. Use letters"),
     "bad data set name": ("  streets:", "  my streets:", "datasets: 'my streets' is no name"),
     "dotted override": ("train_cfg: {max_iters: 6", "train_cfg.max_iters: 6\n      train_cfg: {begin: 6", "the dotted key 'train_cfg.max_iters' is not allowed; nest it: {train_cfg: {max_iters: 6}}"),
@@ -108,6 +113,17 @@ def test_devices_name_a_topology(
     devices = load_params().runs["one"].devices
     assert devices == Devices(kind=kind, nodes=nodes, per_node=per_node)
     assert str(devices) == back
+
+
+def test_a_run_computes_in_float32_unless_it_says_otherwise(checkout: Path, edit: Edit) -> None:
+    assert load_params().runs["one"].speed == Speed("float32", channels_last=True, compile=False)
+    edit(
+        "devices: cpu",
+        "devices: 1\n    precision: fp16\n    channels_last: false\n    compile: true",
+    )
+    planned = Plan.of(load_params()).runs["one"]
+    assert planned.run.speed == Speed("fp16", channels_last=False, compile=True)
+    assert planned.settings.items() >= planned.run.speed._asdict().items()
 
 
 def test_flatten_keeps_lists_and_empty_mappings_as_values() -> None:

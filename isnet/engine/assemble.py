@@ -10,7 +10,10 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
+from isnet.engine.precision import optimizer_wrapper
 from isnet.experiment import Batch
+from isnet.params import Precision
+from isnet.weights.pretrained import use_local_files
 
 __all__ = ["deployed_model", "evaluation_dataset", "runner_config"]
 
@@ -19,31 +22,32 @@ _SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
 
 def deployed_model(config: dict[str, Any]) -> ConfigDict:
     """Return the config of the model that weights are loaded into: no pretrained file, no sync."""
-    return _model(config, pretrained=False, on_cpu=True)
+    return _model(config, pretrained=False, sync_norm="BN")
 
 
-def _model(config: dict[str, Any], *, pretrained: bool, on_cpu: bool) -> ConfigDict:
+def _model(config: dict[str, Any], *, pretrained: bool, sync_norm: str) -> ConfigDict:
     model: dict[str, Any] = copy.deepcopy(config["model"])
     if "data_preprocessor" in config and "data_preprocessor" not in model:
         model["data_preprocessor"] = copy.deepcopy(config["data_preprocessor"])
     if not pretrained:
         model["pretrained"] = None
         model["backbone"].pop("init_cfg", None)
-    if on_cpu:
-        _unsync(model)
+    else:
+        use_local_files(model)
+    _write_sync_norm(model, sync_norm)
     return ConfigDict(model)  # mmseg reads settings as attributes
 
 
-def _unsync(node: Any) -> None:
-    """Write BN for SyncBN, which runs on GPUs only."""
+def _write_sync_norm(node: Any, name: str) -> None:
+    """Write another norm for SyncBN, which runs on GPUs only."""
     if isinstance(node, dict):
         if node.get("type") == "SyncBN":
-            node["type"] = "BN"
+            node["type"] = name
         for value in node.values():
-            _unsync(value)
+            _write_sync_norm(value, name)
     elif isinstance(node, list | tuple):
         for value in node:
-            _unsync(value)
+            _write_sync_norm(value, name)
 
 
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
@@ -60,6 +64,7 @@ def runner_config(
     work: Path,
     seed: int,
     batch: Batch,
+    precision: Precision,
     workers: int,
     on_cpu: bool,
     resuming: bool,
@@ -76,15 +81,21 @@ def runner_config(
     _feed(val, manifest, data, "val", workers)
     train["batch_size"] = batch.per_process
     train["sampler"] = {"type": "ExactSampler", "shuffle": True}
+    sync_norm = "SyncBN"
+    if on_cpu:
+        sync_norm = "CpuSyncBN" if batch.processes > 1 else "BN"
     settings = {
-        "model": _model(config, pretrained=not resuming, on_cpu=on_cpu),
+        "model": _model(config, pretrained=not resuming, sync_norm=sync_norm),
         "work_dir": str(work),
         "train_dataloader": train,
         "val_dataloader": val,
         "train_cfg": _stretched_loop(config["train_cfg"], batch.accumulation),
         "val_cfg": {"type": "ValLoop"},
         "val_evaluator": {"type": "ConfusionMetric"},
-        "optim_wrapper": config["optim_wrapper"] | {"accumulative_counts": batch.accumulation},
+        "optim_wrapper": {
+            **optimizer_wrapper(config["optim_wrapper"], precision),
+            "accumulative_counts": batch.accumulation,
+        },
         "param_scheduler": _stretched_schedule(config.get("param_scheduler"), batch.accumulation),
         "default_hooks": {"timer": None, "logger": None, "checkpoint": None},
         "custom_hooks": hooks,

@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 
 from isnet.engine.assemble import deployed_model
 from isnet.engine.checkpoints import load_weights
+from isnet.engine.precision import allow_tf32
 from isnet.params import Devices
 
 __all__ = ["load_deployed"]
@@ -20,8 +21,9 @@ __all__ = ["load_deployed"]
 def load_deployed(config: dict[str, Any], weights: Path, devices: Devices) -> EncoderDecoder:
     """Build the config's model and load `weights`; every tensor must have its place.
 
-    On the CPU torch gets the threads of OMP_NUM_THREADS, or all cores.
+    Float32 is float32, on a GPU too. On the CPU torch gets the threads of OMP_NUM_THREADS, or all cores.
     """
+    allow_tf32(False)
     model = MODELS.build(deployed_model(config))
     model.load_state_dict(load_weights(weights)["state_dict"], strict=True)
     on_gpu = devices.kind == "gpu" and torch.cuda.is_available()

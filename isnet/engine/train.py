@@ -15,13 +15,15 @@ from mmengine.runner import Runner
 from isnet.console import Console
 from isnet.engine.assemble import runner_config
 from isnet.engine.checkpoints import CheckpointFolder
+from isnet.engine.compiled import compile_parts, require_tools
 from isnet.engine.interruption import Interruption
 from isnet.engine.journal_hook import JournalHook
+from isnet.engine.precision import allow_tf32
 from isnet.engine.resume_hook import ResumeHook, SeedHook, model_weights
 from isnet.engine.workers import ShutdownWorkersHook
 from isnet.errors import UserError
 from isnet.experiment import Batch, Experiment
-from isnet.params import Devices
+from isnet.params import Devices, Speed
 from isnet.tracking.journal import Journal
 
 __all__ = ["Outcome", "train"]
@@ -47,6 +49,7 @@ def train(
     *,
     devices: Devices,
     batch: Batch,
+    speed: Speed,
     seed: int,
     manifest: Path,
     data: Path,
@@ -60,6 +63,7 @@ def train(
         experiment: the resolved config.
         devices: where this run trains; with several processes this is one of them.
         batch: how the global batch is spread.
+        speed: number format, memory layout, compilation.
         seed: of weights, order, augmentation and dropout.
         manifest: the converted data set.
         data: the data root.
@@ -68,11 +72,14 @@ def train(
         interruption: says that somebody asked to stop.
     """
     threads = _use_devices(devices, batch.processes)
+    allow_tf32(speed.precision == "tf32")
+    if speed.compile:
+        require_tools()
     folder = CheckpointFolder(work / "checkpoints")
     state = folder.newest(console.line)
     accumulation = batch.accumulation
     done = state["iteration"] // accumulation if state else 0
-    console.line(_first_words(experiment, done, batch, devices))
+    console.line(_first_words(experiment, done, batch, devices, speed))
     journal = Journal(work / "journal.jsonl")
     if get_rank() == 0:
         journal.rewind(done)
@@ -99,15 +106,14 @@ def train(
             work=work / "runner",
             seed=seed,
             batch=batch,
+            precision=speed.precision,
             # On a CPU the network needs all threads it was given: one more worker would slow both.
             workers=threads - 1 if devices.kind == "cpu" else 64,
             on_cpu=devices.kind == "cpu",
             resuming=state is not None,
             hooks=[SeedHook(seed), journal_hook, resume_hook, ShutdownWorkersHook()],
         )
-        runner = _QuietRunner(**settings)
-        if devices.kind == "cpu":  # a little faster there (BENCHMARKS.md)
-            runner.model.to(memory_format=torch.channels_last)
+        runner = _Runner(speed, **settings)
         runner.train()
     iteration = runner.iter // accumulation
     return Outcome(
@@ -120,10 +126,32 @@ def train(
     )
 
 
-class _QuietRunner(Runner):
-    """mmengine's Runner without its 300 lines of greeting; the environment and config are recorded
-    elsewhere.
+class _Runner(Runner):
+    """mmengine's Runner with the speed settings of a run, and without its 300 lines of greeting;
+    the environment and config are recorded elsewhere.
     """
+
+    def __init__(self, speed: Speed, **settings: Any) -> None:
+        self.speed = speed
+        super().__init__(**settings)
+
+    def build_model(self, model: dict[str, Any]) -> Any:
+        """Build and initialise on the CPU, then lay out and compile.
+
+        Before the model moves, because random numbers are drawn in the device's way and in the
+        order of the memory: any devices and layout begin with the same weights. Before
+        DistributedDataParallel wraps it, because that keeps to the layout it finds.
+        """
+        built = super().build_model(model)
+        built.init_weights()
+        if self.speed.channels_last:
+            built.to(memory_format=torch.channels_last)
+        if self.speed.compile:
+            compile_parts(built)
+        return built
+
+    def _init_model_weights(self) -> None:
+        """Done in `build_model`."""
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         pass
@@ -157,7 +185,9 @@ def _use_devices(devices: Devices, processes: int) -> int:
     return threads
 
 
-def _first_words(experiment: Experiment, done: int, batch: Batch, devices: Devices) -> str:
+def _first_words(
+    experiment: Experiment, done: int, batch: Batch, devices: Devices, speed: Speed
+) -> str:
     verb = f"resumes at iteration {done}" if done else "starts"
     spread = f"{batch.processes} x {batch.per_process} images"
     if batch.accumulation > 1:
@@ -165,6 +195,7 @@ def _first_words(experiment: Experiment, done: int, batch: Batch, devices: Devic
     return (
         f"{verb}: {experiment.method} {experiment.backbone}, {experiment.iterations} iterations, "
         f"global batch {experiment.global_batch} ({spread}) on {devices}"
+        f" in {speed.precision}{', compiled' if speed.compile else ''}"
     )
 
 

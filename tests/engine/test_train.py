@@ -12,23 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
-from isnet.cli import main
 from isnet.engine.checkpoints import CheckpointFolder, load_weights
 from isnet.stages.train import INTERRUPTED
 
 Edit = Callable[[str, str], None]
 TRAIN = [sys.executable, "-m", "isnet", "train", "--run", "one"]
-
-
-@pytest.fixture
-def prepared(checkout: Path) -> Path:
-    """A checkout whose data are converted."""
-    for stage in ("download", "convert"):
-        assert main([stage, "--dataset", "streets"]) == 0
-    return checkout
 
 
 def _start() -> subprocess.Popen[str]:
@@ -154,7 +144,7 @@ def test_weights_are_a_plain_state_dict_that_says_what_it_is(prepared: Path) -> 
     status, told = _run()
     assert status == 0, told
     loaded = load_weights(Path("results/runs/one/train/weights.pth"))
-    assert loaded["meta"]["classes"][0] == "road"
+    assert loaded["meta"]["dataset_meta"]["classes"][0] == "road"
     assert "ISNetHead" in loaded["meta"]["config"]
     summary = json.loads(Path("results/runs/one/train/train.json").read_text())
     assert summary["iterations"] == 6
