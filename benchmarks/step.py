@@ -1,16 +1,24 @@
-"""A training step of the demo's networks on the CPU: torch's memory format against channels_last.
+"""A whole training step of ISNet R-50 (backbone, heads, losses, SGD): public form against ours.
 
-Same weights and data, one thread, alternating; seconds of the fastest of five steps.
+Same weights and images, one process, all cores, alternating; seconds of the fastest step, GiB above
+weights and optimizer state. The public form has N x N maps, loops over images and classes, and
+enlarges the logits of all three classifiers to the label's size. Then what each setting of a run
+adds to ours: there `public` is ours in float32 with torch's memory format.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-import time
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from measure import alternate, best_device
 from records import Record, arguments, publish
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from isnet.engine.quiet import import_mmseg
 
@@ -20,55 +28,180 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.structures import PixelData  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
+from public_head import PublicHead  # noqa: E402
 
 from isnet.engine.assemble import deployed_model  # noqa: E402
+from isnet.engine.compiled import compile_parts  # noqa: E402
+from isnet.models.losses import losses_at_label_size  # noqa: E402
 
-CONFIGS = {
-    "ISNet": "isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py",
-    "FCN": "isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py",
-}
+CONFIG = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
+CROP = (512, 1024)
+CLASSES = 19
+REPEATS = 2
 
 
-def _samples(batch: int) -> list[SegDataSample]:
-    labels = torch.randint(0, 19, (batch, 1, 128, 256))
+@dataclass(frozen=True)
+class Settings:
+    """Speed settings of a run."""
+
+    precision: torch.dtype = torch.float32
+    channels_last: bool = False
+    compile: bool = False
+
+
+class PublicForm(nn.Module):
+    """ISNet R-50 as the public implementations compute it, with the weights of ours."""
+
+    def __init__(self, ours: nn.Module) -> None:
+        super().__init__()
+        self.backbone = copy.deepcopy(ours.backbone)
+        self.auxiliary = copy.deepcopy(ours.auxiliary_head)
+        self.head = PublicHead(2048, 512, 256, CLASSES)
+        self.head.load_state_dict(ours.decode_head.state_dict())
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        """Return the training loss."""
+        maps = self.backbone(images)
+        stages = [*self.head(maps), self.auxiliary(maps)]
+        return straightforward_loss(stages, label)
+
+
+class OurForm(nn.Module):
+    """The model of the config."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        """Return the training loss."""
+        samples = [SegDataSample(gt_sem_seg=PixelData(data=one[None])) for one in label]
+        losses = self.model.loss(images, samples)
+        return sum(value for name, value in losses.items() if "loss" in name)
+
+
+def straightforward_loss(stages: list[Tensor], label: Tensor) -> Tensor:
+    """Return the weighted cross-entropy of all logits at the label's size."""
+    large = [F.interpolate(one, label.shape[1:], mode="bilinear") for one in stages]
+    losses = [F.cross_entropy(one.float(), label, ignore_index=255) for one in large]
+    return sum(weight * loss for weight, loss in zip((0.4, 1.0, 0.4), losses, strict=True))
+
+
+def lean_loss(stages: list[Tensor], label: Tensor, losses: list[nn.Module]) -> Tensor:
+    """Return the same by `losses_at_label_size`."""
+    found = losses_at_label_size(
+        stages, losses, label[:, None], ignore_index=255, align_corners=False
+    )
+    return sum(value for name, value in found.items() if "loss" in name)
+
+
+def training_step(
+    form: nn.Module, settings: Settings, images: Tensor, label: Tensor
+) -> Callable[[], None]:
+    """Return a step with `settings`: forward, backward, SGD."""
+    if settings.channels_last:
+        form = form.to(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=torch.channels_last)
+    if settings.compile:
+        compile_parts(form.model)
+    optimizer = torch.optim.SGD(form.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
+    device, dtype = images.device.type, settings.precision
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            loss = form(images, label)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def batch(crops: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return random images and labels."""
+    device = best_device()
+    label = torch.randint(CLASSES, (crops, *size), device=device)
+    label[:, : size[0] // 10] = 255
+    return torch.randn(crops, 3, *size, device=device), label
+
+
+def build() -> nn.Module:
+    """Build the model of the config, in training mode."""
+    logging.getLogger("mmengine").setLevel(logging.ERROR)
+    torch.manual_seed(0)
+    return MODELS.build(deployed_model(Config.fromfile(CONFIG).to_dict())).train().to(best_device())
+
+
+def compare_steps(settings: Settings) -> list[Record]:
+    """The public form in float32 (on a GPU as ours) against ours: seconds and GiB."""
+    ours = OurForm(build())
+    public = PublicForm(ours.model).to(best_device())
+    images, label = batch(2, CROP)
+    sides = {
+        "public": training_step(public, Settings(settings.precision), images, label),
+        "ours": training_step(ours, settings, images, label),
+    }
+    return _both("2 crops of 512x1024", sides)
+
+
+def compare_losses() -> list[Record]:
+    """The three losses and their gradients alone."""
+    model = build()
+    label = batch(2, CROP)[1]
+    size = (CROP[0] // 8, CROP[1] // 8)
+    stages = [torch.randn(2, CLASSES, *size, device=label.device).requires_grad_() for _ in "123"]
+    modules = [*model.decode_head.loss_decode, model.auxiliary_head.loss_decode]
+    sides = {
+        "public": lambda: straightforward_loss(stages, label).backward(),
+        "ours": lambda: lean_loss(stages, label, modules).backward(),
+    }
+    return _both("losses alone, 2 crops of 512x1024", sides)
+
+
+def _both(case: str, sides: dict[str, Callable[[], None]]) -> list[Record]:
+    for work in sides.values():  # warm: gradients and momenta exist
+        work()
+    costs = alternate(sides, REPEATS)
+    (public, public_peak), (ours, peak) = costs["public"], costs["ours"]
     return [
-        SegDataSample(gt_sem_seg=PixelData(data=label), metainfo={"img_shape": (128, 256)})
-        for label in labels
+        Record(case, "s", public, ours, public / ours),
+        Record(case, "GiB", public_peak, peak, public_peak / peak),
     ]
 
 
-def _step_seconds(
-    model: torch.nn.Module, images: torch.Tensor, samples: list[SegDataSample]
-) -> float:
-    begun = time.perf_counter()
-    model.zero_grad()
-    losses = model.loss(images, samples)
-    sum(value for name, value in losses.items() if "loss" in name).backward()
-    return time.perf_counter() - begun
+def compare_settings() -> list[Record]:
+    """What each setting adds, on one crop of 512x512."""
+    images, label = batch(1, (512, 512))
+    half = torch.bfloat16
+    cases = {
+        "channels_last": Settings(channels_last=True),
+        "bf16": Settings(half),
+        "bf16, channels_last": Settings(half, channels_last=True),
+        "compile": Settings(compile=True),
+    }
+    model = build()
+    sides = {
+        name: training_step(OurForm(copy.deepcopy(model)), settings, images, label)
+        for name, settings in {"none": Settings(), **cases}.items()
+    }
+    for work in sides.values():
+        work()
+    costs = alternate(sides, REPEATS)
+    base = costs["none"][0]
+    return [
+        Record(f"setting {name}, 512x512", "s", base, costs[name][0], base / costs[name][0])
+        for name in cases
+    ]
 
 
 def main() -> None:
-    """Measure both networks."""
+    """Measure everything."""
     options = arguments(__doc__ or "")
-    logging.getLogger("mmengine").setLevel(logging.ERROR)
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    records = []
-    for name, file in CONFIGS.items():
-        config = Config.fromfile(file).to_dict()
-        batch = config["train_dataloader"]["batch_size"]
-        public = MODELS.build(deployed_model(config)).train()
-        ours = copy.deepcopy(public).to(memory_format=torch.channels_last)
-        images, samples = torch.randn(batch, 3, 128, 256), _samples(batch)
-        seconds: dict[str, list[float]] = {"public": [], "ours": []}
-        for _ in range(6):
-            seconds["public"].append(_step_seconds(public, images, samples))
-            seconds["ours"].append(_step_seconds(ours, images, samples))
-        fastest = {side: min(times[1:]) for side, times in seconds.items()}
-        case = f"{name}, {batch} crops of 128x256"
-        ratio = fastest["public"] / fastest["ours"]
-        records.append(Record(case, "s/step", fastest["public"], fastest["ours"], ratio))
-    publish("Training step, forward and backward", records, options.json)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    on_gpu = best_device().type == "cuda"
+    settings = Settings(torch.bfloat16, channels_last=True, compile=True) if on_gpu else Settings()
+    records = [*compare_losses(), *compare_steps(settings), *compare_settings()]
+    publish("A training step of ISNet R-50", records, options.json)
 
 
 if __name__ == "__main__":

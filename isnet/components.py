@@ -8,8 +8,14 @@ registers something.
 
 from __future__ import annotations
 
+from mmengine.registry import MODELS
+
 import isnet.data.manifest_dataset
 import isnet.evaluation.metric
+import isnet.models.auxiliary_head
 import isnet.models.isnet_head
+from isnet.models.batch_norm import CpuSyncBatchNorm
 
 __all__: list[str] = []
+
+MODELS.register_module("CpuSyncBN", module=CpuSyncBatchNorm)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isnet.models.conv_block import BlockFactory, ConvBlock, at_least_float32
+from isnet.models.batch_norm import at_least_float32
+from isnet.models.conv_block import BlockFactory, ConvBlock
 
 __all__ = ["Attention", "ClassAttention", "ImageAttention"]
 
@@ -72,10 +73,7 @@ class ClassAttention(Attention):
         """
         key, value = self._project(centres, counts)
         query = _tokens(self.query_project(feats))
-        scores = query @ (key * key.shape[2] ** -0.5).transpose(1, 2)
-        # log 0 = -inf: an absent class gets no weight at all.
-        bias = at_least_float32(counts).log()[:, None]
-        weights = torch.softmax(at_least_float32(scores) + bias, dim=-1).to(value.dtype)
+        weights = _class_weights(query, key, counts).to(value.dtype)
         # The output convolution is linear: it may act on K values instead of on N positions.
         conv = self.out_project.conv
         context = weights @ F.linear(value, conv.weight.flatten(1), conv.bias)
@@ -89,6 +87,18 @@ class ClassAttention(Attention):
             key = block.forward_rows(key, occurrences)
         value = self.value_project.forward_rows(rows, occurrences)
         return key.reshape(*counts.shape, -1), value.reshape(*counts.shape, -1)
+
+
+def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
+    """Return the softmax `(B, N, K)` of `query` `(B, N, D)` on `key` `(B, K, D)`, in float32 at
+    least: confident scores leave float16's range.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        key = at_least_float32(key) * key.shape[2] ** -0.5
+        # log 0 = -inf: an absent class gets no weight at all.
+        bias = at_least_float32(counts).log()[:, None]
+        scores = torch.baddbmm(bias, at_least_float32(query), key.transpose(1, 2))
+        return scores.softmax(-1)
 
 
 def _tokens(x: Tensor) -> Tensor:

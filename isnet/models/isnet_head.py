@@ -5,6 +5,7 @@ Paper: arXiv 2108.12382. Official code: SegmentationBLWX/sssegmentation.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from isnet.models.context import ImageLevelContext, SemanticLevelContext
-from isnet.models.conv_block import ConvBlock
+from isnet.models.conv_block import Classifier, ConvBlock
+from isnet.models.losses import losses_at_label_size
 
 __all__ = ["STAGE_WEIGHTS", "ISNetHead"]
 
@@ -72,8 +74,11 @@ class ISNetHead(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         if image_level and semantic_level and not concat_input:
-            # The image-level features would reach no output, as in the public code; DDP would stop.
-            raise ValueError("ISNetHead: without concat_input, only one context module has a use")
+            # As in the public code. Its parameters get no gradient, which DDP must be told.
+            warnings.warn(
+                "ISNetHead: without concat_input, the image-level context reaches no output",
+                stacklevel=2,
+            )
         super().__init__(
             in_channels,
             channels,
@@ -103,7 +108,8 @@ class ISNetHead(BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Map backbone maps `(B, C_i, H_i, W_i)` to stage-1 and stage-2 logits `(B, K, H, W)`.
 
-        H and W are those of the last map; with the shortcut, stage 2 has those of the first.
+        H and W are those of the last map; with the shortcut, stage 2 has those of the first. Logits
+        are float32 also under autocast.
         """
         maps = self._transform_inputs(inputs)
         feats = self.bottleneck(maps[-1])
@@ -120,16 +126,14 @@ class ISNetHead(BaseDecodeHead):
         self, seg_logits: tuple[Tensor, Tensor], batch_data_samples: list[Any]
     ) -> dict[str, Tensor]:
         """Return each stage's loss at label resolution, and the accuracy (percent) of stage 2."""
-        label = self._stack_batch_gt(batch_data_samples)
-        logits = [self._resize(stage, label.shape[2:]) for stage in seg_logits]
-        weight = None if self.sampler is None else self.sampler.sample(logits[-1], label)
-        label = label.squeeze(1)
-        losses = {
-            loss.loss_name: loss(stage, label, weight=weight, ignore_index=self.ignore_index)
-            for loss, stage in zip(self.loss_decode, logits, strict=True)
-        }
-        losses["acc_seg"] = self._accuracy(logits[-1], label)
-        return losses
+        return losses_at_label_size(
+            seg_logits,
+            self.loss_decode,
+            self._stack_batch_gt(batch_data_samples),
+            ignore_index=self.ignore_index,
+            align_corners=self.align_corners,
+            sampler=self.sampler,
+        )
 
     def predict_by_feat(
         self, seg_logits: tuple[Tensor, Tensor], batch_img_metas: list[dict[str, Any]]
@@ -137,18 +141,6 @@ class ISNetHead(BaseDecodeHead):
         """Return the stage-2 logits at the size of the input `(B, K, H, W)`."""
         logits: Tensor = super().predict_by_feat(seg_logits[-1], batch_img_metas)
         return logits
-
-    def _accuracy(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Return the share (percent) of labelled pixels whose label has the largest logit.
-
-        mmseg's own sorts the classes of every pixel, which takes a tenth of a small model's
-        iteration on a CPU, and waits for the device.
-        """
-        valid = label != self.ignore_index
-        of_label = logits.gather(1, label.masked_fill(~valid, 0)[:, None])[:, 0]
-        correct = (of_label >= logits.amax(1)) & valid
-        percent: Tensor = 100 * correct.sum() / valid.sum().clamp(min=1)
-        return percent
 
     def _block(
         self, in_channels: int, out_channels: int, kernel_size: int = 1, bias: bool = False
@@ -166,7 +158,7 @@ class ISNetHead(BaseDecodeHead):
         return ConvBlock(conv, norm, build_activation_layer({"inplace": True, **self.act_cfg}))
 
     def _classifier(self) -> tuple[nn.Module, nn.Module]:
-        return nn.Dropout2d(self.dropout_ratio), nn.Conv2d(self.channels, self.num_classes, 1)
+        return nn.Dropout2d(self.dropout_ratio), Classifier(self.channels, self.num_classes)
 
     def _resize(self, x: Tensor, size: torch.Size) -> Tensor:
         resized: Tensor = resize(x, size=size, mode="bilinear", align_corners=self.align_corners)

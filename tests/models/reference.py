@@ -53,12 +53,18 @@ class SelfAttention(nn.Module):
 
 
 class Context(nn.Module):
-    """One of the two context modules: an attention and a fusing 3x3 convolution."""
+    """One of the two context modules: an attention, and a 3x3 convolution that fuses."""
 
-    def __init__(self, channels: int, key_channels: int, d: int, slope: float) -> None:
+    def __init__(
+        self, channels: int, key_channels: int, d: int, slope: float, concat_input: bool
+    ) -> None:
         super().__init__()
         self.correlate_net = SelfAttention(channels, key_channels, d, slope)
-        self.bottleneck = Block(2 * channels, channels, 3, slope=slope)
+        self.bottleneck = Block(2 * channels, channels, 3, slope=slope) if concat_input else None
+
+    def forward(self, query_source: Tensor, key_source: Tensor, beside: Tensor) -> Tensor:
+        context = self.correlate_net(query_source, key_source)
+        return self.bottleneck(torch.cat([beside, context], 1)) if self.bottleneck else context
 
 
 def class_centres(feats: Tensor, logits: Tensor) -> Tensor:
@@ -89,6 +95,7 @@ class ReferenceHead(nn.Module):
         shortcut_feat_channels: int = 48,
         image_level: bool = True,
         semantic_level: bool = True,
+        concat_input: bool = True,
         slope: float = 0.0,
     ) -> None:
         super().__init__()
@@ -97,8 +104,9 @@ class ReferenceHead(nn.Module):
             return Block(*args, **kwargs, slope=slope)
 
         self.bottleneck = block(in_channels[-1], channels, 3)
-        self.ilc_net = Context(channels, 2 * channels, d, slope) if image_level else None
-        self.slc_net = Context(channels, channels, d, slope) if semantic_level else None
+        rest = (d, slope, concat_input)
+        self.ilc_net = Context(channels, 2 * channels, *rest) if image_level else None
+        self.slc_net = Context(channels, channels, *rest) if semantic_level else None
         self.decoder_stage1 = nn.Sequential(
             block(channels, channels), nn.Identity(), nn.Conv2d(channels, num_classes, 1)
         )
@@ -116,11 +124,9 @@ class ReferenceHead(nn.Module):
         out = feats
         if self.ilc_net is not None:
             image = feats.mean((2, 3), keepdim=True).expand_as(feats)
-            context = self.ilc_net.correlate_net(feats, torch.cat([image, feats], 1))
-            out = self.ilc_net.bottleneck(torch.cat([feats, context], 1))
+            out = self.ilc_net(feats, torch.cat([image, feats], 1), feats)
         if self.slc_net is not None:
-            context = self.slc_net.correlate_net(feats, class_centres(feats, stage1))
-            out = self.slc_net.bottleneck(torch.cat([out, context], 1))
+            out = self.slc_net(feats, class_centres(feats, stage1), out)
         if self.shortcut is not None:
             low = self.shortcut(maps[0])
             out = F.interpolate(out, size=low.shape[2:], mode="bilinear", align_corners=False)

@@ -11,8 +11,9 @@ import torch.multiprocessing as mp
 from reference import class_centres as reference_centres
 from torch import Tensor, nn
 
+from isnet.models.batch_norm import counted_batch_norm
 from isnet.models.context import ImageLevelContext, SemanticLevelContext, class_centres
-from isnet.models.conv_block import ConvBlock, counted_batch_norm
+from isnet.models.conv_block import ConvBlock
 
 
 def block(in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvBlock:

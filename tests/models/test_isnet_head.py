@@ -104,10 +104,15 @@ def test_one_loss_is_derived_for_both_stages() -> None:
     ]
 
 
+def test_without_concatenation_the_image_level_is_said_to_be_idle() -> None:
+    with pytest.warns(UserWarning, match="reaches no output"):
+        head = build_head(4, concat_input=False)
+    assert "ilc_net.bottleneck.conv.weight" not in head.state_dict()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        dict(concat_input=False),
         dict(norm_cfg=None),
         dict(norm_cfg=dict(type="GN", num_groups=2)),
         dict(loss_decode=[dict(type="CrossEntropyLoss")]),

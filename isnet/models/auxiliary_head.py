@@ -1,0 +1,41 @@
+"""The auxiliary head that supervises the backbone's third stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads import FCNHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from isnet.models.losses import losses_at_label_size
+
+__all__ = ["ISNetAuxiliaryHead"]
+
+
+@MODELS.register_module()
+class ISNetAuxiliaryHead(FCNHead):
+    """mmseg's `FCNHead` with the official initialisation and a loss that needs less.
+
+    The official code keeps PyTorch's default for convolutions, where mmseg starts from
+    Kaiming-normal and, for the classifier, from Normal(0, 0.01). Same arguments, same parameter
+    names; one loss.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"init_cfg": None, **kwargs})
+        for module in self.modules():
+            if isinstance(module, ConvModule):
+                module.conv.reset_parameters()
+
+    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
+        """Return the loss at label resolution and the accuracy (percent)."""
+        return losses_at_label_size(
+            [seg_logits],
+            [self.loss_decode],
+            self._stack_batch_gt(batch_data_samples),
+            ignore_index=self.ignore_index,
+            align_corners=self.align_corners,
+            sampler=self.sampler,
+        )

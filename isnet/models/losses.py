@@ -1,0 +1,76 @@
+"""Losses of logits at the label's size, which are enlarged only as far as a loss needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from mmseg.models.losses import CrossEntropyLoss
+from mmseg.models.utils import resize
+from torch import Tensor
+
+from isnet.models.upsampled_cross_entropy import upsampled_cross_entropy
+
+__all__ = ["losses_at_label_size"]
+
+
+def losses_at_label_size(
+    stages: Iterable[Tensor],
+    losses: Iterable[Any],
+    label: Tensor,
+    *,
+    ignore_index: int,
+    align_corners: bool,
+    sampler: Any = None,
+) -> dict[str, Tensor]:
+    """Return the loss of each stage by its name, and `acc_seg` (percent) of the last stage.
+
+    Plain cross-entropy, which is what ISNet trains with, never sees the enlarged logits. Any other
+    loss of mmseg, or a pixel sampler (OHEM), gets them.
+
+    Args:
+        stages: logits `(B, K, h, w)`.
+        losses: mmseg's loss modules, one for each stage.
+        label: `(B, 1, H, W)`.
+        ignore_index: label without a class.
+        align_corners: as for `F.interpolate`.
+        sampler: mmseg's pixel sampler, which looks at the last stage.
+    """
+    stages = list(stages)
+    found: dict[str, Tensor] = {}
+    enlarged = {"size": label.shape[2:], "mode": "bilinear", "align_corners": align_corners}
+    weight = None if sampler is None else sampler.sample(resize(stages[-1], **enlarged), label)
+    label = label.squeeze(1)
+    for logits, loss in zip(stages, losses, strict=True):
+        if weight is None and _is_plain_cross_entropy(loss):
+            total, right, labelled = upsampled_cross_entropy(
+                logits, label, ignore_index=ignore_index, align_corners=align_corners
+            )
+            counted = labelled.clamp(min=1) if loss.avg_non_ignore else label.numel()
+            value = loss.loss_weight * total / counted
+        else:
+            large = resize(logits, **enlarged)
+            value = loss(large, label, weight=weight, ignore_index=ignore_index)
+            right, labelled = _hits(large, label, ignore_index)
+        found[loss.loss_name] = value
+    found["acc_seg"] = 100 * right / labelled.clamp(min=1)
+    return found
+
+
+def _is_plain_cross_entropy(loss: Any) -> bool:
+    return (
+        type(loss) is CrossEntropyLoss
+        and not (loss.use_sigmoid or loss.use_mask)
+        and loss.class_weight is None
+        and loss.reduction == "mean"
+    )
+
+
+def _hits(logits: Tensor, label: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return how many pixels have the largest logit at their label, and how many have a label.
+
+    mmseg's own accuracy sorts the classes of every pixel, and waits for the device.
+    """
+    valid = label != ignore_index
+    of_label = logits.gather(1, label.where(valid, 0)[:, None])[:, 0]
+    return ((of_label >= logits.amax(1)) & valid).sum(), valid.sum()

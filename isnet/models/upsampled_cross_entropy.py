@@ -1,0 +1,129 @@
+"""Cross-entropy of logits that are enlarged to the label's size, without the enlarged logits.
+
+Torch alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from isnet.models.batch_norm import at_least_float32
+
+__all__ = ["upsampled_cross_entropy"]
+
+_BAND_BYTES = {"cpu": 2**22, "cuda": 2**27}
+"""Size of a band of enlarged logits: on a CPU it stays in the cache, on a GPU few bands keep the
+launches few.
+"""
+
+
+def upsampled_cross_entropy(
+    logits: Tensor, label: Tensor, *, ignore_index: int, align_corners: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the summed cross-entropy, and how many pixels are right and how many have a label.
+
+    Equals `F.cross_entropy(F.interpolate(logits, label.shape[1:], mode="bilinear"), label,
+    reduction="sum")` to rounding. The enlarged logits exist in bands of a few rows, and their
+    gradient is taken back to the size of `logits` at once: memory does not grow with K times the
+    label's size, nothing is read twice, and no atomics are needed on a GPU.
+
+    Args:
+        logits: `(B, K, h, w)`; computed in float32 at least.
+        label: `(B, H, W)`, integers; pixels with `ignore_index` do not count.
+        ignore_index: label without a class.
+        align_corners: as for `F.interpolate`.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        total, right, labelled = _UpsampledCrossEntropy.apply(
+            logits, label, ignore_index, align_corners
+        )
+    return total, right, labelled
+
+
+class _UpsampledCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, label: Tensor, ignore_index: int, align_corners: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        # Bilinear weights are products of two linear ones: first along x, then, band by band,
+        # along y.
+        values = at_least_float32(logits)
+        (h, w), (height, width) = logits.shape[2:], label.shape[1:]
+        along_y = _linear_weights(h, height, align_corners, values.dtype, values.device)
+        along_x = _linear_weights(w, width, align_corners, values.dtype, values.device)
+        wide = values @ along_x.T
+        wanted = ctx.needs_input_grad[0]
+        gradient = torch.zeros_like(wide) if wanted else None
+        total = values.new_zeros(())
+        right = label.new_zeros(())
+        for rows, sources in _bands(_first_sources(h, height, align_corners), wide):
+            weights = along_y[rows, sources]
+            scores = weights @ wide[:, :, sources]
+            of_label, hits, slope = _band(scores, label[:, rows], ignore_index, wanted)
+            total -= of_label
+            right += hits
+            if gradient is not None:
+                gradient[:, :, sources] += weights.T @ slope
+        if gradient is not None:
+            ctx.save_for_backward((gradient @ along_x).to(logits.dtype))
+        labelled = (label != ignore_index).sum()
+        ctx.mark_non_differentiable(right, labelled)
+        return total, right, labelled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_total: Tensor, *_: Any) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * of_total.to(gradient.dtype), None, None, None
+
+
+def _band(
+    scores: Tensor, label: Tensor, ignore_index: int, wanted: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the sum of the labels' log-probabilities, the hits, and the gradient by `scores`."""
+    valid = (label != ignore_index)[:, None]
+    classes = label[:, None].where(valid, 0)
+    log_probabilities = scores.log_softmax(1)
+    of_label = log_probabilities.gather(1, classes)
+    hits = ((of_label >= log_probabilities.amax(1, keepdim=True)) & valid).sum()
+    total = (of_label * valid).sum()
+    if not wanted:
+        return total, hits, scores
+    slope = log_probabilities.exp_()
+    slope.scatter_add_(1, classes, -torch.ones_like(of_label))
+    return total, hits, slope.mul_(valid)
+
+
+# Cached where it is used: a copy to the GPU would wait for it.
+@lru_cache(maxsize=64)
+def _linear_weights(
+    small: int, large: int, align_corners: bool, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return the matrix `(large, small)` of torch's own linear interpolation."""
+    unit = torch.eye(small, dtype=torch.float64)[None]
+    weights = F.interpolate(unit, size=large, mode="linear", align_corners=align_corners)[0].T
+    return weights.to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _first_sources(small: int, large: int, align_corners: bool) -> tuple[int, ...]:
+    """Return for each row the first of the two rows that it is interpolated from."""
+    weights = _linear_weights(small, large, align_corners, torch.float64, torch.device("cpu"))
+    return tuple(weights.ne(0).to(torch.uint8).argmax(1).tolist())
+
+
+def _bands(first: tuple[int, ...], wide: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Yield rows of the label, and the rows of the logits that they need."""
+    batch, classes, small, width = wide.shape
+    row_bytes = batch * classes * width * wide.element_size()
+    step = max(1, _BAND_BYTES.get(wide.device.type, 2**27) // row_bytes)
+    for start in range(0, len(first), step):
+        stop = min(start + step, len(first))
+        yield slice(start, stop), slice(first[start], min(first[stop - 1] + 2, small))
