@@ -1,7 +1,7 @@
 """The ISNet head: the public form (N x N maps, loops over images and classes) against ours.
 
 Same weights and maps, one process, two threads or as many as there are cores, alternating; seconds
-of the fastest of `REPEATS` passes, GiB above weights and maps. The bound is what no form can avoid:
+of the faster of two passes, GiB above weights and maps. The bound is what no form can avoid:
 the head's convolutions and the matrix products of the image-level attention alone, each in the
 faster memory format, at the speed that torch reaches here. On a GPU: bf16 and channels_last, with
 CUDA events, our form also compiled.
@@ -26,7 +26,7 @@ import_mmseg()
 from mmseg.registry import MODELS  # noqa: E402
 from public_head import PublicHead  # noqa: E402
 
-REPEATS = 3
+REPEATS = 2
 IN_CHANNELS = (256, 512, 1024, 2048)
 CHANNELS, TRANSFORM = 512, 256
 

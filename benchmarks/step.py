@@ -2,8 +2,9 @@
 
 Same weights and images, one process, all cores, alternating; seconds of the fastest step, GiB above
 weights and optimizer state. The public form has N x N maps, loops over images and classes, and
-enlarges the logits of all three classifiers to the label's size. Then what each setting of a run
-adds to ours: there `public` is ours in float32 with torch's memory format.
+enlarges the logits of all three classifiers to the label's size. "Settings of a run" are bf16 and
+channels_last, on a GPU also compiled. Then what each setting adds to ours: there `public` is ours
+in float32 with torch's memory format.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from measure import alternate, best_device
+from measure import Cost, alternate, best_device
 from records import Record, arguments, publish
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -132,16 +133,27 @@ def build() -> nn.Module:
     return MODELS.build(deployed_model(Config.fromfile(CONFIG).to_dict())).train().to(best_device())
 
 
-def compare_steps(settings: Settings) -> list[Record]:
-    """The public form in float32 (on a GPU as ours) against ours: seconds and GiB."""
-    ours = OurForm(build())
-    public = PublicForm(ours.model).to(best_device())
+def compare_steps() -> list[Record]:
+    """The public form against ours: on a CPU in float32, and then with the settings that help; on a
+    GPU all in bf16.
+    """
+    on_gpu = best_device().type == "cuda"
+    half = Settings(torch.bfloat16, channels_last=True, compile=on_gpu)
+    model = build()
+    public = PublicForm(model).to(best_device())
     images, label = batch(2, CROP)
+    plain = Settings(torch.bfloat16 if on_gpu else torch.float32)
     sides = {
-        "public": training_step(public, Settings(settings.precision), images, label),
-        "ours": training_step(ours, settings, images, label),
+        "public": training_step(public, plain, images, label),
+        "same settings": training_step(OurForm(copy.deepcopy(model)), plain, images, label),
+        "settings of a run": training_step(OurForm(model), half, images, label),
     }
-    return _both("2 crops of 512x1024", sides)
+    costs = _alternate_warm(sides)
+    return [
+        record
+        for side in list(sides)[1:]
+        for record in _both(f"2 crops of 512x1024, {side}", costs["public"], costs[side])
+    ]
 
 
 def compare_losses() -> list[Record]:
@@ -155,17 +167,20 @@ def compare_losses() -> list[Record]:
         "public": lambda: straightforward_loss(stages, label).backward(),
         "ours": lambda: lean_loss(stages, label, modules).backward(),
     }
-    return _both("losses alone, 2 crops of 512x1024", sides)
+    costs = _alternate_warm(sides)
+    return _both("losses alone, 2 crops of 512x1024", costs["public"], costs["ours"])
 
 
-def _both(case: str, sides: dict[str, Callable[[], None]]) -> list[Record]:
-    for work in sides.values():  # warm: gradients and momenta exist
+def _alternate_warm(sides: dict[str, Callable[[], None]]) -> dict[str, Cost]:
+    for work in sides.values():  # gradients and momenta exist, code is compiled
         work()
-    costs = alternate(sides, REPEATS)
-    (public, public_peak), (ours, peak) = costs["public"], costs["ours"]
+    return alternate(sides, REPEATS)
+
+
+def _both(case: str, public: Cost, ours: Cost) -> list[Record]:
     return [
-        Record(case, "s", public, ours, public / ours),
-        Record(case, "GiB", public_peak, peak, public_peak / peak),
+        Record(case, unit, one, other, one / other)
+        for unit, one, other in zip(("s", "GiB"), public, ours, strict=True)
     ]
 
 
@@ -184,9 +199,7 @@ def compare_settings() -> list[Record]:
         name: training_step(OurForm(copy.deepcopy(model)), settings, images, label)
         for name, settings in {"none": Settings(), **cases}.items()
     }
-    for work in sides.values():
-        work()
-    costs = alternate(sides, REPEATS)
+    costs = _alternate_warm(sides)
     base = costs["none"][0]
     return [
         Record(f"setting {name}, 512x512", "s", base, costs[name][0], base / costs[name][0])
@@ -198,9 +211,7 @@ def main() -> None:
     """Measure everything."""
     options = arguments(__doc__ or "")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    on_gpu = best_device().type == "cuda"
-    settings = Settings(torch.bfloat16, channels_last=True, compile=True) if on_gpu else Settings()
-    records = [*compare_losses(), *compare_steps(settings), *compare_settings()]
+    records = [*compare_losses(), *compare_steps(), *compare_settings()]
     publish("A training step of ISNet R-50", records, options.json)
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+# Before anything imports torch: several tests at once share the cores, also with stages' workers.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 REPOSITORY = Path(__file__).parents[1]
 _RUN = """\
   {name}:
@@ -43,9 +46,8 @@ runs:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parallel tests and the stages' own workers share two cores; nothing of a user's tracking is touched."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a user's tracking and data is touched."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("ISNET_DATA", raising=False)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")

@@ -21,7 +21,8 @@ __all__ = ["load_deployed"]
 def load_deployed(config: dict[str, Any], weights: Path, devices: Devices) -> EncoderDecoder:
     """Build the config's model and load `weights`; every tensor must have its place.
 
-    Float32 is float32, on a GPU too. On the CPU torch gets the threads of OMP_NUM_THREADS, or all cores.
+    Float32 is float32, on a GPU too. On the CPU torch gets the threads of OMP_NUM_THREADS, or all
+    cores.
     """
     allow_tf32(False)
     model = MODELS.build(deployed_model(config))
