@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isnet.models.batch_norm import at_least_float32
 from isnet.models.conv_block import BlockFactory, ConvBlock
+from isnet.models.float32 import at_least_float32
 
 __all__ = ["Attention", "ClassAttention", "ImageAttention"]
 

@@ -7,8 +7,9 @@ from typing import Any
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from isnet.models.conv_block import Classifier
 from isnet.models.losses import losses_at_label_size
 
 __all__ = ["ISNetAuxiliaryHead"]
@@ -20,20 +21,23 @@ class ISNetAuxiliaryHead(FCNHead):
 
     The official code keeps PyTorch's default for convolutions, where mmseg starts from
     Kaiming-normal and, for the classifier, from Normal(0, 0.01). Same arguments, same parameter
-    names; one loss.
+    names; logits are float32 also under autocast.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"init_cfg": None, **kwargs})
+        self.conv_seg = Classifier(self.channels, self.out_channels)
         for module in self.modules():
             if isinstance(module, ConvModule):
                 module.conv.reset_parameters()
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
         """Return the loss at label resolution and the accuracy (percent)."""
+        decode = self.loss_decode
+        losses = list(decode) if isinstance(decode, nn.ModuleList) else [decode]
         return losses_at_label_size(
-            [seg_logits],
-            [self.loss_decode],
+            [seg_logits] * len(losses),
+            losses,
             self._stack_batch_gt(batch_data_samples),
             ignore_index=self.ignore_index,
             align_corners=self.align_corners,

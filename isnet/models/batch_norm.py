@@ -9,7 +9,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["CpuSyncBatchNorm", "at_least_float32", "batch_norm", "counted_batch_norm"]
+from isnet.models.float32 import at_least_float32
+
+__all__ = ["CpuSyncBatchNorm", "batch_norm", "counted_batch_norm"]
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
@@ -37,11 +39,6 @@ def _joined_batch_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
     rows = x.movedim(1, -1).flatten(0, -2)
     y = counted_batch_norm(rows, rows.new_ones(len(rows)), norm)
     return y.reshape(x.shape[0], *x.shape[2:], -1).movedim(-1, 1)
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x` in float32 where it is bfloat16 or float16, else as it is (float64 stays)."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def counted_batch_norm(rows: Tensor, counts: Tensor, norm: _BatchNorm) -> Tensor:

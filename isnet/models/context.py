@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from isnet.models.attention import ClassAttention, ImageAttention
-from isnet.models.batch_norm import at_least_float32
 from isnet.models.conv_block import BlockFactory
+from isnet.models.float32 import at_least_float32
 
 __all__ = ["ImageLevelContext", "SemanticLevelContext", "class_centres"]
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from isnet.models.batch_norm import at_least_float32, batch_norm, counted_batch_norm
+from isnet.models.batch_norm import batch_norm, counted_batch_norm
+from isnet.models.float32 import at_least_float32
 
 __all__ = ["BlockFactory", "Classifier", "ConvBlock"]
 
@@ -52,7 +53,8 @@ class ConvBlock(nn.Module):
 
         For a 1x1 convolution; returns one row `(R, Cout)` for all occurrences.
         """
-        x = F.linear(rows, self.conv.weight.flatten(1), self.conv.bias)
+        weight = self.conv.weight.flatten(1)
+        x = F.linear(rows.to(weight.dtype), weight, self.conv.bias)
         y: Tensor = self.activate(counted_batch_norm(x, counts, self.bn))
         return y
 
@@ -66,7 +68,7 @@ class BlockFactory(Protocol):
 
 
 class Classifier(nn.Conv2d):
-    """A 1x1 convolution from features to logits, in float32 also under autocast.
+    """A 1x1 convolution from features to logits, in float32 also in half precision.
 
     The arg-max and the losses need the logits' precision, and confident ones leave float16's range;
     K outputs cost next to nothing.
@@ -74,8 +76,10 @@ class Classifier(nn.Conv2d):
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__(channels, num_classes, 1)
+        self.bias: nn.Parameter  # there is one
 
     def forward(self, feats: Tensor) -> Tensor:
         """Map `(B, C, H, W)` to logits `(B, K, H, W)`."""
         with torch.autocast(feats.device.type, enabled=False):
-            return super().forward(at_least_float32(feats))
+            weight, bias = at_least_float32(self.weight), at_least_float32(self.bias)
+            return F.conv2d(at_least_float32(feats), weight, bias)

@@ -9,7 +9,7 @@ from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.utils import resize
 from torch import Tensor
 
-from isnet.models.upsampled_cross_entropy import upsampled_cross_entropy
+from isnet.models.upsampled_cross_entropy import count_right, upsampled_cross_entropy
 
 __all__ = ["losses_at_label_size"]
 
@@ -25,8 +25,8 @@ def losses_at_label_size(
 ) -> dict[str, Tensor]:
     """Return the loss of each stage by its name, and `acc_seg` (percent) of the last stage.
 
-    Plain cross-entropy, which is what ISNet trains with, never sees the enlarged logits. Any other
-    loss of mmseg, or a pixel sampler (OHEM), gets them.
+    Plain cross-entropy, which is what ISNet trains with, never sees the enlarged logits. Other
+    losses that mmseg's own heads can train with, and pixel samplers (OHEM), get them.
 
     Args:
         stages: logits `(B, K, h, w)`.
@@ -37,10 +37,14 @@ def losses_at_label_size(
         sampler: mmseg's pixel sampler, which looks at the last stage.
     """
     stages = list(stages)
-    found: dict[str, Tensor] = {}
-    enlarged = {"size": label.shape[2:], "mode": "bilinear", "align_corners": align_corners}
-    weight = None if sampler is None else sampler.sample(resize(stages[-1], **enlarged), label)
+
+    def enlarge(logits: Tensor) -> Tensor:
+        large: Tensor = resize(logits, label.shape[-2:], None, "bilinear", align_corners)
+        return large
+
+    weight = None if sampler is None else sampler.sample(enlarge(stages[-1]), label)
     label = label.squeeze(1)
+    found: dict[str, Tensor] = {}
     for logits, loss in zip(stages, losses, strict=True):
         if weight is None and _is_plain_cross_entropy(loss):
             total, right, labelled = upsampled_cross_entropy(
@@ -49,10 +53,11 @@ def losses_at_label_size(
             counted = labelled.clamp(min=1) if loss.avg_non_ignore else label.numel()
             value = loss.loss_weight * total / counted
         else:
-            large = resize(logits, **enlarged)
+            large = enlarge(logits)
             value = loss(large, label, weight=weight, ignore_index=ignore_index)
-            right, labelled = _hits(large, label, ignore_index)
-        found[loss.loss_name] = value
+            right, labelled = _right_and_labelled(large, label, ignore_index)
+        # mmseg sums losses of one name.
+        found[loss.loss_name] = found.get(loss.loss_name, 0) + value
     found["acc_seg"] = 100 * right / labelled.clamp(min=1)
     return found
 
@@ -66,11 +71,7 @@ def _is_plain_cross_entropy(loss: Any) -> bool:
     )
 
 
-def _hits(logits: Tensor, label: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """Return how many pixels have the largest logit at their label, and how many have a label.
-
-    mmseg's own accuracy sorts the classes of every pixel, and waits for the device.
-    """
-    valid = label != ignore_index
-    of_label = logits.gather(1, label.where(valid, 0)[:, None])[:, 0]
-    return ((of_label >= logits.amax(1)) & valid).sum(), valid.sum()
+def _right_and_labelled(logits: Tensor, label: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    valid = (label != ignore_index)[:, None]
+    of_label = logits.gather(1, label[:, None].where(valid, 0))
+    return count_right(logits, of_label, valid), valid.sum()

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from isnet.models.batch_norm import at_least_float32
+from isnet.models.float32 import at_least_float32
 
-__all__ = ["upsampled_cross_entropy"]
+__all__ = ["count_right", "upsampled_cross_entropy"]
 
 _BAND_BYTES = {"cpu": 2**22, "cuda": 2**27}
 """Size of a band of enlarged logits: on a CPU it stays in the cache, on a GPU few bands keep the
@@ -47,6 +47,15 @@ def upsampled_cross_entropy(
     return total, right, labelled
 
 
+def count_right(scores: Tensor, of_label: Tensor, valid: Tensor) -> Tensor:
+    """Count the pixels of `scores` `(B, K, H, W)` whose label has the largest one.
+
+    `of_label` and `valid` `(B, 1, H, W)`: the score of the label, and whether there is a label.
+    mmseg's own accuracy sorts the classes of every pixel, and waits for the device.
+    """
+    return ((of_label >= scores.amax(1, keepdim=True)) & valid).sum()
+
+
 class _UpsampledCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -66,13 +75,15 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
         for rows, sources in _bands(_first_sources(h, height, align_corners), wide):
             weights = along_y[rows, sources]
             scores = weights @ wide[:, :, sources]
-            of_label, hits, slope = _band(scores, label[:, rows], ignore_index, wanted)
-            total -= of_label
-            right += hits
+            of_labels, right_here, slope = _band(scores, label[:, rows], ignore_index, wanted)
+            total -= of_labels
+            right += right_here
             if gradient is not None:
                 gradient[:, :, sources] += weights.T @ slope
         if gradient is not None:
-            ctx.save_for_backward((gradient @ along_x).to(logits.dtype))
+            # In float32: rounding it here, and again in `backward`, would shift all pixels alike.
+            ctx.save_for_backward(gradient @ along_x)
+            ctx.dtype = logits.dtype
         labelled = (label != ignore_index).sum()
         ctx.mark_non_differentiable(right, labelled)
         return total, right, labelled
@@ -81,24 +92,24 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_total: Tensor, *_: Any) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * of_total.to(gradient.dtype), None, None, None
+        return (gradient * of_total).to(ctx.dtype), None, None, None
 
 
 def _band(
     scores: Tensor, label: Tensor, ignore_index: int, wanted: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sum of the labels' log-probabilities, the hits, and the gradient by `scores`."""
+    """Return the sum of the labels' log-probabilities, right pixels, and the gradient."""
     valid = (label != ignore_index)[:, None]
     classes = label[:, None].where(valid, 0)
     log_probabilities = scores.log_softmax(1)
     of_label = log_probabilities.gather(1, classes)
-    hits = ((of_label >= log_probabilities.amax(1, keepdim=True)) & valid).sum()
+    right = count_right(log_probabilities, of_label, valid)
     total = (of_label * valid).sum()
     if not wanted:
-        return total, hits, scores
+        return total, right, scores
     slope = log_probabilities.exp_()
     slope.scatter_add_(1, classes, -torch.ones_like(of_label))
-    return total, hits, slope.mul_(valid)
+    return total, right, slope.mul_(valid)
 
 
 # Cached where it is used: a copy to the GPU would wait for it.
