@@ -1,10 +1,10 @@
 """The ISNet head: the public form (N x N maps, loops over images and classes) against ours.
 
-Same weights and maps, one process, two threads or as many as there are cores, alternating; seconds
-of the faster of two passes, GiB above weights and maps. The bound is what no form can avoid:
-the head's convolutions and the matrix products of the image-level attention alone, each in the
-faster memory format, at the speed that torch reaches here. On a GPU: bf16 and channels_last, with
-CUDA events, our form also compiled.
+Same weights and maps, one process, as many threads as there are cores, alternating; seconds of the
+faster of two passes, GiB above weights and maps. The bound is an estimate of what no form can
+avoid: the head's convolutions and the matrix products of the image-level attention alone, each in
+the faster memory format, at the speed that torch reaches here. On a GPU: bf16 and channels_last,
+with CUDA events, our form also compiled.
 """
 
 from __future__ import annotations
@@ -154,10 +154,12 @@ def compare(case: Case) -> list[Record]:
     public, ours = (head.to(device) for head in build_pair(case))
     feats = torch.randn(case.batch, IN_CHANNELS[-1], case.height, case.width, device=device)
     target = torch.randint(case.classes, (case.batch, case.height, case.width), device=device)
+    if device.type == "cuda":
+        public, ours, feats = (
+            one.to(memory_format=torch.channels_last) for one in (public, ours, feats)
+        )
     sides = {"public": head_pass(public, case, feats, target)}
     if device.type == "cuda":
-        ours = ours.to(memory_format=torch.channels_last)
-        feats = feats.contiguous(memory_format=torch.channels_last)
         sides["compiled"] = head_pass(torch.compile(ours, fullgraph=True), case, feats, target)
     sides["ours"] = head_pass(ours, case, feats, target)
     for work in sides.values():  # warm: gradients exist, code is compiled

@@ -140,7 +140,7 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
         config: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
     except Exception as error:
         raise UserError(
-            f"{file} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
+            f"{file.name} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
             where=where,
             cure="Mend the config",
         ) from error

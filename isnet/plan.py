@@ -208,7 +208,8 @@ def _check_precision(planned: PlannedRun, where: str) -> None:
             cure="Write bf16 or float32",
         )
     wrapper = planned.experiment.config.get("optim_wrapper", {}).get("type", "OptimWrapper")
-    if precision in ("bf16", "fp16") and wrapper not in ("OptimWrapper", "AmpOptimWrapper"):
+    known = ("OptimWrapper", "AmpOptimWrapper", "BFloat16OptimWrapper")
+    if precision in ("bf16", "fp16") and wrapper not in known:
         raise UserError(
             f"{planned.run.config} has the optimizer wrapper {wrapper}, which no {precision} fits",
             where=where,

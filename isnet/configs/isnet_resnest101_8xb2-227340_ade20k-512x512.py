@@ -1,7 +1,8 @@
 """ISNet, ResNeSt-101, ADE20K (150 classes): the official configuration.
 
-Command:   `isnet train --run NAME` for a run with this `config` in params.yaml; with mmseg alone,
-           `mim train mmsegmentation isnet/configs/<this file> --launcher pytorch --gpus 8`.
+Command:   `isnet train --run NAME`, once `isnet convert` knows the data set (not yet);
+           with mmseg alone, `mim train mmsegmentation isnet/configs/<this file>`, and for 8 GPUs
+           `--launcher pytorch --gpus 8`.
 Hardware:  8 GPUs x 2 crops of 512x512; `isnet` keeps the global batch of 16 on any number of GPUs.
            Time and memory: not measured here.
 Protocol:  227,340 iterations on training (20210 images), scored on validation (2000): single scale

@@ -15,7 +15,7 @@ from isnet.experiment import Batch
 from isnet.params import Precision
 from isnet.weights.pretrained import use_local_files
 
-__all__ = ["deployed_model", "evaluation_dataset", "runner_config"]
+__all__ = ["deployed_model", "evaluation_dataset", "innermost_dataset", "runner_config"]
 
 _SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
 
@@ -129,14 +129,20 @@ def _feed(loader: dict[str, Any], manifest: Path, data: Path, split: str, worker
         loader.pop("prefetch_factor", None)
 
 
+def innermost_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of the data set inside wrappers such as RepeatDataset."""
+    while isinstance(dataset.get("dataset"), dict):
+        dataset = dataset["dataset"]
+    return dataset
+
+
 def _dataset(
     dataset: dict[str, Any], manifest: Path, data: Path, split: str, *, test_mode: bool
 ) -> dict[str, Any]:
     """Replace the source of a config's data set and keep its transforms; wrappers such as
     RepeatDataset fall away.
     """
-    while isinstance(dataset.get("dataset"), dict):
-        dataset = dataset["dataset"]
+    dataset = innermost_dataset(dataset)
     pipeline = copy.deepcopy(dataset["pipeline"])
     for step in pipeline:
         if step["type"] == "LoadAnnotations":

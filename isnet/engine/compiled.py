@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sysconfig
 from pathlib import Path
@@ -22,14 +23,14 @@ def missing_tool() -> str | None:
     It translates to C++ for the CPU; for a GPU, triton compiles its launchers likewise.
     """
     compiler = os.environ.get("CXX", "g++")
-    if not shutil.which(compiler):
+    if not shutil.which(shlex.split(compiler)[0]):
         return f"there is no C++ compiler {compiler}"
     header = Path(sysconfig.get_path("include")) / "Python.h"
     return None if header.is_file() else f"there is no {header}"
 
 
-def require_tools() -> None:
-    """Refuse `compile: true` where it cannot work.
+def require_tools(run: str) -> None:
+    """Refuse `compile: true` of a run where it cannot work.
 
     Raises:
         UserError: naming what is missing.
@@ -38,7 +39,7 @@ def require_tools() -> None:
     if missing:
         raise UserError(
             f"compile needs a C++ compiler and Python's headers: {missing}",
-            where="params.yaml: runs",
+            where=f"params.yaml: runs.{run}.compile",
             cure="Install g++ and python3-dev, or write compile: false",
         )
 

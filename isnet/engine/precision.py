@@ -40,14 +40,14 @@ def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str,
     """Return an `optim_wrapper` config with the type that `precision` needs.
 
     Everything else in it stays (`clip_grad`, `paramwise_cfg`, `constructor`, ...). The run decides,
-    also over an AmpOptimWrapper: there is one place to say it, and no CPU could run that type.
+    also over a config with autocast: there is one place to say it, and no CPU could run mmengine's.
     """
     if precision == "fp16":
         return {**config, "type": "AmpOptimWrapper", "dtype": "float16"}
     chosen = {key: value for key, value in config.items() if key not in _AMP_SETTINGS}
     if precision == "bf16":
         return {**chosen, "type": "BFloat16OptimWrapper"}
-    if config.get("type") == "AmpOptimWrapper":
+    if config.get("type") in ("AmpOptimWrapper", "BFloat16OptimWrapper"):
         return {**chosen, "type": "OptimWrapper"}
     return config
 

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from isnet.console import Console
 from isnet.engine.assemble import runner_config
 from isnet.engine.checkpoints import CheckpointFolder
-from isnet.engine.compiled import compile_parts, require_tools
+from isnet.engine.compiled import compile_parts
 from isnet.engine.interruption import Interruption
 from isnet.engine.journal_hook import JournalHook
 from isnet.engine.precision import allow_tf32
@@ -73,8 +73,6 @@ def train(
     """
     threads = _use_devices(devices, batch.processes)
     allow_tf32(speed.precision == "tf32")
-    if speed.compile:
-        require_tools()
     folder = CheckpointFolder(work / "checkpoints")
     state = folder.newest(console.line)
     accumulation = batch.accumulation

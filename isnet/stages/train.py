@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from isnet.console import Console
+from isnet.engine.compiled import require_tools
 from isnet.engine.interruption import Interruption
 from isnet.engine.launch import is_one_of_several, launch
 from isnet.errors import UserError
@@ -56,6 +57,8 @@ def train(plan: Plan, name: str, console: Console, arguments: list[str]) -> int:
     else:
         with _sole_trainer(name, work):
             _bring_pretrained(planned, work, console)
+            if planned.run.compile:
+                require_tools(name)
             if planned.batch.processes == 1:
                 status = _train_here(plan, planned, key, manifest, work, console)
             else:

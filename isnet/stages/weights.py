@@ -117,7 +117,7 @@ class _Fitted:
 
         settings = _read_config(config)
         file = open_weights(path, ema=ema)
-        model = _outline(settings)
+        model = _outline(settings, config)
         places = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         official = file.has_official_names
         names = {place: official_name(place) if official else place for place in places}
@@ -145,22 +145,24 @@ class _Fitted:
         """
         from mmseg.registry import DATASETS
 
-        source = self.config.get("train_dataloader", {}).get("dataset", {})
-        while isinstance(source.get("dataset"), dict):
-            source = source["dataset"]
+        from isnet.engine.assemble import innermost_dataset
+
+        source = innermost_dataset(self.config.get("train_dataloader", {}).get("dataset", {}))
         dataset = DATASETS.get(source["type"]) if "type" in source else None
         for known in (self.file.meta.get("dataset_meta"), getattr(dataset, "METAINFO", None)):
             if not isinstance(known, Mapping):
                 continue
             classes, palette = known.get("classes"), known.get("palette")
-            if self._fit(classes) and self._fit(palette):
+            if self._fit(classes) and self._fit(palette) and self._fit(palette[0], 3):
                 colours = [list(colour) for colour in palette]
                 return {"dataset_meta": {"classes": list(classes), "palette": colours}}
         return {}
 
-    def _fit(self, per_class: Any) -> TypeGuard[Sequence[Any]]:
+    def _fit(self, values: Any, count: int | None = None) -> TypeGuard[Sequence[Any]]:
+        """Say whether these are `count` values, by default one for each class."""
         head = self.config["model"]["decode_head"]
-        return isinstance(per_class, list | tuple) and len(per_class) == head["num_classes"]
+        last = head[-1] if isinstance(head, list | tuple) else head
+        return isinstance(values, list | tuple) and len(values) == (count or last["num_classes"])
 
     def told(self, output: Path) -> str:
         """What was found and written, in a line."""
@@ -171,8 +173,8 @@ class _Fitted:
         )
 
 
-def _outline(config: dict[str, Any]) -> nn.Module:
-    """Build the model of a config without memory for its tensors."""
+def _outline(config: dict[str, Any], path: Path) -> nn.Module:
+    """Build the model of a config, read from `path`, without memory for its tensors."""
     from isnet.engine.quiet import import_mmseg
 
     import_mmseg()
@@ -181,8 +183,15 @@ def _outline(config: dict[str, Any]) -> nn.Module:
 
     from isnet.engine.assemble import deployed_model
 
-    with torch.device("meta"):
-        model: nn.Module = MODELS.build(deployed_model(config))
+    try:
+        with torch.device("meta"):
+            model: nn.Module = MODELS.build(deployed_model(config))
+    except Exception as error:
+        raise UserError(
+            f"its model cannot be built: {' '.join(str(error).split())}",
+            where=str(path),
+            cure="Give one of isnet/configs, or mend the config",
+        ) from error
     return model
 
 
@@ -190,8 +199,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"there is no config {path}", cure="Give one of isnet/configs")
     config = read_config(path, str(path))
-    if "model" not in config:
-        raise UserError("names no model", where=str(path), cure="Give one of isnet/configs")
+    model = config.get("model")
+    if not (isinstance(model, dict) and {"backbone", "decode_head"} <= model.keys()):
+        raise UserError(
+            "names no model with backbone and decode_head",
+            where=str(path),
+            cure="Give one of isnet/configs",
+        )
     return config
 
 
@@ -203,4 +217,9 @@ def _refuse_existing(output: Path) -> None:
 def _save(output: Path, content: dict[str, Any]) -> None:
     from isnet.engine.checkpoints import save_torch
 
-    save_torch(output, content)
+    try:
+        save_torch(output, content)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {output}: {error.strerror}", cure="Name another --output"
+        ) from None

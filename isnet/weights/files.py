@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +29,6 @@ _UNREAD = (
     "getattr",
 )
 """What mmengine's training checkpoints hold beside the weights: a log of losses. It is not read."""
-_DAMAGE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,11 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
     """
     loaded = _load(path)
     if not isinstance(loaded, Mapping):
-        raise UserError(f"holds a {type(loaded).__name__}, not weights", where=str(path))
+        raise UserError(
+            f"holds a {type(loaded).__name__}, not weights",
+            where=str(path),
+            cure="Give a checkpoint of the official code, of mmseg or of isnet",
+        )
     told = loaded.get("meta")
     meta = told if isinstance(told, Mapping) else {}
     kind, tensors = _weights_in(loaded, path, ema=ema)
@@ -94,7 +95,7 @@ def _load(path: Path) -> Any:
         ):
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (*_DAMAGE, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what damage raises has no common type
         refused = _REFUSED.search(str(error))
         if refused:
             raise UserError(
@@ -134,9 +135,10 @@ def _checked(tensors: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not tensors:
         raise UserError("has no weights under its key", where=str(path), cure="Get another file")
     for name, value in tensors.items():
-        if not isinstance(value, Tensor):
+        if not isinstance(name, str) or not isinstance(value, Tensor) or value.is_complex():
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise UserError(
-                f"{name} is a {type(value).__name__}, not a tensor",
+                f"{name!r} is a {kind}, not a named tensor of real numbers",
                 where=str(path),
                 cure="Get another file",
             )

@@ -135,5 +135,8 @@ def _in_table(reference: str) -> PretrainedFile:
 def _cached(reference: str, url: str) -> PretrainedFile:
     from torch import hub
 
-    name = PurePosixPath(urlparse(url).path).name
+    parts = urlparse(url)
+    name = PurePosixPath(parts.path).name
+    if not parts.hostname or not name:
+        raise UserError("is no address of a file", where=reference, cure="Mend `pretrained`")
     return PretrainedFile(reference, Path(hub.get_dir()) / "checkpoints" / name, url)

@@ -49,6 +49,12 @@ def fetch(url: str, path: Path, say: Callable[[str], None], *, cure: str) -> Non
                 raise UserError(f"{reason}: {path} was not made", where=url, cure=cure) from None
             say(f"{reason}; tries again in {pause:.0f} s")
             time.sleep(pause)
+        except OSError as error:
+            raise UserError(
+                f"cannot write: {error.strerror}",
+                where=str(path),
+                cure="Make room there, or set TORCH_HOME to a folder you can write",
+            ) from None
         else:
             say(f"has {path} ({path.stat().st_size / 1e6:.1f} MB)")
             return

@@ -197,7 +197,7 @@ def test_compile_without_a_compiler_is_refused_by_one_line(monkeypatch: pytest.M
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert compiled.missing_tool() == "there is no C++ compiler no-such-compiler"
     with pytest.raises(UserError, match="Install g"):
-        require_tools()
+        require_tools("one")
 
 
 @needs_gpu

@@ -19,7 +19,7 @@ from isnet.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
 STREETS = "isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py"
-FLAGSHIP = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
+OFFICIAL = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
 TWO_ITERATIONS = (
     "train_cfg.max_iters=2", "train_cfg.val_interval=2", "default_hooks.checkpoint.interval=2",
     "default_hooks.checkpoint.save_optimizer=False", "default_hooks.logger.interval=1",
@@ -82,7 +82,7 @@ def streets(checkout: Path) -> dict[str, object]:
 
 @pytest.fixture
 def cityscapes_options(streets: dict[str, object]) -> tuple[str, ...]:
-    """What shrinks the flagship to streets, laid out as mmseg wants Cityscapes."""
+    """What shrinks the official config to streets, laid out as mmseg wants Cityscapes."""
     data = Path("data").absolute()
     root = data / streets["image_root"]
     for entry in (entry for split in streets["splits"].values() for entry in split):
@@ -130,14 +130,14 @@ def test_weights_that_isnet_wrote_get_the_same_scores(mim: Mim, streets: dict[st
         assert score == pytest.approx(100 * float(last[name]), abs=0.006), name
 
 
-def test_the_flagship_config_trains_and_its_checkpoint_is_tested(
+def test_the_official_r50_config_trains_and_its_checkpoint_is_tested(
     mim: Mim, cityscapes_options: tuple[str, ...]
 ) -> None:
-    told = mim("train", "mmsegmentation", FLAGSHIP, options=TWO_ITERATIONS + cityscapes_options)
+    told = mim("train", "mmsegmentation", OFFICIAL, options=TWO_ITERATIONS + cityscapes_options)
     assert "Iter(train) [2/2]" in told
     validated = _scores(told, "val")
     told = mim(
-        "test", "mmsegmentation", FLAGSHIP, "--checkpoint", "mim/iter_2.pth",
+        "test", "mmsegmentation", OFFICIAL, "--checkpoint", "mim/iter_2.pth",
         options=cityscapes_options,
     )  # fmt: skip
     assert MISFIT not in told
@@ -148,14 +148,14 @@ def test_the_flagship_config_trains_and_its_checkpoint_is_tested(
     torch.cuda.device_count() < 2,
     reason="needs two GPUs: mmseg's tools run several processes on GPUs only",
 )
-def test_the_flagship_config_trains_on_several_gpus(
+def test_the_official_r50_config_trains_on_several_gpus(
     mim: Mim, cityscapes_options: tuple[str, ...]
 ) -> None:
     several = ("--launcher", "pytorch", "--gpus", "2")
     options = TWO_ITERATIONS + cityscapes_options
-    told = mim("train", "mmsegmentation", FLAGSHIP, *several, options=options)
+    told = mim("train", "mmsegmentation", OFFICIAL, *several, options=options)
     assert "Iter(train) [2/2]" in told
     validated = _scores(told, "val")
     checkpoint = ("--checkpoint", "mim/iter_2.pth")
-    told = mim("test", "mmsegmentation", FLAGSHIP, *checkpoint, *several, options=options)
+    told = mim("test", "mmsegmentation", OFFICIAL, *checkpoint, *several, options=options)
     assert _scores(told, "test") == validated

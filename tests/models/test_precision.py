@@ -87,3 +87,13 @@ def test_logits_are_near_those_of_float64(dtype: torch.dtype) -> None:
     assert rounded[0].dtype == torch.float32
     error = (rounded[0] - exact[0]).abs().max() / exact[0].abs().max()
     assert error < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_a_head_in_half_precision_predicts_and_learns(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    head = build_head(5).to(dtype).train()
+    stage1, stage2 = head([x.to(dtype) for x in maps(2, 6, 8)])
+    (stage1.square().mean() + stage2.square().mean()).backward()
+    assert stage1.dtype == stage2.dtype == torch.float32
+    assert all(torch.isfinite(parameter.grad).all() for parameter in head.parameters())

@@ -66,8 +66,12 @@ def test_half_precision_logits_are_computed_in_float32_also_under_autocast() -> 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         total, _, _ = upsampled_cross_entropy(logits, label, ignore_index=255)
     torch.testing.assert_close(total, plain(logits.float(), label, False), rtol=1e-5, atol=1e-5)
-    total.backward()
+    exact = logits.detach().float().requires_grad_()
+    (expected,) = torch.autograd.grad(0.7 * plain(exact, label, False), exact)
+    (0.7 * total).backward()
     assert logits.grad.dtype == torch.bfloat16
+    # Rounded once: no worse than bfloat16's own half unit in the last place.
+    torch.testing.assert_close(logits.grad.float(), expected, rtol=2**-8, atol=1e-6)
 
 
 def test_the_enlarged_logits_are_not_kept() -> None:

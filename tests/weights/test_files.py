@@ -83,7 +83,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(
             "neither model, model_ema nor state_dict, but optimizer, epoch",
         ),
         ({"model": {}}, "no weights under its key"),
-        ({"model": {"a": 3}}, "a is a int, not a tensor"),
+        ({"model": {"a": 3}}, "'a' is a int, not a named tensor"),
         ([torch.ones(1)], "holds a list"),
         ({"model": argparse.Namespace(a=1)}, "wants to load argparse.Namespace"),
     ],

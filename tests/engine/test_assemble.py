@@ -1,0 +1,38 @@
+"""What mmengine's Runner is given: norms that run where the run trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isnet.engine.assemble import runner_config
+from isnet.experiment import Batch, read_config
+
+OFFICIAL = Path(__file__).parents[2] / (
+    "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
+)
+
+
+@pytest.mark.parametrize(
+    ("on_cpu", "processes", "norm"),
+    [(True, 1, "BN"), (True, 2, "CpuSyncBN"), (False, 1, "SyncBN"), (False, 8, "SyncBN")],
+)
+def test_synchronised_norms_are_written_for_the_devices(
+    tmp_path: Path, on_cpu: bool, processes: int, norm: str
+) -> None:
+    settings = runner_config(
+        read_config(OFFICIAL, str(OFFICIAL)),
+        manifest=tmp_path / "manifest.json",
+        data=tmp_path,
+        work=tmp_path,
+        seed=0,
+        batch=Batch(processes, 16 // processes, 1),
+        precision="float32",
+        workers=0,
+        on_cpu=on_cpu,
+        resuming=True,
+        hooks=[],
+    )
+    parts = ("backbone", "decode_head", "auxiliary_head")
+    assert {settings["model"][part]["norm_cfg"]["type"] for part in parts} == {norm}
