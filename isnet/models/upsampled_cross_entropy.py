@@ -108,7 +108,7 @@ def _band(
     if not wanted:
         return total, right, scores
     slope = log_probabilities.exp_()
-    slope.scatter_add_(1, classes, -torch.ones_like(of_label))
+    slope.scatter_(1, classes, of_label.exp() - 1)
     return total, right, slope.mul_(valid)
 
 

@@ -28,6 +28,9 @@ PACKAGES = (
 )
 
 
+_SETTINGS = (":(top,exclude)params.yaml", ":(top,exclude)dvc.lock")
+
+
 def collect_environment() -> dict[str, Any]:
     """Return all that may explain why a number differs elsewhere. Imports no torch."""
     commit, dirty = git_commit()
@@ -57,7 +60,9 @@ def installed_versions() -> dict[str, str | None]:
 
 
 def git_commit() -> tuple[str | None, bool]:
-    """Return the checkout's commit and whether files differ from it."""
+    """Return the checkout's commit, and whether files differ from it that are not the user's own
+    settings: those are recorded with each result.
+    """
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -65,7 +70,8 @@ def git_commit() -> tuple[str | None, bool]:
         ).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+        changed = ("status", "--porcelain", "--untracked-files=no", "--", ":/", *_SETTINGS)
+        return git("rev-parse", "HEAD"), bool(git(*changed))
     except (OSError, subprocess.SubprocessError):
         return None, False
 
