@@ -4,6 +4,8 @@ Published labels are 0 = other, 1..150: mmseg's data set reduces them, `isnet co
 Augmentation and evaluation follow the official ISNet configs (SegmentationBLWX/sssegmentation).
 """
 
+_base_ = "./loaders.py"
+
 dataset_type = "ADE20KDataset"
 data_root = "data/ade/ADEChallengeData2016"
 crop_size = (512, 512)
@@ -44,10 +46,6 @@ tta_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -57,10 +55,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -3,6 +3,8 @@
 Augmentation and evaluation follow the official ISNet configs (SegmentationBLWX/sssegmentation).
 """
 
+_base_ = "./loaders.py"
+
 dataset_type = "CityscapesDataset"
 data_root = "data/cityscapes/"
 crop_size = (512, 1024)
@@ -39,10 +41,6 @@ tta_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
@@ -51,10 +49,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

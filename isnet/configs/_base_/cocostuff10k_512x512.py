@@ -5,6 +5,8 @@ mmseg packs the ids into 171 classes. Here a train id is the COCO-Stuff id less 
 (SegmentationBLWX/sssegmentation).
 """
 
+_base_ = "./loaders.py"
+
 manifest = "results/datasets/cocostuff10k/manifest.json"
 data_root = "data"
 crop_size = (512, 512)
@@ -45,10 +47,6 @@ tta_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type="ManifestDataset",
         manifest=manifest,
@@ -59,10 +57,6 @@ train_dataloader = dict(
 )
 # The split `val` of the manifest: the 1,000 images published as `test`, which the authors score.
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="ManifestDataset",
         manifest=manifest,

@@ -5,6 +5,8 @@ mmseg has no configs for it and never swaps channels when it tests mirror images
 (SegmentationBLWX/sssegmentation), but rotation is bilinear and not bicubic.
 """
 
+_base_ = "./loaders.py"
+
 manifest = "results/datasets/lip/manifest.json"
 data_root = "data"
 crop_size = (473, 473)
@@ -35,9 +37,6 @@ test_pipeline = [
 
 train_dataloader = dict(
     batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type="ManifestDataset",
         manifest=manifest,
@@ -47,10 +46,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="ManifestDataset",
         manifest=manifest,

@@ -4,6 +4,8 @@ Files and classes come from the manifest that `isnet convert` writes: from the o
 set under `isnet`, from the one of `streets` under mmseg's own tools.
 """
 
+_base_ = "./loaders.py"
+
 manifest = "results/datasets/streets/manifest.json"
 data_root = "data"
 crop_size = (128, 256)
@@ -38,10 +40,7 @@ tta_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=2,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
         type="ManifestDataset",
         manifest=manifest,
@@ -51,10 +50,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="ManifestDataset",
         manifest=manifest,
