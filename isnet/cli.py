@@ -205,7 +205,8 @@ def _weights_export(options: argparse.Namespace, arguments: list[str]) -> int:
 
 
 def _weights_fetch(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.console import Console
     from isnet.stages.weights import fetch_weights
 
-    fetch_weights(options.config, print)
+    fetch_weights(options.config, Console("weights", "fetch", log=None))
     return 0

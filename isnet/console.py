@@ -11,11 +11,15 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Console", "Update"]
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
+__all__ = ["Console", "Update", "amount"]
 
 _SECONDS_BETWEEN_LINES = 10.0
+_BYTES = "bytes"
 
 
 class Update(Protocol):
@@ -28,15 +32,16 @@ class Update(Protocol):
 class Console:
     """The voice of one stage.
 
-    With ISNET_PROGRESS=lines (set by the Snakefile, where several stages share a terminal) there
-    are no bars.
+    A command that is no stage of a checkout has no log. With ISNET_PROGRESS=lines (set by the
+    Snakefile, where several stages share a terminal) there are no bars.
     """
 
-    def __init__(self, stage: str, name: str, log: Path) -> None:
+    def __init__(self, stage: str, name: str, log: Path | None) -> None:
         self.prefix = f"[{stage} {name}]"
         self._silent = os.environ.get("RANK", "0") != "0"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self._log = log.open("a")
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = None if log is None else log.open("a")
         self._bars = sys.stderr.isatty() and os.environ.get("ISNET_PROGRESS") != "lines"
 
     def line(self, text: str) -> None:
@@ -47,13 +52,18 @@ class Console:
         self._write(text)
 
     def _write(self, text: str) -> None:
+        if self._log is None:
+            return
         self._log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n")
         self._log.flush()
 
     @contextlib.contextmanager
     def progress(self, unit: str, start: int = 0) -> Iterator[Update]:
-        """Yield the function that shows how far a stage is; `start` is what an earlier attempt has
-        done.
+        """Yield the function that shows how far a stage is.
+
+        Args:
+            unit: what is counted; "bytes" are shown with their rate.
+            start: what an earlier attempt has done; of bytes, the first update tells it.
         """
         show = self._bar if self._bars else self._lines
         with show(unit, start) as update:
@@ -62,27 +72,21 @@ class Console:
     @contextlib.contextmanager
     def _bar(self, unit: str, start: int) -> Iterator[Update]:
         from rich.console import Console as RichConsole
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
             TextColumn(self.prefix.replace("[", r"\[")),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn(unit),
+            *_columns(unit),
             TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=RichConsole(stderr=True)) as bar:
-            task = bar.add_task("", total=None, completed=start, note="")
+            # Of bytes there may be none: the file is there.
+            task = bar.add_task("", total=None, completed=start, note="", visible=unit != _BYTES)
 
             def update(done: int, total: int | None = None, note: str = "") -> None:
-                bar.update(task, completed=done, total=total, note=note)
+                bar.update(task, completed=done, total=total, note=note, visible=True)
 
             yield update
 
@@ -90,21 +94,50 @@ class Console:
     def _lines(self, unit: str, start: int) -> Iterator[Update]:
         begun = said = time.monotonic()
         spoke = False
+        first = start if unit != _BYTES else None
+        last = start
 
         def update(done: int, total: int | None = None, note: str = "") -> None:
-            nonlocal said, spoke
+            nonlocal said, spoke, first, begun, last
             now = time.monotonic()
+            if first is None or done < last:  # a transfer begins, or begins anew
+                first, begun = done, now
+            last = done
             if now - said < _SECONDS_BETWEEN_LINES and not (spoke and done == total):
                 return
             said, spoke = now, True
-            left = ""
-            if total and done > start:
-                seconds = (now - begun) / (done - start) * (total - done)
-                left = f", {_clock(seconds)} left"
-            of_all = f"/{total}" if total else ""
-            self.line(f"{done}{of_all} {unit}{left}{'  ' + note if note else ''}")
+            rate = (done - first) / max(now - begun, 1e-9)
+            left = f", {_clock((total - done) / rate)} left" if total and rate else ""
+            self.line(f"{_counted(unit, done, total, rate)}{left}{'  ' + note if note else ''}")
 
         yield update
+
+
+def amount(size: float) -> str:
+    """Return a number of bytes as people read it, in powers of ten."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == _BYTES else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _columns(unit: str) -> tuple[ProgressColumn, ...]:
+    """Return what a bar says beside its length."""
+    from rich.progress import DownloadColumn, MofNCompleteColumn, TextColumn, TransferSpeedColumn
+
+    if unit == _BYTES:
+        return DownloadColumn(), TransferSpeedColumn()
+    return MofNCompleteColumn(), TextColumn(unit)
+
+
+def _counted(unit: str, done: int, total: int | None, rate: float) -> str:
+    """Return what a line says of `done`; `rate` is per second."""
+    if unit == _BYTES:
+        of_all = f" of {amount(total)}" if total else ""
+        return f"{amount(done)}{of_all}, {amount(rate)}/s"
+    of_all = f"/{total}" if total else ""
+    return f"{done}{of_all} {unit}"
 
 
 def _clock(seconds: float) -> str:

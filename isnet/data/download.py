@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from isnet.data.archives import extract
+from isnet.console import Console
 from isnet.data.pairs import SPLITS, find_pairs, find_root
 from isnet.errors import UserError
 from isnet.files import write_json
 from isnet.params import CamvidDataset, CityscapesDataset, Dataset, StreetsDataset
+from isnet.transfer import unpack
 
 __all__ = ["download"]
 
-Progress = Callable[[int, int], None]
-
 
 def download(
-    name: str, dataset: Dataset, key: str, *, data: Path, workers: int, on_progress: Progress
+    name: str, dataset: Dataset, key: str, *, data: Path, workers: int, console: Console
 ) -> dict[str, Any]:
     """Make the raw files of a data set available and describe them (`source.json`).
 
@@ -30,7 +28,7 @@ def download(
         key: hash of them; the files lie in `<data>/<name>/<key>/`.
         data: the data root.
         workers: number of processes.
-        on_progress: called with images done and images in all.
+        console: shows progress.
 
     Raises:
         UserError: a source is missing, damaged or holds something else.
@@ -42,9 +40,9 @@ def download(
         if _complete(dataset.kind, data / found["root"], found["images"]):
             return found
     if isinstance(dataset, StreetsDataset):
-        root = _generate(dataset, folder, workers, on_progress)
+        root = _generate(dataset, folder, workers, console)
     else:
-        root = _local(dataset, folder)
+        root = _local(dataset, folder, workers, console)
     source = {
         "dataset": name,
         "kind": dataset.kind,
@@ -63,16 +61,19 @@ def _complete(kind: str, root: Path, images: dict[str, int]) -> bool:
         return False
 
 
-def _generate(dataset: StreetsDataset, folder: Path, workers: int, on_progress: Progress) -> Path:
+def _generate(dataset: StreetsDataset, folder: Path, workers: int, console: Console) -> Path:
     from isnet.data.streets import StreetsSettings, generate_streets
 
     raw = folder / "raw"
     settings = StreetsSettings(**dataset.settings.model_dump())
-    generate_streets(raw, settings, workers=workers, on_progress=on_progress)
+    with console.progress("images") as show:
+        generate_streets(raw, settings, workers=workers, on_progress=show)
     return raw
 
 
-def _local(dataset: CityscapesDataset | CamvidDataset, folder: Path) -> Path:
+def _local(
+    dataset: CityscapesDataset | CamvidDataset, folder: Path, workers: int, console: Console
+) -> Path:
     """Use a folder where it lies; unpack archives into the data root, whole or not at all."""
     sources = [Path(source).expanduser() for source in dataset.source]
     for source in sources:
@@ -85,11 +86,8 @@ def _local(dataset: CityscapesDataset | CamvidDataset, folder: Path) -> Path:
     if len(sources) == 1 and sources[0].is_dir():
         return find_root(dataset.kind, sources[0].resolve())
     # Whatever lies there is incomplete or wrong, or it would have been adopted.
-    raw, partial = folder / "raw", folder / "raw.part"
-    for stale in (raw, partial):
-        shutil.rmtree(stale, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for source in sources:
-        extract(source, partial)
-    partial.rename(raw)
+    raw = folder / "raw"
+    shutil.rmtree(raw, ignore_errors=True)
+    with console.progress("bytes") as show:
+        unpack(sources, raw, workers=workers, say=console.line, show=show)
     return find_root(dataset.kind, raw)

@@ -17,15 +17,14 @@ def download(plan: Plan, dataset: str, console: Console) -> None:
     from isnet.data.download import download as fetch
 
     key = plan.dataset_key(dataset)
-    with console.progress("images") as progress:
-        source = fetch(
-            dataset,
-            plan.params.datasets[dataset],
-            key,
-            data=plan.layout.data,
-            workers=available_cores(),
-            on_progress=progress,
-        )
+    source = fetch(
+        dataset,
+        plan.params.datasets[dataset],
+        key,
+        data=plan.layout.data,
+        workers=available_cores(),
+        console=console,
+    )
     write_json(plan.layout.dataset_results(dataset) / "source.json", source)
     counts = ", ".join(f"{count} {split}" for split, count in source["images"].items())
     console.line(f"{counts} images in {plan.layout.under_data(source['root'])}")

@@ -97,7 +97,8 @@ def _bring_pretrained(planned: PlannedRun, work: Path, console: Console) -> None
     """
     if not any((work / "checkpoints").glob("iteration-*.pth")):
         for file in pretrained_files(planned.experiment.config["model"]):
-            make_available(file, console.line)
+            with console.progress("bytes") as show:
+                make_available(file, console.line, show)
 
 
 def _train_here(

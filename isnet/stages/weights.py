@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
+from isnet.console import Console
 from isnet.errors import UserError
 from isnet.experiment import read_config
 from isnet.files import sha256_of
@@ -78,7 +79,7 @@ def export_weights(
     say(fitted.told(output))
 
 
-def fetch_weights(configs: Sequence[Path], say: Callable[[str], None]) -> None:
+def fetch_weights(configs: Sequence[Path], console: Console) -> None:
     """Fetch the ImageNet files of configs, or of all runs of params.yaml, into torch's cache.
 
     Raises:
@@ -94,10 +95,11 @@ def fetch_weights(configs: Sequence[Path], say: Callable[[str], None]) -> None:
         resolved = [run.experiment.config for run in Plan.of(load_params()).runs.values()]
     files = {file.path: file for config in resolved for file in pretrained_files(config["model"])}
     for file in files.values():
-        make_available(file, say)
-        say(f"{file.reference} is at {file.path}")
+        with console.progress("bytes") as show:
+            make_available(file, console.line, show)
+        console.line(f"{file.reference} is at {file.path}")
     if not files:
-        say("nothing to fetch: no ImageNet weights are named")
+        console.line("nothing to fetch: no ImageNet weights are named")
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,24 @@ torch's cache, where mmengine would put them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlparse
 
+from isnet.console import Update
 from isnet.errors import UserError
-from isnet.weights.transfer import fetch, refuse_other_content
+from isnet.transfer import Identity, Ledger, RemoteFile, fetch
 
 __all__ = ["PretrainedFile", "make_available", "pretrained_files", "use_local_files"]
 
 _MMENGINE = ("open-mmlab://", "openmmlab://")
 _TORCHVISION = "torchvision://"
 _HTTP = ("http://", "https://")
+_HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+"""torch's habit: a name ends with the first digits of the file's SHA-256 (`x-2cccc1ad.pth`)."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,24 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
     return [file for file in located if file is not None]
 
 
-def make_available(file: PretrainedFile, say: Callable[[str], None]) -> None:
+def make_available(file: PretrainedFile, say: Callable[[str], None], show: Update) -> None:
     """Fetch a file that is not there, and check the hash of one that is.
+
+    Args:
+        file: what a config names.
+        say: told what is fetched.
+        show: told bytes done and bytes in all.
 
     Raises:
         UserError: it is not there and cannot be fetched, or it is damaged.
     """
-    if not file.path.is_file():
-        if file.url is None:
-            raise _missing(file)
-        fetch(file.url, file.path, say, cure=file.cure)
-    elif file.url is not None:
-        cure = "Delete it, then run `isnet weights fetch`"
-        refuse_other_content(file.path, name=file.path.name, where=str(file.path), cure=cure)
+    if file.url is not None:
+        told = _HASH.search(file.path.name)
+        published = Identity(sha256=told[1] if told else None)
+        ledger = Ledger(file.path.parent)
+        fetch(RemoteFile(file.url, file.path, ledger, file.cure, published), say=say, show=show)
+    elif not file.path.is_file():
+        raise _missing(file)
 
 
 def use_local_files(model: dict[str, Any]) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from file_server import FileServer, Reply, serving
 from official_tree import Official, official_shapes, random_tensors
-from server import FileServer, serving
 from torch import Tensor
 
 from isnet.cli import main
 from isnet.errors import UserError
-from isnet.weights import transfer
+from isnet.transfer import patience
 from isnet.weights.pretrained import pretrained_files, use_local_files
 
 CONTENT = b"weights " * 50_000
@@ -31,7 +31,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
     """A server that `open-mmlab://resnet50_v1c` points to, by mmengine's own override; an empty cache."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("MMENGINE_HOME", str(tmp_path / "mmengine"))
-    monkeypatch.setattr(transfer, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.0)
     with serving() as state:
         offer(state, tmp_path, CONTENT)
         yield state
@@ -77,37 +77,36 @@ def test_a_file_is_fetched_once_into_torchs_cache(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("fault", ["cut", 503, 429])
+CUT = Reply(cut_after=1000)
+
+
+@pytest.mark.parametrize("fault", [CUT, Reply(status=503)])
 def test_what_may_pass_is_tried_again(
-    server: FileServer, config: Path, tmp_path: Path, fault: int | str
+    server: FileServer, config: Path, tmp_path: Path, fault: Reply
 ) -> None:
-    server.faults = [fault, fault]
+    server.replies = [fault, fault]
     assert fetch(config) == 0
     assert len(server.requests) == 3
     assert cached(tmp_path)[0].read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
-    ("faults", "requests", "words"),
-    [
-        (["cut"] * 3, 3, "the connection was cut"),
-        ([500] * 3, 3, "the server answers 500"),
-        ([404], 1, "the server answers 404"),
-    ],
+    ("replies", "words"),
+    [([CUT] * 5, "the connection was cut"), ([Reply(status=404)], "the server answers 404")],
 )
 def test_what_does_not_pass_leaves_no_file_and_says_how_to_stage_it(
     server: FileServer, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    faults: list[int | str], requests: int, words: str,
+    replies: list[Reply], words: str,
 ) -> None:  # fmt: skip
-    server.faults = faults
+    server.replies = list(replies)
     assert fetch(config) == 2
-    [told] = capsys.readouterr().err.splitlines()
+    told = capsys.readouterr().err.splitlines()[-1]
     assert words in told
     assert f"{server.url}/{hashed(CONTENT)}" in told  # from where
     assert f"copy {hashed(CONTENT)} to {tmp_path / 'torch/hub/checkpoints'}" in told
     assert "isnet weights fetch" in told
-    assert len(server.requests) == requests
-    assert cached(tmp_path) == []
+    assert len(server.requests) == len(replies)
+    assert not [path for path in cached(tmp_path) if path.suffix == ".pth"]
 
 
 def test_a_machine_without_internet_is_told_in_one_line(
@@ -115,14 +114,14 @@ def test_a_machine_without_internet_is_told_in_one_line(
 ) -> None:
     point_to(tmp_path, "http://127.0.0.1:1/resnet50_v1c-2cccc1ad.pth")
     assert fetch(config) == 2
-    [told] = capsys.readouterr().err.splitlines()
+    told = capsys.readouterr().err.splitlines()[-1]
     assert "http://127.0.0.1:1/resnet50_v1c-2cccc1ad.pth: no connection" in told
 
 
 def test_other_content_is_refused_and_not_kept(
     server: FileServer, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    offer(server, tmp_path, b"<html>log in</html>", name="resnet50_v1c-2cccc1ad.pth")
+    offer(server, tmp_path, b"other", name="resnet50_v1c-2cccc1ad.pth")
     assert fetch(config) == 2
     assert "the content is not that of resnet50_v1c-2cccc1ad.pth" in capsys.readouterr().err
     assert cached(tmp_path) == []
@@ -135,7 +134,7 @@ def test_a_damaged_file_in_the_cache_is_found(
     [place] = cached(tmp_path)
     place.write_bytes(CONTENT[:-1])
     assert fetch(config) == 2
-    assert "Delete it, then run `isnet weights fetch`" in capsys.readouterr().err
+    assert "Delete it; the same command fetches it again" in capsys.readouterr().err
 
 
 def test_a_file_that_the_user_staged_needs_no_server(
@@ -147,6 +146,21 @@ def test_a_file_that_the_user_staged_needs_no_server(
     (tmp_path / "mmengine/r50.pth").write_bytes(CONTENT)
     assert fetch(config) == 0
     assert server.requests == []
+
+
+def test_a_file_without_digits_in_its_name_is_held_to_its_first_hash(
+    server: FileServer, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer(server, tmp_path, CONTENT, name="r50.pth")
+    assert fetch(config) == 0
+    place = tmp_path / "torch/hub/checkpoints/r50.pth"
+    place.write_bytes(CONTENT[:-1])
+    assert fetch(config) == 2
+    assert "the content is not that of r50.pth" in capsys.readouterr().err
+    place.unlink()
+    offer(server, tmp_path, b"other", name="r50.pth")
+    assert fetch(config) == 2
+    assert 'delete "r50.pth" from' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -212,7 +226,7 @@ def test_a_training_of_several_processes_fails_before_they_start(
     server: FileServer, edit: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     edit("devices: cpu\n", "devices: cpu:2\n")
-    server.faults = [404]
+    server.replies = [Reply(status=404)]
     assert main(["train", "--run", "one"]) == 2
     told = capsys.readouterr().err
     assert "the server answers 404" in told.splitlines()[-1]
