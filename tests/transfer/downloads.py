@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 
@@ -10,6 +11,16 @@ from file_server import FileServer
 from isnet.transfer import Identity, Ledger, RemoteFile, fetch
 
 CONTENT = random.Random(0).randbytes(300_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+HALF = len(CONTENT) // 2
+PAGE = b"<!DOCTYPE html>\n<html><title>Log in</title></html>"
+OTHER = CONTENT[:HALF] + b"\0" + CONTENT[HALF + 1 :]
+
+
+def starts(server: FileServer) -> list[int]:
+    """The byte from which each request asked."""
+    ranges = [request.headers.get("Range", "bytes=0-") for request in server.requests]
+    return [int(asked.removeprefix("bytes=").removesuffix("-")) for asked in ranges]
 
 
 class Download:

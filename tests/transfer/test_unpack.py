@@ -26,7 +26,7 @@ from isnet.transfer import archive, unpack
 from isnet.transfer.archive import BadArchive
 
 DRAW = random.Random(0)
-FILES = {f"part{n % 7}/{n}.bin": DRAW.randbytes(n * 97 % 9000) for n in range(300)}
+FILES = {f"part{n % 7}/{n}.bin": DRAW.randbytes(n * 97 % 3000) for n in range(200)}
 WRITERS: dict[str, Callable[[Path, list[tuple[str, bytes | str]]], None]] = {
     name: write_zip if name == "x.zip" else write_tar
     for name in ("x.zip", "x.tar", "x.tar.gz", "x.tgz", "x.tar.bz2", "x.tar.xz")
@@ -50,8 +50,7 @@ def left(tmp_path: Path) -> set[str]:
     return {path.name for path in tmp_path.iterdir()}
 
 
-@pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("name", "workers"), [("x.zip", 1), *((name, 3) for name in WRITERS)])
 def test_an_archive_gives_its_files(tmp_path: Path, name: str, workers: int) -> None:
     WRITERS[name](tmp_path / name, [*FILES.items()])
     shown: list[tuple[int, int]] = []
@@ -138,7 +137,7 @@ def test_damaged_archives_are_refused_and_leave_nothing(
     path = tmp_path / name
     WRITERS[name](path, [*FILES.items()])
     if damage == "cut":
-        path.write_bytes(path.read_bytes()[:-20_000])
+        path.write_bytes(path.read_bytes()[:-9_000])
     else:
         _flip(path, path.stat().st_size // 2)
     with pytest.raises(BadArchive, match=r"cannot be unpacked: .*\. Get it again"):
@@ -297,7 +296,7 @@ def test_a_small_disk_is_found_before_anything_is_written(
     usage = shutil.disk_usage("/")._replace(free=(64 << 20) + 1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(
-        UserError, match=f"what is in {name} needs 1.. MB, and there are 1.0 kB free"
+        UserError, match=rf"what is in {name} needs \d+\.\d kB, and there are 1\.0 kB free"
     ):
         unpacked(tmp_path / name, into=tmp_path / "raw")
     assert not list((tmp_path / "raw.part").iterdir())
