@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -19,6 +20,7 @@ __all__ = [
     "inner_path",
     "make_links",
     "no_file",
+    "placing",
     "ratio_limit",
     "save",
 ]
@@ -77,10 +79,14 @@ def inner_path(archive: Path, name: str) -> PurePosixPath:
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise BadArchive(
-            f"{archive} wants to write {_printable(name)}, outside its folder", cure="Do not use it"
-        )
+        raise _outside(archive, name)
     return path
+
+
+def _outside(archive: Path, name: str) -> BadArchive:
+    return BadArchive(
+        f"{archive} wants to write {_printable(name)}, outside its folder", cure="Do not use it"
+    )
 
 
 def no_file(archive: Path, name: str) -> BadArchive:
@@ -89,13 +95,32 @@ def no_file(archive: Path, name: str) -> BadArchive:
     return BadArchive(f"{archive} wants to make {what}", cure="Do not use it")
 
 
-def save(read: Callable[[int], bytes], path: Path) -> None:
-    """Write what `read` gives to `path`, in place of what lies there.
+@contextlib.contextmanager
+def placing(archive: Path, path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a member is written to `path` into one line.
 
     Raises:
+        BadArchive: another member is in its way.
         UserError: the disk is full.
     """
     with writing(path):
+        try:
+            yield
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise BadArchive(
+                f"{archive} has a file and a folder of one name, on the way to {path}",
+                cure="Get it again, or unpack it yourself and give the folder",
+            ) from None
+
+
+def save(archive: Path, read: Callable[[int], bytes], path: Path) -> None:
+    """Write what `read` gives to `path`, in place of what lies there.
+
+    Raises:
+        BadArchive: another member is in its way.
+        UserError: the disk is full.
+    """
+    with placing(archive, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # it may share its content with a hard link
         file = path.open("wb")
@@ -115,9 +140,11 @@ def make_links(archive: Path, folder: Path, links: Links) -> None:
     """
     for name, target in links.items():
         path = folder / inner_path(archive, name)
-        if path.is_symlink() or path.exists() or _passes_link(folder, path.parent):
+        if _passes_link(folder, path.parent):
+            raise _outside(archive, name)
+        if os.path.lexists(path):
             raise BadArchive(f"{archive} has {_printable(name)} twice", cure="Do not use it")
-        with writing(path):
+        with placing(archive, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(target)
     for name, target in links.items():

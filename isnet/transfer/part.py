@@ -60,7 +60,6 @@ class Part:
         try:
             self.origin = Origin(**json.loads(self._side.read_text()))
         except (OSError, ValueError, TypeError):
-            self.path.unlink(missing_ok=True)
             return
         if self.path.is_file():
             self.size = self.path.stat().st_size

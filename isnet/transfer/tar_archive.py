@@ -12,8 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol
 
-from isnet.transfer.archive import BadArchive, Links, bomb, inner_path, no_file, ratio_limit, save
-from isnet.transfer.disk import writing
+from isnet.transfer.archive import (
+    BadArchive,
+    Links,
+    bomb,
+    inner_path,
+    no_file,
+    placing,
+    ratio_limit,
+    save,
+)
 
 __all__ = ["TarArchive", "is_tar"]
 
@@ -93,7 +101,7 @@ class TarArchive:
     ) -> None:
         path = folder / inner_path(self.path, member.name)
         if member.isdir():
-            with writing(path):
+            with placing(self.path, path):
                 path.mkdir(parents=True, exist_ok=True)
         elif member.issym():
             links[member.name] = member.linkname
@@ -102,7 +110,7 @@ class TarArchive:
         elif member.isreg() and not member.issparse():
             content = tar.extractfile(member)
             assert content is not None  # it is a file
-            save(content.read, path)
+            save(self.path, content.read, path)
         else:
             raise no_file(self.path, member.name)
 
@@ -112,7 +120,7 @@ class TarArchive:
             raise self._damaged(f"{path.name} is a hard link to no file")
         if earlier == path:
             return
-        with writing(path):
+        with placing(self.path, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
             os.link(earlier, path)

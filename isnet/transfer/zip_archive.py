@@ -11,8 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
-from isnet.transfer.archive import BadArchive, Links, bomb, inner_path, no_file, ratio_limit, save
-from isnet.transfer.disk import writing
+from isnet.transfer.archive import (
+    BadArchive,
+    Links,
+    bomb,
+    inner_path,
+    no_file,
+    placing,
+    ratio_limit,
+    save,
+)
 
 __all__ = ["ZipArchive"]
 
@@ -82,7 +90,7 @@ class ZipArchive:
                     f"{self.path} is encrypted", cure="Unpack it yourself and give the folder"
                 )
             if info.is_dir():
-                with writing(folder / path):
+                with placing(self.path, folder / path):
                     (folder / path).mkdir(parents=True, exist_ok=True)
             elif kind == stat.S_IFLNK:
                 links[path] = info
@@ -127,7 +135,7 @@ class _Work:
     def _write(self, zipped: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
         if not _is_there(info, path):
             with zipped.open(info) as member:
-                save(member.read, path)
+                save(self._archive, member.read, path)
         with self._counting:
             self._done += info.compress_size
             self._advance(self._done)

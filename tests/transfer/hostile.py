@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["HOSTILE", "LINKS_INSIDE", "write_tar", "write_zip"]
+__all__ = ["HOSTILE", "LINKS_INSIDE", "OUTSIDE", "write_tar", "write_zip"]
+
+OUTSIDE = Path(tempfile.gettempdir()) / f"isnet-outside-{os.getpid()}"
 
 Entries = list[tuple[str, bytes | str]]
 """Name, and content or (as text) the target of a link."""
@@ -78,7 +82,7 @@ def _tar_bomb(path: Path) -> None:
 ESCAPES: dict[str, tuple[Entries, str]] = {
     "parent": ([("../outside", b"x")], "wants to write ../outside, outside its folder"),
     "parent within": ([("a/../../outside", b"x")], "wants to write a/../../outside, outside"),
-    "absolute": ([("/tmp/isnet-outside", b"x")], "wants to write /tmp/isnet-outside, outside its folder"),
+    "absolute": ([(str(OUTSIDE), b"x")], f"wants to write {OUTSIDE}, outside its folder"),
     "link out": ([("link", "../..")], "wants a link link to ../.., which is not in its folder"),
     "absolute link": ([("link", "/etc/passwd")], "wants a link link to /etc/passwd, which is not"),
     "link back in by the folder's name": ([("a", b"x"), ("link", "../raw.part/a")], "wants a link link to ../raw.part/a"),
@@ -86,6 +90,8 @@ ESCAPES: dict[str, tuple[Entries, str]] = {
     "through a later link": ([("out", "a/b/up/.."), ("here/x", b"x"), ("a/b/up", "../..")], "wants a link out to a/b/up/.."),
     "file under a link": ([("up", ".."), ("up/outside", b"x")], "up"),
     "link over a folder": ([("a/x", b"x"), ("a", "..")], "has a twice"),
+    "link under a link": ([("up", ".."), ("up/outside", "x")], "wants to write up/outside, outside its folder"),
+    "folder in place of a file": ([("a", b"x"), ("a/b", b"y")], "has a file and a folder of one name, on the way to"),
     "link to nothing": ([("link", "absent")], "wants a link link to absent, which is not"),
     "escape codes": ([("../\x1b[31mred", b"x")], r"'../\x1b[31mred'"),
 }  # fmt: skip

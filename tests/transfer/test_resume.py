@@ -87,6 +87,15 @@ def test_a_whole_part_is_not_asked_for_again(download: Download) -> None:
     assert download.left() == {"set.zip"}
 
 
+def test_a_whole_part_that_was_damaged_is_fetched_anew(download: Download) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fetch(download.file(sha256=SHA256), say=[].append, show=_interrupt_at(len(CONTENT)))
+    download.part.write_bytes(OTHER)
+    download(sha256=SHA256)
+    assert starts(download.server) == [0, 0]
+    assert download.path.read_bytes() == CONTENT
+
+
 def test_a_part_longer_than_the_file_meets_416_and_is_fetched_anew(download: Download) -> None:
     download.server.replies = [Reply(content=CONTENT + b"more", headers={"ETag": '"same"'})]
     with pytest.raises(KeyboardInterrupt):

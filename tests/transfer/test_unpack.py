@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hostile import HOSTILE, LINKS_INSIDE, write_tar, write_zip
+from hostile import HOSTILE, LINKS_INSIDE, OUTSIDE, write_tar, write_zip
 
 from isnet.errors import UserError
 from isnet.transfer import archive, unpack
@@ -114,7 +114,7 @@ def test_hostile_archives_are_refused_and_leave_nothing(
     assert "\n" not in str(error.value)
     assert [path for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink()] == [source]
     assert not (tmp_path / "deep/er/raw.part").exists()
-    assert not Path("/tmp/isnet-outside").exists()
+    assert not OUTSIDE.exists()
 
 
 def _flip(path: Path, at: int) -> None:
