@@ -52,7 +52,7 @@ def point_to(tmp_path: Path, place: str) -> None:
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "config.py"
     path.write_text(
-        "model = dict(pretrained='open-mmlab://resnet50_v1c', backbone=dict(type='ResNetV1c'))\n"
+        "model = dict(pretrained='open-mmlab://resnet50_v1c', backbone={}, decode_head={})\n"
     )
     return path
 
