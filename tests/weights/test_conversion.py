@@ -18,6 +18,7 @@ from torch import Tensor
 from isnet.cli import main
 from isnet.engine.deployed import load_deployed
 from isnet.engine.quiet import import_mmseg
+from isnet.experiment import read_config
 from isnet.params import Devices
 from isnet.stages.weights import _outline
 from isnet.weights.official import official_name
@@ -76,8 +77,8 @@ def test_the_written_down_tree_is_the_published_one() -> None:
 
 @pytest.mark.parametrize("config", PUBLISHED)
 def test_each_official_model_has_the_names_and_shapes_of_our_config(config: str) -> None:
-    settings = Config.fromfile(CONFIGS / f"{config}.py", import_custom_modules=False).to_dict()
-    ours = _outline(settings).state_dict()
+    path = CONFIGS / f"{config}.py"
+    ours = _outline(read_config(path, config), path).state_dict()
     assert {official_name(name): tuple(value.shape) for name, value in ours.items()} == (
         official_shapes(PUBLISHED[config])
     )
