@@ -1,10 +1,11 @@
 """ISNet, half-width ResNet-18, CamVid (11 classes), from scratch: real photographs on a CPU.
 
 Command:   a run with this `config` in params.yaml, then `isnet train --run NAME`.
-Hardware:  two CPU cores, tens of minutes (time not measured here). No pretrained weights.
+Hardware:  one CPU core, about 20 minutes (13 with `precision: bf16`). No pretrained weights.
 Protocol:  1,000 iterations of 2 crops of 256x320; evaluation on whole images of 480x360, ms+flip
            over 4 ratios.
-Expected:  not measured here. Far below published results, which start from ImageNet weights.
+Expected:  mIoU 27.8 on val (seed 0, BENCHMARKS.md), below a per-pixel classifier (30.5) and far
+           below published results: so few iterations from scratch show that all works, no more.
 """
 
 _base_ = [
