@@ -13,7 +13,6 @@ import copy
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from measure import Cost, alternate, best_device
@@ -34,20 +33,12 @@ from public_head import PublicHead  # noqa: E402
 from isnet.engine.assemble import deployed_model  # noqa: E402
 from isnet.engine.compiled import compile_parts  # noqa: E402
 from isnet.models.losses import losses_at_label_size  # noqa: E402
+from isnet.params import Speed  # noqa: E402
 
 CONFIG = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
 CROP = (512, 1024)
 CLASSES = 19
 REPEATS = 2
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Speed settings of a run."""
-
-    precision: torch.dtype = torch.float32
-    channels_last: bool = False
-    compile: bool = False
 
 
 class PublicForm(nn.Module):
@@ -97,20 +88,20 @@ def lean_loss(stages: list[Tensor], label: Tensor, losses: list[nn.Module]) -> T
 
 
 def training_step(
-    form: nn.Module, settings: Settings, images: Tensor, label: Tensor
+    form: nn.Module, speed: Speed, images: Tensor, label: Tensor
 ) -> Callable[[], None]:
-    """Return a step with `settings`: forward, backward, SGD."""
-    if settings.channels_last:
+    """Return a step with the settings of a run: forward, backward, SGD."""
+    if speed.channels_last:
         form = form.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
-    if settings.compile:
+    if speed.compile:
         compile_parts(form.model)
     optimizer = torch.optim.SGD(form.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
-    device, dtype = images.device.type, settings.precision
+    device, is_half = images.device.type, speed.precision == "bf16"
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+        with torch.autocast(device, torch.bfloat16, enabled=is_half):
             loss = form(images, label)
         loss.backward()
         optimizer.step()
@@ -138,11 +129,11 @@ def compare_steps() -> list[Record]:
     GPU all in bf16.
     """
     on_gpu = best_device().type == "cuda"
-    half = Settings(torch.bfloat16, channels_last=True, compile=on_gpu)
+    half = Speed("bf16", channels_last=True, compile=on_gpu)
     model = build()
     public = PublicForm(model).to(best_device())
     images, label = batch(2, CROP)
-    plain = Settings(torch.bfloat16 if on_gpu else torch.float32)
+    plain = Speed("bf16" if on_gpu else "float32", channels_last=False, compile=False)
     sides = {
         "public": training_step(public, plain, images, label),
         "same settings": training_step(OurForm(copy.deepcopy(model)), plain, images, label),
@@ -187,23 +178,23 @@ def _both(case: str, public: Cost, ours: Cost) -> list[Record]:
 def compare_settings() -> list[Record]:
     """What each setting adds, on one crop of 512x512."""
     images, label = batch(1, (512, 512))
-    half = torch.bfloat16
     cases = {
-        "channels_last": Settings(channels_last=True),
-        "bf16": Settings(half),
-        "bf16, channels_last": Settings(half, channels_last=True),
-        "compile": Settings(compile=True),
+        "none": Speed("float32", channels_last=False, compile=False),
+        "channels_last": Speed("float32", channels_last=True, compile=False),
+        "bf16": Speed("bf16", channels_last=False, compile=False),
+        "bf16, channels_last": Speed("bf16", channels_last=True, compile=False),
+        "compile": Speed("float32", channels_last=False, compile=True),
     }
     model = build()
     sides = {
-        name: training_step(OurForm(copy.deepcopy(model)), settings, images, label)
-        for name, settings in {"none": Settings(), **cases}.items()
+        name: training_step(OurForm(copy.deepcopy(model)), speed, images, label)
+        for name, speed in cases.items()
     }
     costs = _alternate_warm(sides)
-    base = costs["none"][0]
+    base = costs.pop("none")[0]
     return [
         Record(f"setting {name}, 512x512", "s", base, costs[name][0], base / costs[name][0])
-        for name in cases
+        for name in costs
     ]
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Dataset",
     "Devices",
     "Params",
+    "Precision",
     "Run",
     "Speed",
     "StreetsDataset",
@@ -131,9 +132,9 @@ Precision = Literal["float32", "tf32", "bf16", "fp16"]
 class Speed(NamedTuple):
     """How a training computes: number format, memory layout of images and maps, compilation."""
 
-    precision: Precision = "float32"
-    channels_last: bool = True
-    compile: bool = False
+    precision: Precision
+    channels_last: bool
+    compile: bool
 
 
 class Run(_Strict):

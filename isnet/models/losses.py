@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from mmseg.models.losses import CrossEntropyLoss
@@ -38,6 +39,7 @@ def losses_at_label_size(
     """
     stages = list(stages)
 
+    @cache  # a sampler and several losses look at the same stage
     def enlarge(logits: Tensor) -> Tensor:
         large: Tensor = resize(logits, label.shape[-2:], None, "bilinear", align_corners)
         return large

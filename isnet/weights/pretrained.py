@@ -15,7 +15,6 @@ from urllib.parse import urlparse
 
 from isnet.console import Update
 from isnet.errors import UserError
-from isnet.transfer import Identity, Ledger, RemoteFile, fetch
 
 __all__ = ["PretrainedFile", "make_available", "pretrained_files", "use_local_files"]
 
@@ -73,6 +72,9 @@ def make_available(file: PretrainedFile, say: Callable[[str], None], show: Updat
         UserError: it is not there and cannot be fetched, or it is damaged.
     """
     if file.url is not None:
+        # Here: it brings an HTTP client, and most processes of a training fetch nothing.
+        from isnet.transfer import Identity, Ledger, RemoteFile, fetch
+
         told = _HASH.search(file.path.name)
         published = Identity(sha256=told[1] if told else None)
         ledger = Ledger(file.path.parent)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmseg.registry import MODELS
+from torch import Tensor
 
 from isnet.models.isnet_head import ISNetHead
 
-__all__ = ["IN_CHANNELS", "build_head"]
+__all__ = ["IN_CHANNELS", "backbone_maps", "build_head"]
 
 IN_CHANNELS = (6, 8, 10, 12)
 
@@ -27,3 +29,8 @@ def build_head(num_classes: int, **overrides: Any) -> ISNetHead:
         norm_cfg=dict(type="BN"),
     )
     return MODELS.build(config | overrides).double()
+
+
+def backbone_maps(batch: int = 2, height: int = 6, width: int = 7) -> list[Tensor]:
+    """Random float32 maps, all of one size."""
+    return [torch.randn(batch, channels, height, width) for channels in IN_CHANNELS]

@@ -6,16 +6,12 @@ import copy
 
 import pytest
 import torch
-from heads import IN_CHANNELS, build_head
+from heads import backbone_maps, build_head
 from torch import Tensor, nn
 
 from isnet.models.upsampled_cross_entropy import upsampled_cross_entropy
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-
-
-def maps(batch: int = 2, height: int = 16, width: int = 24) -> list[Tensor]:
-    return [torch.randn(batch, channels, height, width) for channels in IN_CHANNELS]
 
 
 def step(head: nn.Module, inputs: list[Tensor], label: Tensor, dtype: torch.dtype) -> Tensor:
@@ -32,7 +28,9 @@ def step(head: nn.Module, inputs: list[Tensor], label: Tensor, dtype: torch.dtyp
 def test_a_step_never_waits_for_the_gpu(dtype: torch.dtype, compiled: bool) -> None:
     torch.manual_seed(0)
     head = build_head(19).float().cuda().to(memory_format=torch.channels_last)
-    inputs = [x.cuda().contiguous(memory_format=torch.channels_last) for x in maps()]
+    inputs = [
+        x.cuda().contiguous(memory_format=torch.channels_last) for x in backbone_maps(2, 16, 24)
+    ]
     label = torch.randint(19, (2, 128, 192), device="cuda")
     form = torch.compile(head, fullgraph=True) if compiled else head
     step(form, inputs, label, dtype)  # libraries and code are loaded
@@ -47,7 +45,7 @@ def test_loss_and_gradients_equal_those_of_the_cpu() -> None:
     torch.manual_seed(0)
     head = build_head(19).train()
     twin = copy.deepcopy(head).cuda()
-    inputs = [x.double() for x in maps()]
+    inputs = [x.double() for x in backbone_maps(2, 16, 24)]
     label = torch.randint(19, (2, 128, 192))
     on_cpu = step(head, inputs, label, torch.float64)
     on_gpu = step(twin, [x.cuda() for x in inputs], label.cuda(), torch.float64)

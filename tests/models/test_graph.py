@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from heads import IN_CHANNELS, build_head
-from torch import Tensor
+from heads import backbone_maps, build_head
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isnet.models.upsampled_cross_entropy import upsampled_cross_entropy
@@ -25,16 +24,12 @@ class NoHostSync(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def maps(batch: int = 2, height: int = 6, width: int = 7) -> list[Tensor]:
-    return [torch.randn(batch, channels, height, width) for channels in IN_CHANNELS]
-
-
 def test_forward_loss_and_backward_never_wait_for_the_device() -> None:
     torch.manual_seed(0)
     head = build_head(5).float()
     label = torch.randint(0, 5, (2, 24, 28))
     with NoHostSync():
-        for logits in head(maps()):
+        for logits in head(backbone_maps()):
             total, _, labelled = upsampled_cross_entropy(logits, label, ignore_index=255)
             (total / labelled).backward(retain_graph=True)
 
@@ -51,7 +46,7 @@ def test_the_whole_head_compiles_to_one_graph(training: bool) -> None:
     head = build_head(5, with_shortcut=True).float().train(training)
     # aot_eager traces forward and backward, without a C++ compiler.
     compiled = torch.compile(head, backend="aot_eager", fullgraph=True)
-    inputs = maps()
+    inputs = backbone_maps()
     state = {name: value.clone() for name, value in head.state_dict().items()}
     gradients = []
     for module in (compiled, head):
@@ -68,6 +63,6 @@ def test_the_head_exports_with_dynamic_batch_and_size() -> None:
     head = build_head(5).float().eval()
     batch, height, width = torch.export.dims("batch", "height", "width")
     shape = {0: batch, 2: height, 3: width}
-    exported = torch.export.export(head, (maps(),), dynamic_shapes=([shape] * 4,))
-    for inputs in (maps(), maps(3, 9, 5)):
+    exported = torch.export.export(head, (backbone_maps(),), dynamic_shapes=([shape] * 4,))
+    for inputs in (backbone_maps(), backbone_maps(3, 9, 5)):
         torch.testing.assert_close(exported.module()(inputs), head(inputs), rtol=1e-4, atol=1e-5)

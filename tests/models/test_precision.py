@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from heads import IN_CHANNELS, build_head
+from heads import backbone_maps, build_head
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -15,10 +15,6 @@ STEPS = 1000
 EXTREME = {torch.float32: 1e4, torch.bfloat16: 1e4, torch.float16: 1e2}
 # Of the largest logit, against float64 on the same weights and maps.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.06, torch.float16: 0.01}
-
-
-def maps(batch: int, height: int, width: int, scale: float = 1.0) -> list[Tensor]:
-    return [scale * torch.randn(batch, channels, height, width) for channels in IN_CHANNELS]
 
 
 def autocast(dtype: torch.dtype) -> torch.autocast:
@@ -43,8 +39,9 @@ def shake(head: nn.Module, extreme: float) -> None:
 
 def step(head: nn.Module, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
     """Return logits and losses, and the loss to learn from, of random maps and labels."""
+    scale = 10 ** (2 * torch.rand(()).item() - 1)
     with autocast(dtype):
-        logits = head(maps(2, 3, 4, scale=10 ** (2 * torch.rand(()).item() - 1)))
+        logits = head([scale * x for x in backbone_maps(2, 3, 4)])
         losses = head.loss_by_feat(logits, samples(2, (12, 16), 5))
     return [*logits, *losses.values()], losses["loss_stage1"] + losses["loss_stage2"]
 
@@ -79,7 +76,7 @@ def test_logits_and_losses_beyond_float16_stay_finite_in_float16() -> None:
 def test_logits_are_near_those_of_float64(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     head = build_head(7).float().eval()
-    inputs = maps(2, 16, 24)
+    inputs = backbone_maps(2, 16, 24)
     with autocast(dtype):
         rounded = head(inputs)
     exact = head.double()([x.double() for x in inputs])
@@ -93,7 +90,7 @@ def test_logits_are_near_those_of_float64(dtype: torch.dtype) -> None:
 def test_a_head_in_half_precision_predicts_and_learns(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     head = build_head(5).to(dtype).train()
-    stage1, stage2 = head([x.to(dtype) for x in maps(2, 6, 8)])
+    stage1, stage2 = head([x.to(dtype) for x in backbone_maps(2, 6, 8)])
     (stage1.square().mean() + stage2.square().mean()).backward()
     assert stage1.dtype == stage2.dtype == torch.float32
     assert all(torch.isfinite(parameter.grad).all() for parameter in head.parameters())

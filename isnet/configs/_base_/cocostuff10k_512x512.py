@@ -5,10 +5,9 @@ mmseg packs the ids into 171 classes. Here a train id is the COCO-Stuff id less 
 (SegmentationBLWX/sssegmentation).
 """
 
-_base_ = "./loaders.py"
+_base_ = "./from_manifest.py"
 
 manifest = "results/datasets/cocostuff10k/manifest.json"
-data_root = "data"
 crop_size = (512, 512)
 num_classes = 182
 img_ratios = (0.5, 0.75, 1.0, 1.25, 1.5)
@@ -47,23 +46,11 @@ tta_pipeline = [
 ]
 
 train_dataloader = dict(
-    dataset=dict(
-        type="ManifestDataset",
-        manifest=manifest,
-        data_root=data_root,
-        split="train",
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(manifest=manifest, pipeline=train_pipeline),
 )
 # The split `val` of the manifest: the 1,000 images published as `test`, which the authors score.
 val_dataloader = dict(
-    dataset=dict(
-        type="ManifestDataset",
-        manifest=manifest,
-        data_root=data_root,
-        split="val",
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(manifest=manifest, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 

@@ -5,10 +5,9 @@ mmseg has no configs for it and never swaps channels when it tests mirror images
 (SegmentationBLWX/sssegmentation), but rotation is bilinear and not bicubic.
 """
 
-_base_ = "./loaders.py"
+_base_ = "./from_manifest.py"
 
 manifest = "results/datasets/lip/manifest.json"
-data_root = "data"
 crop_size = (473, 473)
 num_classes = 20
 img_ratios = (1.0,)
@@ -37,22 +36,10 @@ test_pipeline = [
 
 train_dataloader = dict(
     batch_size=4,
-    dataset=dict(
-        type="ManifestDataset",
-        manifest=manifest,
-        data_root=data_root,
-        split="train",
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(manifest=manifest, pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    dataset=dict(
-        type="ManifestDataset",
-        manifest=manifest,
-        data_root=data_root,
-        split="val",
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(manifest=manifest, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 

@@ -4,10 +4,9 @@ Files and classes come from the manifest that `isnet convert` writes: from the o
 set under `isnet`, from the one of `streets` under mmseg's own tools.
 """
 
-_base_ = "./loaders.py"
+_base_ = "./from_manifest.py"
 
 manifest = "results/datasets/streets/manifest.json"
-data_root = "data"
 crop_size = (128, 256)
 num_classes = 19
 img_ratios = (0.75, 1.0, 1.25)
@@ -41,23 +40,11 @@ tta_pipeline = [
 
 train_dataloader = dict(
     num_workers=1,
-    dataset=dict(
-        type="ManifestDataset",
-        manifest=manifest,
-        data_root=data_root,
-        split="train",
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(manifest=manifest, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     num_workers=1,
-    dataset=dict(
-        type="ManifestDataset",
-        manifest=manifest,
-        data_root=data_root,
-        split="val",
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(manifest=manifest, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 

@@ -1,0 +1,12 @@
+"""A data set that `isnet convert` has written: `manifest` and pipelines are the child's."""
+
+_base_ = "./loaders.py"
+
+data_root = "data"
+train_dataloader = dict(
+    dataset=dict(type="ManifestDataset", data_root=data_root, split="train"),
+)
+val_dataloader = dict(
+    dataset=dict(type="ManifestDataset", data_root=data_root, split="val"),
+)
+test_dataloader = val_dataloader
