@@ -53,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("download", "bring a data set's files under the data root"),
         ("convert", "turn raw label ids into train ids; write manifest and census"),
+        (
+            "pack",
+            "decode a data set's images once, so that trainings read them faster",
+        ),
         ("baseline", "score a classifier of colour and position on a data set"),
     ):
         add(name, _dataset_stage(name), text).add_argument(

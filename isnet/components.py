@@ -10,8 +10,13 @@ from __future__ import annotations
 
 from mmengine.registry import MODELS
 
-import isnet.data.manifest_dataset
 import isnet.evaluation.metric
+import isnet.feed.colours
+import isnet.feed.exact_sampler
+import isnet.feed.manifest_dataset
+import isnet.feed.pack_window
+import isnet.feed.preprocessor
+import isnet.feed.random_window
 import isnet.models.auxiliary_head
 import isnet.models.isnet_head
 from isnet.models.batch_norm import CpuSyncBatchNorm

@@ -42,6 +42,7 @@ class Experiment:
     global_batch: int
     per_device_batch: int
     num_classes: int
+    loader_workers: int
     crop: tuple[int, int] | None
     method: str
     backbone: str
@@ -103,13 +104,29 @@ def resolve(name: str, run: Run) -> Experiment:
     config = _load(run.config, where)
     _apply(config, run.overrides, f"{where}.overrides")
     try:
-        return _facts(config, run.config)
+        facts = _facts(config, run.config)
+        _refuse_late_schedule(config, facts.iterations, where)
+        return facts
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"the config {run.config} has no usable {error}",
             where=f"{where}.config",
             cure="It must train by iterations and name train_dataloader, train_cfg and model",
         ) from error
+
+
+def _refuse_late_schedule(config: dict[str, Any], iterations: int, where: str) -> None:
+    """A training that was shortened may end before its warm-up does."""
+    schedules = config.get("param_scheduler") or []
+    for schedule in schedules if isinstance(schedules, list) else [schedules]:
+        begin = schedule.get("begin", 0)
+        if begin >= iterations:
+            raise UserError(
+                f"{schedule['type']} of param_scheduler begins at iteration {begin}, "
+                f"and training ends at {iterations}",
+                where=f"{where}.overrides",
+                cure="Raise train_cfg.max_iters, or override param_scheduler",
+            )
 
 
 def _load(path: str, where: str) -> dict[str, Any]:
@@ -210,6 +227,7 @@ def _facts(config: dict[str, Any], path: str) -> Experiment:
         global_batch=_global_batch(config, path, per_device),
         per_device_batch=per_device,
         num_classes=int((head[-1] if isinstance(head, list) else head)["num_classes"]),
+        loader_workers=int(loader.get("num_workers", 0)),
         crop=_crop(config),
         method=config.get("method", Path(path).stem.split("_")[0]),
         backbone=config.get("backbone_name", f"{backbone['type']}-{backbone.get('depth', '')}"),
@@ -229,7 +247,7 @@ def _global_batch(config: dict[str, Any], path: str, per_device: int) -> int:
 
 def _crop(config: dict[str, Any]) -> tuple[int, int] | None:
     for step in config["train_dataloader"]["dataset"].get("pipeline", []):
-        if step["type"] == "RandomCrop":
+        if step["type"] in ("RandomCrop", "RandomWindow"):
             height, width = step["crop_size"]
             return int(height), int(width)
     return None

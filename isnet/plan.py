@@ -9,24 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isnet.catalog import description_of, table_of
 from isnet.errors import UserError
 from isnet.experiment import Batch, Experiment, divide_batch, resolve
 from isnet.files import digest_of, write_if_changed
-from isnet.labels import LabelTable, load_table
 from isnet.layout import Layout
 from isnet.params import Params, Run, flatten
 
-__all__ = ["Plan", "PlannedRun", "table_of"]
+__all__ = ["Plan", "PlannedRun"]
 
-_SLICE_VERSION = 1
+_SLICE_VERSION = 2
 """Raised when a stage begins to compute something else from the same settings, so that everybody's
 results are made anew.
 """
 
 
-def table_of(kind: str) -> LabelTable:
-    """Return the label table of a kind of data set; `streets` is in the Cityscapes format."""
-    return load_table("cityscapes" if kind == "streets" else kind)
+_FILES = {"image", "label", "list", "splits", "val_fraction"}
+"""What of a description decides which files belong to a data set."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,19 @@ class Plan:
                 cure=f"It has {', '.join(self.params.datasets)}",
             )
         dataset = self.params.datasets[name]
+        files = description_of(dataset).model_dump(mode="json", include=_FILES)
         return {
             "version": _SLICE_VERSION,
             "dataset": name,
-            "labels": table_of(dataset.kind).digest,
-            **dataset.model_dump(mode="json"),
+            "labels": table_of(dataset).digest,
+            "files": files,
+            **dataset.model_dump(mode="json", exclude={"store"}),
         }
+
+    def pack_slice(self, name: str) -> dict[str, Any]:
+        """Whether a data set is packed for fast reading; its content is the manifest's."""
+        store = self.params.datasets[name].store
+        return {"version": _SLICE_VERSION, "dataset": name, "store": store}
 
     def train_slice(self, name: str) -> dict[str, Any]:
         """What decides the weights of a run. The devices do not: the global batch is the same on
@@ -160,6 +166,7 @@ class Plan:
         layout = self.layout
         for name in self.params.datasets:
             _write(layout.dataset_slice(name), self.dataset_slice(name))
+            _write(layout.pack_slice(name), self.pack_slice(name))
         for name in self.runs:
             _write(layout.train_slice(name), self.train_slice(name))
             _write(layout.evaluate_slice(name), self.evaluate_slice(name))
@@ -168,7 +175,9 @@ class Plan:
 
     def _drop_stale_slices(self) -> None:
         runs = {f"{name}.{stage}" for name in self.runs for stage in ("train", "evaluate")}
-        for folder, known in (("datasets", set(self.params.datasets)), ("runs", runs)):
+        names = set(self.params.datasets)
+        datasets = names | {f"{name}.pack" for name in names}
+        for folder, known in (("datasets", datasets), ("runs", runs)):
             for file in (self.layout.slices / folder).glob("*.json"):
                 if file.stem not in known:
                     file.unlink(missing_ok=True)
@@ -180,8 +189,8 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 
 def _check_fit(planned: PlannedRun, params: Params) -> None:
     where = f"params.yaml: runs.{planned.name}"
-    kind = params.datasets[planned.run.dataset].kind
-    classes = len(table_of(kind).classes)
+    table = table_of(params.datasets[planned.run.dataset])
+    classes = len(table.classes)
     given = planned.experiment.num_classes
     if given != classes:
         raise UserError(
@@ -197,6 +206,30 @@ def _check_fit(planned: PlannedRun, params: Params) -> None:
             str(error), where=f"{where}.devices", cure="Change devices or the config"
         ) from None
     _check_precision(planned, f"{where}.precision")
+    _check_feed(planned, table.flip_pairs, where)
+
+
+def _check_feed(planned: PlannedRun, flip_pairs: tuple[tuple[int, int], ...], where: str) -> None:
+    """Refuse transforms that nobody completes, and a mirror that makes left hands right ones."""
+    config = planned.experiment.config
+    pipeline = config["train_dataloader"]["dataset"].get("pipeline", [])
+    steps = {step["type"]: step for step in pipeline}
+    preprocessor = config["model"].get("data_preprocessor") or config.get("data_preprocessor") or {}
+    for name in ("DrawColours", "PackWindow"):
+        if name in steps and preprocessor.get("type") != "DevicePreProcessor":
+            raise UserError(
+                f"{name} needs model.data_preprocessor.type DevicePreProcessor, "
+                f"and {planned.run.config} has {preprocessor.get('type')}",
+                where=f"{where}.config",
+                cure="Change the one or the other",
+            )
+    if flip_pairs and "RandomFlip" in steps and not steps["RandomFlip"].get("swap_seg_labels"):
+        raise UserError(
+            f"{planned.run.config} mirrors images and would leave left and right of data set "
+            f"{planned.run.dataset} as they were",
+            where=f"{where}.config",
+            cure=f"Give its RandomFlip swap_seg_labels={flip_pairs}, or use RandomWindow",
+        )
 
 
 def _check_precision(planned: PlannedRun, where: str) -> None:

@@ -60,7 +60,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root.mkdir()
     for name in ("Snakefile", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, root / name)
-    for name in ("workflow", "profiles", "isnet/configs", "isnet/labels", ".dvc"):
+    for name in ("workflow", "profiles", "isnet/configs", "isnet/catalog", "datasets", ".dvc"):
         shutil.copytree(
             REPOSITORY / name,
             root / name,

@@ -1,6 +1,6 @@
 """ISNet, ResNet-101, LIP (20 classes, people): the official configuration.
 
-Command:   `isnet train --run NAME`, once `isnet convert` knows the data set: not yet.
+Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml.
 Hardware:  8 GPUs x 4 crops of 473x473; `isnet` keeps the global batch of 32 on any number of GPUs.
            Time and memory: not measured here.
 Protocol:  142,800 iterations on train (30462 images), scored on val (10000): single scale on whole

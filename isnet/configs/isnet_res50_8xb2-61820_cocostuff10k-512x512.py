@@ -1,6 +1,6 @@
 """ISNet, ResNet-50, COCO-Stuff 10k (182 outputs): the official configuration.
 
-Command:   `isnet train --run NAME`, once `isnet convert` knows the data set: not yet.
+Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml.
 Hardware:  8 GPUs x 2 crops of 512x512; `isnet` keeps the global batch of 16 on any number of GPUs.
            Time and memory: not measured here.
 Protocol:  61,820 iterations on train (9000 images), scored on test (1000): single scale on whole

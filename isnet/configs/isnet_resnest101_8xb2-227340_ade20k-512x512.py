@@ -1,6 +1,6 @@
 """ISNet, ResNeSt-101, ADE20K (150 classes): the official configuration.
 
-Command:   `isnet train --run NAME`, once `isnet convert` knows the data set (not yet);
+Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml;
            with mmseg alone, `mim train mmsegmentation isnet/configs/<this file>`, and for 8 GPUs
            `--launcher pytorch --gpus 8`.
 Hardware:  8 GPUs x 2 crops of 512x512; `isnet` keeps the global batch of 16 on any number of GPUs.

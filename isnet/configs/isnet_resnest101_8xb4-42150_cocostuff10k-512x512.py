@@ -1,6 +1,6 @@
 """ISNet, ResNeSt-101, COCO-Stuff 10k (182 outputs): the official configuration.
 
-Command:   `isnet train --run NAME`, once `isnet convert` knows the data set: not yet.
+Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml.
 Hardware:  8 GPUs x 4 crops of 512x512; `isnet` keeps the global batch of 32 on any number of GPUs.
            Time and memory: not measured here.
 Protocol:  42,150 iterations on train (9000 images), scored on test (1000): single scale on whole

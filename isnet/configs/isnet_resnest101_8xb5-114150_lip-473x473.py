@@ -1,6 +1,6 @@
 """ISNet, ResNeSt-101, LIP (20 classes, people): the official configuration.
 
-Command:   `isnet train --run NAME`, once `isnet convert` knows the data set: not yet.
+Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml.
 Hardware:  8 GPUs x 5 crops of 473x473; `isnet` keeps the global batch of 40 on any number of GPUs.
            Time and memory: not measured here.
 Protocol:  114,150 iterations on train (30462 images), scored on val (10000): single scale on whole

@@ -53,7 +53,7 @@ def _write_sync_norm(node: Any, name: str) -> None:
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
     """Return the config of the validation split, fed through the config's test pipeline."""
     loader = config.get("test_dataloader") or config["val_dataloader"]
-    return _dataset(loader["dataset"], manifest, data, "val", test_mode=True)
+    return _dataset(loader["dataset"], manifest, data, "val", store=None, test_mode=True)
 
 
 def runner_config(
@@ -61,6 +61,7 @@ def runner_config(
     *,
     manifest: Path,
     data: Path,
+    store: str | None,
     work: Path,
     seed: int,
     batch: Batch,
@@ -77,8 +78,12 @@ def runner_config(
     """
     config = copy.deepcopy(config)
     train, val = config["train_dataloader"], config["val_dataloader"]
-    _feed(train, manifest, data, "train", workers)
-    _feed(val, manifest, data, "val", workers)
+    _feed(train, _dataset(train["dataset"], manifest, data, "train", store=store), workers)
+    # The test pipeline reads whole images, of which files are the smaller form.
+    dataset = _dataset(val["dataset"], manifest, data, "val", store=None, test_mode=True)
+    _feed(val, dataset, workers)
+    # Copies to the device overlap with its work from pinned memory alone.
+    train["pin_memory"] = not on_cpu
     train["batch_size"] = batch.per_process
     train["sampler"] = {"type": "ExactSampler", "shuffle": True}
     sync_norm = "SyncBN"
@@ -118,10 +123,8 @@ def _distributed(on_cpu: bool) -> dict[str, Any]:
     return {"cfg": {"model_wrapper_cfg": wrapper | ({"device_ids": None} if on_cpu else {})}}
 
 
-def _feed(loader: dict[str, Any], manifest: Path, data: Path, split: str, workers: int) -> None:
-    loader["dataset"] = _dataset(
-        loader["dataset"], manifest, data, split, test_mode=split != "train"
-    )
+def _feed(loader: dict[str, Any], dataset: dict[str, Any], workers: int) -> None:
+    loader["dataset"] = dataset
     loader["num_workers"] = min(loader.get("num_workers", 0), workers)
     loader["persistent_workers"] = loader["num_workers"] > 0
     loader["worker_init_fn"] = {"type": "ignore_signals"}
@@ -137,7 +140,13 @@ def innermost_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dataset(
-    dataset: dict[str, Any], manifest: Path, data: Path, split: str, *, test_mode: bool
+    dataset: dict[str, Any],
+    manifest: Path,
+    data: Path,
+    split: str,
+    *,
+    store: str | None,
+    test_mode: bool = False,
 ) -> dict[str, Any]:
     """Replace the source of a config's data set and keep its transforms; wrappers such as
     RepeatDataset fall away.
@@ -152,6 +161,7 @@ def _dataset(
         "manifest": str(manifest),
         "data_root": str(data),
         "split": split,
+        "store": store,
         "pipeline": pipeline,
         "test_mode": test_mode,
     }

@@ -12,6 +12,7 @@ from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from isnet.engine.data_wait import Advice
 from isnet.tracking.journal import Journal
 
 __all__ = ["JournalHook"]
@@ -29,6 +30,8 @@ class JournalHook(Hook):
         accumulation: micro-iterations per optimizer step; records count optimizer steps.
         interval: optimizer steps between records.
         images_per_step: the global batch.
+        advice: on waiting for data.
+        say: told what is advised.
         show: called with iteration, iterations and a line of figures after each step.
     """
 
@@ -41,13 +44,18 @@ class JournalHook(Hook):
         accumulation: int,
         interval: int,
         images_per_step: int,
+        advice: Advice,
+        say: Callable[[str], None],
         show: Show,
     ) -> None:
         self.journal = journal
         self.accumulation = accumulation
         self.interval = interval
         self.images_per_step = images_per_step
+        self.advice = advice
+        self.say = say
         self.show = show
+        self.is_warm = False
         self.sums: dict[str, torch.Tensor | float] = {}
         self.count = 0
         self.note = ""
@@ -105,6 +113,9 @@ class JournalHook(Hook):
             "memory_gb": _peak_memory_gb(),
         }
         self._write(record)
+        if self.is_warm and (line := self.advice.after(self.waited, elapsed)):
+            self.say(line)
+        self.is_warm = True  # the first interval waits for workers to start
         self.note = _figures(record, self.last_miou)
         self.sums, self.count = {}, 0
         self._restart_clock()

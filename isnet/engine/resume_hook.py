@@ -14,10 +14,10 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from isnet.data.manifest_dataset import seed_from
 from isnet.engine.checkpoints import CheckpointFolder, save_torch
 from isnet.engine.interruption import Interruption
 from isnet.engine.journal_hook import JournalHook
+from isnet.feed.exact_sampler import seed_from
 
 __all__ = ["ResumeHook", "SeedHook", "model_weights"]
 

@@ -16,6 +16,7 @@ from isnet.console import Console
 from isnet.engine.assemble import runner_config
 from isnet.engine.checkpoints import CheckpointFolder
 from isnet.engine.compiled import compile_parts
+from isnet.engine.data_wait import Advice
 from isnet.engine.interruption import Interruption
 from isnet.engine.journal_hook import JournalHook
 from isnet.engine.precision import allow_tf32
@@ -53,6 +54,7 @@ def train(
     seed: int,
     manifest: Path,
     data: Path,
+    store: str | None,
     work: Path,
     console: Console,
     interruption: Interruption,
@@ -67,6 +69,7 @@ def train(
         seed: of weights, order, augmentation and dropout.
         manifest: the converted data set.
         data: the data root.
+        store: folder of the packed images under it, if there are any.
         work: private folder: checkpoints and journal.
         console: shows progress.
         interruption: says that somebody asked to stop.
@@ -75,6 +78,7 @@ def train(
     allow_tf32(speed.precision == "tf32")
     folder = CheckpointFolder(work / "checkpoints")
     state = folder.newest(console.line)
+    most_workers = _most_workers(devices, threads)
     accumulation = batch.accumulation
     done = state["iteration"] // accumulation if state else 0
     console.line(_first_words(experiment, done, batch, devices, speed))
@@ -87,6 +91,10 @@ def train(
             accumulation=accumulation,
             interval=_record_interval(experiment),
             images_per_step=experiment.global_batch,
+            advice=Advice(
+                min(experiment.loader_workers, most_workers), most_workers, store is not None
+            ),
+            say=console.line,
             show=show if get_rank() == 0 else (lambda done, total, note: None),
         )
         resume_hook = ResumeHook(
@@ -101,12 +109,12 @@ def train(
             experiment.config,
             manifest=manifest,
             data=data,
+            store=store,
             work=work / "runner",
             seed=seed,
             batch=batch,
             precision=speed.precision,
-            # On a CPU the network needs all threads it was given: one more worker would slow both.
-            workers=threads - 1 if devices.kind == "cpu" else 64,
+            workers=most_workers,
             on_cpu=devices.kind == "cpu",
             resuming=state is not None,
             hooks=[SeedHook(seed), journal_hook, resume_hook, ShutdownWorkersHook()],
@@ -181,6 +189,15 @@ def _use_devices(devices: Devices, processes: int) -> int:
         # Before mmengine does it: its set-up calls torch.cuda.set_device.
         torch.distributed.init_process_group("gloo")
     return threads
+
+
+def _most_workers(devices: Devices, threads: int) -> int:
+    """Return for how many loader workers a process has cores. On a CPU the network needs all
+    threads it was given: one more worker would slow both.
+    """
+    if devices.kind == "cpu":
+        return threads - 1
+    return max(1, len(os.sched_getaffinity(0)) // devices.per_node)
 
 
 def _first_words(

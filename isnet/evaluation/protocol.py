@@ -28,8 +28,8 @@ class ViewSettings:
     `mode`: the whole image, or windows of `crop_size` (height, width) every `stride`,
     `windows_per_batch` at a time. `scales`: ratios by which the normalised input is resized;
     `flip`: each view again, mirrored; `flip_pairs`: classes that a mirror swaps (left and right
-    arm). `average`: whether scores are turned into probabilities before windows and views are
-    averaged (official `use_probs_before_resize`).
+    arm), which the data set knows. `average`: whether scores are turned into probabilities before
+    windows and views are averaged (official `use_probs_before_resize`).
     """
 
     mode: Literal["whole", "slide"] = "whole"
@@ -48,7 +48,7 @@ class ViewSettings:
         """Read the settings from a config's dict; `average` is the default. Raises `UserError`
         on what does not make sense.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
+        known = {field.name for field in dataclasses.fields(cls)} - {"flip_pairs"}
         unknown = sorted(set(values) - known)
         if unknown:
             raise UserError(
@@ -60,7 +60,6 @@ class ViewSettings:
         settings["crop_size"] = _pair(settings.get("crop_size"), f"{where}.crop_size")
         settings["stride"] = _pair(settings.get("stride"), f"{where}.stride")
         settings["scales"] = tuple(float(scale) for scale in settings.get("scales", (1.0,)))
-        settings["flip_pairs"] = tuple((int(a), int(b)) for a, b in settings.get("flip_pairs", ()))
         view = cls(**settings)
         view._check(where)
         return view
@@ -97,9 +96,13 @@ class Protocol:
 
     @classmethod
     def from_config(
-        cls, evaluation: Mapping[str, Any] | None, test_cfg: Mapping[str, Any] | None = None
+        cls,
+        evaluation: Mapping[str, Any] | None,
+        test_cfg: Mapping[str, Any] | None = None,
+        flip_pairs: tuple[tuple[int, int], ...] = (),
     ) -> Protocol:
-        """Read `evaluation=dict(single_scale=dict(...), multi_scale=dict(...))`.
+        """Read `evaluation=dict(single_scale=dict(...), multi_scale=dict(...))`; `flip_pairs` are
+        the data set's.
 
         A config without it (any of mmseg's own) is scored single scale as its `model.test_cfg`
         says. Several scales average probabilities unless told.
@@ -130,7 +133,5 @@ class Protocol:
         several = evaluation.get("multi_scale")
         if several is None:
             return cls(single)
-        return cls(
-            single,
-            ViewSettings.from_config(several, "evaluation.multi_scale", average="probabilities"),
-        )
+        multi = ViewSettings.from_config(several, "evaluation.multi_scale", average="probabilities")
+        return cls(single, dataclasses.replace(multi, flip_pairs=flip_pairs))

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import importlib.resources
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
 
 from isnet.files import write_text
 from isnet.reporting.figures import (
@@ -25,6 +18,7 @@ from isnet.reporting.figures import (
 from isnet.reporting.findings import concerns, headline, setting_text, settings_differences
 from isnet.reporting.images import BUDGET, run_gallery, shared_gallery
 from isnet.reporting.provenance import package_table, provenance
+from isnet.reporting.rendering import render
 from isnet.reporting.sources import COMMANDS, DatasetSource, RunSource, read_sources
 from isnet.reporting.table import (
     NUMERIC,
@@ -36,10 +30,7 @@ from isnet.reporting.table import (
 
 __all__ = ["write_report"]
 
-HEAD_SCRIPTS = ("theme.js",)
-BODY_SCRIPTS = ("tips.js", "charts.js", "confusion.js", "viewer.js")
-STYLES = ("theme.css", "page.css", "figures.css")
-MISSING = "\u2013"
+SCRIPTS = ("tips.js", "charts.js", "confusion.js", "viewer.js")
 
 PAGE_COLUMNS = (
     *("Run", "Method", "mIoU", "mIoU(ms+flip)", "Backbone", "Crop Size"),
@@ -61,7 +52,7 @@ def write_report(
     groups = read_sources(runs, results=results, settings=settings)
     for dataset, group in groups:
         for run in group:
-            page = _render("run.html.j2", **_run_context(dataset, run))
+            page = render("run.html.j2", _run_context(dataset, run), scripts=SCRIPTS)
             write_text(reports / "runs" / f"{run.name}.html", page)
     write_text(reports / "results.md", results_markdown(groups))
     write_text(reports / "results.csv", results_csv(groups))
@@ -70,7 +61,8 @@ def write_report(
     sections = [_section(dataset, group, budget) for dataset, group in groups]
     charts = [chart for section in sections for chart in section["charts"]]
     index = reports / "index.html"
-    write_text(index, _render("index.html.j2", sections=sections, data={"charts": charts}))
+    context = {"sections": sections, "data": {"charts": charts}}
+    write_text(index, render("index.html.j2", context, scripts=SCRIPTS))
     return index
 
 
@@ -117,82 +109,3 @@ def _section(dataset: DatasetSource, runs: list[RunSource], budget: int) -> dict
         "census": census_bars(dataset),
         "commands": COMMANDS,
     }
-
-
-def _asset(name: str) -> str:
-    return (importlib.resources.files("isnet.reporting") / "templates" / name).read_text("utf-8")
-
-
-def _scripts(names: tuple[str, ...]) -> list[Markup]:
-    return [Markup(_asset(name)) for name in names]
-
-
-def _policy() -> str:
-    """Return a Content-Security-Policy that runs our own scripts only and loads nothing."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(_asset(name).encode()).digest()).decode()}'"
-        for name in HEAD_SCRIPTS + BODY_SCRIPTS
-    )
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"
-
-
-@functools.cache
-def _templates() -> Environment:
-    templates = Environment(
-        loader=FunctionLoader(_asset),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {
-        "percent": _percent,
-        "count": _count,
-        "duration": _duration,
-        "si": _si,
-        "breakable": _breakable,
-    }
-    return templates
-
-
-def _render(template: str, **context: object) -> str:
-    page = _templates().get_template(template)
-    return page.render(
-        policy=_policy(),
-        styles=_scripts(STYLES),
-        head_scripts=_scripts(HEAD_SCRIPTS),
-        body_scripts=_scripts(BODY_SCRIPTS),
-        **context,
-    )
-
-
-def _percent(fraction: float | None, digits: int = 1) -> str:
-    return MISSING if fraction is None else f"{fraction * 100:.{digits}f}"
-
-
-def _count(value: int | None) -> str:
-    return MISSING if value is None else f"{value:,}".replace(",", "\u202f")
-
-
-def _breakable(name: str) -> Markup:
-    """Let a long file name break after its underscores, and nowhere else."""
-    return Markup("_<wbr>").join(name.split("_"))
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return MISSING
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(hours or minutes)
-    return " ".join(parts + [f"{rest} s"] * (not hours))
-
-
-def _si(value: float | None) -> str:
-    """Return 3200000 as `3.20 M`."""
-    if value is None:
-        return MISSING
-    for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value:.3g} "

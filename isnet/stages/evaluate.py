@@ -78,7 +78,11 @@ def _evaluate_into(
         metrics = evaluate_run(
             model,
             dataset,
-            Protocol.from_config(config.get("evaluation"), config["model"].get("test_cfg")),
+            Protocol.from_config(
+                config.get("evaluation"),
+                config["model"].get("test_cfg"),
+                dataset.metainfo["flip_pairs"],
+            ),
             directory,
             identity,
             on_progress=progress,

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from isnet.console import Console
 from isnet.errors import UserError
 from isnet.files import copy_file
 from isnet.plan import Plan
@@ -21,6 +22,7 @@ __all__ = [
     "read_source",
     "read_train_summary",
     "replace_folder",
+    "usable_store",
 ]
 
 _REMAKE = "Run `isnet download --dataset {dataset}` and then `isnet convert --dataset {dataset}`"
@@ -78,6 +80,28 @@ def _current(plan: Plan, dataset: str, found: dict[str, Any], path: Path) -> dic
 def read_train_summary(plan: Plan, run: str) -> dict[str, Any]:
     """Return what `train` wrote."""
     return _read(plan.layout.train_results(run) / "train.json", f"isnet train --run {run}")
+
+
+def usable_store(
+    plan: Plan, dataset: str, manifest: dict[str, Any], console: Console
+) -> str | None:
+    """Return the folder of the packed images under the data root; None: files are read instead,
+    which gives the same training, slower.
+    """
+    from isnet.feed.store import Store
+
+    path = plan.layout.dataset_results(dataset) / "store.json"
+    if not path.is_file():
+        console.line(f"reads images from files: `isnet pack --dataset {dataset}` makes that faster")
+        return None
+    folder: str | None = json.loads(path.read_text())["folder"]
+    if folder is not None:
+        try:
+            Store(plan.layout.under_data(folder), "train", manifest["digest"])
+        except UserError as error:
+            console.line(f"reads images from files: {error}")
+            return None
+    return folder
 
 
 def publish(finished: Path, declared: Path) -> None:

@@ -19,7 +19,7 @@ from isnet.engine.launch import is_one_of_several, launch
 from isnet.errors import UserError
 from isnet.files import sha256_of, write_json, write_text
 from isnet.plan import Plan, PlannedRun
-from isnet.stages.inputs import publish, read_manifest, replace_folder
+from isnet.stages.inputs import publish, read_manifest, replace_folder, usable_store
 from isnet.stages.track import track
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
@@ -127,6 +127,7 @@ def _train_here(
         seed=planned.run.seed,
         manifest=plan.layout.dataset_results(planned.run.dataset) / "manifest.json",
         data=plan.layout.data,
+        store=usable_store(plan, planned.run.dataset, manifest, console),
         work=work,
         console=console,
         interruption=interruption,

@@ -14,6 +14,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from isnet.catalog import table_of
+from isnet.params import PublishedDataset
+
 FOLDER = Path(__file__).parents[2] / "isnet/configs/_base_"
 WIDTH, HEIGHT = 96, 64
 CROPS = {
@@ -23,6 +26,10 @@ CROPS = {
     "lip_473x473": (473, 473),
 }
 TESTED = {**CROPS, "cityscapes_512x1024": (1024, 1536), "ade20k_512x512": (512, 768), "cocostuff10k_512x512": (512, 768)}  # fmt: skip
+
+WHOLE = dict(
+    scale=(WIDTH, HEIGHT), ratio_range=(1.0, 1.0), crop_size=(HEIGHT, WIDTH), cat_max_ratio=1.0
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -80,16 +87,19 @@ def test_mmsegs_test_time_augmentation_has_each_ratio_twice(
 
 def test_a_mirror_swaps_left_and_right_of_lip(source: dict[str, Any]) -> None:
     pipeline = config_of("lip_473x473").train_pipeline
-    kept = [step for step in pipeline if step["type"] in ("LoadImageFromFile", "LoadAnnotations", "RandomFlip", "PackSegInputs")]  # fmt: skip
-    kept[2]["prob"] = 1.0
-    label = run("lip_473x473", kept, source)["data_samples"].gt_sem_seg.data[0]
+    kept = [step for step in pipeline if step["type"] in ("RandomWindow", "PackWindow")]
+    kept[0].update(WHOLE, flip=1.0)
+    pairs = table_of(PublishedDataset(kind="lip")).flip_pairs
+    sample = run("lip_473x473", kept, source | {"flip_pairs": pairs})
+    label = sample["data_samples"].gt_sem_seg.data[0]
     assert label[0, :: WIDTH // 3].tolist() == [15, 1, 0]
 
 
 def test_what_a_rotation_of_lip_uncovers_is_not_scored(source: dict[str, Any]) -> None:
     pipeline = config_of("lip_473x473").train_pipeline
-    kept = [step for step in pipeline if step["type"] in ("LoadImageFromFile", "LoadAnnotations", "RandomRotate", "PackSegInputs")]  # fmt: skip
-    kept[2].update(prob=1.0, degree=(20, 21))
+    kept = [step for step in pipeline if step["type"] != "DrawColours"]
+    kept[0].update(WHOLE)
+    kept[1].update(prob=1.0, degree=(20, 21))
     sample = run("lip_473x473", kept, source)
     label = sample["data_samples"].gt_sem_seg.data[0]
     assert set(label.unique().tolist()) == {0, 1, 14, 255}
@@ -107,7 +117,9 @@ def test_published_labels_of_ade20k_are_reduced_by_mmseg(
         folder.mkdir(parents=True)
         shutil.copy(tmp_path / f"a.{suffix}", folder)
     config.data_root = str(tmp_path / config.data_root)
-    config.pipeline = [step for step in config.pipeline if not step["type"].startswith("Random")]
+    for step in config.pipeline:
+        if step["type"] == "RandomWindow":
+            step.update(WHOLE)
     init_default_scope("mmseg")
     dataset = DATASETS.build(config)
     assert len(dataset) == 1 and len(dataset.metainfo["classes"]) == 150

@@ -16,10 +16,11 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from isnet.catalog import table_of
 from isnet.engine.assemble import deployed_model
 from isnet.evaluation.protocol import Protocol, ViewSettings
 from isnet.experiment import Experiment, resolve
-from isnet.params import Run
+from isnet.params import CocoStuffDataset, PublishedDataset, Run
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "isnet/configs"
@@ -128,24 +129,30 @@ def test_the_augmentation_is_the_official_one(name: str) -> None:
     row, experiment = ROWS[name], read(name)
     size = REFERENCE["datasets"][row["dataset"]]
     train = steps(experiment, "train_dataloader")
-    assert train["RandomResize"] == dict(
-        type="RandomResize",
+    assert train["RandomWindow"] == dict(
+        type="RandomWindow",
         scale=tuple(size["train_resize"]),
         ratio_range=tuple(size["ratio_range"]),
         keep_ratio=size["keep_ratio"],
+        crop_size=tuple(row["crop"]),
+        cat_max_ratio=0.75,
+        flip=0.5,
     )
-    assert train["RandomCrop"] == dict(
-        type="RandomCrop", crop_size=tuple(row["crop"]), cat_max_ratio=0.75
-    )
-    assert train["RandomFlip"]["prob"] == 0.5
-    assert train["PhotoMetricDistortion"] == {"type": "PhotoMetricDistortion"}
+    assert train["DrawColours"] == {"type": "DrawColours"}
     assert ("RandomRotate" in train) == (row["dataset"] == "lip")
-    pairs = [list(pair) for pair in train["RandomFlip"].get("swap_seg_labels", ())]
-    assert pairs == row["multi_scale"].get("flip_pairs", [])
     if row["dataset"] == "lip":
         assert (train["RandomRotate"]["prob"], train["RandomRotate"]["degree"]) == (0.6, (-30, 29))
-        order = ["RandomResize", "RandomCrop", "RandomFlip", "RandomRotate"]
-        assert [step for step in train if step in order] == order
+        assert list(train) == ["RandomWindow", "RandomRotate", "DrawColours", "PackWindow"]
+
+
+@rows
+def test_a_mirror_swaps_the_classes_that_the_official_code_swaps(name: str) -> None:
+    dataset = ROWS[name]["dataset"]
+    kind = {"cocostuff10k": CocoStuffDataset(kind="cocostuff10k")}.get(dataset)
+    table = table_of(kind or PublishedDataset(kind=dataset))
+    official = ROWS[name]["multi_scale"].get("flip_pairs", [])
+    assert [list(pair) for pair in table.flip_pairs] == official
+    assert len(table.classes) == ROWS[name]["num_classes"]
 
 
 @rows
@@ -158,7 +165,8 @@ def test_an_image_is_scored_by_the_official_protocol(name: str) -> None:
     )
     protocol = Protocol.from_config(experiment.config["evaluation"])
     assert protocol.single_scale == ViewSettings(mode="whole")
-    assert protocol.multi_scale == ViewSettings.from_config(row["multi_scale"], "official_rows")
+    views = {key: value for key, value in row["multi_scale"].items() if key != "flip_pairs"}
+    assert protocol.multi_scale == ViewSettings.from_config(views, "official_rows")
 
 
 @pytest.mark.parametrize("name", OTHER_LENGTHS)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from isnet.catalog import IGNORE, table_of
 from isnet.cli import main
-from isnet.data.streets import StreetsSettings, generate_streets
-from isnet.labels import load_table
+from isnet.params import StreetsDataset
+from isnet.streets import StreetsSettings, generate_streets
 
 FLAGSHIP = "isnet/configs/isnet_res50_8xb2-160k_cityscapes-512x1024.py"
 PARAMS = f"""\
@@ -29,7 +30,7 @@ runs:
       model: {{pretrained: null, data_preprocessor: {{size: [64, 128]}}}}
       train_cfg: {{max_iters: 1, val_interval: 1}}
       train_dataloader:
-        dataset: {{pipeline: {{"2": {{scale: [256, 128]}}, "3": {{crop_size: [64, 128]}}}}}}
+        dataset: {{pipeline: {{"0": {{scale: [256, 128], crop_size: [64, 128]}}}}}}
       val_dataloader: {{dataset: {{pipeline: {{"1": {{scale: [256, 128]}}}}}}}}
       test_dataloader: {{dataset: {{pipeline: {{"1": {{scale: [256, 128]}}}}}}}}
       evaluation: {{multi_scale: {{crop_size: [64, 128], stride: [43, 43], scales: [1.0]}}}}
@@ -65,7 +66,9 @@ def test_the_flagship_trains_and_is_scored_by_its_protocol(cityscapes: Path) -> 
 
 def _train_ids(root: Path) -> None:
     """Write the files that mmseg reads, as its converter names them."""
-    lookup = np.array(load_table("cityscapes").lookup(), np.uint8)
+    lookup = np.full(256, IGNORE, np.uint8)
+    for raw, train_id in table_of(StreetsDataset(kind="streets")).train_id.items():
+        lookup[raw] = train_id
     for file in root.glob("gtFine/*/*/*_labelIds.png"):
         label = Image.fromarray(lookup[np.array(Image.open(file))])
         label.save(str(file).replace("_labelIds", "_labelTrainIds"))
@@ -83,9 +86,9 @@ def _mmseg_tool(name: str, root: Path, *words: str) -> str:
         options += [f"{loader}_dataloader.{key}" for key in (
             f"dataset.data_root={root}", "num_workers=0", "persistent_workers=False",
         )]  # fmt: skip
-        index = 2 if loader == "train" else 1
+        index = 0 if loader == "train" else 1
         options.append(f"{loader}_dataloader.dataset.pipeline.{index}.scale=(256,128)")
-    options.append("train_dataloader.dataset.pipeline.3.crop_size=(64,128)")
+    options.append("train_dataloader.dataset.pipeline.0.crop_size=(64,128)")
     done = subprocess.run(
         [sys.executable, str(tool), FLAGSHIP, *words, "--work-dir", "mmseg", "--cfg-options", *options],
         capture_output=True, text=True, check=False, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},

@@ -16,9 +16,9 @@ def test_a_configs_evaluation_is_read_whole():
                 "stride": 341,
                 "scales": [0.5, 1, 1.75],
                 "flip": True,
-                "flip_pairs": [[14, 15]],
             },
-        }
+        },
+        flip_pairs=((14, 15),),
     )
     assert protocol.single_scale == ViewSettings()
     assert protocol.multi_scale == ViewSettings(
@@ -50,6 +50,7 @@ def test_a_config_of_mmseg_is_scored_as_its_test_cfg_says():
 @pytest.mark.parametrize(
     ("evaluation", "message"),
     [
+        ({"multi_scale": {"flip_pairs": [[1, 2]]}}, "unknown setting 'flip_pairs'"),
         ({"multiscale": {}}, "unknown setting 'multiscale'"),
         ({"single_scale": {"scale": 1}}, "evaluation.single_scale: unknown setting 'scale'"),
         ({"single_scale": {"mode": "window"}}, "not 'whole' or 'slide'"),

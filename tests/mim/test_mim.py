@@ -94,8 +94,8 @@ def cityscapes_options(streets: dict[str, object]) -> tuple[str, ...]:
 
 def _shrinking(root: Path) -> Iterator[str]:
     yield from ("model.pretrained=None", "model.data_preprocessor.size=(64,128)")
-    yield "train_dataloader.dataset.pipeline.3.crop_size=(64,128)"
-    for loader, resize in (("train", 2), ("val", 1), ("test", 1)):
+    yield "train_dataloader.dataset.pipeline.0.crop_size=(64,128)"
+    for loader, resize in (("train", 0), ("val", 1), ("test", 1)):
         loader = f"{loader}_dataloader"
         yield f"{loader}.dataset.data_root={root}"
         yield f"{loader}.dataset.pipeline.{resize}.scale=(128,64)"

@@ -24,6 +24,12 @@ rule convert:
     output:
         manifest="results/datasets/{dataset}/manifest.json",
         census="results/datasets/{dataset}/census.json",
+        labels=report(
+            "results/datasets/{dataset}/labels.html",
+            caption="../report/labels.rst",
+            category="Labels",
+            labels={"data set": "{dataset}"},
+        ),
     log:
         "logs/convert/{dataset}.log",
     conda:
@@ -33,6 +39,24 @@ rule convert:
         "Convert the labels of {wildcards.dataset}"
     shell:
         "isnet convert --dataset {wildcards.dataset}"
+
+
+# A memory-mapped store of decoded images under the data root: trainings read it, and give the same weights without it.
+rule pack:
+    input:
+        "work/slices/datasets/{dataset}.pack.json",
+        "results/datasets/{dataset}/manifest.json",
+    output:
+        "results/datasets/{dataset}/store.json",
+    log:
+        "logs/pack/{dataset}.log",
+    conda:
+        "../envs/isnet.yaml"
+    threads: CORES
+    message:
+        "Pack the images of {wildcards.dataset}"
+    shell:
+        "isnet pack --dataset {wildcards.dataset}"
 
 
 rule baseline:

@@ -5,6 +5,7 @@ rule train:
     input:
         slice="work/slices/runs/{run}.train.json",
         manifest=dataset_file("manifest.json"),
+        store=dataset_file("store.json"),
     output:
         weights="results/runs/{run}/train/weights.pth",
         summary="results/runs/{run}/train/train.json",

@@ -12,13 +12,17 @@ num_classes = 11
 img_ratios = (0.75, 1.0, 1.25, 1.5)
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=(480, 360), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
+    dict(
+        type="RandomWindow",
+        scale=(480, 360),
+        ratio_range=(0.5, 2.0),
+        keep_ratio=True,
+        crop_size=crop_size,
+        cat_max_ratio=0.75,
+        flip=0.5,
+    ),
+    dict(type="DrawColours"),
+    dict(type="PackWindow"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),

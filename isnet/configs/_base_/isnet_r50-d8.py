@@ -10,7 +10,7 @@ cross_entropy = dict(type="CrossEntropyLoss", use_sigmoid=False, avg_non_ignore=
 model = dict(
     type="EncoderDecoder",
     data_preprocessor=dict(
-        type="SegDataPreProcessor",
+        type="DevicePreProcessor",
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,

@@ -13,18 +13,20 @@ num_classes = 20
 img_ratios = (1.0,)
 # Of the head and the auxiliary head; the backbone keeps ReLU.
 act_cfg = dict(type="LeakyReLU", negative_slope=0.01)
-# A mirror makes a left arm, leg or shoe a right one.
-flip_pairs = ((14, 15), (16, 17), (18, 19))
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="RandomResize", scale=(520, 520), ratio_range=(0.75, 1.25), keep_ratio=False),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5, swap_seg_labels=flip_pairs),
+    dict(
+        type="RandomWindow",
+        scale=(520, 520),
+        ratio_range=(0.75, 1.25),
+        keep_ratio=False,
+        crop_size=crop_size,
+        cat_max_ratio=0.75,
+        flip=0.5,
+    ),
     dict(type="RandomRotate", prob=0.6, degree=(-30, 29), pad_val=0, seg_pad_val=255),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
+    dict(type="DrawColours"),
+    dict(type="PackWindow"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -47,7 +49,5 @@ test_dataloader = val_dataloader
 # channels of left and right swapped back, averaged.
 evaluation = dict(
     single_scale=dict(mode="whole"),
-    multi_scale=dict(
-        mode="whole", scales=img_ratios, flip=True, flip_pairs=flip_pairs, average="logits"
-    ),
+    multi_scale=dict(mode="whole", scales=img_ratios, flip=True, average="logits"),
 )

@@ -1,0 +1,1 @@
+"""What lies between the files and the model: colours and normalisation on the model's device."""

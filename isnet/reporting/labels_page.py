@@ -1,0 +1,187 @@
+"""The page of a data set, written before any training: what its labels are, and what looks wrong
+with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from isnet.files import write_text
+from isnet.reporting.figures import census_bars
+from isnet.reporting.records import Census, Manifest, SplitCensus
+from isnet.reporting.rendering import render
+from isnet.reporting.samples import Samples, choose_samples, distinct_colours
+from isnet.reporting.sources import DatasetSource
+
+__all__ = ["label_findings", "write_labels_page"]
+
+SCRIPTS = ("tips.js", "labels.js")
+STYLES = ("labels.css",)
+
+IGNORED = 0.3
+"""Share of ignored pixels above which a split is remarked on."""
+
+DOMINANT = 0.95
+"""Share of labelled pixels above which one class is."""
+
+FEW_IMAGES = 3
+"""Number of images below which a class is."""
+
+RATIO = 10
+"""Factor between a class's shares in train and val above which it is."""
+
+NAMED = 8
+"""Classes that one sentence names, at most."""
+
+FEW_SIZES = 3
+"""Number of image sizes up to which each is named."""
+
+MANY = 40
+"""Number of classes from which the bars are drawn in two columns."""
+
+
+def write_labels_page(
+    manifest: dict[str, Any], census: dict[str, Any], data: Path, target: Path
+) -> None:
+    """Write the page of a converted data set to `target`, whole or not at all.
+
+    `manifest` and `census` are what `convert` returns; images and labels are read from under the
+    data root `data`. The same inputs give the same bytes. Raises UserError where a file is gone.
+    """
+    counts = Census.model_validate(census)
+    record = Manifest.model_validate(manifest)
+    dataset = DatasetSource(record.dataset, record, counts, None)
+    samples = choose_samples(manifest, data)
+    colours = distinct_colours(manifest["palette"])
+    names = [*counts.classes, "ignored"]
+    context = {
+        "dataset": dataset,
+        "images": sum(split.images for split in counts.splits.values()),
+        "findings": label_findings(counts),
+        "census": census_bars(dataset),
+        "sizes": {name: _sizes(split) for name, split in counts.splits.items()},
+        "order": _by_frequency(counts),
+        "columns": 2 if len(counts.classes) > MANY else 1,
+        "samples": samples,
+        "share": _share,
+        "unseen": _unseen(counts, samples),
+        "data": {
+            "names": {",".join(map(str, c)): n for c, n in zip(colours, names, strict=True)},
+            "ignored": ",".join(map(str, colours[-1])),
+        },
+    }
+    write_text(target, render("labels.html.j2", context, scripts=SCRIPTS, styles=STYLES))
+
+
+def label_findings(census: Census) -> list[str]:
+    """Return a sentence for each thing in the counts that looks wrong."""
+    splits = census.splits
+    findings = []
+    nowhere = [
+        name
+        for i, name in enumerate(census.classes)
+        if not any(split.pixels[i] for split in splits.values())
+    ]
+    if nowhere:
+        findings.append(f"In the class table, but in no label of any split: {_named(nowhere)}.")
+    for name, split in splits.items():
+        findings += _split_findings(name, split, census.classes, set(nowhere))
+    if {"train", "val"} <= splits.keys():
+        findings += _ratio_findings(splits["train"], splits["val"], census.classes)
+    return findings
+
+
+def _split_findings(
+    name: str, split: SplitCensus, classes: list[str], nowhere: set[str]
+) -> list[str]:
+    findings = []
+    labelled = sum(split.pixels)
+    total = labelled + split.ignored_pixels
+    if total and split.ignored_pixels > IGNORED * total:
+        share = _share(split.ignored_pixels / total)
+        findings.append(f"{share} % of the pixels of {name} are ignored.")
+    absent = [c for c, n in zip(classes, split.pixels, strict=True) if not n and c not in nowhere]
+    if absent:
+        findings.append(f"Not in {name}, but in another split: {_named(absent)}.")
+    for cls, pixels in zip(classes, split.pixels, strict=True):
+        if labelled and pixels > DOMINANT * labelled:
+            share = _share(pixels / labelled)
+            findings.append(f"{cls} has {share} % of the labelled pixels of {name}.")
+    few = [
+        f"{cls} ({count})"
+        for cls, count in zip(classes, split.images_with_class, strict=True)
+        if 0 < count < FEW_IMAGES
+    ]
+    if few:
+        findings.append(f"In fewer than {FEW_IMAGES} images of {name}: {_named(few)}.")
+    return findings
+
+
+def _ratio_findings(train: SplitCensus, val: SplitCensus, classes: list[str]) -> list[str]:
+    pairs = (
+        (cls, a / sum(train.pixels), b / sum(val.pixels))
+        for cls, a, b in zip(classes, train.pixels, val.pixels, strict=True)
+        if a and b
+    )
+    uneven = [
+        f"{cls} ({_share(a)} % of train, {_share(b)} % of val)"
+        for cls, a, b in pairs
+        if max(a, b) > RATIO * min(a, b)
+    ]
+    if not uneven:
+        return []
+    return [f"More than {RATIO} times as frequent in one split as in the other: {_named(uneven)}."]
+
+
+def _share(fraction: float) -> str:
+    """Return a share in percent with three digits, however small: shares span decades."""
+    percent = fraction * 100
+    if 0 < percent < 1e-4:
+        return "<0.0001"
+    return f"{percent:#.3g}".rstrip(".") if percent else "0"
+
+
+def _named(names: Iterable[str]) -> str:
+    """Return names as a list in words, shortened."""
+    known = list(names)
+    more = len(known) - NAMED
+    return ", ".join(known[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _unseen(census: Census, samples: Samples) -> str:
+    """Name the classes that are in the data set but in no sample, those of most images first."""
+    shown = {i for sample in samples.chosen for i, _ in sample.classes}
+    images = [
+        (sum(split.images_with_class[i] for split in census.splits.values()), name)
+        for i, name in enumerate(census.classes)
+        if i not in shown
+    ]
+    # Stable: equals stay in the order of the classes.
+    images.sort(key=lambda entry: -entry[0])
+    return _named(f"{name} (in {_images(count)})" for count, name in images if count)
+
+
+def _by_frequency(census: Census) -> list[int]:
+    """Return the train ids, the most frequent in the first split first."""
+    pixels = [split.pixels for split in census.splits.values()]
+    return sorted(range(len(census.classes)), key=lambda i: [-column[i] for column in pixels])
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' * (count != 1)}"
+
+
+def _sizes(split: SplitCensus) -> str:
+    """Return the sizes of a split's images, as a range where there are many."""
+    if len(split.sizes) <= FEW_SIZES:
+        return ", ".join(
+            size if len(split.sizes) == 1 else f"{size} ({_images(count)})"
+            for size, count in sorted(split.sizes.items(), key=lambda item: -item[1])
+        )
+    widths, heights = zip(*(map(int, size.split("x")) for size in split.sizes), strict=True)
+    return (
+        f"{len(split.sizes)} sizes, {min(widths)} to {max(widths)} wide, "
+        f"{min(heights)} to {max(heights)} high"
+    )
