@@ -125,4 +125,5 @@ def _made_from(plan: Plan, dataset: str, manifest: dict[str, Any], name: str) ->
     """
     path = Path(name)
     digest = manifest["digest"][:16]
-    return plan.layout.data / dataset / manifest["key"] / f"{path.stem}-{digest}{path.suffix}"
+    folder = plan.layout.data / dataset / str(manifest["key"])
+    return folder / f"{path.stem}-{digest}{path.suffix}"
