@@ -50,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add("check", _check, "check params.yaml and the configs, without running anything")
     add("doctor", _doctor, "show versions, devices and free disk, and the cure for what is wrong")
+    status = add("status", _status, "show how far every run is, also while they train")
+    status.add_argument("--json", action="store_true", help="the same for programs")
     for name, text in (
         ("download", "bring a data set's files under the data root"),
         ("convert", "turn raw label ids into train ids; write manifest and census"),
@@ -136,6 +138,15 @@ def _doctor(options: argparse.Namespace, arguments: list[str]) -> int:
     return examine()
 
 
+def _status(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.params import load_params
+    from isnet.plan import Plan
+    from isnet.stages.status import print_status
+
+    print_status(Plan.of(load_params()), as_json=options.json)  # writes nothing, not even slices
+    return 0
+
+
 def _dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     def command(options: argparse.Namespace, arguments: list[str]) -> int:
         from isnet.console import Console
@@ -152,19 +163,34 @@ def _dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]
 
 def _run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     def command(options: argparse.Namespace, arguments: list[str]) -> int:
+        if stage == "train":
+            return _train(options.run, arguments)
         from isnet.console import Console
         from isnet.stages.evaluate import evaluate
-        from isnet.stages.train import train
 
         plan = _plan()
         plan.run(options.run)
         console = Console(stage, options.run, plan.layout.log(stage, options.run))
-        if stage == "train":
-            return train(plan, options.run, console, arguments)
         evaluate(plan, options.run, console)
         return 0
 
     return command
+
+
+def _train(name: str, arguments: list[str]) -> int:
+    from isnet.engine.interruption import Interruption
+
+    interruption = Interruption()
+    interruption.install()  # before all that takes time
+    from isnet.console import Console
+    from isnet.engine.rank import reporting
+    from isnet.stages.train import train
+
+    with reporting():
+        plan = _plan()
+        plan.run(name)
+        console = Console("train", name, plan.layout.log("train", name))
+        return train(plan, name, console, arguments, interruption)
 
 
 def _report(options: argparse.Namespace, arguments: list[str]) -> int:

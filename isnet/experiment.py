@@ -4,6 +4,7 @@ torch.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib.util
 import json
@@ -92,7 +93,7 @@ def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
     return Batch(processes, micro, share // micro)
 
 
-def resolve(name: str, run: Run) -> Experiment:
+def resolve(name: str, run: Run, known: dict[str, dict[str, Any]] | None = None) -> Experiment:
     """Read the config of run `name`, apply its overrides and check what can be checked without
     building it.
 
@@ -101,7 +102,10 @@ def resolve(name: str, run: Run) -> Experiment:
         absent.
     """
     where = f"params.yaml: runs.{name}"
-    config = _load(run.config, where)
+    known = {} if known is None else known
+    if run.config not in known:
+        known[run.config] = _load(run.config, where)
+    config = copy.deepcopy(known[run.config])
     _apply(config, run.overrides, f"{where}.overrides")
     try:
         facts = _facts(config, run.config)

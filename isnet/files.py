@@ -26,7 +26,8 @@ __all__ = [
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it into place.
+    """Yield a temporary path beside `path`; on success fsync it, rename it into place and fsync the
+    folder, so that a power failure takes back neither.
 
     The temporary file keeps the suffix of `path` (image writers choose the format by it). On an
     error it is removed and `path` keeps its old content.
@@ -41,8 +42,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+        _sync_names(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_names(folder: Path) -> None:
+    """Make the names in a folder durable, where its file system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

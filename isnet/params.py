@@ -46,6 +46,11 @@ class Devices(Strict):
         """Number of training processes over all nodes."""
         return self.nodes * self.per_node
 
+    @property
+    def gpus(self) -> int:
+        """GPUs on each node."""
+        return self.per_node if self.kind == "gpu" else 0
+
     def __str__(self) -> str:
         if self.kind == "cpu":
             return "cpu" if self.per_node == 1 else f"cpu:{self.per_node}"
@@ -181,6 +186,8 @@ class Run(Strict):
     precision: Precision = "float32"
     channels_last: bool = True
     compile: bool = False
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of the average of the weights that is scored and kept in their place."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})
 
     @property

@@ -52,6 +52,7 @@ class PlannedRun:
             "seed": self.run.seed,
             "devices": str(self.run.devices),
             **self.run.speed._asdict(),
+            **({"ema": self.run.ema} if self.run.ema else {}),
             "method": experiment.method,
             "backbone": experiment.backbone,
             "iterations": experiment.iterations,
@@ -76,8 +77,10 @@ class Plan:
         Raises:
             UserError: naming the first thing that cannot be.
         """
+        known: dict[str, dict[str, Any]] = {}
         runs = {
-            name: PlannedRun(name, run, resolve(name, run)) for name, run in params.runs.items()
+            name: PlannedRun(name, run, resolve(name, run, known))
+            for name, run in params.runs.items()
         }
         for planned in runs.values():
             _check_fit(planned, params)
@@ -127,6 +130,7 @@ class Plan:
             "dataset": planned.run.dataset,
             "seed": planned.run.seed,
             **planned.run.speed._asdict(),
+            "ema": planned.run.ema,
             "config": planned.experiment.train_digest,
         }
 
@@ -241,7 +245,10 @@ def _check_precision(planned: PlannedRun, where: str) -> None:
             cure="Write bf16 or float32",
         )
     wrapper = planned.experiment.config.get("optim_wrapper", {}).get("type", "OptimWrapper")
-    known = ("OptimWrapper", "AmpOptimWrapper", "BFloat16OptimWrapper")
+    known = (
+        *("OptimWrapper", "AmpOptimWrapper"),
+        *("FiniteOptimWrapper", "BFloat16OptimWrapper", "Float16OptimWrapper"),
+    )
     if precision in ("bf16", "fp16") and wrapper not in known:
         raise UserError(
             f"{planned.run.config} has the optimizer wrapper {wrapper}, which no {precision} fits",

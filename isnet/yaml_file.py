@@ -59,7 +59,8 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
         what, cure = _explain(first, keys, model, tree)
         count = error.error_count() - 1
         more = f" ({count} more after this one)" if count else ""
-        raise UserError(what, where=f"{path}: {'.'.join(keys)}", cure=cure + more) from None
+        where = ": ".join(filter(None, (str(path), ".".join(keys))))
+        raise UserError(what, where=where, cure=cure + more) from None
 
 
 def meant(word: str, known: Iterable[str], lead: str) -> str:

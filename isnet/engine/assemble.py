@@ -95,7 +95,7 @@ def runner_config(
         "train_dataloader": train,
         "val_dataloader": val,
         "train_cfg": _stretched_loop(config["train_cfg"], batch.accumulation),
-        "val_cfg": {"type": "ValLoop"},
+        "val_cfg": {"type": "StoppableValLoop"},
         "val_evaluator": {"type": "ConfusionMetric"},
         "optim_wrapper": {
             **optimizer_wrapper(config["optim_wrapper"], precision),

@@ -56,6 +56,7 @@ class JournalHook(Hook):
         self.say = say
         self.show = show
         self.is_warm = False
+        self.done = 0
         self.sums: dict[str, torch.Tensor | float] = {}
         self.count = 0
         self.note = ""
@@ -89,10 +90,12 @@ class JournalHook(Hook):
         """Add the losses; write a record where an interval is full."""
         for name, value in (outputs or {}).items():
             if "loss" in name:
-                self.sums[name] = self.sums.get(name, 0.0) + value.detach().double()
+                # One that is not finite belongs to a step that is left out.
+                finite = value.detach().double().nan_to_num(0.0, 0.0, 0.0)
+                self.sums[name] = self.sums.get(name, 0.0) + finite
         self.count += 1
         self.timed_steps += 1
-        done = (batch_idx + 1) // self.accumulation
+        self.done = done = (batch_idx + 1) // self.accumulation
         if (batch_idx + 1) % (self.interval * self.accumulation) == 0:
             self._record(runner, done)
         self.step_ended = time.perf_counter()

@@ -30,4 +30,6 @@ def import_mmseg() -> None:
 
     init_default_scope("mmseg")  # mmcv has transforms of the same names
     warnings.filterwarnings("ignore", module=r"mm(cv|engine|seg)\..*")
+    # Of torch's DDP, about layouts; it trains all the same.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     logging.getLogger("mmengine").setLevel(logging.ERROR)

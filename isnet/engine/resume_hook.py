@@ -9,17 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from isnet.engine.agreement import Agreement
 from isnet.engine.checkpoints import CheckpointFolder, save_torch
+from isnet.engine.finite_hook import FiniteHook
 from isnet.engine.interruption import Interruption
 from isnet.engine.journal_hook import JournalHook
+from isnet.engine.validation import ValidationStopped
+from isnet.engine.weight_average import WeightAverage
 from isnet.feed.exact_sampler import seed_from
 
-__all__ = ["ResumeHook", "SeedHook", "model_weights"]
+__all__ = ["DeferHook", "ResumeHook", "SeedHook", "model_weights"]
+
+_STEPS = ("last_step", "_global_step")
+"""What mmengine's schedulers count."""
+_LENGTHS = ("begin", "end", "total_iters", "T_max")
+"""What follows from the config, stretched for these devices."""
 
 
 def model_weights(runner: Runner) -> dict[str, torch.Tensor]:
@@ -44,6 +53,21 @@ class SeedHook(Hook):
         torch.manual_seed(seed_from(self.seed, batch_idx, get_rank(), 1))
 
 
+class DeferHook(Hook):
+    """From the first step on a signal is only remembered; before, there is nothing to save."""
+
+    priority = "VERY_HIGH"  # the journal must not tell of a step that a signal could still take
+
+    def __init__(self, interruption: Interruption) -> None:
+        self.interruption = interruption
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Defer."""
+        self.interruption.defer()
+
+
 class ResumeHook(Hook):
     """Writes checkpoints, keeps the best weights, restores, and stops when asked to.
 
@@ -53,6 +77,8 @@ class ResumeHook(Hook):
         interval: micro-iterations between checkpoints.
         interruption: says that somebody asked to stop.
         journal: its open interval is saved with the rest.
+        finite: so are its counts,
+        average: and the average of the weights, if there is one; the best weights are its.
         best: file of the best weights.
     """
 
@@ -66,6 +92,8 @@ class ResumeHook(Hook):
         interval: int,
         interruption: Interruption,
         journal: JournalHook,
+        finite: FiniteHook,
+        average: WeightAverage | None,
         best: Path,
     ) -> None:
         self.folder = folder
@@ -73,33 +101,53 @@ class ResumeHook(Hook):
         self.interval = interval
         self.interruption = interruption
         self.journal = journal
+        self.finite = finite
+        self.average = average
         self.best_file = best
         self.best: dict[str, Any] = state["best"] if state else {}
         self.earlier_seconds: float = state["seconds"] if state else 0.0
         self.begun = time.perf_counter()
+        self.agreement: Agreement | None = None
         self.stopping = False
+        self.validation_due = bool(state and state["validation_due"])
 
     @property
     def seconds(self) -> float:
         """Training time over all attempts."""
         return self.earlier_seconds + time.perf_counter() - self.begun
 
+    def kept_weights(self, runner: Runner) -> dict[str, torch.Tensor]:
+        """Return what is to be kept of the run: the weights, or their average."""
+        return self.average.weights(runner) if self.average else model_weights(runner)
+
     def before_train(self, runner: Runner) -> None:
         """Restore; mmengine's loop then moves the sampler to the iteration."""
+        self.agreement = Agreement()
         if self.state is None:
             return
         state = self.state
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.load_state_dict(state["model"])
         runner.optim_wrapper.load_state_dict(state["optimizer"])
+        # mmengine counts micro-iterations, of which other devices may need more or fewer.
+        accumulation = self.journal.accumulation
+        iteration = state["iteration"] * accumulation
         for scheduler, saved in zip(runner.param_schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
-        runner.train_loop._iter = state["iteration"]
-        runner.optim_wrapper.initialize_count_status(
-            runner.model, state["iteration"], runner.max_iters
-        )
+            steps = {key: saved[key] * accumulation // state["accumulation"] for key in _STEPS}
+            lengths = {key: getattr(scheduler, key) for key in _LENGTHS if key in saved}
+            scheduler.load_state_dict(saved | steps | lengths)
+        runner.train_loop._iter = iteration
+        runner.optim_wrapper.initialize_count_status(runner.model, iteration, runner.max_iters)
         self.journal.restore(state["journal"])
+        self.finite.restore(state["finite"])
+        if self.average:
+            self.average.restore(state["average"])
         self.state = None
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Validate now, if the training was stopped in the midst of it."""
+        if self.validation_due:
+            runner.val_loop.run()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -108,18 +156,36 @@ class ResumeHook(Hook):
         lost.
         """
         done = batch_idx + 1
+        if done % self.journal.accumulation:
+            return  # gradients are summed up, and no checkpoint has them
         if self._validates(runner, done):
             return
         if self._asked() or done % self.interval == 0:
             self._save(runner, done)
 
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Save and leave if somebody has asked to stop: a validation may take minutes.
+
+        Raises:
+            ValidationStopped: in all processes, after the same batch.
+        """
+        if self._asked():
+            self.validation_due = True
+            if self.average:
+                self.average.after_val_epoch(runner)  # the model's own weights are saved
+            self._save(runner, runner.iter)
+            raise ValidationStopped
+
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Keep the best weights, and save."""
+        self.validation_due = False
         score = (metrics or {})["val/mIoU"]
         if score > self.best.get("mIoU", -1.0):
             self.best = {"iteration": runner.iter // self.journal.accumulation, "mIoU": score}
             if get_rank() == 0:
-                save_torch(self.best_file, {"state_dict": model_weights(runner)})
+                save_torch(self.best_file, {"state_dict": self.kept_weights(runner)})
         self._asked()
         self._save(runner, runner.iter)
 
@@ -130,16 +196,10 @@ class ResumeHook(Hook):
         return bool(done % loop.val_interval == 0 or done == loop.max_iters)
 
     def _asked(self) -> bool:
-        """Whether any rank was asked to stop; then all stop, at the same iteration."""
-        asked = self.interruption.asked is not None
-        if torch.distributed.is_initialized():
-            flag = torch.tensor(int(asked))
-            if torch.distributed.get_backend() == "nccl":
-                flag = flag.cuda()
-            torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
-            asked = bool(flag.item())
-        self.stopping = asked
-        return asked
+        """Whether any process was asked to stop; then all stop, after the same step."""
+        assert self.agreement
+        self.stopping = self.agreement.any(self.interruption.asked is not None)
+        return self.stopping
 
     def _save(self, runner: Runner, iteration: int) -> None:
         if self.stopping:
@@ -147,14 +207,19 @@ class ResumeHook(Hook):
         if get_rank() != 0:
             return
         self.folder.save(
-            iteration,
+            iteration // self.journal.accumulation,
             {
-                "iteration": iteration,
+                "iteration": iteration // self.journal.accumulation,
+                "accumulation": self.journal.accumulation,
+                "processes": get_world_size(),
                 "model": model_weights(runner),
                 "optimizer": runner.optim_wrapper.state_dict(),
                 "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
                 "journal": self.journal.state(),
+                "finite": self.finite.state(),
+                "average": self.average.state() if self.average else None,
                 "best": self.best,
+                "validation_due": self.validation_due,
                 "seconds": self.seconds,
             },
         )

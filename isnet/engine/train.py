@@ -17,10 +17,14 @@ from isnet.engine.assemble import runner_config
 from isnet.engine.checkpoints import CheckpointFolder
 from isnet.engine.compiled import compile_parts
 from isnet.engine.data_wait import Advice
+from isnet.engine.finite_hook import FiniteHook
 from isnet.engine.interruption import Interruption
 from isnet.engine.journal_hook import JournalHook
+from isnet.engine.out_of_memory import explaining_memory
 from isnet.engine.precision import allow_tf32
-from isnet.engine.resume_hook import ResumeHook, SeedHook, model_weights
+from isnet.engine.rendezvous import join
+from isnet.engine.resume_hook import DeferHook, ResumeHook, SeedHook
+from isnet.engine.weight_average import WeightAverage
 from isnet.engine.workers import ShutdownWorkersHook
 from isnet.errors import UserError
 from isnet.experiment import Batch, Experiment
@@ -51,6 +55,7 @@ def train(
     devices: Devices,
     batch: Batch,
     speed: Speed,
+    ema: float | None,
     seed: int,
     manifest: Path,
     data: Path,
@@ -66,6 +71,7 @@ def train(
         devices: where this run trains; with several processes this is one of them.
         batch: how the global batch is spread.
         speed: number format, memory layout, compilation.
+        ema: decay of the average of the weights that is kept in their place, if any.
         seed: of weights, order, augmentation and dropout.
         manifest: the converted data set.
         data: the data root.
@@ -76,12 +82,14 @@ def train(
     """
     threads = _use_devices(devices, batch.processes)
     allow_tf32(speed.precision == "tf32")
-    folder = CheckpointFolder(work / "checkpoints")
+    folder = CheckpointFolder(work / "checkpoints", work.name)
     state = folder.newest(console.line)
     most_workers = _most_workers(devices, threads)
     accumulation = batch.accumulation
-    done = state["iteration"] // accumulation if state else 0
+    done = state["iteration"] if state else 0
     console.line(_first_words(experiment, done, batch, devices, speed))
+    if state and (state["processes"], state["accumulation"]) != (batch.processes, accumulation):
+        console.line(_other_devices(state, batch))
     journal = Journal(work / "journal.jsonl")
     if get_rank() == 0:
         journal.rewind(done)
@@ -97,12 +105,21 @@ def train(
             say=console.line,
             show=show if get_rank() == 0 else (lambda done, total, note: None),
         )
+        finite_hook = FiniteHook(
+            accumulation=accumulation,
+            precision=speed.precision,
+            say=console.line,
+            last_checkpoint=folder.last,
+        )
+        average = WeightAverage(ema, accumulation=accumulation) if ema else None
         resume_hook = ResumeHook(
             folder,
             state,
             interval=_checkpoint_interval(experiment) * accumulation,
             interruption=interruption,
             journal=journal_hook,
+            finite=finite_hook,
+            average=average,
             best=work / "best.pth",
         )
         settings = runner_config(
@@ -117,15 +134,24 @@ def train(
             workers=most_workers,
             on_cpu=devices.kind == "cpu",
             resuming=state is not None,
-            hooks=[SeedHook(seed), journal_hook, resume_hook, ShutdownWorkersHook()],
+            hooks=[
+                SeedHook(seed),
+                DeferHook(interruption),
+                journal_hook,
+                finite_hook,
+                *filter(None, [average]),
+                resume_hook,
+                ShutdownWorkersHook(),
+            ],
         )
-        runner = _Runner(speed, **settings)
-        runner.train()
+        with explaining_memory(batch, speed, devices, iteration=lambda: journal_hook.done or done):
+            runner = _Runner(speed, **settings)
+            runner.train()
     iteration = runner.iter // accumulation
     return Outcome(
-        finished=iteration == experiment.iterations,
+        finished=iteration == experiment.iterations and not resume_hook.validation_due,
         iteration=iteration,
-        weights={name: value.cpu() for name, value in model_weights(runner).items()},
+        weights={name: value.cpu() for name, value in resume_hook.kept_weights(runner).items()},
         best=resume_hook.best,
         seconds=resume_hook.seconds,
         resolved_config=Config(experiment.config).pretty_text,
@@ -185,9 +211,8 @@ def _use_devices(devices: Devices, processes: int) -> int:
             where="params.yaml: runs",
             cure="Write devices: cpu, or run it where the GPUs are",
         )
-    if processes > 1 and devices.kind == "cpu" and not torch.distributed.is_initialized():
-        # Before mmengine does it: its set-up calls torch.cuda.set_device.
-        torch.distributed.init_process_group("gloo")
+    if processes > 1:
+        join(devices)
     return threads
 
 
@@ -211,6 +236,14 @@ def _first_words(
         f"{verb}: {experiment.method} {experiment.backbone}, {experiment.iterations} iterations, "
         f"global batch {experiment.global_batch} ({spread}) on {devices}"
         f" in {speed.precision}{', compiled' if speed.compile else ''}"
+    )
+
+
+def _other_devices(state: dict[str, Any], batch: Batch) -> str:
+    return (
+        f"was interrupted on {state['processes']} processes with {state['accumulation']} "
+        f"micro-batches a step, goes on on {batch.processes} with {batch.accumulation}: the same "
+        "global batch, but not bit by bit the training that it would have been"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isnet.console import Console
+from isnet.engine.gpu_lease import gpu_lease
 from isnet.files import write_json
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, read_train_summary, replace_folder
@@ -29,7 +30,8 @@ def evaluate(plan: Plan, name: str, console: Console) -> None:
     else:
         made = finished.with_suffix(".part")
         shutil.rmtree(made, ignore_errors=True)
-        _evaluate_into(made, plan, planned, trained, console)
+        with gpu_lease(min(1, planned.run.devices.gpus), console.line):
+            _evaluate_into(made, plan, planned, trained, console)
         replace_folder(made, finished)
     publish(finished, plan.layout.evaluate_results(name))
     metrics = json.loads((finished / "metrics.json").read_text())

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from isnet.console import Console
 from isnet.engine.compiled import require_tools
-from isnet.engine.interruption import Interruption
-from isnet.engine.launch import is_one_of_several, launch
-from isnet.errors import UserError
+from isnet.engine.gpu_lease import gpu_lease
+from isnet.engine.interruption import INTERRUPTED, Interruption
+from isnet.engine.launch import launch
+from isnet.engine.rank import is_one_of_several
+from isnet.engine.run_lock import run_lock
 from isnet.files import sha256_of, write_json, write_text
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, replace_folder, usable_store
@@ -27,15 +25,10 @@ from isnet.weights.pretrained import make_available, pretrained_files
 
 __all__ = ["INTERRUPTED", "train"]
 
-INTERRUPTED = 75
-"""Exit code of a training that was stopped and has saved itself (EX_TEMPFAIL): the same command
-continues it.
-"""
 
-_INTERRUPTED_MARK = "interrupted"
-
-
-def train(plan: Plan, name: str, console: Console, arguments: list[str]) -> int:
+def train(
+    plan: Plan, name: str, console: Console, arguments: list[str], interruption: Interruption
+) -> int:
     """Train a run, or adopt a training with the same settings on the same data; return the exit
     code.
 
@@ -44,51 +37,32 @@ def train(plan: Plan, name: str, console: Console, arguments: list[str]) -> int:
         name: the run.
         console: where it speaks.
         arguments: the command line, for runs of several processes.
+        interruption: says that somebody asked to stop.
     """
     planned = plan.run(name)
     manifest = read_manifest(plan, planned.run.dataset)
     key = plan.train_key(name, manifest["digest"])
     work = plan.layout.run_work(name, key)
     if is_one_of_several():
-        return _train_here(plan, planned, key, manifest, work, console)
+        return _train_here(plan, planned, key, manifest, work, console, interruption)
     finished = work / "train"
     if finished.is_dir():
         console.line("has nothing to do: this training is finished")
     else:
-        with _sole_trainer(name, work):
+        with run_lock(name, work), gpu_lease(planned.run.devices.gpus, console.line):
             _bring_pretrained(planned, work, console)
             if planned.run.compile:
                 require_tools(name)
             if planned.batch.processes == 1:
-                status = _train_here(plan, planned, key, manifest, work, console)
+                status = _train_here(plan, planned, key, manifest, work, console, interruption)
             else:
-                (work / _INTERRUPTED_MARK).unlink(missing_ok=True)
                 status = launch(arguments, planned.run.devices)
         if not finished.is_dir():
-            # torchrun swallows exit codes.
-            return INTERRUPTED if (work / _INTERRUPTED_MARK).exists() else status
+            return status
+    interruption.resume()
     publish(finished, plan.layout.train_results(name))
     track(plan, name, console)
     return 0
-
-
-@contextlib.contextmanager
-def _sole_trainer(name: str, work: Path) -> Iterator[None]:
-    """Hold the run's lock, which a dead process gives back by itself."""
-    work.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UserError(
-            f"run {name} is being trained by another process",
-            where=str(work / "lock"),
-            cure="Wait for it, or stop it",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _bring_pretrained(planned: PlannedRun, work: Path, console: Console) -> None:
@@ -108,9 +82,8 @@ def _train_here(
     manifest: dict[str, Any],
     work: Path,
     console: Console,
+    interruption: Interruption,
 ) -> int:
-    interruption = Interruption()
-    interruption.install()
     from isnet.engine.quiet import import_mmseg
 
     import_mmseg()
@@ -124,6 +97,7 @@ def _train_here(
         devices=planned.run.devices,
         batch=planned.batch,
         speed=planned.run.speed,
+        ema=planned.run.ema,
         seed=planned.run.seed,
         manifest=plan.layout.dataset_results(planned.run.dataset) / "manifest.json",
         data=plan.layout.data,
@@ -135,9 +109,9 @@ def _train_here(
     if get_rank() != 0:
         return 0
     if not outcome.finished:
-        write_text(work / _INTERRUPTED_MARK, f"{interruption.asked}\n")
         console.line(
-            f"stopped at iteration {outcome.iteration} by {interruption.asked}; "
+            f"stopped at iteration {outcome.iteration} by "
+            f"{interruption.asked or 'a signal to another rank'}; "
             "the same command continues"
         )
         return INTERRUPTED

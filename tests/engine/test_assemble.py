@@ -25,6 +25,7 @@ def test_synchronised_norms_are_written_for_the_devices(
         read_config(OFFICIAL, str(OFFICIAL)),
         manifest=tmp_path / "manifest.json",
         data=tmp_path,
+        store=None,
         work=tmp_path,
         seed=0,
         batch=Batch(processes, 16 // processes, 1),

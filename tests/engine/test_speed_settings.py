@@ -58,9 +58,11 @@ def _train(work: str, settings: str = "", *, stop: bool = False) -> Outcome:
         devices=planned.run.devices,
         batch=planned.batch,
         speed=planned.run.speed,
+        ema=planned.run.ema,
         seed=0,
         manifest=plan.layout.dataset_results("streets") / "manifest.json",
         data=plan.layout.data,
+        store=None,
         work=Path(work),
         console=Console("train", work, Path("logs") / work),
         interruption=interruption,
@@ -108,17 +110,18 @@ CLIPPED = {
 }
 AMP = {"type": "AmpOptimWrapper", "loss_scale": "dynamic"}
 BF16 = {"type": "BFloat16OptimWrapper"}
-FP16 = {"type": "AmpOptimWrapper", "dtype": "float16"}
+FP16 = {"type": "Float16OptimWrapper"}
+FLOAT32 = {"type": "FiniteOptimWrapper"}
 
 
 @pytest.mark.parametrize(
     ("config", "precision", "expected"),
     [
-        ({}, "float32", {}),
+        ({}, "float32", FLOAT32),
         ({}, "bf16", BF16),
         ({}, "fp16", FP16),
-        (AMP, "float32", {"type": "OptimWrapper"}),
-        (AMP, "tf32", {"type": "OptimWrapper"}),
+        (AMP, "float32", FLOAT32),
+        (AMP, "tf32", FLOAT32),
         (AMP | {"dtype": "bfloat16"}, "bf16", BF16),
         (AMP | {"dtype": "bfloat16"}, "fp16", FP16 | {"loss_scale": "dynamic"}),
         ({"type": "ApexOptimWrapper"}, "float32", {"type": "ApexOptimWrapper"}),

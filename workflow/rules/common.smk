@@ -3,6 +3,7 @@ import os
 
 from snakemake.exceptions import WorkflowError
 
+from isnet.engine.gpu_pool import gpu_pool
 from isnet.errors import UserError
 from isnet.params import NAME_PATTERN, load_params
 from isnet.plan import Plan
@@ -40,6 +41,15 @@ def gpus(wildcards):
     """GPUs of a run on each node."""
     devices = devices_of(wildcards.run)
     return devices.per_node if devices.kind == "gpu" else 0
+
+
+# Runs on GPUs take turns on those of this machine, unless `--resources gpu=N` says how many to use. On a cluster its own scheduler knows.
+if (
+    workflow.local_exec
+    and "gpu" not in workflow.global_resources
+    and any(devices_of(run).kind == "gpu" for run in RUNS)
+):
+    workflow.register_resource("gpu", len(gpu_pool()))
 
 
 def train_threads(wildcards):

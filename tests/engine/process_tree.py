@@ -1,0 +1,87 @@
+"""A command and all that descends from it, also what has lost its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["Tree", "wait_for"]
+
+_MARK = "ISNET_TEST_TREE"
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
+    """Look until it holds; fail after a time that is long on any machine."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+class Tree:
+    """`python -m MODULE ARGUMENTS` in a process group of its own; what it says goes to a file."""
+
+    def __init__(self, *arguments: str, told: Path, **environment: str) -> None:
+        self.mark = f"{_MARK}={uuid.uuid4().hex}"
+        self.told_file = told
+        name, _, value = self.mark.partition("=")
+        with told.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                stdout=file,
+                stderr=file,
+                env=os.environ | environment | {name: value},
+                start_new_session=True,
+            )
+
+    @property
+    def told(self) -> str:
+        return self.told_file.read_text()
+
+    def members(self, holding: str = "") -> list[int]:
+        """Return the living processes whose environment holds the text, lowest first."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            try:
+                names = (folder / "environ").read_bytes().split(b"\0")
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            except (OSError, ProcessLookupError):
+                continue
+            wanted = {self.mark.encode(), *([holding.encode()] if holding else [])}
+            if wanted <= set(names) and state not in "ZX":
+                found.append(int(folder.name))
+        return sorted(found)
+
+    def rank(self, number: int) -> int:
+        """Return the process of a rank: the eldest that has its number."""
+        wait_for(lambda: self.members(f"RANK={number}"), f"rank {number}")
+        return self.members(f"RANK={number}")[0]
+
+    def send(self, number: signal.Signals, target: str) -> None:
+        """Signal the `process`, its `group`, or `rank 0`, `rank 1`."""
+        if target == "process":
+            self.process.send_signal(number)
+        elif target == "group":
+            os.killpg(self.process.pid, number)
+        else:
+            os.kill(self.rank(int(target.removeprefix("rank "))), number)
+
+    def end(self, seconds: float = 60) -> int:
+        """Wait for its end, then for that of its last descendant; return the exit code."""
+        code = self.process.wait(seconds)
+        wait_for(lambda: not self.members(), "orphans to end", 15)
+        return code
+
+    def kill(self) -> None:
+        """Whatever a failed test has left."""
+        for member in self.members():
+            os.kill(member, signal.SIGKILL)
+        self.process.wait(60)
