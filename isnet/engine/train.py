@@ -60,6 +60,7 @@ def train(
     manifest: Path,
     data: Path,
     store: str | None,
+    remark: str,
     work: Path,
     console: Console,
     interruption: Interruption,
@@ -76,6 +77,7 @@ def train(
         manifest: the converted data set.
         data: the data root.
         store: folder of the packed images under it, if there are any.
+        remark: on where images are read, said after the first line.
         work: private folder: checkpoints and journal.
         console: shows progress.
         interruption: says that somebody asked to stop.
@@ -88,6 +90,8 @@ def train(
     accumulation = batch.accumulation
     done = state["iteration"] if state else 0
     console.line(_first_words(experiment, done, batch, devices, speed))
+    if remark:
+        console.line(remark)
     if state and (state["processes"], state["accumulation"]) != (batch.processes, accumulation):
         console.line(_other_devices(state, batch))
     journal = Journal(work / "journal.jsonl")

@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from isnet.console import Console
 from isnet.errors import UserError
 from isnet.files import copy_file
 from isnet.plan import Plan
@@ -82,26 +81,23 @@ def read_train_summary(plan: Plan, run: str) -> dict[str, Any]:
     return _read(plan.layout.train_results(run) / "train.json", f"isnet train --run {run}")
 
 
-def usable_store(
-    plan: Plan, dataset: str, manifest: dict[str, Any], console: Console
-) -> str | None:
-    """Return the folder of the packed images under the data root; None: files are read instead,
-    which gives the same training, slower.
+def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[str | None, str]:
+    """Return the folder of the packed images under the data root; or None and why files are read
+    instead, which gives the same training, slower.
     """
     from isnet.feed.store import Store
 
     path = plan.layout.dataset_results(dataset) / "store.json"
     if not path.is_file():
-        console.line(f"reads images from files: `isnet pack --dataset {dataset}` makes that faster")
-        return None
-    folder: str | None = json.loads(path.read_text())["folder"]
-    if folder is not None:
-        try:
-            Store(plan.layout.under_data(folder), "train", manifest["digest"])
-        except UserError as error:
-            console.line(f"reads images from files: {error}")
-            return None
-    return folder
+        return None, f"reads images from files: `isnet pack --dataset {dataset}` makes that faster"
+    made = json.loads(path.read_text())
+    if made["folder"] is None:
+        return None, f"reads images from files: {made['why']}"
+    try:
+        Store(plan.layout.under_data(made["folder"]), "train", manifest["digest"])
+    except UserError as error:
+        return None, f"reads images from files: {error}"
+    return made["folder"], ""
 
 
 def publish(finished: Path, declared: Path) -> None:

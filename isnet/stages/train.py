@@ -71,6 +71,7 @@ def _bring_pretrained(planned: PlannedRun, work: Path, console: Console) -> None
     """
     if not any((work / "checkpoints").glob("iteration-*.pth")):
         for file in pretrained_files(planned.experiment.config["model"]):
+            console.line(f"starts from {file.path.name}")
             with console.progress("bytes") as show:
                 make_available(file, console.line, show)
 
@@ -92,6 +93,7 @@ def _train_here(
     from isnet.engine.train import train as run_training
 
     started = time.time()
+    store, remark = usable_store(plan, planned.run.dataset, manifest)
     outcome = run_training(
         planned.experiment,
         devices=planned.run.devices,
@@ -101,7 +103,8 @@ def _train_here(
         seed=planned.run.seed,
         manifest=plan.layout.dataset_results(planned.run.dataset) / "manifest.json",
         data=plan.layout.data,
-        store=usable_store(plan, planned.run.dataset, manifest, console),
+        store=store,
+        remark=remark,
         work=work,
         console=console,
         interruption=interruption,

@@ -240,7 +240,7 @@ def test_a_kill_at_any_moment_loses_no_completed_save(tmp_path: Path) -> None:
     folder, log = tmp_path / "checkpoints", tmp_path / "log"
     draw = random.Random(0)
     remains = 0
-    for _ in range(20):
+    for _ in range(8):
         noted = log.stat().st_size if log.exists() else 0
         saver = context.Process(target=_save_on, args=(folder, log))
         saver.start()

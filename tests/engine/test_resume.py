@@ -20,7 +20,6 @@ from isnet.engine.checkpoints import load_weights
 
 Edit = Callable[[str, str], None]
 TRAIN = [sys.executable, "-m", "isnet", "train", "--run", "one"]
-KILLS = 5
 
 
 def train(threads: int = 1) -> str:
@@ -73,21 +72,33 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert [name for name in weights if not torch.equal(weights[name], others[name])] == []
 
 
-@pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
+@pytest.mark.parametrize(
+    ("devices", "times"),
+    [
+        ("cpu", 3),
+        ("cpu:2", 2),
+        pytest.param("cpu", 25, marks=pytest.mark.soak),
+        pytest.param("cpu:2", 25, marks=pytest.mark.soak),
+    ],
+)
+@pytest.mark.timeout(3600)
 def test_killed_at_random_moments_it_ends_with_the_very_bits(
-    devices: str, prepared: Path, edit: Edit
+    devices: str, times: int, prepared: Path, edit: Edit
 ) -> None:
     edit("devices: cpu", f"devices: {devices}")
-    edit("max_iters: 6, val_interval: 3", "max_iters: 24, val_interval: 8")
+    length = 8 * times
+    edit("max_iters: 6, val_interval: 3", f"max_iters: {length}, val_interval: 8")
     begun = time.monotonic()
     train()
     whole = time.monotonic() - begun
     undisturbed = outcome()
     forget()
+    # Each attempt gets on by a few steps: many more kills than steps would be no end.
     dice = random.Random(devices)
-    kills = sum(killed_after(dice.uniform(0.1, whole)) for _ in range(KILLS))
+    kills = sum(killed_after(dice.uniform(0.1, min(whole, 12))) for _ in range(times))
     train()
     assert kills, "nothing was killed"
+    print(f"{kills} kills in {length} iterations on {devices}")
     assert_equal(outcome(), undisturbed)
 
 
@@ -105,8 +116,9 @@ def test_on_other_devices_it_goes_on_with_the_same_global_batch(prepared: Path, 
     """From one process to two: the losses stay those of the undisturbed training, nearly; each
     process takes the mean over its own labelled pixels.
     """
-    edit("max_iters: 6, val_interval: 3", "max_iters: 40, val_interval: 40")
-    edit("overrides:\n", "overrides:\n      model: {decode_head: {dropout_ratio: 0.0}, auxiliary_head: {dropout_ratio: 0.0}}\n")  # fmt: skip
+    edit("max_iters: 6, val_interval: 3", "max_iters: 16, val_interval: 16")
+    # With a small step the curves compare: at the start a large one makes any difference grow.
+    edit("overrides:\n", "overrides:\n      optim_wrapper: {optimizer: {lr: 0.0005}}\n      model: {decode_head: {dropout_ratio: 0.0}, auxiliary_head: {dropout_ratio: 0.0}}\n")  # fmt: skip
     train()
     undisturbed = outcome()
     forget()
@@ -123,4 +135,4 @@ def test_on_other_devices_it_goes_on_with_the_same_global_batch(prepared: Path, 
     loss = moved["curves"][0].index("loss")
     pairs = zip(moved["curves"][1:], undisturbed["curves"][1:], strict=True)
     for row, other in pairs:
-        assert float(row[loss]) == pytest.approx(float(other[loss]), rel=0.05), row
+        assert float(row[loss]) == pytest.approx(float(other[loss]), rel=0.03), row

@@ -63,6 +63,7 @@ def _train(work: str, settings: str = "", *, stop: bool = False) -> Outcome:
         manifest=plan.layout.dataset_results("streets") / "manifest.json",
         data=plan.layout.data,
         store=None,
+        remark="",
         work=Path(work),
         console=Console("train", work, Path("logs") / work),
         interruption=interruption,
