@@ -39,14 +39,6 @@ class Agreement:
         self._pending = word, handle
         return agreed
 
-    def any_now(self, mine: bool) -> bool:
-        """Say `mine` and wait for all; for moments that are rare."""
-        if self._group is None:
-            return mine
-        agreed = self._settle()
-        self.any(mine)
-        return self._settle() or agreed
-
     def _settle(self) -> bool:
         if self._pending is None:
             return False
