@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from process_tree import Tree, wait_for
 
 from isnet.engine.interruption import INTERRUPTED
 from isnet.engine.launch import launch
 from isnet.errors import UserError
 from isnet.params import Devices
-from tests.engine.process_tree import Tree, wait_for
 
 Edit = Callable[[str, str], None]
 Start = Callable[..., Tree]

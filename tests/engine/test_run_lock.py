@@ -119,10 +119,13 @@ def test_a_forked_worker_that_outlives_its_trainer_holds_nothing(tmp_path: Path)
     fork = (
         "import os, time\n"
         "        worker = os.fork()\n"
-        "        if not worker: os.close(0), os.close(1), time.sleep(60), os._exit(0)\n"
+        "        ready = pathlib.Path(sys.argv[1], 'ready')\n"
+        "        if not worker: ready.touch(), os.close(0), os.close(1), time.sleep(60), os._exit(0)\n"
         "        pathlib.Path(sys.argv[1], 'worker').write_text(str(worker))"
     )
     with _holder(tmp_path, fork) as process:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
         process.kill()
         process.wait()
         worker = int((tmp_path / "worker").read_text())

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from process_tree import Tree
 
 from isnet.engine.checkpoints import load_weights
 from isnet.engine.interruption import INTERRUPTED, STOPPING
-from tests.engine.process_tree import Tree
 
 Edit = Callable[[str, str], None]
 

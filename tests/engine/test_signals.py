@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import torch
+from process_tree import Tree, wait_for
 
 from isnet.cli import main
 from isnet.engine.checkpoints import CheckpointFolder, load_weights
 from isnet.engine.interruption import AT_ONCE, INTERRUPTED
-from tests.engine.process_tree import Tree, wait_for
 
 Edit = Callable[[str, str], None]
 Start = Callable[..., Tree]

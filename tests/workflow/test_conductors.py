@@ -59,7 +59,7 @@ def test_both_conductors_name_the_same_commands(checkout: Path) -> None:
     planned = set()
     for entry in _call("dvc", "stage", "list", "--name-only").split():
         stage, _, name = entry.partition("@")
-        option = "--dataset" if stage in ("download", "convert", "baseline") else "--run"
+        option = "--dataset" if stage in ("download", "convert", "pack", "baseline") else "--run"
         planned.add(f"isnet {stage} {option} {name}" if name else f"isnet {stage}")
     assert planned - {"isnet check"} == snakemake
 
