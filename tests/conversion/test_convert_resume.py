@@ -149,9 +149,15 @@ def test_a_killed_conversion_goes_on_and_decodes_nothing_twice(large: Path) -> N
 
 
 def test_ctrl_c_stops_all_processes_with_one_line_and_the_command_goes_on(large: Path) -> None:
-    process = _begin()
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, told = process.communicate(timeout=30)
+    for _ in range(5):  # a fast machine may be through before the signal comes
+        process = _begin()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        _, told = process.communicate(timeout=30)
+        if process.returncode:
+            break
+        for made in ("labels", "labels.jsonl"):
+            path = next(Path("data/camvid").glob(f"*/{made}"))
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert process.returncode == 130
     assert "Traceback" not in told
     assert told.splitlines()[-1] == "isnet: stopped"
