@@ -10,28 +10,23 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from isnet.acquisition.credentials import Credentials, Variables, ask, from_netrc
 from isnet.console import Update
 from isnet.errors import UserError
 from isnet.transfer import LoginPage, RemoteFile, fetch
-from isnet.transfer.address import shown
-from isnet.transfer.patience import GivenUp, Patience, Setback, asked_pause, reason_of
+from isnet.transfer.address import LOOPBACK, shown
+from isnet.transfer.patience import TIMEOUTS, GivenUp, Patience, Setback, asked_pause
+from isnet.transfer.reply import NO_ACCESS, TRANSIENT
 
 __all__ = ["Account", "Progress"]
 
-_TIMEOUTS = (10.0, 60.0)
-"""Seconds to wait for the connection, and for the next bytes."""
 _TRIES = 3
 """At the terminal. Sites lock accounts after some more."""
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PORTS = {"http": 80, "https": 443}
 _ACCEPTED = (302, 303)
 _REFUSED = (200, 401)
 """200 is the form again."""
-_NO_ACCESS = (401, 403)
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 Progress = Callable[[], AbstractContextManager[Update]]
 """Such as `partial(console.progress, "bytes")`."""
@@ -113,7 +108,7 @@ class Account:
         )
 
     def _log_in(self) -> None:
-        if urlsplit(self._login).scheme != "https" and self._host not in _LOOPBACK:
+        if urlsplit(self._login).scheme != "https" and self._host not in LOOPBACK:
             raise UserError("no password is sent without https", where=shown(self._login))
         if self._credentials is None:
             self._credentials = self._variables.credentials() or from_netrc(self._host)
@@ -135,20 +130,12 @@ class Account:
     def _accepts(self, credentials: Credentials) -> bool:
         """Log in, in as many attempts as it takes to hear yes or no."""
         self._say(f"logs in at {self._host}; user name and password come from {credentials.origin}")
-        patience = Patience(self._say)
-        while True:
-            try:
-                try:
-                    return self._session.log_in(self._login, credentials)
-                except (requests.RequestException, HTTPError) as error:
-                    raise reason_of(error) from None
-            except Setback as setback:
-                try:
-                    patience.wait(setback, 0)
-                except GivenUp as end:
-                    raise self._closed(str(end)) from None
-            except GivenUp as end:
-                raise self._closed(str(end)) from None
+        try:
+            return Patience(self._say).persist(
+                lambda: self._session.log_in(self._login, credentials), lambda: 0
+            )
+        except GivenUp as end:
+            raise self._closed(str(end)) from None
 
     def _wrong(self, credentials: Credentials) -> UserError:
         return UserError(
@@ -180,7 +167,7 @@ class _Session(requests.Session):
             LoginPage: the site says that one must log in, or may not have it.
         """
         answer = super().get(url, *more, **settings)
-        if answer.status_code in _NO_ACCESS:
+        if answer.status_code in NO_ACCESS:
             answer.close()
             raise LoginPage(f"the server answers {answer.status_code}", where=shown(answer.url))
         return answer
@@ -203,7 +190,7 @@ class _Session(requests.Session):
             GivenUp: the site refuses to answer, or the form is elsewhere.
         """
         self.cookies.clear()
-        page = self.request("GET", login, timeout=_TIMEOUTS)
+        page = self.request("GET", login, timeout=TIMEOUTS)
         if _origin(page.url) != self._site:
             raise GivenUp(f"the form has moved to {shown(page.url)}")
         _refuse(page, accepted=(200,))
@@ -213,7 +200,7 @@ class _Session(requests.Session):
             page.url,
             data=_hidden_inputs(page.text) | entered | {"submit": "Login"},
             allow_redirects=False,
-            timeout=_TIMEOUTS,
+            timeout=TIMEOUTS,
         )
         _refuse(answer, accepted=_ACCEPTED + _REFUSED)
         return answer.status_code in _ACCEPTED
@@ -236,7 +223,7 @@ def _refuse(answer: requests.Response, accepted: tuple[int, ...]) -> None:
     if answer.status_code in accepted:
         return
     reason = f"the server answers {answer.status_code} {answer.reason}".rstrip()
-    if answer.status_code in _TRANSIENT:
+    if answer.status_code in TRANSIENT:
         raise Setback(reason, asked_pause(answer))
     raise GivenUp(reason)
 

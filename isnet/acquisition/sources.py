@@ -14,7 +14,7 @@ from isnet.catalog import Archive, Description, Published
 from isnet.errors import UserError
 from isnet.params import RemoteSource
 from isnet.transfer import Identity
-from isnet.transfer.address import shown
+from isnet.transfer.address import LOOPBACK, shown
 
 __all__ = ["RemoteArchive", "Source", "local_path", "read_sources"]
 
@@ -145,7 +145,7 @@ def _login(address: SplitResult, archive: Archive | None, description: Descripti
     if not _same_target(address, archive):
         return None
     site = urlsplit(description.login)
-    if address.hostname not in (site.hostname, "localhost", "127.0.0.1", "::1"):
+    if address.hostname not in (site.hostname, *LOOPBACK):
         return None
     return urlunsplit((address.scheme, address.netloc, site.path, "", ""))
 

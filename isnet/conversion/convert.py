@@ -14,10 +14,10 @@ from isnet.catalog.pairs import SPLITS, find_pairs
 from isnet.conversion.census import SplitCensus
 from isnet.conversion.conversion_record import ConversionRecord, Converted, Job
 from isnet.conversion.label_conversion import convert_label, prepare
-from isnet.conversion.worker_pool import in_processes
 from isnet.errors import UserError
 from isnet.files import digest_of
 from isnet.transfer.exclusive import exclusive
+from isnet.worker_pool import in_processes
 
 __all__ = ["convert"]
 

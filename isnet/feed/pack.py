@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -20,9 +20,12 @@ import numpy as np
 from isnet.console import Update, amount
 from isnet.errors import UserError
 from isnet.feed.store import STORE_VERSION, Record, Store, index_file, tiled, tiles_file
-from isnet.files import write_json
+from isnet.files import write_json, write_text
+from isnet.worker_pool import in_processes
 
 __all__ = ["pack"]
+
+Item = TypeVar("Item")
 
 _SHARE_LEFT = 0.1
 """Of the free disk; the rest of a pipeline needs some too."""
@@ -74,6 +77,16 @@ def _following(show: Update, before: int, total: int, done: int) -> None:
     show(before + done, total)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One image and its label, and where they go."""
+
+    number: int
+    image: Path
+    label: Path
+    record: Record
+
+
 class _Split:
     """One split on its way into a store."""
 
@@ -85,8 +98,11 @@ class _Split:
         self._done = self._tiles.with_suffix(".part.jsonl")
         entries = manifest["splits"][split]
         images, labels = data / manifest["image_root"], data / manifest["label_root"]
-        self._files = [(images / entry["image"], labels / entry["label"]) for entry in entries]
         self.records = list(_laid_out(entries))
+        self._jobs = [
+            _Job(number, images / entry["image"], labels / entry["label"], record)
+            for number, (entry, record) in enumerate(zip(entries, self.records, strict=True))
+        ]
 
     @property
     def _bytes(self) -> int:
@@ -107,10 +123,9 @@ class _Split:
         except UserError:
             return False
         check = partial(_checksum, self._tiles)
-        with _processes(workers) as pool:
-            found = list(pool.map(check, store.records, chunksize=16))
-        if found == store.checksums:
-            return True
+        with closing(_in_processes(check, store.records, workers)) as found:
+            if dict(found) == dict(zip(store.records, store.checksums, strict=True)):
+                return True
         say(f"{self._tiles} is damaged; it is packed anew")
         return False
 
@@ -122,37 +137,39 @@ class _Split:
         checksums = self._earlier()
         with self._part.open("r+b" if self._part.is_file() else "w+b") as part:
             os.posix_fallocate(part.fileno(), 0, self._bytes)
-        jobs = [number for number in range(len(self.records)) if number not in checksums]
-        work = partial(_pack_one, self._part)
-        with _processes(workers) as pool, self._done.open("a") as log:
-            results = pool.map(
-                work, [self._files[job] for job in jobs], [self.records[job] for job in jobs]
-            )
-            for number, checksum in zip(jobs, results, strict=True):
-                checksums[number] = checksum
-                log.write(json.dumps([self._digest, number, checksum]) + "\n")
+        jobs = [job for job in self._jobs if job.number not in checksums]
+        done = _in_processes(partial(_pack_one, self._part), jobs, workers)
+        with closing(done), self._done.open("a") as log:
+            for job, checksum in done:
+                checksums[job.number] = checksum
+                log.write(self._line(job.number, checksum))
                 log.flush()
                 show(len(checksums))
         self._publish(index, [checksums[number] for number in range(len(self.records))])
 
     def _earlier(self) -> dict[int, int]:
         """Return the checksums of records that an interrupted attempt has packed."""
-        found: dict[int, int] = {}
+        noted: dict[int, int] = {}
         if self._part.is_file() and self._part.stat().st_size == self._bytes:
             with contextlib.suppress(OSError, ValueError):  # the last line may be torn
                 for line in self._done.read_text().splitlines():
                     digest, number, checksum = json.loads(line)
                     if digest == self._digest:
-                        found[number] = checksum
-            # After a loss of power, a line may be there and its bytes not.
-            return {
-                number: checksum
-                for number, checksum in found.items()
-                if _checksum(self._part, self.records[number]) == checksum
-            }
-        self._part.unlink(missing_ok=True)
-        self._done.unlink(missing_ok=True)
-        return {}
+                        noted[number] = checksum
+        else:
+            self._part.unlink(missing_ok=True)
+        # After a loss of power, a line may be there and its bytes not.
+        sound = {
+            number: checksum
+            for number, checksum in noted.items()
+            if _checksum(self._part, self.records[number]) == checksum
+        }
+        # Written anew: what would follow a torn line would be torn with it.
+        write_text(self._done, "".join(self._line(*each) for each in sound.items()))
+        return sound
+
+    def _line(self, number: int, checksum: int) -> str:
+        return json.dumps([self._digest, number, checksum]) + "\n"
 
     def _publish(self, index: Path, checksums: list[int]) -> None:
         with self._part.open("rb") as part:
@@ -169,13 +186,11 @@ class _Split:
         self._done.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _in_processes(
+    work: Callable[[Item], int], items: list[Item], workers: int
+) -> Generator[tuple[Item, int]]:
+    # The processes already use every core.
+    return in_processes(work, items, workers, prepare=cv2.setNumThreads, prepare_with=(1,))
 
 
 def _laid_out(entries: list[dict[str, Any]]) -> Iterator[Record]:
@@ -186,12 +201,12 @@ def _laid_out(entries: list[dict[str, Any]]) -> Iterator[Record]:
         offset += record.size
 
 
-def _pack_one(part: Path, files: tuple[Path, Path], record: Record) -> int:
+def _pack_one(part: Path, job: _Job) -> int:
     """Write one image and its label in their place; return their CRC-32."""
-    image = cv2.imread(str(files[0]), cv2.IMREAD_COLOR)
-    label = cv2.imread(str(files[1]), cv2.IMREAD_UNCHANGED)
-    for pixels, file in ((image, files[0]), (label, files[1])):
-        if pixels is None or pixels.shape[:2] != (record.height, record.width):
+    image = cv2.imread(str(job.image), cv2.IMREAD_COLOR)
+    label = cv2.imread(str(job.label), cv2.IMREAD_UNCHANGED)
+    for pixels, file in ((image, job.image), (label, job.label)):
+        if pixels is None or pixels.shape[:2] != (job.record.height, job.record.width):
             raise UserError(
                 "cannot be read, or has another size than when it was converted",
                 where=str(file),
@@ -199,7 +214,7 @@ def _pack_one(part: Path, files: tuple[Path, Path], record: Record) -> int:
             )
     written = tiled(np.asarray(image, np.uint8)) + tiled(np.asarray(label, np.uint8))
     with part.open("r+b") as opened:
-        os.pwrite(opened.fileno(), written, record.offset)
+        os.pwrite(opened.fileno(), written, job.record.offset)
     return zlib.crc32(written)
 
 

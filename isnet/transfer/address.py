@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["shown"]
+__all__ = ["LOOPBACK", "shown"]
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts that are this machine."""
 
 
 def shown(url: str) -> str:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 
-__all__ = ["GivenUp", "Patience", "Setback", "asked_pause", "reason_of"]
+__all__ = ["TIMEOUTS", "GivenUp", "Patience", "Setback", "asked_pause"]
+
+Result = TypeVar("Result")
+
+TIMEOUTS = (10.0, 60.0)
+"""Seconds to wait for the connection, and for the next bytes."""
 
 _ATTEMPTS = 5
 """In a row without `_PROGRESS`."""
@@ -46,7 +52,28 @@ class Patience:
         self._failures = 0
         self._furthest = 0
 
-    def wait(self, setback: Setback, size: int) -> None:
+    def persist(self, attempt: Callable[[], Result], arrived: Callable[[], int]) -> Result:
+        """Make attempts until one goes well; return what it returns.
+
+        Args:
+            attempt: may raise `Setback`, `GivenUp` and what requests raises.
+            arrived: bytes of the file that are there.
+
+        Raises:
+            GivenUp: no further attempt makes sense.
+        """
+        while True:
+            try:
+                return attempt()
+            except Setback as setback:
+                met: Setback | GivenUp = setback
+            except (requests.RequestException, HTTPError) as error:
+                met = _reason_of(error)
+            if isinstance(met, GivenUp):
+                raise met
+            self._wait(met, arrived())
+
+    def _wait(self, setback: Setback, size: int) -> None:
         """Pause before the next attempt.
 
         Args:
@@ -80,7 +107,7 @@ def asked_pause(answer: requests.Response) -> float | None:
         return None
 
 
-def reason_of(error: requests.RequestException | HTTPError) -> Setback | GivenUp:
+def _reason_of(error: requests.RequestException | HTTPError) -> Setback | GivenUp:
     """Say in a few words what a failed connection met; the error's text may hold credentials."""
     if isinstance(error, requests.exceptions.SSLError):
         return GivenUp("the server's certificate is not to be trusted")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from isnet.console import Update, amount
 from isnet.errors import UserError
@@ -22,13 +21,11 @@ from isnet.transfer.exclusive import exclusive
 from isnet.transfer.identity import DEFAULT_ALGORITHM, UNKNOWN, Hashes, Identity
 from isnet.transfer.ledger import Ledger
 from isnet.transfer.part import Part
-from isnet.transfer.patience import GivenUp, Patience, Setback, reason_of
+from isnet.transfer.patience import TIMEOUTS, GivenUp, Patience, Setback
 from isnet.transfer.reply import LoginPage, is_page, place_in, request_headers
 
 __all__ = ["RemoteFile", "fetch"]
 
-_TIMEOUTS = (10.0, 60.0)
-"""Seconds to wait for the connection, and for the next bytes."""
 _CHUNK = 1 << 18
 
 
@@ -142,21 +139,15 @@ def _receive(
     show: Update,
 ) -> None:
     """Make `part` whole, in as many attempts as it takes."""
-    patience = Patience(say)
-    while not _is_whole(part, file.identity):
-        try:
-            try:
-                _attempt(file, part, session, show)
-            except (requests.RequestException, HTTPError) as error:
-                raise reason_of(error) from None
-            return
-        except Setback as setback:
-            try:
-                patience.wait(setback, part.size)
-            except GivenUp as end:
-                raise file.error(str(end)) from None
-        except GivenUp as end:
-            raise file.error(str(end)) from None
+
+    def attempt() -> None:
+        if not _is_whole(part, file.identity):
+            _attempt(file, part, session, show)
+
+    try:
+        Patience(say).persist(attempt, lambda: part.size)
+    except GivenUp as end:
+        raise file.error(str(end)) from None
 
 
 def _is_whole(part: Part, identity: Identity) -> bool:
@@ -167,7 +158,7 @@ def _is_whole(part: Part, identity: Identity) -> bool:
 
 def _attempt(file: RemoteFile, part: Part, session: requests.Session, show: Update) -> None:
     headers = request_headers(part)
-    with session.get(file.url, headers=headers, stream=True, timeout=_TIMEOUTS) as answer:
+    with session.get(file.url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
         # A page must not replace what has arrived: a session that has expired is renewed.
         if answer.status_code in (200, 206) and is_page(answer, file.path.name, b""):
             raise _login_page(file, answer)

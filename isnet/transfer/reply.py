@@ -12,10 +12,10 @@ from isnet.transfer.address import shown
 from isnet.transfer.part import Origin, Part
 from isnet.transfer.patience import GivenUp, Setback, asked_pause
 
-__all__ = ["LoginPage", "is_page", "place_in", "request_headers"]
+__all__ = ["NO_ACCESS", "TRANSIENT", "LoginPage", "is_page", "place_in", "request_headers"]
 
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
-_LOGIN = (401, 403)
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+NO_ACCESS = (401, 403)
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _PAGE_NAMES = (".html", ".htm")
@@ -48,9 +48,9 @@ def place_in(part: Part, answer: requests.Response, url: str) -> bool:
         return _beyond_the_end(part, answer)
     if status not in (200, 206):
         reason = f"the server answers {status} {answer.reason}".rstrip()
-        if status in _TRANSIENT:
+        if status in TRANSIENT:
             raise Setback(reason, asked_pause(answer))
-        raise GivenUp(f"{reason} (is a log-in needed?)" if status in _LOGIN else reason)
+        raise GivenUp(f"{reason} (is a log-in needed?)" if status in NO_ACCESS else reason)
     start, total = _extent(answer)
     origin = Origin(
         url=shown(url),

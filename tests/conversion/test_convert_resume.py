@@ -16,9 +16,9 @@ import pytest
 from damage import write_camvid
 from own_data import OwnData
 
+from isnet import worker_pool
 from isnet.catalog import description_of, table_of
 from isnet.cli import main
-from isnet.conversion import worker_pool
 from isnet.conversion.convert import convert
 from isnet.errors import UserError
 from isnet.files import sha256_of

@@ -193,7 +193,7 @@ def test_as_long_as_bytes_arrive_it_goes_on(
 def test_a_server_that_stalls_is_left_and_continued(
     download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_file, "_TIMEOUTS", (10.0, 0.2))
+    monkeypatch.setattr(remote_file, "TIMEOUTS", (10.0, 0.2))
     download.server.files["/set.zip"] = content = CONTENT * 10
     download.server.replies = [Reply(pause=1.0)]
     download()
