@@ -52,21 +52,22 @@ class Devices(Strict):
         return self.per_node if self.kind == "gpu" else 0
 
     def __str__(self) -> str:
+        each = str(self.per_node)
         if self.kind == "cpu":
-            return "cpu" if self.per_node == 1 else f"cpu:{self.per_node}"
-        return f"{self.nodes}x{self.per_node}" if self.nodes > 1 else str(self.per_node)
+            each = "cpu" if self.per_node == 1 else f"cpu:{self.per_node}"
+        return f"{self.nodes}x{each}" if self.nodes > 1 else each
 
 
 def _parse_devices(value: Any) -> Any:
-    match = re.fullmatch(r"(?:(cpu)(?::([1-9]\d*))?|(?:([1-9]\d*)x)?([1-9]\d*))", str(value))
+    match = re.fullmatch(r"(?:([1-9]\d*)x)?(?:(cpu)(?::([1-9]\d*))?|([1-9]\d*))", str(value))
     if isinstance(value, bool) or not match:
         raise ValueError(
             f"{value!r} is no topology; write cpu, cpu:2 (two processes), 4 (GPUs) "
             "or 2x4 (nodes x GPUs)"
         )
-    cpu, cpu_processes, nodes, gpus = match.groups()
+    nodes, cpu, cpu_processes, gpus = match.groups()
     if cpu:
-        return Devices(kind="cpu", per_node=int(cpu_processes or 1))
+        return Devices(kind="cpu", nodes=int(nodes or 1), per_node=int(cpu_processes or 1))
     return Devices(kind="gpu", nodes=int(nodes or 1), per_node=int(gpus))
 
 
@@ -169,11 +170,14 @@ Precision = Literal["float32", "tf32", "bf16", "fp16"]
 
 
 class Speed(NamedTuple):
-    """How a training computes: number format, memory layout of images and maps, compilation."""
+    """How a training computes: number format, memory layout of images and maps, compilation, and
+    whether only kernels are used that give the same bits each time.
+    """
 
     precision: Precision
     channels_last: bool
     compile: bool
+    deterministic: bool = False
 
 
 class Run(Strict):
@@ -186,6 +190,8 @@ class Run(Strict):
     precision: Precision = "float32"
     channels_last: bool = True
     compile: bool = False
+    deterministic: bool = False
+    """Only kernels that give the same bits each time, which on a GPU takes longer."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the average of the weights that is scored and kept in their place."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})
@@ -193,7 +199,7 @@ class Run(Strict):
     @property
     def speed(self) -> Speed:
         """The settings that change how fast, and in which rounding, a run trains."""
-        return Speed(self.precision, self.channels_last, self.compile)
+        return Speed(self.precision, self.channels_last, self.compile, self.deterministic)
 
 
 class Tracking(Strict):

@@ -105,6 +105,9 @@ def test_a_mapping_may_take_the_place_of_none(checkout: Path, edit: Edit) -> Non
         ("cpu:2", "cpu", 1, 2, "cpu:2"),
         ("1", "gpu", 1, 1, "1"),
         ("2x4", "gpu", 2, 4, "2x4"),
+        ("2xcpu", "cpu", 2, 1, "2xcpu"),
+        ("2xcpu:1", "cpu", 2, 1, "2xcpu"),
+        ("3xcpu:2", "cpu", 3, 2, "3xcpu:2"),
     ],
 )
 def test_devices_name_a_topology(
@@ -120,10 +123,11 @@ def test_a_run_computes_in_float32_unless_it_says_otherwise(checkout: Path, edit
     assert load_params().runs["one"].speed == Speed("float32", channels_last=True, compile=False)
     edit(
         "devices: cpu",
-        "devices: 1\n    precision: fp16\n    channels_last: false\n    compile: true",
+        "devices: 1\n    precision: fp16\n    channels_last: false\n    compile: true\n    "
+        "deterministic: true",
     )
     planned = Plan.of(load_params()).runs["one"]
-    assert planned.run.speed == Speed("fp16", channels_last=False, compile=True)
+    assert planned.run.speed == Speed("fp16", channels_last=False, compile=True, deterministic=True)
     assert planned.settings.items() >= planned.run.speed._asdict().items()
 
 

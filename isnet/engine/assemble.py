@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 
 from isnet.engine.precision import optimizer_wrapper
 from isnet.experiment import Batch
-from isnet.params import Precision
+from isnet.params import Speed
 from isnet.weights.pretrained import use_local_files
 
 __all__ = ["deployed_model", "evaluation_dataset", "innermost_dataset", "runner_config"]
@@ -65,7 +65,7 @@ def runner_config(
     work: Path,
     seed: int,
     batch: Batch,
-    precision: Precision,
+    speed: Speed,
     workers: int,
     on_cpu: bool,
     resuming: bool,
@@ -98,14 +98,18 @@ def runner_config(
         "val_cfg": {"type": "StoppableValLoop"},
         "val_evaluator": {"type": "ConfusionMetric"},
         "optim_wrapper": {
-            **optimizer_wrapper(config["optim_wrapper"], precision),
+            **optimizer_wrapper(config["optim_wrapper"], speed.precision),
             "accumulative_counts": batch.accumulation,
         },
         "param_scheduler": _stretched_schedule(config.get("param_scheduler"), batch.accumulation),
         "default_hooks": {"timer": None, "logger": None, "checkpoint": None},
         "custom_hooks": hooks,
         "randomness": {"seed": seed},
-        "env_cfg": {"cudnn_benchmark": not on_cpu, "mp_cfg": {"opencv_num_threads": 0}},
+        "env_cfg": {
+            # It times kernels, and may choose another one in the next process.
+            "cudnn_benchmark": not on_cpu and not speed.deterministic,
+            "mp_cfg": {"opencv_num_threads": 0},
+        },
         "default_scope": "mmseg",
         "log_level": "ERROR",
         "visualizer": {"type": "Visualizer", "vis_backends": None},

@@ -17,6 +17,7 @@ from isnet.engine.assemble import runner_config
 from isnet.engine.checkpoints import CheckpointFolder
 from isnet.engine.compiled import compile_parts
 from isnet.engine.data_wait import Advice
+from isnet.engine.determinism import require_deterministic
 from isnet.engine.finite_hook import FiniteHook
 from isnet.engine.interruption import Interruption
 from isnet.engine.journal_hook import JournalHook
@@ -84,6 +85,7 @@ def train(
     """
     threads = _use_devices(devices, batch.processes)
     allow_tf32(speed.precision == "tf32")
+    require_deterministic(speed.deterministic)
     folder = CheckpointFolder(work / "checkpoints", work.name)
     state = folder.newest(console.line)
     most_workers = _most_workers(devices, threads)
@@ -134,7 +136,7 @@ def train(
             work=work / "runner",
             seed=seed,
             batch=batch,
-            precision=speed.precision,
+            speed=speed,
             workers=most_workers,
             on_cpu=devices.kind == "cpu",
             resuming=state is not None,
@@ -240,6 +242,7 @@ def _first_words(
         f"{verb}: {experiment.method} {experiment.backbone}, {experiment.iterations} iterations, "
         f"global batch {experiment.global_batch} ({spread}) on {devices}"
         f" in {speed.precision}{', compiled' if speed.compile else ''}"
+        f"{', deterministic' if speed.deterministic else ''}"
     )
 
 

@@ -14,7 +14,7 @@ __all__ = ["Finding", "Headline", "concerns", "headline", "settings_differences"
 NAMED = 4
 """How many methods the headline names; the rest are in the table."""
 
-_NOT_METHOD = ("seed", "devices", "channels_last", "compile")
+_NOT_METHOD = ("seed", "devices", "channels_last", "compile", "deterministic")
 """Last parts of settings that do not make a run another method."""
 
 

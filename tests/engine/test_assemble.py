@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isnet.engine.assemble import runner_config
 from isnet.experiment import Batch, read_config
+from isnet.params import Speed
 
 OFFICIAL = Path(__file__).parents[2] / (
     "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
@@ -21,7 +23,21 @@ OFFICIAL = Path(__file__).parents[2] / (
 def test_synchronised_norms_are_written_for_the_devices(
     tmp_path: Path, on_cpu: bool, processes: int, norm: str
 ) -> None:
-    settings = runner_config(
+    settings = _settings(tmp_path, on_cpu, processes)
+    parts = ("backbone", "decode_head", "auxiliary_head")
+    assert {settings["model"][part]["norm_cfg"]["type"] for part in parts} == {norm}
+
+
+def test_kernels_are_not_chosen_by_time_where_bits_count(tmp_path: Path) -> None:
+    free, exact = (_settings(tmp_path, False, 1, deterministic=wanted) for wanted in (False, True))
+    assert free["env_cfg"]["cudnn_benchmark"]
+    assert not exact["env_cfg"]["cudnn_benchmark"]
+
+
+def _settings(
+    tmp_path: Path, on_cpu: bool, processes: int, *, deterministic: bool = False
+) -> dict[str, Any]:
+    return runner_config(
         read_config(OFFICIAL, str(OFFICIAL)),
         manifest=tmp_path / "manifest.json",
         data=tmp_path,
@@ -29,11 +45,9 @@ def test_synchronised_norms_are_written_for_the_devices(
         work=tmp_path,
         seed=0,
         batch=Batch(processes, 16 // processes, 1),
-        precision="float32",
+        speed=Speed("float32", channels_last=True, compile=False, deterministic=deterministic),
         workers=0,
         on_cpu=on_cpu,
         resuming=True,
         hooks=[],
     )
-    parts = ("backbone", "decode_head", "auxiliary_head")
-    assert {settings["model"][part]["norm_cfg"]["type"] for part in parts} == {norm}

@@ -104,6 +104,25 @@ def test_the_layout_changes_rounding_alone(short: Path) -> None:
     assert first.weights[weight].is_contiguous()
 
 
+def test_deterministic_kernels_alone_are_used_where_asked_for(short: Path) -> None:
+    _train("asked", "deterministic: true", stop=True)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    _train("free", stop=True)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
+def test_an_interrupted_training_on_a_gpu_ends_bit_equal(short: Path, precision: str) -> None:
+    settings = f"devices: 1\n    deterministic: true\n    ema: 0.9\n    precision: {precision}"
+    whole = _train("whole", settings)
+    assert _train("parts", settings, stop=True).iteration == 1
+    resumed = _train("parts", settings)
+    assert _losses("parts") == _losses("whole")
+    assert all(torch.equal(resumed.weights[name], whole.weights[name]) for name in whole.weights)
+
+
 CLIPPED = {
     "clip_grad": {"max_norm": 1},
     "paramwise_cfg": {"norm_decay_mult": 0},
