@@ -4,11 +4,13 @@ it.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from types import FrameType
 
 from isnet.engine.rank import end_with_launcher, is_one_of_several, leave
+from isnet.engine.slurm_job import stand_by
 
 __all__ = ["AT_ONCE", "AT_ONCE_LINE", "INTERRUPTED", "STOPPING", "Insistence", "Interruption"]
 
@@ -89,4 +91,10 @@ class Interruption:
             leave(AT_ONCE, AT_ONCE_LINE)
 
     def _end(self) -> None:
+        if not is_one_of_several():
+            stand_by(str(self.asked), _tell)
         leave(INTERRUPTED, f"isnet: stopped by {self.asked}; the same command continues")
+
+
+def _tell(text: str) -> None:
+    os.write(2, f"isnet: {text}\n".encode())

@@ -16,21 +16,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from isnet.engine.node import Node
 from isnet.engine.parent import end_with_parent
 from isnet.errors import UserError
 from isnet.files import write_json
+from isnet.params import Devices
 
 __all__ = [
     "Report",
     "end_with_launcher",
     "is_one_of_several",
     "leave",
-    "meeting",
+    "own_meeting",
     "rank_environment",
     "reporting",
 ]
 
-_LAUNCHER, _FOLDER = "ISNET_LAUNCHER", "ISNET_MEETING"
+_LAUNCHER, _FOLDER = "ISNET_LAUNCHER", "ISNET_REPORTS"
+_MEETING, _ADDRESS = "ISNET_MEETING", "ISNET_ADDRESS"
 _SHOW_CURSOR = "\x1b[?25h\n"  # a progress bar hides it
 
 
@@ -39,27 +42,39 @@ def is_one_of_several() -> bool:
     return "LOCAL_RANK" in os.environ
 
 
-def rank_environment(rank: int, ranks: int, folder: Path) -> Mapping[str, str]:
+def rank_environment(
+    local: int, devices: Devices, node: Node, reports: Path, meeting: Path
+) -> Mapping[str, str]:
     """Return the variables that make a process a rank of this launcher.
 
     Args:
-        rank: its number.
-        ranks: how many there are, all on this machine.
-        folder: empty, shared by the ranks and the launcher.
+        local: its number on this machine.
+        devices: how many there are.
+        node: this machine.
+        reports: an empty folder, shared by the ranks of this machine and the launcher.
+        meeting: a file that is not there yet, shared by all ranks.
     """
-    number, several = str(rank), str(ranks)
     return {
-        "RANK": number,
-        "LOCAL_RANK": number,
-        "WORLD_SIZE": several,
-        "LOCAL_WORLD_SIZE": several,
+        "RANK": str(node.index * devices.per_node + local),
+        "LOCAL_RANK": str(local),
+        "WORLD_SIZE": str(devices.processes),
+        "LOCAL_WORLD_SIZE": str(devices.per_node),
         _LAUNCHER: str(os.getpid()),
-        _FOLDER: str(folder),
+        _FOLDER: str(reports),
+        _MEETING: str(meeting),
+        _ADDRESS: node.address,
     }
 
 
-def meeting() -> Path | None:
-    """Return the folder shared with our launcher; None under torchrun and srun."""
+def own_meeting() -> tuple[str, Path] | None:
+    """Return this machine's address, and the file by which the ranks of our launchers meet; None
+    under torchrun and the like.
+    """
+    file = os.environ.get(_MEETING)
+    return (os.environ[_ADDRESS], Path(file)) if file else None
+
+
+def _reports() -> Path | None:
     folder = os.environ.get(_FOLDER)
     return Path(folder) if folder else None
 
@@ -108,7 +123,7 @@ def leave(status: int, text: str) -> NoReturn:
     Nothing is lost by it: what is on disk is whole or absent, and locks and data workers go with
     their process. An exception could come out of a half-done import as something else.
     """
-    folder = meeting()
+    folder = _reports()
     rank = int(os.environ.get("RANK", "0"))
     if folder is not None:
         with contextlib.suppress(OSError):  # it goes with the launcher
@@ -128,11 +143,11 @@ def reporting() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if meeting() is None:
+        if _reports() is None:
             raise
         leave(2, f"isnet: {error}")
     except Exception:
-        if meeting() is None:
+        if _reports() is None:
             raise
         who = f"isnet: rank {os.environ['RANK']} (pid {os.getpid()}) failed"
         leave(1, f"{who}\n{traceback.format_exc().rstrip()}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from torch import distributed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from isnet.engine.rank import meeting
+from isnet.engine.rank import own_meeting
 from isnet.errors import UserError
 from isnet.files import write_text
 from isnet.params import Devices
@@ -52,32 +54,43 @@ def join(devices: Devices) -> None:
 
 
 def _store(rank: int, ranks: int, patience: float) -> Any:
-    """Return the store that all ranks share; rank 0 of our launcher takes any free port for it."""
+    """Return the store that all ranks share."""
     limit = timedelta(seconds=patience)
-    folder = meeting()
+    own = own_meeting()
     try:
-        if folder is None:
+        if own is None:
             return _heeding_signals(
                 lambda: next(rendezvous("env://", rank, ranks, timeout=limit))[0]
             )
-        file = folder / "port"
+        address, meeting = own
         if rank == 0:
-            store = TCPStore("127.0.0.1", 0, ranks, True, limit, wait_for_workers=False)
-            write_text(file, str(store.port))
-            return store
-        _wait_for(file, patience)
-        return TCPStore("127.0.0.1", int(file.read_text()), ranks, False, limit)
+            return _opened(address, meeting, ranks, limit)
+        host, port = _found(meeting, patience)
+        return TCPStore(host, port, ranks, False, limit)
     except distributed.DistError:
-        address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-        raise _missing([0], patience, f"nobody answers at {address}") from None
+        place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        raise _missing([0], patience, f"nobody answers at {place}") from None
 
 
-def _wait_for(file: Path, patience: float) -> None:
+def _opened(address: str, meeting: Path, ranks: int, limit: timedelta) -> Any:
+    """Open the store at any free port, and tell the others where."""
+    store = TCPStore(address, 0, ranks, True, limit, wait_for_workers=False)
+    write_text(meeting, f"{address} {store.port}")
+    return store
+
+
+def _found(meeting: Path, patience: float) -> tuple[str, int]:
+    """Wait until rank 0 has told where the store is, and answers there."""
     end = time.monotonic() + patience
-    while not file.exists():
-        if time.monotonic() > end:
-            raise _missing([0], patience)
+    while time.monotonic() < end:
+        # Where the folder is on another machine, listing it makes new files show early.
+        if meeting in meeting.parent.iterdir():
+            host, port = meeting.read_text().split()
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, int(port)), timeout=5).close()
+                return host, int(port)
         time.sleep(_BETWEEN_LOOKS)
+    raise _missing([0], patience)
 
 
 def _check_in(store: Any, rank: int, ranks: int, patience: float) -> None:

@@ -6,6 +6,7 @@ holder touches every twenty seconds. A holder on another machine counts as dead 
 
 - its record was not touched for ten minutes, by the clock of the file server;
 - it belongs to this very Slurm job, which was requeued here;
+- it was not touched for forty seconds, and Slurm says that its job has ended;
 - its machine is this one, and was started since.
 """
 
@@ -15,17 +16,19 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from isnet.engine.held_file import HeldFile
 from isnet.engine.holder import Holder, clock_of
+from isnet.engine.slurm_job import has_ended, is_batch_job
 from isnet.errors import UserError
 from isnet.tracking.tail import last_records
 
 __all__ = ["holder_of", "run_lock"]
 
 _BEAT_SECONDS = 20.0
+_BETWEEN_LOOKS_SECONDS = 10.0
 _DEAD_AFTER_SECONDS = 600.0
 _PATIENCE_SECONDS = 2.0
 """How long a record may be in the making."""
@@ -34,29 +37,33 @@ _HELD_ABOVE = "ISNET_RUN_LOCK"
 
 
 @contextlib.contextmanager
-def run_lock(name: str, work: Path, *, rank: int = 0) -> Iterator[None]:
+def run_lock(
+    name: str, work: Path, *, node: int = 0, say: Callable[[str], None] = print
+) -> Iterator[None]:
     """Hold the training in `work`.
 
-    The first of several processes holds it for all: the launcher for what it starts (which should
-    inherit `held_descriptors()`), or rank 0 where something else started the ranks.
+    The launcher of the first node holds it for all that the launchers start (which should inherit
+    `held_descriptors()`). A batch job waits for a holder that may be on its way out, such as the
+    job before it on a machine that was lost.
 
     Args:
         name: the run.
         work: private folder of the training.
-        rank: global rank of this process.
+        node: number of this machine among those of the run.
+        say: told whom it waits for.
 
     Raises:
         UserError: a living process holds it; or the folder cannot be written.
     """
     place = str(work.resolve())
-    if rank or os.environ.get(_HELD_ABOVE) == place:
+    if node or os.environ.get(_HELD_ABOVE) == place:
         yield
         return
     from isnet.transfer.disk import writing  # with all that downloads: `isnet status` needs none
 
     with writing(work / "lock"):
         work.mkdir(parents=True, exist_ok=True)
-        lock, record = _claim(name, work)
+        lock, record = _claim_in_time(name, work, say)
     heart = _Heart(record)
     heart.start()
     os.environ[_HELD_ABOVE] = place
@@ -85,6 +92,21 @@ def holder_of(work: Path) -> Holder | None:
 
 def _record(work: Path) -> Path:
     return work / "holder.json"
+
+
+def _claim_in_time(name: str, work: Path, say: Callable[[str], None]) -> tuple[HeldFile, int]:
+    end = time.monotonic() + (1.5 * _DEAD_AFTER_SECONDS if is_batch_job() else 0.0)
+    told = False
+    while True:
+        try:
+            return _claim(name, work)
+        except UserError as refusal:
+            if time.monotonic() >= end:
+                raise
+            if not told:
+                say(f"waits: {refusal}")
+                told = True
+        time.sleep(_BETWEEN_LOOKS_SECONDS)
 
 
 def _claim(name: str, work: Path) -> tuple[HeldFile, int]:
@@ -133,6 +155,9 @@ def _is_dead(holder: Holder, work: Path, *, has_kernel_lock: bool) -> bool:
     if holder.shares_kernel(here):
         return has_kernel_lock or not _seems_alive(holder, here, _silence(work))
     if holder.job and holder.job == here.job:
+        return True
+    # Its machine may be lost and the controller have given it up before it has ended.
+    if holder.job and _silence(work) > 2 * _BEAT_SECONDS and has_ended(holder.job):
         return True
     return not _seems_alive(holder, here, _silence(work))
 

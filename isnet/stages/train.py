@@ -13,8 +13,10 @@ from isnet.engine.compiled import require_tools
 from isnet.engine.gpu_lease import gpu_lease
 from isnet.engine.interruption import INTERRUPTED, Interruption
 from isnet.engine.launch import launch
+from isnet.engine.node import this_node
 from isnet.engine.rank import is_one_of_several
 from isnet.engine.run_lock import run_lock
+from isnet.engine.slurm_job import stand_by
 from isnet.files import sha256_of, write_json, write_text
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, replace_folder, usable_store
@@ -45,20 +47,28 @@ def train(
     work = plan.layout.run_work(name, key)
     if is_one_of_several():
         return _train_here(plan, planned, key, manifest, work, console, interruption)
+    node = this_node(planned.run.devices, name)
     finished = work / "train"
     if finished.is_dir():
         console.line("has nothing to do: this training is finished")
     else:
-        with run_lock(name, work), gpu_lease(planned.run.devices.gpus, console.line):
+        with (
+            run_lock(name, work, node=node.index, say=console.line),
+            gpu_lease(planned.run.devices.gpus, console.line),
+        ):
             _bring_pretrained(planned, work, console)
             if planned.run.compile:
                 require_tools(name)
             if planned.batch.processes == 1:
                 status = _train_here(plan, planned, key, manifest, work, console, interruption)
             else:
-                status = launch(arguments, planned.run.devices)
+                status = launch(arguments, planned.run.devices, node, work, interruption)
         if not finished.is_dir():
+            if interruption.asked:
+                stand_by(interruption.asked, console.line)
             return status
+    if node.index:  # the first one publishes for all
+        return 0
     interruption.resume()
     publish(finished, plan.layout.train_results(name))
     track(plan, name, console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 from process_tree import Tree, wait_for
 
-from isnet.engine.interruption import INTERRUPTED
+from isnet.engine.interruption import INTERRUPTED, Interruption
 from isnet.engine.launch import launch
-from isnet.errors import UserError
+from isnet.engine.node import Node
+from isnet.files import sha256_of
 from isnet.params import Devices
 
 Edit = Callable[[str, str], None]
@@ -95,26 +97,61 @@ def test_two_runs_at_once_meet_at_ports_of_their_own(start: Start, edit: Edit) -
     assert [tree.end(120) for tree in trees] == [0, 0], [tree.told for tree in trees]
 
 
-def test_ranks_share_the_cores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("given", "each"), [(None, max(1, len(os.sched_getaffinity(0)) // 2)), ("5", 2), ("1", 1)]
+)
+def test_ranks_share_the_cores_of_the_stage(
+    given: str | None,
+    each: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     package = tmp_path / "isnet"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "__main__.py").write_text("import os; print(os.environ['OMP_NUM_THREADS'])")
+    (package / "__main__.py").write_text(
+        "import os; os.write(1, os.environ['OMP_NUM_THREADS'].encode() + bytes([10]))"
+    )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    cores = len(os.sched_getaffinity(0))
-    assert launch([], Devices(kind="cpu", per_node=2)) == 0
-    assert capfd.readouterr().out.split() == [str(max(1, cores // 2))] * 2
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert launch([], Devices(kind="cpu", per_node=2)) == 0
-    assert capfd.readouterr().out.split() == ["5", "5"]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert launch([], Devices(kind="cpu", per_node=2), Node(), tmp_path, Interruption()) == 0
+    assert capfd.readouterr().out.split() == [str(each)] * 2
 
 
-def test_several_machines_need_torchrun_on_each() -> None:
-    with pytest.raises(UserError, match="Start it through torchrun"):
-        launch([], Devices(kind="gpu", nodes=2, per_node=1))
+def test_several_machines_need_a_process_on_each(
+    start: Start, edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit("devices: cpu:2", "devices: 2xcpu")
+    tree = start()
+    assert tree.end() == 2
+    assert "2xcpu spans 2 machines with one process each. Use `snakemake" in tree.told
+
+
+def test_launchers_of_two_machines_meet(start: Start, edit: Edit) -> None:
+    """As srun starts them: here both on this machine."""
+    assert start().end() == 0
+    weights = _sha256()
+    shutil.rmtree("work/runs")
+    edit("devices: cpu:2", "devices: 2xcpu")
+    step = {
+        "SLURM_PROCID": "",
+        "SLURM_STEP_NUM_NODES": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",
+    }
+    trees = [start(**step, SLURM_NODEID=str(node)) for node in range(2)]
+    assert [tree.end(120) for tree in trees] == [0, 0], [tree.told for tree in trees]
+    assert sum("finished in" in tree.told for tree in trees) == 1
+    assert _sha256() == weights
+    assert not list(Path("work").rglob("meeting-*"))
+
+
+def _sha256() -> str:
+    return sha256_of(Path("results/runs/one/train/weights.pth"))
 
 
 def test_a_stopped_launch_is_resumable(start: Start) -> None:

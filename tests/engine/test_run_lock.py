@@ -165,7 +165,7 @@ def _state(pid: int) -> str:
 
 
 def test_other_ranks_and_processes_of_the_holder_do_not_ask(tmp_path: Path) -> None:
-    with _holder(tmp_path), run_lock("one", tmp_path, rank=1):
+    with _holder(tmp_path), run_lock("one", tmp_path, node=1):
         pass
     with run_lock("one", tmp_path):
         inner = _start(tmp_path)
