@@ -66,19 +66,26 @@ def _parser() -> argparse.ArgumentParser:
         )
     for name, text in (
         ("train", "train a run; the same command continues an interrupted one"),
-        ("evaluate", "score a run's weights: single scale, and multi-scale with flip"),
+        ("evaluate", "score a run's weights; the same command continues an interrupted one"),
     ):
         add(name, _run_stage(name), text).add_argument(
             "--run", required=True, metavar="NAME", help="a run of params.yaml"
         )
+    cost = add("benchmark", _benchmark, "measure speed, memory and operations of a run's model")
+    cost.add_argument("--run", required=True, metavar="NAME", help="a run of params.yaml")
+    cost.add_argument("--size", metavar="HxW", help="also measure at this size, such as 1024x2048")
     add("report", _report, "write the pages and tables that compare all runs")
     add("results", _results, "print the table of results and where the report is")
     track = add("track", _track, "feed MLflow from what is on disk")
     track.add_argument("action", choices=["sync"], help="send what MLflow does not have yet")
+    track.add_argument(
+        "--follow", action="store_true", help="go on every few seconds, while runs train"
+    )
     weights = commands.add_parser(
         "weights", help="official, mmseg and ImageNet weights", description=_WEIGHTS
     )
     _add_weights(weights)
+    _add_submit(add("submit", _submit, "pack predictions for a benchmark's evaluation server"))
     return parser
 
 
@@ -111,6 +118,22 @@ def _add_weights(weights: argparse.ArgumentParser) -> None:
     fetch.set_defaults(command=_weights_fetch)
     fetch.add_argument(
         "config", nargs="*", type=Path, help="configs; without any, all runs of params.yaml"
+    )
+
+
+def _add_submit(submit: argparse.ArgumentParser) -> None:
+    submit.add_argument("--run", required=True, metavar="NAME", help="a run of params.yaml")
+    submit.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="without it, the validation split"
+    )
+    submit.add_argument(
+        "--format", required=True, choices=["cityscapes", "ade20k"], help="whose server"
+    )
+    submit.add_argument(
+        "--output", required=True, type=Path, metavar="PATH", help="a new .zip, or a new folder"
+    )
+    submit.add_argument(
+        "--multi-scale", action="store_true", help="predict as the multi-scale evaluation does"
     )
 
 
@@ -154,8 +177,8 @@ def _dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]
 
         plan = _plan()
         plan.dataset_slice(options.dataset)  # names an unknown data set before a log file is opened
-        console = Console(stage, options.dataset, plan.layout.log(stage, options.dataset))
-        getattr(data, stage)(plan, options.dataset, console)
+        with Console(stage, options.dataset, plan.layout.log(stage, options.dataset)) as console:
+            getattr(data, stage)(plan, options.dataset, console)
         return 0
 
     return command
@@ -165,14 +188,7 @@ def _run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     def command(options: argparse.Namespace, arguments: list[str]) -> int:
         if stage == "train":
             return _train(options.run, arguments)
-        from isnet.console import Console
-        from isnet.stages.evaluate import evaluate
-
-        plan = _plan()
-        plan.run(options.run)
-        console = Console(stage, options.run, plan.layout.log(stage, options.run))
-        evaluate(plan, options.run, console)
-        return 0
+        return _evaluate(options.run, arguments)
 
     return command
 
@@ -189,8 +205,24 @@ def _train(name: str, arguments: list[str]) -> int:
     with reporting():
         plan = _plan()
         plan.run(name)
-        console = Console("train", name, plan.layout.log("train", name))
-        return train(plan, name, console, arguments, interruption)
+        with Console("train", name, plan.layout.log("train", name)) as console:
+            return train(plan, name, console, arguments, interruption)
+
+
+def _evaluate(name: str, arguments: list[str]) -> int:
+    from isnet.engine.interruption import Interruption
+
+    interruption = Interruption()
+    interruption.install()
+    from isnet.console import Console
+    from isnet.engine.rank import reporting
+    from isnet.stages.evaluate import evaluate
+
+    with reporting():
+        plan = _plan()
+        plan.run(name)
+        with Console("evaluate", name, plan.layout.log("evaluate", name)) as console:
+            return evaluate(plan, name, console, arguments, interruption)
 
 
 def _report(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -198,7 +230,8 @@ def _report(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.stages.report import report
 
     plan = _plan()
-    report(plan, Console("report", "all", plan.layout.log("report", "all")))
+    with Console("report", "all", plan.layout.log("report", "all")) as console:
+        report(plan, console)
     return 0
 
 
@@ -211,13 +244,11 @@ def _results(options: argparse.Namespace, arguments: list[str]) -> int:
 
 def _track(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.console import Console
-    from isnet.stages.track import track
+    from isnet.stages.track import sync
 
     plan = _plan()
-    console = Console("track", "sync", plan.layout.log("track", "sync"))
-    fed = [track(plan, name, console) for name in plan.runs]
-    console.line(f"{sum(fed)} of {len(fed)} runs are in MLflow")
-    return 0 if all(fed) else 1
+    with Console("track", "sync", plan.layout.log("track", "sync")) as console:
+        return sync(plan, console, follow=options.follow)
 
 
 def _weights_import(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -239,4 +270,35 @@ def _weights_fetch(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.stages.weights import fetch_weights
 
     fetch_weights(options.config, Console("weights", "fetch", log=None))
+    return 0
+
+
+def _submit(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.console import Console
+    from isnet.stages.submit import submit
+
+    plan = _plan()
+    plan.run(options.run)
+    submit(
+        plan,
+        options.run,
+        Console("submit", options.run, plan.layout.log("submit", options.run)),
+        images=options.images,
+        form=options.format,
+        output=options.output,
+        multi_scale=options.multi_scale,
+    )
+    return 0
+
+
+def _benchmark(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.console import Console
+    from isnet.stages.benchmark import benchmark, size_of
+
+    plan = _plan()
+    plan.run(options.run)
+    if options.size is not None:
+        size_of(options.size)
+    log = plan.layout.log("benchmark", options.run)
+    benchmark(plan, options.run, Console("benchmark", options.run, log), size=options.size)
     return 0

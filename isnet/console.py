@@ -8,10 +8,14 @@ import contextlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Protocol
+
+from isnet.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
@@ -20,6 +24,8 @@ __all__ = ["Console", "Update", "amount"]
 
 _SECONDS_BETWEEN_LINES = 10.0
 _BYTES = "bytes"
+_KEPT = Path("work")
+"""Where logs are kept, beside all else that no conductor removes."""
 
 
 class Update(Protocol):
@@ -32,17 +38,31 @@ class Update(Protocol):
 class Console:
     """The voice of one stage.
 
-    A command that is no stage of a checkout has no log. With ISNET_PROGRESS=lines (set by the
+    A command that is no stage of a checkout has no log. As a context, it also writes there why the
+    stage failed. With ISNET_PROGRESS=lines (set by the
     Snakefile, where several stages share a terminal) there are no bars.
     """
 
     def __init__(self, stage: str, name: str, log: Path | None) -> None:
         self.prefix = f"[{stage} {name}]"
         self._silent = os.environ.get("RANK", "0") != "0"
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-        self._log = None if log is None else log.open("a")
+        self._log = None if log is None else _opened(log)
         self._bars = sys.stderr.isatty() and os.environ.get("ISNET_PROGRESS") != "lines"
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, UserError):
+            self._write(f"failed: {error}")
+        elif isinstance(error, Exception):
+            told = "".join(traceback.format_exception(error)).rstrip()
+            self._write(f"{told}\nfailed: {type(error).__name__}: {error}")
 
     def line(self, text: str) -> None:
         """Say one thing."""
@@ -111,6 +131,28 @@ class Console:
             self.line(f"{_counted(unit, done, total, rate)}{left}{'  ' + note if note else ''}")
 
         yield update
+
+
+def _opened(log: Path) -> IO[str]:
+    """Open a stage's log, which goes on over all attempts.
+
+    Snakemake removes what a rule declares as its log before each attempt. So the log is kept in
+    `work/`, and the declared file is another name of it.
+    """
+    kept = _KEPT / log
+    for file in (kept, log):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    opened = kept.open("a")
+    if not (log.exists() and log.samefile(kept)):
+        if log.is_file():
+            opened.write(log.read_text())
+        log.unlink(missing_ok=True)
+        try:
+            os.link(kept, log)
+        except OSError:  # two disks
+            with contextlib.suppress(FileExistsError):
+                log.symlink_to(kept.resolve())
+    return opened
 
 
 def amount(size: float) -> str:

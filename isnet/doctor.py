@@ -11,6 +11,7 @@ from pathlib import Path
 
 from isnet.engine.compiled import missing_tool
 from isnet.errors import UserError
+from isnet.tracking.address import scrubbed
 from isnet.tracking.environment import gpus, hardware, installed_versions
 
 __all__ = ["Finding", "examine", "findings"]
@@ -142,6 +143,6 @@ def _parameters() -> Finding:
 def _mlruns() -> Finding:
     """An old ./mlruns makes a bare `mlflow ui` take the file store, which it then refuses."""
     old = list(Path("mlruns").glob("*/meta.yaml"))
-    store = os.environ.get("MLFLOW_TRACKING_URI", "params.yaml: tracking.uri").split("@")[-1]
+    store = scrubbed(os.environ.get("MLFLOW_TRACKING_URI", "params.yaml: tracking.uri"))
     cure = "Move ./mlruns away: with it a bare `mlflow ui` refuses to start" if old else None
     return Finding("MLflow store", store if not old else "an old ./mlruns is here", cure)

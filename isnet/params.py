@@ -6,7 +6,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+)
 
 from isnet.errors import UserError
 from isnet.yaml_file import Strict, meant, read_yaml, validate
@@ -207,6 +214,18 @@ class Tracking(Strict):
 
     uri: str = "sqlite:///mlflow.db"
     experiment: str = Field("isnet", min_length=1)
+
+    @field_validator("uri")
+    @classmethod
+    def _without_password(cls, value: str) -> str:
+        """Keep passwords out of a file that is passed on; a user's name alone is none."""
+        if re.search(r"://[^/]*:[^/]*@|://[^/?]*/?[^?]*\?.*(?i:password|token)=", value):
+            # The value is not shown: not even its error is to have it.
+            raise ValueError(
+                "the address has a password; write it into MLFLOW_TRACKING_URI, "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ~/.netrc instead"
+            )
+        return value
 
 
 class Paths(Strict):

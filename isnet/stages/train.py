@@ -20,7 +20,7 @@ from isnet.engine.slurm_job import stand_by
 from isnet.files import sha256_of, write_json, write_text
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, replace_folder, usable_store
-from isnet.stages.track import track
+from isnet.stages.track import Following
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
 from isnet.weights.pretrained import make_available, pretrained_files
@@ -48,6 +48,8 @@ def train(
     if is_one_of_several():
         return _train_here(plan, planned, key, manifest, work, console, interruption)
     node = this_node(planned.run.devices, name)
+    is_first = node.index == 0
+    following = Following(plan, name, work, manifest["digest"], console, speaks=is_first)
     finished = work / "train"
     if finished.is_dir():
         console.line("has nothing to do: this training is finished")
@@ -59,19 +61,20 @@ def train(
             _bring_pretrained(planned, work, console)
             if planned.run.compile:
                 require_tools(name)
-            if planned.batch.processes == 1:
-                status = _train_here(plan, planned, key, manifest, work, console, interruption)
-            else:
-                status = launch(arguments, planned.run.devices, node, work, interruption)
+            with following:
+                if planned.batch.processes == 1:
+                    status = _train_here(plan, planned, key, manifest, work, console, interruption)
+                else:
+                    status = launch(arguments, planned.run.devices, node, work, interruption)
         if not finished.is_dir():
             if interruption.asked:
                 stand_by(interruption.asked, console.line)
             return status
-    if node.index:  # the first one publishes for all
+    if not is_first:  # that one publishes for all
         return 0
     interruption.resume()
     publish(finished, plan.layout.train_results(name))
-    track(plan, name, console)
+    following.finish()
     return 0
 
 

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from isnet.tracking.address import scrubbed
+
 __all__ = ["collect_environment", "git_commit", "hardware", "installed_versions"]
 
 PACKAGES = (
@@ -44,7 +46,7 @@ def collect_environment() -> dict[str, Any]:
         "hardware": hardware(),
         "gpus": gpus(),
         "packages": {name: version for name, version in versions.items() if version},
-        "command": " ".join(["isnet", *sys.argv[1:]]),
+        "command": scrubbed(" ".join(["isnet", *sys.argv[1:]])),
     }
 
 

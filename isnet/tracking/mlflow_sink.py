@@ -1,174 +1,163 @@
-"""MLflow, fed from what is on disk. It may be down: that costs a warning, never a training."""
+"""Brings runs to MLflow: what it does not have yet, in the order of the journal."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from filelock import FileLock
 
-from isnet.files import digest_of, sha256_of, write_json
-from isnet.params import Tracking
-from isnet.tracking.journal import Journal
+from isnet.files import write_json
+from isnet.tracking.address import is_database_file
+from isnet.tracking.journal_tail import JournalTail
+from isnet.tracking.mlflow_run import MlflowRun, milliseconds
+from isnet.tracking.run_record import RunRecord, Store
+from isnet.tracking.thinning import rows_of, thinned
 
-__all__ = ["RunRecord", "send", "store_uri"]
+__all__ = ["Sink", "is_sent", "send"]
 
-_METRICS_PER_CALL = 1000
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """All that is on disk of one run."""
-
-    name: str
-    key: str
-    settings: dict[str, Any]
-    """Flattened; they become MLflow's parameters."""
-    summary: dict[str, Any]
-    """`train.json`."""
-    metrics: dict[str, Any] | None
-    """`metrics.json`, once the run is evaluated."""
-    journal: Journal
-    artifacts: tuple[Path, ...]
-    """Files and folders to keep with the run."""
-    work: Path
-    """Private folder of the run: remembers what was sent where."""
+_LOCK_SECONDS = 60.0
+_PACKAGES = ("mlflow", "alembic", "urllib3")
 
 
-def store_uri(tracking: Tracking, home: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or `tracking.uri` with a relative sqlite file put in `home`."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking.uri
-    match = re.fullmatch(r"sqlite:///([^/].*)", uri)
-    return f"sqlite:///{home / match[1]}" if match else uri
+def _silent() -> None:
+    """Nobody hears of an answer."""
 
 
-def send(record: RunRecord, tracking: Tracking, home: Path) -> str | None:
-    """Bring a run to MLflow; what is there already is not sent twice. Return the MLflow run id.
+def is_sent(record: RunRecord, store: Store) -> bool:
+    """Whether all of a run that has ended was sent there before; asks nobody."""
+    try:
+        sent = json.loads((record.work / "mlflow.json").read_text())
+        return record.state != "running" and bool(sent["content"] == record.digest(store))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
-    The run is found by the tag `isnet.key`: a repeated or resumed run stays one MLflow run. With
-    sqlite one process writes at a time.
+
+def send(record: RunRecord, store: Store, beat: Callable[[], None] = _silent) -> None:
+    """Bring all of a run to MLflow, where it was not done before.
+
+    Into a database file one process writes at a time.
+
+    Args:
+        record: the run.
+        store: where to.
+        beat: called after each answer.
     """
-    uri = store_uri(tracking, home)
-    sent_file = record.work / "mlflow.json"
-    content = _digest(record, uri, tracking.experiment)
-    if sent_file.is_file():
-        sent = json.loads(sent_file.read_text())
-        if sent["content"] == content:
-            return str(sent["run_id"])
-    home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / ".mlflow.lock"):
-        run_id = _send_all(record, uri, tracking.experiment, home)
-    write_json(sent_file, {"run_id": run_id, "content": content})
-    return run_id
+    if not is_sent(record, store):
+        with _one_writer(store):
+            Sink(record, store, beat).send_all()
 
 
-def _digest(record: RunRecord, uri: str, experiment: str) -> str:
-    journal = record.journal.path
-    return digest_of(
-        [
-            uri,
-            experiment,
-            record.settings,
-            record.summary,
-            record.metrics,
-            sha256_of(journal) if journal.is_file() else None,
-            [(str(file), sha256_of(file)) for file in _files(record)],
-        ]
-    )
+@contextlib.contextmanager
+def _one_writer(store: Store) -> Iterator[None]:
+    if not is_database_file(store.uri):
+        yield
+        return
+    store.home.mkdir(parents=True, exist_ok=True)
+    with FileLock(store.home / ".mlflow.lock", timeout=_LOCK_SECONDS):
+        yield
 
 
-def _files(record: RunRecord) -> Iterator[Path]:
-    for path in record.artifacts:
-        yield from sorted(p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file())
+class Sink:
+    """Feeds one run as its journal grows; a failure is mended by making another one.
+
+    Args:
+        record: the run.
+        store: where to.
+        beat: called after each answer.
+        environment: of the process that trains, for a run that is not finished.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        store: Store,
+        beat: Callable[[], None] = _silent,
+        environment: dict[str, Any] | None = None,
+    ) -> None:
+        client = _client(store.uri)
+        beat()
+        self.record, self.store = record, store
+        self.run = MlflowRun.of(client, _experiment(client, store), record, beat)
+        self.run.set_tags(_tags_of(environment) if environment else {})
+        if record.state == "running":
+            self.run.set_state("running")
+        self._tails = (JournalTail(record.journal), JournalTail(record.system))
+
+    def send_new(self) -> int:
+        """Send what was added to the run's journals; return the number of points."""
+        found = 0
+        for tail in self._tails:
+            records = thinned(tail.new_records(), self.record.iterations, self.run.last)
+            found += self.run.add(map(rows_of, records))
+        return found
+
+    def send_all(self, record: RunRecord | None = None) -> None:
+        """Send all that there is of the run as `record` has it now, and remember that."""
+        record = self.record = record or self.record
+        content = record.digest(self.store)
+        self.send_new()
+        ended = None
+        if record.summary:
+            self.run.set_final(_finals(record), int(record.summary["iterations"]))
+            self.run.set_tags(_tags_of(record.summary["environment"]))
+            ended = milliseconds(record.summary["finished"])
+        self.run.add_artifacts(record)
+        self.run.set_state(record.state, ended)
+        if record.state != "running":
+            write_json(record.work / "mlflow.json", {"run_id": self.run.id, "content": content})
 
 
-def _send_all(record: RunRecord, uri: str, experiment: str, home: Path) -> str:
-    # MLflow's own patience with a dead server is a quarter of an hour for each call.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+def _client(uri: str) -> Any:
+    # MLflow's maker learns nothing of it; its thread has also made requests fail that came early.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.store.db import utils
 
-    # After the import, which configures them: the first use of a database is told in two
-    # lines otherwise.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    client = MlflowClient(tracking_uri=uri)
-    experiment_id = _experiment(client, experiment, uri, home)
-    run_id = _run(client, experiment_id, record)
-    metrics = [Metric(key, value, time, step) for key, value, time, step in _metrics(record)]
-    for start in range(0, len(metrics), _METRICS_PER_CALL):
-        client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_CALL])
-    for path in record.artifacts:
-        if path.is_dir():
-            client.log_artifacts(run_id, str(path), path.name)
-        elif path.is_file():
-            client.log_artifact(run_id, str(path))
-    client.set_terminated(run_id, "FINISHED", _milliseconds(record.summary["finished"]))
-    return run_id
+    # Else a database that is down is asked ten times before it counts as down.
+    utils.MAX_RETRY_COUNT = 1
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
+    # After the import, which configures them: the first use of a database is told in two lines
+    # otherwise, and failures are told here.
+    for name in _PACKAGES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return MlflowClient(tracking_uri=uri)
 
 
-def _experiment(client: Any, name: str, uri: str, home: Path) -> str:
-    found = client.get_experiment_by_name(name)
+def _experiment(client: Any, store: Store) -> str:
+    found = client.get_experiment_by_name(store.experiment)
     if found is not None:
         return str(found.experiment_id)
-    # Beside the database: a folder ./mlruns would make a bare `mlflow ui` take the refused
-    # file store.
-    local = (home / "mlartifacts" / name).as_uri() if uri.startswith("sqlite:") else None
-    return str(client.create_experiment(name, artifact_location=local))
+    # Beside a database: a folder ./mlruns would make a bare `mlflow ui` take the refused
+    # file store. A server has a place of its own.
+    has_server = store.uri.startswith(("http", "databricks"))
+    place = None if has_server else (store.home / "mlartifacts" / store.experiment).as_uri()
+    try:
+        return str(client.create_experiment(store.experiment, artifact_location=place))
+    except Exception:
+        found = client.get_experiment_by_name(store.experiment)  # somebody was quicker
+        if found is None:
+            raise
+        return str(found.experiment_id)
 
 
-def _run(client: Any, experiment_id: str, record: RunRecord) -> str:
-    found = client.search_runs([experiment_id], f"tags.`isnet.key` = '{record.key}'", max_results=1)
-    if found:
-        return str(found[0].info.run_id)
-    run = client.create_run(
-        experiment_id,
-        start_time=_milliseconds(record.summary["started"]),
-        run_name=record.name,
-        tags=_tags(record),
-    )
-    from mlflow.entities import Param
-
-    params = [Param(key, str(value)[:6000]) for key, value in record.settings.items()]
-    client.log_batch(run.info.run_id, params=params)
-    return str(run.info.run_id)
-
-
-def _tags(record: RunRecord) -> dict[str, str]:
-    environment = record.summary["environment"]
+def _tags_of(environment: dict[str, Any]) -> dict[str, str]:
     tags = {
-        "isnet.key": record.key,
-        "data.manifest": record.summary["manifest_digest"],
         "hardware": environment["hardware"],
         "gpus": ", ".join(environment["gpus"]) or "none",
         "git.commit": str(environment["git_commit"]),
         "git.dirty": str(environment["git_dirty"]),
-        "mlflow.source.name": "isnet",
         "mlflow.source.git.commit": str(environment["git_commit"]),
-        "mlflow.note.content": f"{record.settings['method']} on {record.settings['dataset']}",
     }
     return tags | {f"package.{name}": version for name, version in environment["packages"].items()}
 
 
-def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int, int]]:
-    """Yield (key, value, milliseconds, iteration); the same record gives the same rows, which
-    MLflow keeps once.
-    """
-    prefix = {"train": "train", "validation": "val"}
-    for row in record.journal.records():
-        time = int(row["time"] * 1000)
-        for key, value in row.items():
-            if key not in ("kind", "time", "iteration"):
-                yield f"{prefix[row['kind']]}/{key}", float(value), time, row["iteration"]
-    time, step = _milliseconds(record.summary["finished"]), record.summary["iterations"]
+def _finals(record: RunRecord) -> dict[str, float]:
+    assert record.summary is not None
     final = {"train_seconds": record.summary["seconds"]}
     if record.metrics:
         for name, suffix in (("single_scale", ""), ("multi_scale_flip", "_ms_flip")):
@@ -176,10 +165,4 @@ def _metrics(record: RunRecord) -> Iterator[tuple[str, float, int, int]]:
             final |= {f"{k}{suffix}": scores[k] for k in ("mIoU", "mAcc", "aAcc") if k in scores}
         for key in ("parameters", "flops", "images_per_second", "peak_memory_gb"):
             final[key] = record.metrics[key]
-    for key, value in final.items():
-        if value is not None:
-            yield f"final/{key}", float(value), time, step
-
-
-def _milliseconds(utc: str) -> int:
-    return int(datetime.fromisoformat(utc).timestamp() * 1000)
+    return {f"final/{key}": float(value) for key, value in final.items() if value is not None}

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -114,42 +108,6 @@ def test_feeding_again_adds_no_run_and_no_point(finished: Path) -> None:
         runs["one"].info.run_id, "train/loss"
     )
     assert len(history) == 2
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """A real MLflow server."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
-        "--artifacts-destination", str(tmp_path / "store"),
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    uri = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(f"{uri}/health", timeout=5).close()
-            break
-        except OSError:
-            assert process.poll() is None, "the server ended"
-            time.sleep(0.5)
-    yield uri
-    subprocess.run(["pkill", "-TERM", "-s", str(process.pid)], check=False)
-    process.wait(30)
-
-
-def test_a_server_in_the_environment_wins(
-    finished: Path, server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    assert main(["track", "sync"]) == 0
-    assert _found(server).keys() == RUNS.keys()
-    assert not (finished / "mlflow.db").exists()
 
 
 def test_a_dead_server_costs_a_line_and_nothing_is_lost(
