@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check bench format lock
+.PHONY: help setup demo test lab soak check bench format lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -20,6 +20,9 @@ demo: $(READY)  ## train and compare two networks on generated street scenes (CP
 
 test: $(READY)  ## run the tests
 	pytest --numprocesses auto --dist worksteal
+
+lab: $(READY)  ## preempt, kill and break a real Slurm, MLflow servers and PostgreSQL, for minutes
+	pytest -m 'slurm or tracker'
 
 soak: $(READY)  ## kill trainings at random moments, for many minutes, and compare their bits
 	pytest -m soak

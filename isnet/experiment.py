@@ -10,6 +10,7 @@ import importlib.util
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,13 @@ class Experiment:
     method: str
     backbone: str
 
-    @property
+    @cached_property
     def train_digest(self) -> str:
         """Hash of all that training reads of the config."""
         kept = {key: self.config[key] for key in self.config if key not in _EVALUATION_KEYS}
         return digest_of(_plain(kept))
 
-    @property
+    @cached_property
     def evaluate_digest(self) -> str:
         """Hash of what evaluation reads beyond that."""
         kept = {key: self.config[key] for key in _EVALUATION_KEYS if key in self.config}

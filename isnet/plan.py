@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isnet.catalog import description_of, table_of
+from isnet.catalog import LabelTable, description_of, table_of
 from isnet.errors import UserError
 from isnet.experiment import Batch, Experiment, divide_batch, resolve
 from isnet.files import digest_of, write_if_changed
@@ -23,6 +23,11 @@ _SLICE_VERSION = 2
 results are made anew.
 """
 
+
+_SCORES_VERSION = 1
+"""Raised when evaluations begin to say more of the same weights: they are made anew, and nothing is
+trained again.
+"""
 
 _FILES = {"image", "label", "list", "splits", "val_fraction"}
 """What of a description decides which files belong to a data set."""
@@ -82,8 +87,12 @@ class Plan:
             name: PlannedRun(name, run, resolve(name, run, known))
             for name, run in params.runs.items()
         }
+        tables: dict[str, LabelTable] = {}
         for planned in runs.values():
-            _check_fit(planned, params)
+            dataset = planned.run.dataset
+            if dataset not in tables:
+                tables[dataset] = table_of(params.datasets[dataset])
+            _check_fit(planned, tables[dataset])
         return cls(params, Layout.of(params), runs)
 
     def run(self, name: str) -> PlannedRun:
@@ -141,6 +150,7 @@ class Plan:
             "version": _SLICE_VERSION,
             "run": name,
             "dataset": planned.run.dataset,
+            "scores": _SCORES_VERSION,
             "protocol": planned.experiment.evaluate_digest,
         }
 
@@ -191,9 +201,8 @@ def _write(path: Path, value: dict[str, Any]) -> None:
     write_if_changed(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-def _check_fit(planned: PlannedRun, params: Params) -> None:
+def _check_fit(planned: PlannedRun, table: LabelTable) -> None:
     where = f"params.yaml: runs.{planned.name}"
-    table = table_of(params.datasets[planned.run.dataset])
     classes = len(table.classes)
     given = planned.experiment.num_classes
     if given != classes:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from isnet import experiment
+from isnet.catalog import description
 from isnet.cli import main
 from isnet.experiment import divide_batch
 from isnet.layout import home_of
@@ -98,3 +100,33 @@ def test_experiments_of_dvc_keep_their_images_with_the_checkout_they_come_from(
     copy.mkdir(parents=True)
     assert home_of(copy) == (tmp_path / "repo").resolve()
     assert home_of(tmp_path) == tmp_path.resolve()
+
+
+def test_many_runs_read_each_config_and_each_description_once(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = checkout / "params.yaml"
+    text = params.read_text()
+    own = "  own: {kind: folder, source: /nowhere, description: datasets/own.yaml}\n"
+    published = (checkout / "isnet/catalog/cityscapes.yaml").read_text()
+    kept = published[published.index("\nimage:") + 1 :]
+    (checkout / "datasets/own.yaml").write_text(kept)
+    head, _, run = text.replace("runs:\n", f"{own}runs:\n").partition("  one:")
+    run = run.partition("  two:")[0].replace("dataset: streets", "dataset: own")
+    params.write_text(head + "".join(f"  run{i}:{run}" for i in range(20)))
+    read: list[str] = []
+    for module, name in ((experiment, "read_config"), (description, "read_yaml")):
+        real = getattr(module, name)
+
+        def counting(path: Path, *rest: str, real: Callable[..., object] = real) -> object:
+            read.append(path.name)
+            return real(path, *rest)
+
+        monkeypatch.setattr(module, name, counting)
+    assert main(["check"]) == 0
+    assert read.count("own.yaml") == 1
+    assert sum(name.endswith(".py") for name in read) == 1
+
+    (checkout / "datasets/own.yaml").write_text(kept.replace("road", "way", 1))
+    assert main(["check"]) == 0
+    assert read.count("own.yaml") == 2

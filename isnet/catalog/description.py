@@ -198,4 +198,14 @@ def read_description(path: Path) -> Description:
     Raises:
         UserError: one line that names file, key and cure.
     """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""  # reading it as YAML says why
+    return _read_description(path, content)
+
+
+@lru_cache
+def _read_description(path: Path, content: bytes) -> Description:
+    """Read it once for each content: every run on the data set asks for it."""
     return validate(Description, read_yaml(path, "See docs/how-to/own-data.md"), path)

@@ -72,6 +72,7 @@ def _templates() -> Environment:
         "duration": _duration,
         "si": _si,
         "breakable": _breakable,
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     return templates
 

@@ -7,12 +7,14 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from isnet.reporting.missing import MissingRun, missing_markdown
 from isnet.reporting.records import Evaluated
 from isnet.reporting.sources import DatasetSource, RunSource, read_sources
 
 __all__ = [
     "COLUMNS",
     "NUMERIC",
+    "Group",
     "crop_size",
     "results_csv",
     "results_markdown",
@@ -71,8 +73,10 @@ def results_rows(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[dict
     return rows
 
 
-def results_markdown(groups: Sequence[Group]) -> str:
-    """Return `results.md`: one table per data set, never one across data sets."""
+def results_markdown(groups: Sequence[Group], missing: Sequence[MissingRun] = ()) -> str:
+    """Return `results.md`: one table per data set, never one across data sets; then what is
+    missing.
+    """
     parts = ["# Results", ""]
     for dataset, runs in groups:
         images = runs[0].evaluated.images
@@ -84,6 +88,7 @@ def results_markdown(groups: Sequence[Group]) -> str:
         for row in results_rows(dataset, runs):
             parts.append("| " + " | ".join(_cell(row[column]) for column in COLUMNS) + " |")
         parts.append("")
+    parts += missing_markdown(missing)
     parts.append(
         "mIoU in percent. Mem: peak while training. Inf time: images per second, single scale."
     )

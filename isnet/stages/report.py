@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isnet.console import Console
 from isnet.plan import Plan
-from isnet.stages.track import track
+from isnet.stages.missing_runs import missing_runs
+from isnet.stages.track import track_all
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+    from isnet.reporting.missing import MissingRun
 
 __all__ = ["print_results", "report"]
 
@@ -17,38 +24,63 @@ _SHOWN = ("Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIo
 
 
 def report(plan: Plan, console: Console) -> None:
-    """Write the pages and tables of all runs of params.yaml."""
+    """Write the pages and tables of all runs of params.yaml; those without results are named with
+    what goes on with them.
+    """
     from isnet.reporting import write_report
+    from isnet.reporting.missing import missing_line
 
+    missing = missing_runs(plan)
+    shown = _shown(plan, missing)
     page = write_report(
-        list(plan.runs),
+        shown,
         results=plan.layout.results,
         reports=plan.layout.reports,
-        settings={name: planned.settings for name, planned in plan.runs.items()},
+        settings={name: plan.runs[name].settings for name in shown},
+        missing=missing,
     )
+    if missing:
+        console.line(missing_line(missing, len(plan.runs)))
     console.line(f"open {page.resolve()}")
-    for name in plan.runs:
-        track(plan, name, console)
+    track_all(plan, console)
+
+
+def _shown(plan: Plan, missing: list[MissingRun]) -> list[str]:
+    names = {entry.run for entry in missing}
+    return [name for name in plan.runs if name not in names]
 
 
 def print_results(plan: Plan) -> None:
-    """Print the table of results, where the report is and how to open MLflow."""
+    """Print the table of results, what is missing, where the report is and how to open MLflow."""
     from rich.console import Console as RichConsole
+
+    # Where there is no terminal, its width is a guess of 80 that breaks names.
+    out = RichConsole() if sys.stdout.isatty() else RichConsole(width=120)
+    missing = missing_runs(plan)
+    if shown := _shown(plan, missing):
+        _print_table(out, shown, plan.layout.results)
+    for entry in missing:
+        log = f"; log {entry.log}" if entry.log else ""
+        _line(out, f"missing  {entry.run}: {entry.why}; `{entry.command}`{log}")
+    page: Path = plan.layout.reports / "index.html"
+    _line(out, f"report   {page.resolve()}")
+    _line(out, "table    reports/results.md")
+    activate = "" if os.environ.get("VIRTUAL_ENV") else ". .venv/bin/activate && "
+    _line(out, f"MLflow   {activate}mlflow ui")
+
+
+def _print_table(out: RichConsole, runs: list[str], results: Path) -> None:
     from rich.table import Table
 
     from isnet.reporting import results_table
 
-    rows = results_table(list(plan.runs), results=plan.layout.results)
     table = Table(header_style="bold")
     for column in _SHOWN:
         table.add_column(column)
-    for row in rows:
+    for row in results_table(runs, results=results):
         table.add_row(*(row[column] for column in _SHOWN))
-    # Where there is no terminal, its width is a guess of 80 that breaks names.
-    out = RichConsole() if sys.stdout.isatty() else RichConsole(width=120)
     out.print(table)
-    page: Path = plan.layout.reports / "index.html"
-    out.print(f"report   {page.resolve()}", highlight=False, soft_wrap=True)
-    out.print("table    reports/results.md", highlight=False)
-    activate = "" if os.environ.get("VIRTUAL_ENV") else ". .venv/bin/activate && "
-    out.print(f"MLflow   {activate}mlflow ui", highlight=False)
+
+
+def _line(out: RichConsole, text: str) -> None:
+    out.print(text, highlight=False, markup=False, soft_wrap=True)

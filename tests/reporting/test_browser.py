@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from isnet.reporting import write_report
+from isnet.reporting.missing import MissingRun
+
 from .browser import Browser, chromium
 
 
@@ -158,3 +161,21 @@ def test_a_legend_name_hides_its_line_and_classes_can_be_sorted(
         ".map(row => +row.dataset.value)"
     )
     assert values == sorted(values, reverse=True) and len(values) == 19
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_missing_rows_are_muted_and_stay_in_the_page(
+    browser: Browser, results: Path, dark: bool
+) -> None:
+    entry = ("never trained", "isnet train --run x", "logs/train/x.log", "loss is nan")
+    missing = [MissingRun(name, name, "FCN", *entry) for name in ("streets", "elsewhere")]
+    index = write_report(
+        ["isnet"], results=results, reports=results.parent / "r", settings={}, missing=missing
+    )
+    browser.open(index, dark=dark, width=390)
+    colour = "return getComputedStyle(document.querySelector('{}')).color"
+    shown = browser.run(colour.format("table.results tbody tr:first-child td"))
+    muted = browser.run(colour.format("tr.missing td"))
+    assert muted == browser.run(colour.format("tr.baseline td")) != shown
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.console() == []

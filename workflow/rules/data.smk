@@ -34,7 +34,7 @@ rule convert:
         "logs/convert/{dataset}.log",
     conda:
         "../envs/isnet.yaml"
-    threads: CORES
+    threads: all_cores
     message:
         "Convert the labels of {wildcards.dataset}"
     shell:
@@ -52,7 +52,7 @@ rule pack:
         "logs/pack/{dataset}.log",
     conda:
         "../envs/isnet.yaml"
-    threads: CORES
+    threads: all_cores
     message:
         "Pack the images of {wildcards.dataset}"
     shell:

@@ -14,14 +14,16 @@ rule evaluate:
             labels={"run": "{run}"},
         ),
         confusion="results/runs/{run}/evaluate/confusion.csv",
+        per_image="results/runs/{run}/evaluate/per_image.csv",
         overlays=directory("results/runs/{run}/evaluate/overlays"),
     log:
         "logs/evaluate/{run}.log",
     conda:
         "../envs/isnet.yaml"
-    threads: train_threads
+    threads: evaluate_threads
     resources:
-        gpu=lambda wildcards: min(1, gpus(wildcards)),
+        gpu=turns,
+        gres=one_gres,
     message:
         "Evaluate {wildcards.run}"
     shell:

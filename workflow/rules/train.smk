@@ -14,13 +14,32 @@ rule train:
         config="results/runs/{run}/train/config.py",
     log:
         "logs/train/{run}.log",
+    wildcard_constraints:
+        run=ONE_NODE,
     priority: 1  # the longest way: nothing else may keep it waiting
     conda:
         "../envs/isnet.yaml"
     threads: train_threads
     resources:
-        gpu=gpus,
+        gpu=turns,
+        gres=gres,
+    params:
+        launcher="",
     message:
         "Train {wildcards.run}"
     shell:
-        "isnet train --run {wildcards.run}"
+        "{params.launcher}isnet train --run {wildcards.run}"
+
+
+# The same on several nodes of a cluster, whose profile says `mpi: srun`: the rule itself starts one launcher a node.
+use rule train as train_multinode with:
+    wildcard_constraints:
+        run=MORE_NODES,
+    resources:
+        gpu=turns,
+        gres=gres,
+        nodes=nodes,
+        tasks=nodes,
+        tasks_per_gpu=0,
+    params:
+        launcher=on_each_node,

@@ -1,0 +1,22 @@
+# Whether jobs run on this machine or on a cluster.
+import sys
+
+SLURM_PROFILE = any(
+    name.startswith("slurm_")
+    for name in getattr(workflow.resource_settings.default_resources, "args", ())
+)
+# A dry run would give every job one core.
+if SLURM_PROFILE and workflow.resource_settings.nodes is not None:
+    workflow.register_resource("_cores", sys.maxsize)
+
+
+def on_cluster():
+    """Whether jobs go to a cluster, or this is one of them. For functions of rules: while the rules are read, nobody knows yet."""
+    if workflow.dryrun:
+        return SLURM_PROFILE
+    return workflow.remote_exec or not workflow.local_exec
+
+
+if SLURM_PROFILE:
+
+    include: "slurm_plugin.smk"
