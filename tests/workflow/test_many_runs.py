@@ -61,6 +61,7 @@ def _finish_two(checkout: Path) -> None:
     (made / "train/weights.pth").write_bytes(b"weights")
     (made / "train/config.py").write_text("")
     (made / "evaluate/scores.json").write_text("{}")
+    (made / "evaluate/per_image.csv").touch()
     key, sha256 = plan.train_key("two", digest), tree.sha("two")
     edit(made / "train/train.json", key=key, manifest_digest=digest)
     edit(made / "evaluate/metrics.json", manifest_digest=digest)
