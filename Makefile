@@ -36,7 +36,7 @@ check: $(READY)  ## format, lint, types, import directions, workflow lint
 	snakemake --lint
 
 bench: $(READY)  ## measure what BENCHMARKS.md claims
-	for claim in head step data labels; do python benchmarks/$$claim.py || exit 1; done
+	for claim in head step data labels evaluate; do python benchmarks/$$claim.py || exit 1; done
 
 format: $(READY)  ## format everything
 	ruff format .

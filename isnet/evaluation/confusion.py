@@ -17,11 +17,20 @@ import numpy.typing as npt
 import torch
 
 from isnet.errors import UserError
+from isnet.evaluation.joint_counts import joint_counts
 
-__all__ = ["LabelError", "Scores", "as_labels", "confusion_matrix"]
+__all__ = [
+    "Areas",
+    "LabelError",
+    "Scores",
+    "as_labels",
+    "confusion_matrix",
+    "mean_present",
+]
 
 Labels = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int64] | npt.NDArray[np.float64]
 _VALUES = 256
 
 
@@ -65,20 +74,16 @@ def confusion_matrix(
             f"truth {tuple(truth.shape)} and prediction {tuple(prediction.shape)} differ in shape",
             where=name,
         )
-    rows = as_labels(truth, name).reshape(-1)
-    columns = as_labels(prediction, name).reshape(-1)
-    if columns.size and int(columns.max()) >= num_classes:
+    rows, columns = as_labels(truth, name), as_labels(prediction, name)
+    counts = joint_counts(rows, columns)
+    beyond = [int(label) for label in np.flatnonzero(counts.any(axis=0)) if label >= num_classes]
+    if beyond:
         raise LabelError(
-            f"predicted label {int(columns.max())} is not one of {num_classes} classes", where=name
+            f"predicted label {beyond[-1]} is not one of {num_classes} classes", where=name
         )
-    # A 16-bit code per pixel, counted without masking: twice as fast as masking first, and
-    # integers all the way (histc counts in float32).
-    code = rows.astype(np.uint16) * np.uint16(num_classes)
-    code += columns
-    counts = np.bincount(code, minlength=_VALUES * num_classes).reshape(_VALUES, num_classes)
     unknown = [
         int(label)
-        for label in np.flatnonzero(counts.sum(axis=1))
+        for label in np.flatnonzero(counts.any(axis=1))
         if label >= num_classes and label != ignore_index
     ]
     if unknown:
@@ -86,21 +91,77 @@ def confusion_matrix(
         raise LabelError(
             f"true label {unknown[0]} is not one of {num_classes} classes", where=name, cure=cure
         )
-    matrix = counts[:num_classes].astype(np.int64)
+    matrix = counts[:num_classes, :num_classes].copy()
     if 0 <= ignore_index < num_classes:
         matrix[ignore_index] = 0
     return matrix
 
 
-def _ratio(part: Matrix, whole: Matrix) -> npt.NDArray[np.float64]:
+def _ratio(part: Counts, whole: Counts) -> npt.NDArray[np.float64]:
     ratio = np.full(part.shape, np.nan)
     np.divide(part, whole, out=ratio, where=whole > 0)
     return ratio
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else math.nan
+def mean_present(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean over the last axis without NaN; NaN where there is nothing else."""
+    present = ~np.isnan(values)
+    count = present.sum(axis=-1)
+    total = np.where(present, values, 0.0).sum(axis=-1)
+    return _ratio(np.asarray(total), np.asarray(count))
+
+
+@dataclass(frozen=True, eq=False)
+class Areas:
+    """Pixels of each class, of which everything but the confusion itself is made; scores are
+    fractions in 0..1, and NaN stands for what is absent.
+
+    `counts`: `(..., K, 3)` int64 (or float64 that holds integers): hits (true positives), missed
+    (false negatives), wrong (false positives). Leading axes are images or resamples.
+    """
+
+    counts: Counts
+
+    @classmethod
+    def of(cls, matrix: Matrix) -> Areas:
+        """Read them off a confusion matrix `(K, K)`, rows are truth."""
+        hits = np.diagonal(matrix)
+        return cls(np.stack([hits, matrix.sum(axis=1) - hits, matrix.sum(axis=0) - hits], axis=-1))
+
+    @property
+    def hits(self) -> Counts:
+        """True positives, `(..., K)`."""
+        return self.counts[..., 0]
+
+    @property
+    def pixels(self) -> Counts:
+        """True pixels of each class, `(..., K)`."""
+        return np.asarray(self.counts[..., 0] + self.counts[..., 1])
+
+    @property
+    def iou(self) -> npt.NDArray[np.float64]:
+        """IoU of each class, `(..., K)`; NaN where the class is neither in the truth nor in the
+        prediction.
+        """
+        return _ratio(self.hits, self.counts.sum(axis=-1))
+
+    @property
+    def accuracy(self) -> npt.NDArray[np.float64]:
+        """Recall of each class, `(..., K)`; NaN where the class is not in the truth."""
+        return _ratio(self.hits, self.pixels)
+
+    def summary(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Return mIoU and mAcc (means over the classes present), aAcc (share of pixels that are
+        right) and fwIoU (mean IoU weighted by true pixels; Long et al., CVPR 2015), each `(...)`.
+        """
+        total = self.pixels.sum(axis=-1)
+        weighted = np.where(self.pixels > 0, self.iou, 0.0) * self.pixels
+        return {
+            "mIoU": mean_present(self.iou),
+            "mAcc": mean_present(self.accuracy),
+            "aAcc": _ratio(self.hits.sum(axis=-1), total),
+            "fwIoU": _ratio(weighted.sum(axis=-1), total),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,31 +175,30 @@ class Scores:
     matrix: Matrix
 
     @property
+    def areas(self) -> Areas:
+        """Hits, misses and wrong pixels of each class."""
+        return Areas.of(self.matrix)
+
+    @property
     def pixels(self) -> Matrix:
         """True pixels of each class, `(K,)`."""
-        return np.asarray(self.matrix.sum(axis=1), np.int64)
+        return np.asarray(self.areas.pixels, np.int64)
 
     @property
     def iou(self) -> npt.NDArray[np.float64]:
         """IoU of each class, `(K,)`; NaN where the class is neither in the truth nor in the
         prediction.
         """
-        hits = np.diagonal(self.matrix)
-        return _ratio(hits, self.matrix.sum(axis=1) + self.matrix.sum(axis=0) - hits)
+        return self.areas.iou
 
     @property
     def accuracy(self) -> npt.NDArray[np.float64]:
         """Recall of each class, `(K,)`; NaN where the class is not in the truth."""
-        return _ratio(np.diagonal(self.matrix), self.pixels)
+        return self.areas.accuracy
 
     def summary(self) -> dict[str, float]:
         """Return mIoU and mAcc (means over the classes present) and aAcc (share of pixels that
         are right).
         """
-        total = int(self.matrix.sum())
-        right = int(np.trace(self.matrix))
-        return {
-            "mIoU": _mean(self.iou),
-            "mAcc": _mean(self.accuracy),
-            "aAcc": right / total if total else math.nan,
-        }
+        summary = self.areas.summary()
+        return {name: float(summary[name]) for name in ("mIoU", "mAcc", "aAcc")}

@@ -23,13 +23,15 @@ def _pair(value: Any, where: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """The views of one image and how they are merged.
+    """The views of one image and how they are merged (docs/reference/protocols.md).
 
-    `mode`: the whole image, or windows of `crop_size` (height, width) every `stride`,
-    `windows_per_batch` at a time. `scales`: ratios by which the normalised input is resized;
-    `flip`: each view again, mirrored; `flip_pairs`: classes that a mirror swaps (left and right
-    arm), which the data set knows. `average`: whether scores are turned into probabilities before
-    windows and views are averaged (official `use_probs_before_resize`).
+    `protocol`: whose views, the official code's or those of mmseg's `SegTTAModel`.
+    `mode`: the whole image, or windows of `crop_size` (height, width) every `stride`;
+    on a GPU up to `windows_per_batch` at a time. `scales`: ratios by which the normalised input is
+    resized, or in mmseg's protocol the original image; `flip`: each view again, mirrored;
+    `flip_pairs`: classes that a mirror swaps (left and right arm), which the data set knows.
+    `average`: whether scores are turned into probabilities before windows and views are averaged
+    (official `use_probs_before_resize`).
     """
 
     mode: Literal["whole", "slide"] = "whole"
@@ -40,6 +42,12 @@ class ViewSettings:
     flip_pairs: tuple[tuple[int, int], ...] = ()
     average: Literal["logits", "probabilities"] = "logits"
     windows_per_batch: int = 4
+    protocol: Literal["official", "mmseg"] = "official"
+
+    @property
+    def views(self) -> int:
+        """How many scores are averaged for one image."""
+        return len(self.scales) * (2 if self.flip else 1)
 
     @classmethod
     def from_config(
@@ -65,12 +73,19 @@ class ViewSettings:
         return view
 
     def _check(self, where: str) -> None:
+        if self.protocol not in ("official", "mmseg"):
+            raise UserError(
+                f"protocol is {self.protocol!r}, not 'official' or 'mmseg'", where=where
+            )
         if self.mode not in ("whole", "slide"):
             raise UserError(f"mode is {self.mode!r}, not 'whole' or 'slide'", where=where)
         if self.average not in ("logits", "probabilities"):
             raise UserError(
                 f"average is {self.average!r}, not 'logits' or 'probabilities'", where=where
             )
+        if self.protocol == "mmseg" and self.average == "logits":
+            cure = "Leave average out"
+            raise UserError("mmseg's protocol averages probabilities", where=where, cure=cure)
         if not self.scales or min(self.scales) <= 0:
             raise UserError(
                 f"scales are {list(self.scales)}, not one or more positive ratios", where=where
@@ -121,9 +136,14 @@ class Protocol:
                 where="evaluation",
                 cure="Known are single_scale, multi_scale",
             )
-        single = ViewSettings.from_config(
-            evaluation.get("single_scale") or {}, "evaluation.single_scale"
-        )
+        alone = evaluation.get("single_scale") or {}
+        if alone.get("protocol") == "mmseg":
+            raise UserError(
+                "single_scale has a protocol; mmseg's is one of several views",
+                where="evaluation.single_scale",
+                cure="Move it to multi_scale",
+            )
+        single = ViewSettings.from_config(alone, "evaluation.single_scale")
         if single.scales != (1.0,) or single.flip:
             raise UserError(
                 "single_scale has scales or flip",
@@ -134,4 +154,6 @@ class Protocol:
         if several is None:
             return cls(single)
         multi = ViewSettings.from_config(several, "evaluation.multi_scale", average="probabilities")
+        if multi.protocol == "mmseg":
+            return cls(single, multi)  # it swaps no channels
         return cls(single, dataclasses.replace(multi, flip_pairs=flip_pairs))

@@ -1,25 +1,32 @@
-"""What a model costs: parameters, operations, images per second, memory."""
+"""What a model costs: parameters, operations, images per second, latency, memory."""
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from isnet.evaluation.inference import raw_logits
+from isnet.evaluation.inference import predict
+from isnet.evaluation.network import Size, raw_logits
+from isnet.evaluation.protocol import ViewSettings
 
-__all__ = ["Cost", "count_flops", "count_parameters", "measure_cost"]
+__all__ = ["Cost", "count_flops", "count_parameters", "measure_cost", "measure_prediction"]
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3
-_MAX_ROUNDS = 50
+_MAX_ROUNDS = 500
+_PERCENTILES = (50, 90, 99)
+_PROCESS = Path("/proc/self")
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,10 @@ class Cost:
 
     `parameters` are those of the deployed model, that is without the auxiliary heads that only
     training uses. `flops` count a multiply-add as two, for one forward of the whole `input`
-    (height, width). `peak_memory_gb` (1e9 bytes) is what CUDA allocated for one prediction, weights
-    included; on a CPU it is the peak resident memory of the process so far.
+    (height, width). `images_per_second` of `rounds` warm predictions one after the other, with the
+    percentiles of their times in `latency_ms` (from few rounds, 99 is the slowest).
+    `peak_memory_gb` (1e9 bytes) is what CUDA allocated during them, weights included; on a CPU it
+    is the peak resident memory of the process, Python and libraries included.
     """
 
     parameters: int
@@ -37,6 +46,8 @@ class Cost:
     input: tuple[int, int]
     images_per_second: float
     peak_memory_gb: float
+    latency_ms: dict[int, float]
+    rounds: int
 
 
 def count_parameters(model: EncoderDecoder) -> int:
@@ -65,24 +76,36 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _images_per_second(
-    predict: Callable[[], object], device: torch.device, seconds: float
-) -> float:
+def _latencies(predict: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
+    """Return the seconds of each warm prediction, for about `seconds` in all."""
     for _ in range(_WARM_UP):
         predict()
     _synchronise(device)
-    start = time.perf_counter()
-    rounds = 0
-    while rounds < _MIN_ROUNDS or (rounds < _MAX_ROUNDS and time.perf_counter() - start < seconds):
+    times: list[float] = []
+    while len(times) < _MIN_ROUNDS or (len(times) < _MAX_ROUNDS and sum(times) < seconds):
+        start = time.perf_counter()
         predict()
         _synchronise(device)
-        rounds += 1
-    return rounds / (time.perf_counter() - start)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Begin to watch anew; where the kernel does not allow it, the process's peak so far counts."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        (_PROCESS / "clear_refs").write_text("5")
 
 
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    with contextlib.suppress(OSError):
+        for line in (_PROCESS / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -93,14 +116,25 @@ def measure_cost(
     """Measure the model on `x` `(1, 3, H, W)`: `predict()` is one whole prediction, repeated
     warm for about `seconds`.
     """
-    if x.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(x.device)
-    rate = _images_per_second(predict, x.device, seconds)
+    _forget_peak(x.device)
+    times = _latencies(predict, x.device, seconds)
     memory = _peak_memory(x.device)
+    ranks = np.percentile(times, _PERCENTILES, method="inverted_cdf") * 1e3
     return Cost(
         parameters=count_parameters(model),
         flops=count_flops(model, x),
         input=(x.shape[2], x.shape[3]),
-        images_per_second=rate,
+        images_per_second=len(times) / sum(times),
         peak_memory_gb=memory / 1e9,
+        latency_ms=dict(zip(_PERCENTILES, ranks.tolist(), strict=True)),
+        rounds=len(times),
     )
+
+
+def measure_prediction(
+    model: EncoderDecoder, x: Tensor, size: Size, settings: ViewSettings, seconds: float = 5.0
+) -> Cost:
+    """Measure `predict` of `x` `(1, 3, H, W)` at `size`: what metrics.json and `isnet benchmark`
+    show.
+    """
+    return measure_cost(model, x, lambda: predict(model, x, size, settings), seconds)

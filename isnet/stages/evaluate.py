@@ -3,40 +3,100 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isnet.console import Console
 from isnet.engine.gpu_lease import gpu_lease
-from isnet.files import write_json
+from isnet.engine.gpu_pool import gpu_pool
+from isnet.engine.interruption import INTERRUPTED, Interruption
+from isnet.engine.launch import launch
+from isnet.engine.node import Node
+from isnet.engine.rank import is_one_of_several
+from isnet.engine.slurm_job import stand_by
+from isnet.files import digest_of, write_json
+from isnet.params import Devices
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, read_train_summary, replace_folder
 from isnet.stages.track import track
 from isnet.tracking.environment import collect_environment
+from isnet.transfer.exclusive import exclusive
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from mmseg.models.segmentors import EncoderDecoder
+
+    from isnet.evaluation.protocol import Protocol
+
+__all__ = ["INTERRUPTED", "evaluate"]
+
+_COUNTS = 1
+"""Version of what is counted of an image; raised when the same prediction gives other counts."""
 
 
-def evaluate(plan: Plan, name: str, console: Console) -> None:
-    """Score a run's weights on the validation split, or adopt the same evaluation."""
+def evaluate(
+    plan: Plan, name: str, console: Console, arguments: list[str], interruption: Interruption
+) -> int:
+    """Score a run's weights on the validation split, or adopt the same evaluation; return the exit
+    code.
+
+    Args:
+        plan: all of params.yaml.
+        name: the run.
+        console: where it speaks.
+        arguments: the command line, for several processes.
+        interruption: ends this process on a stopping signal: an image that is counted is on disk.
+    """
     planned = plan.run(name)
     manifest = read_manifest(plan, planned.run.dataset)
     trained = read_train_summary(plan, name)
     key = plan.evaluate_key(name, trained["weights_sha256"], manifest["digest"])
     finished = plan.layout.run_work(name, trained["key"]) / f"evaluate-{key}"
-    if finished.is_dir():
-        console.line("has nothing to do: these weights are evaluated")
-    else:
-        made = finished.with_suffix(".part")
-        shutil.rmtree(made, ignore_errors=True)
-        with gpu_lease(min(1, planned.run.devices.gpus), console.line):
-            _evaluate_into(made, plan, planned, trained, console)
-        replace_folder(made, finished)
+    evaluation = _Evaluation(plan, planned, trained, key, finished)
+    if is_one_of_several():
+        evaluation.count_share(console)
+        return 0
+    with exclusive(finished, console.line):
+        if finished.is_dir():
+            console.line("has nothing to do: these weights are evaluated")
+        elif status := _evaluate(evaluation, manifest, console, arguments, interruption):
+            return status
     publish(finished, plan.layout.evaluate_results(name))
     metrics = json.loads((finished / "metrics.json").read_text())
     console.line(_headline(metrics))
     track(plan, name, console)
+    return 0
+
+
+def _evaluate(
+    evaluation: _Evaluation,
+    manifest: dict[str, Any],
+    console: Console,
+    arguments: list[str],
+    interruption: Interruption,
+) -> int:
+    """Count in several processes where the run has several devices; the rest is done here."""
+    devices = _devices(evaluation.planned.run.devices, len(manifest["splits"]["val"]))
+    with gpu_lease(devices.gpus, console.line):
+        if devices.processes > 1:
+            work = evaluation.finished.parent
+            status = launch(arguments, devices, Node(), work, interruption)
+            if status and interruption.asked:
+                stand_by(interruption.asked, console.line)
+            if status:
+                return status
+            interruption.resume()
+        evaluation.finish(console)
+    return 0
+
+
+def _devices(devices: Devices, images: int) -> Devices:
+    """Return what of a run's devices evaluates: those of one machine, as many as there are."""
+    there = max(len(gpu_pool()), 1) if devices.gpus else devices.per_node
+    return Devices(kind=devices.kind, per_node=max(min(devices.per_node, there, images), 1))
 
 
 def _headline(metrics: dict[str, Any]) -> str:
@@ -45,57 +105,113 @@ def _headline(metrics: dict[str, Any]) -> str:
     return f"{line}, mIoU with ms+flip {multi['mIoU']:.2%}" if multi else line
 
 
-def _evaluate_into(
-    directory: Path, plan: Plan, planned: PlannedRun, trained: dict[str, Any], console: Console
-) -> None:
-    from isnet.engine.quiet import import_mmseg
+@dataclass(frozen=True)
+class _Evaluation:
+    """What is evaluated, and the folder it becomes; what is counted lies beside that until then."""
 
-    import_mmseg()
-    from mmseg.registry import DATASETS
+    plan: Plan
+    planned: PlannedRun
+    trained: dict[str, Any]
+    key: str
+    finished: Path
 
-    from isnet.engine.assemble import evaluation_dataset
-    from isnet.engine.deployed import load_deployed
-    from isnet.evaluation.evaluate import evaluate_run
-    from isnet.evaluation.protocol import Protocol
+    @property
+    def tallies(self) -> Path:
+        return self.finished.with_suffix(".tallies")
 
-    experiment, layout = planned.experiment, plan.layout
-    config = experiment.config
-    weights = layout.train_results(planned.name) / "weights.pth"
-    manifest = layout.dataset_results(planned.run.dataset) / "manifest.json"
-    dataset = DATASETS.build(evaluation_dataset(config, manifest, layout.data))
-    model = load_deployed(config, weights, planned.run.devices)
-    identity = {
-        "run": planned.name,
-        "dataset": planned.run.dataset,
-        "weights_sha256": trained["weights_sha256"],
-        "manifest_digest": trained["manifest_digest"],
-        "split": "val",
-        "iteration": trained["iterations"],
-        "method": experiment.method,
-        "backbone": experiment.backbone,
-        "crop": trained["crop"],
-        "environment": collect_environment(),
-    }
-    with console.progress("images") as progress:
-        metrics = evaluate_run(
-            model,
-            dataset,
-            Protocol.from_config(
-                config.get("evaluation"),
-                config["model"].get("test_cfg"),
-                dataset.metainfo["flip_pairs"],
-            ),
-            directory,
-            identity,
-            on_progress=progress,
+    @property
+    def made_with(self) -> str:
+        return digest_of([_COUNTS, metadata.version("isnet"), self.key])
+
+    def loaded(self) -> tuple[EncoderDecoder, Any, Protocol]:
+        """Return model, data set and protocol."""
+        from isnet.engine.quiet import import_mmseg
+
+        import_mmseg()
+        import torch
+        from mmseg.registry import DATASETS
+
+        from isnet.engine.assemble import evaluation_dataset
+        from isnet.engine.deployed import load_deployed
+        from isnet.evaluation.protocol import Protocol
+
+        run, layout = self.planned.run, self.plan.layout
+        config = self.planned.experiment.config
+        if run.devices.gpus and torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        weights = layout.train_results(self.planned.name) / "weights.pth"
+        manifest = layout.dataset_results(run.dataset) / "manifest.json"
+        dataset = DATASETS.build(evaluation_dataset(config, manifest, layout.data))
+        protocol = Protocol.from_config(
+            config.get("evaluation"),
+            config["model"].get("test_cfg"),
+            dataset.metainfo["flip_pairs"],
         )
-    write_json(directory / "scores.json", _scores(metrics))
+        return load_deployed(config, weights, run.devices), dataset, protocol
+
+    def count_share(self, console: Console) -> None:
+        """Count the images of this process, one of several."""
+        model, dataset, protocol = self.loaded()
+        from isnet.engine.workers import ignore_signals
+        from isnet.evaluation.evaluate import Share, count_images
+
+        share = Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        with console.progress(f"images, in each of {share.of} processes") as progress:
+            count_images(
+                model,
+                dataset,
+                protocol,
+                self.tallies,
+                self.made_with,
+                share=share,
+                worker_init_fn=ignore_signals,
+                on_progress=progress,
+            )
+
+    def finish(self, console: Console) -> None:
+        """Count what nobody has counted, and write the results as a whole."""
+        model, dataset, protocol = self.loaded()
+        from isnet.engine.workers import ignore_signals
+        from isnet.evaluation.evaluate import evaluate_run
+
+        made = self.finished.with_suffix(".part")
+        shutil.rmtree(made, ignore_errors=True)
+        with console.progress("images") as progress:
+            metrics = evaluate_run(
+                model,
+                dataset,
+                protocol,
+                made,
+                self._identity(),
+                tallies=self.tallies,
+                made_with=self.made_with,
+                worker_init_fn=ignore_signals,
+                on_progress=progress,
+            )
+        write_json(made / "scores.json", _scores(metrics))
+        replace_folder(made, self.finished)
+        shutil.rmtree(self.tallies, ignore_errors=True)
+
+    def _identity(self) -> dict[str, Any]:
+        experiment, trained = self.planned.experiment, self.trained
+        return {
+            "run": self.planned.name,
+            "dataset": self.planned.run.dataset,
+            "weights_sha256": trained["weights_sha256"],
+            "manifest_digest": trained["manifest_digest"],
+            "split": "val",
+            "iteration": trained["iterations"],
+            "method": experiment.method,
+            "backbone": experiment.backbone,
+            "crop": trained["crop"],
+            "environment": collect_environment(),
+        }
 
 
 def _scores(metrics: dict[str, Any]) -> dict[str, Any]:
     """The few numbers by which runs are compared, for `dvc metrics show` and `dvc exp show`."""
     single, multi = metrics["single_scale"], metrics["multi_scale_flip"]
-    scores = {name: single[name] for name in ("mIoU", "mAcc", "aAcc")}
+    scores = {name: single[name] for name in ("mIoU", "mAcc", "aAcc", "boundary_mIoU", "ece")}
     if multi:
         scores["mIoU_ms_flip"] = multi["mIoU"]
     return scores | {"images_per_second": metrics["images_per_second"]}

@@ -64,6 +64,10 @@ WITH_WORKER = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
 """Cores for the network and a data worker beside it."""
 
 
+FEEDER = 1
+"""The process that tells MLflow of a training."""
+
+
 def _assert_stopped(tree: Tree) -> None:
     """It ended as documented, and told so once."""
     assert tree.end() == INTERRUPTED, tree.told
@@ -87,7 +91,7 @@ def test_a_signal_saves_and_says_so(
     _long(edit, processes=processes, workers=processes == 1)
     tree = start(**(WITH_WORKER if processes == 1 else {}))
     wait_for(_steps, "a step")
-    assert len(tree.members()) == 1 + (1 if processes == 1 else processes)
+    assert len(tree.members()) == 1 + (1 if processes == 1 else processes) + FEEDER
     tree.send(number, target)
     _assert_stopped(tree)
     assert f"by {number.name}" in tree.told or "by a signal to another rank" in tree.told
@@ -133,7 +137,7 @@ def test_data_workers_end_with_a_killed_training(start: Start, edit: Edit) -> No
     _long(edit, workers=1)
     tree = start(**WITH_WORKER)
     wait_for(_steps, "a step")
-    assert len(tree.members()) == 2
+    assert len(tree.members()) == 2 + FEEDER
     tree.send(signal.SIGKILL, "process")
     assert tree.end() == -signal.SIGKILL
 

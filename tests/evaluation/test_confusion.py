@@ -11,7 +11,8 @@ import torch
 from mmseg.evaluation import IoUMetric
 
 from isnet.errors import UserError
-from isnet.evaluation.confusion import LabelError, Scores, as_labels, confusion_matrix
+from isnet.evaluation.confusion import Areas, LabelError, Scores, as_labels, confusion_matrix
+from isnet.evaluation.conventions import CITYSCAPES_CATEGORIES, category_iou
 
 
 def random_labels(seed: int, classes: int, shape: tuple[int, int] = (13, 17), ignored: float = 0.2):
@@ -153,3 +154,18 @@ def test_scores_equal_cityscapesscripts_to_the_last_bit(tmp_path: Path):
     ]
     assert ours.iou.tolist() == expected
     assert ours.summary()["mIoU"] == pytest.approx(theirs["averageScoreClasses"], abs=1e-15)
+    classes = [label.name for label in sorted(labels, key=lambda x: x.trainId)]
+    categories = category_iou(matrix, classes, CITYSCAPES_CATEGORIES)
+    assert categories == {
+        name: score for name, score in theirs["categoryScores"].items() if name != "void"
+    }
+    assert math.isnan(theirs["categoryScores"]["void"])
+    assert np.mean(list(categories.values())) == pytest.approx(
+        theirs["averageScoreCategories"], abs=1e-15
+    )
+
+
+def test_frequency_weighted_iou_by_hand():
+    matrix = np.array([[6, 2, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
+    frequency, iou = np.array([8, 4, 0, 1]) / 13, np.array([6 / 9, 3 / 7, 0, 0])
+    assert Areas.of(matrix).summary()["fwIoU"] == pytest.approx(frequency @ iou)

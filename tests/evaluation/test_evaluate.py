@@ -7,14 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmseg.evaluation import IoUMetric
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.evaluation.evaluate import choose_overlays, evaluate, evaluate_run
-from isnet.evaluation.protocol import Protocol
+from isnet.evaluation.evaluate import (
+    choose_overlays,
+    evaluate,
+    evaluate_run,
+    predict_with_confidence,
+)
+from isnet.evaluation.inference import logits, predict
+from isnet.evaluation.protocol import Protocol, ViewSettings
 from isnet.evaluation.results import ImageScore
 from isnet.evaluation.samples import dataset_samples, image_names
 
@@ -35,7 +42,8 @@ SEVERAL = {"scales": [0.5, 1.0], "flip": True}
 
 def run(model, dataset, directory: Path, evaluation=None, **settings):
     protocol = Protocol.from_config(evaluation or {})
-    return evaluate_run(model, dataset, protocol, directory, IDENTITY, speed_seconds=0, **settings)
+    settings = {"tallies": directory / "tallies", "speed_seconds": 0} | settings
+    return evaluate_run(model, dataset, protocol, directory, IDENTITY, **settings)
 
 
 def test_scores_equal_mmsegs_own_test_loop(build_model, dataset, tmp_path):
@@ -72,6 +80,8 @@ def test_the_files_are_those_of_the_contract(build_model, dataset, tmp_path):
         "peak_memory_gb",
         "single_scale",
         "multi_scale_flip",
+        "calibration",
+        "conventions",
         "overlays",
         "environment",
     ]
@@ -88,13 +98,35 @@ def test_the_files_are_those_of_the_contract(build_model, dataset, tmp_path):
     assert matrix.sum() == 5 * 38 * 73, "every pixel that is not ignored, once"
 
     rows = list(csv.DictReader((tmp_path / "per_class.csv").open()))
-    assert list(rows[0]) == ["class", "iou", "accuracy", "iou_ms_flip", "pixels"]
+    documented = "class iou accuracy iou_ms_flip pixels boundary_iou boundary_iou_ms_flip"
+    assert list(rows[0]) == [*documented.split(), "iou_low", "iou_high"]
     assert [int(row["pixels"]) for row in rows] == matrix.sum(1).tolist()
     assert rows[3]["accuracy"] == "" and rows[3]["pixels"] == "0", "no label has a car"
     hits = np.diagonal(matrix)
     ious = hits / (matrix.sum(0) + matrix.sum(1) - hits)
     assert [float(row["iou"]) for row in rows] == ious.tolist()
     assert metrics["single_scale"]["mIoU"] == ious.mean()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ViewSettings(),
+        ViewSettings(mode="slide", crop_size=(24, 40), stride=(20, 30)),
+        ViewSettings(mode="slide", crop_size=(24, 40), stride=(20, 30), average="probabilities"),
+    ],
+)
+def test_the_confidence_is_the_probability_of_what_is_predicted(build_model, dataset, settings):
+    model = build_model().double().eval()
+    sample = next(dataset_samples(model, dataset))
+    label, confidence = predict_with_confidence(model, sample.x, sample.size, settings)
+    assert label.equal(predict(model, sample.x, sample.size, settings))
+    assert confidence.dtype == torch.float32 and confidence.shape == label.shape
+    assert confidence.min() >= 1 / 4 and confidence.max() <= 1
+    if settings.mode == "whole":
+        with torch.no_grad():
+            expected = logits(model, sample.x, sample.size).softmax(1).amax(1)
+        torch.testing.assert_close(confidence, expected.float())
 
 
 def test_without_several_scales_there_is_none(build_model, dataset, tmp_path):
@@ -205,4 +237,12 @@ def test_padding_at_test_time_is_refused(build_model, dataset):
 
 def test_what_is_measured_cannot_be_given(build_model, dataset, tmp_path):
     with pytest.raises(UserError, match="images is measured"):
-        evaluate_run(build_model(), dataset, Protocol(), tmp_path, {"images": 7}, speed_seconds=0)
+        evaluate_run(
+            build_model(),
+            dataset,
+            Protocol(),
+            tmp_path,
+            {"images": 7},
+            tallies=tmp_path / "tallies",
+            speed_seconds=0,
+        )

@@ -40,6 +40,15 @@ def test_several_scales_can_be_left_out_and_average_logits():
     assert several is not None and several.average == "logits"
 
 
+def test_mmsegs_protocol_is_a_setting_and_swaps_no_channels():
+    several = Protocol.from_config(
+        {"multi_scale": {"protocol": "mmseg", "scales": [0.5, 1], "flip": True}},
+        flip_pairs=((14, 15),),
+    ).multi_scale
+    assert several is not None and several.protocol == "mmseg" and several.views == 4
+    assert several.average == "probabilities" and several.flip_pairs == ()
+
+
 def test_a_config_of_mmseg_is_scored_as_its_test_cfg_says():
     test_cfg = {"mode": "slide", "crop_size": (769, 769), "stride": (513, 513), "unrelated": 1}
     expected = ViewSettings(mode="slide", crop_size=(769, 769), stride=(513, 513))
@@ -61,6 +70,12 @@ def test_a_config_of_mmseg_is_scored_as_its_test_cfg_says():
         ({"multi_scale": {"scales": [1, 0]}}, "positive ratios"),
         ({"multi_scale": {"average": "mean"}}, "not 'logits' or 'probabilities'"),
         ({"multi_scale": {"windows_per_batch": 0}}, "not 1 or more"),
+        ({"multi_scale": {"protocol": "official code"}}, "not 'official' or 'mmseg'"),
+        (
+            {"multi_scale": {"protocol": "mmseg", "average": "logits"}},
+            "averages probabilities",
+        ),
+        ({"single_scale": {"protocol": "mmseg"}}, "Move it to multi_scale"),
         ({"multi_scale": {"crop_size": [1, 2, 3]}}, "multi_scale.crop_size"),
         (
             {"multi_scale": {"mode": "slide", "crop_size": 8, "stride": [9, 1]}},

@@ -1,0 +1,30 @@
+"""How often two values meet: the one count from which all pixel scores are made."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["joint_counts"]
+
+VALUES = 256
+_EXACT = 1 << 24
+"""Pixels that OpenCV's float32 counts hold without rounding."""
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def joint_counts(rows: Bytes, columns: Bytes) -> npt.NDArray[np.int64]:
+    """Count the places at which `rows` has value i and `columns` value j: `(256, 256)` int64.
+
+    Both are uint8 of the same shape. OpenCV's histogram needs half the time of `np.bincount`,
+    which first makes eight bytes of each.
+    """
+    first, second = rows.reshape(1, -1), columns.reshape(1, -1)
+    total = np.zeros((VALUES, VALUES), np.int64)
+    for start in range(0, first.size, _EXACT):
+        pair = [np.ascontiguousarray(side[:, start : start + _EXACT]) for side in (first, second)]
+        counts = cv2.calcHist(pair, [0, 1], None, [VALUES, VALUES], [0, VALUES, 0, VALUES])
+        total += counts.astype(np.int64)
+    return total

@@ -1,0 +1,57 @@
+"""What a network says of an image, at the resolution at which it says it, and its enlargement."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.segmentors import EncoderDecoder
+from torch import Tensor
+
+from isnet.errors import UserError
+
+__all__ = ["Size", "logits", "raw_logits", "resized"]
+
+Size = tuple[int, int]
+
+
+def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
+    """Return the model's last logits `(B, K, h, w)` for `x` `(B, 3, H, W)` at the resolution at
+    which it makes them.
+
+    A segmentor or head with its own way to predict (cascades, EncHead, DAHead, Mask2Former) is
+    asked in that way and answers at the size of `x`.
+    """
+    plain = (
+        type(model).encode_decode is EncoderDecoder.encode_decode
+        and type(model.decode_head).predict is BaseDecodeHead.predict
+    )
+    if plain:
+        output = model.decode_head(model.extract_feat(x))
+        output = output[-1] if isinstance(output, list | tuple) else output
+    else:
+        shape = x.shape[2:]
+        metas = [
+            {"ori_shape": shape, "img_shape": shape, "pad_shape": shape, "padding_size": [0] * 4}
+            for _ in x
+        ]
+        output = model.encode_decode(x, metas)
+    if not bool(torch.isfinite(output).all()):
+        raise UserError(
+            "the model's output has NaN or infinite values",
+            cure="The training has diverged; lower the learning rate and train again",
+        )
+    scores: Tensor = output
+    return scores
+
+
+def resized(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
+    """Return `scores` `(B, K, h, w)` at `size`, bilinearly; themselves where they have it."""
+    if tuple(scores.shape[2:]) == size:
+        return scores
+    return F.interpolate(scores, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def logits(model: EncoderDecoder, x: Tensor, size: Size) -> Tensor:
+    """Return logits `(B, K, *size)` for `x` `(B, 3, H, W)`, resized once."""
+    return resized(raw_logits(model, x), size, model.align_corners)

@@ -1,0 +1,136 @@
+"""`isnet benchmark`: what predicting with a run's weights costs on this machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isnet.catalog import table_of
+from isnet.console import Console
+from isnet.engine.gpu_lease import gpu_lease
+from isnet.errors import UserError
+from isnet.files import write_json
+from isnet.plan import Plan, PlannedRun
+from isnet.stages.inputs import read_manifest, read_train_summary
+from isnet.tracking.environment import collect_environment
+
+if TYPE_CHECKING:
+    from isnet.evaluation.speed import Cost
+
+__all__ = ["benchmark", "size_of"]
+
+_SIDES = (32, 16384)
+_SECONDS = 10.0
+"""For how long each size is measured, warm."""
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Read `HxW` in pixels. Raises `UserError` where an image cannot have that size."""
+    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(_SIDES[0] <= side <= _SIDES[1] for side in size):
+        raise UserError(
+            f"{text!r} is no height x width of {_SIDES[0]} to {_SIDES[1]} pixels each",
+            where="--size",
+            cure="Write it as 1024x2048",
+        )
+    return size
+
+
+def benchmark(plan: Plan, name: str, console: Console, *, size: str | None) -> Path:
+    """Measure single-scale prediction at the size of the data set's first validation image, and at
+    `size` (`HxW`); print a table and return the JSON file with the same figures.
+
+    It is done by one process, on the run's kind of device. Raises `UserError` where the run has no
+    weights or `size` makes no sense.
+    """
+    given = None if size is None else size_of(size)
+    planned = plan.run(name)
+    trained = read_train_summary(plan, name)
+    read_manifest(plan, planned.run.dataset)
+    with gpu_lease(min(1, planned.run.devices.gpus), console.line):
+        costs, device = _measured(plan, planned, console, given)
+    environment = collect_environment()
+    facts: dict[str, Any] = {
+        "run": name,
+        "weights_sha256": trained["weights_sha256"],
+        "device": device,
+        "inputs": [asdict(cost) for cost in costs],
+        "environment": environment,
+    }
+    file = plan.layout.run_work(name, trained["key"]) / "benchmark.json"
+    write_json(file, facts)
+    _print(costs)
+    packages = environment["packages"]
+    versions = ", ".join(f"{one} {packages[one]}" for one in ("torch", "onedl-mmsegmentation"))
+    console.line(f"{device}; {versions}; written to {file}")
+    return file
+
+
+def _measured(
+    plan: Plan,
+    planned: PlannedRun,
+    console: Console,
+    size: tuple[int, int] | None,
+) -> tuple[list[Cost], str]:
+    """Return the costs at the data set's size and at `size`, and the device's name."""
+    from isnet.engine.quiet import import_mmseg
+
+    import_mmseg()
+    import torch
+    from mmseg.registry import DATASETS
+
+    from isnet.engine.assemble import evaluation_dataset
+    from isnet.engine.deployed import load_deployed
+    from isnet.evaluation.network import resized
+    from isnet.evaluation.protocol import Protocol
+    from isnet.evaluation.samples import dataset_samples
+    from isnet.evaluation.speed import measure_prediction
+
+    config, layout, dataset = planned.experiment.config, plan.layout, planned.run.dataset
+    pairs = table_of(plan.params.datasets[dataset]).flip_pairs
+    settings = Protocol.from_config(
+        config.get("evaluation"), config["model"].get("test_cfg"), pairs
+    ).single_scale
+    manifest = layout.dataset_results(dataset) / "manifest.json"
+    images = DATASETS.build(evaluation_dataset(config, manifest, layout.data))
+    weights = layout.train_results(planned.name) / "weights.pth"
+    model = load_deployed(config, weights, planned.run.devices)
+    sample = next(dataset_samples(model, images, [0], workers=0))
+    inputs = [(sample.x, sample.size)]
+    if size is not None:
+        # The same picture, so that what is found in it is as usual.
+        inputs.append((resized(sample.x, size, False), size))
+    costs = []
+    for x, label in inputs:
+        console.line(f"measures {_sides(x.shape[2:])}")
+        costs.append(measure_prediction(model, x, label, settings, _SECONDS))
+    device = sample.x.device
+    if device.type == "cuda":
+        return costs, torch.cuda.get_device_name(device)
+    return costs, f"{collect_environment()['hardware']}, {torch.get_num_threads()} threads"
+
+
+def _sides(size: Any) -> str:
+    return "x".join(str(side) for side in size)
+
+
+def _print(costs: list[Cost]) -> None:
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    for column in ("input", "images/s", "ms: 50%", "90%", "99%", "GB", "M parameters", "GFLOPs"):
+        table.add_column(column, justify="left" if column == "input" else "right")
+    for cost in costs:
+        table.add_row(
+            _sides(cost.input),
+            f"{cost.images_per_second:.3g}",
+            *(f"{value:.4g}" for value in cost.latency_ms.values()),
+            f"{cost.peak_memory_gb:.2f}",
+            f"{cost.parameters / 1e6:.2f}",
+            f"{cost.flops / 1e9:.4g}",
+        )
+    RichConsole().print(table)

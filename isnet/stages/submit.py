@@ -1,0 +1,101 @@
+"""`isnet submit`: predictions of a run for a benchmark's evaluation server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isnet.catalog import table_of
+from isnet.console import Console
+from isnet.engine.gpu_lease import gpu_lease
+from isnet.errors import UserError
+from isnet.plan import Plan, PlannedRun
+from isnet.stages.inputs import read_manifest, read_train_summary
+
+if TYPE_CHECKING:
+    from isnet.evaluation.submission import FormatName, Submission
+
+__all__ = ["submit"]
+
+
+def submit(
+    plan: Plan,
+    name: str,
+    console: Console,
+    *,
+    images: Path | None,
+    form: FormatName,
+    output: Path,
+    multi_scale: bool,
+) -> None:
+    """Predict images with a run's weights and pack the predictions as a server takes them.
+
+    Args:
+        plan: all of params.yaml.
+        name: the run.
+        console: where it speaks.
+        images: folder of the images; without it, those of the validation split.
+        form: `cityscapes` or `ade20k`.
+        output: a zip archive, or a folder, that is not there yet.
+        multi_scale: predict as the config's multi-scale evaluation does.
+
+    Raises:
+        UserError: the run's classes are not those of the benchmark, or an image has another name.
+    """
+    planned = plan.run(name)
+    read_train_summary(plan, name)
+    from isnet.engine.quiet import import_mmseg
+
+    import_mmseg()
+    from isnet.evaluation.submission import Submission, images_under
+
+    submission = Submission(form)
+    dataset = planned.run.dataset
+    submission.check(table_of(plan.params.datasets[dataset]).classes, f"data set {dataset}")
+    if output.exists():
+        raise UserError("is there already", where=str(output), cure="Remove it, or name another")
+    paths = _val_images(plan, dataset) if images is None else images_under(images)
+    submission.names(paths)
+    with gpu_lease(min(1, planned.run.devices.gpus), console.line):
+        _write(plan, planned, console, submission, paths, output, multi_scale)
+    console.line(f"{len(paths)} predictions are in {output}")
+
+
+def _val_images(plan: Plan, dataset: str) -> list[Path]:
+    manifest = read_manifest(plan, dataset)
+    root = plan.layout.under_data(manifest["image_root"])
+    return [root / entry["image"] for entry in manifest["splits"]["val"]]
+
+
+def _write(
+    plan: Plan,
+    planned: PlannedRun,
+    console: Console,
+    submission: Submission,
+    images: list[Path],
+    output: Path,
+    multi_scale: bool,
+) -> None:
+    from isnet.engine.assemble import evaluation_dataset
+    from isnet.engine.deployed import load_deployed
+    from isnet.evaluation.protocol import Protocol
+    from isnet.evaluation.submission import predictions, writing_to
+
+    config, layout = planned.experiment.config, plan.layout
+    pairs = table_of(plan.params.datasets[planned.run.dataset]).flip_pairs
+    protocol = Protocol.from_config(
+        config.get("evaluation"), config["model"].get("test_cfg"), pairs
+    )
+    settings = protocol.multi_scale if multi_scale else protocol.single_scale
+    if settings is None:
+        raise UserError("has no evaluation.multi_scale", where=planned.run.config)
+    manifest = layout.dataset_results(planned.run.dataset) / "manifest.json"
+    pipeline = evaluation_dataset(config, manifest, layout.data)["pipeline"]
+    weights = layout.train_results(planned.name) / "weights.pth"
+    model = load_deployed(config, weights, planned.run.devices)
+    names = submission.names(images)
+    found = predictions(model, pipeline, images, settings)
+    with console.progress("images") as progress, writing_to(output) as write:
+        for done, (name, labels) in enumerate(zip(names, found, strict=True), 1):
+            write(name, submission.encoded(labels))
+            progress(done, len(names))
