@@ -45,6 +45,14 @@ runs:
 """Two runs that train in seconds."""
 
 
+_LONG = ("workflow", "engine", "tracking")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: at the end no process waits long for another one."""
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of a user's tracking and data is touched."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ from process_tree import Tree, wait_for
 from isnet.engine.interruption import INTERRUPTED, Interruption
 from isnet.engine.launch import launch
 from isnet.engine.node import Node
-from isnet.files import sha256_of
 from isnet.params import Devices
 
 Edit = Callable[[str, str], None]
@@ -131,10 +129,7 @@ def test_several_machines_need_a_process_on_each(
 
 
 def test_launchers_of_two_machines_meet(start: Start, edit: Edit) -> None:
-    """As srun starts them: here both on this machine."""
-    assert start().end() == 0
-    weights = _sha256()
-    shutil.rmtree("work/runs")
+    """As srun starts them: here both on this machine. tests/slurm compares the weights."""
     edit("devices: cpu:2", "devices: 2xcpu")
     step = {
         "SLURM_PROCID": "",
@@ -146,12 +141,8 @@ def test_launchers_of_two_machines_meet(start: Start, edit: Edit) -> None:
     trees = [start(**step, SLURM_NODEID=str(node)) for node in range(2)]
     assert [tree.end(120) for tree in trees] == [0, 0], [tree.told for tree in trees]
     assert sum("finished in" in tree.told for tree in trees) == 1
-    assert _sha256() == weights
+    assert Path("results/runs/one/train/weights.pth").is_file()
     assert not list(Path("work").rglob("meeting-*"))
-
-
-def _sha256() -> str:
-    return sha256_of(Path("results/runs/one/train/weights.pth"))
 
 
 def test_a_stopped_launch_is_resumable(start: Start) -> None:

@@ -17,6 +17,7 @@ def _one_run(checkout: Path) -> None:
     params.write_text(params.read_text().partition("  two:\n")[0])
 
 
+@pytest.mark.slurm
 def test_the_pipeline_runs_as_jobs_that_say_what_they_are(
     lab: Lab, conductor: Conductor, checkout: Path
 ) -> None:
