@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -186,43 +187,22 @@ def _dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]
 
 def _run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     def command(options: argparse.Namespace, arguments: list[str]) -> int:
-        if stage == "train":
-            return _train(options.run, arguments)
-        return _evaluate(options.run, arguments)
+        from isnet.engine.interruption import Interruption
+
+        interruption = Interruption()
+        interruption.install()  # before all that takes time
+        from isnet.console import Console
+        from isnet.engine.rank import reporting
+
+        run = getattr(import_module(f"isnet.stages.{stage}"), stage)
+        with reporting():
+            plan = _plan()
+            plan.run(options.run)
+            with Console(stage, options.run, plan.layout.log(stage, options.run)) as console:
+                status: int = run(plan, options.run, console, arguments, interruption)
+                return status
 
     return command
-
-
-def _train(name: str, arguments: list[str]) -> int:
-    from isnet.engine.interruption import Interruption
-
-    interruption = Interruption()
-    interruption.install()  # before all that takes time
-    from isnet.console import Console
-    from isnet.engine.rank import reporting
-    from isnet.stages.train import train
-
-    with reporting():
-        plan = _plan()
-        plan.run(name)
-        with Console("train", name, plan.layout.log("train", name)) as console:
-            return train(plan, name, console, arguments, interruption)
-
-
-def _evaluate(name: str, arguments: list[str]) -> int:
-    from isnet.engine.interruption import Interruption
-
-    interruption = Interruption()
-    interruption.install()
-    from isnet.console import Console
-    from isnet.engine.rank import reporting
-    from isnet.stages.evaluate import evaluate
-
-    with reporting():
-        plan = _plan()
-        plan.run(name)
-        with Console("evaluate", name, plan.layout.log("evaluate", name)) as console:
-            return evaluate(plan, name, console, arguments, interruption)
 
 
 def _report(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -279,15 +259,16 @@ def _submit(options: argparse.Namespace, arguments: list[str]) -> int:
 
     plan = _plan()
     plan.run(options.run)
-    submit(
-        plan,
-        options.run,
-        Console("submit", options.run, plan.layout.log("submit", options.run)),
-        images=options.images,
-        form=options.format,
-        output=options.output,
-        multi_scale=options.multi_scale,
-    )
+    with Console("submit", options.run, plan.layout.log("submit", options.run)) as console:
+        submit(
+            plan,
+            options.run,
+            console,
+            images=options.images,
+            form=options.format,
+            output=options.output,
+            multi_scale=options.multi_scale,
+        )
     return 0
 
 
@@ -297,8 +278,7 @@ def _benchmark(options: argparse.Namespace, arguments: list[str]) -> int:
 
     plan = _plan()
     plan.run(options.run)
-    if options.size is not None:
-        size_of(options.size)
-    log = plan.layout.log("benchmark", options.run)
-    benchmark(plan, options.run, Console("benchmark", options.run, log), size=options.size)
+    size = size_of(options.size) if options.size is not None else None
+    with Console("benchmark", options.run, plan.layout.log("benchmark", options.run)) as console:
+        benchmark(plan, options.run, console, size=size)
     return 0

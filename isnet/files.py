@@ -16,6 +16,7 @@ __all__ = [
     "atomic_path",
     "copy_file",
     "digest_of",
+    "read_json",
     "sha256_of",
     "write_bytes",
     "write_if_changed",
@@ -71,6 +72,15 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON atomically; NaN is refused, absent numbers are `null`."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a stage's JSON object; an empty one where there is none that can be read."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    except (OSError, ValueError):
+        return {}
 
 
 def write_if_changed(path: Path, text: str) -> bool:

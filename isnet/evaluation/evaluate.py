@@ -20,7 +20,7 @@ from isnet.evaluation.overlays import read_image, write_overlays
 from isnet.evaluation.protocol import Protocol
 from isnet.evaluation.results import Evaluation, ImageScore, write_results
 from isnet.evaluation.samples import Sample, dataset_samples, reading_workers
-from isnet.evaluation.speed import Cost, measure_cost
+from isnet.evaluation.speed import Cost, measure_prediction
 from isnet.evaluation.tally import ImageTally, Tally
 from isnet.evaluation.tally_journal import TallyJournal, read_tally
 
@@ -201,11 +201,7 @@ def _draw(
 
 def _cost(model: EncoderDecoder, dataset: Any, protocol: Protocol, seconds: float) -> Cost:
     sample = next(dataset_samples(model, dataset, [0], workers=0))
-
-    def once() -> object:
-        return predict(model, sample.x, sample.size, protocol.single_scale)
-
-    return measure_cost(model, sample.x, once, seconds)
+    return measure_prediction(model, sample.x, sample.size, protocol.single_scale, seconds)
 
 
 def evaluate_run(

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isnet.catalog import table_of
 from isnet.console import Console
 from isnet.engine.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.files import write_json
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import read_manifest, read_train_summary
+from isnet.stages.trained_model import load_model, protocol_of, validation_set
 from isnet.tracking.environment import collect_environment
 
 if TYPE_CHECKING:
@@ -39,19 +39,18 @@ def size_of(text: str) -> tuple[int, int]:
     return size
 
 
-def benchmark(plan: Plan, name: str, console: Console, *, size: str | None) -> Path:
+def benchmark(plan: Plan, name: str, console: Console, *, size: tuple[int, int] | None) -> Path:
     """Measure single-scale prediction at the size of the data set's first validation image, and at
-    `size` (`HxW`); print a table and return the JSON file with the same figures.
+    `size` (height, width); print a table and return the JSON file with the same figures.
 
     It is done by one process, on the run's kind of device. Raises `UserError` where the run has no
-    weights or `size` makes no sense.
+    weights.
     """
-    given = None if size is None else size_of(size)
     planned = plan.run(name)
     trained = read_train_summary(plan, name)
     read_manifest(plan, planned.run.dataset)
     with gpu_lease(min(1, planned.run.devices.gpus), console.line):
-        costs, device = _measured(plan, planned, console, given)
+        costs, device = _measured(plan, planned, console, size)
     environment = collect_environment()
     facts: dict[str, Any] = {
         "run": name,
@@ -82,22 +81,13 @@ def _measured(
     import torch
     from mmseg.registry import DATASETS
 
-    from isnet.engine.assemble import evaluation_dataset
-    from isnet.engine.deployed import load_deployed
     from isnet.evaluation.network import resized
-    from isnet.evaluation.protocol import Protocol
     from isnet.evaluation.samples import dataset_samples
     from isnet.evaluation.speed import measure_prediction
 
-    config, layout, dataset = planned.experiment.config, plan.layout, planned.run.dataset
-    pairs = table_of(plan.params.datasets[dataset]).flip_pairs
-    settings = Protocol.from_config(
-        config.get("evaluation"), config["model"].get("test_cfg"), pairs
-    ).single_scale
-    manifest = layout.dataset_results(dataset) / "manifest.json"
-    images = DATASETS.build(evaluation_dataset(config, manifest, layout.data))
-    weights = layout.train_results(planned.name) / "weights.pth"
-    model = load_deployed(config, weights, planned.run.devices)
+    settings = protocol_of(plan, planned).single_scale
+    images = DATASETS.build(validation_set(plan, planned))
+    model = load_model(plan, planned)
     sample = next(dataset_samples(model, images, [0], workers=0))
     inputs = [(sample.x, sample.size)]
     if size is not None:

@@ -23,6 +23,7 @@ from isnet.params import Devices
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import publish, read_manifest, read_train_summary, replace_folder
 from isnet.stages.track import track
+from isnet.stages.trained_model import load_model, protocol_of, validation_set
 from isnet.tracking.environment import collect_environment
 from isnet.transfer.exclusive import exclusive
 
@@ -131,23 +132,11 @@ class _Evaluation:
         import torch
         from mmseg.registry import DATASETS
 
-        from isnet.engine.assemble import evaluation_dataset
-        from isnet.engine.deployed import load_deployed
-        from isnet.evaluation.protocol import Protocol
-
-        run, layout = self.planned.run, self.plan.layout
-        config = self.planned.experiment.config
-        if run.devices.gpus and torch.cuda.is_available():
+        plan, planned = self.plan, self.planned
+        if planned.run.devices.gpus and torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        weights = layout.train_results(self.planned.name) / "weights.pth"
-        manifest = layout.dataset_results(run.dataset) / "manifest.json"
-        dataset = DATASETS.build(evaluation_dataset(config, manifest, layout.data))
-        protocol = Protocol.from_config(
-            config.get("evaluation"),
-            config["model"].get("test_cfg"),
-            dataset.metainfo["flip_pairs"],
-        )
-        return load_deployed(config, weights, run.devices), dataset, protocol
+        dataset = DATASETS.build(validation_set(plan, planned))
+        return load_model(plan, planned), dataset, protocol_of(plan, planned)
 
     def count_share(self, console: Console) -> None:
         """Count the images of this process, one of several."""

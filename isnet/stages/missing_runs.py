@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from isnet.files import read_json
 from isnet.plan import Plan
 from isnet.reporting.missing import MissingRun
 from isnet.stages.run_status import DatasetStatus, RunStatus, dataset_status, run_status
@@ -30,8 +29,8 @@ def missing_runs(plan: Plan) -> list[MissingRun]:
 
 def _missing(plan: Plan, status: RunStatus, dataset: DatasetStatus) -> MissingRun | None:
     name = status.run
-    declared = _read(plan.layout.train_results(name) / "train.json")
-    scores = _read(plan.layout.evaluate_results(name) / "metrics.json")
+    declared = read_json(plan.layout.train_results(name) / "train.json")
+    scores = read_json(plan.layout.evaluate_results(name) / "metrics.json")
     if status.stage == "data missing":
         return _without_data(plan, name, dataset)
     if status.stage not in ("trained", "evaluated"):
@@ -106,11 +105,3 @@ def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "")
     return last.partition(" ")[2].strip()[:_LONGEST]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-    except (OSError, ValueError):
-        return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from isnet.engine.holder import Holder
 from isnet.engine.run_lock import holder_of
+from isnet.files import read_json
 from isnet.plan import Plan
 from isnet.tracking.tail import last_records, validations
 
@@ -88,10 +88,10 @@ class DatasetStatus:
 def dataset_status(plan: Plan, name: str) -> DatasetStatus:
     """Return how far a data set is."""
     results, key = plan.layout.dataset_results(name), plan.dataset_key(name)
-    source, manifest = _read(results / "source.json"), _read(results / "manifest.json")
+    source, manifest = read_json(results / "source.json"), read_json(results / "manifest.json")
     if manifest.get("key") == key:
         digest = str(manifest["digest"])
-        store = _read(results / "store.json")
+        store = read_json(results / "store.json")
         packed = int(store["bytes"]) if store.get("manifest_digest") == digest else 0
         return DatasetStatus(name, "converted", digest, packed)
     if source.get("key") == key:
@@ -106,8 +106,8 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     folders = [path for path in _folders(work.parent) if path != work]
     holder, checkpoints = holder_of(work), _checkpoints(work)
     records, scores = last_records(work / "journal.jsonl"), validations(work / "journal.jsonl")
-    declared = _read(plan.layout.train_results(name) / "train.json")
-    finished = _read(work / "train" / "train.json")
+    declared = read_json(plan.layout.train_results(name) / "train.json")
+    finished = read_json(work / "train" / "train.json")
     summary = finished or (declared if declared.get("key") == key else {})
     stage: Stage
     if not manifest_digest:
@@ -166,7 +166,7 @@ def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) ->
     key = plan.evaluate_key(name, weights, summary["manifest_digest"])
     if (work / f"evaluate-{key}").is_dir():
         return True
-    declared = _read(plan.layout.evaluate_results(name) / "metrics.json")
+    declared = read_json(plan.layout.evaluate_results(name) / "metrics.json")
     # Where the work folder was deleted, only the weights can be compared.
     return not work.is_dir() and declared.get("weights_sha256") == weights
 
@@ -217,12 +217,3 @@ def _file_size(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except OSError:
         return 0
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a stage's JSON; nothing where there is none."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-    except (OSError, ValueError):
-        return {}

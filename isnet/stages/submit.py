@@ -11,6 +11,7 @@ from isnet.engine.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import read_manifest, read_train_summary
+from isnet.stages.trained_model import load_model, protocol_of, validation_set
 
 if TYPE_CHECKING:
     from isnet.evaluation.submission import FormatName, Submission
@@ -76,25 +77,15 @@ def _write(
     output: Path,
     multi_scale: bool,
 ) -> None:
-    from isnet.engine.assemble import evaluation_dataset
-    from isnet.engine.deployed import load_deployed
-    from isnet.evaluation.protocol import Protocol
     from isnet.evaluation.submission import predictions, writing_to
 
-    config, layout = planned.experiment.config, plan.layout
-    pairs = table_of(plan.params.datasets[planned.run.dataset]).flip_pairs
-    protocol = Protocol.from_config(
-        config.get("evaluation"), config["model"].get("test_cfg"), pairs
-    )
+    protocol = protocol_of(plan, planned)
     settings = protocol.multi_scale if multi_scale else protocol.single_scale
     if settings is None:
         raise UserError("has no evaluation.multi_scale", where=planned.run.config)
-    manifest = layout.dataset_results(planned.run.dataset) / "manifest.json"
-    pipeline = evaluation_dataset(config, manifest, layout.data)["pipeline"]
-    weights = layout.train_results(planned.name) / "weights.pth"
-    model = load_deployed(config, weights, planned.run.devices)
     names = submission.names(images)
-    found = predictions(model, pipeline, images, settings)
+    pipeline = validation_set(plan, planned)["pipeline"]
+    found = predictions(load_model(plan, planned), pipeline, images, settings)
     with console.progress("images") as progress, writing_to(output) as write:
         for done, (name, labels) in enumerate(zip(names, found, strict=True), 1):
             write(name, submission.encoded(labels))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from isnet.engine.run_lock import holder_of
+from isnet.files import read_json
 from isnet.plan import Plan
 from isnet.stages.run_status import dataset_status
 from isnet.tracking.run_record import RunRecord, State
@@ -18,7 +18,7 @@ def tracked_run(plan: Plan, name: str) -> RunRecord | None:
     """Return the run with its present settings, however far it is; or else the one that was
     published last; None where there is neither.
     """
-    declared = _read(plan.layout.train_results(name) / "train.json")
+    declared = read_json(plan.layout.train_results(name) / "train.json")
     digest = dataset_status(plan, plan.run(name).run.dataset).digest
     if digest:
         key = plan.train_key(name, digest)
@@ -53,9 +53,9 @@ def _unfinished(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunR
 
 
 def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
-    summary = _read(trained / "train.json")
+    summary = read_json(trained / "train.json")
     evaluated = plan.layout.evaluate_results(name)
-    metrics = _read(evaluated / "metrics.json") or None
+    metrics = read_json(evaluated / "metrics.json") or None
     if metrics and metrics["weights_sha256"] != summary["weights_sha256"]:
         metrics = None  # of other weights, which the conductor has not replaced yet
     artifacts = [trained / "config.py", plan.layout.train_slice(name)]
@@ -90,12 +90,3 @@ def _record(
         manifest_digest=manifest_digest,
         **more,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a stage's JSON; nothing where there is none."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-    except (OSError, ValueError):
-        return {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from isnet.files import write_text
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "parsed"]
 
 
 class Journal:
@@ -35,15 +35,8 @@ class Journal:
         """Return the records, without a last line that a kill tore."""
         if not self.path.is_file():
             return []
-        found = []
-        for line in self.path.read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if kind is None or record["kind"] == kind:
-                found.append(record)
-        return found
+        records = parsed(self.path.read_bytes().splitlines())
+        return [record for record in records if kind in (None, record["kind"])]
 
     def rewind(self, iteration: int) -> None:
         """Forget what comes after `iteration`: a resumed run does it again."""
@@ -61,3 +54,16 @@ class Journal:
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue()
+
+
+def parsed(lines: list[bytes]) -> list[dict[str, Any]]:
+    """Return the records of a journal's lines, without those that a kill tore."""
+    records = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and "kind" in record:
+            records.append(record)
+    return records

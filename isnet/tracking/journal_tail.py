@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from isnet.tracking.journal import parsed
 
 __all__ = ["JournalTail"]
 
@@ -43,12 +44,4 @@ class JournalTail:
         content = file.read()
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
-        found = []
-        for line in whole.splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # torn by a kill, and followed by what was written after it
-            if isinstance(record, dict) and "kind" in record:
-                found.append(record)
-        return found
+        return parsed(whole.splitlines())

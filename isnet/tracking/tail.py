@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from isnet.tracking.journal import parsed
 
 __all__ = ["last_records", "validations"]
 
@@ -23,7 +24,7 @@ def last_records(path: Path) -> list[dict[str, Any]]:
     except OSError:
         return []
     # The first line may have lost its beginning; the last one may not have its end yet.
-    return _parsed(lines[1:] if size > _TAIL else lines)
+    return parsed(lines[1:] if size > _TAIL else lines)
 
 
 def validations(path: Path) -> list[dict[str, Any]]:
@@ -38,16 +39,4 @@ def validations(path: Path) -> list[dict[str, Any]]:
         end = len(content) if end < 0 else end
         found.append(content[begin:end])
         at = content.find(_VALIDATION, end)
-    return _parsed(found)
-
-
-def _parsed(lines: list[bytes]) -> list[dict[str, Any]]:
-    records = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and "kind" in record and "iteration" in record:
-            records.append(record)
-    return records
+    return parsed(found)

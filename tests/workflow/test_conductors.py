@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from programs import call
 
 Edit = Callable[[str, str], None]
 NOTHING = {
@@ -17,23 +17,8 @@ NOTHING = {
 }
 
 
-def _call(*words: str, fails: bool = False) -> str:
-    """Run a program in the checkout; return what it printed."""
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert (done.returncode != 0) == fails, done.stdout
-    return done.stdout
-
-
 def _conduct(name: str) -> str:
-    return _call("snakemake", "--cores", "2") if name == "snakemake" else _call("dvc", "repro")
+    return call("snakemake", "--cores", "2") if name == "snakemake" else call("dvc", "repro")
 
 
 def _trained(printed: str) -> list[str]:
@@ -53,9 +38,9 @@ def _commands(printed: str) -> set[str]:
 
 
 def test_both_conductors_name_the_same_commands(checkout: Path) -> None:
-    snakemake = _commands(_call("snakemake", "-n"))
+    snakemake = _commands(call("snakemake", "-n"))
     planned = set()
-    for entry in _call("dvc", "stage", "list", "--name-only").split():
+    for entry in call("dvc", "stage", "list", "--name-only").split():
         stage, _, name = entry.partition("@")
         option = "--dataset" if stage in ("download", "convert", "pack", "baseline") else "--run"
         planned.add(f"isnet {stage} {option} {name}" if name else f"isnet {stage}")
@@ -123,10 +108,10 @@ def test_a_change_in_a_config_retrains_its_run_after_the_other_conductor(checkou
 def test_a_wrong_setting_stops_both_with_one_line(checkout: Path, edit: Edit) -> None:
     edit("    seed: 0\n", "    sed: 0\n")
     line = "params.yaml: runs.one.sed: unknown key. Did you mean 'seed'?"
-    printed = _call("snakemake", "--cores", "1", fails=True)
+    printed = call("snakemake", "--cores", "1", fails=True)
     assert line in printed
     assert "Traceback" not in printed
-    printed = _call("dvc", "repro", fails=True)
+    printed = call("dvc", "repro", fails=True)
     assert line in printed
     assert "failed to reproduce 'check'" in printed
     assert not Path("data").exists()
@@ -134,8 +119,8 @@ def test_a_wrong_setting_stops_both_with_one_line(checkout: Path, edit: Edit) ->
 
 def test_snakemake_draws_and_packs_its_report(checkout: Path) -> None:
     _conduct("snakemake")
-    assert "digraph snakemake_dag" in _call("snakemake", "--dag")
-    _call("snakemake", "--report", "report.zip")
+    assert "digraph snakemake_dag" in call("snakemake", "--dag")
+    call("snakemake", "--report", "report.zip")
     with zipfile.ZipFile("report.zip") as report:
         assert any(name.endswith("report.html") for name in report.namelist())
 
@@ -143,23 +128,23 @@ def test_snakemake_draws_and_packs_its_report(checkout: Path) -> None:
 def test_dvc_experiments_train_the_changed_run_and_show_its_numbers(checkout: Path) -> None:
     _conduct("dvc")
     git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid")
-    _call(*git, "add", "-A")
-    _call(*git, "commit", "-qm", "lock")
+    call(*git, "add", "-A")
+    call(*git, "commit", "-qm", "lock")
     shorter = "runs.one.overrides.train_cfg.max_iters=5"
-    printed = _call("dvc", "exp", "run", "-S", shorter, "-n", "shorter")
+    printed = call("dvc", "exp", "run", "-S", shorter, "-n", "shorter")
     assert _trained(printed) == ["one"]
 
-    _call("dvc", "exp", "run", "--queue", "-S", "runs.two.seed=7", "-n", "queued")
-    assert _trained(_call("dvc", "exp", "run", "--run-all")) == ["two"]
+    call("dvc", "exp", "run", "--queue", "-S", "runs.two.seed=7", "-n", "queued")
+    assert _trained(call("dvc", "exp", "run", "--run-all")) == ["two"]
 
-    shown = json.loads(_call("dvc", "exp", "show", "--json"))
+    shown = json.loads(call("dvc", "exp", "show", "--json"))
     scores = _experiment_scores(shown)
     assert {"shorter", "queued"} <= scores.keys()
     assert all(0 <= value <= 1 for value in scores.values())
-    assert "mIoU" in _call("dvc", "metrics", "show")
-    _call("dvc", "plots", "show")
+    assert "mIoU" in call("dvc", "metrics", "show")
+    call("dvc", "plots", "show")
     assert Path("dvc_plots/index.html").is_file()
-    assert "train@one" in _call("dvc", "dag")
+    assert "train@one" in call("dvc", "dag")
 
 
 def _experiment_scores(shown: Sequence[dict[str, object]]) -> dict[str, float]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from pathlib import Path
 
+from programs import call
 from reporting import tree
 from reporting.pages import edit
 
@@ -25,21 +24,6 @@ BROKEN = """\
     config: isnet/configs/isnet_res18-half_1xb2-1k_camvid-360x480.py
 """
 """A run that fails for want of its first weights, and one whose data set cannot be had."""
-
-
-def _call(*words: str, fails: bool = False) -> str:
-    """Run a program in the checkout; return what it printed."""
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert (done.returncode != 0) == fails, done.stdout
-    return done.stdout
 
 
 def _with_failures(checkout: Path) -> None:
@@ -74,11 +58,11 @@ def _finish_two(checkout: Path) -> None:
 def test_a_failing_run_stops_no_other_and_the_report_names_it(checkout: Path) -> None:
     _with_failures(checkout)
     _finish_two(checkout)
-    printed = _call("snakemake", "--cores", "2", fails=True)
+    printed = call("snakemake", "--cores", "2", fails=True)
     assert len(re.findall(r"\[report all\] 2 of 3 runs are missing: broken \(", printed)) == 1
     _names_the_missing()
     # What is there is not taken for the whole report.
-    assert "Shell command: isnet report" in _call("snakemake", "-n")
+    assert "Shell command: isnet report" in call("snakemake", "-n")
 
 
 def test_dvc_goes_on_beside_a_failure_and_a_report_by_hand_is_not_taken_for_its_own(
@@ -86,13 +70,13 @@ def test_dvc_goes_on_beside_a_failure_and_a_report_by_hand_is_not_taken_for_its_
 ) -> None:
     _with_failures(checkout)
     targets = ("download@elsewhere", "download@streets")
-    printed = _call("dvc", "repro", "--keep-going", *targets, fails=True)
+    printed = call("dvc", "repro", "--keep-going", *targets, fails=True)
     assert "failed to reproduce 'download@elsewhere'" in printed
     assert Path("results/datasets/streets/source.json").is_file()
     assert main(["report"]) == 0
     table = Path("reports/results.md").read_text()
     assert "**two** on streets: never trained: data set streets is not converted" in table
-    assert "report:" in _call("dvc", "status", "report")
+    assert "report:" in call("dvc", "status", "report")
 
 
 def _names_the_missing() -> None:
@@ -107,7 +91,7 @@ def _names_the_missing() -> None:
 def test_what_fails_outside_the_report_writes_none(checkout: Path) -> None:
     _with_failures(checkout)
     target = "results/datasets/elsewhere/source.json"
-    printed = _call("snakemake", "--cores", "1", target, fails=True)
+    printed = call("snakemake", "--cores", "1", target, fails=True)
     assert "[report all]" not in printed
     assert not Path("reports").exists()
 
@@ -118,8 +102,8 @@ def test_both_conductors_plan_fifty_runs(checkout: Path) -> None:
     run = run.partition("  two:")[0]
     params.write_text(head + "".join(f"  run{i}:{run}" for i in range(50)))
     assert main(["check"]) == 0
-    planned = _call("snakemake", "-n")
+    planned = call("snakemake", "-n")
     for stage in ("train", "evaluate"):
         assert len(re.findall(rf"Shell command: isnet {stage} --run run\d+$", planned, re.M)) == 50
-    status = _call("dvc", "status")
+    status = call("dvc", "status")
     assert len(re.findall(r"^(?:train|evaluate)@run\d+:", status, re.M)) == 100
