@@ -47,5 +47,5 @@ def _interleaved(values: Bytes) -> Bytes:
     if not quarter:
         return values.reshape(1, -1)
     lanes = values[: _LANES * quarter].reshape(_LANES, 1, quarter)
-    woven = cv2.merge(list(lanes)).reshape(1, -1)
+    woven = np.asarray(cv2.merge(list(lanes)), np.uint8).reshape(1, -1)
     return np.append(woven, values[-rest:][None], axis=1) if rest else woven
