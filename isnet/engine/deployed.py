@@ -15,21 +15,25 @@ from isnet.engine.checkpoints import load_weights
 from isnet.engine.precision import allow_tf32
 from isnet.params import Devices
 
-__all__ = ["load_deployed"]
+__all__ = ["load_deployed", "place"]
 
 
 def load_deployed(config: dict[str, Any], weights: Path, devices: Devices) -> EncoderDecoder:
-    """Build the config's model and load `weights`; every tensor must have its place.
+    """Build the config's model and load `weights`; every tensor must have its place."""
+    model = MODELS.build(deployed_model(config))
+    model.load_state_dict(load_weights(weights)["state_dict"], strict=True)
+    return place(model, gpu=devices.kind == "gpu" and torch.cuda.is_available())
+
+
+def place(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
+    """Bring a model to its device, in evaluation mode.
 
     Float32 is float32, on a GPU too. On the CPU torch gets the threads of OMP_NUM_THREADS, or all
     cores.
     """
     allow_tf32(False)
-    model = MODELS.build(deployed_model(config))
-    model.load_state_dict(load_weights(weights)["state_dict"], strict=True)
-    on_gpu = devices.kind == "gpu" and torch.cuda.is_available()
-    if not on_gpu:
+    if not gpu:
         threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))
         torch.set_num_threads(int(threads))
-    built: EncoderDecoder = model.to("cuda" if on_gpu else "cpu").eval()
-    return built
+    placed: EncoderDecoder = model.to("cuda" if gpu else "cpu").eval()
+    return placed

@@ -132,7 +132,8 @@ def _train_here(
         )
         return INTERRUPTED
     summary = _summary(plan, planned, key, manifest, outcome, started)
-    _write_outputs(work, outcome, summary, manifest, Journal(work / "journal.jsonl"))
+    meta = _meta(planned, summary, manifest, outcome.resolved_config)
+    _write_outputs(work, outcome, summary, meta, Journal(work / "journal.jsonl"))
     best = outcome.best
     told = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
     console.line(f"finished in {outcome.seconds:.0f} s{told}")
@@ -173,22 +174,46 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+_PROVENANCE = (
+    *("run", "dataset", "config", "config_digest", "key", "manifest_digest", "seed", "iterations"),
+)
+
+
+def _meta(
+    planned: PlannedRun, summary: dict[str, Any], manifest: dict[str, Any], config_text: str
+) -> dict[str, Any]:
+    """Return what the weights file says of itself; equal trainings say the same."""
+    from isnet.deployment.description import Description
+    from isnet.engine.assemble import deployed_model
+
+    classes, palette = manifest["classes"], manifest["palette"]
+    environment = summary["environment"]
+    described = Description.of(
+        planned.experiment.config,
+        deployed_model(planned.experiment.config),
+        classes=classes,
+        palette=palette,
+        flip_pairs=manifest["flip_pairs"],
+        provenance={key: summary[key] for key in _PROVENANCE}
+        | {"method": planned.experiment.method, "backbone": planned.experiment.backbone}
+        | {"isnet": environment["isnet"], "git_commit": environment["git_commit"]},
+    )
+    return {
+        # mmseg's names: its `init_model` and inferencer read them.
+        "dataset_meta": {"classes": classes, "palette": palette},
+        "config": config_text,
+        **described.as_meta(),
+    }
+
+
 def _write_outputs(
-    work: Path, outcome: Any, summary: dict[str, Any], manifest: dict[str, Any], journal: Journal
+    work: Path, outcome: Any, summary: dict[str, Any], meta: dict[str, Any], journal: Journal
 ) -> None:
     """Write the finished training into a folder that appears as a whole."""
     from isnet.engine.checkpoints import save_torch
 
     made = work / "train.part"
     shutil.rmtree(made, ignore_errors=True)
-    meta = {
-        # mmseg's name for it: its `init_model` and inferencer read it.
-        "dataset_meta": {"classes": manifest["classes"], "palette": manifest["palette"]},
-        "run": summary["run"],
-        "key": summary["key"],
-        "iteration": outcome.iteration,
-        "config": outcome.resolved_config,
-    }
     save_torch(made / "weights.pth", {"state_dict": outcome.weights, "meta": meta})
     write_text(made / "config.py", outcome.resolved_config)
     write_text(made / "curves.csv", journal.as_csv("train"))

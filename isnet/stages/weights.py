@@ -37,10 +37,12 @@ def import_weights(
     """
     _refuse_existing(output)
     fitted = _Fitted.of(file, config, ema=ema)
+    source = {"file": file.name, "kind": fitted.file.kind, "sha256": sha256_of(file)}
     meta = {
         **fitted.known_meta,
         "config": fitted.config_text,
-        "source": {"file": file.name, "kind": fitted.file.kind, "sha256": sha256_of(file)},
+        "source": source,
+        **fitted.description({"config": config.name, "source": source}),
     }
     _save(output, {"state_dict": fitted.tensors, "meta": meta})
     say(fitted.told(output))
@@ -159,6 +161,23 @@ class _Fitted:
                 colours = [list(colour) for colour in palette]
                 return {"dataset_meta": {"classes": list(classes), "palette": colours}}
         return {}
+
+    def description(self, provenance: dict[str, Any]) -> dict[str, Any]:
+        """What the file says of itself; nothing where its classes have no names."""
+        from isnet.deployment.description import Description
+        from isnet.engine.assemble import deployed_model
+
+        known = self.known_meta.get("dataset_meta")
+        if known is None:
+            return {}
+        described = Description.of(
+            self.config,
+            deployed_model(self.config),
+            classes=known["classes"],
+            palette=known["palette"],
+            provenance=provenance,
+        )
+        return described.as_meta()
 
     def _fit(self, values: Any, count: int | None = None) -> TypeGuard[Sequence[Any]]:
         """Say whether these are `count` values, by default one for each class."""

@@ -1,0 +1,1 @@
+"""Trained models in use, from a weights file alone: opened, asked, exported."""
