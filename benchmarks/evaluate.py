@@ -192,13 +192,16 @@ def whole_image(public: EncoderDecoder, ours: EncoderDecoder, file: Path) -> Ite
         found = public.test_step(pseudo_collate([data]))[0].to_dict()
         judge.process({}, [found | {"gt_sem_seg": {"data": truth[None]}}])
 
-    def mine() -> None:
+    def mine(settings: ViewSettings) -> None:
         pixels = read_pixels(file.read_bytes())
         x = ours.data_preprocessor({"inputs": [pixels[0]], "data_samples": None}, False)["inputs"]
-        label = predict(ours, x, SIZE, ViewSettings())
+        label = predict(ours, x, SIZE, settings)
         confusion_matrix(as_labels(truth), as_labels(label[0]), CLASSES)
 
-    yield from record("whole image 1024x2048", theirs, mine, 1)
+    case = "whole image 1024x2048"
+    yield from record(case, theirs, lambda: mine(ViewSettings()), 1)
+    in_bf16 = ViewSettings(precision="bf16")
+    yield from record(f"{case}, ours in bf16", theirs, lambda: mine(in_bf16), 1)
 
 
 def windows(public: EncoderDecoder, ours: EncoderDecoder) -> Iterator[Record]:

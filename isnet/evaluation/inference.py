@@ -6,6 +6,8 @@ docs/reference/protocols.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
@@ -53,7 +55,19 @@ def _summed_scores(model: EncoderDecoder, x: Tensor, size: Size, settings: ViewS
             f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored",
             where="model.decode_head",
         )
-    views = view_scores(model, x, size, settings)
+    with torch.autocast(
+        next(model.parameters()).device.type,
+        torch.bfloat16,
+        enabled=settings.precision == "bf16",
+        # Its cache would keep a second copy of the weights until the views are through.
+        cache_enabled=False,
+    ):
+        return _total(model, view_scores(model, x, size, settings), size, settings)
+
+
+def _total(
+    model: EncoderDecoder, views: Iterator[Tensor], size: Size, settings: ViewSettings
+) -> Tensor:
     if settings.views == 1:
         return next(views)
     total = None

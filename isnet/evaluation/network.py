@@ -41,7 +41,8 @@ def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
             "the model's output has NaN or infinite values",
             cure="The training has diverged; lower the learning rate and train again",
         )
-    scores: Tensor = output
+    # Autocast leaves them in its format behind heads that do not care.
+    scores: Tensor = output.float() if output.dtype == torch.bfloat16 else output
     return scores
 
 

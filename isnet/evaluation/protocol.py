@@ -31,7 +31,8 @@ class ViewSettings:
     resized, or in mmseg's protocol the original image; `flip`: each view again, mirrored;
     `flip_pairs`: classes that a mirror swaps (left and right arm), which the data set knows.
     `average`: whether scores are turned into probabilities before windows and views are averaged
-    (official `use_probs_before_resize`).
+    (official `use_probs_before_resize`). `precision`: of the network; logits and all that comes
+    after them are float32 in any case.
     """
 
     mode: Literal["whole", "slide"] = "whole"
@@ -43,6 +44,7 @@ class ViewSettings:
     average: Literal["logits", "probabilities"] = "logits"
     windows_per_batch: int = 4
     protocol: Literal["official", "mmseg"] = "official"
+    precision: Literal["float32", "bf16"] = "float32"
 
     @property
     def views(self) -> int:
@@ -76,6 +78,10 @@ class ViewSettings:
         if self.protocol not in ("official", "mmseg"):
             raise UserError(
                 f"protocol is {self.protocol!r}, not 'official' or 'mmseg'", where=where
+            )
+        if self.precision not in ("float32", "bf16"):
+            raise UserError(
+                f"precision is {self.precision!r}, not 'float32' or 'bf16'", where=where
             )
         if self.mode not in ("whole", "slide"):
             raise UserError(f"mode is {self.mode!r}, not 'whole' or 'slide'", where=where)

@@ -89,8 +89,12 @@ def _table(rows: Sequence[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
+def _look(settings: ViewSettings) -> dict[str, Any]:
+    return {"mode": settings.mode, "precision": settings.precision}
+
+
 def _views(settings: ViewSettings) -> dict[str, Any]:
-    return {"scales": list(settings.scales), "flip": settings.flip, "mode": settings.mode}
+    return {"scales": list(settings.scales), "flip": settings.flip, **_look(settings)}
 
 
 def _measured(evaluation: Evaluation, cost: Cost) -> dict[str, Any]:
@@ -106,7 +110,7 @@ def _measured(evaluation: Evaluation, cost: Cost) -> dict[str, Any]:
         "images_per_second": cost.images_per_second,
         "peak_memory_gb": cost.peak_memory_gb,
         "single_scale": evaluation.single_scale.summary(evaluation.classes)
-        | {"ece": null(evaluation.calibration.error), "mode": protocol.single_scale.mode},
+        | {"ece": null(evaluation.calibration.error), **_look(protocol.single_scale)},
         "multi_scale_flip": multi,
         "calibration": evaluation.calibration.rows(),
         "conventions": _CONVENTIONS,

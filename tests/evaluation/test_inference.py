@@ -122,3 +122,23 @@ def test_one_output_channel_is_refused(model):
     model.out_channels = 1
     with pytest.raises(UserError, match="1 output channels"):
         predict(model, image(24, 40), (24, 40), ViewSettings())
+
+
+@pytest.mark.parametrize("views", [{}, {"scales": (0.5, 1.0), "flip": True}])
+def test_bf16_runs_the_network_in_it_and_merges_in_float32(build_model, views, monkeypatch):
+    model = build_model().eval()
+    formats = set()
+    model.backbone.register_forward_hook(lambda *call: formats.add(call[-1][-1].dtype))
+    x = image(48, 80).float()
+    exact, sure = predict_with_confidence(model, x, (48, 80), ViewSettings(**views))
+    assert formats == {torch.float32}
+    formats.clear()
+    settings = ViewSettings(**views, precision="bf16")
+    label, confidence = predict_with_confidence(model, x, (48, 80), settings)
+    assert formats == {torch.bfloat16}
+    assert confidence.dtype == torch.float32
+    assert not torch.equal(confidence, sure)
+    torch.testing.assert_close(confidence, sure, atol=0.05, rtol=0)
+    several_classes(exact)
+    assert (label == exact).float().mean() > 0.95
+    assert next(model.parameters()).dtype == torch.float32
