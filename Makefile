@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lab soak check bench format lock
+.PHONY: help setup demo picture docs test lab soak check bench format lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -18,11 +18,19 @@ demo: $(READY)  ## train and compare two networks on generated street scenes (CP
 	snakemake --cores all
 	@isnet results
 
+picture: $(READY)  ## make the README's picture of the report that `make demo` has left
+	@python tools/docs/picture.py reports/index.html docs/report.png
+
+# --quiet would hide warnings from --strict too.
+docs: $(READY)  ## build the documentation, site/index.html; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	@echo site/index.html
+
 test: $(READY)  ## run the tests
 	pytest --numprocesses auto --dist worksteal
 
 lab: $(READY)  ## preempt, kill and break a real Slurm, MLflow servers and PostgreSQL, for minutes
-	pytest -m 'slurm or tracker'
+	pytest -m 'slurm or tracker or conductor'
 
 soak: $(READY)  ## kill trainings at random moments, for many minutes, and compare their bits
 	pytest -m soak

@@ -33,6 +33,7 @@ __all__ = [
     "StreetsDataset",
     "flatten",
     "load_params",
+    "params_of",
 ]
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
@@ -96,10 +97,15 @@ class StreetsSettings(Strict):
     """How many street scenes are generated, how large, and from which seed."""
 
     train: int = Field(320, ge=1, le=100_000)
+    """Images to train on."""
     val: int = Field(64, ge=1, le=100_000)
+    """Images to score."""
     width: int = Field(256, ge=64, le=4096)
+    """Of each image, in pixels."""
     height: int = Field(128, ge=64, le=4096)
+    """Of each image, in pixels."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
+    """Another seed gives other scenes."""
 
 
 class _Stored(Strict):
@@ -111,7 +117,9 @@ class StreetsDataset(_Stored):
     """Generated street scenes in the Cityscapes folder format; needs nothing."""
 
     kind: Literal["streets"]
+    """What the data set is; it decides which other keys there are."""
     settings: StreetsSettings = StreetsSettings()
+    """What is generated."""
 
 
 def _no_credentials(value: str) -> str:
@@ -129,9 +137,13 @@ class RemoteSource(Strict):
     """A file on a server that is not in the catalogue, with what is known of it."""
 
     url: Address
+    """An address (http, https) without user and password: those belong into ~/.netrc."""
     sha256: str | None = None
+    """Where known; a file with another content is refused."""
     sha1: str | None = None
+    """The same, where only this is published."""
     md5: str | None = None
+    """The same, where only this is published."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -142,7 +154,10 @@ _Source = Annotated[
     Annotated[Address, Tag("text")] | Annotated[RemoteSource, Tag("mapping")],
     Discriminator(lambda value: "mapping" if isinstance(value, dict | RemoteSource) else "text"),
 ]
-Sources = Annotated[tuple[_Source, ...], BeforeValidator(_as_tuple)]
+_Written = str | RemoteSource | list[str | RemoteSource]
+Sources = Annotated[
+    tuple[_Source, ...], BeforeValidator(_as_tuple, json_schema_input_type=_Written)
+]
 """A folder, archives, or addresses (http, https) of archives."""
 
 
@@ -150,22 +165,33 @@ class PublishedDataset(_Stored):
     """A data set of the catalogue: fetched from where it is published, or from `source`."""
 
     kind: Literal["ade20k", "camvid", "cityscapes", "lip"]
+    """Its name in the catalogue."""
     source: Sources = ()
+    """A folder, archives, or addresses (http, https) of archives, in place of the published
+    addresses.
+    """
 
 
 class CocoStuffDataset(_Stored):
     """COCO-Stuff 10k, with the official model's 182 classes or mmseg's 171."""
 
     kind: Literal["cocostuff10k"]
+    """Its name in the catalogue."""
     source: Sources = ()
+    """A folder, archives, or addresses (http, https) of archives, in place of the published
+    addresses.
+    """
     classes: Literal[171, 182] = 182
+    """182: ids as published, as the official model has them. 171: those that occur, as mmseg."""
 
 
 class FolderDataset(_Stored):
     """Anybody's own images and masks."""
 
     kind: Literal["folder"]
+    """Your own, as `description` says."""
     source: Annotated[Sources, Field(min_length=1)]
+    """A folder, archives, or addresses (http, https) of archives."""
     description: str
     """A file in `datasets/` that says what is where and which classes there are."""
 
@@ -191,17 +217,31 @@ class Run(Strict):
     """One training with its evaluation."""
 
     dataset: str
+    """A name under `datasets`."""
     config: str
+    """A config of `isnet/configs/`, or one of mmseg's own: `mmseg::PATH`."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    devices: Annotated[Devices, BeforeValidator(_parse_devices)] = Devices(kind="cpu")
+    """Of weights, order, augmentation and dropout."""
+    devices: Annotated[
+        Devices, BeforeValidator(_parse_devices, json_schema_input_type=int | str)
+    ] = Devices(kind="cpu")
+    """`cpu`, `cpu:2` (processes), `4` (GPUs) or `2x4` (nodes x GPUs); does not change what is
+    trained.
+    """
     precision: Precision = "float32"
+    """Number format of the training; `tf32` and `fp16` need a GPU."""
     channels_last: bool = True
+    """Memory layout NHWC, which is faster nearly everywhere."""
     compile: bool = False
+    """torch.compile: minutes once, then faster steps on a GPU; needs g++."""
     deterministic: bool = False
     """Only kernels that give the same bits each time, which on a GPU takes longer."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the average of the weights that is scored and kept in their place."""
+    sweep: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] | None = None
+    """The run whose settings `isnet sweep` has varied into this one; changes nothing in it."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})
+    """Keys of the config with other values, nested as there."""
 
     @property
     def speed(self) -> Speed:
@@ -213,7 +253,9 @@ class Tracking(Strict):
     """Where MLflow's runs go; the environment's MLFLOW_TRACKING_URI wins over `uri`."""
 
     uri: str = "sqlite:///mlflow.db"
+    """A file, a server (`http://HOST:5000`) or a database, without a password."""
     experiment: str = Field("isnet", min_length=1)
+    """Its name in MLflow."""
 
     @field_validator("uri")
     @classmethod
@@ -232,15 +274,20 @@ class Paths(Strict):
     """Folders that may lie elsewhere; relative ones start at the repository root."""
 
     data: str = "data"
+    """The data root: images and converted labels, large; the environment's ISNET_DATA wins."""
 
 
 class Params(Strict):
     """The whole of params.yaml."""
 
     tracking: Tracking = Tracking()
+    """Where MLflow's runs go."""
     paths: Paths = Paths()
+    """Folders that may lie elsewhere."""
     datasets: dict[str, Annotated[Dataset, Field(discriminator="kind")]]
+    """Data sets by name; a name has letters, digits, `_` and `-`."""
     runs: dict[str, Run]
+    """Trainings by name, each with its evaluation."""
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -262,7 +309,16 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """
     if not path.is_file():
         raise UserError(f"there is no {path} in {Path.cwd()}", cure="Run from the repository root")
-    params = validate(Params, read_yaml(path, "See README.md"), path)
+    return params_of(read_yaml(path, "See README.md"), path)
+
+
+def params_of(tree: dict[str, Any], path: Path) -> Params:
+    """Check what params.yaml has, or would have; errors name `path`.
+
+    Raises:
+        UserError: one line that names the key and the cure.
+    """
+    params = validate(Params, tree, path)
     _check_names(path, params)
     return params
 

@@ -24,7 +24,7 @@ results are made anew.
 """
 
 
-_SCORES_VERSION = 1
+_SCORES_VERSION = 2
 """Raised when evaluations begin to say more of the same weights: they are made anew, and nothing is
 trained again.
 """

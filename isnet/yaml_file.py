@@ -22,7 +22,10 @@ Model = TypeVar("Model", bound=BaseModel)
 class Strict(BaseModel):
     """A mapping that has these keys with these types, and no others."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # A key is explained where it stands: docs/reference/params.md is made of these docstrings.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 def read_yaml(path: Path, cure: str) -> dict[str, Any]:

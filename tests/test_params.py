@@ -30,6 +30,7 @@ WRONG = {
     "missing mmseg config": ("isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py", "mmseg::fcn/none.py", "there is no config mmseg::fcn/none.py"),
     "batch that does not divide": ("devices: cpu", "devices: 3", "runs.one.devices: the global batch 2 does not divide among 3 processes; use one of 1, 2"),
     "no topology": ("devices: cpu", "devices: gpus", "runs.one.devices: 'gpus' is no topology; write cpu"),
+    "a sweep of no name": ("devices: cpu", "sweep: a b", "runs.one.sweep: string should match pattern"),
     "unknown precision": ("devices: cpu", "precision: fp8", "runs.one.precision: input should be 'float32', 'tf32', 'bf16' or 'fp16', got 'fp8'"),
     "compile in other words": ("devices: cpu", "compile: max", "runs.one.compile: input should be a valid boolean, got 'max'. Write true or false"),
     "fp16 on the CPU": ("devices: cpu", "devices: cpu:2\n    precision: fp16", "runs.one.precision: fp16 is for GPUs, and devices is cpu:2. Write bf16 or float32"),

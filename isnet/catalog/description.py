@@ -31,9 +31,7 @@ RawId = Annotated[int, Field(ge=0, le=65535)] | Color
 """What label files have for a class: an id, or in `colors` an RGB colour."""
 
 LabelForm = Literal["ids", "palette", "colors", "mat"]
-"""What label files are: single-channel ids (8 or 16 bit), indices into a palette, RGB colours, or
-MATLAB files with the ids in the variable `S`.
-"""
+"""What label files are; `Description.label_form` says it in words."""
 
 
 class Archive(Strict):
@@ -54,16 +52,20 @@ class Split(Strict):
     """A split: its name in paths if that is another, and how many images are published."""
 
     folder: str | None = None
+    """What stands for `{split}` in paths, if not its own name."""
     images: int | None = None
+    """How many it has as published; another number is told."""
 
 
 class ClassRow(Strict):
     """A class; its place in the list is its train id."""
 
     name: str
+    """Unique among the classes."""
     id: Annotated[int, Field(ge=0, le=65535)] | None = None
     """In label files; without it, the place in the list."""
     color: Color | None = None
+    """Red, green, blue, 0 to 255: in pictures, and in label files if `label_form` is `colors`."""
     never_annotated: bool = False
     """No label file has it, but the official model has an output for it."""
 
@@ -73,14 +75,15 @@ def _named(value: Any) -> Any:
 
 
 Rows = Annotated[
-    tuple[Annotated[ClassRow, BeforeValidator(_named)], ...],
+    tuple[Annotated[ClassRow, BeforeValidator(_named, json_schema_input_type=str | ClassRow)], ...],
     BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
     Field(min_length=2, max_length=254),
 ]
 Ignored = Annotated[
     dict[str, RawId],
     BeforeValidator(
-        lambda value: {str(item): item for item in value} if isinstance(value, list) else value
+        lambda value: {str(item): item for item in value} if isinstance(value, list) else value,
+        json_schema_input_type=dict[str, RawId] | list[RawId],
     ),
 ]
 
@@ -93,16 +96,23 @@ class Description(Strict):
     """
 
     image: str
+    """Path of an image below the source, with `{name}`."""
     label: str
+    """Path of its label, with `{name}`."""
     list: str | None = None
     """A text file with a line for each image: its name, or paths of image and label."""
     label_form: LabelForm = "ids"
+    """What label files are: single-channel ids (8 or 16 bit), indices into a palette, RGB colours,
+    or MATLAB files with the ids in the variable `S`.
+    """
     splits: dict[Literal["train", "val"], Split] = Field({"train": Split(), "val": Split()})
+    """Where the published names are others than `train` and `val`."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the images that becomes `val`, by the hash of their names, where nothing else splits
     them.
     """
     classes: Rows
+    """In the order of their train ids: names, or mappings."""
     ignore: Ignored = Field({})
     """Raw ids that are neither trained on nor scored."""
     left_right: tuple[tuple[str, str], ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -129,6 +130,11 @@ class Description(BaseModel):
                     cure="Give a model whose test pipeline reads and resizes only",
                 )
         _refuse_paths(self.model, where)
+        try:
+            json.dumps(self.provenance)
+        except (TypeError, ValueError, RecursionError):
+            what = "its description is damaged: provenance has more than plain values"
+            raise UserError(what, where=where, cure="Get the file again") from None
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mmseg.models.segmentors import EncoderDecoder
 
 from isnet.errors import UserError
-from isnet.evaluation.confusion import Labels, as_labels
+from isnet.evaluation.confusion import Areas, Labels, as_labels
 from isnet.evaluation.inference import predict, predict_with_confidence
 from isnet.evaluation.overlap import one_behind
 from isnet.evaluation.overlays import read_image, write_overlays
@@ -182,21 +182,31 @@ def _draw(
     samples = dataset_samples(model, dataset, [index for index, _ in chosen], workers=0)
     rows = []
     for (index, why), sample in zip(chosen, samples, strict=True):
-        label = predict(model, sample.input_for(settings), sample.size, settings)[0]
+        label, sure = predict_with_confidence(
+            model, sample.input_for(settings), sample.size, settings
+        )
         files = write_overlays(
             directory / "overlays",
             sample.name,
             read_image(sample.image_path),
             sample.truth,
-            as_labels(label),
+            as_labels(label[0]),
+            sure[0].cpu().numpy(),
             dataset.metainfo["palette"],
             dataset.ignore_index,
         )
         miou = images[index].miou
         paths = {kind: f"overlays/{file}" for kind, file in files.items()}
         row = {"name": sample.name, "mIoU": None if math.isnan(miou) else miou, **paths, "why": why}
-        rows.append(row)
+        rows.append(row | {"class_iou": _class_iou(evaluation, index)})
     return rows
+
+
+def _class_iou(evaluation: Evaluation, index: int) -> dict[str, float]:
+    """Return the IoU in one image of each class that is in its truth or its prediction."""
+    iou = Areas(evaluation.single_scale.sums.areas[index]).iou.tolist()
+    named = zip(evaluation.classes, iou, strict=True)
+    return {name: value for name, value in named if not math.isnan(value)}
 
 
 def _cost(model: EncoderDecoder, dataset: Any, protocol: Protocol, seconds: float) -> Cost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,12 +15,24 @@ from isnet.errors import UserError
 from isnet.evaluation.confusion import Labels
 from isnet.files import atomic_path
 
-__all__ = ["MAX_WIDTH", "errors_picture", "mask_picture", "read_image", "write_overlays"]
+__all__ = [
+    "MAX_WIDTH",
+    "confidence_picture",
+    "errors_picture",
+    "mask_picture",
+    "read_image",
+    "write_overlays",
+]
+
+Values = npt.NDArray[np.float32]
 
 MAX_WIDTH = 480
 _JPEG_QUALITY = 88
 _LEVELS = 40
 _DIMMED = 0.3
+_CONFIDENCE_STEP = 5
+"""Of the 256 colours a confidence uses each fifth: steps of 2 % are not seen, but halve the file.
+"""
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
@@ -70,13 +83,23 @@ def errors_picture(
     return picture
 
 
-def _shrunk(
-    image: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int
-) -> npt.NDArray[np.uint8]:
+def confidence_picture(confidence: Values) -> Image.Image:
+    """Return a confidence `(H, W)` in 0..1 as an indexed picture: colour `i` of its palette stands
+    for `i / 255`, from dark violet (0) to yellow (1), and every eye and a grey printer see the
+    order (viridis).
+    """
+    steps = np.clip(confidence, 0, 1) * (255 / _CONFIDENCE_STEP)
+    picture = Image.fromarray(np.rint(steps).astype(np.uint8) * np.uint8(_CONFIDENCE_STEP))
+    ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)
+    picture.putpalette(np.ascontiguousarray(ramp[:, 0, ::-1]).tobytes())
+    return picture
+
+
+def _shrunk(image: npt.NDArray[Any], size: tuple[int, int], interpolation: int) -> npt.NDArray[Any]:
     height, width = size
     if image.shape[:2] == size:
         return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), image.dtype)
 
 
 def write_overlays(
@@ -85,14 +108,15 @@ def write_overlays(
     image: npt.NDArray[np.uint8],
     truth: Labels,
     prediction: Labels,
+    confidence: Values,
     palette: Sequence[Sequence[int]],
     ignore_index: int = 255,
 ) -> dict[str, str]:
-    """Write `<name>.{image.jpg,truth.png,prediction.png,errors.png}` of at most 480 pixels width
-    and return the file names by kind.
+    """Write `<name>.{image.jpg,truth.png,prediction.png,errors.png,confidence.png}` of at most 480
+    pixels width and return the file names by kind.
 
     `image` `(h, w, 3)` BGR, resized to the labels' shape; `truth`, `prediction` `(H, W)`, resized
-    by nearest neighbour.
+    by nearest neighbour; `confidence` `(H, W)` in 0..1.
     """
     height, width = truth.shape
     shrink = min(1.0, MAX_WIDTH / width)
@@ -105,6 +129,7 @@ def write_overlays(
         "truth": (mask_picture(small_truth, palette), "png"),
         "prediction": (mask_picture(small_prediction, palette), "png"),
         "errors": (errors_picture(small, small_truth, small_prediction, ignore_index), "png"),
+        "confidence": (confidence_picture(_shrunk(confidence, size, cv2.INTER_AREA)), "png"),
     }
     files = {}
     for kind, (picture, suffix) in pictures.items():

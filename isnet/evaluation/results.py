@@ -27,8 +27,8 @@ __all__ = ["Evaluation", "ImageScore", "write_results"]
 # metrics.json in the order in which it is documented; the identity is the caller's.
 _FIELDS = (
     "run dataset weights_sha256 manifest_digest split images iteration method backbone crop "
-    "parameters flops input images_per_second peak_memory_gb single_scale multi_scale_flip "
-    "calibration conventions overlays environment"
+    "parameters flops input images_per_second latency_ms peak_memory_gb single_scale "
+    "multi_scale_flip calibration conventions overlays environment"
 ).split()
 _CONVENTIONS = {
     "boundary_ratio": BOUNDARY_RATIO,
@@ -108,6 +108,7 @@ def _measured(evaluation: Evaluation, cost: Cost) -> dict[str, Any]:
         "flops": cost.flops,
         "input": list(cost.input),
         "images_per_second": cost.images_per_second,
+        "latency_ms": {str(rank): value for rank, value in cost.latency_ms.items()},
         "peak_memory_gb": cost.peak_memory_gb,
         "single_scale": evaluation.single_scale.summary(evaluation.classes)
         | {"ece": null(evaluation.calibration.error), **_look(protocol.single_scale)},

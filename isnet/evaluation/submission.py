@@ -7,27 +7,22 @@ import re
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-from mmengine.dataset import Compose, pseudo_collate
-from mmseg.models.segmentors import EncoderDecoder
 
 from isnet.catalog import LabelTable, read_published
 from isnet.catalog.table import table_from
 from isnet.errors import UserError
-from isnet.evaluation.confusion import Labels, as_labels
-from isnet.evaluation.inference import predict
-from isnet.evaluation.protocol import ViewSettings
-from isnet.evaluation.views import read_pixels
+from isnet.evaluation.confusion import Labels
 from isnet.files import atomic_path
 
-__all__ = ["FormatName", "Submission", "images_under", "predictions", "writing_to"]
+__all__ = ["FormatName", "Submission", "images_under", "writing_to"]
 
 FormatName = Literal["cityscapes", "ade20k"]
 _CITYSCAPES_IMAGE = re.compile(r"([^_/]+_\d{6}_\d{6})_leftImg8bit\.png")
@@ -97,31 +92,6 @@ def images_under(folder: Path) -> list[Path]:
     if not found:
         raise UserError("there are no images (.png, .jpg)", where=str(folder))
     return sorted(found)
-
-
-def predictions(
-    model: EncoderDecoder,
-    pipeline: Sequence[dict[str, Any]],
-    images: Iterable[Path],
-    settings: ViewSettings,
-) -> Iterator[Labels]:
-    """Yield the predicted classes `(H, W)` of image files, one at a time, at their own sizes.
-
-    `pipeline`: the config's test pipeline; it need not load labels.
-    """
-    model.eval()
-    steps = Compose([step for step in pipeline if step["type"] != "LoadAnnotations"])
-    for path in images:
-        sample = steps({"img_path": str(path), "seg_fields": [], "reduce_zero_label": False})
-        data = model.data_preprocessor(pseudo_collate([sample]), False)
-        meta = data["data_samples"][0].metainfo
-        if any(meta.get("img_padding_size", ())):
-            cure = "Set data_preprocessor.test_cfg to None"
-            raise UserError("padding of test images is not supported", where=str(path), cure=cure)
-        height, width = meta["ori_shape"][:2]
-        official = settings.protocol == "official"
-        x = data["inputs"] if official else read_pixels(path.read_bytes())
-        yield as_labels(predict(model, x, (height, width), settings)[0])
 
 
 @contextlib.contextmanager

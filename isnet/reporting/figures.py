@@ -139,7 +139,7 @@ def comparison_charts(runs: Sequence[RunSource]) -> list[Chart]:
 
 
 def class_bars(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]]:
-    """Return one bar per class: IoU of both protocols, the baseline, the share of pixels."""
+    """Return one bar per class: IoU with its interval, boundary IoU, baseline, share of pixels."""
     colours = _colours(dataset)
     base = _baseline(dataset)
     total = sum(score.pixels for score in run.per_class) or 1
@@ -148,6 +148,9 @@ def class_bars(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]
             "name": score.name,
             "colour": colours.get(score.name),
             "iou": score.iou,
+            "low": score.iou_low,
+            "high": score.iou_high,
+            "boundary": score.boundary_iou,
             "multi": score.iou_ms_flip,
             "accuracy": score.accuracy,
             "baseline": base.get(score.name),

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from isnet.reporting.sources import DatasetSource, RunSource
+from isnet.reporting.spread import group_label, one_of_each_seed, seed_groups
 
 __all__ = ["Finding", "Headline", "concerns", "headline", "settings_differences"]
 
 NAMED = 4
 """How many methods the headline names; the rest are in the table."""
-
-_NOT_METHOD = ("seed", "devices", "channels_last", "compile", "deterministic")
-"""Last parts of settings that do not make a run another method."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Headline:
 
 def headline(dataset: DatasetSource, runs: Sequence[RunSource]) -> Headline:
     """Return the main result on one data set."""
-    methods = _by_method(runs)
+    methods = [one_of_each_seed(group) for group in seed_groups(runs)]
     counts = [group[0].evaluated.method for group in methods]
     findings = [_finding(group, counts.count(group[0].evaluated.method) > 1) for group in methods]
     findings.sort(key=lambda finding: -1.0 if finding.mIoU is None else finding.mIoU, reverse=True)
@@ -59,23 +57,12 @@ def headline(dataset: DatasetSource, runs: Sequence[RunSource]) -> Headline:
     )
 
 
-def _by_method(runs: Sequence[RunSource]) -> list[list[RunSource]]:
-    groups: dict[str, list[RunSource]] = {}
-    for run in runs:
-        kept = {k: v for k, v in run.settings.items() if k.rsplit(".", 1)[-1] not in _NOT_METHOD}
-        evaluated, trained = run.evaluated, run.trained
-        identity = [evaluated.method, evaluated.backbone, trained.config, trained.iterations, kept]
-        groups.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append(run)
-    return list(groups.values())
-
-
 def _finding(group: Sequence[RunSource], shared_name: bool) -> Finding:
     scores = [run.evaluated.single_scale.mIoU for run in group]
     multi = [m.mIoU if (m := run.evaluated.multi_scale_flip) else None for run in group]
     known = [score for score in scores if score is not None]
-    method = group[0].evaluated.method
     return Finding(
-        label=f"{method} ({group[0].name})" if shared_name else method,
+        label=group_label(group, shared_name),
         runs=[run.name for run in group],
         mIoU=_mean(scores),
         spread=statistics.stdev(known) if len(known) > 1 else None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isnet.reporting.records import Colour, Overlay
 from isnet.reporting.sources import RunSource
 
 if TYPE_CHECKING:
@@ -22,13 +24,20 @@ BUDGET = 4_300_000
 LONGEST = 640
 """Pixels of the longer side at which a larger overlay is embedded."""
 
+_JPEG = {
+    "image": {"quality": 82, "subsampling": 0},
+    "errors": {"quality": 82, "subsampling": 0},
+    # Tones that the eye reads off a ramp: a third of the bytes, and the same picture.
+    "confidence": {"quality": 70, "subsampling": 2},
+}
+
 SHARED_SCENES = 4
 """Images that the comparison page shows per data set, at most."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One embedded image; `kind` is image, truth, prediction or errors."""
+    """One embedded image; `kind` is image, truth, prediction, errors or confidence."""
 
     kind: str
     label: str
@@ -46,34 +55,37 @@ class Scene:
     score: float | None
     why: str
     pictures: list[Picture]
+    class_iou: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The scenes of a page, worst first, and how many more there are on disk."""
+    """The scenes of a page, worst first, and how many more there are on disk.
+
+    `ramp`: the colours (RGB) of confidences from 0 to 1 in even steps, if there are such pictures.
+    """
 
     scenes: list[Scene]
     left_out: int
+    ramp: tuple[Colour, ...] = ()
 
 
 def run_gallery(run: RunSource, budget: int) -> Gallery:
     """Return the overlays of one run, worst first."""
     overlays = sorted(run.evaluated.overlays, key=lambda o: (o.mIoU is None, o.mIoU or 0.0))
-    scenes = (
-        _scene(
-            overlay.name,
-            overlay.mIoU,
-            overlay.why,
-            [
-                ("image", "Image", overlay.image, run, ""),
-                ("truth", "Truth", overlay.truth, run, ""),
-                ("prediction", "Prediction", overlay.prediction, run, ""),
-                ("errors", "Errors", overlay.errors, run, ""),
-            ],
-        )
-        for overlay in overlays
-    )
-    return _within(scenes, budget, len(overlays))
+    gallery = _within((_run_scene(run, overlay) for overlay in overlays), budget, len(overlays))
+    maps = [run.overlay_root / overlay.confidence for overlay in overlays if overlay.confidence]
+    return replace(gallery, ramp=_ramp(maps[0]) if gallery.scenes and maps else ())
+
+
+def _run_scene(run: RunSource, overlay: Overlay) -> Scene | None:
+    parts = [
+        (kind, kind.capitalize(), getattr(overlay, kind), run, "")
+        for kind in ("image", "truth", "prediction", "errors", "confidence")
+        # An evaluation by an earlier version drew no confidence.
+        if getattr(overlay, kind)
+    ]
+    return _scene(overlay.name, overlay.mIoU, overlay.why, parts, overlay.class_iou)
 
 
 def shared_gallery(runs: Sequence[RunSource], budget: int) -> Gallery:
@@ -105,6 +117,7 @@ def _scene(
     score: float | None,
     why: str,
     parts: Sequence[tuple[str, str, str, RunSource, str]],
+    class_iou: dict[str, float] | None = None,
 ) -> Scene | None:
     """Embed the parts of one scene; None where a file is gone: half a comparison misleads."""
     pictures = []
@@ -115,7 +128,19 @@ def _scene(
         if not inside or not path.is_file():
             return None
         pictures.append(_embed(path, kind, label, owner))
-    return Scene(name, score, why, pictures)
+    return Scene(name, score, why, pictures, class_iou or {})
+
+
+def _ramp(path: Path) -> tuple[Colour, ...]:
+    """Read the meaning of a confidence picture off its own palette: 0 to 1 in steps of a tenth."""
+    from PIL import Image as pil
+
+    with contextlib.suppress(OSError), pil.open(path) as picture:
+        colours = picture.getpalette() or []
+        if len(colours) == 3 * 256:
+            places = [round(255 * step / 10) for step in range(11)]
+            return tuple((colours[3 * p], colours[3 * p + 1], colours[3 * p + 2]) for p in places)
+    return ()
 
 
 def _within(scenes: Iterable[Scene | None], budget: int, total: int) -> Gallery:
@@ -145,17 +170,17 @@ def _embed(path: Path, kind: str, label: str, run: str) -> Picture:
             data = _encoded(shown, form)
         else:
             shown = picture
-        if kind == "errors":
-            # A grey photograph with red in it: as a PNG it is the heaviest of the four.
-            lighter = _encoded(shown.convert("RGB"), "JPEG")
+        if kind in ("errors", "confidence"):
+            # Smooth tones: as PNGs these are the heaviest of all.
+            lighter = _encoded(shown.convert("RGB"), "JPEG", _JPEG[kind])
             data, form = (lighter, "JPEG") if len(lighter) < len(data) else (data, form)
         width, height = shown.size
     text = base64.b64encode(data).decode("ascii")
     return Picture(kind, label, f"data:image/{form.lower()};base64,{text}", width, height, run)
 
 
-def _encoded(image: Image, form: str) -> bytes:
+def _encoded(image: Image, form: str, jpeg: dict[str, int] = _JPEG["image"]) -> bytes:
     buffer = io.BytesIO()
-    options = {"quality": 82, "subsampling": 0} if form == "JPEG" else {"optimize": True}
+    options = jpeg if form == "JPEG" else {"optimize": True}
     image.save(buffer, format=form, **options)
     return buffer.getvalue()

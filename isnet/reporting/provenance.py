@@ -4,39 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isnet.reporting.records import Environment
+from isnet.reporting.records import Environment, Evaluated
 from isnet.reporting.sources import COMMANDS, DatasetSource, RunSource
 
-__all__ = ["package_table", "provenance"]
+__all__ = ["HASHES", "package_table", "provenance"]
+
+HASHES = (*("data key", "data digest", "run key", "config sha256", "weights sha256", "git commit"),)
+"""Labels of facts that are long hexadecimal numbers."""
 
 Facts = list[tuple[str, str]]
+
+_SCORED = (
+    "All scores with their intervals, per class and per image; calibration, confusion, overlays; "
+    "parameters, FLOPs, images/s, latency, inference memory"
+)
 
 
 def provenance(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]]:
     """Return one entry per stage behind a run's page: what it made, its command and its facts."""
     manifest, trained, evaluated = dataset.manifest, run.trained, run.evaluated
     return [
-        _entry("convert", dataset.name, "Data census, classes", [
-            ("key", manifest.key), ("manifest digest", manifest.digest), ("kind", manifest.kind),
+        _entry("convert", dataset.name, "Data census, classes, palette", [
+            ("data key", manifest.key), ("data digest", manifest.digest), ("kind", manifest.kind),
+            ("images", ", ".join(f"{split} {count}" for split, count in manifest.images.items())),
         ]),
         *_baseline(dataset),
-        _entry("train", run.name, "Weights, curves, validation, training memory and time", [
-            ("config", trained.config), ("key", trained.key),
-            ("weights", run.weights),
-            ("weights sha256", trained.weights_sha256),
-            ("manifest digest", trained.manifest_digest),
+        _entry("train", run.name, "Weights, curves, validation, training memory, time and speed", [
+            ("config", trained.config), ("config sha256", run.config_sha256),
+            ("run key", trained.key), ("data digest", trained.manifest_digest),
+            ("weights", run.weights), ("weights sha256", trained.weights_sha256),
             ("seed", "" if trained.seed is None else str(trained.seed)),
             ("devices", trained.devices),
             ("started", trained.started or ""), ("finished", trained.finished or ""),
             ("seconds", _text(trained.seconds)), *_where(trained.environment),
         ]),
-        _entry("evaluate", run.name, "mIoU, per-class IoU, confusion, images/s, overlays", [
+        _entry("evaluate", run.name, _SCORED, [
             ("weights sha256", evaluated.weights_sha256),
-            ("manifest digest", evaluated.manifest_digest),
+            ("data digest", evaluated.manifest_digest),
             ("split", f"{evaluated.split}, {evaluated.images} images"),
-            *_where(evaluated.environment),
+            ("protocol", _protocol(evaluated)), *_where(evaluated.environment),
         ]),
+        *[
+            _entry("export", run.name, f"{export.format}: size, speed, difference from torch", [
+                ("file", export.file), ("weights sha256", export.weights_sha256),
+                ("runtime", export.runtime), ("made", export.made),
+            ])
+            for export in run.exports
+        ],
     ]  # fmt: skip
+
+
+def _protocol(evaluated: Evaluated) -> str:
+    several = evaluated.multi_scale_flip
+    parts = [f"single scale, {evaluated.single_scale.mode or 'mode unknown'}"]
+    if several:
+        mirror = ", each mirrored too" if several.flip else ""
+        parts.append(f"scales {', '.join(f'{scale:g}' for scale in several.scales)}{mirror}")
+    return "; ".join(parts)
 
 
 def _baseline(dataset: DatasetSource) -> list[dict[str, object]]:
@@ -69,6 +93,8 @@ def _where(environment: Environment) -> Facts:
         ("hardware", environment.hardware or ""),
         ("gpus", ", ".join(str(gpu) for gpu in environment.gpus)),
         ("platform", environment.platform or ""),
+        ("python", environment.python or ""),
+        ("torch", environment.packages.get("torch") or ""),
     ]
 
 

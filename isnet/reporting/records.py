@@ -6,14 +6,22 @@ None where there was nothing to score.
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
     "Baseline",
     "Best",
+    "Bounds",
     "Census",
+    "Colour",
+    "ConfidenceBin",
+    "Conventions",
     "Environment",
     "Evaluated",
+    "Export",
+    "IntervalConvention",
     "Manifest",
     "MultiScale",
     "Overlay",
@@ -23,6 +31,8 @@ __all__ = [
 ]
 
 Colour = tuple[int, int, int]
+Bounds = tuple[float | None, float | None]
+"""Lower and upper end of an interval."""
 
 
 class _Record(BaseModel):
@@ -42,8 +52,16 @@ class Environment(_Record):
     packages: dict[str, str | None] = Field(default_factory=dict)
 
 
+def _lengths(splits: Any) -> Any:
+    if not isinstance(splits, dict):
+        return splits
+    return {
+        name: len(files) if isinstance(files, list) else files for name, files in splits.items()
+    }
+
+
 class Manifest(_Record):
-    """`manifest.json`, less the list of files."""
+    """`manifest.json`, of its lists of files the lengths alone."""
 
     dataset: str
     kind: str = ""
@@ -51,6 +69,10 @@ class Manifest(_Record):
     classes: list[str]
     palette: list[Colour]
     digest: str
+    images: Annotated[dict[str, int], BeforeValidator(_lengths)] = Field(
+        default_factory=dict, validation_alias="splits"
+    )
+    """Number of images of each split."""
 
 
 class SplitCensus(_Record):
@@ -114,11 +136,16 @@ class Trained(_Record):
 
 
 class SingleScale(_Record):
-    """Scores of one forward pass per image (or per window)."""
+    """Scores of one forward pass per image (or per window), as fractions in 0..1."""
 
     mIoU: float | None
     mAcc: float | None = None
     aAcc: float | None = None
+    fwIoU: float | None = None
+    boundary_mIoU: float | None = None
+    category_mIoU: float | None = None
+    ece: float | None = None
+    intervals: dict[str, Bounds] | None = None
     mode: str | None = None
 
 
@@ -128,9 +155,39 @@ class MultiScale(_Record):
     mIoU: float | None
     mAcc: float | None = None
     aAcc: float | None = None
+    fwIoU: float | None = None
+    boundary_mIoU: float | None = None
+    intervals: dict[str, Bounds] | None = None
     mode: str | None = None
     scales: list[float] = Field(default_factory=list)
     flip: bool | None = None
+
+
+class ConfidenceBin(_Record):
+    """Pixels whose confidence is between two bounds; no accuracy where there are none."""
+
+    low: float = Field(validation_alias="from")
+    high: float = Field(validation_alias="to")
+    pixels: int
+    accuracy: float | None = None
+    confidence: float | None = None
+
+
+class IntervalConvention(_Record):
+    """How intervals were made: bootstrap `over` what, at which level."""
+
+    over: str = "images"
+    level: float = 0.95
+    resamples: int | None = None
+    seed: int | None = None
+
+
+class Conventions(_Record):
+    """What numbers mean that have no single definition."""
+
+    boundary_ratio: float | None = None
+    """Width of a boundary as a share of the image's diagonal."""
+    interval: IntervalConvention = IntervalConvention()
 
 
 class Overlay(_Record):
@@ -142,7 +199,10 @@ class Overlay(_Record):
     truth: str
     prediction: str
     errors: str
+    confidence: str = ""
     why: str = ""
+    class_iou: dict[str, float] = Field(default_factory=dict)
+    """IoU in this image of each class that is in its truth or its prediction."""
 
 
 class Evaluated(_Record):
@@ -161,8 +221,30 @@ class Evaluated(_Record):
     flops: float | None = None
     input: list[int] | None = None
     images_per_second: float | None = None
+    latency_ms: dict[str, float] = Field(default_factory=dict)
+    """Percentile (50, 90, 99) to milliseconds of one image."""
     peak_memory_gb: float | None = None
     single_scale: SingleScale
     multi_scale_flip: MultiScale | None = None
+    calibration: list[ConfidenceBin] = Field(default_factory=list)
+    conventions: Conventions = Conventions()
     overlays: list[Overlay] = Field(default_factory=list)
     environment: Environment = Environment()
+
+
+class Export(_Record):
+    """`exports/<run>/<file>.json`: the weights in another form, and how it compares with torch."""
+
+    format: str
+    file: str = ""
+    bytes: int | None = None
+    weights_sha256: str
+    opset: int | None = None
+    max_abs_difference: float | None = None
+    tolerance: float | None = None
+    labels_agree: float | None = None
+    torch_images_per_second: float | None = None
+    exported_images_per_second: float | None = None
+    input: list[int] | None = None
+    runtime: str = ""
+    made: str = ""

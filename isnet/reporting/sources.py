@@ -7,22 +7,26 @@ import csv
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from isnet.errors import UserError
-from isnet.reporting.records import Baseline, Census, Evaluated, Manifest, Trained
+from isnet.files import sha256_of
+from isnet.reporting.records import Baseline, Census, Evaluated, Export, Manifest, Trained
 
 __all__ = [
     "COMMANDS",
     "ClassScore",
     "Confusion",
     "DatasetSource",
+    "ImageScore",
     "RunSource",
     "Series",
+    "read_manifest",
+    "read_run",
     "read_sources",
 ]
 
@@ -35,9 +39,13 @@ COMMANDS = {
     "baseline": "isnet baseline --dataset {name}",
     "train": "isnet train --run {name}",
     "evaluate": "isnet evaluate --run {name}",
+    "export": "isnet export",
+    "report": "isnet report",
 }
 """The command of each stage, `{name}` being the run or the data set."""
 
+_CLASS_COLUMNS = ("boundary_iou", "boundary_iou_ms_flip", "iou_low", "iou_high")
+_IMAGE_COLUMNS = ("mIoU", "aAcc", "boundary_mIoU")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -50,6 +58,20 @@ class ClassScore:
     accuracy: float | None
     iou_ms_flip: float | None
     pixels: int
+    boundary_iou: float | None = None
+    boundary_iou_ms_flip: float | None = None
+    iou_low: float | None = None
+    iou_high: float | None = None
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """One line of `per_image.csv`, single scale; None where all pixels are ignored."""
+
+    name: str
+    mIoU: float | None
+    aAcc: float | None
+    boundary_mIoU: float | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,10 @@ class RunSource:
     per_class: list[ClassScore]
     confusion: Confusion
     settings: Mapping[str, object]
+    per_image: list[ImageScore] = field(default_factory=list)
+    exports: list[Export] = field(default_factory=list)
+    config_sha256: str = ""
+    """Of the resolved config that training wrote."""
 
     @property
     def overlay_root(self) -> Path:
@@ -97,39 +123,72 @@ class RunSource:
 
 
 def read_sources(
-    runs: list[str], *, results: Path, settings: Mapping[str, Mapping[str, object]]
+    runs: list[str],
+    *,
+    results: Path,
+    settings: Mapping[str, Mapping[str, object]],
+    exports: Path | None = None,
 ) -> list[tuple[DatasetSource, list[RunSource]]]:
     """Read every run and its data set; runs are grouped by data set, both in the order given.
 
-    Raises UserError where there is no run, or where a stage has not left its record.
+    `exports`: folder of what `isnet export` wrote, of which there need not be any. Raises UserError
+    where there is no run, or where a stage has not left its record.
     """
     if not runs:
         raise UserError("there is no run to report", cure="Name at least one run in params.yaml")
     groups: dict[str, list[RunSource]] = {}
     for name in dict.fromkeys(runs):
-        run = _read_run(name, results, settings.get(name))
+        run = read_run(name, results, settings.get(name), exports)
         groups.setdefault(run.evaluated.dataset, []).append(run)
     return [(_read_dataset(name, results), group) for name, group in groups.items()]
 
 
-def _read_run(name: str, results: Path, settings: Mapping[str, object] | None) -> RunSource:
+def read_run(
+    name: str,
+    results: Path,
+    settings: Mapping[str, object] | None = None,
+    exports: Path | None = None,
+) -> RunSource:
+    """Read what `train` and `evaluate` left of one run, and its exports; `settings` stand for those
+    in `train.json`. Raises UserError as `read_sources` does.
+    """
     _check_name(name, "run")
     folder = results / "runs" / name
     train, evaluate = folder / "train", folder / "evaluate"
     learn = COMMANDS["train"].format(name=name)
     score = COMMANDS["evaluate"].format(name=name)
     trained = _read_record(train / "train.json", Trained, learn)
+    evaluated = _read_record(evaluate / "metrics.json", Evaluated, score)
     return RunSource(
         name=name,
         folder=folder,
         trained=trained,
-        evaluated=_read_record(evaluate / "metrics.json", Evaluated, score),
+        evaluated=evaluated,
         curves=_read_series(train / "curves.csv", learn),
         validation=_read_series(train / "validation.csv", learn),
         per_class=_read_per_class(evaluate / "per_class.csv", score),
         confusion=_read_confusion(evaluate / "confusion.csv", score),
         settings=trained.settings if settings is None else settings,
+        per_image=_read_per_image(evaluate / "per_image.csv", score),
+        exports=_read_exports(exports, name, evaluated.weights_sha256),
+        config_sha256=sha256_of(config) if (config := train / "config.py").is_file() else "",
     )
+
+
+def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[Export]:
+    """Read the exports of these very weights; files are a user's, so what is no export is none."""
+    found = []
+    for path in sorted((folder / name).glob("*.json")) if folder else []:
+        with contextlib.suppress(OSError, ValidationError):
+            found.append(Export.model_validate_json(path.read_bytes()))
+    return [export for export in found if export.weights_sha256 == weights_sha256]
+
+
+def read_manifest(name: str, results: Path) -> Manifest:
+    """Read what `convert` says of a data set. Raises UserError as `read_sources` does."""
+    _check_name(name, "data set")
+    path = results / "datasets" / name / "manifest.json"
+    return _read_record(path, Manifest, COMMANDS["convert"].format(name=name))
 
 
 def _read_dataset(name: str, results: Path) -> DatasetSource:
@@ -140,7 +199,7 @@ def _read_dataset(name: str, results: Path) -> DatasetSource:
     score = COMMANDS["baseline"].format(name=name)
     return DatasetSource(
         name=name,
-        manifest=_read_record(folder / "manifest.json", Manifest, convert),
+        manifest=read_manifest(name, results),
         census=_read_record(census, Census, convert) if census.is_file() else None,
         baseline=_read_record(baseline, Baseline, score) if baseline.is_file() else None,
     )
@@ -207,7 +266,19 @@ def _read_per_class(path: Path, command: str) -> list[ClassScore]:
                 accuracy=_number(row["accuracy"]),
                 iou_ms_flip=_number(row.get("iou_ms_flip") or ""),
                 pixels=int(row["pixels"] or 0),
+                **{name: _number(row.get(name) or "") for name in _CLASS_COLUMNS},
             )
+            for row in csv.DictReader(file)
+        ]
+
+
+def _read_per_image(path: Path, command: str) -> list[ImageScore]:
+    """Read the scores of single images; a file that is not there has none."""
+    if not path.is_file():
+        return []
+    with _needed(path, command), path.open(newline="", encoding="utf-8") as file:
+        return [
+            ImageScore(row["image"], *(_number(row.get(name) or "") for name in _IMAGE_COLUMNS))
             for row in csv.DictReader(file)
         ]
 

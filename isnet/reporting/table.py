@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isnet.reporting.missing import MissingRun, missing_markdown
+from isnet.reporting.official import beside_official, interval_text
 from isnet.reporting.records import Evaluated
 from isnet.reporting.sources import DatasetSource, RunSource, read_sources
+from isnet.reporting.spread import RULE, spread_table, spreads, verdicts
+from isnet.reporting.text_table import TextTable
 
 __all__ = [
     "COLUMNS",
     "NUMERIC",
     "Group",
+    "cost_table",
     "crop_size",
     "results_csv",
     "results_markdown",
@@ -31,14 +35,24 @@ COLUMNS = (
     "Mem (GB)",
     "Inf time (fps)",
     "mIoU",
+    "95 % interval",
     "mIoU(ms+flip)",
+    "Boundary mIoU",
     "config",
     "weights",
 )
-"""The columns that mmseg's model zoo prints, after the name of the run."""
+"""The columns that mmseg's model zoo prints, after the name of the run, and how sure they are."""
 
-NUMERIC = ("Crop Size", "Lr schd", "Mem (GB)", "Inf time (fps)", "mIoU", "mIoU(ms+flip)")
+NUMERIC = (
+    *("Crop Size", "Lr schd", "Mem (GB)", "Inf time (fps)"),
+    *("mIoU", "95 % interval", "mIoU(ms+flip)", "Boundary mIoU"),
+)
 """The columns that are set flush right."""
+
+_COST = (
+    *("Run", "Params (M)", "GFLOPs", "Input", "Inference (fps)", "Inference (GB)"),
+    *("Training (fps)", "Training (GB)", "Training (min)"),
+)
 
 NONE = "-"
 BASELINE = "baseline"
@@ -73,6 +87,15 @@ def results_rows(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[dict
     return rows
 
 
+def cost_table(runs: Sequence[RunSource]) -> TextTable:
+    """Return what each run costs: size, arithmetic, speed and memory of the model and its training.
+
+    GFLOPs count a multiply-add as two, for one forward pass of `Input`, height x width; fps are
+    images per second, GB the peak.
+    """
+    return TextTable(_COST, [_cost_row(run) for run in runs], _COST[1:])
+
+
 def results_markdown(groups: Sequence[Group], missing: Sequence[MissingRun] = ()) -> str:
     """Return `results.md`: one table per data set, never one across data sets; then what is
     missing.
@@ -81,18 +104,33 @@ def results_markdown(groups: Sequence[Group], missing: Sequence[MissingRun] = ()
     for dataset, runs in groups:
         images = runs[0].evaluated.images
         parts += [f"## {dataset.name}", "", f"Scored on {_split(runs)} ({images} images).", ""]
-        parts += [
-            "| " + " | ".join(COLUMNS) + " |",
-            "|" + "|".join(_rule(c) for c in COLUMNS) + "|",
-        ]
-        for row in results_rows(dataset, runs):
-            parts.append("| " + " | ".join(_cell(row[column]) for column in COLUMNS) + " |")
-        parts.append("")
+        parts.append(TextTable(COLUMNS, results_rows(dataset, runs), NUMERIC).markdown())
+        parts += _beside(dataset, runs) + _over_seeds(runs)
+        parts += ["### Cost", "", cost_table(runs).markdown()]
     parts += missing_markdown(missing)
     parts.append(
-        "mIoU in percent. Mem: peak while training. Inf time: images per second, single scale."
+        "mIoU in percent; its 95 % interval: bootstrap over the images. Mem: peak while training. "
+        "Inf time: images per second, single scale. GFLOPs: a multiply-add is two, one forward "
+        "pass of the input."
     )
     return "\n".join(parts) + "\n"
+
+
+def _beside(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[str]:
+    beside = beside_official(dataset, runs)
+    if beside is None:
+        return []
+    lines = [f"- {', '.join(names)}: {said}." for names, said in beside.sentences()]
+    head = f"### Beside the official results ({beside.source})"
+    return [head, "", beside.table.markdown(), *lines, ""]
+
+
+def _over_seeds(runs: Sequence[RunSource]) -> list[str]:
+    found = spreads(runs)
+    if not any(len(spread.scores) > 1 for spread in found):
+        return []
+    said = [f"- {line}" for line in verdicts(found)]
+    return ["### Over seeds", "", spread_table(found).markdown(), *said, "", RULE, ""]
 
 
 def results_csv(groups: Sequence[Group]) -> str:
@@ -129,11 +167,30 @@ def _run_row(run: RunSource) -> dict[str, str]:
         _decimals(trained.peak_memory_gb, 2),
         _decimals(evaluated.images_per_second, 2),
         _percent(evaluated.single_scale.mIoU),
+        interval_text(evaluated.single_scale),
         _percent(several.mIoU) if several else NONE,
+        _percent(evaluated.single_scale.boundary_mIoU),
         trained.config,
         run.weights,
     )
     return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _cost_row(run: RunSource) -> dict[str, str]:
+    evaluated, trained = run.evaluated, run.trained
+    size, sums = evaluated.parameters, evaluated.flops
+    cells = (
+        run.name,
+        _decimals(None if size is None else size / 1e6, 2),
+        _decimals(None if sums is None else sums / 1e9, 2),
+        "x".join(map(str, evaluated.input or ())) or NONE,
+        _decimals(evaluated.images_per_second, 2),
+        _decimals(evaluated.peak_memory_gb, 2),
+        _decimals(trained.images_per_second, 2),
+        _decimals(trained.peak_memory_gb, 2),
+        _decimals(None if trained.seconds is None else trained.seconds / 60, 1),
+    )
+    return dict(zip(_COST, cells, strict=True))
 
 
 def _raw_row(run: RunSource) -> dict[str, object]:
@@ -164,8 +221,10 @@ def _raw_row(run: RunSource) -> dict[str, object]:
 
 def _scores(evaluated: Evaluated) -> dict[str, object]:
     one, several = evaluated.single_scale, evaluated.multi_scale_flip
-    names = ("mIoU", "mAcc", "aAcc")
+    names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU")
+    low, high = (one.intervals or {}).get("mIoU", (None, None))
     scores: dict[str, object] = {name: getattr(one, name) for name in names}
+    scores |= {"mIoU_low": low, "mIoU_high": high}
     return scores | {f"{name}_ms_flip": getattr(several, name, None) for name in names}
 
 
@@ -184,14 +243,3 @@ def _percent(fraction: float | None) -> str:
 
 def _decimals(value: float | None, digits: int) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
-
-
-def _rule(column: str) -> str:
-    return " ---: " if column in NUMERIC else " --- "
-
-
-def _cell(text: str) -> str:
-    """Escape what would end a Markdown cell or start HTML in it."""
-    for found, replacement in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("\n", " ")):
-        text = text.replace(found, replacement)
-    return text

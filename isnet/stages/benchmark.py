@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isnet.console import Console
 from isnet.engine.gpu_lease import gpu_lease
-from isnet.errors import UserError
 from isnet.files import write_json
 from isnet.plan import Plan, PlannedRun
 from isnet.stages.inputs import read_manifest, read_train_summary
@@ -19,24 +17,10 @@ from isnet.tracking.environment import collect_environment
 if TYPE_CHECKING:
     from isnet.evaluation.speed import Cost
 
-__all__ = ["benchmark", "size_of"]
+__all__ = ["benchmark"]
 
-_SIDES = (32, 16384)
 _SECONDS = 10.0
 """For how long each size is measured, warm."""
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Read `HxW` in pixels. Raises `UserError` where an image cannot have that size."""
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not all(_SIDES[0] <= side <= _SIDES[1] for side in size):
-        raise UserError(
-            f"{text!r} is no height x width of {_SIDES[0]} to {_SIDES[1]} pixels each",
-            where="--size",
-            cure="Write it as 1024x2048",
-        )
-    return size
 
 
 def benchmark(plan: Plan, name: str, console: Console, *, size: tuple[int, int] | None) -> Path:

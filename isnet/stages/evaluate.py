@@ -51,6 +51,8 @@ def evaluate(
         arguments: the command line, for several processes.
         interruption: ends this process on a stopping signal: an image that is counted is on disk.
     """
+    from isnet.reporting.model_card import write_model_card
+
     planned = plan.run(name)
     manifest = read_manifest(plan, planned.run.dataset)
     trained = read_train_summary(plan, name)
@@ -66,6 +68,8 @@ def evaluate(
         elif status := _evaluate(evaluation, manifest, console, arguments, interruption):
             return status
     publish(finished, plan.layout.evaluate_results(name))
+    # Not kept with the scores: it also says how this very training went.
+    write_model_card(name, plan.layout.results)
     metrics = json.loads((finished / "metrics.json").read_text())
     console.line(_headline(metrics))
     track(plan, name, console)

@@ -22,6 +22,9 @@ __all__ = ["print_results", "report"]
 _SHOWN = ("Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)")
 """What fits a terminal; the rest is in reports/results.md."""
 
+_EXPORTS = Path("exports")
+"""Where `isnet export` writes, seen from the checkout."""
+
 
 def report(plan: Plan, console: Console) -> None:
     """Write the pages and tables of all runs of params.yaml; those without results are named with
@@ -38,6 +41,7 @@ def report(plan: Plan, console: Console) -> None:
         reports=plan.layout.reports,
         settings={name: plan.runs[name].settings for name in shown},
         missing=missing,
+        exports=_EXPORTS,
     )
     if missing:
         console.line(missing_line(missing, len(plan.runs)))

@@ -77,16 +77,27 @@ def _write(
     output: Path,
     multi_scale: bool,
 ) -> None:
-    from isnet.evaluation.submission import predictions, writing_to
+    from isnet.deployment.picture_files import PictureFile
+    from isnet.deployment.picture_stream import predict_files
+    from isnet.deployment.predictor import Predictor
+    from isnet.evaluation.submission import writing_to
 
     protocol = protocol_of(plan, planned)
     settings = protocol.multi_scale if multi_scale else protocol.single_scale
     if settings is None:
         raise UserError("has no evaluation.multi_scale", where=planned.run.config)
     names = submission.names(images)
+    files = [PictureFile(image, name) for image, name in zip(images, names, strict=True)]
+    classes = table_of(plan.params.datasets[planned.run.dataset]).classes
     pipeline = validation_set(plan, planned)["pipeline"]
-    found = predictions(load_model(plan, planned), pipeline, images, settings)
+    predictor = Predictor(load_model(plan, planned), settings, pipeline, classes)
     with console.progress("images") as progress, writing_to(output) as write:
-        for done, (name, labels) in enumerate(zip(names, found, strict=True), 1):
-            write(name, submission.encoded(labels))
-            progress(done, len(names))
+        found = predict_files(
+            predictor,
+            files,
+            lambda file, _, predicted: write(file.name, submission.encoded(predicted.labels)),
+        )
+        for done, outcome in enumerate(found, 1):
+            if outcome.refused is not None:
+                raise outcome.refused
+            progress(done, len(files))

@@ -50,6 +50,10 @@ def of_more_classes(meta: dict[str, Any]) -> None:
     meta["isnet"]["model"]["decode_head"]["num_classes"] = 20
 
 
+def with_a_tensor_for_a_name(meta: dict[str, Any]) -> None:
+    meta["isnet"]["provenance"]["run"] = torch.zeros(1)
+
+
 def unknown_part(meta: dict[str, Any]) -> None:
     meta["isnet"]["model"]["decode_head"]["type"] = "NoSuchHead"
 
@@ -65,6 +69,7 @@ def unknown_part(meta: dict[str, Any]) -> None:
         (without_a_colour, "19 classes and 18 colours"),
         (with_text_for_classes, "classes: Input should be a valid list"),
         (of_more_classes, "mis-shaped"),
+        (with_a_tensor_for_a_name, "more than plain values"),
         (unknown_part, "NoSuchHead"),
     ],
 )

@@ -77,6 +77,7 @@ def test_the_files_are_those_of_the_contract(build_model, dataset, tmp_path):
         "flops",
         "input",
         "images_per_second",
+        "latency_ms",
         "peak_memory_gb",
         "single_scale",
         "multi_scale_flip",
@@ -142,7 +143,8 @@ def test_overlays_show_what_was_scored(build_model, dataset, tmp_path):
     shown = metrics["overlays"]
     assert [row["why"] for row in shown] == ["sample", "worst", "worst"]
     assert shown[0]["name"] == "town_2" and shown[1]["mIoU"] <= shown[2]["mIoU"]
-    files = [row[kind] for row in shown for kind in ("image", "truth", "prediction", "errors")]
+    kinds = ("image", "truth", "prediction", "errors", "confidence")
+    files = [row[kind] for row in shown for kind in kinds]
     written = [str(path.relative_to(tmp_path)) for path in (tmp_path / "overlays").iterdir()]
     assert sorted(files) == sorted(written)
     samples = {sample.name: sample for sample in dataset_samples(model, dataset)}
@@ -151,13 +153,18 @@ def test_overlays_show_what_was_scored(build_model, dataset, tmp_path):
         opened = np.asarray(Image.open(tmp_path / row["truth"]))
         assert np.array_equal(opened, truth)
         prediction = np.asarray(Image.open(tmp_path / row["prediction"]))
-        ious = [
-            ((prediction == k) & (truth == k)).sum()
+        ious = {
+            name: ((prediction == k) & (truth == k)).sum()
             / (((prediction == k) | (truth == k)) & (truth != 255)).sum()
-            for k in range(4)
+            for k, name in enumerate(dataset.metainfo["classes"])
             if (((prediction == k) | (truth == k)) & (truth != 255)).any()
-        ]
-        assert row["mIoU"] == pytest.approx(np.mean(ious))
+        }
+        assert row["class_iou"] == pytest.approx(ious)
+        assert row["mIoU"] == pytest.approx(np.mean(list(ious.values())))
+        sample = samples[row["name"]]
+        _, confidence = predict_with_confidence(model, sample.x, sample.size, ViewSettings())
+        drawn = np.asarray(Image.open(tmp_path / row["confidence"])) / 255
+        assert np.abs(drawn - confidence[0].numpy()).max() <= 0.0101
 
 
 def test_the_same_sample_is_shown_for_every_run_and_the_worst_follow():

@@ -49,6 +49,7 @@ def weights(checkout: Path, edit, monkeypatch) -> Path:
     write_json(
         folder / "train.json",
         {
+            "config": plan.run("two").run.config,
             "key": plan.train_key("two", manifest["digest"]),
             "weights_sha256": sha256_of(folder / "weights.pth"),
             "manifest_digest": manifest["digest"],
@@ -115,6 +116,9 @@ def test_the_official_evaluator_agrees_and_neither_stop_nor_processes_change_a_b
     assert main(["evaluate", "--run", "two"]) == 0
     assert journals() == []
     expected = outputs(FOLDER)
+    for conductor in ("workflow/rules/evaluate.smk", "dvc.yaml"):
+        declared = Path(conductor).read_text()
+        assert all(f"/evaluate/{path.name}" in declared for path in FOLDER.iterdir())
 
     (finished,) = (path for path in Path("work").rglob("evaluate-*") if path.is_dir())
     finished.rename(weights / "aside")

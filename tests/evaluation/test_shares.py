@@ -17,7 +17,7 @@ from isnet.evaluation.evaluate import Share, count_images
 from isnet.evaluation.protocol import Protocol
 
 PROTOCOL = Protocol.from_config({"multi_scale": SEVERAL})
-TIMED = ("images_per_second", "peak_memory_gb")
+TIMED = ("images_per_second", "latency_ms", "peak_memory_gb")
 
 
 def outputs(directory: Path) -> dict[str, bytes]:
@@ -70,7 +70,7 @@ def test_processes_and_kills_change_no_byte(model, dataset, tmp_path, monkeypatc
         folder = tmp_path / f"{processes}"
         for number in range(processes):
             assert count(model, dataset, folder, Share(number, processes)) == 0
-        monkeypatch.setattr(evaluate, "predict_with_confidence", None)  # nothing is left to count
+        monkeypatch.setattr(evaluate, "_predicted", None)  # nothing is left to count
         assert finish(model, dataset, folder) == expected
         monkeypatch.undo()
 

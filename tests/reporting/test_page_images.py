@@ -15,7 +15,7 @@ def test_each_image_is_embedded_once(reports: Path) -> None:
     for path in pages(reports):
         sources = Page(path).attributes("src")
         assert len(sources) == len(set(sources))
-    assert len(Page(reports / "runs" / "isnet.html").attributes("src")) == 4 * 4
+    assert len(Page(reports / "runs" / "isnet.html").attributes("src")) == 4 * 5
 
 
 def test_the_shared_page_shows_each_run_on_the_shared_images(results: Path, reports: Path) -> None:
@@ -31,7 +31,7 @@ def test_twenty_overlays_of_480_by_360_stay_under_5_megabytes(results: Path) -> 
     index = report(results, ["big", "other"])
     for path in pages(index.parent):
         assert path.stat().st_size < 5_000_000
-    assert len(Page(index.parent / "runs" / "big.html").attributes("src")) == 20 * 4
+    assert len(Page(index.parent / "runs" / "big.html").attributes("src")) == 20 * 5
 
 
 def test_overlays_beyond_the_budget_are_counted_not_embedded(
@@ -40,7 +40,7 @@ def test_overlays_beyond_the_budget_are_counted_not_embedded(
     monkeypatch.setattr("isnet.reporting.page.BUDGET", 60_000)
     index = report(results, ["isnet", "fcn"])
     page = Page(index.parent / "runs" / "isnet.html")
-    shown = len(page.attributes("src")) // 4
+    shown = len(page.attributes("src")) // 5
     assert 0 < shown < 4
     assert f"{4 - shown} more" in page.text
 
@@ -61,5 +61,5 @@ def test_an_overlay_that_is_gone_or_elsewhere_is_left_out(results: Path) -> None
     metrics["overlays"][1]["truth"] = "../../../../secret.png"
     edit(evaluate / "metrics.json", overlays=metrics["overlays"])
     page = Page(report(results, ["isnet"]).parent / "runs" / "isnet.html")
-    assert len(page.attributes("src")) == 2 * 4
+    assert len(page.attributes("src")) == 2 * 5
     assert "2 more" in page.text

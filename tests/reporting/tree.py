@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from isnet.evaluation.overlays import confidence_picture
+
 CITYSCAPES = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70),
     "wall": (102, 102, 156), "fence": (190, 153, 153), "pole": (153, 153, 153),
@@ -75,7 +77,7 @@ def dataset(results: Path, name: str, baseline: bool = True, census: bool = True
     write_json(folder / "manifest.json", {
         "dataset": name, "kind": name, "key": sha(name)[:16], "classes": classes,
         "palette": colours, "ignore_index": 255, "image_root": "raw", "label_root": "labels",
-        "splits": {"train": [], "val": []}, "digest": sha(name + "manifest"),
+        "splits": {"train": [{}] * 400, "val": [{}] * 80}, "digest": sha(name + "manifest"),
     })  # fmt: skip
     if census:
         splits = {}
@@ -141,25 +143,35 @@ def scene(
         "image": photo, "truth": colours[labels], "prediction": colours[predicted],
         "errors": errors,
     }  # fmt: skip
-    return {kind: Image.fromarray(array) for kind, array in arrays.items()}
+    confidence = np.where(labels != predicted, 0.45, 0.85) + own.normal(0, 0.05, labels.shape)
+    return {kind: Image.fromarray(array) for kind, array in arrays.items()} | {
+        "confidence": confidence_picture(confidence.astype(np.float32))
+    }
 
 
-def overlays(folder: Path, count: int, size: tuple[int, int], seed: int, palette: Any) -> list[Any]:
+def overlays(
+    folder: Path, count: int, size: tuple[int, int], seed: int, colours: dict[str, Any]
+) -> list[Any]:
     """Write `count` overlays; the truth depends on the number alone, so that runs share images."""
     entries = []
+    classes, palette = list(colours), list(colours.values())
     (folder / "overlays").mkdir(parents=True, exist_ok=True)
     for i in range(count):
         name = f"frankfurt_{i:06d}_{i * 37:06d}"
         paths = {
             kind: f"overlays/{name}.{kind}.{'jpg' if kind == 'image' else 'png'}"
-            for kind in ("image", "truth", "prediction", "errors")
+            for kind in ("image", "truth", "prediction", "errors", "confidence")
         }
         for kind, picture in scene(palette, size, i, seed).items():
             # As `evaluate` writes them: a JPEG, and indexed PNGs.
-            indexed = picture if kind == "image" else picture.quantize(256)
+            kept = kind in ("image", "confidence")
+            indexed = picture if kept else picture.quantize(256)
             indexed.save(folder / paths[kind], quality=88)
         score = 0.15 + 0.04 * ((i * 7 + seed) % 11)
-        entries.append({"name": name, "mIoU": score, "why": "worst" if i < 3 else "sample"} | paths)
+        shown = {"class_iou": {classes[k]: score if k else 1 - score for k in (0, 2, 3 + i % 7)}}
+        entries.append(
+            {"name": name, "mIoU": score, "why": "worst" if i < 3 else "sample"} | paths | shown
+        )
     return entries
 
 
@@ -201,7 +213,7 @@ def run(
     """Write `results/runs/<name>`."""
     folder = results / "runs" / name
     evaluate, train = folder / "evaluate", folder / "train"
-    classes, palette = list(PALETTES[on]), list(PALETTES[on].values())
+    classes = list(PALETTES[on])
     counts = confusion(classes, skill, seed + len(method))
     union = counts.sum(0) + counts.sum(1) - np.diag(counts)
     truth = counts.sum(1)
@@ -212,7 +224,10 @@ def run(
               [[c, *map(int, row)] for c, row in zip(classes, counts, strict=True)])  # fmt: skip
     write_csv(
         evaluate / "per_class.csv",
-        ["class", "iou", "accuracy", "iou_ms_flip", "pixels"],
+        [
+            *("class", "iou", "accuracy", "iou_ms_flip", "pixels", "boundary_iou"),
+            *("boundary_iou_ms_flip", "iou_low", "iou_high"),
+        ],
         [
             [
                 c,
@@ -221,6 +236,7 @@ def run(
                     for v in (iou[i], accuracy[i], better[i] if multi else None)
                 ),
                 int(truth[i]),
+                *("" if (v := iou[i]) is None else v * k for k in (0.8, 0.81, 0.9, 1.05)),
             ]
             for i, c in enumerate(classes)
         ],
@@ -230,8 +246,18 @@ def run(
         "mAcc": mean(accuracy),
         "aAcc": float(np.trace(counts) / counts.sum()),
     }
+    write_csv(
+        evaluate / "per_image.csv",
+        ["image", "pixels", "mIoU", "aAcc", "boundary_mIoU"],
+        [[f"frankfurt_{i:06d}_{i * 37:06d}", 32768, *image_scores(i, seed)] for i in range(80)],
+    )
+    single = score | {
+        "fwIoU": 0.9 * score["aAcc"], "boundary_mIoU": 0.8 * score["mIoU"], "ece": 0.06,
+        "intervals": {name: [v * 0.9, v * 1.05] for name, v in score.items()}, "mode": "whole",
+    }  # fmt: skip
     several = {"mIoU": mean(better), "scales": [0.5, 0.75, 1.0, 1.25, 1.5, 1.75], "flip": True}
     curves(train, iterations, score["mIoU"], seed)
+    (train / "config.py").write_text(f"# {method}, seed {seed}\n")
     shared = {
         "run": name,
         "dataset": on,
@@ -251,11 +277,33 @@ def run(
         "split": "val", "images": 80, "iteration": iterations, "method": method,
         "backbone": "R-18-D8 (half width)", "crop": [128, 256], "parameters": 3200000,
         "flops": 1.2e10, "input": [128, 256], "images_per_second": 5.1, "peak_memory_gb": 1.1,
-        "single_scale": score | {"mode": "whole"},
+        "single_scale": single, "calibration": calibration(),
+        "conventions": {
+            "boundary_ratio": 0.02,
+            "interval": {"over": "images", "level": 0.95, "resamples": 1000, "seed": 0},
+        },
         "multi_scale_flip": score | several if multi else None,
-        "overlays": overlays(evaluate, images, size, seed + len(method), palette),
+        "overlays": overlays(evaluate, images, size, seed + len(method), PALETTES[on]),
         "environment": environment(),
     })  # fmt: skip
+
+
+def image_scores(i: int, seed: int) -> list[float | str]:
+    """Return mIoU, aAcc and boundary mIoU of an image; the last one has no scored pixel."""
+    if i == 79:
+        return ["", "", ""]
+    score = 0.2 + 0.6 * ((i * 37 + seed) % 79) / 79
+    return [score, score * 1.1, score * 0.8]
+
+
+def calibration() -> list[dict[str, float | int | None]]:
+    """Return 15 bins of an overconfident model; the first three are empty."""
+    return [
+        {"from": i / 15, "to": (i + 1) / 15, "pixels": 0 if i < 3 else 40 * 2**i,
+         "accuracy": None if i < 3 else (i + 0.5) / 15 - 0.06,
+         "confidence": None if i < 3 else (i + 0.5) / 15}
+        for i in range(15)
+    ]  # fmt: skip
 
 
 def mean(values: list[float | None]) -> float:

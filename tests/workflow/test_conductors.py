@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from programs import call
 
 Edit = Callable[[str, str], None]
@@ -92,6 +93,7 @@ def test_dvc_adopts_what_snakemake_has_done_and_one_change_is_one_training(
     assert _trained(_conduct("snakemake")) == []
 
 
+@pytest.mark.conductor
 def test_a_change_in_a_config_retrains_its_run_after_the_other_conductor(checkout: Path) -> None:
     config = checkout / "isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py"
     assert _trained(_conduct("dvc")) == ["one", "two"]
@@ -125,6 +127,7 @@ def test_snakemake_draws_and_packs_its_report(checkout: Path) -> None:
         assert any(name.endswith("report.html") for name in report.namelist())
 
 
+@pytest.mark.conductor
 def test_dvc_experiments_train_the_changed_run_and_show_its_numbers(checkout: Path) -> None:
     _conduct("dvc")
     git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid")

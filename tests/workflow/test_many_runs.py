@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from programs import call
 from reporting import tree
 from reporting.pages import edit
@@ -65,6 +66,7 @@ def test_a_failing_run_stops_no_other_and_the_report_names_it(checkout: Path) ->
     assert "Shell command: isnet report" in call("snakemake", "-n")
 
 
+@pytest.mark.conductor
 def test_dvc_goes_on_beside_a_failure_and_a_report_by_hand_is_not_taken_for_its_own(
     checkout: Path,
 ) -> None:

@@ -13,8 +13,14 @@ rule evaluate:
             category="Scores per class",
             labels={"run": "{run}"},
         ),
-        confusion="results/runs/{run}/evaluate/confusion.csv",
+        confusion=report(
+            "results/runs/{run}/evaluate/confusion.csv",
+            caption="../report/confusion.rst",
+            category="Confusion",
+            labels={"run": "{run}"},
+        ),
         per_image="results/runs/{run}/evaluate/per_image.csv",
+        model_card="results/runs/{run}/evaluate/model_card.md",
         overlays=directory("results/runs/{run}/evaluate/overlays"),
     log:
         "logs/evaluate/{run}.log",

@@ -17,14 +17,27 @@ rule report:
             category="Report",
             labels={"page": "all runs"},
         ),
-        "reports/results.csv",
+        report(
+            "reports/results.csv",
+            caption="../report/results_csv.rst",
+            category="Report",
+            labels={"page": "table of results, unrounded"},
+        ),
         report(
             "reports/results.md",
             caption="../report/results.rst",
             category="Report",
             labels={"page": "table of results"},
         ),
-        expand("reports/runs/{run}.html", run=RUNS),
+        [
+            report(
+                f"reports/runs/{run}.html",
+                caption="../report/run.rst",
+                category="Report",
+                labels={"page": f"run {run}"},
+            )
+            for run in RUNS
+        ],
     log:
         "logs/report/all.log",
     conda:

@@ -9,8 +9,18 @@ rule train:
     output:
         weights="results/runs/{run}/train/weights.pth",
         summary="results/runs/{run}/train/train.json",
-        curves="results/runs/{run}/train/curves.csv",
-        validation="results/runs/{run}/train/validation.csv",
+        curves=report(
+            "results/runs/{run}/train/curves.csv",
+            caption="../report/curves.rst",
+            category="Curves",
+            labels={"run": "{run}", "curve": "loss, learning rate, speed, memory"},
+        ),
+        validation=report(
+            "results/runs/{run}/train/validation.csv",
+            caption="../report/validation.rst",
+            category="Curves",
+            labels={"run": "{run}", "curve": "validation"},
+        ),
         config="results/runs/{run}/train/config.py",
     log:
         "logs/train/{run}.log",

@@ -1,41 +1,10 @@
 // Line charts over iterations, drawn as SVG at the size they are shown, so that text keeps its size on a phone.
 (() => {
-  const NS = "http://www.w3.org/2000/svg";
+  const { svg, FORMS, AXES, niceTicks, logTicks } = axes;
   const DASHES = ["", "7 4", "2 4", "9 3 2 3"];
-  const svg = (name, attributes = {}, text) => {
-    const node = document.createElementNS(NS, name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    if (text !== undefined) node.textContent = text;
-    return node;
-  };
-  const plain = (v) => (v === 0 ? "0" : Math.abs(v) < 1e-3 ? v.toExponential(1) : String(+v.toPrecision(3)));
-  const FORMS = {
-    plain: (v) => String(+v.toPrecision(4)),
-    percent: (v) => (v * 100).toFixed(1),
-    rate: (v) => v.toFixed(1),
-    power: (v) => v.toExponential(2),
-  };
-  const AXES = { ...FORMS, plain, power: plain, percent: (v) => String(+(v * 100).toPrecision(3)), rate: plain };
+  // A drag shorter than this is a click.
+  const DRAG = 8;
   const iteration = (v) => (v >= 1e4 && v % 1e3 === 0 ? `${v / 1e3}k` : String(v));
-
-  function niceTicks(low, high, count) {
-    const raw = (high - low) / count || 1;
-    const power = 10 ** Math.floor(Math.log10(raw));
-    const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999);
-    const ticks = [];
-    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-6; k += 1) ticks.push(+(k * step).toPrecision(12));
-    return { ticks, step };
-  }
-  function logTicks(low, high) {
-    const ticks = [];
-    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power += 1) {
-      for (const factor of [1, 2, 5]) {
-        const value = +(factor * 10 ** power).toPrecision(3);
-        if (value >= low && value <= high) ticks.push(value);
-      }
-    }
-    return ticks.length > 6 ? ticks.filter((v) => Math.abs(Math.log10(v) % 1) < 1e-6) : ticks;
-  }
 
   class LineChart {
     constructor(figure, spec) {
@@ -43,10 +12,17 @@
       this.plot = figure.querySelector(".plot");
       this.hidden = new Set();
       this.at = null;
+      // What is seen of x, [from, to]; null is all of it.
+      this.range = null;
+      this.from = null;
       this.legend(figure.querySelector(".legend"));
+      this.whole(figure);
+      this.plot.addEventListener("pointerdown", (event) => this.press(event));
       this.plot.addEventListener("pointermove", (event) => this.point(event));
-      this.plot.addEventListener("pointerdown", (event) => this.point(event));
+      this.plot.addEventListener("pointerup", (event) => this.release(event));
+      this.plot.addEventListener("pointercancel", () => { this.from = null; this.band.remove(); this.leave(); });
       this.plot.addEventListener("pointerleave", () => this.leave());
+      this.plot.addEventListener("dblclick", () => this.zoom(null));
       this.plot.addEventListener("blur", () => this.leave());
       this.plot.addEventListener("keydown", (event) => this.key(event));
       new ResizeObserver(() => this.draw()).observe(this.plot);
@@ -83,10 +59,57 @@
       }
     }
 
-    scales(width, height) {
-      const { log, zero, form } = this.spec;
+    whole(figure) {
+      this.reset = document.createElement("button");
+      this.reset.type = "button";
+      this.reset.className = "whole";
+      this.reset.textContent = "Show all";
+      this.reset.hidden = true;
+      this.reset.addEventListener("click", () => { this.zoom(null); this.plot.focus(); });
+      figure.querySelector("figcaption").append(this.reset);
+    }
+
+    get full() {
       const xs = this.lines.flatMap((line) => line.x);
-      const ys = this.lines.flatMap((line) => line.y).filter((v) => v !== null && (!log || v > 0));
+      return xs.length ? [xs.reduce((a, b) => Math.min(a, b), 0), xs.reduce((a, b) => Math.max(a, b))] : [0, 1];
+    }
+    inside(x) { return !this.range || (x >= this.range[0] && x <= this.range[1]); }
+
+    // Show x from..to, at least two points of it; null shows all.
+    zoom(range) {
+      if (range) {
+        const [first, last] = this.full;
+        const [from, to] = [Math.max(first, Math.min(...range)), Math.min(last, Math.max(...range))];
+        const stops = this.stops;
+        const left = stops.filter((x) => x <= from).at(-1) ?? first;
+        const right = stops.find((x) => x >= to) ?? last;
+        const few = stops.filter((x) => x >= from && x <= to).length < 2;
+        range = few ? [left, right] : [from, to];
+        if (range[0] >= range[1] || (range[0] <= first && range[1] >= last)) range = null;
+      }
+      this.range = range;
+      this.at = null;
+      this.reset.hidden = !range;
+      tip.hide();
+      this.draw();
+    }
+    // The part around what is being read gets `factor` times as wide; at a side of the chart it moves inwards.
+    scaleBy(factor) {
+      const [first, last] = this.full;
+      const [from, to] = this.range ?? this.full;
+      const { at } = this;
+      const middle = at ?? (from + to) / 2;
+      const width = Math.min(last - first, (to - from) * factor);
+      const left = Math.max(first, Math.min(last - width, middle - (middle - from) * factor));
+      this.zoom([left, left + width]);
+      if (at !== null && this.inside(at)) this.show(at);
+    }
+
+    scales(width, height) {
+      const { log, form } = this.spec;
+      // A part is looked at for its details: its axis does not go down to zero.
+      const zero = this.spec.zero && !this.range;
+      const ys = this.lines.flatMap((line) => line.y.filter((v, i) => v !== null && (!log || v > 0) && this.inside(line.x[i])));
       const max = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
       const min = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
       let low = ys.length ? min(ys) : 0;
@@ -95,15 +118,18 @@
       if (log && ys.length) {
         low *= 0.9; high *= 1.1;
         ticks = logTicks(low, high);
+        // Within a decade there may be none.
+        if (ticks.length < 2) ticks = niceTicks(low, high, 4).ticks;
       } else {
         if (zero) low = Math.min(0, low);
         if (high === low) high = low + (form === "percent" ? 0.01 : 1);
         const nice = niceTicks(low, high, Math.max(2, Math.floor(height / 52)));
         high = Math.max(high, Math.ceil(high / nice.step - 1e-9) * nice.step);
+        if (!zero) low = Math.min(low, Math.floor(low / nice.step + 1e-9) * nice.step);
         ticks = niceTicks(low, high, Math.round((high - low) / nice.step)).ticks;
       }
       const left = 14 + 7.2 * Math.max(2, ...ticks.map((v) => AXES[form](v).length));
-      const [x0, x1] = xs.length ? [Math.min(0, min(xs)), max(xs)] : [0, 1];
+      const [x0, x1] = this.range ?? this.full;
       const box = { left, right: width - 12, top: 10, bottom: height - 38 };
       const level = (v) => (log ? Math.log(v) : v);
       return {
@@ -130,9 +156,13 @@
         root.append(svg("text", { x: scale.x(value), y: box.bottom + 17, "text-anchor": "middle" }, iteration(value)));
       }
       root.append(svg("text", { x: box.right, y: box.bottom + 34, "text-anchor": "end" }, "iteration"));
-      for (const line of this.lines) root.append(this.line(line, scale));
+      // Of a part, lines end at its sides; room is left for half a point.
+      const view = { x: box.left - 4, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 10 };
+      const pane = svg("svg", { ...view, viewBox: Object.values(view).join(" "), class: this.range ? "part" : "" });
+      for (const line of this.lines) pane.append(this.line(line, scale));
       this.marks = svg("g");
-      root.append(this.marks);
+      this.band = svg("rect", { class: "band", y: box.top, height: box.bottom - box.top });
+      root.append(pane, this.marks);
       this.plot.replaceChildren(root);
       if (this.at !== null) this.show(this.at);
     }
@@ -158,20 +188,65 @@
 
     get stops() { return [...new Set(this.lines.flatMap((line) => line.x))].sort((a, b) => a - b); }
 
-    point(event) {
+    near(event) {
       const inside = event.clientX - this.plot.getBoundingClientRect().left;
-      const near = this.stops.reduce((best, x) =>
+      return this.stops.filter((x) => this.inside(x)).reduce((best, x) =>
         (best === null || Math.abs(this.scale.x(x) - inside) < Math.abs(this.scale.x(best) - inside) ? x : best), null);
+    }
+    // Where the pointer is, in pixels of the plot, and the iteration there.
+    place(event) {
+      const { box, x0, x1 } = this.scale;
+      const pixel = Math.max(box.left, Math.min(box.right, event.clientX - this.plot.getBoundingClientRect().left));
+      return { pixel, x: x0 + ((pixel - box.left) / (box.right - box.left || 1)) * (x1 - x0) };
+    }
+    press(event) {
+      if (event.button === 0) {
+        this.from = this.place(event);
+        this.plot.setPointerCapture(event.pointerId);
+      }
+      this.point(event);
+    }
+    point(event) {
+      const near = this.near(event);
       if (near !== null) this.show(near, event);
+      if (this.from === null) return;
+      const { pixel } = this.place(event);
+      if (Math.abs(pixel - this.from.pixel) < DRAG) { this.band.remove(); return; }
+      this.band.setAttribute("x", Math.min(pixel, this.from.pixel));
+      this.band.setAttribute("width", Math.abs(pixel - this.from.pixel));
+      this.marks.before(this.band);
+    }
+    release(event) {
+      const { from } = this;
+      this.from = null;
+      this.band.remove();
+      if (from === null) return;
+      const to = this.place(event);
+      if (Math.abs(to.pixel - from.pixel) >= DRAG) this.zoom([from.x, to.x]);
     }
     key(event) {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      const stops = this.stops;
-      if (event.key === "Escape") this.leave();
+      const factor = { "+": 0.5, "=": 0.5, "-": 2 }[event.key];
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Escape") { if (this.at !== null) this.leave(); else this.zoom(null); }
+      if (factor) { event.preventDefault(); this.scaleBy(factor); }
+      if (event.key === "0") this.zoom(null);
+      const { stops } = this;
       if (!step || !stops.length) return;
       event.preventDefault();
-      const index = this.at === null ? (step > 0 ? 0 : stops.length - 1) : stops.indexOf(this.at) + step;
-      this.show(stops[Math.max(0, Math.min(stops.length - 1, index))]);
+      const first = stops.findIndex((x) => this.inside(x));
+      const last = stops.findLastIndex((x) => this.inside(x));
+      const index = this.at === null ? (step > 0 ? first : last) : stops.indexOf(this.at) + step;
+      const x = stops[Math.max(0, Math.min(stops.length - 1, index))];
+      this.follow(x);
+      this.show(x);
+    }
+    // A step over the side of a part takes the part along.
+    follow(x) {
+      if (this.inside(x)) return;
+      const [from, to] = this.range;
+      const shift = x < from ? x - from : x - to;
+      this.zoom([from + shift, to + shift]);
     }
     show(x, event) {
       this.at = x;
@@ -193,6 +268,7 @@
       tip.rows(title, entries.slice(0, 12), event ? event.clientX : frame.left + at, event ? event.clientY : frame.top + 40);
     }
     leave() {
+      if (this.from !== null) return;
       this.at = null;
       this.marks?.replaceChildren();
       tip.hide();

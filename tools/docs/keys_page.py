@@ -1,0 +1,166 @@
+"""The reference of every key of params.yaml and of a data set's description, from the typed loader:
+what is written there is what the loader accepts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
+from isnet.catalog.description import Description
+from isnet.params import Devices, Params
+
+__all__ = ["Key", "Section", "keys_page", "sections"]
+
+Schema = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """A key as a row of its table; Markdown."""
+
+    name: str
+    kind: str
+    default: str
+    text: str
+
+
+class Section(NamedTuple):
+    """A mapping: its place (`runs.NAME`), for which values of `kind`, what it is, its keys."""
+
+    place: str
+    kinds: list[str]
+    text: str
+    keys: list[Key]
+
+
+class _Written(GenerateJsonSchema):
+    """The schema with defaults as a user would write them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return str(dft) if isinstance(dft, Devices) else super().encode_default(dft)
+
+
+def keys_page() -> str:
+    """Return the page's tables as Markdown."""
+    parts = [_section(section) for section in sections(Params, "")]
+    parts.append("## A description: `datasets/FILE.yaml`\n")
+    parts += [_section(section) for section in sections(Description, "FILE")]
+    return "\n".join(parts)
+
+
+def sections(model: type[BaseModel], place: str) -> list[Section]:
+    """Return the mapping that `model` reads, and all mappings in it, in the order of the file.
+
+    Args:
+        model: what reads the file.
+        place: how to call the outermost mapping; empty for the file itself.
+    """
+    schema = model.model_json_schema(schema_generator=_Written)
+    return list(_walk(schema, schema.get("$defs", {}), place, set()))
+
+
+def _walk(model: Schema, models: Schema, place: str, shown: set[str]) -> Iterator[Section]:
+    required = model.get("required", [])
+    keys, inner = [], []
+    # `kind` decides which other keys there are.
+    for name, key in sorted(model["properties"].items(), key=lambda item: item[0] != "kind"):
+        below = [*_references(key, f"{place}.{name}" if place else name)]
+        default = "required" if name in required else _default(key, bool(below))
+        keys.append(Key(name, _kind(key), default, _one_line(key.get("description", ""))))
+        inner += below
+    kind = model["properties"].get("kind", {})
+    kinds = kind.get("enum", [kind["const"]] if "const" in kind else [])
+    yield Section(place, kinds, _one_line(model.get("description", "")), keys)
+    for where, name in inner:
+        if name not in shown:
+            shown.add(name)
+            yield from _walk(models[name], models, where, shown)
+
+
+def _references(key: Schema, place: str) -> Iterator[tuple[str, str]]:
+    """Yield the mappings that may stand at a key: their places and the names of their models."""
+    if "$ref" in key:
+        yield place, key["$ref"].rpartition("/")[2]
+    for member in (*key.get("anyOf", ()), *key.get("oneOf", ())):
+        yield from _references(member, place)
+    if isinstance(key.get("items"), dict):
+        yield from _references(key["items"], f"{place}[]")
+    if isinstance(key.get("additionalProperties"), dict):
+        yield from _references(key["additionalProperties"], f"{place}.NAME")
+
+
+def _default(key: Schema, has_keys: bool) -> str:
+    value = key["default"]
+    if value is None or value in ({}, []) or (has_keys and isinstance(value, dict)):
+        return "-"  # nothing, or what the inner keys say
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def _kind(key: Schema) -> str:
+    """Return in words what may stand at a key."""
+    if "$ref" in key:
+        return "mapping"
+    if "const" in key:
+        return f"`{key['const']}`"
+    if "enum" in key:
+        return _either([f"`{value}`" for value in key["enum"]])
+    members = key.get("anyOf") or key.get("oneOf")
+    if members:
+        return _either([_kind(member) for member in members if member.get("type") != "null"])
+    if key["type"] == "array":
+        return f"list of {_elements(key)}"
+    words = {"string": "text", "boolean": "`true` or `false`", "object": "mapping"}
+    return {"integer": "whole number", "number": "number", **words}[key["type"]] + _limits(key)
+
+
+def _elements(key: Schema) -> str:
+    if "prefixItems" in key:
+        return f"{len(key['prefixItems'])} {_plural(_kind(key['prefixItems'][0]))}"
+    members = key["items"].get("anyOf") or key["items"].get("oneOf") or [key["items"]]
+    kinds = _either([_plural(_kind(member).partition(",")[0]) for member in members])
+    least, most = key.get("minItems"), key.get("maxItems")
+    return f"{least} to {most} {kinds}" if least is not None and most is not None else kinds
+
+
+def _plural(kind: str) -> str:
+    head, of, rest = kind.partition(" of ")
+    return f"{head}s{of}{rest}"
+
+
+def _limits(key: Schema) -> str:
+    words = {
+        "minimum": "from {:,}",
+        "exclusiveMinimum": "above {:,}",
+        "maximum": "to {:,}",
+        "exclusiveMaximum": "below {:,}",
+    }
+    told = [text.format(key[name]) for name, text in words.items() if name in key]
+    return ", " + " ".join(told) if told else ""
+
+
+def _either(kinds: list[str]) -> str:
+    if len(kinds) < 3:
+        return " or ".join(kinds)
+    return ", ".join(kinds[:-1]) + ", or " + kinds[-1]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _section(section: Section) -> str:
+    lines = []
+    if section.place:
+        kinds = " of kind " + _either([f"`{kind}`" for kind in section.kinds])
+        lines += [f"### `{section.place}`" + (kinds if section.kinds else ""), ""]
+    if section.text:
+        lines += [section.text, ""]
+    lines += ["| key | is | default | |", "|---|---|---|---|"]
+    for key in section.keys:
+        cells = (f"`{key.name}`", key.kind, key.default, key.text)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
