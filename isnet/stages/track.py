@@ -62,6 +62,7 @@ def sync(plan: Plan, console: Console, *, follow: bool) -> int:
     while True:
         records = _records(plan, list(plan.runs))
         brought = _bring(records, store, SYNCING)
+        _tell_notes(brought, store, console)
         if not follow or not any(record.state == "running" for record in records):
             break
         if brought.reason and breaker.failed():
@@ -214,6 +215,7 @@ def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
 
 def _bring_and_tell(plan: Plan, names: list[str], store: Store, console: Console) -> bool:
     brought = _bring(_records(plan, names), store, BRINGING)
+    _tell_notes(brought, store, console)
     if brought.reason:
         console.line(f"{_shown(store)} could not be fed ({brought.reason}); {_LATER}")
     return not brought.reason
@@ -235,20 +237,26 @@ def _bring(records: list[RunRecord], store: Store, patience: Patience) -> Brough
             brought = feeder.bring(missing, store)
         finally:
             feeder.close()
-    return Brought(there + brought.sent, brought.reason)
+    return Brought(there + brought.sent, brought.reason, brought.notes)
 
 
 def _bring_from_here(records: list[RunRecord], store: Store) -> Brought:
     sent: list[str] = []
+    notes: dict[str, None] = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for record in records:
-                send(record, store)
+                notes |= dict.fromkeys(filter(None, [send(record, store)]))
                 sent.append(record.name)
     except Exception as error:
-        return Brought(tuple(sent), reason_of(error))
-    return Brought(tuple(sent))
+        return Brought(tuple(sent), reason_of(error), tuple(notes))
+    return Brought(tuple(sent), notes=tuple(notes))
+
+
+def _tell_notes(brought: Brought, store: Store, console: Console) -> None:
+    for note in brought.notes:
+        console.line(f"{_shown(store)}: {note}")
 
 
 def _shown(store: Store) -> str:

@@ -9,6 +9,7 @@ from isnet.engine.run_lock import holder_of
 from isnet.files import read_json
 from isnet.plan import Plan
 from isnet.stages.run_status import dataset_status
+from isnet.tracking.comparison import parameters_of
 from isnet.tracking.run_record import RunRecord, State
 
 __all__ = ["begun_record", "ended_record", "tracked_run"]
@@ -58,6 +59,7 @@ def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
     metrics = read_json(evaluated / "metrics.json") or None
     if metrics and metrics["weights_sha256"] != summary["weights_sha256"]:
         metrics = None  # of other weights, which the conductor has not replaced yet
+    weights = trained / "weights.pth"
     artifacts = [trained / "config.py", plan.layout.train_slice(name)]
     if metrics:
         names = ("metrics.json", "per_class.csv", "confusion.csv", "overlays")
@@ -72,6 +74,7 @@ def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
         summary=summary,
         metrics=metrics,
         artifacts=tuple(path for path in artifacts if path.exists()),
+        weights=weights if metrics and weights.is_file() else None,
     )
 
 
@@ -80,10 +83,15 @@ def _record(
 ) -> RunRecord:
     planned = plan.run(name)
     summary = more.get("summary") or {}
+    settings = summary.get("settings") or planned.settings
+    # The plan's config is that of an earlier training only if nothing that decides it has changed.
+    is_planned = work.name == plan.train_key(name, manifest_digest)
     return RunRecord(
         name=name,
         key=work.name,
-        settings=summary.get("settings") or planned.settings,
+        settings=settings,
+        parameters=parameters_of(settings, planned.experiment.config if is_planned else None),
+        sweep=planned.run.sweep,
         iterations=int(summary.get("iterations") or planned.experiment.iterations),
         work=work,
         state=state,

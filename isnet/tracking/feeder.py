@@ -114,8 +114,8 @@ def _bring(order: dict[str, Any]) -> None:
         record = RunRecord.from_json(text)
         for attempt in range(order["attempts"]):
             try:
-                send(record, store, lambda: _answer(beat=1))
-                _answer(sent=record.name)
+                note = send(record, store, lambda: _answer(beat=1))
+                _answer(sent=record.name, note=note)
                 break
             except Exception as error:
                 if attempt == order["attempts"] - 1:

@@ -78,6 +78,8 @@ class Brought:
     sent: tuple[str, ...]
     reason: str | None = None
     """Why the others were not."""
+    notes: tuple[str, ...] = ()
+    """What else is to be said, each once."""
 
 
 class Feeder:
@@ -157,12 +159,14 @@ class Feeder:
             environment=self._patience.environment,
         )
         sent: list[str] = []
+        notes: dict[str, None] = {}
         for answer in self.answers(self._patience.total):
             if "sent" in answer:
                 sent.append(answer["sent"])
+                notes |= dict.fromkeys(filter(None, [answer["note"]]))
             if "done" in answer:
-                return Brought(tuple(sent), answer.get("reason"))
-        return Brought(tuple(sent), "no answer")
+                return Brought(tuple(sent), answer.get("reason"), tuple(notes))
+        return Brought(tuple(sent), "no answer", tuple(notes))
 
     def answers(self, seconds: float) -> Iterator[dict[str, Any]]:
         """Yield answers, until the feeder ends, is silent for too long, or `seconds` are over."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from isnet.tracking.address import scrubbed
+from isnet.tracking.found_again import CREATED, lock_on
 from isnet.tracking.run_record import RunRecord, State
 from isnet.tracking.thinning import Row, kind_of
 
 __all__ = ["MlflowRun", "milliseconds"]
 
-_KEY, _CREATED = "isnet.key", "isnet.created"
+_KEY = "isnet.key"
 _METRICS_PER_CALL = 1000
 _PARAMS_PER_CALL = 100
 _STATUS: Mapping[State, str] = {
@@ -57,7 +55,7 @@ class MlflowRun:
         On one machine a file lock keeps two feeders from creating two; between machines the older
         one stays, and who made the other one removes it.
         """
-        with _lock(record):
+        with lock_on(record.work):
             found = _search(client, experiment_id, record.key)
             if not found:
                 created = _create(client, experiment_id, record)
@@ -120,32 +118,27 @@ class MlflowRun:
         self.status = status
         self._beat()
 
+    def set_dataset(self, name: str, digest: str) -> None:
+        """Say what it was trained on; MLflow keeps an equal one once."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        used = Dataset(name, digest[:12], source_type="isnet", source=digest)
+        self.client.log_inputs(self.id, datasets=[DatasetInput(used)])
+        self._beat()
+
     def add_artifacts(self, record: RunRecord) -> None:
         """Send the files that are kept with a run."""
+        self.client.log_dict(self.id, record.settings, "settings.json")
         for name, file in record.files():
             folder = name.rpartition("/")[0]
             self.client.log_artifact(self.id, str(file), folder or None)
             self._beat()
 
 
-@contextlib.contextmanager
-def _lock(record: RunRecord) -> Iterator[None]:
-    lock = FileLock(record.work / ".mlflow.lock")
-    with contextlib.suppress(OSError, NotImplementedError, Timeout):
-        # A file system without locks, or a feeder that hangs: searching again must do.
-        lock.acquire(timeout=10)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _search(client: Any, experiment_id: str, key: str) -> list[Any]:
     """Return the runs of a key, the oldest first; all feeders agree on the order."""
     found = client.search_runs([experiment_id], f"tags.`{_KEY}` = '{key}'")
-    return sorted(
-        found, key=lambda run: (int(run.data.tags.get(_CREATED, 0)), str(run.info.run_id))
-    )
+    return sorted(found, key=lambda run: (int(run.data.tags.get(CREATED, 0)), str(run.info.run_id)))
 
 
 def _create(client: Any, experiment_id: str, record: RunRecord) -> str:
@@ -156,7 +149,7 @@ def _create(client: Any, experiment_id: str, record: RunRecord) -> str:
         run_name=record.name,
         tags={
             _KEY: record.key,
-            _CREATED: str(time.time_ns()),
+            CREATED: str(time.time_ns()),
             "data.manifest": record.manifest_digest,
             "mlflow.source.name": "isnet",
             "mlflow.note.content": f"{record.settings['method']} on {record.settings['dataset']}",
@@ -173,8 +166,8 @@ def _add_params(client: Any, run: Any, record: RunRecord) -> None:
 
     there = run.data.params
     params = [
-        Param(key, scrubbed(str(value))[:6000])
-        for key, value in record.settings.items()
+        Param(key, scrubbed(value)[:6000])
+        for key, value in record.parameters.items()
         if key not in there
     ]
     for start in range(0, len(params), _PARAMS_PER_CALL):

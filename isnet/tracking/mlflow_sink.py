@@ -13,8 +13,14 @@ from filelock import FileLock
 
 from isnet.files import write_json
 from isnet.tracking.address import is_database_file
+from isnet.tracking.comparison import tags_of
+from isnet.tracking.failure import reason_of
 from isnet.tracking.journal_tail import JournalTail
+from isnet.tracking.mlflow_model import logged_model
 from isnet.tracking.mlflow_run import MlflowRun, milliseconds
+from isnet.tracking.model_folder import is_self_describing
+from isnet.tracking.parent_run import PARENT, ParentRun
+from isnet.tracking.registry import is_without_registry, register, registered_name
 from isnet.tracking.run_record import RunRecord, Store
 from isnet.tracking.thinning import rows_of, thinned
 
@@ -37,8 +43,8 @@ def is_sent(record: RunRecord, store: Store) -> bool:
         return False
 
 
-def send(record: RunRecord, store: Store, beat: Callable[[], None] = _silent) -> None:
-    """Bring all of a run to MLflow, where it was not done before.
+def send(record: RunRecord, store: Store, beat: Callable[[], None] = _silent) -> str:
+    """Bring all of a run to MLflow, where it was not done before; return what is to be said.
 
     Into a database file one process writes at a time.
 
@@ -49,7 +55,8 @@ def send(record: RunRecord, store: Store, beat: Callable[[], None] = _silent) ->
     """
     if not is_sent(record, store):
         with _one_writer(store):
-            Sink(record, store, beat).send_all()
+            return Sink(record, store, beat).send_all()
+    return ""
 
 
 @contextlib.contextmanager
@@ -81,12 +88,21 @@ class Sink:
     ) -> None:
         client = _client(store.uri)
         beat()
-        self.record, self.store = record, store
-        self.run = MlflowRun.of(client, _experiment(client, store), record, beat)
-        self.run.set_tags(_tags_of(environment) if environment else {})
+        self.record, self.store, self._client, self._beat = record, store, client, beat
+        self._experiment = _experiment(client, store)
+        self.run = MlflowRun.of(client, self._experiment, record, beat)
+        self._parent = self._parent_of(record)
+        self.run.set_tags(tags_of(record) | (_tags_of(environment) if environment else {}))
         if record.state == "running":
             self.run.set_state("running")
         self._tails = (JournalTail(record.journal), JournalTail(record.system))
+
+    def _parent_of(self, record: RunRecord) -> ParentRun | None:
+        if not record.sweep:
+            return None
+        parent = ParentRun.of(self._client, self._experiment, record, self._beat)
+        self.run.set_tags({PARENT: parent.id})
+        return parent
 
     def send_new(self) -> int:
         """Send what was added to the run's journals; return the number of points."""
@@ -96,8 +112,10 @@ class Sink:
             found += self.run.add(map(rows_of, records))
         return found
 
-    def send_all(self, record: RunRecord | None = None) -> None:
-        """Send all that there is of the run as `record` has it now, and remember that."""
+    def send_all(self, record: RunRecord | None = None) -> str:
+        """Send all that there is of the run as `record` has it now, and remember that; return what
+        is to be said, if anything.
+        """
         record = self.record = record or self.record
         content = record.digest(self.store)
         self.send_new()
@@ -106,10 +124,33 @@ class Sink:
             self.run.set_final(_finals(record), int(record.summary["iterations"]))
             self.run.set_tags(_tags_of(record.summary["environment"]))
             ended = milliseconds(record.summary["finished"])
+        self.run.set_dataset(str(record.settings["dataset"]), record.manifest_digest)
         self.run.add_artifacts(record)
         self.run.set_state(record.state, ended)
+        if self._parent:
+            self._parent.summarise()
+        note = self._send_model(record) if record.weights and record.metrics else ""
         if record.state != "running":
             write_json(record.work / "mlflow.json", {"run_id": self.run.id, "content": content})
+        return note
+
+    def _send_model(self, record: RunRecord) -> str:
+        """Bring the weights as a model, and into the registry where there is one."""
+        assert record.weights is not None
+        if not is_self_describing(record.weights):
+            return (
+                f"the weights of {record.name} are of an earlier isnet; MLflow has no model of it"
+            )
+        client, beat = self._client, self._beat
+        try:
+            made = logged_model(client, self._experiment, self.run.id, record, beat)
+            name = registered_name(self.store.experiment, str(record.settings["dataset"]))
+            register(client, name, made, self.run.id, record, beat)
+        except Exception as error:
+            if not is_without_registry(error):
+                raise
+            return f"it keeps no models ({reason_of(error)})"
+        return ""
 
 
 def _client(uri: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ class RunRecord:
     name: str
     key: str
     settings: dict[str, Any]
-    """Flattened; they become MLflow's parameters."""
+    """All of them, flattened."""
     iterations: int
     work: Path
     """Private folder: journal, system metrics, and a note of what was sent where."""
@@ -46,6 +46,12 @@ class RunRecord:
     """`metrics.json`, once the run is evaluated."""
     artifacts: tuple[Path, ...] = ()
     """Files and folders to keep with a finished run."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """What of the settings runs are compared by."""
+    sweep: str | None = None
+    """The sweep that it is a run of."""
+    weights: Path | None = None
+    """The file that becomes MLflow's model, once the run is evaluated."""
 
     @property
     def journal(self) -> Path:
@@ -66,7 +72,15 @@ class RunRecord:
     def from_json(cls, value: dict[str, Any]) -> RunRecord:
         """Return what `as_json` gave."""
         paths = tuple(Path(path) for path in value["artifacts"])
-        return cls(**{**value, "work": Path(value["work"]), "artifacts": paths})
+        weights = value["weights"] and Path(value["weights"])
+        given = {**value, "work": Path(value["work"]), "artifacts": paths, "weights": weights}
+        return cls(**given)
+
+    @property
+    def example(self) -> Path | None:
+        """An image of its validation split, if there is one among the artifacts."""
+        images = (file for name, file in self.files() if name.endswith(".image.jpg"))
+        return next(images, None)
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Yield each artifact's name below the run, and its place."""
@@ -84,6 +98,9 @@ class RunRecord:
                 store.experiment,
                 self.state,
                 self.settings,
+                self.parameters,
+                self.sweep,
+                self.weights is not None,
                 self.summary,
                 self.metrics,
                 sha256_of(self.journal) if self.journal.is_file() else None,

@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from pretended_run import pretend_finished
 
 from isnet.cli import main
 
 RUNS = {"one": 0.25, "two": 0.5}
 
 
-def _pretend_finished(checkout: Path, run: str, miou: float) -> None:
-    """Write what a finished training leaves on disk."""
-    work = checkout / f"work/runs/{run}/{run}-key"
-    work.mkdir(parents=True)
-    rows = [
-        {"kind": "train", "iteration": 1, "time": 1e9, "loss": 3.0, "lr": 0.1, "images_per_second": 4.0, "data_wait": 0.1, "memory_gb": 1.0},
-        {"kind": "train", "iteration": 2, "time": 1e9 + 1, "loss": 2.0, "lr": 0.05, "images_per_second": 4.0, "data_wait": 0.1, "memory_gb": 1.0},
-        {"kind": "validation", "iteration": 2, "time": 1e9 + 2, "mIoU": miou, "mAcc": miou, "aAcc": miou},
-    ]  # fmt: skip
-    (work / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    environment = {
-        "git_commit": "0" * 40, "git_dirty": False, "hardware": "2 x CPU", "gpus": [],
-        "packages": {"torch": "2.14.1"},
-    }  # fmt: skip
-    summary = {
-        "run": run, "key": f"{run}-key", "manifest_digest": "m" * 64, "weights_sha256": "w",
-        "iterations": 2, "seconds": 2.0, "environment": environment,
-        "started": "2026-11-22T08:00:00Z", "finished": "2026-11-22T08:01:00Z",
-    }  # fmt: skip
-    metrics = {
-        "weights_sha256": "w", "parameters": 10, "flops": 20.0, "images_per_second": 5.0,
-        "peak_memory_gb": 1.0, "single_scale": {"mIoU": miou, "mAcc": miou, "aAcc": miou},
-        "multi_scale_flip": {"mIoU": miou + 0.1, "mAcc": miou, "aAcc": miou},
-    }  # fmt: skip
-    trained, evaluated = (checkout / f"results/runs/{run}/{name}" for name in ("train", "evaluate"))
-    (evaluated / "overlays").mkdir(parents=True)
-    trained.mkdir()
-    (trained / "train.json").write_text(json.dumps(summary))
-    (trained / "config.py").write_text("model = dict()\n")
-    (evaluated / "metrics.json").write_text(json.dumps(metrics))
-    (evaluated / "per_class.csv").write_text("class,iou\nroad,0.5\n")
-    (evaluated / "confusion.csv").write_text("truth,road\nroad,1\n")
-    (evaluated / "overlays/a.image.jpg").write_bytes(b"jpeg")
-
-
 @pytest.fixture
 def finished(checkout: Path) -> Path:
     """A checkout with two finished runs."""
     for run, miou in RUNS.items():
-        _pretend_finished(checkout, run, miou)
+        pretend_finished(checkout, run, miou, weights="")
     return checkout
 
 
@@ -73,12 +38,17 @@ def test_a_bare_mlflow_ui_finds_the_runs_with_all_that_compares_them(finished: P
     one = runs["one"]
     assert one.data.params["seed"] == "0"
     assert one.data.params["overrides.train_cfg.max_iters"] == "6"
-    assert len(one.data.params) < 40
+    assert one.data.params["config"] == "isnet_res18-half_1xb2-800_streets-128x256"
+    assert "overrides.param_scheduler" not in one.data.params  # a list; see settings.json
+    assert len(one.data.params) < 25
+    assert one.data.tags["method"] == "ISNet"
     assert one.data.metrics["final/mIoU"] == 0.25
     assert one.data.metrics["final/mIoU_ms_flip"] == pytest.approx(0.35)
     assert one.data.tags["data.manifest"] == "m" * 64
     assert one.data.tags["package.torch"] == "2.14.1"
     assert one.info.status == "FINISHED"
+    [used] = one.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("streets", "m" * 12)
 
     client = MlflowClient(tracking_uri=uri)
     history = client.get_metric_history(one.info.run_id, "train/loss")
@@ -87,6 +57,7 @@ def test_a_bare_mlflow_ui_finds_the_runs_with_all_that_compares_them(finished: P
     artifacts = {item.path for item in client.list_artifacts(one.info.run_id)}
     assert {
         "config.py",
+        "settings.json",
         "one.train.json",
         "per_class.csv",
         "confusion.csv",
@@ -108,6 +79,7 @@ def test_feeding_again_adds_no_run_and_no_point(finished: Path) -> None:
         runs["one"].info.run_id, "train/loss"
     )
     assert len(history) == 2
+    assert len(runs["one"].inputs.dataset_inputs) == 1
 
 
 def test_a_dead_server_costs_a_line_and_nothing_is_lost(

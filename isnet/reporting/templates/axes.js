@@ -34,5 +34,15 @@ const axes = (() => {
     }
     return ticks.length > 6 ? ticks.filter((v) => Math.abs(Math.log10(v) % 1) < 1e-6) : ticks;
   }
-  return { svg, FORMS, AXES, niceTicks, logTicks };
+  // A drawing with a rule for each tick of the vertical axis, and the horizontal axis.
+  function ruled(width, height, box, ticks, y, write) {
+    const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+    for (const value of ticks) {
+      root.append(svg("line", { class: "rule", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
+      root.append(svg("text", { x: box.left - 8, y: y(value) + 4, "text-anchor": "end" }, write(value)));
+    }
+    root.append(svg("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
+    return root;
+  }
+  return { svg, FORMS, AXES, niceTicks, logTicks, ruled };
 })();

@@ -1,6 +1,6 @@
 // Line charts over iterations, drawn as SVG at the size they are shown, so that text keeps its size on a phone.
 (() => {
-  const { svg, FORMS, AXES, niceTicks, logTicks } = axes;
+  const { svg, FORMS, AXES, niceTicks, logTicks, ruled } = axes;
   const DASHES = ["", "7 4", "2 4", "9 3 2 3"];
   // A drag shorter than this is a click.
   const DRAG = 8;
@@ -142,15 +142,9 @@
     draw() {
       const { clientWidth: width, clientHeight: height } = this.plot;
       if (!width) return;
-      const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
       const scale = (this.scale = this.scales(width, height));
       const { box } = scale;
-      for (const value of scale.ticks) {
-        const y = scale.y(value);
-        root.append(svg("line", { class: "rule", x1: box.left, x2: box.right, y1: y, y2: y }));
-        root.append(svg("text", { x: box.left - 8, y: y + 4, "text-anchor": "end" }, AXES[this.spec.form](value)));
-      }
-      root.append(svg("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
+      const root = ruled(width, height, box, scale.ticks, scale.y, AXES[this.spec.form]);
       for (const value of niceTicks(scale.x0, scale.x1, Math.max(2, Math.floor(width / 95))).ticks) {
         if (value % 1) continue;
         root.append(svg("text", { x: scale.x(value), y: box.bottom + 17, "text-anchor": "middle" }, iteration(value)));

@@ -1,6 +1,6 @@
 // Speed against accuracy: one named point per run.
 (() => {
-  const { svg, FORMS, AXES, niceTicks, logTicks } = axes;
+  const { svg, FORMS, AXES, niceTicks, logTicks, ruled } = axes;
   const FILLS = ["", "hollow", "square", "square hollow"];
   // A pointer further than this from a point reads none.
   const REACH = 40;
@@ -46,15 +46,9 @@
     draw() {
       const { clientWidth: width, clientHeight: height } = this.plot;
       if (!width) return;
-      const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
       const scale = (this.scale = this.scales(width, height));
       const { box } = scale;
-      for (const value of scale.yTicks) {
-        const y = scale.y(value);
-        root.append(svg("line", { class: "rule", x1: box.left, x2: box.right, y1: y, y2: y }));
-        root.append(svg("text", { x: box.left - 8, y: y + 4, "text-anchor": "end" }, AXES.percent(value)));
-      }
-      root.append(svg("line", { class: "axis", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
+      const root = ruled(width, height, box, scale.yTicks, scale.y, AXES.percent);
       for (const value of scale.xTicks) {
         root.append(svg("text", { x: scale.x(value), y: box.bottom + 17, "text-anchor": "middle" }, AXES.rate(value)));
       }
