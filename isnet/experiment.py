@@ -192,6 +192,12 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
             _apply(old, value, here)
         elif isinstance(value, dict) and value and old is not None:
             raise UserError(f"replaces {old!r} by a mapping", where=here, cure="Write a value")
+        elif isinstance(old, int | float) and isinstance(value, str):
+            raise UserError(
+                f"replaces {old!r} by the text {value!r}",
+                where=here,
+                cure="Write true or false" if isinstance(old, bool) else "Write a number",
+            )
         else:
             # YAML knows no tuples, and some of mmseg's transforms take nothing else.
             node[step] = tuple(value) if isinstance(old, tuple) else value
