@@ -3,7 +3,7 @@
 Command:   a run with this `config` in params.yaml, then `isnet train --run NAME`.
 Hardware:  two CPU cores, 6 minutes on one of them. No pretrained weights, nothing to download.
 Protocol:  800 iterations of 2 images, from scratch; whole images, ms+flip over 3 ratios.
-Expected:  mIoU 36.1, ms+flip 36.9 (seed 0, BENCHMARKS.md). Compare
+Expected:  mIoU 35.5, ms+flip 36.0 (seed 0, BENCHMARKS.md). Compare
            fcn_res18-half_1xb2-800_streets-128x256.py, which lacks the context modules; so few
            iterations compare speed of learning, not the methods.
 """

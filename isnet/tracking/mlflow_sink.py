@@ -197,13 +197,24 @@ def _tags_of(environment: dict[str, Any]) -> dict[str, str]:
     return tags | {f"package.{name}": version for name, version in environment["packages"].items()}
 
 
+_SCORES = ("mIoU", "mAcc", "aAcc", "fwIoU", "boundary_mIoU", "ece")
+_COSTS = {
+    "parameters": ("parameters_million", 1e6),
+    "flops": ("gflops", 1e9),
+    "images_per_second": ("images_per_second", 1),
+    "peak_memory_gb": ("peak_memory_gb", 1),
+}
+"""Of metrics.json: the name in MLflow, with its unit, and what it is divided by."""
+
+
 def _finals(record: RunRecord) -> dict[str, float]:
     assert record.summary is not None
     final = {"train_seconds": record.summary["seconds"]}
     if record.metrics:
         for name, suffix in (("single_scale", ""), ("multi_scale_flip", "_ms_flip")):
             scores = record.metrics[name] or {}
-            final |= {f"{k}{suffix}": scores[k] for k in ("mIoU", "mAcc", "aAcc") if k in scores}
-        for key in ("parameters", "flops", "images_per_second", "peak_memory_gb"):
-            final[key] = record.metrics[key]
+            final |= {f"{key}{suffix}": scores[key] for key in _SCORES if key in scores}
+        for key, (name, unit) in _COSTS.items():
+            if (value := record.metrics.get(key)) is not None:
+                final[name] = value / unit
     return {f"final/{key}": float(value) for key, value in final.items() if value is not None}

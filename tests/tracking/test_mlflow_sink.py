@@ -44,6 +44,7 @@ def test_a_bare_mlflow_ui_finds_the_runs_with_all_that_compares_them(finished: P
     assert one.data.tags["method"] == "ISNet"
     assert one.data.metrics["final/mIoU"] == 0.25
     assert one.data.metrics["final/mIoU_ms_flip"] == pytest.approx(0.35)
+    assert one.data.metrics["final/gflops"] == 20e-9
     assert one.data.tags["data.manifest"] == "m" * 64
     assert one.data.tags["package.torch"] == "2.14.1"
     assert one.info.status == "FINISHED"
