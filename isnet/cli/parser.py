@@ -162,7 +162,11 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         "inputs", metavar="INPUT", nargs="+", type=Path, help="pictures, or folders of them"
     )
     predict.add_argument(
-        "--output", required=True, type=Path, metavar="FOLDER", help="for masks and scores.json"
+        "--output",
+        default=Path("predictions"),
+        type=Path,
+        metavar="FOLDER",
+        help="for masks and scores.json; without it, ./predictions",
     )
     predict.add_argument("--overlay", action="store_true", help="also colours over each picture")
     predict.add_argument(
