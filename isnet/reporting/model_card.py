@@ -44,12 +44,12 @@ class _Data:
 
 
 def write_model_card(name: str, results: Path) -> Path:
-    """Write `model_card.md` into the run's `evaluate/` from what `convert`, `train` and `evaluate`
-    left there. It has none of the times that evaluation measured: scoring the same weights again
-    gives the same bytes. Raises UserError where a record is missing.
+    """Write `model_card.md` beside the run's weights, from what `convert`, `train` and `evaluate`
+    left. It has none of the times that evaluation measured: scoring the same weights again gives
+    the same bytes. Raises UserError where a record is missing.
     """
     run = read_run(name, results)
-    card = run.folder / "evaluate" / "model_card.md"
+    card = run.folder / "train" / "model_card.md"
     write_text(card, model_card(run, read_manifest(run.evaluated.dataset, results)))
     return card
 

@@ -68,7 +68,7 @@ def evaluate(
         elif status := _evaluate(evaluation, manifest, console, arguments, interruption):
             return status
     publish(finished, plan.layout.evaluate_results(name))
-    # Not kept with the scores: it also says how this very training went.
+    # Beside the weights, where whoever passes them on finds it; `train` clears it away with them.
     write_model_card(name, plan.layout.results)
     metrics = json.loads((finished / "metrics.json").read_text())
     console.line(_headline(metrics))

@@ -64,6 +64,7 @@ def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
     if metrics:
         names = ("metrics.json", "per_class.csv", "confusion.csv", "overlays")
         artifacts += [evaluated / file for file in names]
+        artifacts.append(plan.layout.train_results(name) / "model_card.md")
         artifacts.append(plan.layout.reports / "runs" / f"{name}.html")
     return _record(
         plan,

@@ -22,7 +22,7 @@ def card(results: Path, name: str = "isnet") -> str:
 
 def test_the_card_lies_with_the_scores_and_is_the_same_each_time(results: Path) -> None:
     path = write_model_card("isnet", results)
-    assert path == results / "runs" / "isnet" / "evaluate" / "model_card.md"
+    assert path == results / "runs" / "isnet" / "train" / "model_card.md"
     before = path.read_bytes()
     assert write_model_card("isnet", results).read_bytes() == before
 

@@ -23,7 +23,7 @@ case $1 in
   pack) touch $results/store.json;;
   baseline) touch $results/baseline.json;;
   train) for file in weights.pth train.json curves.csv validation.csv config.py; do echo $file > $results/$file; done;;
-  evaluate) touch $results/scores.json $results/metrics.json $results/per_class.csv $results/confusion.csv $results/per_image.csv $results/model_card.md;;
+  evaluate) touch $results/scores.json $results/metrics.json $results/per_class.csv $results/confusion.csv $results/per_image.csv results/runs/$3/train/model_card.md;;
 esac
 """
 

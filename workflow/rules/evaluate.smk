@@ -20,7 +20,7 @@ rule evaluate:
             labels={"run": "{run}"},
         ),
         per_image="results/runs/{run}/evaluate/per_image.csv",
-        model_card="results/runs/{run}/evaluate/model_card.md",
+        model_card="results/runs/{run}/train/model_card.md",
         overlays=directory("results/runs/{run}/evaluate/overlays"),
     log:
         "logs/evaluate/{run}.log",
