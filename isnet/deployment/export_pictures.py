@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from isnet.deployment.exported_network import SMALLEST_SIDE
+from isnet.deployment.picture_files import SUFFIXES, read_picture
 from isnet.errors import UserError
 from isnet.files import read_json
 from isnet.layout import Layout
@@ -21,7 +21,6 @@ from isnet.streets import StreetsSettings, paint_scene
 
 __all__ = ["Pictures"]
 
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _AT_MOST = 4
 """Of a data set, and of generated ones."""
 _GENERATED = (256, 512)
@@ -75,19 +74,14 @@ class Pictures:
 
 
 def _in(folder: Path) -> list[Path]:
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not found:
         raise UserError(f"there is no image in {folder}", cure="Give images, or folders of them")
     return found
 
 
 def _read(file: Path) -> Tensor:
-    try:
-        with Image.open(file) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"no image can be read: {told}", where=str(file)) from None
+    pixels = read_picture(file)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         size = "x".join(map(str, pixels.shape[:2]))
         raise UserError(

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from isnet.deployment.exported_network import INPUT, OUTPUTS
-from isnet.errors import UserError
+from isnet.deployment.torch_program import refusing
 
 __all__ = ["OPSET", "OnnxRunner", "write_onnx"]
 
@@ -26,7 +26,7 @@ def write_onnx(program: ExportedProgram, file: Path, facts: Mapping[str, str], w
     Raises:
         UserError: torch knows no ONNX for it; `where` names the weights file.
     """
-    try:
+    with refusing("write this network as ONNX", where):
         made = torch.onnx.export(
             program,
             dynamo=True,
@@ -36,12 +36,6 @@ def write_onnx(program: ExportedProgram, file: Path, facts: Mapping[str, str], w
             dynamic_shapes={INPUT: {0: "batch", 2: "height", 3: "width"}},  # their names alone
             verbose=False,
         )
-    except Exception as error:  # exporters raise what they like
-        raise UserError(
-            f"torch {torch.__version__} cannot write this network as ONNX: "
-            f"{' '.join(str(error).split())[:300]}",
-            where=where,
-        ) from error
     assert made is not None, "with dynamo it returns a program"
     made.model.metadata_props.update(facts)
     made.save(file, external_data=False)

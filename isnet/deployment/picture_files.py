@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from isnet.errors import UserError
 
-__all__ = ["PictureFile", "find_pictures", "read_picture", "shown"]
+__all__ = ["SUFFIXES", "PictureFile", "find_pictures", "read_picture", "shown"]
 
 SUFFIXES = {
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",

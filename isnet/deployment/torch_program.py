@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from torch.export import Dim, ExportedProgram
 from isnet.deployment.exported_network import INPUT, SMALLEST_SIDE, ExportedNetwork
 from isnet.errors import UserError
 
-__all__ = ["LARGEST_BATCH", "TorchRunner", "eager", "program_of", "write_program"]
+__all__ = ["LARGEST_BATCH", "TorchRunner", "eager", "program_of", "refusing", "write_program"]
 
 LARGEST_BATCH = 1024
 """What torch's exporter is told of N. It needs a bound, and none of the network's own is known."""
@@ -33,19 +34,26 @@ def program_of(network: ExportedNetwork, where: str) -> ExportedProgram:
         3: Dim("width", min=SMALLEST_SIDE),
     }
     example = torch.zeros(_EXAMPLE, dtype=torch.uint8)
+    with refusing("export this network", where), torch.no_grad():
+        return torch.export.export(
+            network,
+            (example,),
+            dynamic_shapes={INPUT: shapes},
+            # ResNeSt's pooling rounds up: torch cannot prove that its sizes always fit.
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+
+
+@contextlib.contextmanager
+def refusing(what: str, where: str) -> Iterator[None]:
+    """Turn what an exporter raises, which may be anything, into one line: torch cannot do `what`;
+    `where` names the weights file.
+    """
     try:
-        with torch.no_grad():
-            return torch.export.export(
-                network,
-                (example,),
-                dynamic_shapes={INPUT: shapes},
-                # ResNeSt's pooling rounds up: torch cannot prove that its sizes always fit.
-                prefer_deferred_runtime_asserts_over_guards=True,
-            )
-    except Exception as error:  # exporters raise what they like
+        yield
+    except Exception as error:
         raise UserError(
-            f"torch {torch.__version__} cannot export this network: "
-            f"{' '.join(str(error).split())[:300]}",
+            f"torch {torch.__version__} cannot {what}: {' '.join(str(error).split())[:300]}",
             where=where,
         ) from error
 

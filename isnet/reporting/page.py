@@ -8,11 +8,7 @@ from typing import Any
 
 from isnet.files import write_text
 from isnet.reporting.comparison import seed_dots, speed_scatter
-from isnet.reporting.figures import (
-    census_bars,
-    class_dots,
-    comparison_charts,
-)
+from isnet.reporting.figures import census_bars, class_dots, comparison_charts
 from isnet.reporting.findings import concerns, headline, settings_differences
 from isnet.reporting.images import BUDGET, shared_gallery
 from isnet.reporting.missing import MissingRun
@@ -20,7 +16,7 @@ from isnet.reporting.official import beside_official
 from isnet.reporting.rendering import render
 from isnet.reporting.run_page import run_page
 from isnet.reporting.sources import COMMANDS, DatasetSource, RunSource, read_sources
-from isnet.reporting.spread import RULE, spread_table, spreads, verdicts
+from isnet.reporting.spread import RULE, over_seeds, spread_table, verdicts
 from isnet.reporting.table import (
     NUMERIC,
     Group,
@@ -153,8 +149,8 @@ def _tables(dataset: DatasetSource, runs: list[RunSource]) -> dict[str, Any]:
 
 def _seeds(runs: list[RunSource]) -> dict[str, Any] | None:
     """Return what the runs say of other seeds, or None where each method has one."""
-    found = spreads(runs)
-    if not any(len(spread.scores) > 1 for spread in found):
+    found = over_seeds(runs)
+    if not found:
         return None
     return {
         "table": spread_table(found),

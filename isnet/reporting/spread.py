@@ -20,6 +20,7 @@ __all__ = [
     "difference_interval",
     "group_label",
     "one_of_each_seed",
+    "over_seeds",
     "seed_groups",
     "spread_table",
     "spreads",
@@ -91,6 +92,12 @@ def spreads(runs: Sequence[RunSource]) -> list[Spread]:
     methods = [group[0].evaluated.method for group in groups]
     found = [_spread(group, methods.count(group[0].evaluated.method) > 1) for group in groups]
     return sorted(found, key=lambda spread: -spread.mean)
+
+
+def over_seeds(runs: Sequence[RunSource]) -> list[Spread]:
+    """Return `spreads`, or nothing where each method has one seed."""
+    found = spreads(runs)
+    return found if any(len(spread.scores) > 1 for spread in found) else []
 
 
 def one_of_each_seed(group: Sequence[RunSource]) -> list[RunSource]:

@@ -11,7 +11,7 @@ from isnet.reporting.missing import MissingRun, missing_markdown
 from isnet.reporting.official import beside_official, interval_text
 from isnet.reporting.records import Evaluated
 from isnet.reporting.sources import DatasetSource, RunSource, read_sources
-from isnet.reporting.spread import RULE, spread_table, spreads, verdicts
+from isnet.reporting.spread import RULE, over_seeds, spread_table, verdicts
 from isnet.reporting.text_table import TextTable
 
 __all__ = [
@@ -126,8 +126,8 @@ def _beside(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[str]:
 
 
 def _over_seeds(runs: Sequence[RunSource]) -> list[str]:
-    found = spreads(runs)
-    if not any(len(spread.scores) > 1 for spread in found):
+    found = over_seeds(runs)
+    if not found:
         return []
     said = [f"- {line}" for line in verdicts(found)]
     return ["### Over seeds", "", spread_table(found).markdown(), *said, "", RULE, ""]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["CREATED", "lock_on"]
+__all__ = ["CREATED", "all_pages", "lock_on", "oldest_first"]
 
 CREATED = "isnet.created"
 """A tag, in Unix nanoseconds: of two things that are one, all feeders keep the older."""
@@ -25,3 +26,19 @@ def lock_on(folder: Path, name: str = "mlflow") -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def oldest_first(runs: Iterable[Any]) -> list[Any]:
+    """Return MLflow's runs in the order on which all feeders agree."""
+    return sorted(runs, key=lambda run: (int(run.data.tags.get(CREATED, 0)), str(run.info.run_id)))
+
+
+def all_pages(search: Callable[[str | None], Any]) -> list[Any]:
+    """Return what a search of MLflow finds on all its pages; `search` is given a page's token."""
+    found, token = [], None
+    while True:
+        page = search(token)
+        found += page
+        token = page.token
+        if not token:
+            return found

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from isnet.tracking.address import scrubbed
-from isnet.tracking.found_again import CREATED, lock_on
+from isnet.tracking.found_again import CREATED, lock_on, oldest_first
 from isnet.tracking.run_record import RunRecord, State
 from isnet.tracking.thinning import Row, kind_of
 
@@ -137,8 +137,7 @@ class MlflowRun:
 
 def _search(client: Any, experiment_id: str, key: str) -> list[Any]:
     """Return the runs of a key, the oldest first; all feeders agree on the order."""
-    found = client.search_runs([experiment_id], f"tags.`{_KEY}` = '{key}'")
-    return sorted(found, key=lambda run: (int(run.data.tags.get(CREATED, 0)), str(run.info.run_id)))
+    return oldest_first(client.search_runs([experiment_id], f"tags.`{_KEY}` = '{key}'"))
 
 
 def _create(client: Any, experiment_id: str, record: RunRecord) -> str:

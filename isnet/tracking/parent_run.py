@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from isnet.tracking.found_again import CREATED, lock_on
+from isnet.tracking.found_again import CREATED, all_pages, lock_on, oldest_first
 from isnet.tracking.run_record import RunRecord
 
 __all__ = ["PARENT", "ParentRun"]
@@ -84,25 +84,19 @@ class ParentRun:
         self.client.log_batch(self.id, metrics=metrics)
 
     def _children(self, parent: str) -> list[Any]:
-        found, token = [], None
-        while True:
-            page = self.client.search_runs(
-                [self._experiment_id], f"tags.`{PARENT}` = '{parent}'", page_token=token
+        of_parent = f"tags.`{PARENT}` = '{parent}'"
+        return all_pages(
+            lambda token: self.client.search_runs(
+                [self._experiment_id], of_parent, page_token=token
             )
-            found += page
-            token = page.token
-            if not token:
-                return found
+        )
 
 
 def _search(client: Any, experiment_id: str, sweep: str) -> list[str]:
     """Return the parents of a sweep, the oldest first."""
     found = client.search_runs([experiment_id], f"tags.`{_SWEEP}` = '{sweep}'")
-    found = [run for run in found if PARENT not in run.data.tags]
-    found = sorted(
-        found, key=lambda run: (int(run.data.tags.get(CREATED, 0)), str(run.info.run_id))
-    )
-    return [str(run.info.run_id) for run in found]
+    parents = [run for run in found if PARENT not in run.data.tags]
+    return [str(run.info.run_id) for run in oldest_first(parents)]
 
 
 def _create(client: Any, experiment_id: str, record: RunRecord) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from isnet.tracking.found_again import all_pages
 from isnet.tracking.mlflow_model import WEIGHTS
 from isnet.tracking.run_record import RunRecord
 
@@ -75,13 +76,10 @@ def _has_name(client: Any, name: str) -> bool:
 
 def _versions(client: Any, name: str) -> list[Any]:
     """Return all versions, the first one first."""
-    found, token = [], None
-    while True:
-        page = client.search_model_versions(f"name = '{name}'", page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return sorted(found, key=lambda version: int(version.version))
+    found = all_pages(
+        lambda token: client.search_model_versions(f"name = '{name}'", page_token=token)
+    )
+    return sorted(found, key=lambda version: int(version.version))
 
 
 def _version(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> Any:

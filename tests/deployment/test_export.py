@@ -270,7 +270,7 @@ def test_what_the_graph_cannot_do_is_refused(
     [
         (["--output", "x.pt2"], "does not end with .onnx"),
         (["--check", "nowhere.png"], "No such file"),
-        (["--check", "README.md"], "cannot identify image"),
+        (["--check", "README.md"], "README.md: no picture, or a damaged one"),
     ],
 )
 def test_what_was_asked_wrongly_is_refused_in_one_line(

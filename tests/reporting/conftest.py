@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,19 @@ import pytest
 from isnet.reporting import write_report
 
 from . import tree
+from .browser import Browser, chromium
 
 SETTINGS = {
     "isnet": tree.settings_of("ISNet"),
     "fcn": tree.settings_of("FCN", **{"overrides.model.decode_head.channels": 128}),
     "isnet_camvid": tree.settings_of("ISNet"),
 }
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("profile")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

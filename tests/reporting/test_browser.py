@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,7 @@ import pytest
 from isnet.reporting import write_report
 from isnet.reporting.missing import MissingRun
 
-from .browser import Browser, chromium
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("profile")) as started:
-        yield started
+from .browser import Browser
 
 
 def wait_for(browser: Browser, condition: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from . import tree
-from .browser import Browser, chromium
+from .browser import Browser
 from .pages import edit, report
 from .test_browser import wait_for
 
@@ -20,12 +20,6 @@ TICKS = (
 TIP = "return document.getElementById('tip').textContent"
 SHOWN = "!document.getElementById('tip').hidden"
 RESET = f"{CHART}.querySelector('.whole')"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from isnet.reporting.labels_page import label_findings, write_labels_page
 from isnet.reporting.records import Census
 from isnet.reporting.samples import choose_samples, cover, distinct_colours
 
-from .browser import Browser, chromium
+from .browser import Browser
 from .pages import Page
 from .test_browser import wait_for
 
@@ -308,12 +307,6 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "<img src=x" not in page.source and "<script>alert" not in page.source
     assert sum(tag == "script" for tag, _ in page.tags) == 4  # theme, data, tips, labels
     assert attack in page.text
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .browser import Browser, chromium
+from .browser import Browser
 from .pages import report
 
 SHOWN = "return document.querySelector('.scene:not([hidden])').dataset.name"
@@ -30,12 +29,6 @@ def page(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("viewer") / "results"
     results.symlink_to(pristine)
     return report(results, ["isnet"]).parent / "runs" / "isnet.html"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with chromium(tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 def test_confidence_is_a_picture_of_its_own_with_a_legend(browser: Browser, page: Path) -> None:
