@@ -192,7 +192,8 @@ class Plan:
         names = set(self.params.datasets)
         datasets = names | {f"{name}.pack" for name in names}
         for folder, known in (("datasets", datasets), ("runs", runs)):
-            for file in (self.layout.slices / folder).glob("*.json"):
+            # Names with a dot in front are another process's, in the making.
+            for file in (self.layout.slices / folder).glob("[!.]*.json"):
                 if file.stem not in known:
                     file.unlink(missing_ok=True)
 

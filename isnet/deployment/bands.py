@@ -10,7 +10,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.evaluation.best_class import best_class_and_confidence
-from isnet.evaluation.network import Size, logits
+from isnet.evaluation.network import Size, arithmetic, logits
 from isnet.evaluation.protocol import ViewSettings
 from isnet.evaluation.views import windows
 
@@ -65,7 +65,8 @@ def _scores(
         group = band[start : start + at_once]
         crops = torch.cat([x[:, :, top:bottom, left:right] for top, bottom, left, right in group])
         size: Size = (crops.shape[2], crops.shape[3])
-        scores = logits(model, crops, size)
+        with arithmetic(model, settings):
+            scores = logits(model, crops, size)
         if settings.average == "probabilities":
             scores = scores.softmax(dim=1)
         yield from zip(group, torch.split(scores, 1), strict=True)

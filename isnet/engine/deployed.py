@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmseg.models.backbones import ResNet
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
 from isnet.engine.assemble import deployed_model
 from isnet.engine.checkpoints import load_weights
 from isnet.engine.precision import allow_tf32
+from isnet.freed_memory import keep_freed_memory
+from isnet.models.folded_norms import fold_norms
 from isnet.params import Devices
 
 __all__ = ["load_deployed", "place"]
@@ -26,14 +29,18 @@ def load_deployed(config: dict[str, Any], weights: Path, devices: Devices) -> En
 
 
 def place(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
-    """Bring a model to its device, in evaluation mode.
+    """Bring a model to its device, in evaluation mode and for good: batch norms of a ResNet become
+    part of its convolutions.
 
     Float32 is float32, on a GPU too. On the CPU torch gets the threads of OMP_NUM_THREADS, or all
-    cores.
+    cores, and keeps the memory that it has had.
     """
     allow_tf32(False)
     if not gpu:
         threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))
         torch.set_num_threads(int(threads))
+        keep_freed_memory()
     placed: EncoderDecoder = model.to("cuda" if gpu else "cpu").eval()
+    if isinstance(placed.backbone, ResNet):
+        fold_norms(placed.backbone)
     return placed

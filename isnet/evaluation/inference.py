@@ -14,7 +14,7 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.evaluation.best_class import best_class, best_class_and_confidence
-from isnet.evaluation.network import Size, logits, raw_logits, resized
+from isnet.evaluation.network import Size, arithmetic, logits, raw_logits, resized
 from isnet.evaluation.protocol import ViewSettings
 from isnet.evaluation.views import view_scores
 
@@ -55,13 +55,7 @@ def _summed_scores(model: EncoderDecoder, x: Tensor, size: Size, settings: ViewS
             f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored",
             where="model.decode_head",
         )
-    with torch.autocast(
-        next(model.parameters()).device.type,
-        torch.bfloat16,
-        enabled=settings.precision == "bf16",
-        # Its cache would keep a second copy of the weights until the views are through.
-        cache_enabled=False,
-    ):
+    with arithmetic(model, settings):
         return _total(model, view_scores(model, x, size, settings), size, settings)
 
 

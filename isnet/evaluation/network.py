@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -9,10 +12,21 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.errors import UserError
+from isnet.evaluation.protocol import ViewSettings
+from isnet.models.winograd import Winograd
 
-__all__ = ["Size", "logits", "raw_logits", "resized"]
+__all__ = ["Size", "arithmetic", "logits", "raw_logits", "resized"]
 
 Size = tuple[int, int]
+
+
+def arithmetic(model: EncoderDecoder, settings: ViewSettings) -> AbstractContextManager[Any]:
+    """Return the context in which a model computes as `settings` say."""
+    if settings.precision == "float32":
+        return Winograd()
+    device = next(model.parameters()).device.type
+    # Its cache would keep a second copy of the weights until the views are through.
+    return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
@@ -22,6 +36,9 @@ def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
     A segmentor or head with its own way to predict (cascades, EncHead, DAHead, Mask2Former) is
     asked in that way and answers at the size of `x`.
     """
+    if x.device.type == "cpu":
+        # In which 1x1 convolutions need not reorder what they get.
+        x = x.contiguous(memory_format=torch.channels_last)
     plain = (
         type(model).encode_decode is EncoderDecoder.encode_decode
         and type(model.decode_head).predict is BaseDecodeHead.predict

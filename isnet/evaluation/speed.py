@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from isnet.evaluation.inference import predict
 from isnet.evaluation.network import Size, raw_logits
 from isnet.evaluation.protocol import ViewSettings
+from isnet.freed_memory import give_back_freed_memory
 
 __all__ = ["Cost", "count_flops", "count_parameters", "measure_cost", "measure_prediction"]
 
@@ -95,6 +96,7 @@ def _forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
+    give_back_freed_memory()
     with contextlib.suppress(OSError):
         (_PROCESS / "clear_refs").write_text("5")
 

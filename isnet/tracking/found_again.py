@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["CREATED", "all_pages", "lock_on", "oldest_first"]
+__all__ = ["CREATED", "all_pages", "lock_on", "make_once", "oldest_first"]
 
 CREATED = "isnet.created"
 """A tag, in Unix nanoseconds: of two things that are one, all feeders keep the older."""
@@ -26,6 +26,19 @@ def lock_on(folder: Path, name: str = "mlflow") -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def make_once(is_there: Callable[[], bool], make: Callable[[], Any]) -> None:
+    """Make what is not there. MLflow refuses the second of two who do so at once: that one sees
+    that it is there now.
+    """
+    if is_there():
+        return
+    try:
+        make()
+    except Exception:
+        if not is_there():
+            raise
 
 
 def oldest_first(runs: Iterable[Any]) -> list[Any]:

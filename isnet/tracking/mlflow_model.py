@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from isnet.tracking.found_again import CREATED, lock_on
+from isnet.tracking.found_again import CREATED, lock_on, make_once
 from isnet.tracking.model_folder import model_folder
 from isnet.tracking.run_record import RunRecord
 
@@ -76,7 +76,10 @@ def _upload(
     with _beating(beat, 60 + size / _SLOWEST_BYTES_PER_SECOND):
         with model_folder(record.weights, record.example, record.work, model_id, run_id) as folder:
             client.log_model_artifacts(model_id, str(folder))
-    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    make_once(
+        lambda: model_id in [m.model_id for m in client.get_run(run_id).outputs.model_outputs],
+        lambda: client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)]),
+    )
     client.finalize_logged_model(model_id, "READY")
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from isnet.tracking.address import scrubbed
-from isnet.tracking.found_again import CREATED, lock_on, oldest_first
+from isnet.tracking.found_again import CREATED, lock_on, make_once, oldest_first
 from isnet.tracking.run_record import RunRecord, State
 from isnet.tracking.thinning import Row, kind_of
 
@@ -119,11 +119,16 @@ class MlflowRun:
         self._beat()
 
     def set_dataset(self, name: str, digest: str) -> None:
-        """Say what it was trained on; MLflow keeps an equal one once."""
+        """Say what it was trained on."""
         from mlflow.entities import Dataset, DatasetInput
 
         used = Dataset(name, digest[:12], source_type="isnet", source=digest)
-        self.client.log_inputs(self.id, datasets=[DatasetInput(used)])
+
+        def is_there() -> bool:
+            inputs = self.client.get_run(self.id).inputs.dataset_inputs
+            return used.to_dictionary() in [there.dataset.to_dictionary() for there in inputs]
+
+        make_once(is_there, lambda: self.client.log_inputs(self.id, datasets=[DatasetInput(used)]))
         self._beat()
 
     def add_artifacts(self, record: RunRecord) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from isnet.tracking.found_again import all_pages
+from isnet.tracking.found_again import all_pages, make_once
 from isnet.tracking.mlflow_model import WEIGHTS
 from isnet.tracking.run_record import RunRecord
 
@@ -59,19 +59,12 @@ def register(
 
 
 def _ensure_name(client: Any, name: str) -> None:
-    # A search, because asking for one that is not there is an error among others.
-    if _has_name(client, name):
-        return
     about = f"Single-scale mIoU decides which version is `{BEST}`: `models:/{name}@{BEST}`."
-    try:
-        client.create_registered_model(name, description=about)
-    except Exception:
-        if not _has_name(client, name):  # else somebody was quicker
-            raise
-
-
-def _has_name(client: Any, name: str) -> bool:
-    return bool(client.search_registered_models(f"name = '{name}'"))
+    make_once(
+        # A search, because asking for one that is not there is an error among others.
+        lambda: bool(client.search_registered_models(f"name = '{name}'")),
+        lambda: client.create_registered_model(name, description=about),
+    )
 
 
 def _versions(client: Any, name: str) -> list[Any]:

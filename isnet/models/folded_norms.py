@@ -1,0 +1,50 @@
+"""Batch norms that have become part of the convolutions before them, for inference."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+__all__ = ["FoldedNorm", "fold_norms"]
+
+
+class FoldedNorm(nn.Identity):
+    """Stands where a batch norm was.
+
+    Its parameters are kept, though nothing uses them: a network has as many as it was trained with.
+    """
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__()
+        self.weight, self.bias = norm.weight, norm.bias
+
+
+@torch.no_grad()
+def fold_norms(module: nn.Module) -> None:
+    """Let each convolution of `module`, which is in evaluation mode, do what the batch norm after
+    it does: one pass over its output less. What comes after what is read off the order of the
+    children, as in ResNets.
+    """
+    convolution = None
+    for name, child in module.named_children():
+        if isinstance(child, _BatchNorm) and convolution is not None:
+            _fold(convolution, child)
+            setattr(module, name, FoldedNorm(child))
+        elif not isinstance(child, nn.Conv2d):
+            fold_norms(child)
+        convolution = child if isinstance(child, nn.Conv2d) else None
+
+
+def _fold(convolution: nn.Conv2d, norm: _BatchNorm) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt() * norm.weight.double()
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    if convolution.bias is not None:
+        shift += convolution.bias.double() * scale
+    weight = convolution.weight
+    weight.copy_(weight.double() * scale[:, None, None, None])
+    # A buffer: no parameter that the network did not have.
+    del convolution.bias
+    convolution.register_buffer("bias", shift.to(weight.dtype))
