@@ -81,6 +81,14 @@ def test_a_removed_run_leaves_no_slice(checkout: Path, edit: Edit) -> None:
     }  # fmt: skip
 
 
+def test_a_slice_that_another_process_writes_is_left_alone(checkout: Path) -> None:
+    begun = checkout / "work/slices/runs/.isnet.evaluate.abc123.json"
+    begun.parent.mkdir(parents=True, exist_ok=True)
+    begun.write_text("{")
+    assert main(["check"]) == 0
+    assert begun.is_file()
+
+
 @pytest.mark.parametrize(
     ("global_batch", "per_device", "processes", "per_process", "accumulation"),
     [(16, 2, 8, 2, 1), (16, 2, 1, 2, 8), (16, 2, 4, 2, 2), (12, 5, 2, 3, 2), (4, 8, 1, 4, 1)],

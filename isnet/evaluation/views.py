@@ -20,6 +20,7 @@ from torch import Tensor
 from isnet.errors import UserError
 from isnet.evaluation.network import Size, logits, raw_logits, resized
 from isnet.evaluation.protocol import ViewSettings
+from isnet.freed_memory import give_back_freed_memory
 
 __all__ = ["read_pixels", "slide", "view_scores", "windows"]
 
@@ -95,8 +96,16 @@ def view_scores(
         yield from _official_views(model, x, settings)
 
 
+def _one_by_one(scales: tuple[float, ...]) -> Iterator[float]:
+    """Yield the scales. What a view leaves in memory is of no use to one of another size."""
+    for scale in scales:
+        yield scale
+        if len(scales) > 1:
+            give_back_freed_memory()
+
+
 def _official_views(model: EncoderDecoder, x: Tensor, settings: ViewSettings) -> Iterator[Tensor]:
-    for scale in settings.scales:
+    for scale in _one_by_one(settings.scales):
         # By factor, not by size: on odd sizes the official code maps coordinates by the factor.
         scaled = (
             x
@@ -153,7 +162,7 @@ def _mmseg_views(
     if pixels.dtype != torch.uint8 or len(pixels) != 1:
         raise ValueError("mmseg's protocol starts from the bytes of one image: Sample.input_for")
     image = pixels[0].permute(1, 2, 0).numpy()
-    for scale in settings.scales:
+    for scale in _one_by_one(settings.scales):
         view = Resize(scale_factor=scale, keep_ratio=True)({"img": image})["img"]
         for mirrored in (False, True) if settings.flip else (False,):
             x = _normalised(model, mmcv.imflip(view) if mirrored else view)

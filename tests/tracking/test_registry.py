@@ -10,6 +10,7 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from pretended_run import pretend_finished, score
 
 from isnet.cli import main
@@ -123,6 +124,24 @@ def test_what_two_feeders_made_at_once_becomes_one(checkout: Path, client: Mlflo
     assert double.version not in {first.version, second.version}
     assert _best(client) == "two"
     assert len(client.search_logged_models([experiment])) == 2
+
+
+@pytest.mark.parametrize("call", ["log_inputs", "log_outputs", "create_registered_model"])
+def test_another_feeder_that_was_quicker_is_no_failure(
+    client: MlflowClient, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(MlflowClient, call)
+
+    def second(*given: Any, **named: Any) -> None:
+        original(*given, **named)
+        raise MlflowException("UNIQUE constraint failed")
+
+    monkeypatch.setattr(MlflowClient, call, second)
+    assert main(["track", "sync"]) == 0
+    for run in _runs(client).values():
+        assert [used.dataset.name for used in run.inputs.dataset_inputs] == ["streets"]
+        assert len(run.outputs.model_outputs) == 1
+    assert _best(client) == "two"
 
 
 def test_an_upload_that_was_cut_off_is_done_again(
