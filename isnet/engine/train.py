@@ -29,7 +29,6 @@ from isnet.engine.weight_average import WeightAverage
 from isnet.engine.workers import ShutdownWorkersHook
 from isnet.errors import UserError
 from isnet.experiment import Batch, Experiment
-from isnet.freed_memory import keep_freed_memory
 from isnet.params import Devices, Speed
 from isnet.tracking.journal import Journal
 
@@ -211,7 +210,6 @@ def _use_devices(devices: Devices, processes: int) -> int:
     if devices.kind == "cpu":
         # Also keeps mmengine from choosing a GPU that this run does not own.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        keep_freed_memory()
     elif torch.cuda.device_count() < devices.per_node:
         raise UserError(
             f"devices: {devices} asks for {devices.per_node} GPUs, "
