@@ -12,12 +12,13 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.evaluation.protocol import ViewSettings
+from isnet.freed_memory import give_back_freed_memory
 
 __all__ = ["fits_summed", "fits_whole", "free_bytes"]
 
 _BYTES_PER_PIXEL = 2000
-"""What a network may take for a pixel of its input: ISNet with ResNet-50 was measured to take 730,
-that of the demo 210 (CPU, 512x1024); larger ones and a GPU's workspaces take more.
+"""What a network may take for a pixel of its input: ISNet with ResNet-50 was measured to take 840
+(CPU, 1024x2048), that of the demo 210 (512x1024); larger ones and a GPU's workspaces take more.
 """
 _BYTES_OF_RESULT = 32
 """Best class and score, a candidate, the sum over classes, the count of windows and the like."""
@@ -27,7 +28,7 @@ _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 def fits_whole(network: EncoderDecoder, x: Tensor, settings: ViewSettings) -> bool:
     """Return whether `network` can be given `x` `(B, 3, H, W)` whole, in its largest view."""
     needed = _BYTES_PER_PIXEL * max(settings.scales) ** 2 + _sums(network, settings)
-    return bool(_pixels(x) * needed <= free_bytes(x.device))
+    return _fits(_pixels(x) * needed, x.device)
 
 
 def fits_summed(network: EncoderDecoder, x: Tensor, settings: ViewSettings) -> bool:
@@ -35,7 +36,14 @@ def fits_summed(network: EncoderDecoder, x: Tensor, settings: ViewSettings) -> b
     its largest view.
     """
     needed = _scores(network) * max(settings.scales) ** 2 + _sums(network, settings)
-    return bool(_pixels(x) * needed <= free_bytes(x.device))
+    return _fits(_pixels(x) * needed, x.device)
+
+
+def _fits(needed: float, device: torch.device) -> bool:
+    if needed <= free_bytes(device):
+        return True
+    give_back_freed_memory()  # which a process keeps for the next picture of this size
+    return bool(needed <= free_bytes(device))
 
 
 def _pixels(x: Tensor) -> int:

@@ -81,18 +81,26 @@ def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: in
     """
     batch, channels, height, width = x.shape
     outputs, step = len(weight), _TILE * dilation
-    filters = _FILTER.to(weight) @ weight.permute(2, 3, 1, 0).reshape(_TAPS**2, -1)
-    filters = filters.view(_SPAN**2, channels, outputs)
+    filters = _FILTER.to(weight) @ weight.reshape(-1, _TAPS**2).T
+    filters = filters.view(_SPAN**2, outputs, channels).transpose(1, 2)
     down, across = -(-height // step), -(-width // step)
     y = x.new_empty(batch, down, _TILE, dilation, across, _TILE, dilation, outputs)
-    rows = max(1, _TILES_AT_ONCE // (across * dilation**2))
+    rows = min(down, max(1, _TILES_AT_ONCE // (across * dilation**2)))
+    # One place for all pieces: memory that was just used is in the cache.
+    most = rows * across * dilation**2
+    inputs, values = x.new_empty(2, _SPAN**2, most, channels)
+    products = x.new_empty(_SPAN**2, most, outputs)
+    data, output = _DATA.to(x), _OUTPUT.to(x)
     for image in range(batch):
         for top in range(0, down, rows):
             count = min(rows, down - top)
+            part = slice(count * across * dilation**2)
             tiles = _tiles(x[image], top, count, across, dilation)
-            values = (_DATA.to(x) @ tiles.reshape(_SPAN**2, -1)).view(_SPAN**2, -1, channels)
-            products = torch.bmm(values, filters).view(_SPAN**2, -1)
-            found = (_OUTPUT.to(x) @ products).view(_TILE, _TILE, *tiles.shape[2:-1], outputs)
+            inputs[:, part].view(tiles.shape).copy_(tiles)
+            torch.mm(data, inputs[:, part].flatten(1), out=values[:, part].flatten(1))
+            torch.bmm(values[:, part], filters, out=products[:, part])
+            found = output @ products[:, part].flatten(1)
+            found = found.view(_TILE, _TILE, *tiles.shape[2:-1], outputs)
             if bias is not None:
                 found += bias
             y[image, top : top + count] = found.permute(2, 0, 3, 4, 1, 5, 6)

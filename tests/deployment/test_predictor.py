@@ -183,6 +183,15 @@ def test_whether_a_picture_fits_is_decided_by_the_memory_that_is_free(
     assert memory.fits_summed(model.network, x, ViewSettings()) is summed
 
 
+def test_memory_that_the_process_keeps_is_given_back_before_a_picture_counts_as_too_large(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+):
+    free = [10**6]
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free[-1])
+    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: free.append(10**9))
+    assert memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), ViewSettings())
+
+
 def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch):
     free = memory.free_bytes(torch.device("cpu"))
     assert 0 < free <= psutil.virtual_memory().total
