@@ -11,15 +11,15 @@ SCRIPT = textwrap.dedent("""
     from isnet.freed_memory import give_back_freed_memory, keep_freed_memory
     faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     megabytes = lambda: psutil.Process().memory_info().rss / 2**20
-    def filled():
+    def filled(mebibytes):
         before = faults()
-        torch.ones(25 * 2**20)  # 100 MiB
+        torch.ones(mebibytes * 2**18)
         return faults() - before
-    filled()
-    plain = filled()
+    filled(100)
+    plain = filled(90)
     keep_freed_memory()
-    filled()
-    kept, held = filled(), megabytes()
+    filled(100)
+    kept, held = filled(90), megabytes()
     give_back_freed_memory()
     print(plain, kept, held - megabytes())
 """)
