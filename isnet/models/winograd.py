@@ -54,10 +54,13 @@ def _conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    keeps_size = stride == (1, 1) and padding == dilation and dilation[0] == dilation[1]
+    # As a layer says it; whoever writes numbers or names for pairs is served by torch.
+    keeps_size = stride == (1, 1) and padding == dilation and isinstance(dilation, tuple)
     if (
         keeps_size
+        and dilation[0] == dilation[1]
         and groups == 1
+        and x.ndim == 4
         and weight.shape[2:] == (_TAPS, _TAPS)
         and min(weight.shape[:2]) >= _FEWEST_CHANNELS
         and x.dtype == weight.dtype == torch.float32

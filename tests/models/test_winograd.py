@@ -64,6 +64,23 @@ def test_only_convolutions_that_gain_are_taken(
     torch.testing.assert_close(found, plain, rtol=0, atol=1e-4 if taken else 0)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(stride=(1, 1), padding=1, dilation=1),
+        dict(stride=1, padding="same"),
+        dict(stride=[1, 1], padding=[1, 1], dilation=[1, 1]),
+    ],
+    ids=str,
+)
+def test_other_ways_to_say_it_and_single_images_work(settings) -> None:
+    x, weight = torch.randn(256, 48, 64), torch.randn(256, 256, 3, 3)
+    wanted = F.conv2d(x, weight, padding=1)
+    with torch.inference_mode(), Winograd():
+        assert F.conv2d(x, weight, **settings).equal(wanted)
+        assert F.conv2d(x[None], weight, **settings)[0].equal(wanted)
+
+
 def test_a_small_map_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "winograd_conv2d", lambda *_: pytest.fail("was taken"))
     with torch.inference_mode(), Winograd():
