@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.registry import MODELS
 from official_forward import OfficialForward
 from official_tree import Official, official_shapes, published_r50, random_tensors
 from small_models import Case
 from torch import Tensor
 
 from isnet.cli import main
-from isnet.engine.deployed import load_deployed
+from isnet.engine.assemble import deployed_model
+from isnet.engine.checkpoints import load_weights
 from isnet.engine.quiet import import_mmseg
 from isnet.experiment import read_config
-from isnet.params import Devices
 from isnet.stages.weights import _outline
 from isnet.weights.official import official_name
 
@@ -130,7 +131,9 @@ def test_imported_logits_are_those_of_the_official_state_dict(
         torch.save({"model": case.tensors}, case.official)
         bring(case, tmp_path / "ours.pth")
         config = Config.fromfile(case.config, import_custom_modules=False).to_dict()
-        imported = load_deployed(config, tmp_path / "ours.pth", Devices(kind="cpu")).double()
+        imported = MODELS.build(deployed_model(config)).double()
+        imported.load_state_dict(load_weights(tmp_path / "ours.pth")["state_dict"])
+        imported.eval()
         maps = imported.backbone(images)
         actual = (*imported.decode_head(maps), imported.auxiliary_head(maps))
         expected = official_logits(case, images)
