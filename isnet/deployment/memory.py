@@ -43,7 +43,7 @@ def _fits(needed: float, device: torch.device) -> bool:
     if needed <= free_bytes(device):
         return True
     give_back_freed_memory()  # which a process keeps for the next picture of this size
-    return bool(needed <= free_bytes(device))
+    return needed <= free_bytes(device)
 
 
 def _pixels(x: Tensor) -> int:

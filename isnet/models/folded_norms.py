@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -28,12 +30,19 @@ def fold_norms(module: nn.Module) -> None:
     """
     convolution = None
     for name, child in module.named_children():
-        if isinstance(child, _BatchNorm) and convolution is not None:
+        if convolution is not None and _is_fixed(child):
             _fold(convolution, child)
             setattr(module, name, FoldedNorm(child))
         elif not isinstance(child, nn.Conv2d):
             fold_norms(child)
         convolution = child if isinstance(child, nn.Conv2d) else None
+
+
+def _is_fixed(module: nn.Module) -> TypeGuard[_BatchNorm]:
+    """Whether it is a batch norm that scales and shifts by numbers of its own: one without running
+    statistics takes those of its batch, also in evaluation.
+    """
+    return isinstance(module, _BatchNorm) and module.affine and module.track_running_stats
 
 
 def _fold(convolution: nn.Conv2d, norm: _BatchNorm) -> None:

@@ -72,37 +72,41 @@ def _conv2d(
 
 
 def _fits_tiles(height: int, width: int, step: int) -> bool:
-    covered = math.ceil(height / step) * math.ceil(width / step) * step**2
+    covered = math.prod(_tiles_along(side, step) for side in (height, width)) * step**2
     return height * width >= _FEWEST_POSITIONS and covered <= _MOST_WASTE * height * width
+
+
+def _tiles_along(side: int, step: int) -> int:
+    return math.ceil(side / step)
 
 
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """Return `F.conv2d(x, weight, bias, padding=dilation, dilation=dilation)` for a 3x3 `weight`
-    `(O, C, 3, 3)` and `x` `(B, C, H, W)`: `(B, O, H, W)`, in the memory format `channels_last`.
+    `(O, C, 3, 3)` and `x` `(B, C, H, W)`: `(B, O, H, W)`, in the memory format `channels_last`. All
+    are float32 on the CPU.
 
     The largest error is some 1e-5 of the result's standard deviation (of torch's own: 2e-6).
     """
     batch, channels, height, width = x.shape
     outputs, step = len(weight), _TILE * dilation
-    filters = _FILTER.to(weight) @ weight.reshape(-1, _TAPS**2).T
+    filters = _FILTER @ weight.reshape(-1, _TAPS**2).T
     filters = filters.view(_SPAN**2, outputs, channels).transpose(1, 2)
-    down, across = -(-height // step), -(-width // step)
+    down, across = _tiles_along(height, step), _tiles_along(width, step)
     y = x.new_empty(batch, down, _TILE, dilation, across, _TILE, dilation, outputs)
     rows = min(down, max(1, _TILES_AT_ONCE // (across * dilation**2)))
     # One place for all pieces: memory that was just used is in the cache.
     most = rows * across * dilation**2
     inputs, values = x.new_empty(2, _SPAN**2, most, channels)
     products = x.new_empty(_SPAN**2, most, outputs)
-    data, output = _DATA.to(x), _OUTPUT.to(x)
     for image in range(batch):
         for top in range(0, down, rows):
             count = min(rows, down - top)
             part = slice(count * across * dilation**2)
             tiles = _tiles(x[image], top, count, across, dilation)
             inputs[:, part].view(tiles.shape).copy_(tiles)
-            torch.mm(data, inputs[:, part].flatten(1), out=values[:, part].flatten(1))
+            torch.mm(_DATA, inputs[:, part].flatten(1), out=values[:, part].flatten(1))
             torch.bmm(values[:, part], filters, out=products[:, part])
-            found = output @ products[:, part].flatten(1)
+            found = _OUTPUT @ products[:, part].flatten(1)
             found = found.view(_TILE, _TILE, *tiles.shape[2:-1], outputs)
             if bias is not None:
                 found += bias
