@@ -50,10 +50,11 @@ def _fold(convolution: nn.Conv2d, norm: _BatchNorm) -> None:
     assert norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt() * norm.weight.double()
     shift = norm.bias.double() - norm.running_mean.double() * scale
-    if convolution.bias is not None:
-        shift += convolution.bias.double() * scale
-    weight = convolution.weight
+    weight, bias = convolution.weight, convolution.bias
     weight.copy_(weight.double() * scale[:, None, None, None])
-    # A buffer: no parameter that the network did not have.
-    del convolution.bias
-    convolution.register_buffer("bias", shift.to(weight.dtype))
+    if bias is not None:
+        bias.copy_(bias.double() * scale + shift)
+    else:
+        # A buffer: no parameter that the network did not have.
+        del convolution.bias
+        convolution.register_buffer("bias", shift.to(weight.dtype))

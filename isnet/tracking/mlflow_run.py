@@ -9,6 +9,7 @@ from typing import Any
 
 from isnet.tracking.address import scrubbed
 from isnet.tracking.found_again import CREATED, lock_on, make_once, oldest_first
+from isnet.tracking.registry import is_without_registry, unregister
 from isnet.tracking.run_record import RunRecord, State
 from isnet.tracking.thinning import Row, kind_of
 
@@ -53,15 +54,16 @@ class MlflowRun:
         """Find the run by its key, or create it.
 
         On one machine a file lock keeps two feeders from creating two; between machines the older
-        one stays, and who made the other one removes it.
+        one stays, and whoever sees the other one removes it: who made it may have looked before the
+        older one arrived.
         """
         with lock_on(record.work):
             found = _search(client, experiment_id, record.key)
             if not found:
                 created = _create(client, experiment_id, record)
                 found = _search(client, experiment_id, record.key)
-                if found and found[0].info.run_id != created:
-                    client.delete_run(created)
+            for double in found[1:]:
+                _remove(client, experiment_id, str(double.info.run_id))
         # Read again: what a search answers may be cut.
         answered = client.get_run(found[0].info.run_id if found else created)
         _add_params(client, answered, record)
@@ -160,6 +162,18 @@ def _create(client: Any, experiment_id: str, record: RunRecord) -> str:
         },
     )
     return str(run.info.run_id)
+
+
+def _remove(client: Any, experiment_id: str, run_id: str) -> None:
+    """Remove a run, with the models that were made for it."""
+    try:
+        unregister(client, run_id)
+        for model in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
+            client.delete_logged_model(model.model_id)
+    except Exception as error:
+        if not is_without_registry(error):
+            raise
+    client.delete_run(run_id)
 
 
 def _add_params(client: Any, run: Any, record: RunRecord) -> None:

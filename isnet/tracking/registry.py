@@ -12,7 +12,7 @@ from isnet.tracking.found_again import all_pages, make_once
 from isnet.tracking.mlflow_model import WEIGHTS
 from isnet.tracking.run_record import RunRecord
 
-__all__ = ["BEST", "is_without_registry", "register", "registered_name"]
+__all__ = ["BEST", "is_without_registry", "register", "registered_name", "unregister"]
 
 BEST = "best"
 
@@ -56,6 +56,12 @@ def register(
     beat()
     _point_at_best(client, name)
     beat()
+
+
+def unregister(client: Any, run_id: str) -> None:
+    """Take the versions of a run that is to be removed away."""
+    for version in client.search_model_versions(f"run_id = '{run_id}'"):
+        _delete_version(client, version.name, version.version)
 
 
 def _ensure_name(client: Any, name: str) -> None:

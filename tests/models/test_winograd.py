@@ -19,11 +19,16 @@ def test_the_result_is_that_of_torch(dilation: int, size: tuple[int, int]) -> No
     assert error < 2e-5
 
 
-def test_maps_longer_than_a_piece_have_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, weight = torch.randn(1, 8, 40, 24), torch.randn(8, 8, 3, 3)
-    whole = winograd_conv2d(x, weight, None, 1)
-    monkeypatch.setattr(winograd, "_TILES_AT_ONCE", 7)
-    torch.testing.assert_close(winograd_conv2d(x, weight, None, 1), whole, rtol=0, atol=1e-4)
+@pytest.mark.parametrize("piece", [{"_TILES_AT_ONCE": 7}, {"_BLOCK": 32}], ids=str)
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_maps_longer_than_a_piece_have_no_seams(
+    dilation: int, piece: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, weight = torch.randn(1, 8, 40, 50), torch.randn(8, 8, 3, 3)
+    whole = winograd_conv2d(x, weight, None, dilation)
+    for name, size in piece.items():
+        monkeypatch.setattr(winograd, name, size)
+    torch.testing.assert_close(winograd_conv2d(x, weight, None, dilation), whole, rtol=0, atol=1e-4)
 
 
 def layer(**changes) -> torch.nn.Conv2d:
@@ -49,7 +54,7 @@ def layer(**changes) -> torch.nn.Conv2d:
 def test_only_convolutions_that_gain_are_taken(
     conv: torch.nn.Conv2d, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x = torch.randn(1, 256, 48, 64, dtype=conv.weight.dtype)
+    x = torch.randn(1, 256, 64, 64, dtype=conv.weight.dtype)
     calls = []
     original = winograd.winograd_conv2d
     monkeypatch.setattr(
@@ -74,7 +79,7 @@ def test_only_convolutions_that_gain_are_taken(
     ids=str,
 )
 def test_other_ways_to_say_it_and_single_images_work(settings) -> None:
-    x, weight = torch.randn(256, 48, 64), torch.randn(256, 256, 3, 3)
+    x, weight = torch.randn(256, 64, 64), torch.randn(256, 256, 3, 3)
     wanted = F.conv2d(x, weight, padding=1)
     with torch.inference_mode(), Winograd():
         assert F.conv2d(x, weight, **settings).equal(wanted)
@@ -84,4 +89,4 @@ def test_other_ways_to_say_it_and_single_images_work(settings) -> None:
 def test_a_small_map_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "winograd_conv2d", lambda *_: pytest.fail("was taken"))
     with torch.inference_mode(), Winograd():
-        layer()(torch.randn(1, 256, 16, 16))
+        layer()(torch.randn(1, 256, 48, 48))

@@ -126,6 +126,26 @@ def test_what_two_feeders_made_at_once_becomes_one(checkout: Path, client: Mlflo
     assert len(client.search_logged_models([experiment])) == 2
 
 
+def test_an_older_run_that_arrives_late_takes_over(client: MlflowClient) -> None:
+    """Another machine made it at the same time; this one had looked before it was there."""
+    assert main(["track", "sync"]) == 0
+    mine = _runs(client)["two"]
+    experiment = mine.info.experiment_id
+    older = client.create_run(
+        experiment,
+        run_name="two",
+        tags={"isnet.key": mine.data.tags["isnet.key"], "isnet.created": "1"},
+    )
+    _feed_again()
+    assert _runs(client)["two"].info.run_id == older.info.run_id
+    models = client.search_logged_models([experiment])
+    assert sorted(model.source_run_id for model in models) == sorted(
+        run.info.run_id for run in _runs(client).values()
+    )
+    assert client.get_model_version_by_alias(NAME, "best").run_id == older.info.run_id
+    assert len(_versions(client)) == 2
+
+
 @pytest.mark.parametrize("call", ["log_inputs", "log_outputs", "create_registered_model"])
 def test_another_feeder_that_was_quicker_is_no_failure(
     client: MlflowClient, call: str, monkeypatch: pytest.MonkeyPatch
