@@ -16,6 +16,7 @@ from isnet.engine.checkpoints import load_weights
 from isnet.engine.precision import allow_tf32
 from isnet.freed_memory import keep_freed_memory
 from isnet.models.folded_norms import fold_norms
+from isnet.models.isnet_head import ISNetHead
 from isnet.params import Devices
 
 __all__ = ["load_deployed", "place"]
@@ -30,7 +31,7 @@ def load_deployed(config: dict[str, Any], weights: Path, devices: Devices) -> En
 
 def place(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
     """Bring a model to its device, in evaluation mode and for good: batch norms of a ResNet become
-    part of its convolutions.
+    part of its convolutions, and it keeps no map that an ISNetHead does not read.
 
     Float32 is float32, on a GPU too. On the CPU torch gets the threads of OMP_NUM_THREADS, or all
     cores, and keeps the memory that it has had.
@@ -43,4 +44,13 @@ def place(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
     placed: EncoderDecoder = model.to("cuda" if gpu else "cpu").eval()
     if isinstance(placed.backbone, ResNet):
         fold_norms(placed.backbone)
+        if isinstance(placed.decode_head, ISNetHead) and not placed.with_neck:
+            _drop_unread_maps(placed.backbone, placed.decode_head)
     return placed
+
+
+def _drop_unread_maps(backbone: ResNet, head: ISNetHead) -> None:
+    """Spare the memory of the early maps, which are the largest per channel."""
+    read = head.maps_read
+    backbone.out_indices = tuple(backbone.out_indices[index] for index in read)
+    head.in_index = tuple(range(len(read)))

@@ -122,6 +122,15 @@ class ISNetHead(BaseDecodeHead):
             context = torch.cat([self._resize(context, shortcut.shape[2:]), shortcut], dim=1)
         return stage1, self.decoder_stage2(context)
 
+    @property
+    def maps_read(self) -> tuple[int, ...]:
+        """Which of its inputs `forward` reads: the last that `in_index` selects, and with the
+        shortcut the first."""
+        read = (
+            self.in_index[-1:] if self.shortcut is None else (self.in_index[0], self.in_index[-1])
+        )
+        return tuple(read)
+
     def loss_by_feat(
         self, seg_logits: tuple[Tensor, Tensor], batch_data_samples: list[Any]
     ) -> dict[str, Tensor]:
