@@ -180,6 +180,7 @@ def _at_points(x: Tensor, values: Tensor) -> None:
     """Write the values at the six points, along the first dimension, of what `x` has along it;
     each is `_SCALES` too small.
     """
+    # (t^2 - near^2)(t^2 - far^2) = t^4 - 2.5 t^2 + 1
     torch.add(x[0], x[2], alpha=-2.5, out=values[0]).add_(x[4])
     torch.add(x[1], x[3], alpha=-2.5, out=values[5]).add_(x[5])
     for plus, minus, root, other in ((1, 2, _NEAR, _FAR), (3, 4, _FAR, _NEAR)):
