@@ -51,6 +51,8 @@ def place(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
 
 def _drop_unread_maps(backbone: ResNet, head: ISNetHead) -> None:
     """Spare the memory of the early maps, which are the largest per channel."""
-    read = head.maps_read
-    backbone.out_indices = tuple(backbone.out_indices[index] for index in read)
-    head.in_index = tuple(range(len(read)))
+    stages = sorted(backbone.out_indices)  # the order in which a ResNet returns them
+    read = [index % len(stages) for index in head.in_index]
+    kept = sorted(set(read))
+    backbone.out_indices = tuple(stages[index] for index in kept)
+    head.in_index = [kept.index(index) for index in read]

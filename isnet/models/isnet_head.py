@@ -56,6 +56,8 @@ class ISNetHead(BaseDecodeHead):
         ValueError: the settings contradict each other.
     """
 
+    in_index: Sequence[int]
+
     def __init__(
         self,
         in_channels: Sequence[int],
@@ -89,6 +91,9 @@ class ISNetHead(BaseDecodeHead):
         )
         if self.out_channels != self.num_classes:
             raise ValueError("ISNetHead: out_channels must be num_classes, one logit per class")
+        # Only what `forward` reads: whoever deploys it need not keep the other maps.
+        first, last = self.in_index[0], self.in_index[-1]
+        self.in_index = (first, last) if with_shortcut else (last,)
         # The stages have their own classifiers; an unused one would stop DDP.
         self.conv_seg = self.dropout = None
 
@@ -121,15 +126,6 @@ class ISNetHead(BaseDecodeHead):
             shortcut = self.shortcut(maps[0])
             context = torch.cat([self._resize(context, shortcut.shape[2:]), shortcut], dim=1)
         return stage1, self.decoder_stage2(context)
-
-    @property
-    def maps_read(self) -> tuple[int, ...]:
-        """Which of its inputs `forward` reads: the last that `in_index` selects, and with the
-        shortcut the first."""
-        read = (
-            self.in_index[-1:] if self.shortcut is None else (self.in_index[0], self.in_index[-1])
-        )
-        return tuple(read)
 
     def loss_by_feat(
         self, seg_logits: tuple[Tensor, Tensor], batch_data_samples: list[Any]

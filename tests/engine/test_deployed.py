@@ -10,10 +10,13 @@ from mmseg.registry import MODELS
 from isnet.engine.deployed import place
 
 SHORTCUT = {"with_shortcut": True, "shortcut_in_channels": 8, "shortcut_feat_channels": 4}
+OF_THE_LAST = SHORTCUT | {"shortcut_in_channels": 64, "in_channels": (64,), "in_index": (-1,)}
 
 
 @pytest.mark.parametrize(
-    ("head", "channels_read"), [({}, [64]), (SHORTCUT, [8, 64])], ids=["plain", "shortcut"]
+    ("head", "channels_read"),
+    [({}, [64]), (SHORTCUT, [8, 64]), (OF_THE_LAST, [64])],
+    ids=["plain", "shortcut", "shortcut of the last map"],
 )
 def test_an_isnet_says_the_same_from_the_maps_that_it_reads(
     head: dict[str, object], channels_read: list[int]
@@ -21,10 +24,9 @@ def test_an_isnet_says_the_same_from_the_maps_that_it_reads(
     init_default_scope("mmseg")
     norm = {"type": "BN", "requires_grad": True}
     backbone = dict(type="ResNetV1c", depth=18, stem_channels=8, base_channels=8, norm_cfg=norm)
-    decode_head = dict(
-        type="ISNetHead", in_channels=(8, 16, 32, 64), in_index=(0, 1, 2, 3), channels=16,
-        transform_channels=8, num_classes=7, norm_cfg=norm, **head,
-    )  # fmt: skip
+    maps = dict(in_channels=(8, 16, 32, 64), in_index=(0, 1, 2, 3))
+    sizes = dict(channels=16, transform_channels=8, num_classes=7)
+    decode_head = dict(type="ISNetHead", norm_cfg=norm) | maps | sizes | head
     torch.manual_seed(0)
     model = MODELS.build(
         {"type": "EncoderDecoder", "backbone": backbone, "decode_head": decode_head}
