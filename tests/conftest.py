@@ -45,12 +45,13 @@ runs:
 """Two runs that train in seconds."""
 
 
-_LONG = ("workflow", "engine", "tracking")
+_LONG = ("workflow", "engine", "mim", "tracking")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first: at the end no process waits long for another one."""
-    items.sort(key=lambda item: item.path.parent.name not in _LONG)
+    place = {name: place for place, name in enumerate(_LONG)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(_LONG)))
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     subprocess.run([*git, "commit", "-qm", "start"], cwd=root, check=True)
     monkeypatch.chdir(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database file without any run: its tables take seconds to make."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
 
 
 @pytest.fixture

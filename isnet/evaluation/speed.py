@@ -25,7 +25,7 @@ __all__ = ["Cost", "count_flops", "count_parameters", "measure_cost", "measure_p
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3
-_MAX_ROUNDS = 500
+_MAX_ROUNDS = 100
 _PERCENTILES = (50, 90, 99)
 _PROCESS = Path("/proc/self")
 

@@ -32,7 +32,7 @@ def train(
     plan: Plan, name: str, console: Console, arguments: list[str], interruption: Interruption
 ) -> int:
     """Train a run, or adopt a training with the same settings on the same data; return the exit
-    code.
+    code. MLflow is told of an adopted one by the stages that follow, should it not have all of it.
 
     Args:
         plan: all of params.yaml.
@@ -48,33 +48,34 @@ def train(
     if is_one_of_several():
         return _train_here(plan, planned, key, manifest, work, console, interruption)
     node = this_node(planned.run.devices, name)
-    is_first = node.index == 0
-    following = Following(plan, name, work, manifest["digest"], console, speaks=is_first)
+    is_first = node.index == 0  # it speaks and publishes for all
     finished = work / "train"
     if finished.is_dir():
         console.line("has nothing to do: this training is finished")
-    else:
-        with (
-            run_lock(name, work, node=node.index, say=console.line),
-            gpu_lease(planned.run.devices.gpus, console.line),
-        ):
-            _bring_pretrained(planned, work, console)
-            if planned.run.compile:
-                require_tools(name)
-            with following:
-                if planned.batch.processes == 1:
-                    status = _train_here(plan, planned, key, manifest, work, console, interruption)
-                else:
-                    status = launch(arguments, planned.run.devices, node, work, interruption)
-        if not finished.is_dir():
-            if interruption.asked:
-                stand_by(interruption.asked, console.line)
-            return status
-    if not is_first:  # that one publishes for all
+        if is_first:
+            publish(finished, plan.layout.train_results(name))
         return 0
+    following = Following(plan, name, work, manifest["digest"], console, speaks=is_first)
+    with (
+        run_lock(name, work, node=node.index, say=console.line),
+        gpu_lease(planned.run.devices.gpus, console.line),
+    ):
+        _bring_pretrained(planned, work, console)
+        if planned.run.compile:
+            require_tools(name)
+        with following:
+            if planned.batch.processes == 1:
+                status = _train_here(plan, planned, key, manifest, work, console, interruption)
+            else:
+                status = launch(arguments, planned.run.devices, node, work, interruption)
+    if not finished.is_dir():
+        if interruption.asked:
+            stand_by(interruption.asked, console.line)
+        return status
     interruption.resume()
-    publish(finished, plan.layout.train_results(name))
-    following.finish()
+    if is_first:
+        publish(finished, plan.layout.train_results(name))
+        following.finish()
     return 0
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["Tree", "wait_for"]
@@ -74,14 +75,15 @@ class Tree:
         else:
             os.kill(self.rank(int(target.removeprefix("rank "))), number)
 
-    def end(self, seconds: float = 60) -> int:
+    def end(self, seconds: float = 200) -> int:
         """Wait for its end, then for that of its last descendant; return the exit code."""
         code = self.process.wait(seconds)
-        wait_for(lambda: not self.members(), "orphans to end", 15)
+        wait_for(lambda: not self.members(), "orphans to end", 60)
         return code
 
     def kill(self) -> None:
         """Whatever a failed test has left."""
         for member in self.members():
-            os.kill(member, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(member, signal.SIGKILL)
         self.process.wait(60)

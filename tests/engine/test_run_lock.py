@@ -160,7 +160,7 @@ def test_what_a_killed_launcher_has_started_still_holds(tmp_path: Path) -> None:
 def _state(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return "Z"
 
 

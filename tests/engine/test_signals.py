@@ -157,7 +157,7 @@ def test_a_killed_rank_is_named_and_ends_the_others(start: Start, edit: Edit) ->
 
 def test_a_stopped_validation_is_done_again(start: Start, edit: Edit) -> None:
     edit("max_iters: 6, val_interval: 3", "max_iters: 3, val_interval: 2")
-    edit("val: 4", "val: 20")
+    edit("val: 4", "val: 60")  # validated for long enough to be stopped
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "streets"]) == 0
     tree = start()

@@ -63,11 +63,14 @@ class Lab:
     def running(self, name: str) -> dict[str, str]:
         """A job, once it runs."""
 
+        found: list[dict[str, str]] = []
+
         def runs() -> bool:
-            return any(job["JobState"] == "RUNNING" for job in self.jobs(name))
+            found[:] = [job for job in self.jobs(name) if job["JobState"] == "RUNNING"]
+            return bool(found)
 
         wait_until(runs, f"the start of {name}")
-        return next(job for job in self.jobs(name) if job["JobState"] == "RUNNING")
+        return found[0]
 
     def kill_node(self, node: str) -> None:
         """Take the power from a node: its daemon and all that its jobs have started."""

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_server_that_is_down_costs_one_line_and_sync_brings_all(
 def _is_alive(pid: int) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
 
@@ -156,13 +157,19 @@ def test_signals_to_the_group_do_not_end_the_feeder_and_its_parents_death_does(
     assert "Traceback" not in (tmp_path / "err").read_text()
 
 
+def _open_files(pid: int) -> set[str]:
+    names = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed while we look
+            names.add(link.readlink().name)
+    return names
+
+
 def test_no_lock_is_inherited(checkout: Path) -> None:
     training = Training(checkout)
     with run_lock("one", training.work), training.following() as following:
         assert following._feeder is not None
-        pid = following._feeder._process.pid
-        held = {path.readlink().name for path in Path(f"/proc/{pid}/fd").iterdir()}
-        assert not held & {"lock", "holder.json"}
+        assert not _open_files(following._feeder._process.pid) & {"lock", "holder.json"}
 
 
 def test_jobs_of_a_cluster_leave_a_database_file_to_the_report(

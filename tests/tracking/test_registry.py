@@ -24,14 +24,6 @@ from isnet.tracking.registry import register
 NAME = "isnet-streets"
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file, whose tables take seconds to make."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
 def client(checkout: Path, empty_store: Path) -> MlflowClient:
     """MLflow's view of the checkout, in which run `one` is the worse of two finished runs."""

@@ -67,11 +67,12 @@ def test_no_driver_is_no_figure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_cores_and_memory_are_those_of_the_process_and_what_it_started(tmp_path: Path) -> None:
-    code = "held = bytearray(300_000_000)\nwhile True: pass"
+    code = "held = bytearray(300_000_000)\nprint(flush=True)\nwhile True: pass"
     nested = ["sh", "-c", 'sh -c \'"$0" -c "$1"; :\' "$0" "$1"; :', sys.executable, code]
-    process = subprocess.Popen(nested, start_new_session=True)
+    process = subprocess.Popen(nested, stdout=subprocess.PIPE, start_new_session=True)
     try:
-        time.sleep(1)
+        assert process.stdout is not None
+        process.stdout.readline()
         path = tmp_path / "system.jsonl"
         path.write_text('{"kind": "system", "sample": 4, "time": 1.0}\n')
         sampler = SystemSampler(path, process.pid, has_gpus=False, seconds=0.5)

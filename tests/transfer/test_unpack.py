@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -302,22 +301,25 @@ def test_a_small_disk_is_found_before_anything_is_written(
     assert not list((tmp_path / "raw.part").iterdir())
 
 
-def test_of_two_unpackers_the_second_waits_for_the_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_two_unpackers_the_second_waits_for_the_first(tmp_path: Path) -> None:
     write_tar(tmp_path / "x.tar", [*FILES.items()])
-    started = threading.Event()
+    started, other_told = threading.Event(), threading.Event()
+    told: list[str] = []
 
-    def slow(done: int, total: int | None = None, note: str = "") -> None:
-        if not started.is_set():
-            started.set()
-            time.sleep(0.5)
+    def held_up(done: int, total: int | None = None, note: str = "") -> None:
+        started.set()
+        other_told.wait(30)
+
+    def note(line: str) -> None:
+        told.append(line)
+        other_told.set()
 
     arguments = [tmp_path / "x.tar"], tmp_path / "raw"
-    first = threading.Thread(target=lambda: unpack(*arguments, workers=1, say=print, show=slow))
+    first = threading.Thread(target=lambda: unpack(*arguments, workers=1, say=print, show=held_up))
     first.start()
     started.wait()
+    unpack(*arguments, workers=2, say=note, show=lambda done, total=None, note="": None)
     assert unpacked(tmp_path / "x.tar", into=tmp_path / "raw") == FILES
     first.join()
-    assert f"waits: process {os.getpid()} on " in capsys.readouterr().out
+    assert told[0].startswith(f"waits: process {os.getpid()} on ")
     assert left(tmp_path) == {"x.tar", "raw"}

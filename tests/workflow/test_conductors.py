@@ -56,13 +56,20 @@ def _adopted(first: str, second: str) -> dict[str, float]:
     assert Path("reports/index.html").is_file()
     assert NOTHING[first] in _conduct(first)
 
+    told = _told_to_mlflow()
     printed = _conduct(second)
+    assert _told_to_mlflow() == told  # nothing is sent again: nothing opens MLflow
     assert _trained(printed) == []
     assert not _evaluated(printed)
     assert _scores() == scores
     assert NOTHING[second] in _conduct(second)
     assert NOTHING[first] in _conduct(first)
     return scores
+
+
+def _told_to_mlflow() -> dict[Path, int]:
+    """The notes of what was sent, and when they were written."""
+    return {note: note.stat().st_mtime_ns for note in Path("work").rglob("mlflow.json")}
 
 
 def _scores() -> dict[str, float]:
@@ -74,10 +81,11 @@ def test_snakemake_adopts_what_dvc_has_done(checkout: Path) -> None:
     _adopted("dvc", "snakemake")
 
 
-def test_dvc_adopts_what_snakemake_has_done_and_one_change_is_one_training(
+def test_dvc_adopts_what_snakemake_has_done_and_reports_and_one_change_is_one_training(
     checkout: Path, edit: Edit
 ) -> None:
     scores = _adopted("snakemake", "dvc")
+    _assert_snakemake_draws_and_packs_its_report()
 
     edit("tracking:\n", "# a comment re-runs nothing\ntracking:\n")
     assert NOTHING["snakemake"] in _conduct("snakemake")
@@ -119,8 +127,7 @@ def test_a_wrong_setting_stops_both_with_one_line(checkout: Path, edit: Edit) ->
     assert not Path("data").exists()
 
 
-def test_snakemake_draws_and_packs_its_report(checkout: Path) -> None:
-    _conduct("snakemake")
+def _assert_snakemake_draws_and_packs_its_report() -> None:
     assert "digraph snakemake_dag" in call("snakemake", "--dag")
     call("snakemake", "--report", "report.zip")
     with zipfile.ZipFile("report.zip") as report:
