@@ -62,12 +62,31 @@ def in_processes(
 
 @contextlib.contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let processes start that Ctrl-C does not reach: they would each print a traceback."""
+    """Let processes start that Ctrl-C does not reach, and let it wait until they have started:
+    those that it reaches print a traceback each, as do those whose parent does not wait for them.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _noted_for_later():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _noted_for_later() -> Iterator[None]:
+    """Hold back what another thread's mask lets in, too: a progress bar has one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # an interrupt is the main thread's
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)  # it arrives when the mask is lifted
 
 
 def _start(prepare: Callable[..., None], prepare_with: tuple[Any, ...]) -> None:

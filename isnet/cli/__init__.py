@@ -5,13 +5,15 @@ need when they run.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from isnet.cli.parser import build_parser
 from isnet.errors import UserError
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,5 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"isnet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        # One that came inside of an extension's import counts as unhandled until more text is
+        # executed: `python -m` would end by the signal, whatever is returned here.
+        exec("")
         print("isnet: stopped", file=sys.stderr)
         return 130
+
+
+def program() -> NoReturn:
+    """Be the program `isnet`: its work is over when `main` returns, and Ctrl-C comes too late."""
+    status = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)

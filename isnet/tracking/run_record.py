@@ -83,11 +83,13 @@ class RunRecord:
         return next(images, None)
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Yield each artifact's name below the run, and its place."""
+        """Yield each artifact's name below the run, and its place; hidden ones are a conductor's
+        own (Snakemake's `.snakemake_timestamp`).
+        """
         for path in self.artifacts:
             if path.is_file():
                 yield path.name, path
-            for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            for file in sorted(p for p in path.rglob("[!.]*") if p.is_file()):
                 yield f"{path.name}/{file.relative_to(path)}", file
 
     def digest(self, store: Store) -> str:

@@ -16,11 +16,9 @@ import pytest
 from damage import write_camvid
 from own_data import OwnData
 
-from isnet import worker_pool
 from isnet.catalog import description_of, table_of
 from isnet.cli import main
 from isnet.conversion.convert import convert
-from isnet.errors import UserError
 from isnet.files import sha256_of
 from isnet.params import load_params
 from isnet.plan import Plan
@@ -237,28 +235,3 @@ def test_lines_that_a_failing_disk_spoilt_are_made_again(tmp_path: Path) -> None
     record.write_bytes(b"".join([lines[0], lines[1], b"\0" * 30 + b"\n", lines[3]]))
     own.convert()
     assert own.progress == [(2, 3), (3, 3)]
-
-
-def _nothing() -> None:
-    """Every process is ready."""
-
-
-def _hears_ctrl_c(item: int) -> bool:
-    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-def test_ctrl_c_reaches_no_worker() -> None:
-    """Also while it starts, when Python would print a traceback."""
-    done = worker_pool.in_processes(_hears_ctrl_c, [1, 2], 2, prepare=_nothing, prepare_with=())
-    assert [heard for _, heard in done] == [False, False]
-    assert _hears_ctrl_c(0)
-
-
-def _die(item: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return item
-
-
-def test_a_worker_that_memory_killed_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="2 processes: a worker process was killed"):
-        list(worker_pool.in_processes(_die, [1], 2, prepare=_nothing, prepare_with=()))
