@@ -14,8 +14,6 @@ import pytest
 
 # Before anything imports torch: several tests at once share the cores, also with stages' workers.
 os.environ["OMP_NUM_THREADS"] = "1"
-# A shell lets what it starts in the background ignore Ctrl-C, and that is inherited.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 _RUN = """\
@@ -63,6 +61,14 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("ISNET_DATA", raising=False)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """A shell lets what it starts in the background ignore Ctrl-C, stages take it over, and both
+    is inherited.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
