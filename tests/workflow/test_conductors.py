@@ -77,6 +77,7 @@ def _scores() -> dict[str, float]:
     return scores
 
 
+@pytest.mark.conductor
 def test_snakemake_adopts_what_dvc_has_done(checkout: Path) -> None:
     _adopted("dvc", "snakemake")
 
