@@ -48,7 +48,7 @@ def train(
     if is_one_of_several():
         return _train_here(plan, planned, key, manifest, work, console, interruption)
     node = this_node(planned.run.devices, name)
-    is_first = node.index == 0  # it speaks and publishes for all
+    is_first = node.index == 0
     finished = work / "train"
     if finished.is_dir():
         console.line("has nothing to do: this training is finished")
@@ -72,10 +72,11 @@ def train(
         if interruption.asked:
             stand_by(interruption.asked, console.line)
         return status
+    if not is_first:  # that one publishes for all
+        return 0
     interruption.resume()
-    if is_first:
-        publish(finished, plan.layout.train_results(name))
-        following.finish()
+    publish(finished, plan.layout.train_results(name))
+    following.finish()
     return 0
 
 

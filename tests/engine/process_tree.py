@@ -75,10 +75,10 @@ class Tree:
         else:
             os.kill(self.rank(int(target.removeprefix("rank "))), number)
 
-    def end(self, seconds: float = 200) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Wait for its end, then for that of its last descendant; return the exit code."""
         code = self.process.wait(seconds)
-        wait_for(lambda: not self.members(), "orphans to end", 60)
+        wait_for(lambda: not self.members(), "orphans to end", 15)
         return code
 
     def kill(self) -> None:

@@ -75,7 +75,7 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("devices", "times"),
     [
-        ("cpu", 2),
+        ("cpu", 3),
         ("cpu:2", 2),
         pytest.param("cpu", 25, marks=pytest.mark.soak),
         pytest.param("cpu:2", 25, marks=pytest.mark.soak),

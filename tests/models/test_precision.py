@@ -9,7 +9,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-STEPS = 300
+STEPS = 1000
 # Size of classifier weights; larger ones make gradients leave float16's range, which is what a
 # gradient scaler is for.
 EXTREME = {torch.float32: 1e4, torch.bfloat16: 1e4, torch.float16: 1e2}
@@ -47,7 +47,7 @@ def step(head: nn.Module, dtype: torch.dtype) -> tuple[list[Tensor], Tensor]:
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
-def test_hundreds_of_random_steps_with_extreme_logits_stay_finite(dtype: torch.dtype) -> None:
+def test_a_thousand_random_steps_with_extreme_logits_stay_finite(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     head = build_head(5).float().train()
     for number in range(STEPS):
