@@ -25,9 +25,9 @@ import torch
 from records import Record, arguments, publish
 from torch.utils.data import DataLoader
 
-from isnet.catalog import table_of
-from isnet.engine.quiet import import_mmseg
-from isnet.params import PublishedDataset
+from isnet.mmseg_import import import_mmseg
+from isnet.settings.dataset_lookup import table_of
+from isnet.settings.params import PublishedDataset
 
 import_mmseg()
 
@@ -35,11 +35,11 @@ from mmengine.dataset import Compose, pseudo_collate  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
 
-import isnet.components  # noqa: E402, F401
-from isnet.feed.pack import pack  # noqa: E402
-from isnet.feed.sample import StoredSample  # noqa: E402
-from isnet.feed.store import Store  # noqa: E402
-from isnet.streets import StreetsSettings, generate_streets  # noqa: E402
+import isnet.mmseg_components  # noqa: E402, F401
+from isnet.data.loading.sample_reader import StoredSample  # noqa: E402
+from isnet.data.packed.packed_store import Store  # noqa: E402
+from isnet.data.packed.packing import pack  # noqa: E402
+from isnet.data.streets import StreetsSettings, generate_streets  # noqa: E402
 
 IMAGES = 12
 HEIGHT, WIDTH = 1024, 2048

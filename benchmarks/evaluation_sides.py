@@ -19,7 +19,7 @@ from measure import alternate, best_device
 from torch import Tensor
 from torch.nn import functional as F
 
-from isnet.engine.quiet import import_mmseg
+from isnet.mmseg_import import import_mmseg
 
 import_mmseg()
 
@@ -33,14 +33,14 @@ from mmseg.structures import SegDataSample  # noqa: E402
 from public_head import PublicHead  # noqa: E402
 
 import isnet.models  # noqa: E402, F401
-from isnet.engine.assemble import deployed_model  # noqa: E402
-from isnet.engine.deployed import place  # noqa: E402
-from isnet.evaluation.best_class import best_class, best_class_and_confidence  # noqa: E402
-from isnet.evaluation.confusion import as_labels, confusion_matrix  # noqa: E402
-from isnet.evaluation.inference import predict  # noqa: E402
-from isnet.evaluation.protocol import ViewSettings  # noqa: E402
-from isnet.evaluation.views import read_pixels  # noqa: E402
-from isnet.experiment import read_config  # noqa: E402
+from isnet.inference.evaluation_protocol import ViewSettings  # noqa: E402
+from isnet.inference.model_config import deployed_model  # noqa: E402
+from isnet.inference.model_placement import place  # noqa: E402
+from isnet.inference.streaming import predict  # noqa: E402
+from isnet.inference.test_time_augmentation import read_pixels  # noqa: E402
+from isnet.inference.upsampled_argmax import best_class, best_class_and_confidence  # noqa: E402
+from isnet.metrics.confusion_matrix import as_labels, confusion_matrix  # noqa: E402
+from isnet.settings.experiment import read_config  # noqa: E402
 
 __all__ = ["SIX", "SIZE", "Case", "Ours", "Public", "Side", "compare", "peak_of_a_process"]
 

@@ -19,7 +19,7 @@ from records import Record, arguments, publish
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isnet.engine.quiet import import_mmseg
+from isnet.mmseg_import import import_mmseg
 
 import_mmseg()
 

@@ -21,12 +21,12 @@ from measure import alternate
 from PIL import Image
 from records import Record, arguments, publish
 
-from isnet.catalog import table_of
-from isnet.conversion.label_files import read_label
-from isnet.conversion.png import encode_grey
-from isnet.conversion.relabel import Relabel
-from isnet.params import PublishedDataset
-from isnet.streets.generator import StreetsSettings, paint_scene
+from isnet.data.convert.label_reader import read_label
+from isnet.data.convert.png_codec import encode_grey
+from isnet.data.convert.relabel import Relabel
+from isnet.data.streets.generator import StreetsSettings, paint_scene
+from isnet.settings.dataset_lookup import table_of
+from isnet.settings.params import PublishedDataset
 
 SCENES = 6
 POLYGONS = 90

@@ -20,7 +20,7 @@ from records import Record, arguments, publish
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from isnet.engine.quiet import import_mmseg
+from isnet.mmseg_import import import_mmseg
 
 import_mmseg()
 
@@ -30,10 +30,10 @@ from mmseg.registry import MODELS  # noqa: E402
 from mmseg.structures import SegDataSample  # noqa: E402
 from public_head import PublicHead  # noqa: E402
 
-from isnet.engine.assemble import deployed_model  # noqa: E402
-from isnet.engine.compiled import compile_parts  # noqa: E402
+from isnet.inference.model_config import deployed_model  # noqa: E402
 from isnet.models.losses import losses_at_label_size  # noqa: E402
-from isnet.params import Speed  # noqa: E402
+from isnet.settings.params import Speed  # noqa: E402
+from isnet.training.compilation import compile_parts  # noqa: E402
 
 CONFIG = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
 CROP = (512, 1024)

@@ -42,13 +42,13 @@ def _call_after_import(loader: Any) -> None:
 
 
 def announce(registries: ModuleType) -> None:
-    """Let mmseg's registries import `isnet.components` when they are next asked for something."""
+    """Make mmseg's registries import `isnet.mmseg_components` on their next look-up."""
     from mmengine.registry import FUNCTIONS, Registry
 
     nodes = [node for node in vars(registries).values() if isinstance(node, Registry)]
     for node in [*nodes, FUNCTIONS]:
         # A new list: registries without locations share one, the default argument of Registry.
-        node._locations = [*node._locations, "isnet.components"]
+        node._locations = [*node._locations, "isnet.mmseg_components"]
         # One that has imported already shall look again; importing right here could run into
         # mmseg's own import, half done.
         node._imported = False

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 
 # Before anything imports torch: several tests at once share the cores, also with stages' workers.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-REPOSITORY = Path(__file__).parents[1]
 _RUN = """\
   {name}:
     dataset: streets
@@ -46,7 +46,7 @@ runs:
 """Two runs that train in seconds."""
 
 
-_LONG = ("workflow", "engine", "mim", "tracking")
+_LONG = ("workflow", "training", "distributed", "mim", "tracking", "mlflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,7 +78,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root.mkdir()
     for name in ("Snakefile", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, root / name)
-    for name in ("workflow", "profiles", "isnet/configs", "isnet/catalog", "datasets", ".dvc"):
+    for name in ("workflow", "profiles", "isnet/configs", "isnet/data/catalog", "datasets", ".dvc"):
         shutil.copytree(
             REPOSITORY / name,
             root / name,
@@ -114,3 +114,14 @@ def edit(checkout: Path) -> Callable[[str, str], None]:
         path.write_text(text.replace(old, new, 1))
 
     return replace
+
+
+@pytest.fixture
+def prepared(checkout: Path, empty_store: Path) -> Path:
+    """A checkout whose data are converted, and whose MLflow has its tables."""
+    from isnet.cli import main
+
+    shutil.copy(empty_store, checkout / "mlflow.db")
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "streets"]) == 0
+    return checkout

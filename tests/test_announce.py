@@ -14,7 +14,7 @@ PRELUDES = (
     f"{REGISTRY}; MODELS.get('FCNHead'); import isnet",
     f"import mmseg.models, mmseg.datasets, isnet; {REGISTRY}",
     f"import isnet, mmseg.models, mmseg.datasets; {REGISTRY}",
-    f"import isnet.components; {REGISTRY}",
+    f"import isnet.mmseg_components; {REGISTRY}",
     "from mmengine import Config; from pathlib import Path; from tempfile import mkdtemp; "
     "file = Path(mkdtemp(), 'c.py'); "
     "file.write_text('custom_imports = dict(imports=[\"isnet\"])'); "

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from isnet.cli import commands
+from isnet.cli import dispatch as commands
 
 __all__ = ["build_parser"]
 

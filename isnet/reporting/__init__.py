@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isnet.reporting.page import write_report
-from isnet.reporting.table import results_table
+from isnet.reporting.index_page import write_report
+from isnet.reporting.results_table import results_table
 
 __all__ = ["results_table", "write_report"]

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from isnet.reporting.sources import DatasetSource, RunSource
-from isnet.reporting.spread import group_label, one_of_each_seed, seed_groups
+from isnet.records.result_reader import DatasetSource, RunSource
+from isnet.reporting.seed_spread import group_label, one_of_each_seed, seed_groups
 
 __all__ = ["Finding", "Headline", "concerns", "headline", "settings_differences"]
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from isnet.files import write_text
-from isnet.reporting.figures import census_bars
-from isnet.reporting.records import Census, Manifest, SplitCensus
-from isnet.reporting.rendering import render
-from isnet.reporting.samples import Samples, choose_samples, distinct_colours
-from isnet.reporting.sources import DatasetSource
+from isnet.io.atomic_files import write_text
+from isnet.records.result_reader import DatasetSource
+from isnet.records.stage_records import Census, Manifest, SplitCensus
+from isnet.reporting.charts import census_bars
+from isnet.reporting.html_templates import render
+from isnet.reporting.label_samples import Samples, choose_samples, distinct_colours
 
 __all__ = ["label_findings", "write_labels_page"]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from isnet.catalog import read_published
-from isnet.files import write_text
-from isnet.reporting.records import Bounds, Manifest
-from isnet.reporting.score_figures import absent_classes, reliability, score_table, worst_classes
-from isnet.reporting.sources import COMMANDS, RunSource, read_manifest, read_run
-from isnet.reporting.table import crop_size
+from isnet.data.catalog import read_published
+from isnet.io.atomic_files import write_text
+from isnet.records.result_reader import COMMANDS, RunSource, read_manifest, read_run
+from isnet.records.stage_records import Bounds, Manifest
+from isnet.reporting.results_table import crop_size
+from isnet.reporting.score_charts import absent_classes, reliability, score_table, worst_classes
 
 __all__ = ["model_card", "write_model_card"]
 
@@ -96,7 +96,7 @@ def _data(manifest: Manifest) -> _Data:
 
 @functools.cache
 def _published() -> frozenset[str]:
-    folder = importlib.resources.files("isnet.catalog")
+    folder = importlib.resources.files("isnet.data.catalog")
     return frozenset(
         path.name.removesuffix(".yaml") for path in folder.iterdir() if path.name.endswith(".yaml")
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isnet.reporting.records import Environment, Evaluated
-from isnet.reporting.sources import COMMANDS, DatasetSource, RunSource
+from isnet.records.result_reader import COMMANDS, DatasetSource, RunSource
+from isnet.records.stage_records import Environment, Evaluated
 
 __all__ = ["HASHES", "package_table", "provenance"]
 

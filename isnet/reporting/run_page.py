@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from isnet.reporting.figures import (
+from isnet.records.result_reader import DatasetSource, RunSource
+from isnet.reporting.charts import (
     census_bars,
     class_bars,
     confused_pairs,
@@ -10,18 +11,17 @@ from isnet.reporting.figures import (
     run_charts,
 )
 from isnet.reporting.findings import concerns, headline, setting_text
-from isnet.reporting.images import BUDGET, run_gallery
+from isnet.reporting.html_templates import render
+from isnet.reporting.overlay_gallery import BUDGET, run_gallery
 from isnet.reporting.provenance import HASHES, package_table, provenance
-from isnet.reporting.rendering import render
-from isnet.reporting.score_figures import (
+from isnet.reporting.results_table import crop_size
+from isnet.reporting.score_charts import (
     absent_classes,
     image_distribution,
     reliability,
     score_table,
     worst_classes,
 )
-from isnet.reporting.sources import DatasetSource, RunSource
-from isnet.reporting.table import crop_size
 
 __all__ = ["run_page"]
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from isnet.tracking.address import scrubbed
+from isnet.tracking.store_address import scrubbed
 
 __all__ = ["collect_environment", "git_commit", "hardware", "installed_versions"]
 

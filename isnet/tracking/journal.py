@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isnet.files import write_text
+from isnet.io.atomic_files import write_text
 
 __all__ = ["Journal", "parsed"]
 

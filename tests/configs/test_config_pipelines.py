@@ -13,11 +13,12 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
+from repository import REPOSITORY
 
-from isnet.catalog import table_of
-from isnet.params import PublishedDataset
+from isnet.settings.dataset_lookup import table_of
+from isnet.settings.params import PublishedDataset
 
-FOLDER = Path(__file__).parents[2] / "isnet/configs/_base_"
+FOLDER = REPOSITORY / "isnet/configs/_base_"
 WIDTH, HEIGHT = 96, 64
 CROPS = {
     "cityscapes_512x1024": (512, 1024),

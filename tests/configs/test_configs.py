@@ -17,9 +17,10 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from repository import REPOSITORY
 from torch import nn
 
-FOLDER = Path(__file__).parents[2] / "isnet/configs"
+FOLDER = REPOSITORY / "isnet/configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))
 FLAGSHIP = "isnet_res50_8xb2-160k_cityscapes-512x1024.py"
 NAME = re.compile(

@@ -15,14 +15,14 @@ import yaml
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from repository import REPOSITORY
 
-from isnet.catalog import table_of
-from isnet.engine.assemble import deployed_model
-from isnet.evaluation.protocol import Protocol, ViewSettings
-from isnet.experiment import Experiment, resolve
-from isnet.params import CocoStuffDataset, PublishedDataset, Run
+from isnet.inference.evaluation_protocol import Protocol, ViewSettings
+from isnet.inference.model_config import deployed_model
+from isnet.settings.dataset_lookup import table_of
+from isnet.settings.experiment import Experiment, resolve
+from isnet.settings.params import CocoStuffDataset, PublishedDataset, Run
 
-REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "isnet/configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))
 REFERENCE = yaml.safe_load((Path(__file__).parent / "official_rows.yaml").read_text())

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from commands_page import commands, commands_page
 from keys_page import keys_page, sections
+from repository import REPOSITORY
 
-from isnet.catalog.description import Description
 from isnet.cli import main
-from isnet.params import Params
-from isnet.yaml_file import Strict
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from isnet.data.catalog.dataset_description import Description
+from isnet.io.yaml_file import Strict
+from isnet.settings.params import Params
 
 MODELS = {"params.yaml": Params, "description": Description}
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from picture import SIZE, picture
 from PIL import Image
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from repository import REPOSITORY
 
 PAGE = """<!doctype html><body style="margin:0;background:#fff"><div id=box></div>
 <script>setTimeout(() => box.style = "height:3000px;background:rgb(10,120,30)", 1000)</script>"""

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from repository import REPOSITORY
 
 LOADED = re.compile(
     r"<(?:script|link|img|iframe|source|video|audio|embed|object|use)\b[^>]*?"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from repository import REPOSITORY
 
 from isnet.cli import main
 
-REPOSITORY = Path(__file__).parents[2]
 STREETS = "isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py"
 OFFICIAL = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
 TWO_ITERATIONS = (

@@ -7,7 +7,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
-from isnet.engine.quiet import import_mmseg
+from isnet.mmseg_import import import_mmseg
 from isnet.models.folded_norms import FoldedNorm, fold_norms
 
 import_mmseg()

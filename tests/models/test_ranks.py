@@ -13,7 +13,7 @@ from heads import IN_CHANNELS, build_head
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-import isnet.components  # noqa: F401  (registers CpuSyncBN)
+import isnet.mmseg_components  # noqa: F401  (registers CpuSyncBN)
 
 SHAPE = (2, 5, 6)  # of each rank
 CLASSES = 7

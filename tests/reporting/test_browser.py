@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isnet.reporting import write_report
-from isnet.reporting.missing import MissingRun
+from isnet.reporting.missing_results import MissingRun
 
 from .browser import Browser
 

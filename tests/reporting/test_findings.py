@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from isnet.reporting.figures import POINTS, census_bars, confused_pairs, thin
+from isnet.records.result_reader import Confusion, DatasetSource, RunSource, read_sources
+from isnet.reporting.charts import POINTS, census_bars, confused_pairs, thin
 from isnet.reporting.findings import concerns, headline, settings_differences
-from isnet.reporting.sources import Confusion, DatasetSource, RunSource, read_sources
 
 from . import tree
 from .conftest import SETTINGS

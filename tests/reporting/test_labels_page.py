@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isnet.errors import UserError
+from isnet.records.stage_records import Census
+from isnet.reporting.label_samples import choose_samples, cover, distinct_colours
 from isnet.reporting.labels_page import label_findings, write_labels_page
-from isnet.reporting.records import Census
-from isnet.reporting.samples import choose_samples, cover, distinct_colours
 
 from .browser import Browser
 from .pages import Page
@@ -229,7 +229,7 @@ def test_more_samples_are_shown_where_twelve_do_not_show_every_class() -> None:
 def test_few_labels_are_decoded_and_classes_not_shown_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isnet.reporting.samples.CANDIDATES", 10)
+    monkeypatch.setattr("isnet.reporting.label_samples.CANDIDATES", 10)
     usual = [scene(0, 1)] * 30
     rare = [scene(0, 3)]
     manifest, census, data = make(tmp_path, {"train": [*usual, *rare, *usual], "val": usual[:8]})
@@ -276,7 +276,7 @@ def test_samples_too_heavy_for_a_page_are_smaller_not_fewer(
     manifest, _, data = make(tmp_path, {"train": [scene(0, 1, size=(1280, 640))] * 2, "val": []})
     sizes = []
     for budget in (4_000_000, 200_000):
-        monkeypatch.setattr("isnet.reporting.samples.BUDGET", budget)
+        monkeypatch.setattr("isnet.reporting.label_samples.BUDGET", budget)
         sizes.append([sample.photo.width for sample in choose_samples(manifest, data).chosen])
     assert sizes == [[640, 640], [320, 320]]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from isnet.records.result_reader import ImageScore, RunSource, read_run
 from isnet.reporting import write_report
-from isnet.reporting.score_figures import image_distribution, reliability, worst_classes
-from isnet.reporting.sources import ImageScore, RunSource, read_run
+from isnet.reporting.score_charts import image_distribution, reliability, worst_classes
 
 from . import tree
 from .pages import Page, edit, report

@@ -12,8 +12,8 @@ from reporting import tree
 from reporting.pages import edit
 
 from isnet.cli import main
-from isnet.params import load_params
-from isnet.plan import Plan
+from isnet.settings.params import load_params
+from isnet.settings.plan import Plan
 
 BROKEN = """\
   broken:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from isnet.catalog.description import Description
-from isnet.params import Devices, Params
+from isnet.data.catalog.dataset_description import Description
+from isnet.settings.params import Devices, Params
 
 __all__ = ["Key", "Section", "keys_page", "sections"]
 

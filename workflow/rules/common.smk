@@ -4,10 +4,10 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
-from isnet.engine.gpu_pool import gpu_pool
+from isnet.distributed.visible_gpus import gpu_pool
 from isnet.errors import UserError
-from isnet.params import NAME_PATTERN, load_params
-from isnet.plan import Plan
+from isnet.settings.params import NAME_PATTERN, load_params
+from isnet.settings.plan import Plan
 
 try:
     plan = Plan.of(load_params())

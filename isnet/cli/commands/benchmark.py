@@ -1,0 +1,110 @@
+"""`isnet benchmark`: what predicting with a run's weights costs on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isnet.distributed.gpu_lease import gpu_lease
+from isnet.io.atomic_files import write_json
+from isnet.io.console import Console
+from isnet.pipeline.run_model import load_model, protocol_of, validation_set
+from isnet.pipeline.stage_files import read_manifest, read_train_summary
+from isnet.settings.plan import Plan, PlannedRun
+from isnet.tracking.environment import collect_environment
+
+if TYPE_CHECKING:
+    from isnet.inference.speed import Cost
+
+__all__ = ["benchmark"]
+
+_SECONDS = 10.0
+"""For how long each size is measured, warm."""
+
+
+def benchmark(plan: Plan, name: str, console: Console, *, size: tuple[int, int] | None) -> Path:
+    """Measure single-scale prediction at the size of the data set's first validation image, and at
+    `size` (height, width); print a table and return the JSON file with the same figures.
+
+    It is done by one process, on the run's kind of device. Raises `UserError` where the run has no
+    weights.
+    """
+    planned = plan.run(name)
+    trained = read_train_summary(plan, name)
+    read_manifest(plan, planned.run.dataset)
+    with gpu_lease(min(1, planned.run.devices.gpus), console.line):
+        costs, device = _measured(plan, planned, console, size)
+    environment = collect_environment()
+    facts: dict[str, Any] = {
+        "run": name,
+        "weights_sha256": trained["weights_sha256"],
+        "device": device,
+        "inputs": [asdict(cost) for cost in costs],
+        "environment": environment,
+    }
+    file = plan.layout.run_work(name, trained["key"]) / "benchmark.json"
+    write_json(file, facts)
+    _print(costs)
+    packages = environment["packages"]
+    versions = ", ".join(f"{one} {packages[one]}" for one in ("torch", "onedl-mmsegmentation"))
+    console.line(f"{device}; {versions}; written to {file}")
+    return file
+
+
+def _measured(
+    plan: Plan,
+    planned: PlannedRun,
+    console: Console,
+    size: tuple[int, int] | None,
+) -> tuple[list[Cost], str]:
+    """Return the costs at the data set's size and at `size`, and the device's name."""
+    from isnet.mmseg_import import import_mmseg
+
+    import_mmseg()
+    import torch
+    from mmseg.registry import DATASETS
+
+    from isnet.inference.dataset_samples import dataset_samples
+    from isnet.inference.forward import resized
+    from isnet.inference.speed import measure_prediction
+
+    settings = protocol_of(plan, planned).single_scale
+    images = DATASETS.build(validation_set(plan, planned))
+    model = load_model(plan, planned)
+    sample = next(dataset_samples(model, images, [0], workers=0))
+    inputs = [(sample.x, sample.size)]
+    if size is not None:
+        # The same picture, so that what is found in it is as usual.
+        inputs.append((resized(sample.x, size, False), size))
+    costs = []
+    for x, label in inputs:
+        console.line(f"measures {_sides(x.shape[2:])}")
+        costs.append(measure_prediction(model, x, label, settings, _SECONDS))
+    device = sample.x.device
+    if device.type == "cuda":
+        return costs, torch.cuda.get_device_name(device)
+    return costs, f"{collect_environment()['hardware']}, {torch.get_num_threads()} threads"
+
+
+def _sides(size: Any) -> str:
+    return "x".join(str(side) for side in size)
+
+
+def _print(costs: list[Cost]) -> None:
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    for column in ("input", "images/s", "ms: 50%", "90%", "99%", "GB", "M parameters", "GFLOPs"):
+        table.add_column(column, justify="left" if column == "input" else "right")
+    for cost in costs:
+        table.add_row(
+            _sides(cost.input),
+            f"{cost.images_per_second:.3g}",
+            *(f"{value:.4g}" for value in cost.latency_ms.values()),
+            f"{cost.peak_memory_gb:.2f}",
+            f"{cost.parameters / 1e6:.2f}",
+            f"{cost.flops / 1e9:.4g}",
+        )
+    RichConsole().print(table)

@@ -1,0 +1,103 @@
+"""`isnet submit`: predictions of a run for a benchmark's evaluation server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isnet.distributed.gpu_lease import gpu_lease
+from isnet.errors import UserError
+from isnet.io.console import Console
+from isnet.pipeline.run_model import load_model, protocol_of, validation_set
+from isnet.pipeline.stage_files import read_manifest, read_train_summary
+from isnet.settings.dataset_lookup import table_of
+from isnet.settings.plan import Plan, PlannedRun
+
+if TYPE_CHECKING:
+    from isnet.inference.submission import FormatName, Submission
+
+__all__ = ["submit"]
+
+
+def submit(
+    plan: Plan,
+    name: str,
+    console: Console,
+    *,
+    images: Path | None,
+    form: FormatName,
+    output: Path,
+    multi_scale: bool,
+) -> None:
+    """Predict images with a run's weights and pack the predictions as a server takes them.
+
+    Args:
+        plan: all of params.yaml.
+        name: the run.
+        console: where it speaks.
+        images: folder of the images; without it, those of the validation split.
+        form: `cityscapes` or `ade20k`.
+        output: a zip archive, or a folder, that is not there yet.
+        multi_scale: predict as the config's multi-scale evaluation does.
+
+    Raises:
+        UserError: the run's classes are not those of the benchmark, or an image has another name.
+    """
+    planned = plan.run(name)
+    read_train_summary(plan, name)
+    from isnet.mmseg_import import import_mmseg
+
+    import_mmseg()
+    from isnet.inference.submission import Submission, images_under
+
+    submission = Submission(form)
+    dataset = planned.run.dataset
+    submission.check(table_of(plan.params.datasets[dataset]).classes, f"data set {dataset}")
+    if output.exists():
+        raise UserError("is there already", where=str(output), cure="Remove it, or name another")
+    paths = _val_images(plan, dataset) if images is None else images_under(images)
+    submission.names(paths)
+    with gpu_lease(min(1, planned.run.devices.gpus), console.line):
+        _write(plan, planned, console, submission, paths, output, multi_scale)
+    console.line(f"{len(paths)} predictions are in {output}")
+
+
+def _val_images(plan: Plan, dataset: str) -> list[Path]:
+    manifest = read_manifest(plan, dataset)
+    root = plan.layout.under_data(manifest["image_root"])
+    return [root / entry["image"] for entry in manifest["splits"]["val"]]
+
+
+def _write(
+    plan: Plan,
+    planned: PlannedRun,
+    console: Console,
+    submission: Submission,
+    images: list[Path],
+    output: Path,
+    multi_scale: bool,
+) -> None:
+    from isnet.inference.image_inputs import PictureFile
+    from isnet.inference.image_stream import predict_files
+    from isnet.inference.predictor import Predictor
+    from isnet.inference.submission import writing_to
+
+    protocol = protocol_of(plan, planned)
+    settings = protocol.multi_scale if multi_scale else protocol.single_scale
+    if settings is None:
+        raise UserError("has no evaluation.multi_scale", where=planned.run.config)
+    names = submission.names(images)
+    files = [PictureFile(image, name) for image, name in zip(images, names, strict=True)]
+    classes = table_of(plan.params.datasets[planned.run.dataset]).classes
+    pipeline = validation_set(plan, planned)["pipeline"]
+    predictor = Predictor(load_model(plan, planned), settings, pipeline, classes)
+    with console.progress("images") as progress, writing_to(output) as write:
+        found = predict_files(
+            predictor,
+            files,
+            lambda file, _, predicted: write(file.name, submission.encoded(predicted.labels)),
+        )
+        for done, outcome in enumerate(found, 1):
+            if outcome.refused is not None:
+                raise outcome.refused
+            progress(done, len(files))

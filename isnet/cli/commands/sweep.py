@@ -1,0 +1,251 @@
+"""`isnet sweep`: a run of params.yaml with other settings, one run for each choice of them."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from isnet.errors import UserError
+from isnet.io.atomic_files import digest_of, write_bytes
+from isnet.io.yaml_file import meant, read_yaml
+from isnet.settings.params import Params, Run, load_params, params_of
+from isnet.settings.params_editor import insert_runs
+from isnet.settings.plan import Plan
+
+__all__ = ["sweep"]
+
+Fields = dict[str, Any]
+"""A run as params.yaml has it."""
+
+_MOST = 200
+"""Runs of one sweep; more are a slip, such as range(0,1000000)."""
+
+_LONGEST = 24
+"""Letters that a value may have in a name."""
+
+
+def sweep(name: str, choices: Sequence[str], *, dry_run: bool, say: Callable[[str], None]) -> None:
+    """Write the runs that `choices` make of run `name` into params.yaml, or only say them.
+
+    Args:
+        name: the run that is varied; it stays as it is.
+        choices: `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`; several make the product.
+        dry_run: write nothing, and say what would be added.
+        say: takes lines for the terminal.
+
+    Raises:
+        UserError: nothing was written: the run or a key is unknown, a value does not fit, or the
+            new params.yaml would have something that cannot run.
+    """
+    path = Path("params.yaml")
+    params = load_params(path)
+    original = path.read_bytes()
+    tree = read_yaml(path, "See README.md")
+    if name not in params.runs:
+        cure = meant(name, params.runs, "It has")
+        raise UserError(f"there is no run {name!r}", where=str(path), cure=cure)
+    wanted = _expand(name, tree["runs"][name], _parse(choices, name))
+    after = params_of({**tree, "runs": {**tree["runs"], **wanted}}, path)
+    _refuse_others(params, after, wanted, path)
+    Plan.of(after)
+    new = {run: fields for run, fields in wanted.items() if run not in params.runs}
+    if not new:
+        say(f"{path}: all {len(wanted)} runs of this sweep are there; nothing was written")
+        return
+    anchor = [run for run, each in params.runs.items() if run == name or each.sweep == name][-1]
+    insertion = insert_runs(_decoded(original, path), anchor, new, path)
+    if dry_run:
+        say(insertion.added.rstrip("\n"))
+        return
+    _write(path, original, insertion.text.encode())
+    _tell(name, after, new, path, say)
+
+
+def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
+    """Read `KEY=VALUE,VALUE...` as DVC does, by Hydra's own parser."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    found: dict[str, list[Any]] = {}
+    for choice in choices:
+        where = f"-S {choice}"
+        try:
+            override = parser.parse_override(choice)
+            if override.is_add() or override.is_delete() or override.package is not None:
+                raise HydraException("signs about a key")
+            key = override.key_or_group
+            _check_key(key, where, name)
+            values = (
+                override.sweep_iterator() if override.is_sweep_override() else [override.value()]
+            )
+            found_here = [_plain(value) for value in itertools.islice(values, _MOST + 1)]
+        except HydraException:
+            raise UserError("is no KEY=VALUE,VALUE", where=where, cure=_QUOTE) from None
+        if key in found:
+            raise UserError(f"{key} stands twice", where=where, cure="Write all its values in one")
+        found[key] = found_here
+    return found
+
+
+_QUOTE = "Write seed=0,1,2 or seed=range(0,3); text with commas or brackets needs its own quotes"
+
+
+def _check_key(key: str, where: str, name: str) -> None:
+    fields = [field for field in Run.model_fields if field not in ("sweep", "overrides")]
+    if key in fields or re.fullmatch(r"overrides(\.[^.]+)+", key):
+        return
+    prefix = f"runs.{name}."
+    if key.startswith(prefix):
+        cure = f"Write {key.removeprefix(prefix)}, without {prefix}"
+    elif "." in key and not key.startswith("overrides"):
+        cure = f"A key of the config is overrides.{key}"
+    else:
+        cure = meant(key, [*fields, "overrides.KEY"], "Known keys are")
+    raise UserError(f"unknown key {key!r}", where=where, cure=cure)
+
+
+def _plain(value: Any) -> Any:
+    """Return what Hydra read as YAML has it: its quoted strings are objects, and its ranges have
+    the noise of binary fractions.
+    """
+    from hydra.core.override_parser.types import QuotedString
+
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return float(f"{value:.15g}") if isinstance(value, float) else value
+
+
+def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[str, Fields]:
+    """Return the runs by name: the product of all choices, the last key changing fastest."""
+    labels = _labels(list(choices))
+    runs: dict[str, Fields] = {}
+    for number, values in enumerate(itertools.product(*choices.values())):
+        if number == _MOST:
+            raise UserError(f"makes more than {_MOST} runs", where=name, cure="Sweep fewer values")
+        setting = dict(zip(choices, values, strict=True))
+        parts = [f"-{labels[key]}-{_word(key, value)}" for key, value in setting.items()]
+        run = name + "".join(parts)
+        if run in runs:
+            raise UserError(
+                f"two of its runs would have the name {run}",
+                where=name,
+                cure="Leave out what stands twice, or write these runs into params.yaml yourself",
+            )
+        runs[run] = _varied(name, base, setting)
+    return runs
+
+
+def _varied(name: str, base: Fields, setting: Mapping[str, Any]) -> Fields:
+    fields = {"sweep": name} | {key: copy.deepcopy(base[key]) for key in base if key != "sweep"}
+    overrides = fields.pop("overrides", None)
+    for key, value in setting.items():
+        first, *rest = key.split(".")
+        if rest:
+            overrides = {} if overrides is None else overrides
+            _override(overrides, rest, value, key)
+        else:
+            fields[first] = value
+    return fields if overrides is None else {**fields, "overrides": overrides}
+
+
+def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
+    """Set a nested value on top of the run's own overrides, which may have lists."""
+    part, *rest = parts
+    step: str | int = part
+    if isinstance(node, list):
+        if not part.isdigit() or int(part) >= len(node):
+            raise UserError(
+                f"the run's overrides have a list of {len(node)} before {part!r}",
+                where=f"-S {key}",
+                cure=f"Name an element by its number, 0 to {len(node) - 1}",
+            )
+        step = int(part)
+    elif not isinstance(node, dict):
+        raise UserError(
+            f"the run's overrides have {node!r} before {part!r}",
+            where=f"-S {key}",
+            cure="Sweep the value that is there, or change the run",
+        )
+    if not rest:
+        node[step] = value
+        return
+    below = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
+    _override(below, rest, value, key)
+
+
+def _labels(keys: list[str]) -> dict[str, str]:
+    """Return how names show the keys: by their last word, where that is clear."""
+    short = {key: _letters(re.sub(r".*\.(?=[^.]*[^.\d])", "", key)) for key in keys}
+    if len(set(short.values())) == len(keys):
+        return short
+    return {key: _letters(key.removeprefix("overrides.")) for key in keys}
+
+
+def _word(key: str, value: Any) -> str:
+    """Return how names show a value: 0.02 is 0p02, and a config the stem of its file. What is long
+    is cut, and made unmistakable by a hash.
+    """
+    text = value if isinstance(value, str) else json.dumps(value)
+    if key == "config":
+        text = Path(text).stem
+    text = re.sub(r"(?<=\d)\.(?=\d)", "p", text)
+    text = re.sub(r"(?<![\w-])-(?=\d)", "m", text)
+    word = _letters(text)
+    if word and len(word) <= _LONGEST:
+        return word
+    mark = digest_of(value)[:4]
+    return f"{word[: _LONGEST - 5].rstrip('-_')}-{mark}" if word else mark
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")
+
+
+def _refuse_others(before: Params, after: Params, names: Mapping[str, Any], path: Path) -> None:
+    """Refuse a run that is there under a new run's name and is not the same."""
+    for name in names:
+        old, new = before.runs.get(name), after.runs[name]
+        if old is None or old == new:
+            continue
+        fields = [key for key in Run.model_fields if getattr(old, key) != getattr(new, key)]
+        raise UserError(
+            f"there is a run {name} already, with another {fields[0]}",
+            where=f"{path}: runs.{name}",
+            cure="Rename or remove that run",
+        )
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8", where=str(path), cure="Save it as UTF-8") from None
+
+
+def _write(path: Path, original: bytes, content: bytes) -> None:
+    """Write the file, unless an editor has written it meanwhile."""
+    if path.read_bytes() != original:
+        raise UserError("was changed meanwhile", where=str(path), cure="Say the same again")
+    write_bytes(path.resolve(), content)  # where it is a link, what it links to
+
+
+def _tell(
+    name: str, after: Params, new: Mapping[str, Fields], path: Path, say: Callable[[str], None]
+) -> None:
+    say(f"{path}: {len(new)} run{'s' * (len(new) > 1)} added that vary {name}")
+    base = after.runs[name].model_copy(update={"sweep": name})
+    for run in new:
+        same = after.runs[run] == base
+        say(f"  {run}" + f" (the same settings as {name}, trained once more)" * same)
+    say("Next: `snakemake --cores all` or `dvc repro` trains, scores and compares them;")
+    say("`isnet status` shows how far they are. To take one back, delete its entry.")

@@ -1,0 +1,246 @@
+"""`isnet weights`: other people's checkpoints in, ours out, ImageNet files fetched beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+
+from isnet.errors import UserError
+from isnet.io.atomic_files import sha256_of
+from isnet.io.console import Console
+from isnet.settings.experiment import read_config
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from isnet.checkpoints.checkpoint_formats import WeightsFile
+
+__all__ = ["export_weights", "fetch_weights", "import_weights"]
+
+
+def import_weights(
+    file: Path, config: Path, output: Path, *, ema: bool, say: Callable[[str], None]
+) -> None:
+    """Turn a checkpoint of the official code or of mmseg into one of ours.
+
+    Args:
+        file: the checkpoint; opened without unpickling code.
+        config: the config whose model it fits.
+        output: the weights file to write; must not exist.
+        ema: take an official file's averaged weights where it has both.
+        say: told what was done.
+
+    Raises:
+        UserError: the file cannot be opened, or a tensor has no place, or a place no tensor.
+    """
+    _refuse_existing(output)
+    fitted = _Fitted.of(file, config, ema=ema)
+    source = {"file": file.name, "kind": fitted.file.kind, "sha256": sha256_of(file)}
+    meta = {
+        **fitted.known_meta,
+        "config": fitted.config_text,
+        "source": source,
+        **fitted.description({"config": config.name, "source": source}),
+    }
+    _save(output, {"state_dict": fitted.tensors, "meta": meta})
+    say(fitted.told(output))
+
+
+def export_weights(
+    file: Path,
+    config: Path,
+    output: Path,
+    *,
+    target: Literal["official", "mmseg"],
+    say: Callable[[str], None],
+) -> None:
+    """Turn a weights file of ours into a checkpoint of the official code or of mmseg.
+
+    Args:
+        file: the weights file.
+        config: the config of its model.
+        output: the checkpoint to write; must not exist.
+        target: whose names and keys it gets.
+        say: told what was done.
+
+    Raises:
+        UserError: as for `import_weights`.
+    """
+    from isnet.checkpoints.official_names import official_name
+
+    _refuse_existing(output)
+    fitted = _Fitted.of(file, config, ema=False)
+    if target == "official":
+        tensors = {official_name(name): value for name, value in fitted.tensors.items()}
+        content: dict[str, Any] = {"model": tensors}
+    else:
+        content = {"state_dict": fitted.tensors, "meta": fitted.known_meta}
+    _save(output, content)
+    say(fitted.told(output))
+
+
+def fetch_weights(configs: Sequence[Path], console: Console) -> None:
+    """Fetch the ImageNet files of configs, or of all runs of params.yaml, into torch's cache.
+
+    Raises:
+        UserError: a file cannot be fetched, or one that is there is damaged.
+    """
+    from isnet.checkpoints.pretrained import make_available, pretrained_files
+    from isnet.settings.params import load_params
+    from isnet.settings.plan import Plan
+
+    if configs:
+        resolved = [_read_config(config) for config in configs]
+    else:
+        resolved = [run.experiment.config for run in Plan.of(load_params()).runs.values()]
+    files = {file.path: file for config in resolved for file in pretrained_files(config["model"])}
+    for file in files.values():
+        with console.progress("bytes") as show:
+            make_available(file, console.line, show)
+        console.line(f"{file.reference} is at {file.path}")
+    if not files:
+        console.line("nothing to fetch: no ImageNet weights are named")
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A checkpoint's tensors under our names, each in its place in a config's model."""
+
+    file: WeightsFile
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    parameters: int
+
+    @classmethod
+    def of(cls, path: Path, config: Path, *, ema: bool) -> _Fitted:
+        from isnet.checkpoints.checkpoint_formats import open_weights
+        from isnet.checkpoints.official_names import official_name
+        from isnet.checkpoints.state_dict_check import refuse_misfit
+
+        settings = _read_config(config)
+        file = open_weights(path, ema=ema)
+        model = _outline(settings, config)
+        places = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        official = file.has_official_names
+        names = {place: official_name(place) if official else place for place in places}
+        refuse_misfit(
+            {names[place]: shape for place, shape in places.items()},
+            {name: tuple(value.shape) for name, value in file.tensors.items()},
+            file=path,
+            model=str(config),
+        )
+        tensors = {place: file.tensors[names[place]] for place in places}
+        return cls(file, settings, tensors, sum(value.numel() for value in model.parameters()))
+
+    @property
+    def config_text(self) -> str:
+        """The resolved config, as our own weights files carry it."""
+        from mmengine.config import Config
+
+        text: str = Config(self.config).pretty_text
+        return text
+
+    @property
+    def known_meta(self) -> dict[str, Any]:
+        """Classes and palette under mmseg's name: as the file tells, else as the config's data set
+        does; empty where neither does.
+        """
+        from mmseg.registry import DATASETS
+
+        from isnet.data.loading.dataset_config import innermost_dataset
+
+        source = innermost_dataset(self.config.get("train_dataloader", {}).get("dataset", {}))
+        dataset = DATASETS.get(source["type"]) if "type" in source else None
+        for known in (self.file.meta.get("dataset_meta"), getattr(dataset, "METAINFO", None)):
+            if not isinstance(known, Mapping):
+                continue
+            classes, palette = known.get("classes"), known.get("palette")
+            if self._fit(classes) and self._fit(palette) and self._fit(palette[0], 3):
+                colours = [list(colour) for colour in palette]
+                return {"dataset_meta": {"classes": list(classes), "palette": colours}}
+        return {}
+
+    def description(self, provenance: dict[str, Any]) -> dict[str, Any]:
+        """What the file says of itself; nothing where its classes have no names."""
+        from isnet.checkpoints.weights_description import Description
+        from isnet.inference.model_config import deployed_model
+
+        known = self.known_meta.get("dataset_meta")
+        if known is None:
+            return {}
+        described = Description.of(
+            self.config,
+            deployed_model(self.config),
+            classes=known["classes"],
+            palette=known["palette"],
+            provenance=provenance,
+        )
+        return described.as_meta()
+
+    def _fit(self, values: Any, count: int | None = None) -> TypeGuard[Sequence[Any]]:
+        """Say whether these are `count` values, by default one for each class."""
+        head = self.config["model"]["decode_head"]
+        last = head[-1] if isinstance(head, list | tuple) else head
+        return isinstance(values, list | tuple) and len(values) == (count or last["num_classes"])
+
+    def told(self, output: Path) -> str:
+        """What was found and written, in a line."""
+        file = self.file
+        return (
+            f"{file.path}: {file.kind}, {len(self.tensors)} tensors, {self.parameters:,} "
+            f"parameters, each in its place; written to {output}"
+        )
+
+
+def _outline(config: dict[str, Any], path: Path) -> nn.Module:
+    """Build the model of a config, read from `path`, without memory for its tensors."""
+    from isnet.mmseg_import import import_mmseg
+
+    import_mmseg()
+    import torch
+    from mmseg.registry import MODELS
+
+    from isnet.inference.model_config import deployed_model
+
+    try:
+        with torch.device("meta"):
+            model: nn.Module = MODELS.build(deployed_model(config))
+    except Exception as error:
+        raise UserError(
+            f"its model cannot be built: {' '.join(str(error).split())}",
+            where=str(path),
+            cure="Give one of isnet/configs, or mend the config",
+        ) from error
+    return model
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"there is no config {path}", cure="Give one of isnet/configs")
+    config = read_config(path, str(path))
+    model = config.get("model")
+    if not (isinstance(model, dict) and {"backbone", "decode_head"} <= model.keys()):
+        raise UserError(
+            "names no model with backbone and decode_head",
+            where=str(path),
+            cure="Give one of isnet/configs",
+        )
+    return config
+
+
+def _refuse_existing(output: Path) -> None:
+    if output.exists():
+        raise UserError(f"{output} is there already", cure="Delete it, or name another --output")
+
+
+def _save(output: Path, content: dict[str, Any]) -> None:
+    from isnet.checkpoints.checkpoint_folder import save_torch
+
+    try:
+        save_torch(output, content)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {output}: {error.strerror}", cure="Name another --output"
+        ) from None

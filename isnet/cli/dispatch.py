@@ -1,0 +1,185 @@
+"""What each command does with its options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isnet.settings.plan import Plan
+
+
+def _plan() -> Plan:
+    """Read params.yaml, refuse what cannot run, and bring the slices up to date."""
+    from isnet.settings.params import load_params
+    from isnet.settings.plan import Plan
+
+    plan = Plan.of(load_params())
+    plan.write_slices()
+    return plan
+
+
+def check(options: argparse.Namespace, arguments: list[str]) -> int:
+    plan = _plan()
+    print(
+        f"params.yaml: {len(plan.params.datasets)} data sets, {len(plan.runs)} runs, all possible"
+    )
+    return 0
+
+
+def doctor(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.doctor import examine
+
+    return examine()
+
+
+def status(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.status import print_status
+    from isnet.settings.params import load_params
+    from isnet.settings.plan import Plan
+
+    print_status(Plan.of(load_params()), as_json=options.json)  # writes nothing, not even slices
+    return 0
+
+
+def sweep(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.sweep import sweep
+
+    sweep(options.name, options.set_param, dry_run=options.dry_run, say=print)
+    return 0
+
+
+def dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
+    def command(options: argparse.Namespace, arguments: list[str]) -> int:
+        from isnet.io.console import Console
+
+        run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
+        plan = _plan()
+        plan.dataset_slice(options.dataset)  # names an unknown data set before a log file is opened
+        with Console(stage, options.dataset, plan.layout.log(stage, options.dataset)) as console:
+            run(plan, options.dataset, console)
+        return 0
+
+    return command
+
+
+def run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
+    def command(options: argparse.Namespace, arguments: list[str]) -> int:
+        from isnet.distributed.stop_signals import Interruption
+
+        interruption = Interruption()
+        interruption.install()  # before all that takes time
+        from isnet.distributed.rank import reporting
+        from isnet.io.console import Console
+
+        run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
+        with reporting():
+            plan = _plan()
+            plan.run(options.run)
+            with Console(stage, options.run, plan.layout.log(stage, options.run)) as console:
+                status: int = run(plan, options.run, console, arguments, interruption)
+                return status
+
+    return command
+
+
+def report(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.io.console import Console
+    from isnet.pipeline.report import report
+
+    plan = _plan()
+    with Console("report", "all", plan.layout.log("report", "all")) as console:
+        report(plan, console)
+    return 0
+
+
+def results(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.pipeline.report import print_results
+
+    print_results(_plan())
+    return 0
+
+
+def track(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.io.console import Console
+    from isnet.pipeline.mlflow_updates import sync
+
+    plan = _plan()
+    with Console("track", "sync", plan.layout.log("track", "sync")) as console:
+        return sync(plan, console, follow=options.follow)
+
+
+def weights_import(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.weights import import_weights
+
+    import_weights(options.file, options.config, options.output, ema=options.ema, say=print)
+    return 0
+
+
+def weights_export(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.weights import export_weights
+
+    export_weights(options.file, options.config, options.output, target=options.format, say=print)
+    return 0
+
+
+def weights_fetch(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.weights import fetch_weights
+    from isnet.io.console import Console
+
+    fetch_weights(options.config, Console("weights", "fetch", log=None))
+    return 0
+
+
+def export(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.export import export
+    from isnet.io.console import Console
+
+    console = Console("export", options.weights.name, log=None)
+    export(options.weights, options.format, options.output, options.check, console)
+    return 0
+
+
+def submit(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.submit import submit
+    from isnet.io.console import Console
+
+    plan = _plan()
+    plan.run(options.run)
+    with Console("submit", options.run, plan.layout.log("submit", options.run)) as console:
+        submit(
+            plan,
+            options.run,
+            console,
+            images=options.images,
+            form=options.format,
+            output=options.output,
+            multi_scale=options.multi_scale,
+        )
+    return 0
+
+
+def predict(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.predict import Wanted, predict
+    from isnet.cli.pixel_size import pixel_size
+    from isnet.io.console import Console
+
+    window = None if options.window is None else pixel_size(options.window, "--window")
+    wanted = Wanted(options.overlay, options.multi_scale, window, options.device)
+    console = Console("predict", options.weights.name, log=None)
+    return predict(options.weights, options.inputs, options.output, wanted, console)
+
+
+def benchmark(options: argparse.Namespace, arguments: list[str]) -> int:
+    from isnet.cli.commands.benchmark import benchmark
+    from isnet.cli.pixel_size import pixel_size
+    from isnet.io.console import Console
+
+    plan = _plan()
+    plan.run(options.run)
+    size = pixel_size(options.size, "--size") if options.size is not None else None
+    with Console("benchmark", options.run, plan.layout.log("benchmark", options.run)) as console:
+        benchmark(plan, options.run, console, size=size)
+    return 0

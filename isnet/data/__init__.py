@@ -1,0 +1,1 @@
+"""Data sets: what is known of them, download, label conversion, packing, loading, generation."""

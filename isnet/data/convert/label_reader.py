@@ -1,0 +1,107 @@
+"""Label files of every form, read to the raw ids that they hold."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from isnet.data.catalog.dataset_description import LabelForm
+from isnet.data.convert.image_reader import decode, open_header, read_bytes, unreadable
+from isnet.data.convert.png_codec import inflated
+from isnet.errors import UserError
+
+__all__ = ["RawIds", "read_label"]
+
+RawIds = npt.NDArray[Any]
+"""(H, W) of uint8, uint16 or, where they are colours (65536 R + 256 G + B), uint32."""
+
+_MODES = {"ids": ("L", "I;16"), "palette": ("P",), "colors": ("RGB",)}
+_FORM_OF = {mode: form for form, modes in _MODES.items() for mode in modes}
+_LOSSLESS = ("PNG", "BMP", "TIFF")
+_AS_STORED = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_VARIABLE = "S"
+
+
+def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
+    """Read the raw ids of a label file.
+
+    Args:
+        path: the file.
+        form: what such files are.
+        origin: the file that says so; named where a label is of another form.
+
+    Raises:
+        UserError: it cannot be read, or is of another form.
+    """
+    content = read_bytes(path)
+    if form == "mat":
+        return _from_matlab(path, content)
+    mode, container = open_header(path, content)
+    if container not in _LOSSLESS:
+        raise UserError(
+            f"is a {container} file, needed is {', '.join(_LOSSLESS)}",
+            where=str(path),
+            cure="Save it as PNG, from what it was made of: JPEG changes ids at edges",
+        )
+    if mode not in _MODES[form]:
+        raise _other_form(path, form, mode, origin)
+    if container != "PNG":
+        return _by_pillow(path, content)
+    if form == "ids":
+        return decode(path, inflated(content), _AS_STORED)
+    decode(path, content, cv2.IMREAD_UNCHANGED)  # Pillow overlooks wrong checksums
+    return _by_pillow(path, content)
+
+
+def _other_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
+    needed = " or ".join(_MODES[form])
+    cure = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
+    if mode in _FORM_OF:
+        cure = f"`label_form: {_FORM_OF[mode]}` in {origin} would read it"
+    return UserError(
+        f"has mode {mode}, needed is {needed} (`label_form: {form}`)", where=str(path), cure=cure
+    )
+
+
+def _by_pillow(path: Path, content: bytes) -> RawIds:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.mode != "RGB":
+                return np.asarray(image)
+            padded = np.asarray(image.convert("RGBX"))
+    except (OSError, SyntaxError, ValueError):
+        raise unreadable(path, "truncated or damaged") from None
+    return padded.view(">u4")[..., 0] >> 8
+
+
+def _from_matlab(path: Path, content: bytes) -> RawIds:
+    from scipy.io import loadmat
+
+    try:
+        variables: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=[_VARIABLE])
+    except Exception:  # scipy has a dozen of them for damaged files
+        raise unreadable(path, "a damaged or no MATLAB file (up to version 7.2)") from None
+    if _VARIABLE not in variables:
+        raise UserError(
+            f"has no variable {_VARIABLE}", where=str(path), cure="Replace it: ids are in that one"
+        )
+    ids = variables[_VARIABLE]
+    if ids.dtype.kind not in "uif" or ids.ndim != 2 or not _whole(ids):
+        shape = "x".join(map(str, ids.shape))
+        raise UserError(
+            f"{_VARIABLE} is {shape} of {ids.dtype}, needed are whole numbers from 0 to 65535 in "
+            "rows and columns",
+            where=str(path),
+            cure="Replace the file",
+        )
+    return np.ascontiguousarray(ids, np.uint8 if ids.max(initial=0) < 256 else np.uint16)
+
+
+def _whole(ids: npt.NDArray[Any]) -> bool:
+    return bool(ids.min(initial=0) >= 0 and ids.max(initial=0) <= 65535 and (ids % 1 == 0).all())

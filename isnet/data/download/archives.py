@@ -1,0 +1,119 @@
+"""Archives of a data set, fetched or found, and verified."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from isnet.data.catalog import Description, Published
+from isnet.data.download import Ledger, RemoteFile, fetch
+from isnet.data.download.archive_sources import RemoteArchive, Source
+from isnet.data.download.login import Account
+from isnet.data.download.url_text import shown
+from isnet.io.atomic_files import sha256_of
+from isnet.io.console import Console
+
+__all__ = ["LocalArchive", "gather"]
+
+
+@dataclass(frozen=True)
+class LocalArchive:
+    """An archive that is on this machine, whole."""
+
+    path: Path
+    url: str | None
+    """Where it was fetched, as people may see it."""
+    hashes: dict[str, str]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What `source.json` says of it."""
+        size = self.path.stat().st_size
+        return {"name": self.path.name, "url": self.url, "bytes": size, "hashes": self.hashes}
+
+
+def gather(
+    sources: Sequence[Source],
+    description: Description,
+    *,
+    service: str,
+    downloads: Path,
+    console: Console,
+) -> list[LocalArchive]:
+    """Fetch what is not there yet, and verify what is.
+
+    Args:
+        sources: archives of this machine and of servers.
+        description: of the data set.
+        service: whose account is meant, where one is needed.
+        downloads: the folder of downloads, shared by all data sets.
+        console: shows progress.
+
+    Raises:
+        UserError: an archive could not be had, or is another one.
+    """
+    missing = [
+        source
+        for source in sources
+        if isinstance(source, RemoteArchive) and not (downloads / source.place).is_file()
+    ]
+    if missing:
+        if isinstance(description, Published):
+            terms = f"licence: {description.licence}"
+            console.line(f"{description.title}, {description.homepage}; {terms}")
+        console.line(f"downloads go to {downloads}")
+    gathering = _Gathering(description, service, downloads, console)
+    with gathering.accounts_closed:
+        return [gathering.archive(source) for source in sources]
+
+
+class _Gathering:
+    """What fetching and verifying several archives share."""
+
+    def __init__(
+        self, description: Description, service: str, downloads: Path, console: Console
+    ) -> None:
+        self._description = description
+        self._service = service
+        self._downloads = downloads
+        self._ledger = Ledger(downloads)
+        self._console = console
+        self._accounts: dict[str, Account] = {}
+        self.accounts_closed = contextlib.ExitStack()
+
+    def archive(self, source: Source) -> LocalArchive:
+        if isinstance(source, Path):
+            self._console.line(f"reads {source}")
+            return LocalArchive(source, None, {"sha256": sha256_of(source)})
+        path = self._downloads / source.place
+        cure = _cure(self._description, path)
+        file = RemoteFile(source.url, path, self._ledger, cure, source.identity)
+        if path.is_file():
+            is_known = bool(file.identity.digests)
+            self._console.line(f"{'verifies' if is_known else 'has'} {path}")
+        if source.login:
+            self._account(source.login).fetch(file, partial(self._console.progress, "bytes"))
+        else:
+            with self._console.progress("bytes") as show:
+                fetch(file, say=self._console.line, show=show)
+        hashes = file.identity.digests or {"sha256": sha256_of(path)}
+        return LocalArchive(path, shown(source.url), hashes)
+
+    def _account(self, login: str) -> Account:
+        if login not in self._accounts:
+            account = Account(login, self._service, self._console.line)
+            self._accounts[login] = self.accounts_closed.enter_context(account)
+        return self._accounts[login]
+
+
+def _cure(description: Description, path: Path) -> str:
+    if not isinstance(description, Published):
+        return f"Correct the address, or put the file at {path} yourself"
+    other = "Or give another address, or a file, as `source`"
+    if description.by_hand:
+        other = f"Or get {description.by_hand} with a browser and give both as `source`"
+    return f"Get it with a browser ({description.homepage}) and put it there: {path}. {other}"

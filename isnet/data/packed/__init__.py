@@ -1,0 +1,1 @@
+"""Decoded images and labels of a split in one memory-mapped file."""

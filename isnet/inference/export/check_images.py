@@ -1,0 +1,94 @@
+"""The pictures on which an exported network is compared with torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isnet.data.streets import StreetsSettings, paint_scene
+from isnet.errors import UserError
+from isnet.inference.export.exported_network import SMALLEST_SIDE
+from isnet.inference.image_inputs import SUFFIXES, read_picture
+from isnet.io.atomic_files import read_json
+from isnet.settings.layout import Layout
+from isnet.settings.params import load_params
+
+__all__ = ["Pictures"]
+
+_AT_MOST = 4
+"""Of a data set, and of generated ones."""
+_GENERATED = (256, 512)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """`images` `(1, 3, H, W)` uint8 RGB, and for people, which they are."""
+
+    images: Sequence[Tensor]
+    source: str
+
+    @classmethod
+    def given(cls, paths: Sequence[Path]) -> Pictures:
+        """Read image files, and all those of folders.
+
+        Raises:
+            UserError: one is no image, too small, or not there.
+        """
+        files = [file for path in paths for file in (_in(path) if path.is_dir() else [path])]
+        images = "image" if len(files) == 1 else "images"
+        return cls([_read(file) for file in files], f"{len(files)} given {images}")
+
+    @classmethod
+    def of_run(cls, provenance: Mapping[str, Any]) -> Pictures | None:
+        """Read the first validation images of the data that a network was trained on; None where
+        they are not in this checkout.
+        """
+        dataset = str(provenance.get("dataset"))
+        if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
+            return None
+        try:
+            layout = Layout.of(load_params())
+            manifest = read_json(layout.dataset_results(dataset) / "manifest.json")
+            if manifest.get("digest", "") != provenance.get("manifest_digest"):
+                return None
+            folder = layout.under_data(manifest["image_root"])
+            files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_AT_MOST]]
+            images = [_read(file) for file in files]
+        except (UserError, KeyError):
+            return None
+        return cls(images, f"the first {len(images)} validation images of {dataset}")
+
+    @classmethod
+    def generated(cls) -> Pictures:
+        """Paint streets."""
+        height, width = _GENERATED
+        settings = StreetsSettings(width=width, height=height)
+        scenes = [paint_scene(settings, "val", index)[0] for index in range(_AT_MOST)]
+        return cls([_batch(scene) for scene in scenes], f"{_AT_MOST} generated streets")
+
+
+def _in(folder: Path) -> list[Path]:
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not found:
+        raise UserError(f"there is no image in {folder}", cure="Give images, or folders of them")
+    return found
+
+
+def _read(file: Path) -> Tensor:
+    pixels = read_picture(file)
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+        size = "x".join(map(str, pixels.shape[:2]))
+        raise UserError(
+            f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more", where=str(file)
+        )
+    return _batch(pixels)
+
+
+def _batch(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]

@@ -1,0 +1,58 @@
+"""ONNX files: made from a program of `torch.export`, and run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnxruntime
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from isnet.inference.export.exported_network import INPUT, OUTPUTS
+from isnet.inference.export.torch_program import refusing
+
+__all__ = ["OPSET", "OnnxRunner", "write_onnx"]
+
+OPSET = 18
+"""Every runtime since 2023 reads it."""
+_PROVIDER = "CPUExecutionProvider"
+
+
+def write_onnx(program: ExportedProgram, file: Path, facts: Mapping[str, str], where: str) -> None:
+    """Write `program` as one ONNX file that carries `facts` as its `metadata_props`.
+
+    Raises:
+        UserError: torch knows no ONNX for it; `where` names the weights file.
+    """
+    with refusing("write this network as ONNX", where):
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={INPUT: {0: "batch", 2: "height", 3: "width"}},  # their names alone
+            verbose=False,
+        )
+    assert made is not None, "with dynamo it returns a program"
+    made.model.metadata_props.update(facts)
+    made.save(file, external_data=False)
+
+
+class OnnxRunner:
+    """An ONNX file on the CPU, with as many threads as torch has in this process."""
+
+    runtime = f"onnxruntime {onnxruntime.__version__}, {_PROVIDER}"
+
+    def __init__(self, file: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # errors
+        self._session = onnxruntime.InferenceSession(file, options, providers=[_PROVIDER])
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labels and confidence `(N, H, W)` of `image` `(N, 3, H, W)` uint8 RGB."""
+        labels, confidence = self._session.run(list(OUTPUTS), {INPUT: image.numpy()})
+        return torch.from_numpy(labels), torch.from_numpy(confidence)

@@ -1,0 +1,131 @@
+"""What MLflow loads to serve a weights file: `_load_pyfunc` is the name that it looks for."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from PIL import Image
+
+from isnet.errors import UserError
+from isnet.inference.serving.request_image import RefusedImageError, bytes_of, decoded
+from isnet.mmseg_import import import_mmseg
+
+import_mmseg()
+
+from isnet.inference.model_loader import TrainedModel, open_model  # noqa: E402
+from isnet.inference.predictor import Prediction, Predictor  # noqa: E402
+
+__all__ = ["MAX_IMAGES", "RefusedRequestError", "ServedModel"]
+
+MAX_IMAGES = 16
+"""In one request."""
+
+
+class RefusedRequestError(MlflowException):
+    """Answered as HTTP 400, in its own words: MLflow would put all of the request before them."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+        super().__init__(why, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """Why the request is refused."""
+        return self._why
+
+    @message.setter
+    def message(self, _: str) -> None:
+        pass
+
+
+class ServedModel:
+    """Answers a table with a column `image` (base64 of an image file) with one row an image.
+
+    `mask`: a PNG of the image's size as base64, whose values are train ids and whose colours are
+    the data set's; `width`, `height`; `scores`: for each predicted class, the largest first,
+    `class`, `share` of the pixels and mean `confidence`; `model`: SHA-256 of the weights.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        self._model = model
+        self._predictors = {False: Predictor.of(model)}
+        # MLflow calls from several threads; memory holds the work of one.
+        self._lock = threading.Lock()
+
+    def predict(self, table: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predict images; `params`: `multi_scale`, in the several views of the model's config.
+
+        Raises:
+            RefusedRequestError: it is over a limit, or holds something else than images.
+        """
+        texts = _column(table)
+        with self._lock:
+            predictor = self._predictor(bool((params or {}).get("multi_scale", False)))
+            files = [_one(bytes_of, at, text, len(texts)) for at, text in enumerate(texts)]
+            rows = [
+                self._row(predictor, _one(decoded, at, file, len(texts)))
+                for at, file in enumerate(files)
+            ]
+        return pd.DataFrame(rows)
+
+    def _predictor(self, multi_scale: bool) -> Predictor:
+        if multi_scale not in self._predictors:
+            try:
+                made = Predictor.of(self._model, multi_scale=multi_scale)
+            except UserError:
+                raise RefusedRequestError(
+                    "this model knows no several views: leave multi_scale out"
+                ) from None
+            self._predictors[multi_scale] = made
+        return self._predictors[multi_scale]
+
+    def _row(self, predictor: Predictor, image: Any) -> dict[str, Any]:
+        try:
+            [prediction] = predictor.predict([image])
+        except UserError as error:
+            raise RefusedRequestError(str(error)) from None
+        height, width = prediction.labels.shape
+        return {
+            "mask": _png(prediction, self._model.description.palette),
+            "width": int(width),
+            "height": int(height),
+            "scores": [{"class": name, **score} for name, score in prediction.scores.items()],
+            "model": self._model.sha256,
+        }
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    return ServedModel(open_model(Path(path)))
+
+
+def _column(table: pd.DataFrame) -> list[Any]:
+    if list(table.columns) != ["image"] or not len(table):
+        raise RefusedRequestError(
+            'send {"dataframe_records": [{"image": "BASE64 OF AN IMAGE FILE"}]}; '
+            f"got the columns {', '.join(map(str, table.columns))} and {len(table)} rows"
+        )
+    if len(table) > MAX_IMAGES:
+        raise RefusedRequestError(f"{len(table)} images in one request; the limit is {MAX_IMAGES}")
+    return list(table["image"])
+
+
+def _one(read: Any, at: int, given: Any, of: int) -> Any:
+    try:
+        return read(given)
+    except RefusedImageError as error:
+        raise RefusedRequestError(f"image {at + 1} of {of}: {error}") from None
+
+
+def _png(prediction: Prediction, palette: list[tuple[int, int, int]]) -> str:
+    mask = Image.fromarray(prediction.labels, mode="P")
+    mask.putpalette([value for colour in palette for value in colour])
+    written = io.BytesIO()
+    mask.save(written, "PNG")
+    return base64.b64encode(written.getvalue()).decode()

@@ -1,0 +1,119 @@
+"""Predictions in the form that evaluation servers take."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from isnet.data.catalog import LabelTable, read_published
+from isnet.data.catalog.label_table import table_from
+from isnet.errors import UserError
+from isnet.io.atomic_files import atomic_path
+from isnet.metrics.confusion_matrix import Labels
+
+__all__ = ["FormatName", "Submission", "images_under", "writing_to"]
+
+FormatName = Literal["cityscapes", "ade20k"]
+_CITYSCAPES_IMAGE = re.compile(r"([^_/]+_\d{6}_\d{6})_leftImg8bit\.png")
+_SUFFIXES = {".jpg", ".jpeg", ".png"}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time of a zip member: the same predictions are the same bytes."""
+
+Write = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One of the forms: names of files, and raw label ids in them.
+
+    `cityscapes`: `<city>_<sequence>_<frame>_labelIds.png` with the ids 7..33 of cityscapesscripts;
+    `ade20k`: the image's name with `.png`, labels 1..150. All are 8-bit PNGs of one channel at the
+    image's size, without folders.
+    """
+
+    format: FormatName
+
+    @cached_property
+    def _table(self) -> LabelTable:
+        return table_from(read_published(self.format), self.format, never_annotated=True)
+
+    def check(self, classes: Sequence[str], where: str) -> None:
+        """Raise `UserError` where a model has other classes than the server."""
+        if tuple(classes) != self._table.classes:
+            raise UserError(
+                f"its classes are not the {len(self._table.classes)} of {self.format}",
+                where=where,
+                cure="Name the format of the run's own data set",
+            )
+
+    def name(self, image: Path) -> str:
+        """Return the file name of an image's prediction."""
+        if self.format == "ade20k":
+            return f"{image.stem}.png"
+        match = _CITYSCAPES_IMAGE.fullmatch(image.name)
+        if match is None:
+            raise UserError(
+                "is not named <city>_123456_123456_leftImg8bit.png",
+                where=str(image),
+                cure="Name a folder of Cityscapes images alone",
+            )
+        return f"{match[1]}_labelIds.png"
+
+    def names(self, images: Sequence[Path]) -> list[str]:
+        """Return all names, of which no two may be the same."""
+        names = [self.name(image) for image in images]
+        name, times = Counter(names).most_common(1)[0]
+        if times > 1:
+            raise UserError(f"{times} images would become {name}", where=self.format)
+        return names
+
+    def encoded(self, labels: Labels) -> bytes:
+        """Return train ids `(H, W)` as a PNG of raw ids."""
+        ids = np.zeros(256, np.uint8)
+        for raw, train_id in self._table.train_id.items():
+            ids[train_id] = raw
+        return bytes(cv2.imencode(".png", ids[labels])[1])
+
+
+def images_under(folder: Path) -> list[Path]:
+    """Return the images below a folder, in the order of their paths."""
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES]
+    if not found:
+        raise UserError("there are no images (.png, .jpg)", where=str(folder))
+    return sorted(found)
+
+
+@contextlib.contextmanager
+def writing_to(output: Path) -> Iterator[Write]:
+    """Yield a function that writes a named file into `output`, a zip archive if it is called
+    `.zip`, else a folder; it appears as a whole.
+    """
+    if output.exists():
+        raise UserError("is there already", where=str(output), cure="Remove it, or name another")
+    if output.suffix == ".zip":
+        with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            yield lambda name, data: archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+        return
+    made = output.with_name(f".{output.name}.part")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    try:
+        yield lambda name, data: _write(made / name, data)
+        made.rename(output)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

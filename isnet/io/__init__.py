@@ -1,0 +1,1 @@
+"""Atomic files, YAML files, locks, worker processes, console output."""

@@ -1,0 +1,83 @@
+"""All scores of one way to predict a data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isnet.metrics.benchmark_scores import benchmark_scores
+from isnet.metrics.bootstrap import Intervals, bootstrap
+from isnet.metrics.confusion_matrix import Areas, Scores
+from isnet.metrics.evaluation_sums import ViewSum
+
+__all__ = ["ViewScores", "null"]
+
+Values = npt.NDArray[np.float64]
+
+
+def null(value: float) -> float | None:
+    """Return a number for JSON, which has no NaN: what is absent is null."""
+    return None if math.isnan(value) else float(value)
+
+
+@dataclass(frozen=True, eq=False)
+class ViewScores:
+    """Scores of a data set predicted in one way, as fractions in 0..1; NaN is what is absent.
+
+    `sums`: what was counted; images in the order of the data set.
+    """
+
+    sums: ViewSum
+
+    @property
+    def scores(self) -> Scores:
+        """Of all pixels together."""
+        return Scores(self.sums.confusion)
+
+    @property
+    def boundary(self) -> Areas:
+        """Boundary pixels of all images together, `(K, 3)`."""
+        return Areas(self.sums.boundary.sum(axis=0))
+
+    @cached_property
+    def intervals(self) -> Intervals | None:
+        """Bootstrap intervals; None for fewer than two images."""
+        return bootstrap(self.sums.areas)
+
+    @cached_property
+    def images(self) -> dict[str, Values]:
+        """Scores of each image over the classes in it, each `(N,)`: mIoU, aAcc, boundary_mIoU."""
+        whole = Areas(self.sums.areas).summary()
+        boundary = Areas(self.sums.boundary).summary()["mIoU"]
+        return {"mIoU": whole["mIoU"], "aAcc": whole["aAcc"], "boundary_mIoU": boundary}
+
+    @property
+    def class_bounds(self) -> Values:
+        """Lower and upper bound of each class's IoU, `(K, 2)`."""
+        classes = len(self.sums.confusion)
+        return np.full((classes, 2), np.nan) if self.intervals is None else self.intervals.iou
+
+    def summary(self, classes: Sequence[str]) -> dict[str, Any]:
+        """Return the scores of the whole data set for JSON: means, their intervals, and what the
+        benchmark of these classes publishes besides.
+        """
+        means = {name: float(mean) for name, mean in self.scores.areas.summary().items()}
+        means["boundary_mIoU"] = float(self.boundary.summary()["mIoU"])
+        return {
+            **{name: null(mean) for name, mean in means.items()},
+            "intervals": self._intervals(),
+            **benchmark_scores(self.sums.confusion, classes),
+        }
+
+    def _intervals(self) -> dict[str, list[float | None]] | None:
+        boundary = bootstrap(self.sums.boundary)
+        if self.intervals is None or boundary is None:
+            return None
+        means = self.intervals.means | {"boundary_mIoU": boundary.means["mIoU"]}
+        return {name: [null(low), null(high)] for name, (low, high) in means.items()}

@@ -1,0 +1,26 @@
+"""Everything that ISNet registers with mmseg: importing this module is what registers it.
+
+mmseg's registries import it by themselves (`isnet.announce`). One line for each module that
+registers something.
+"""
+
+# ruff: noqa: F401
+
+from __future__ import annotations
+
+from mmengine.registry import MODELS
+
+import isnet.data.loading.data_preprocessor
+import isnet.data.loading.manifest_dataset
+import isnet.data.loading.pack_inputs
+import isnet.data.loading.photometric_distortion
+import isnet.data.loading.random_crop
+import isnet.data.loading.sampler
+import isnet.metrics.mmseg_metric
+import isnet.models.auxiliary_head
+import isnet.models.isnet_head
+from isnet.models.batch_norm import CpuSyncBatchNorm
+
+__all__: list[str] = []
+
+MODELS.register_module("CpuSyncBN", module=CpuSyncBatchNorm)

@@ -1,0 +1,48 @@
+"""The `convert` stage: converts label files to train ids and counts every pixel."""
+
+from __future__ import annotations
+
+from isnet.io.atomic_files import copy_file, write_json
+from isnet.io.console import Console
+from isnet.pipeline.stage_files import available_cores, cached_result, read_source
+from isnet.settings.dataset_lookup import description_of, table_of
+from isnet.settings.plan import Plan
+
+__all__ = ["convert"]
+
+
+def convert(plan: Plan, dataset: str, console: Console) -> None:
+    """Write train-id labels under the data root, `manifest.json`, `census.json`, and the page by
+    which a person sees that they are right, `labels.html`.
+    """
+    from isnet.data.convert.dataset_conversion import convert as make_labels
+    from isnet.reporting.labels_page import write_labels_page
+
+    source = read_source(plan, dataset)
+    settings = plan.params.datasets[dataset]
+    with console.progress("images") as progress:
+        manifest, census = make_labels(
+            source,
+            description_of(settings),
+            table_of(settings),
+            data=plan.layout.data,
+            workers=available_cores(),
+            say=console.line,
+            on_progress=progress,
+        )
+    results = plan.layout.dataset_results(dataset)
+    page = cached_result(plan, dataset, manifest, "labels.html")
+    if not page.is_file():
+        write_labels_page(manifest, census, plan.layout.data, page)
+    copy_file(page, results / "labels.html")
+    write_json(results / "census.json", census)
+    write_json(results / "manifest.json", manifest)
+    for split, counts in census["splits"].items():
+        missing = [
+            name
+            for name, pixels in zip(census["classes"], counts["pixels"], strict=True)
+            if not pixels
+        ]
+        absent = f"; absent: {', '.join(missing)}" if missing else ""
+        console.line(f"{split}: {counts['images']} images{absent}")
+    console.line(f"look at {results / 'labels.html'} before you train")

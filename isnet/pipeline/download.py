@@ -1,0 +1,28 @@
+"""The `download` stage: brings the files of a data set under the data root."""
+
+from __future__ import annotations
+
+from isnet.io.atomic_files import write_json
+from isnet.io.console import Console
+from isnet.pipeline.stage_files import available_cores
+from isnet.settings.plan import Plan
+
+__all__ = ["download"]
+
+
+def download(plan: Plan, dataset: str, console: Console) -> None:
+    """Bring the data set's files under the data root and write `source.json`."""
+    from isnet.data.download.dataset_download import download as fetch
+
+    key = plan.dataset_key(dataset)
+    source = fetch(
+        dataset,
+        plan.params.datasets[dataset],
+        key,
+        data=plan.layout.data,
+        workers=available_cores(),
+        console=console,
+    )
+    write_json(plan.layout.dataset_results(dataset) / "source.json", source)
+    counts = ", ".join(f"{count} {split}" for split, count in source["images"].items())
+    console.line(f"{counts} images in {plan.layout.under_data(source['root'])}")

@@ -1,0 +1,101 @@
+"""What of a run is told to MLflow, as it is on disk now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from isnet.distributed.run_lock import holder_of
+from isnet.io.atomic_files import read_json
+from isnet.pipeline.run_status import dataset_status
+from isnet.settings.plan import Plan
+from isnet.tracking.mlflow.compared_settings import parameters_of
+from isnet.tracking.mlflow.run_record import RunRecord, State
+
+__all__ = ["begun_record", "ended_record", "tracked_run"]
+
+
+def tracked_run(plan: Plan, name: str) -> RunRecord | None:
+    """Return the run with its present settings, however far it is; or else the one that was
+    published last; None where there is neither.
+    """
+    declared = read_json(plan.layout.train_results(name) / "train.json")
+    digest = dataset_status(plan, plan.run(name).run.dataset).digest
+    if digest:
+        key = plan.train_key(name, digest)
+        work = plan.layout.run_work(name, key)
+        if (work / "train").is_dir():
+            return ended_record(plan, name, work, digest)
+        if declared.get("key") != key and (work / "journal.jsonl").is_file():
+            return _unfinished(plan, name, work, digest)
+    if not declared:
+        return None
+    work = plan.layout.run_work(name, declared["key"])
+    return _finished(plan, name, work, plan.layout.train_results(name))
+
+
+def begun_record(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunRecord:
+    """Return a run that trains from now on."""
+    return _record(plan, name, work, manifest_digest, "running")
+
+
+def ended_record(
+    plan: Plan, name: str, work: Path, manifest_digest: str, *, failed: bool = False
+) -> RunRecord:
+    """Return a run that trains no more: finished if its results are there."""
+    if (work / "train").is_dir():
+        return _finished(plan, name, work, work / "train")
+    return _record(plan, name, work, manifest_digest, "failed" if failed else "interrupted")
+
+
+def _unfinished(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunRecord:
+    state: State = "running" if holder_of(work) else "interrupted"
+    return _record(plan, name, work, manifest_digest, state)
+
+
+def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
+    summary = read_json(trained / "train.json")
+    evaluated = plan.layout.evaluate_results(name)
+    metrics = read_json(evaluated / "metrics.json") or None
+    if metrics and metrics["weights_sha256"] != summary["weights_sha256"]:
+        metrics = None  # of other weights, which the conductor has not replaced yet
+    weights = trained / "weights.pth"
+    artifacts = [trained / "config.py", plan.layout.train_slice(name)]
+    if metrics:
+        names = ("metrics.json", "per_class.csv", "confusion.csv", "overlays")
+        artifacts += [evaluated / file for file in names]
+        artifacts.append(plan.layout.train_results(name) / "model_card.md")
+        artifacts.append(plan.layout.reports / "runs" / f"{name}.html")
+    return _record(
+        plan,
+        name,
+        work,
+        summary["manifest_digest"],
+        "finished",
+        summary=summary,
+        metrics=metrics,
+        artifacts=tuple(path for path in artifacts if path.exists()),
+        weights=weights if metrics and weights.is_file() else None,
+    )
+
+
+def _record(
+    plan: Plan, name: str, work: Path, manifest_digest: str, state: State, **more: Any
+) -> RunRecord:
+    planned = plan.run(name)
+    summary = more.get("summary") or {}
+    settings = summary.get("settings") or planned.settings
+    # The plan's config is that of an earlier training only if nothing that decides it has changed.
+    is_planned = work.name == plan.train_key(name, manifest_digest)
+    return RunRecord(
+        name=name,
+        key=work.name,
+        settings=settings,
+        parameters=parameters_of(settings, planned.experiment.config if is_planned else None),
+        sweep=planned.run.sweep,
+        iterations=int(summary.get("iterations") or planned.experiment.iterations),
+        work=work,
+        state=state,
+        manifest_digest=manifest_digest,
+        **more,
+    )

@@ -1,0 +1,44 @@
+"""The `pack` stage: decodes a data set once into a memory-mapped store."""
+
+from __future__ import annotations
+
+from isnet.io.atomic_files import write_json
+from isnet.io.console import Console, amount
+from isnet.pipeline.stage_files import available_cores, read_manifest
+from isnet.settings.plan import Plan
+
+__all__ = ["pack"]
+
+
+def pack(plan: Plan, dataset: str, console: Console) -> None:
+    """Decode the images once, into a memory-mapped store, and write `store.json`; a disk that is
+    too small, or `store: false`, leaves the files as they are.
+    """
+    manifest = read_manifest(plan, dataset)
+    folder = f"{dataset}/{manifest['key']}/store"
+    place = plan.layout.under_data(folder)
+    if not plan.params.datasets[dataset].store:
+        why: str | None = "params.yaml has store: false"
+    else:
+        from isnet.data.packed.packing import pack as make_store
+
+        with console.progress("images") as show:
+            why = make_store(
+                manifest,
+                place,
+                data=plan.layout.data,
+                workers=available_cores(),
+                say=console.line,
+                show=show,
+            )
+    size = sum(path.stat().st_size for path in place.glob("*.tiles")) if why is None else 0
+    value = {
+        "dataset": dataset,
+        "manifest_digest": manifest["digest"],
+        "folder": folder if why is None else None,
+        "bytes": size,
+        "why": why,
+    }
+    write_json(plan.layout.dataset_results(dataset) / "store.json", value)
+    files = f"trainings read the files as they are: {why}"
+    console.line(f"packed, {amount(size)} in {place}" if why is None else files)

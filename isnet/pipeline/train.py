@@ -1,0 +1,231 @@
+"""The `train` stage."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from isnet.checkpoints.pretrained import make_available, pretrained_files
+from isnet.distributed.gpu_lease import gpu_lease
+from isnet.distributed.launcher import launch
+from isnet.distributed.node import this_node
+from isnet.distributed.rank import is_one_of_several
+from isnet.distributed.run_lock import run_lock
+from isnet.distributed.slurm_job import stand_by
+from isnet.distributed.stop_signals import INTERRUPTED, Interruption
+from isnet.io.atomic_files import sha256_of, write_json, write_text
+from isnet.io.console import Console
+from isnet.io.cpp_toolchain import require_tools
+from isnet.pipeline.mlflow_updates import Following
+from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
+from isnet.settings.plan import Plan, PlannedRun
+from isnet.tracking.environment import collect_environment
+from isnet.tracking.journal import Journal
+
+__all__ = ["INTERRUPTED", "train"]
+
+
+def train(
+    plan: Plan, name: str, console: Console, arguments: list[str], interruption: Interruption
+) -> int:
+    """Train a run, or adopt a training with the same settings on the same data; return the exit
+    code. MLflow is told of an adopted one by the stages that follow, should it not have all of it.
+
+    Args:
+        plan: all of params.yaml.
+        name: the run.
+        console: where it speaks.
+        arguments: the command line, for runs of several processes.
+        interruption: says that somebody asked to stop.
+    """
+    planned = plan.run(name)
+    manifest = read_manifest(plan, planned.run.dataset)
+    key = plan.train_key(name, manifest["digest"])
+    work = plan.layout.run_work(name, key)
+    if is_one_of_several():
+        return _train_here(plan, planned, key, manifest, work, console, interruption)
+    node = this_node(planned.run.devices, name)
+    is_first = node.index == 0
+    finished = work / "train"
+    if finished.is_dir():
+        console.line("has nothing to do: this training is finished")
+        if is_first:
+            publish(finished, plan.layout.train_results(name))
+        return 0
+    following = Following(plan, name, work, manifest["digest"], console, speaks=is_first)
+    with (
+        run_lock(name, work, node=node.index, say=console.line),
+        gpu_lease(planned.run.devices.gpus, console.line),
+    ):
+        _bring_pretrained(planned, work, console)
+        if planned.run.compile:
+            require_tools(name)
+        with following:
+            if planned.batch.processes == 1:
+                status = _train_here(plan, planned, key, manifest, work, console, interruption)
+            else:
+                status = launch(arguments, planned.run.devices, node, work, interruption)
+    if not finished.is_dir():
+        if interruption.asked:
+            stand_by(interruption.asked, console.line)
+        return status
+    if not is_first:  # that one publishes for all
+        return 0
+    interruption.resume()
+    publish(finished, plan.layout.train_results(name))
+    following.finish()
+    return 0
+
+
+def _bring_pretrained(planned: PlannedRun, work: Path, console: Console) -> None:
+    """Fetch and check ImageNet weights here, once, and not in each process; a training that goes
+    on needs none.
+    """
+    if not any((work / "checkpoints").glob("iteration-*.pth")):
+        for file in pretrained_files(planned.experiment.config["model"]):
+            console.line(f"starts from {file.path.name}")
+            with console.progress("bytes") as show:
+                make_available(file, console.line, show)
+
+
+def _train_here(
+    plan: Plan,
+    planned: PlannedRun,
+    key: str,
+    manifest: dict[str, Any],
+    work: Path,
+    console: Console,
+    interruption: Interruption,
+) -> int:
+    from isnet.mmseg_import import import_mmseg
+
+    import_mmseg()
+    from mmengine.dist import get_rank
+
+    from isnet.training.trainer import train as run_training
+
+    started = time.time()
+    store, remark = usable_store(plan, planned.run.dataset, manifest)
+    outcome = run_training(
+        planned.experiment,
+        devices=planned.run.devices,
+        batch=planned.batch,
+        speed=planned.run.speed,
+        ema=planned.run.ema,
+        seed=planned.run.seed,
+        manifest=plan.layout.dataset_results(planned.run.dataset) / "manifest.json",
+        data=plan.layout.data,
+        store=store,
+        remark=remark,
+        work=work,
+        console=console,
+        interruption=interruption,
+    )
+    if get_rank() != 0:
+        return 0
+    if not outcome.finished:
+        console.line(
+            f"stopped at iteration {outcome.iteration} by "
+            f"{interruption.asked or 'a signal to another rank'}; "
+            "the same command continues"
+        )
+        return INTERRUPTED
+    summary = _summary(plan, planned, key, manifest, outcome, started)
+    meta = _meta(planned, summary, manifest, outcome.resolved_config)
+    _write_outputs(work, outcome, summary, meta, Journal(work / "journal.jsonl"))
+    best = outcome.best
+    told = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
+    console.line(f"finished in {outcome.seconds:.0f} s{told}")
+    return 0
+
+
+def _summary(
+    plan: Plan,
+    planned: PlannedRun,
+    key: str,
+    manifest: dict[str, Any],
+    outcome: Any,
+    started: float,
+) -> dict[str, Any]:
+    experiment = planned.experiment
+    return {
+        "run": planned.name,
+        "dataset": planned.run.dataset,
+        "config": planned.run.config,
+        "config_digest": experiment.train_digest,
+        "key": key,
+        "manifest_digest": manifest["digest"],
+        "seed": planned.run.seed,
+        "iterations": outcome.iteration,
+        "global_batch": experiment.global_batch,
+        "crop": list(experiment.crop) if experiment.crop else None,
+        "devices": str(planned.run.devices),
+        "best": outcome.best,
+        "seconds": round(outcome.seconds, 1),
+        "settings": planned.settings,
+        "started": _utc(started),
+        "finished": _utc(time.time()),
+        "environment": collect_environment(),
+    }
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_PROVENANCE = (
+    *("run", "dataset", "config", "config_digest", "key", "manifest_digest", "seed", "iterations"),
+)
+
+
+def _meta(
+    planned: PlannedRun, summary: dict[str, Any], manifest: dict[str, Any], config_text: str
+) -> dict[str, Any]:
+    """Return what the weights file says of itself; equal trainings say the same."""
+    from isnet.checkpoints.weights_description import Description
+    from isnet.inference.model_config import deployed_model
+
+    classes, palette = manifest["classes"], manifest["palette"]
+    environment = summary["environment"]
+    described = Description.of(
+        planned.experiment.config,
+        deployed_model(planned.experiment.config),
+        classes=classes,
+        palette=palette,
+        flip_pairs=manifest["flip_pairs"],
+        provenance={key: summary[key] for key in _PROVENANCE}
+        | {"method": planned.experiment.method, "backbone": planned.experiment.backbone}
+        | {"isnet": environment["isnet"], "git_commit": environment["git_commit"]},
+    )
+    return {
+        # mmseg's names: its `init_model` and inferencer read them.
+        "dataset_meta": {"classes": classes, "palette": palette},
+        "config": config_text,
+        **described.as_meta(),
+    }
+
+
+def _write_outputs(
+    work: Path, outcome: Any, summary: dict[str, Any], meta: dict[str, Any], journal: Journal
+) -> None:
+    """Write the finished training into a folder that appears as a whole."""
+    from isnet.checkpoints.checkpoint_folder import save_torch
+
+    made = work / "train.part"
+    shutil.rmtree(made, ignore_errors=True)
+    save_torch(made / "weights.pth", {"state_dict": outcome.weights, "meta": meta})
+    write_text(made / "config.py", outcome.resolved_config)
+    write_text(made / "curves.csv", journal.as_csv("train"))
+    write_text(made / "validation.csv", journal.as_csv("validation"))
+    records = journal.records("train")
+    rates = [record["images_per_second"] for record in records]
+    measured = {
+        "images_per_second": sum(rates) / len(rates) if rates else None,
+        "peak_memory_gb": max((record["memory_gb"] for record in records), default=None),
+        "weights_sha256": sha256_of(made / "weights.pth"),
+    }
+    write_json(made / "train.json", {**summary, **measured})
+    replace_folder(made, work / "train")

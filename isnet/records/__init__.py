@@ -1,0 +1,1 @@
+"""The records that stages exchange as JSON and CSV."""

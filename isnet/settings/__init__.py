@@ -1,0 +1,1 @@
+"""params.yaml typed, experiments resolved, keys of finished work, paths of a checkout."""

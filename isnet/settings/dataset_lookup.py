@@ -1,0 +1,50 @@
+"""From a data set of params.yaml to what is known of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isnet.data.catalog.dataset_description import Description, read_description, read_published
+from isnet.data.catalog.label_table import LabelTable, table_from
+from isnet.errors import UserError
+from isnet.settings.params import CocoStuffDataset, Dataset, FolderDataset
+
+__all__ = ["description_of", "table_of"]
+
+_FOLDER = "datasets"
+
+
+def description_of(dataset: Dataset) -> Description:
+    """Return which file of a data set is which, and its classes; a `Published` unless it is
+    somebody's own.
+
+    Raises:
+        UserError: the description is missing, elsewhere, or wrong.
+    """
+    if not isinstance(dataset, FolderDataset):
+        # The generator writes the Cityscapes format.
+        return read_published("cityscapes" if dataset.kind == "streets" else dataset.kind)
+    path = Path(dataset.description)
+    where = "params.yaml: datasets"
+    if path.is_absolute() or path.parts[0] != _FOLDER or ".." in path.parts:
+        raise UserError(
+            f"{path} is outside {_FOLDER}/, where DVC would miss its changes",
+            where=where,
+            cure=f"Put the description there: {_FOLDER}/NAME.yaml",
+        )
+    if not path.is_file():
+        there = ", ".join(str(other) for other in sorted(Path(_FOLDER).glob("*.yaml")))
+        raise UserError(f"there is no {path}", where=where, cure=f"There is {there or 'none'}")
+    return read_description(path)
+
+
+def table_of(dataset: Dataset) -> LabelTable:
+    """Return the mapping of a data set's raw ids to train ids."""
+    description = description_of(dataset)
+    if isinstance(dataset, FolderDataset):
+        origin = dataset.description
+    else:
+        kind = "cityscapes" if dataset.kind == "streets" else dataset.kind
+        origin = f"isnet/data/catalog/{kind}.yaml"
+    is_packed = isinstance(dataset, CocoStuffDataset) and dataset.classes == 171
+    return table_from(description, origin, never_annotated=not is_packed)

@@ -1,0 +1,269 @@
+"""An experiment: an mmengine config file with a run's overrides, resolved and checked. Imports no
+torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from isnet.errors import UserError
+from isnet.io.atomic_files import digest_of
+from isnet.settings.params import Devices, Run
+
+__all__ = ["Batch", "Experiment", "divide_batch", "read_config", "resolve"]
+
+_EVALUATION_KEYS = (
+    "evaluation",
+    "img_ratios",
+    "test_cfg",
+    "test_dataloader",
+    "test_evaluator",
+    "test_pipeline",
+    "tta_model",
+    "tta_pipeline",
+)
+"""Top-level config keys that no training reads: changing them evaluates again, and does not train
+again.
+"""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A resolved config and the facts that other rooms need of it."""
+
+    config: dict[str, Any]
+    iterations: int
+    global_batch: int
+    per_device_batch: int
+    num_classes: int
+    loader_workers: int
+    crop: tuple[int, int] | None
+    method: str
+    backbone: str
+
+    @cached_property
+    def train_digest(self) -> str:
+        """Hash of all that training reads of the config."""
+        kept = {key: self.config[key] for key in self.config if key not in _EVALUATION_KEYS}
+        return digest_of(_plain(kept))
+
+    @cached_property
+    def evaluate_digest(self) -> str:
+        """Hash of what evaluation reads beyond that."""
+        kept = {key: self.config[key] for key in _EVALUATION_KEYS if key in self.config}
+        return digest_of(_plain(kept))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How a global batch is spread: `processes` x `per_process` x `accumulation` images per
+    optimizer step.
+    """
+
+    processes: int
+    per_process: int
+    accumulation: int
+
+
+def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
+    """Spread `global_batch` over the run's processes, at most `per_device` images at once on each.
+
+    Accumulation does not reproduce the BatchNorm statistics of a large batch: they stay those of
+    one micro-batch (over all processes, under SyncBN).
+
+    Raises:
+        ValueError: the global batch does not divide by the number of processes.
+    """
+    processes = devices.processes
+    if global_batch % processes:
+        fitting = [n for n in range(1, global_batch + 1) if global_batch % n == 0]
+        raise ValueError(
+            f"the global batch {global_batch} does not divide among {processes} processes; "
+            f"use one of {', '.join(map(str, fitting))}"
+        )
+    share = global_batch // processes
+    micro = max(size for size in range(1, min(per_device, share) + 1) if share % size == 0)
+    return Batch(processes, micro, share // micro)
+
+
+def resolve(name: str, run: Run, known: dict[str, dict[str, Any]] | None = None) -> Experiment:
+    """Read the config of run `name`, apply its overrides and check what can be checked without
+    building it.
+
+    Raises:
+        UserError: the config is missing or broken, an override names nothing, or a needed key is
+        absent.
+    """
+    where = f"params.yaml: runs.{name}"
+    known = {} if known is None else known
+    if run.config not in known:
+        known[run.config] = _load(run.config, where)
+    config = copy.deepcopy(known[run.config])
+    _apply(config, run.overrides, f"{where}.overrides")
+    try:
+        facts = _facts(config, run.config)
+        _refuse_late_schedule(config, facts.iterations, where)
+        return facts
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the config {run.config} has no usable {error}",
+            where=f"{where}.config",
+            cure="It must train by iterations and name train_dataloader, train_cfg and model",
+        ) from error
+
+
+def _refuse_late_schedule(config: dict[str, Any], iterations: int, where: str) -> None:
+    """A training that was shortened may end before its warm-up does."""
+    schedules = config.get("param_scheduler") or []
+    for schedule in schedules if isinstance(schedules, list) else [schedules]:
+        begin = schedule.get("begin", 0)
+        if begin >= iterations:
+            raise UserError(
+                f"{schedule['type']} of param_scheduler begins at iteration {begin}, "
+                f"and training ends at {iterations}",
+                where=f"{where}.overrides",
+                cure="Raise train_cfg.max_iters, or override param_scheduler",
+            )
+
+
+def _load(path: str, where: str) -> dict[str, Any]:
+    file = _config_file(path)
+    if not path.startswith(("isnet/configs/", "mmseg::")):
+        raise UserError(
+            f"{path} is outside isnet/configs, where DVC would miss its changes",
+            where=f"{where}.config",
+            cure="Put the config there, or name one of mmseg's as mmseg::PATH",
+        )
+    if not file.is_file():
+        near = sorted(Path("isnet/configs").glob("*.py"))
+        names = difflib.get_close_matches(file.name, [other.name for other in near], n=1, cutoff=0)
+        meant = f"Did you mean isnet/configs/{names[0]}?" if names else "Give a path or mmseg::PATH"
+        raise UserError(f"there is no config {path}", where=f"{where}.config", cure=meant)
+    return read_config(file, f"{where}.config")
+
+
+def read_config(file: Path, where: str) -> dict[str, Any]:
+    """Read a config file with its bases, without importing what it names.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    from mmengine.config import Config
+
+    try:
+        config: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
+    except Exception as error:
+        raise UserError(
+            f"{file.name} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
+            where=where,
+            cure="Mend the config",
+        ) from error
+    return config
+
+
+def _config_file(path: str) -> Path:
+    """Resolve `mmseg::fcn/x.py` to the file that mmseg ships; mmengine's own resolver knows only
+    the classic distribution's name.
+    """
+    if not path.startswith("mmseg::"):
+        return Path(path)
+    spec = importlib.util.find_spec("mmseg")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0] if places else "mmseg") / ".mim/configs" / path.removeprefix("mmseg::")
+
+
+def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
+    """Set each override; its parent must exist, and a new key that resembles an old one is taken
+    for a slip. A mapping replaces `None` (`clip_grad: {max_norm: 1}`), and nothing else.
+    """
+    for key, value in overrides.items():
+        here = f"{where}.{key}"
+        step: Any = _step(node, key, here, is_leaf=not isinstance(value, dict))
+        old = node[step] if isinstance(node, list) else node.get(step)
+        if isinstance(value, dict) and value and isinstance(old, dict | list):
+            _apply(old, value, here)
+        elif isinstance(value, dict) and value and old is not None:
+            raise UserError(f"replaces {old!r} by a mapping", where=here, cure="Write a value")
+        elif isinstance(old, int | float) and isinstance(value, str):
+            raise UserError(
+                f"replaces {old!r} by the text {value!r}",
+                where=here,
+                cure="Write true or false" if isinstance(old, bool) else "Write a number",
+            )
+        else:
+            # YAML knows no tuples, and some of mmseg's transforms take nothing else.
+            node[step] = tuple(value) if isinstance(old, tuple) else value
+
+
+def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
+    """Return the key of a mapping, or the number of a list element."""
+    if isinstance(node, dict):
+        _refuse_slip(node, key, where, is_leaf=is_leaf)
+        return key
+    if key.isdigit() and int(key) < len(node):
+        return int(key)
+    raise UserError(
+        f"the config has a list of {len(node)} here",
+        where=where,
+        cure=f"Name an element by its number, 0 to {len(node) - 1}, or write a whole list",
+    )
+
+
+def _refuse_slip(node: dict[str, Any], part: str, where: str, *, is_leaf: bool) -> None:
+    if part in node:
+        return
+    near = difflib.get_close_matches(part, list(node), n=1, cutoff=0.75)
+    if is_leaf and not near:
+        return
+    cure = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(str, node))}"
+    raise UserError("the config has no such key", where=where, cure=cure)
+
+
+def _facts(config: dict[str, Any], path: str) -> Experiment:
+    model, loader = config["model"], config["train_dataloader"]
+    head = model["decode_head"]
+    per_device = int(loader["batch_size"])
+    backbone = model["backbone"]
+    return Experiment(
+        config=config,
+        iterations=int(config["train_cfg"]["max_iters"]),
+        global_batch=_global_batch(config, path, per_device),
+        per_device_batch=per_device,
+        num_classes=int((head[-1] if isinstance(head, list) else head)["num_classes"]),
+        loader_workers=int(loader.get("num_workers", 0)),
+        crop=_crop(config),
+        method=config.get("method", Path(path).stem.split("_")[0]),
+        backbone=config.get("backbone_name", f"{backbone['type']}-{backbone.get('depth', '')}"),
+    )
+
+
+def _global_batch(config: dict[str, Any], path: str, per_device: int) -> int:
+    """The config's `auto_scale_lr.base_batch_size`; for mmseg's own configs the `4xb2` of the file
+    name.
+    """
+    stated = config.get("auto_scale_lr", {}).get("base_batch_size")
+    if stated:
+        return int(stated)
+    match = re.search(r"(\d+)xb(\d+)", Path(path).stem)
+    return int(match[1]) * int(match[2]) if match else per_device
+
+
+def _crop(config: dict[str, Any]) -> tuple[int, int] | None:
+    for step in config["train_dataloader"]["dataset"].get("pipeline", []):
+        if step["type"] in ("RandomCrop", "RandomWindow"):
+            height, width = step["crop_size"]
+            return int(height), int(width)
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """JSON-safe copy: configs may hold tuples, sets and classes."""
+    return json.loads(json.dumps(value, default=repr, sort_keys=True))

@@ -1,0 +1,160 @@
+"""Measures a training while it runs: losses, rate, wait for data, memory, validation."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, get_rank
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from isnet.tracking.journal import Journal
+from isnet.training.data_loading_advice import Advice
+
+__all__ = ["JournalHook"]
+
+Show = Callable[[int, int, str], None]
+
+
+class JournalHook(Hook):
+    """Writes a record every `interval` optimizer steps and after each validation.
+
+    Losses are summed on the device and read once an interval: no step waits for the host.
+
+    Args:
+        journal: where records go.
+        accumulation: micro-iterations per optimizer step; records count optimizer steps.
+        interval: optimizer steps between records.
+        images_per_step: the global batch.
+        advice: on waiting for data.
+        say: told what is advised.
+        show: called with iteration, iterations and a line of figures after each step.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        accumulation: int,
+        interval: int,
+        images_per_step: int,
+        advice: Advice,
+        say: Callable[[str], None],
+        show: Show,
+    ) -> None:
+        self.journal = journal
+        self.accumulation = accumulation
+        self.interval = interval
+        self.images_per_step = images_per_step
+        self.advice = advice
+        self.say = say
+        self.show = show
+        self.is_warm = False
+        self.done = 0
+        self.sums: dict[str, torch.Tensor | float] = {}
+        self.count = 0
+        self.note = ""
+        self.last_miou: float | None = None
+        self._restart_clock()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that the interval in which a run was stopped is averaged as
+        if it had not been.
+        """
+        sums = {name: float(value) for name, value in self.sums.items()}
+        return {"sums": sums, "count": self.count, "last_miou": self.last_miou}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a checkpoint's state."""
+        self.sums = dict(state["sums"])
+        self.count, self.last_miou = state["count"], state["last_miou"]
+
+    def _restart_clock(self) -> None:
+        self.interval_begun = self.step_ended = time.perf_counter()
+        self.waited = 0.0
+        self.timed_steps = 0
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Count the time since the last step as wait for data."""
+        self.waited += time.perf_counter() - self.step_ended
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Add the losses; write a record where an interval is full."""
+        for name, value in (outputs or {}).items():
+            if "loss" in name:
+                # One that is not finite belongs to a step that is left out.
+                finite = value.detach().double().nan_to_num(0.0, 0.0, 0.0)
+                self.sums[name] = self.sums.get(name, 0.0) + finite
+        self.count += 1
+        self.timed_steps += 1
+        self.done = done = (batch_idx + 1) // self.accumulation
+        if (batch_idx + 1) % (self.interval * self.accumulation) == 0:
+            self._record(runner, done)
+        self.step_ended = time.perf_counter()
+        self.show(done, runner.max_iters // self.accumulation, self.note)
+
+    def _record(self, runner: Runner, iteration: int) -> None:
+        elapsed = time.perf_counter() - self.interval_begun
+        images = self.timed_steps / self.accumulation * self.images_per_step
+        means = self._mean_losses()
+        record = {
+            "kind": "train",
+            "iteration": iteration,
+            "time": time.time(),
+            **means,
+            "lr": runner.optim_wrapper.get_lr()["lr"][0],
+            "images_per_second": images / elapsed,
+            "data_wait": self.waited / elapsed,
+            "memory_gb": _peak_memory_gb(),
+        }
+        self._write(record)
+        if self.is_warm and (line := self.advice.after(self.waited, elapsed)):
+            self.say(line)
+        self.is_warm = True  # the first interval waits for workers to start
+        self.note = _figures(record, self.last_miou)
+        self.sums, self.count = {}, 0
+        self._restart_clock()
+
+    def _mean_losses(self) -> dict[str, float]:
+        """Mean of the interval's losses over its steps and over all ranks; read with one copy."""
+        stacked = torch.stack([torch.as_tensor(total) for total in self.sums.values()]) / self.count
+        all_reduce(stacked, "mean")
+        return dict(zip(self.sums, stacked.tolist(), strict=True))
+
+    def _write(self, record: dict[str, Any]) -> None:
+        if get_rank() == 0:
+            self.journal.append(record)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the validation's scores; its time is nobody's wait."""
+        scores = {name.removeprefix("val/"): value for name, value in (metrics or {}).items()}
+        iteration = runner.iter // self.accumulation
+        self._write({"kind": "validation", "iteration": iteration, "time": time.time(), **scores})
+        self.last_miou = scores["mIoU"]
+        self._restart_clock()
+
+
+def _figures(record: dict[str, Any], miou: float | None) -> str:
+    parts = [
+        f"loss {record['loss']:.3f}",
+        f"lr {record['lr']:.4f}",
+        f"{record['images_per_second']:.1f} images/s",
+        f"wait {record['data_wait']:.0%}",
+        f"{record['memory_gb']:.1f} GB",
+    ]
+    return "  ".join([*parts, *([f"mIoU {miou:.1%}"] if miou is not None else [])])
+
+
+def _peak_memory_gb() -> float:
+    """Peak memory of the device, or of this process on the CPU, in 10^9 bytes."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

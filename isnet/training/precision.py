@@ -1,0 +1,127 @@
+"""Number formats of a training: autocast with or without a gradient scaler, TensorFloat-32."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.registry import OPTIM_WRAPPERS
+from torch import nn
+from torch.amp import GradScaler
+
+from isnet.settings.params import Precision
+from isnet.training.nonfinite_guard import FiniteOptimWrapper
+
+__all__ = ["BFloat16OptimWrapper", "Float16OptimWrapper", "optimizer_wrapper"]
+
+_AMP_SETTINGS = ("dtype", "loss_scale", "use_fsdp")
+"""What mmengine's AmpOptimWrapper takes beyond OptimWrapper."""
+
+_REPLACED = (
+    "OptimWrapper",
+    "AmpOptimWrapper",
+    "FiniteOptimWrapper",
+    "BFloat16OptimWrapper",
+    "Float16OptimWrapper",
+)
+"""Wrappers that differ in the number format alone."""
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(FiniteOptimWrapper):
+    """Runs the forward pass and the loss in bfloat16 autocast; weights and their gradients stay
+    float32.
+
+    On CPU and GPU, and without a gradient scaler: bfloat16 has float32's range. mmengine's
+    AmpOptimWrapper refuses the CPU, and scales in any case.
+    """
+
+    @contextlib.contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Enter autocast on the model's device."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+@OPTIM_WRAPPERS.register_module()
+class Float16OptimWrapper(FiniteOptimWrapper):
+    """Runs the forward pass and the loss in float16 autocast, and scales gradients so that small
+    ones are not lost.
+
+    Gradients that overflow are left out, and the scale is halved: that is how it is found, and no
+    fault. A loss that is not finite is one, and so is an overflow at a scale below 1, to which 17
+    overflows in a row lead from the first scale (65536).
+
+    Args:
+        loss_scale: as mmengine's AmpOptimWrapper takes it: `dynamic`, GradScaler's settings, or a
+            fixed scale.
+        settings: of OptimWrapper.
+    """
+
+    def __init__(
+        self, loss_scale: str | float | dict[str, Any] = "dynamic", **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self._fixed_scale = loss_scale if isinstance(loss_scale, float) else None
+        scaling = loss_scale if isinstance(loss_scale, dict) else {}
+        if self._fixed_scale is not None:
+            scaling = {"init_scale": self._fixed_scale}
+        self.loss_scaler = GradScaler(self.skipped.device.type, **scaling)
+
+    @contextlib.contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Enter autocast on the model's device."""
+        with super().optim_context(model), torch.autocast(self.skipped.device.type, torch.float16):
+            yield
+
+    def _scaled(self, loss: torch.Tensor) -> torch.Tensor:
+        scaled: torch.Tensor = self.loss_scaler.scale(loss)
+        return scaled
+
+    def step(self, **settings: Any) -> None:
+        """Unscale, clip, and step if all is finite."""
+        self.loss_scaler.unscale_(self.optimizer)
+        super().step(**settings)
+        self.loss_scaler.update(self._fixed_scale)
+
+    def _apply(self, **settings: Any) -> None:
+        # The scaler found its own infinities; one process's loss must stop the others' step too.
+        for found in self.loss_scaler._found_inf_per_device(self.optimizer).values():
+            found.copy_(self.skipped)
+        self.loss_scaler.step(self.optimizer, **settings)
+
+    def _at_fault(self, forward: torch.Tensor) -> torch.Tensor:
+        scale = self.loss_scaler._get_scale_async()
+        assert scale is not None  # there was a loss
+        return torch.where(scale < 1, self.skipped, forward)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the optimizer's state and the scaler's."""
+        return {**super().state_dict(), "loss_scaler": self.loss_scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load both."""
+        if "loss_scaler" in state_dict:
+            self.loss_scaler.load_state_dict(state_dict.pop("loss_scaler"))
+        super().load_state_dict(state_dict)
+
+
+def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
+    """Return an `optim_wrapper` config with the type that `precision` needs.
+
+    Everything else in it stays (`clip_grad`, `paramwise_cfg`, `constructor`, ...). The run decides,
+    also over a config with autocast: there is one place to say it, and no CPU could run mmengine's.
+    """
+    if config.get("type", "OptimWrapper") not in _REPLACED:
+        return config
+    chosen = {key: value for key, value in config.items() if key not in _AMP_SETTINGS}
+    if precision == "fp16":
+        scale = {"loss_scale": config["loss_scale"]} if "loss_scale" in config else {}
+        return {**chosen, **scale, "type": "Float16OptimWrapper"}
+    return {
+        **chosen,
+        "type": "BFloat16OptimWrapper" if precision == "bf16" else "FiniteOptimWrapper",
+    }

@@ -1,0 +1,3 @@
+from loading_fixtures import _scope, manifest, packed
+
+__all__ = ["_scope", "manifest", "packed"]

@@ -1,0 +1,231 @@
+"""No two runs share a GPU; the GPUs are a stand-in `nvidia-smi` or names that nobody opens."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from isnet.distributed.gpu_lease import gpu_lease
+from isnet.distributed.visible_gpus import gpu_pool
+from isnet.errors import UserError
+from isnet.io.file_lock import HeldFile
+
+LEASE = """
+import os, sys, subprocess
+from isnet.distributed.gpu_lease import gpu_lease
+with gpu_lease(int(sys.argv[1]), lambda line: print(line, flush=True)) as names:
+    seen = subprocess.run([sys.executable, "-c", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"], capture_output=True, text=True).stdout.strip()
+    assert seen == ",".join(names)
+    print("has", *names, flush=True)
+    sys.stdin.readline()
+"""
+UUID = "GPU-{0}{0}{0}{0}{0}{0}{0}{0}-1111-2222-3333-444444444444"
+MIG = "MIG-{0}{0}{0}{0}{0}{0}{0}{0}-5555-6666-7777-888888888888"
+
+
+@pytest.fixture(autouse=True)
+def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Own leases, no Slurm, four GPUs without a driver that names them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    _driver(tmp_path, monkeypatch, "exit 9")
+
+
+def _driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a program `nvidia-smi` first on PATH."""
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def _gpus(count: int, mig_of_last: int = 0) -> str:
+    lines = [f"echo 'GPU {n}: NVIDIA H200 (UUID: {UUID.format(n)})'" for n in range(count)]
+    lines += [
+        f"echo '  MIG 1g.18gb     Device  {n}: (UUID: {MIG.format(n)})'" for n in range(mig_of_last)
+    ]
+    return "\n".join(lines)
+
+
+def _start(count: int, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LEASE, str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _granted(process: subprocess.Popen[str]) -> str:
+    """Return what a waiting run gets, after all that it says on its way."""
+    while (line := _said(process)).startswith("waits"):
+        pass
+    return line
+
+
+def _end(*processes: subprocess.Popen[str]) -> None:
+    for process in processes:
+        process.communicate("\n")
+        assert process.returncode == 0
+
+
+def test_six_runs_never_share_four_gpus(tmp_path: Path) -> None:
+    processes = [_start(2) for _ in range(6)]
+    used: set[str] = set()
+    waiting = list(processes)
+    log: list[list[str]] = []
+    holding: list[subprocess.Popen[str]] = []
+    for process in processes:
+        os.set_blocking(process.stdout.fileno(), False)  # type: ignore[union-attr]
+    end = time.monotonic() + 120
+    while waiting or holding:
+        assert time.monotonic() < end
+        for process in list(waiting):
+            if (line := _said(process)).startswith("has "):
+                names = line.split()[1:]
+                assert not used & set(names), (used, names)
+                used |= set(names)
+                log.append(names)
+                waiting.remove(process)
+                holding.append(process)
+                process.names = names  # type: ignore[attr-defined]
+        if holding and (len(holding) == 2 or not waiting):
+            process = holding.pop(0)
+            used -= set(process.names)  # type: ignore[attr-defined]
+            _end(process)
+        time.sleep(0.01)
+    assert len(log) == 6
+    assert not list((tmp_path / "cache" / "isnet" / "gpus").iterdir())
+
+
+def test_who_waits_says_for_whom_and_goes_on_when_the_holder_is_killed() -> None:
+    first = _start(4)
+    assert _said(first) == "has 0 1 2 3"
+    second = _start(3)
+    told = _said(second)
+    assert told.startswith(f"waits for 3 of 4 GPUs, held by process {first.pid} (isnet"), told
+    first.kill()
+    first.communicate()
+    assert _granted(second) == "has 0 1 2"
+    _end(second)
+
+
+def test_a_run_that_needs_many_is_not_overtaken() -> None:
+    small = _start(1)
+    assert _said(small) == "has 0"
+    large = _start(4)
+    assert _said(large).startswith("waits for 4 of 4 GPUs")
+    later = _start(1)
+    assert f"process {large.pid}" in _said(later)
+    _end(small)
+    assert _granted(large) == "has 0 1 2 3"
+    _end(large)
+    assert _granted(later) == "has 0"
+    _end(later)
+
+
+def test_more_than_there_are_is_refused_at_once() -> None:
+    holder = _start(4)
+    assert _said(holder) == "has 0 1 2 3"
+    with pytest.raises(UserError, match=r"5 GPUs are asked for, there are 4 in CUDA_VISIBLE_DEV"):
+        with gpu_lease(5, print):
+            pass
+    _end(holder)
+
+
+def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    with gpu_lease(1, print) as names:
+        assert (names, os.environ["CUDA_VISIBLE_DEVICES"]) == (["0"], "0")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
+    with gpu_lease(0, print) as names:
+        assert (names, os.environ["CUDA_VISIBLE_DEVICES"]) == ([], "0,1,2,3")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, [UUID.format(0), UUID.format(1), MIG.format(0), MIG.format(1)]),
+        ("1,0", [UUID.format(1), UUID.format(0)]),
+        ("0,0", [UUID.format(0)]),
+        ("GPU-1111", [UUID.format(1)]),
+        (MIG.format(1), [MIG.format(1)]),
+        ("2", [MIG.format(0)]),
+        ("0,-1,1", [UUID.format(0)]),
+        ("7", []),
+        ("", []),
+        ("NoDevFiles", []),
+    ],
+)
+def test_the_pool_is_what_cuda_would_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: list[str]
+) -> None:
+    _driver(tmp_path, monkeypatch, _gpus(3, mig_of_last=2))
+    if given is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert [gpu.name for gpu in gpu_pool()] == expected
+
+
+class _WaitsError(Exception):
+    """Raised in place of waiting."""
+
+
+def _waits(line: str) -> None:
+    raise _WaitsError(line)
+
+
+def test_an_index_and_a_uuid_of_one_gpu_exclude_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _driver(tmp_path, monkeypatch, _gpus(2))
+    first = _start(1, CUDA_VISIBLE_DEVICES="1")
+    assert _said(first) == f"has {UUID.format(1)}"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1111")
+    with pytest.raises(_WaitsError), gpu_lease(1, _waits):
+        pass
+    _end(first)
+
+
+def test_a_file_that_its_holder_removes_in_between_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock, calls = tmp_path / "0.lock", fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            path.unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    mine, other = HeldFile(path), HeldFile(path)
+    assert mine.take() is True
+    assert other.take() is False
+    mine.release()
+
+
+def test_runs_of_one_slurm_job_exclude_each_other_and_jobs_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = _start(4, SLURM_JOB_ID="11")
+    assert _said(first) == "has 0 1 2 3"
+    other = _start(4, SLURM_JOB_ID="12")
+    assert _said(other) == "has 0 1 2 3"
+    same = _start(1, SLURM_JOB_ID="11")
+    assert _said(same).startswith("waits for 1 of 4 GPUs")
+    _end(first, other, same)

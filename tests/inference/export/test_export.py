@@ -1,0 +1,289 @@
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from small_weights import write_small_weights
+
+from isnet import cli
+from isnet.cli.commands.export import record_of
+from isnet.data.streets import StreetsSettings, paint_scene
+from isnet.errors import UserError
+from isnet.inference.export import export_check as agreement
+from isnet.inference.export.check_images import Pictures
+from isnet.inference.export.exported_network import ExportedNetwork
+from isnet.inference.export.onnx_file import OnnxRunner
+from isnet.inference.export.torch_program import eager
+from isnet.inference.model_loader import TrainedModel, open_model
+from isnet.inference.predictor import Predictor
+from isnet.io.atomic_files import sha256_of, write_json
+
+FITTED = {"type": "Resize", "scale": (256, 96), "keep_ratio": True}
+SQUEEZED = {"type": "Resize", "scale": (113, 97), "keep_ratio": False}
+SIZES = [(1, 96, 160), (1, 77, 131), (2, 45, 61), (3, 33, 18), (1, 16, 201)]
+
+ONNX_ALONE = """
+import json, sys
+import numpy as np, onnxruntime
+from PIL import Image
+session = onnxruntime.InferenceSession(sys.argv[1])
+pixels = np.asarray(Image.open(sys.argv[2]).convert("RGB"))
+labels, confidence = session.run(None, {"image": pixels.transpose(2, 0, 1)[None]})
+assert not {"torch", "isnet", "mmseg", "mmengine"} & set(sys.modules)
+facts = session.get_modelmeta().custom_metadata_map
+np.savez(sys.argv[3], labels=labels[0], confidence=confidence[0], facts=json.dumps(facts))
+"""
+TORCH_ALONE = """
+import json, sys
+import numpy as np, torch
+from PIL import Image
+facts = dict.fromkeys(["classes", "palette", "weights_sha256", "provenance"], "")
+network = torch.export.load(sys.argv[1], extra_files=facts).module()
+pixels = np.asarray(Image.open(sys.argv[2]).convert("RGB"))
+image = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
+labels, confidence = network(image)
+assert not {"isnet", "mmseg", "mmengine", "onnxruntime"} & set(sys.modules)
+facts = {key: value if isinstance(value, str) else value.decode() for key, value in facts.items()}
+np.savez(sys.argv[3], labels=labels[0], confidence=confidence.detach()[0], facts=json.dumps(facts))
+"""
+
+
+def write_decided(file: Path, resize: list[dict[str, Any]]) -> Path:
+    """Write an untrained network that is sure of different classes in different places."""
+    write_small_weights(file)
+    content = torch.load(file, weights_only=True)
+    content["meta"]["isnet"]["resize"] = resize
+    torch.manual_seed(1)
+    for name, value in content["state_dict"].items():
+        if name.endswith("running_var"):
+            value.uniform_(0.2, 2)
+    content["state_dict"]["decode_head.decoder_stage2.1.weight"].mul_(3000)
+    torch.save(content, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def resizing_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_decided(tmp_path_factory.mktemp("resizing") / "weights.pth", [FITTED])
+
+
+def street(height: int, width: int) -> NDArray[np.uint8]:
+    return paint_scene(StreetsSettings(width=width, height=height), "val", 0)[0]
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("picture") / "street.png"
+    Image.fromarray(street(101, 203)).save(file)
+    return file
+
+
+def exported(weights: Path, form: str, folder: Path, picture: Path) -> Path:
+    file = folder / {"onnx": "model.onnx", "torch": "model.pt2"}[form]
+    given = ["export", str(weights), "--format", form, "--output", str(file)]
+    assert cli.main([*given, "--check", str(picture)]) == 0
+    return file
+
+
+@pytest.fixture(scope="module")
+def onnx_file(
+    resizing_weights: Path, picture: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return exported(resizing_weights, "onnx", tmp_path_factory.mktemp("onnx"), picture)
+
+
+def run_alone(program: str, file: Path, picture: Path, folder: Path) -> Any:
+    found = folder / "found.npz"
+    command = [sys.executable, "-c", program, str(file), str(picture), str(found)]
+    subprocess.run(command, check=True, cwd=folder)
+    return np.load(found)
+
+
+def assert_as_predicted(
+    labels: NDArray[np.uint8], confidence: NDArray[np.float32], model: TrainedModel, picture: Path
+) -> None:
+    """The evaluation's resize rounds bytes in its own way, so with one a few borders may move."""
+    expected = Predictor.of(model).predict([np.asarray(Image.open(picture))])[0]
+    assert len(np.unique(expected.labels)) > 5, "the network must tell something apart"
+    difference = np.abs(confidence - expected.confidence)
+    if model.description.resize:
+        assert (labels == expected.labels).mean() > 0.985 and difference.mean() < 1e-3
+    else:
+        assert (labels == expected.labels).mean() > 0.9999 and difference.max() < 1e-5
+
+
+def assert_facts(facts: dict[str, str], model: TrainedModel) -> None:
+    assert facts["weights_sha256"] == model.sha256
+    assert json.loads(facts["classes"]) == model.description.classes
+    assert json.loads(facts["palette"]) == [list(one) for one in model.description.palette]
+    assert json.loads(facts["provenance"])["run"] == "small"
+
+
+def test_an_onnx_file_needs_onnxruntime_alone_and_says_what_isnet_says(
+    onnx_file: Path, resizing_weights: Path, picture: Path, tmp_path: Path
+):
+    found = run_alone(ONNX_ALONE, onnx_file, picture, tmp_path)
+    model = open_model(resizing_weights)
+    assert_as_predicted(found["labels"], found["confidence"], model, picture)
+    assert_facts(json.loads(str(found["facts"])), model)
+
+
+def test_a_program_needs_torch_alone_and_says_what_isnet_says(
+    picture: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    weights = write_decided(tmp_path / "weights.pth", [])
+    file = exported(weights, "torch", tmp_path, picture)
+    lines = [line for text in capfd.readouterr() for line in text.splitlines()]
+    assert len(lines) >= 3 and all(line.startswith("[export weights.pth] ") for line in lines)
+    found, model = run_alone(TORCH_ALONE, file, picture, tmp_path), open_model(weights)
+    assert_as_predicted(found["labels"], found["confidence"], model, picture)
+    assert_facts(json.loads(str(found["facts"])), model)
+
+
+def test_the_graph_squeezes_as_the_evaluation_does(picture: Path, tmp_path: Path):
+    model = open_model(write_decided(tmp_path / "weights.pth", [SQUEEZED]))
+    pixels = np.asarray(Image.open(picture)).transpose(2, 0, 1)
+    labels, sure = eager(ExportedNetwork(model).eval())(torch.from_numpy(pixels.copy())[None])
+    assert_as_predicted(labels[0].numpy(), sure[0].numpy(), model, picture)
+
+
+def test_one_file_takes_any_size_and_any_number_of_images(onnx_file: Path, resizing_weights: Path):
+    in_torch = eager(ExportedNetwork(open_model(resizing_weights)).eval())
+    in_file = OnnxRunner(onnx_file)
+    for number, height, width in SIZES:
+        image = torch.from_numpy(street(height, width).transpose(2, 0, 1).copy())
+        batch = torch.stack([image.roll(step, 2) for step in range(number)])
+        (labels, sure), (other, other_sure) = in_torch(batch), in_file(batch)
+        assert other.shape == other_sure.shape == (number, height, width)
+        assert (labels == other).float().mean() > 0.9995
+        assert (sure - other_sure).abs().max() < agreement.TOLERANCE
+
+
+def test_the_record_says_what_was_measured(onnx_file: Path, resizing_weights: Path):
+    record = json.loads(record_of(onnx_file).read_text())
+    assert record["format"] == "onnx" and record["opset"] == 18 and record["run"] == "small"
+    assert record["bytes"] == onnx_file.stat().st_size
+    assert record["weights_sha256"] == open_model(resizing_weights).sha256
+    assert record["runtime"].startswith("onnxruntime ")
+    assert record["input"] == [101, 203] and record["checked_on"] == "1 given image"
+    assert 0 < record["max_abs_difference"] < record["tolerance"]
+    assert record["least_labels_agree"] <= record["labels_agree"] <= 1
+    assert record["torch_images_per_second"] > 0 and record["exported_images_per_second"] > 0
+
+
+def test_a_file_of_other_weights_is_not_overwritten(
+    onnx_file: Path, weights: Path, capfd: pytest.CaptureFixture[str]
+):
+    before = onnx_file.stat()
+    assert cli.main(["export", str(weights), "--output", str(onnx_file)]) == 2
+    assert "not of these weights" in capfd.readouterr().err
+    assert onnx_file.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_file_that_says_something_else_does_not_take_the_place_of_one_that_was_right(
+    weights: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    def road(self: Any, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (len(image), *image.shape[2:])
+        return torch.zeros(shape, dtype=torch.uint8), torch.ones(shape)
+
+    monkeypatch.setattr("isnet.inference.export.torch_program.TorchRunner.__call__", road)
+    file = tmp_path / "model.pt2"
+    file.write_bytes(b"before")
+    write_json(record_of(file), {"weights_sha256": sha256_of(weights)})
+    given = ["export", str(weights), "--format", "torch", "--output", str(file)]
+    assert cli.main([*given, "--check", str(picture)]) == 2
+    assert "was not written: its confidence differs" in capfd.readouterr().err
+    assert file.read_bytes() == b"before"
+    assert sorted(tmp_path.iterdir()) == [file, record_of(file)]
+
+
+def test_without_pictures_those_of_the_runs_own_data_are_taken(
+    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+):
+    entries = [{"image": f"{index}.png"} for index in range(6)]
+    for entry in entries:
+        shutil.copy(picture, tmp_path / entry["image"])
+    manifest = {"digest": "d", "image_root": ".", "splits": {"val": entries}}
+    write_json(tmp_path / "results/datasets/streets/manifest.json", manifest)
+    shutil.copy("params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ISNET_DATA", str(tmp_path))
+    found = Pictures.of_run({"dataset": "streets", "manifest_digest": "d"})
+    assert found is not None and len(found.images) == 4
+    assert found.source == "the first 4 validation images of streets"
+    assert torch.equal(found.images[0], Pictures.given([picture]).images[0])
+    assert Pictures.of_run({"dataset": "streets", "manifest_digest": "other"}) is None
+    assert Pictures.of_run({"dataset": "../streets", "manifest_digest": "d"}) is None
+    assert Pictures.of_run({}) is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0.5])
+def test_a_confidence_that_is_no_number_or_far_off_is_no_agreement(value: float):
+    def one(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (len(image), *image.shape[2:])
+        return torch.zeros(shape, dtype=torch.uint8), torch.ones(shape)
+
+    def other(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        labels, sure = one(image)
+        sure[0, -1, -1] = value
+        return labels, sure
+
+    image = torch.zeros(1, 3, 40, 40, dtype=torch.uint8)
+    assert agreement.compare(one, one, [image]).is_close
+    assert not agreement.compare(one, other, [image]).is_close
+
+
+def by_shortest_edge(meta: dict[str, Any]) -> None:
+    meta["isnet"]["resize"] = [{"type": "ResizeShortestEdge", "scale": 64, "max_size": 128}]
+
+
+def padded(meta: dict[str, Any]) -> None:
+    meta["isnet"]["model"]["data_preprocessor"]["test_cfg"] = {"size_divisor": 32}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [(by_shortest_edge, "ResizeShortestEdge"), (padded, "padding of images")]
+)
+def test_what_the_graph_cannot_do_is_refused(
+    change: Callable[[dict[str, Any]], None], told: str, tmp_path: Path
+):
+    model = open_model(write_small_weights(tmp_path / "weights.pth", change))
+    with pytest.raises(UserError, match=told):
+        ExportedNetwork(model)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--output", "x.pt2"], "does not end with .onnx"),
+        (["--check", "nowhere.png"], "No such file"),
+        (["--check", "README.md"], "README.md: no picture, or a damaged one"),
+    ],
+)
+def test_what_was_asked_wrongly_is_refused_in_one_line(
+    given: list[str], told: str, weights: Path, capfd: pytest.CaptureFixture[str]
+):
+    assert cli.main(["export", str(weights), *given]) == 2
+    error = capfd.readouterr().err
+    assert told in error and error.count("\n") == 1
+
+
+def test_missing_packages_are_named_with_the_command_that_brings_them(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("isnet.cli.commands.export._PACKAGES", ("onnx", "no_such_package"))
+    assert cli.main(["export", str(weights)]) == 2
+    assert "needs no_such_package. pip install onnx no_such_package" in capfd.readouterr().err

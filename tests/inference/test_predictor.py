@@ -1,0 +1,240 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from mmseg.datasets import BaseSegDataset
+from PIL import Image
+from small_weights import write_small_weights
+
+from isnet.errors import UserError
+from isnet.inference import memory_check as memory
+from isnet.inference import predictor as predictor_module
+from isnet.inference.banded_prediction import predict_by_bands
+from isnet.inference.dataset_samples import dataset_samples
+from isnet.inference.evaluation_protocol import ViewSettings
+from isnet.inference.forward import raw_logits
+from isnet.inference.model_loader import TrainedModel, open_model
+from isnet.inference.predictor import Picture, Prediction, Predictor, by_windows
+from isnet.inference.streaming import predict_with_confidence
+from isnet.metrics.confusion_matrix import as_labels
+
+RESIZED = [{"type": "Resize", "scale": (80, 56), "keep_ratio": True}]
+
+
+def picture(height: int, width: int, seed: int = 0) -> Picture:
+    """A smooth picture of many colours."""
+    small = np.random.default_rng(seed).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3))
+    large = Image.fromarray(small.astype(np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    return np.asarray(large, np.uint8)
+
+
+def decided(model: TrainedModel) -> TrainedModel:
+    """The same, with a last layer by which every class wins somewhere."""
+    pixels = torch.from_numpy(picture(64, 96).transpose(2, 0, 1).copy())
+    x = model.network.data_preprocessor({"inputs": [pixels], "data_samples": None}, False)["inputs"]
+    last = model.network.decode_head.decoder_stage2[-1]
+    with torch.inference_mode():
+        logits = raw_logits(model.network, x)[0].flatten(1)
+        spread, mean = logits.std(1), logits.mean(1)
+        last.weight.mul_(2 / spread[:, None, None, None])
+        last.bias.sub_(mean).mul_(2 / spread)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> TrainedModel:
+    return decided(open_model(weights))
+
+
+def evaluated(model: TrainedModel, folder: Path, settings: ViewSettings) -> list[Any]:
+    """What `isnet evaluate` predicts of the pictures in a folder."""
+    description = model.description
+    pipeline = [
+        {"type": "LoadImageFromFile"},
+        *description.resize,
+        {"type": "LoadAnnotations"},
+        {"type": "PackSegInputs"},
+    ]
+    meta = {"classes": description.classes, "palette": description.palette}
+    prefix = {"img_path": "images", "seg_map_path": "labels"}
+    dataset = BaseSegDataset(
+        data_root=str(folder),
+        data_prefix=prefix,
+        img_suffix=".png",
+        seg_map_suffix=".png",
+        metainfo=meta,
+        pipeline=pipeline,
+    )
+    return [
+        predict_with_confidence(model.network, sample.input_for(settings), sample.size, settings)
+        for sample in dataset_samples(model.network, dataset, workers=0)
+    ]
+
+
+def resized_too(meta: dict[str, Any]) -> None:
+    meta["isnet"]["resize"] = RESIZED
+
+
+def in_windows(meta: dict[str, Any]) -> None:
+    meta["isnet"]["evaluation"]["single_scale"] = {
+        "mode": "slide",
+        "crop_size": (48, 64),
+        "stride": (32, 40),
+    }
+
+
+def as_mmseg(meta: dict[str, Any]) -> None:
+    meta["isnet"]["evaluation"]["multi_scale"] = {
+        "protocol": "mmseg",
+        "average": "probabilities",
+        "scales": (0.75, 1.0),
+        "flip": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "multi_scale"),
+    [(None, False), (resized_too, False), (in_windows, False), (None, True), (as_mmseg, True)],
+)
+def test_it_says_of_a_picture_what_the_evaluation_says(
+    change: Callable[[dict[str, Any]], None] | None, multi_scale: bool, tmp_path: Path
+):
+    model = decided(open_model(write_small_weights(tmp_path / "weights.pth", change)))
+    pictures = [picture(61, 97), picture(61, 97, 1), picture(40, 64, 2)]
+    for number, pixels in enumerate(pictures):
+        for folder in ("images", "labels"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / f"images/{number}.png")
+        Image.fromarray(pixels[:, :, 0] % 19).save(tmp_path / f"labels/{number}.png")
+    protocol = model.protocol
+    settings = protocol.multi_scale if multi_scale else protocol.single_scale
+    assert settings is not None
+    found = Predictor.of(model, multi_scale=multi_scale).predict(pictures)
+    wanted = evaluated(model, tmp_path, settings)
+    assert len(found) == len(wanted) == 3
+    for pixels, one, (label, sure) in zip(pictures, found, wanted, strict=True):
+        assert one.labels.shape == pixels.shape[:2] and one.labels.dtype == np.uint8
+        np.testing.assert_array_equal(one.labels, as_labels(label[0]))
+        np.testing.assert_allclose(one.confidence, sure[0], atol=1e-6)
+    assert len(np.unique(found[0].labels)) > 3
+
+
+def test_no_views_to_take_are_refused(tmp_path: Path):
+    def without(meta: dict[str, Any]) -> None:
+        del meta["isnet"]["evaluation"]["multi_scale"]
+
+    model = open_model(write_small_weights(tmp_path / "weights.pth", without))
+    with pytest.raises(UserError, match="says of no several views"):
+        Predictor.of(model, multi_scale=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "average"),
+    [
+        ((150, 70), "logits"),
+        ((70, 150), "probabilities"),
+        ((20, 30), "logits"),
+        ((1, 1), "logits"),
+        ((3, 200), "logits"),
+    ],
+)
+def test_bands_of_windows_say_what_all_windows_say(
+    size: tuple[int, int], average: Any, model: TrainedModel
+):
+    x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    settings = by_windows(ViewSettings(average=average), (48, 32))
+    label, sure = predict_by_bands(model.network, x, settings)
+    all_label, all_sure = predict_with_confidence(model.network, x, size, settings)
+    torch.testing.assert_close(sure, all_sure)
+    # Wider pictures are added up in another order, and two classes may be equal but for rounding.
+    assert (label != all_label).float().mean() < 1e-3
+
+
+def test_windows_whose_scores_memory_cannot_hold_are_summed_up_by_bands(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+):
+    predictor = Predictor.of(model, window=(48, 48))
+    pixels = picture(150, 100)
+    wanted = predictor.predict([pixels])[0]
+    monkeypatch.setattr(predictor_module, "fits_summed", lambda *_: False)
+    found = predictor.predict([pixels])[0]
+    np.testing.assert_array_equal(found.labels, wanted.labels)
+    np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-6)
+    with pytest.raises(UserError, match="150x100 pixels: out of memory"):
+        Predictor.of(model, window=(48, 48), multi_scale=True).predict([pixels])
+
+
+@pytest.mark.parametrize(
+    ("free", "whole", "summed"),
+    [(10**9, True, True), (2 * 10**7, False, True), (10**6, False, False)],
+)
+def test_whether_a_picture_fits_is_decided_by_the_memory_that_is_free(
+    free: int, whole: bool, summed: bool, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+    x = torch.zeros(1, 3, 200, 200)
+    assert memory.fits_whole(model.network, x, ViewSettings()) is whole
+    assert memory.fits_summed(model.network, x, ViewSettings()) is summed
+
+
+def test_memory_that_the_process_keeps_is_given_back_before_a_picture_counts_as_too_large(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+):
+    free = [10**6]
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free[-1])
+    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: free.append(10**9))
+    assert memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), ViewSettings())
+
+
+def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch):
+    free = memory.free_bytes(torch.device("cpu"))
+    assert 0 < free <= psutil.virtual_memory().total
+    limit = psutil.Process().memory_info().vms + 10**8
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (limit, limit))
+    assert memory.free_bytes(torch.device("cpu")) <= 2 * 10**8
+
+
+def test_a_window_overrides_what_the_file_says(model: TrainedModel):
+    pixels = picture(100, 100)
+    whole = Predictor.of(model).predict([pixels])[0]
+    windows = Predictor.of(model, window=(48, 48)).predict([pixels])[0]
+    settings = ViewSettings(mode="slide", crop_size=(48, 48), stride=(32, 32))
+    wanted = Predictor(model.network, settings, [], model.description.classes).predict([pixels])[0]
+    np.testing.assert_array_equal(windows.labels, wanted.labels)
+    assert (windows.labels != whole.labels).any()
+    assert Predictor.of(model, window=(100, 100)).predict([pixels])[0].labels.tolist() == (
+        whole.labels.tolist()
+    )
+
+
+def test_what_memory_cannot_hold_whole_is_done_by_windows_of_the_size_it_was_trained_on(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+):
+    small, large = picture(64, 96), picture(140, 200)
+    predictor = Predictor.of(model)
+    monkeypatch.setattr(
+        predictor_module, "fits_whole", lambda network, x, settings: x.shape[2] * x.shape[3] < 10000
+    )
+    first, second = predictor.predict([small, large])
+    assert (first.window, second.window) == (None, (128, 256))
+    wanted = Predictor.of(model, window=(128, 256)).predict([large])[0]
+    np.testing.assert_array_equal(second.labels, wanted.labels)
+
+
+def test_scores_are_shares_and_mean_confidences_of_the_classes_found():
+    labels = np.array([[0, 0, 2], [0, 2, 2]], np.uint8)
+    confidence = np.array([[0.5, 0.7, 1.0], [0.6, 0.4, 0.4]], np.float32)
+    scores = Prediction(labels, confidence, ("road", "sky", "car")).scores
+    assert list(scores) == ["road", "car"]
+    assert scores["road"] == pytest.approx({"share": 0.5, "confidence": 0.6})
+    assert scores["car"] == pytest.approx({"share": 0.5, "confidence": 0.6})
+
+
+def test_no_pictures_are_no_predictions(model: TrainedModel):
+    assert Predictor.of(model).predict([]) == []

@@ -1,0 +1,239 @@
+"""Views against independent ones: the official protocol from its description, mmseg's by mmseg."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.config import ConfigDict
+from mmengine.dataset import pseudo_collate
+from mmseg.models.segmentors import SegTTAModel
+from mmseg.registry import TRANSFORMS
+from official_views import SIX, Row, in_windows, official_scores
+from torch import Tensor
+
+from isnet.inference import forward as network
+from isnet.inference import test_time_augmentation as views
+from isnet.inference.evaluation_protocol import ViewSettings
+from isnet.inference.streaming import predict, predict_with_confidence
+from isnet.inference.test_time_augmentation import read_pixels, slide, windows
+
+PAIRS = ((14, 15), (16, 17), (18, 19))
+OFFICIAL = {
+    # What is known of each row; crops and strides are a sixteenth, for small images.
+    "cityscapes R-50 and S-101": Row("slide", True, crop=(32, 64), stride=21),
+    "cityscapes R-101": Row("slide", False, crop=(64, 32), stride=21),
+    "ade20k": Row("whole", True),
+    "coco-stuff R-50 and R-101": Row("whole", False, scales=SIX[:-1]),
+    "coco-stuff S-101": Row("whole", True, scales=SIX[:-1]),
+    "lip": Row("whole", False, scales=(1.0,), swapped=PAIRS),
+}
+
+
+def image(height: int, width: int, seed: int = 0, batch: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(batch, 3, 4, 6, generator=generator, dtype=torch.float64)
+    fine = torch.randn(batch, 3, height, width, generator=generator, dtype=torch.float64)
+    return F.interpolate(coarse, (height, width), mode="bilinear") * 2 + fine * 0.3
+
+
+def settings_of(row: Row) -> ViewSettings:
+    return ViewSettings(
+        row.mode,
+        row.crop,
+        None if row.stride is None else (row.stride, row.stride),
+        row.scales,
+        flip=True,
+        flip_pairs=row.swapped,
+        average="probabilities" if row.softmax else "logits",
+    )
+
+
+@pytest.fixture(scope="module")
+def people(build_model):
+    """A model of 20 classes that sees those which have a left and a right."""
+    model = build_model(num_classes=20).double()
+    for index in range(14, 20):
+        model.decode_head.conv_seg.weight.data[index] *= 1.5
+    return model
+
+
+def prepared(name: str) -> tuple[Tensor, tuple[int, int]]:
+    """An input that was resized before, and the size of its label, which was not."""
+    return (image(95, 95), (103, 81)) if name == "lip" else (image(53, 85), (67, 99))
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_every_official_protocol_is_met(people, name: str):
+    row, (x, size) = OFFICIAL[name], prepared(name)
+    expected = official_scores(people, x, size, row)
+    label, confidence = predict_with_confidence(people, x, size, settings_of(row))
+    assert label.unique().numel() >= 4, "the test would not see a wrong class"
+    assert torch.equal(label.long(), expected.argmax(1))
+    probabilities = expected if row.softmax else expected.softmax(1)
+    torch.testing.assert_close(confidence, probabilities.amax(1).float())
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("cityscapes R-101", Row("slide", False, crop=(32, 64), stride=21)),
+        ("ade20k", Row("whole", False)),
+        ("lip", Row("whole", False, scales=(1.0,))),
+    ],
+)
+def test_the_official_protocols_differ_where_they_say_so(people, name: str, other: Row):
+    x, size = prepared(name)
+    few = (other.scales[0], other.scales[-1])
+    one, two = (
+        predict(people, x, size, replace(settings_of(row), scales=few))
+        for row in (OFFICIAL[name], other)
+    )
+    assert not torch.equal(one, two)
+
+
+@pytest.mark.parametrize("average", ["logits", "probabilities"])
+@pytest.mark.parametrize(("height", "width"), [(48, 80), (45, 71), (24, 80), (17, 19)])
+def test_slide_equals_a_sum_over_windows(model, height, width, average):
+    x = image(height, width)
+    settings = ViewSettings("slide", (32, 40), (20, 20))
+    row = Row("slide", average == "probabilities", crop=(32, 40), stride=20)
+    torch.testing.assert_close(slide(model, x, settings, average), in_windows(model, x, row))
+
+
+def test_slide_equals_mmseg(model):
+    x = image(45, 71)
+    model.test_cfg = ConfigDict(mode="slide", crop_size=(32, 40), stride=(20, 24))
+    theirs = model.predict(x)[0].seg_logits.data
+    settings = ViewSettings("slide", (32, 40), (20, 24))
+    torch.testing.assert_close(slide(model, x, settings, "logits")[0], theirs)
+
+
+def test_windows_cover_the_image_and_stay_inside():
+    for size in itertools.product((7, 32, 33, 64, 100), (40, 41, 99)):
+        seen = torch.zeros(size)
+        places = windows(size, (32, 40), (20, 24))
+        for top, bottom, left, right in places:
+            assert 0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]
+            assert (bottom - top, right - left) == (min(32, size[0]), min(40, size[1]))
+            seen[top:bottom, left:right] += 1
+        assert bool((seen > 0).all()) and len(places) == len(set(places))
+
+
+def test_windows_of_the_official_cityscapes_protocol():
+    places = windows((1024, 2048), (512, 1024), (341, 341))
+    assert sorted({top for top, *_ in places}) == [0, 341, 512]
+    assert sorted({left for *_, left, _ in places}) == [0, 341, 682, 1023, 1024]
+
+
+@pytest.mark.parametrize("mode", ["whole", "slide"])
+@pytest.mark.parametrize("limit", [1, 2000, 2**20])
+def test_batches_change_no_score_and_hold_what_fits(model, monkeypatch, mode, limit):
+    """With the rule of a GPU, whose batches hold up to `limit` pixels."""
+    x = image(50, 90)
+    settings = ViewSettings(mode, (32, 40), (20, 24), (0.5, 1.0), True, windows_per_batch=3)
+    alone = torch.cat(
+        [scores.mean((2, 3)) for scores in views.view_scores(model, x, (50, 90), settings)]
+    )
+    shapes = []
+
+    def seen(model, x: Tensor) -> Tensor:
+        shapes.append(tuple(x.shape))
+        return network.raw_logits(model, x)
+
+    monkeypatch.setattr(views, "raw_logits", seen)
+    monkeypatch.setattr(
+        views, "logits", lambda m, x, size: network.resized(seen(m, x), size, False)
+    )
+    monkeypatch.setattr(views, "_PIXELS_AT_ONCE", limit)
+    monkeypatch.setattr(views, "_batches", lambda device: True)
+    batched = torch.cat(
+        [scores.mean((2, 3)) for scores in views.view_scores(model, x, (50, 90), settings)]
+    )
+    torch.testing.assert_close(batched, alone)
+    pixels = [b * h * w for b, _, h, w in shapes]
+    assert all(p <= limit or b == 1 for p, (b, *_) in zip(pixels, shapes, strict=True))
+    if limit > 2**19:
+        assert max(b for b, *_ in shapes) == (2 if mode == "whole" else 6)
+
+
+def test_flip_pairs_swap_left_and_right(model, monkeypatch):
+    """A model that names a side by where it is: mirrored, it must name the other one."""
+
+    def sides(model, x: Tensor) -> Tensor:
+        ramp = torch.linspace(-1, 1, x.shape[3], dtype=x.dtype).expand(1, 1, *x.shape[2:])
+        return torch.cat([-ramp, ramp, ramp * 0 - 9, ramp * 0 - 9], 1)
+
+    monkeypatch.setattr(views, "raw_logits", sides)
+    x, size = image(16, 32), (16, 32)
+    plain = predict(model, x, size, ViewSettings())
+    pairs = predict(model, x, size, ViewSettings(flip=True, flip_pairs=((0, 1),)))
+    unpaired = predict(model, x, size, ViewSettings(flip=True))
+    assert torch.equal(plain, pairs) and not torch.equal(plain, unpaired)
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    random = np.random.default_rng(5)
+    small = random.integers(0, 255, (5, 7, 3)).astype(np.uint8)
+    picture = cv2.resize(small, (119, 77), interpolation=cv2.INTER_CUBIC).astype(int)
+    picture += random.integers(-9, 9, picture.shape)
+    cv2.imwrite(str(tmp_path / "street.png"), picture.clip(0, 255).astype(np.uint8))
+    return tmp_path / "street.png"
+
+
+@pytest.mark.parametrize(("mode", "scales"), [("whole", SIX), ("slide", (0.5, 1.25))])
+def test_mmsegs_protocol_equals_its_own_model(build_model, photograph: Path, mode, scales):
+    """mmseg's `tta_pipeline` and `SegTTAModel`, same weights, the same file: every label equal,
+    probabilities within 1e-5.
+    """
+    model = build_model()
+    model.data_preprocessor.size_divisor = None
+    model.test_cfg = ConfigDict(mode=mode, crop_size=(32, 40), stride=(20, 24))
+    steps = [
+        [{"type": "Resize", "scale_factor": ratio, "keep_ratio": True} for ratio in scales],
+        [{"type": "RandomFlip", "prob": p, "direction": "horizontal"} for p in (0.0, 1.0)],
+        [{"type": "PackSegInputs"}],
+    ]
+    sample = TRANSFORMS.build({"type": "LoadImageFromFile"})({"img_path": str(photograph)})
+    data = TRANSFORMS.build({"type": "TestTimeAug", "transforms": steps})(sample)
+    every = []
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        tta = SegTTAModel(model)
+        step = model.test_step
+        model.test_step = lambda data: every.append(step(data)[0]) or [every[-1]]
+        merged = tta.test_step(pseudo_collate([data]))[0].pred_sem_seg.data[0]
+        del model.test_step
+    theirs = torch.stack([one.seg_logits.data.softmax(0) for one in every]).mean(0)
+
+    settings = ViewSettings(
+        mode, (32, 40), (20, 24), scales, flip=True, average="probabilities", protocol="mmseg"
+    )
+    pixels = read_pixels(photograph.read_bytes())
+    label, confidence = predict_with_confidence(model, pixels, (77, 119), settings)
+    assert len(every) == 2 * len(scales) and label.unique().numel() >= 3
+    assert torch.equal(label[0].long(), merged)
+    torch.testing.assert_close(confidence[0], theirs.amax(0), rtol=0, atol=1e-5)
+
+
+def test_mmsegs_protocol_is_not_the_official_one(build_model, photograph: Path):
+    model = build_model()
+    pixels = read_pixels(photograph.read_bytes())
+    x = model.data_preprocessor({"inputs": [pixels[0]], "data_samples": None}, False)["inputs"]
+    views = {"scales": SIX, "flip": True, "average": "probabilities"}
+    theirs = predict(model, pixels, (77, 119), ViewSettings(**views, protocol="mmseg"))
+    official = predict(model, x, (77, 119), ViewSettings(**views))
+    assert not torch.equal(theirs, official)
+
+
+def test_mmsegs_protocol_asks_for_the_original_pixels(model):
+    with pytest.raises(ValueError, match="input_for"):
+        predict(model, image(16, 16), (16, 16), ViewSettings(flip=True, protocol="mmseg"))

@@ -1,0 +1,68 @@
+"""The processes of a stage: Ctrl-C does not reach them, and what kills one is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isnet.errors import UserError
+from isnet.io import process_pool as worker_pool
+
+
+def _nothing() -> None:
+    """Every process is ready."""
+
+
+def _hears_ctrl_c(item: int) -> bool:
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_ctrl_c_reaches_no_worker() -> None:
+    """Also while it starts, when Python would print a traceback."""
+    done = worker_pool.in_processes(_hears_ctrl_c, [1, 2], 2, prepare=_nothing, prepare_with=())
+    assert [heard for _, heard in done] == [False, False]
+    assert _hears_ctrl_c(0)
+
+
+def _die(item: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_a_worker_that_memory_killed_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="2 processes: a worker process was killed"):
+        list(worker_pool.in_processes(_die, [1], 2, prepare=_nothing, prepare_with=()))
+
+
+STARTING = """
+import os, signal, threading, time
+from isnet.io.process_pool import in_processes
+
+# As a progress bar has one: Ctrl-C is not held back from it.
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+
+def items():
+    yield 1
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.5)
+    yield 2
+    print("all have started")
+
+try:
+    list(in_processes(abs, items(), 2, prepare=abs, prepare_with=(0,)))
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_ctrl_c_waits_until_the_processes_have_started() -> None:
+    """One that starts when nobody waits for it any more prints a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTING], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("all have started\nstopped\n", "")

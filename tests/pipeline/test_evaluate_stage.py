@@ -1,0 +1,168 @@
+"""`isnet evaluate` and `isnet submit` as they are called, and the official evaluator over what they write."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmseg.registry import MODELS
+from repository import REPOSITORY
+from test_shares import outputs
+
+from isnet.cli import main
+from isnet.distributed.stop_signals import INTERRUPTED
+from isnet.inference import speed
+from isnet.inference.model_config import deployed_model
+from isnet.io.atomic_files import sha256_of, write_json
+from isnet.pipeline.evaluate import _devices
+from isnet.settings.params import Devices, load_params
+from isnet.settings.plan import Plan
+
+IMAGES = 5
+FOLDER = Path("results/runs/two/evaluate")
+
+
+@pytest.fixture
+def weights(checkout: Path, edit, monkeypatch) -> Path:
+    """A checkout with run `two` as if it had been trained, and an odd number of images."""
+    monkeypatch.setattr("isnet.pipeline.evaluate.track", lambda *_: None)
+    edit("val: 4", f"val: {IMAGES}")
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "streets"]) == 0
+    plan = Plan.of(load_params())
+    torch.manual_seed(0)
+    model = MODELS.build(ConfigDict(deployed_model(plan.run("two").experiment.config)))
+    for module in model.modules():
+        if getattr(module, "out_channels", 0) == 19 and hasattr(module, "weight"):
+            torch.nn.init.normal_(module.weight, std=1.0)  # every class shall win somewhere
+    folder = plan.layout.train_results("two")
+    folder.mkdir(parents=True)
+    torch.save({"state_dict": model.state_dict(), "meta": {}}, folder / "weights.pth")
+    manifest = json.loads(Path("results/datasets/streets/manifest.json").read_text())
+    write_json(
+        folder / "train.json",
+        {
+            "config": plan.run("two").run.config,
+            "key": plan.train_key("two", manifest["digest"]),
+            "weights_sha256": sha256_of(folder / "weights.pth"),
+            "manifest_digest": manifest["digest"],
+            "iterations": 6,
+            "crop": [64, 128],
+        },
+    )
+    return checkout
+
+
+def officially(predictions: Path) -> dict:
+    """Let cityscapesscripts find and score the predictions of the validation split."""
+    official = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
+    settings = vars(official.args) | {
+        "evalInstLevelScore": False,
+        "JSONOutput": False,
+        "quiet": True,
+        "predictionPath": str(predictions),
+        "predictionWalk": None,
+    }
+    args = argparse.Namespace(**settings)
+    truths = sorted(map(str, Path("data").rglob("raw/gtFine/val/*/*_labelIds.png")))
+    assert len(truths) == IMAGES
+    return official.evaluateImgLists(
+        [official.getPrediction(args, t) for t in truths], truths, args
+    )
+
+
+def journals() -> list[Path]:
+    return sorted(Path("work").rglob("tally-*.jsonl"))
+
+
+STOPPED = """
+import os, signal, sys
+from isnet.cli import main
+from isnet.inference import speed
+from isnet.metrics.evaluation_journal import TallyJournal
+from repository import REPOSITORY
+
+append, counted = TallyJournal.append, []
+
+def stopping(self, image):
+    append(self, image)
+    counted.append(image)
+    if len(counted) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+TallyJournal.append, speed._MAX_ROUNDS = stopping, 3
+sys.exit(main(["evaluate", "--run", "two"]))
+"""
+
+
+def test_the_official_evaluator_agrees_and_neither_stop_nor_processes_change_a_byte(
+    weights: Path, edit, monkeypatch, capsys
+):
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setattr(speed, "_MAX_ROUNDS", 3)
+    stopped = subprocess.run(
+        [sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False
+    )
+    assert stopped.returncode == INTERRUPTED, stopped.stderr
+    assert stopped.stderr.count("stopped by SIGTERM; the same command continues") == 1
+    assert not FOLDER.exists()
+    assert [len(file.read_bytes().splitlines()) for file in journals()] == [1 + 2]
+    assert main(["evaluate", "--run", "two"]) == 0
+    assert journals() == []
+    expected = outputs(FOLDER)
+    for conductor in ("workflow/rules/evaluate.smk", "dvc.yaml"):
+        declared = Path(conductor).read_text()
+        assert all(f"/evaluate/{path.name}" in declared for path in FOLDER.iterdir())
+        assert "/train/model_card.md" in declared
+    assert (FOLDER.parent / "train/model_card.md").is_file()
+
+    (finished,) = (path for path in Path("work").rglob("evaluate-*") if path.is_dir())
+    finished.rename(weights / "aside")
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(params.replace("devices: cpu\n", "devices: cpu:2\n"))
+    assert main(["evaluate", "--run", "two"]) == 0
+    assert outputs(FOLDER) == expected
+    assert (finished / "metrics.json").is_file()
+
+    assert main(["submit", "--run", "two", "--format", "cityscapes", "--output", "all.zip"]) == 0
+    with zipfile.ZipFile("all.zip") as archive:
+        archive.extractall("unpacked")
+    theirs = officially(Path("unpacked"))
+    metrics = json.loads((FOLDER / "metrics.json").read_text())["single_scale"]
+    assert metrics["mIoU"] == pytest.approx(theirs["averageScoreClasses"], abs=1e-15)
+    assert metrics["category_mIoU"] == pytest.approx(theirs["averageScoreCategories"], abs=1e-15)
+    for row in csv.DictReader((FOLDER / "per_class.csv").open()):
+        score = theirs["classScores"][row["class"]]
+        assert float(row["iou"] or "nan") == pytest.approx(score, abs=0, nan_ok=True)
+
+    assert main(["submit", "--run", "two", "--format", "ade20k", "--output", "x"]) == 2
+    told = capsys.readouterr().err
+    assert "isnet: data set streets: its classes are not the 150 of ade20k" in told
+    assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "pool", "images", "taken"),
+    [
+        (Devices(kind="gpu", per_node=4), 2, 500, "2"),
+        (Devices(kind="gpu", per_node=4), 8, 500, "4"),
+        (Devices(kind="gpu", per_node=4), 8, 3, "3"),
+        (Devices(kind="gpu", per_node=1), 0, 500, "1"),  # the lease says that there is none
+        (Devices(kind="gpu", nodes=2, per_node=4), 4, 500, "4"),
+        (Devices(kind="cpu", per_node=2), 0, 500, "cpu:2"),
+        (Devices(kind="cpu", per_node=2), 0, 1, "cpu"),
+    ],
+)
+def test_it_takes_the_devices_that_are_there_and_have_something_to_do(
+    asked: Devices, pool: int, images: int, taken: str, monkeypatch
+):
+    monkeypatch.setattr("isnet.pipeline.evaluate.gpu_pool", lambda: [None] * pool)
+    assert str(_devices(asked, images)) == taken

@@ -1,0 +1,45 @@
+"""Weights files of an untrained small network, as `isnet train` writes them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isnet.mmseg_import import import_mmseg
+
+import_mmseg()
+
+from mmseg.registry import MODELS  # noqa: E402
+
+from isnet.checkpoints.weights_description import Description  # noqa: E402
+from isnet.inference.model_config import deployed_model  # noqa: E402
+from isnet.settings.dataset_lookup import table_of  # noqa: E402
+from isnet.settings.experiment import read_config  # noqa: E402
+from isnet.settings.params import StreetsDataset  # noqa: E402
+
+CONFIG = Path("isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py")
+
+
+def write_small_weights(file: Path, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
+    """Write one; `change` may damage its `meta` before."""
+    config = read_config(CONFIG, "test")
+    torch.manual_seed(0)
+    model = MODELS.build(deployed_model(config))
+    table = table_of(StreetsDataset(kind="streets"))
+    description = Description.of(
+        config,
+        deployed_model(config),
+        classes=table.classes,
+        palette=table.palette,
+        flip_pairs=table.flip_pairs,
+        provenance={"run": "small", "seed": 0},
+    )
+    meta: dict[str, Any] = {
+        "dataset_meta": {"classes": list(table.classes), "palette": list(table.palette)},
+        **description.as_meta(),
+    }
+    if change is not None:
+        change(meta)
+    torch.save({"state_dict": model.state_dict(), "meta": meta}, file)
+    return file

@@ -1,0 +1,162 @@
+"""Running out of memory: one line with what was going on and what needs less."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from isnet.errors import UserError
+from isnet.settings.experiment import Batch
+from isnet.settings.params import Devices, Speed
+from isnet.training.memory_errors import explaining_memory
+
+CPU = Devices(kind="cpu")
+GPU = Devices(kind="gpu", per_node=2)
+ONE = Batch(processes=1, per_process=8, accumulation=1)
+
+
+def _line(
+    error: BaseException,
+    batch: Batch = ONE,
+    precision: Any = "float32",
+    devices: Devices = CPU,
+) -> str:
+    with (
+        pytest.raises(UserError) as caught,
+        explaining_memory(batch, Speed(precision, True, False), devices, iteration=lambda: 12),
+    ):
+        raise error
+    assert caught.value.__cause__ is error
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+)
+def test_every_form_of_it_is_recognised(error: BaseException) -> None:
+    line = _line(error)
+    assert line.startswith("devices: cpu: out of memory in setting up after iteration 12: ")
+    assert "GB at the peak of" in line
+    assert "\n" not in line
+
+
+def test_other_errors_pass() -> None:
+    for error in (RuntimeError("shape mismatch"), OSError(errno.ENOSPC, "No space left on device")):
+        with (
+            pytest.raises(type(error)) as caught,
+            explaining_memory(Batch(1, 1, 1), Speed("bf16", True, False), CPU, iteration=int),
+        ):
+            raise error
+        assert caught.value is error
+
+
+def test_what_changes_the_training_least_is_named_first() -> None:
+    line = _line(MemoryError(), Batch(2, 6, 1), "float32", GPU)
+    asked = [
+        "{batch_size: 3}} (the global batch stays 12: 2 are accumulated)",
+        "precision: bf16",
+        "crop_size",
+        "devices: 4",
+    ]
+    assert [line.index(part) for part in asked] == sorted(line.index(part) for part in asked)
+
+
+def test_what_is_done_already_or_would_not_help_is_not_named() -> None:
+    line = _line(MemoryError(), Batch(1, 1, 4), "bf16", CPU)
+    assert "crop_size" in line
+    for absent in ("batch_size", "precision", "devices: 2"):
+        assert absent not in line
+    assert "batch_size: 1}} (the global batch stays 3: 3 are" in _line(
+        MemoryError(), Batch(1, 3, 1)
+    )
+    assert "devices: 4" not in _line(MemoryError(), Batch(2, 3, 1), devices=GPU)
+
+
+class _Greedy(torch.autograd.Function):
+    """Finds no memory on the way back."""
+
+    @staticmethod
+    def forward(context: Any, value: torch.Tensor) -> torch.Tensor:
+        return value.clone()
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+class _GreedySGD(torch.optim.SGD):
+    def step(self, closure: Any = None) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+@pytest.mark.parametrize("phase", ["backward pass", "optimizer step"])
+def test_the_phase_is_named(phase: str) -> None:
+    model = nn.Linear(2, 1)
+    kind = _GreedySGD if phase == "optimizer step" else torch.optim.SGD
+    wrapper = OptimWrapper(optimizer=kind(model.parameters(), lr=0.1))
+    loss = model(torch.ones(1, 2)).sum()
+    if phase == "backward pass":
+        loss = _Greedy.apply(loss)  # type: ignore[no-untyped-call]
+    with (
+        pytest.raises(UserError, match=f"in the {phase} after iteration 3"),
+        explaining_memory(Batch(1, 1, 1), Speed("bf16", True, False), CPU, iteration=lambda: 3),
+    ):
+        wrapper.update_params(loss)
+
+
+def test_validation_has_another_cure() -> None:
+    def val_step() -> None:
+        raise MemoryError
+
+    with (
+        pytest.raises(UserError, match=r"in validation .*mode: slide") as caught,
+        explaining_memory(Batch(1, 8, 1), Speed("float32", True, False), CPU, iteration=int),
+    ):
+        val_step()
+    assert "batch_size" not in str(caught.value)
+
+
+LIMITED = """
+import resource, torch
+from isnet.training.memory_errors import explaining_memory
+from isnet.errors import UserError
+from isnet.settings.experiment import Batch
+from isnet.settings.params import Devices, Speed
+
+limit = 16_000_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    with explaining_memory(
+        Batch(1, 4, 1), Speed("float32", True, False), Devices(kind="cpu"), iteration=lambda: 7
+    ):
+        torch.empty(64_000_000_000, dtype=torch.uint8)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_limit_that_is_met_is_named() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("devices: cpu: out of memory in setting up after iteration 7: ")
+    total = float(result.stdout.partition("at the peak of ")[2].partition(".")[0])
+    assert total <= 16
+    assert "{batch_size: 2}}" in result.stdout
+    assert not result.stderr

@@ -1,0 +1,106 @@
+"""Training: it goes on after any end, to the very same weights, and says what it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isnet.checkpoints.checkpoint_folder import load_weights
+
+Edit = Callable[[str, str], None]
+TRAIN = [sys.executable, "-m", "isnet", "train", "--run", "one"]
+
+
+def _start() -> subprocess.Popen[str]:
+    return subprocess.Popen(TRAIN, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def _run() -> tuple[int, str]:
+    process = _start()
+    told = process.communicate(timeout=300)[1]
+    return process.returncode, told
+
+
+def _work() -> Path:
+    return next(Path("work/runs/one").iterdir())
+
+
+def _journal(kind: str) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in (_work() / "journal.jsonl").read_text().splitlines()]
+    timing = ("time", "images_per_second", "data_wait", "memory_gb")
+    return [
+        {key: value for key, value in record.items() if key not in timing}
+        for record in records
+        if record["kind"] == kind
+    ]
+
+
+def _weights() -> dict[str, torch.Tensor]:
+    return load_weights(Path("results/runs/one/train/weights.pth"))["state_dict"]
+
+
+def _forget() -> None:
+    subprocess.run(["rm", "-r", "work/runs", "results/runs"], check=True)
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def _has_checkpoint(iteration: int) -> bool:
+    return any(Path("work").glob(f"runs/one/*/checkpoints/iteration-{iteration}.pth"))
+
+
+def test_a_second_process_on_the_same_run_is_refused(prepared: Path, edit: Edit) -> None:
+    edit("max_iters: 6, val_interval: 3", "max_iters: 5000, val_interval: 5000")
+    first = _start()
+    try:
+        _wait_for(lambda: any(Path("work").glob("runs/one/*/journal.jsonl")))
+        status, told = _run()
+        assert status == 2
+        assert "is being trained by process" in told
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+
+
+def test_two_processes_keep_the_global_batch(prepared: Path, edit: Edit) -> None:
+    edit("devices: cpu", "devices: cpu:2")
+    edit("max_iters: 6, val_interval: 3", "max_iters: 2, val_interval: 2")
+    status, told = _run()
+    assert status == 0, told
+    assert told.count("global batch 2 (2 x 1 images) on cpu:2") == 1
+    assert [record["iteration"] for record in _journal("train")] == [1, 2]
+
+
+def test_accumulation_counts_optimizer_steps(prepared: Path, edit: Edit) -> None:
+    edit("overrides:\n", "overrides:\n      train_dataloader: {batch_size: 1}\n")
+    edit("max_iters: 6, val_interval: 3", "max_iters: 2, val_interval: 1")
+    status, told = _run()
+    assert status == 0, told
+    assert "(1 x 1 images x 2 accumulated)" in told
+    assert [record["iteration"] for record in _journal("train")] == [1, 2]
+    assert [record["iteration"] for record in _journal("validation")] == [1, 2]
+
+
+def test_weights_are_a_plain_state_dict_that_says_what_it_is(prepared: Path) -> None:
+    status, told = _run()
+    assert status == 0, told
+    loaded = load_weights(Path("results/runs/one/train/weights.pth"))
+    assert loaded["meta"]["dataset_meta"]["classes"][0] == "road"
+    assert "ISNetHead" in loaded["meta"]["config"]
+    summary = json.loads(Path("results/runs/one/train/train.json").read_text())
+    assert summary["iterations"] == 6
+    assert summary["best"]["mIoU"] == max(row["mIoU"] for row in _journal("validation"))
