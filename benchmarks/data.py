@@ -120,7 +120,7 @@ def make_scenes(root: Path) -> Store:
         **{"digest": "", "image_root": "images", "label_root": "labels"},
         "splits": {"train": entries},
     }
-    pack(manifest, root / "store", data=root, workers=1, say=print, show=lambda *_: None)
+    pack(manifest, root / "store", data=root, workers=1, show=lambda *_: None)
     return Store(root / "store", "train", "")
 
 

@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from log_lines import stop_recording
 from repository import REPOSITORY
 
 # Before anything imports torch: several tests at once share the cores, also with stages' workers.
@@ -61,6 +62,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("ISNET_DATA", raising=False)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """No test hears what another one logs."""
+    yield
+    stop_recording()
 
 
 @pytest.fixture(autouse=True)
@@ -125,3 +133,11 @@ def prepared(checkout: Path, empty_store: Path) -> Path:
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "streets"]) == 0
     return checkout
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of the demo's ISNet, untrained, as `isnet train` writes it."""
+    from small_weights import write_small_weights
+
+    return write_small_weights(tmp_path_factory.mktemp("weights") / "weights.pth")

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import pickle
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +25,8 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, write_json
 
 __all__ = ["CheckpointFolder", "load_weights", "save_torch"]
+
+_log = logging.getLogger(__name__)
 
 _VERSION = 1
 
@@ -87,7 +89,7 @@ class CheckpointFolder:
         self._passed_over.discard(iteration)
         self._drop_older(iteration)
 
-    def newest(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+    def newest(self) -> dict[str, Any] | None:
         """Return the newest good state, on the CPU; `say` hears why one is passed over.
 
         It is read, not mapped: torch keeps some of its tensors, and those would change with the
@@ -105,10 +107,10 @@ class CheckpointFolder:
                     return _opened(path, file)
             except (OSError, _Flaw) as flaw:
                 why = flaw.strerror or flaw if isinstance(flaw, OSError) else flaw
-                say(f"{path} is passed over: {why}")
+                _log.info(f"{path} is passed over: {why}")
                 self._passed_over.add(iteration)
         if self._passed_over:
-            say(f"{self.folder} has no checkpoint that can be used: training starts anew")
+            _log.info(f"{self.folder} has no checkpoint that can be used: training starts anew")
         return None
 
     def last(self) -> str:

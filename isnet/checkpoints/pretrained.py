@@ -7,7 +7,7 @@ torch's cache, where mmengine would put them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -60,12 +60,11 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
     return [file for file in located if file is not None]
 
 
-def make_available(file: PretrainedFile, say: Callable[[str], None], show: Update) -> None:
+def make_available(file: PretrainedFile, show: Update) -> None:
     """Fetch a file that is not there, and check the hash of one that is.
 
     Args:
         file: what a config names.
-        say: told what is fetched.
         show: told bytes done and bytes in all.
 
     Raises:
@@ -78,7 +77,7 @@ def make_available(file: PretrainedFile, say: Callable[[str], None], show: Updat
         told = _HASH.search(file.path.name)
         published = Identity(sha256=told[1] if told else None)
         ledger = Ledger(file.path.parent)
-        fetch(RemoteFile(file.url, file.path, ledger, file.cure, published), say=say, show=show)
+        fetch(RemoteFile(file.url, file.path, ledger, file.cure, published), show=show)
     elif not file.path.is_file():
         raise _missing(file)
 

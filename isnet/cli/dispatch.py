@@ -47,19 +47,19 @@ def status(options: argparse.Namespace, arguments: list[str]) -> int:
 def sweep(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.sweep import sweep
 
-    sweep(options.name, options.set_param, dry_run=options.dry_run, say=print)
+    sweep(options.name, options.set_param, dry_run=options.dry_run)
     return 0
 
 
 def dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     def command(options: argparse.Namespace, arguments: list[str]) -> int:
-        from isnet.io.console import Console
+        from isnet.io.console import console_output
 
         run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
         plan = _plan()
         plan.dataset_slice(options.dataset)  # names an unknown data set before a log file is opened
-        with Console(stage, options.dataset, plan.layout.log(stage, options.dataset)) as console:
-            run(plan, options.dataset, console)
+        with console_output(stage, options.dataset, plan.layout.log(stage, options.dataset)):
+            run(plan, options.dataset)
         return 0
 
     return command
@@ -72,26 +72,26 @@ def run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
         interruption = Interruption()
         interruption.install()  # before all that takes time
         from isnet.distributed.rank import reporting
-        from isnet.io.console import Console
+        from isnet.io.console import console_output
 
         run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
         with reporting():
             plan = _plan()
             plan.run(options.run)
-            with Console(stage, options.run, plan.layout.log(stage, options.run)) as console:
-                status: int = run(plan, options.run, console, arguments, interruption)
+            with console_output(stage, options.run, plan.layout.log(stage, options.run)):
+                status: int = run(plan, options.run, arguments, interruption)
                 return status
 
     return command
 
 
 def report(options: argparse.Namespace, arguments: list[str]) -> int:
-    from isnet.io.console import Console
+    from isnet.io.console import console_output
     from isnet.pipeline.report import report
 
     plan = _plan()
-    with Console("report", "all", plan.layout.log("report", "all")) as console:
-        report(plan, console)
+    with console_output("report", "all", plan.layout.log("report", "all")):
+        report(plan)
     return 0
 
 
@@ -103,56 +103,56 @@ def results(options: argparse.Namespace, arguments: list[str]) -> int:
 
 
 def track(options: argparse.Namespace, arguments: list[str]) -> int:
-    from isnet.io.console import Console
+    from isnet.io.console import console_output
     from isnet.pipeline.mlflow_updates import sync
 
     plan = _plan()
-    with Console("track", "sync", plan.layout.log("track", "sync")) as console:
-        return sync(plan, console, follow=options.follow)
+    with console_output("track", "sync", plan.layout.log("track", "sync")):
+        return sync(plan, follow=options.follow)
 
 
 def weights_import(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.weights import import_weights
 
-    import_weights(options.file, options.config, options.output, ema=options.ema, say=print)
+    import_weights(options.file, options.config, options.output, ema=options.ema)
     return 0
 
 
 def weights_export(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.weights import export_weights
 
-    export_weights(options.file, options.config, options.output, target=options.format, say=print)
+    export_weights(options.file, options.config, options.output, target=options.format)
     return 0
 
 
 def weights_fetch(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.weights import fetch_weights
-    from isnet.io.console import Console
+    from isnet.io.console import console_output
 
-    fetch_weights(options.config, Console("weights", "fetch", log=None))
+    with console_output("weights", "fetch", log=None):
+        fetch_weights(options.config)
     return 0
 
 
 def export(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.export import export
-    from isnet.io.console import Console
+    from isnet.io.console import console_output
 
-    console = Console("export", options.weights.name, log=None)
-    export(options.weights, options.format, options.output, options.check, console)
+    with console_output("export", options.weights.name, log=None):
+        export(options.weights, options.format, options.output, options.check)
     return 0
 
 
 def submit(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.submit import submit
-    from isnet.io.console import Console
+    from isnet.io.console import console_output
 
     plan = _plan()
     plan.run(options.run)
-    with Console("submit", options.run, plan.layout.log("submit", options.run)) as console:
+    with console_output("submit", options.run, plan.layout.log("submit", options.run)):
         submit(
             plan,
             options.run,
-            console,
             images=options.images,
             form=options.format,
             output=options.output,
@@ -164,22 +164,22 @@ def submit(options: argparse.Namespace, arguments: list[str]) -> int:
 def predict(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.predict import Wanted, predict
     from isnet.cli.pixel_size import pixel_size
-    from isnet.io.console import Console
+    from isnet.io.console import console_output
 
     window = None if options.window is None else pixel_size(options.window, "--window")
     wanted = Wanted(options.overlay, options.multi_scale, window, options.device)
-    console = Console("predict", options.weights.name, log=None)
-    return predict(options.weights, options.inputs, options.output, wanted, console)
+    with console_output("predict", options.weights.name, log=None):
+        return predict(options.weights, options.inputs, options.output, wanted)
 
 
 def benchmark(options: argparse.Namespace, arguments: list[str]) -> int:
     from isnet.cli.commands.benchmark import benchmark
     from isnet.cli.pixel_size import pixel_size
-    from isnet.io.console import Console
+    from isnet.io.console import console_output
 
     plan = _plan()
     plan.run(options.run)
     size = pixel_size(options.size, "--size") if options.size is not None else None
-    with Console("benchmark", options.run, plan.layout.log("benchmark", options.run)) as console:
-        benchmark(plan, options.run, console, size=size)
+    with console_output("benchmark", options.run, plan.layout.log("benchmark", options.run)):
+        benchmark(plan, options.run, size=size)
     return 0

@@ -8,10 +8,11 @@ same UUID in every container, and a home that several machines share has no two 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -25,12 +26,14 @@ from isnet.io.lock_owner import Holder, clock_of
 
 __all__ = ["gpu_lease"]
 
+_log = logging.getLogger(__name__)
+
 _POLL_SECONDS = 0.5
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @contextlib.contextmanager
-def gpu_lease(count: int, say: Callable[[str], None]) -> Iterator[list[str]]:
+def gpu_lease(count: int) -> Iterator[list[str]]:
     """Hold `count` GPUs of those that CUDA_VISIBLE_DEVICES names, or of all, and let this process
     and its children see no others. Enter it before CUDA starts.
 
@@ -40,7 +43,6 @@ def gpu_lease(count: int, say: Callable[[str], None]) -> Iterator[list[str]]:
 
     Args:
         count: GPUs; 0 changes nothing.
-        say: told whom it waits for.
 
     Yields:
         Their names, as CUDA_VISIBLE_DEVICES has them now.
@@ -56,7 +58,7 @@ def gpu_lease(count: int, say: Callable[[str], None]) -> Iterator[list[str]]:
     if count > len(pool):
         raise _too_few(count, len(pool), given)
     files = _files_of(pool)
-    held = _taken_in_turn(count, files, say)
+    held = _taken_in_turn(count, files)
     names = [gpu.name for gpu, file in files.items() if file in held]
     os.environ[_VISIBLE] = ",".join(names)
     try:
@@ -102,9 +104,7 @@ def _folder() -> Path:
     return other
 
 
-def _taken_in_turn(
-    count: int, files: dict[Gpu, HeldFile], say: Callable[[str], None]
-) -> list[HeldFile]:
+def _taken_in_turn(count: int, files: dict[Gpu, HeldFile]) -> list[HeldFile]:
     """Wait to be the next one, then until `count` files are free at once."""
     places = [file.path for file in files.values()]
     first = HeldFile(places[0].with_name(f"queue-{digest_of(sorted(map(str, places)))[:16]}.lock"))
@@ -115,7 +115,7 @@ def _taken_in_turn(
             if is_first and (held := _taken(count, list(files.values()))):
                 return held
             if (line := _waiting(count, files, first, is_first)) != told:
-                say(line)
+                _log.info(line)
                 told = line
             time.sleep(_POLL_SECONDS)
     finally:

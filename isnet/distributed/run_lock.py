@@ -13,10 +13,11 @@ holder touches every twenty seconds. A holder on another machine counts as dead 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from isnet.distributed.slurm_job import has_ended, is_batch_job
@@ -26,6 +27,8 @@ from isnet.io.lock_owner import Holder, clock_of
 from isnet.tracking.journal_end import last_records
 
 __all__ = ["holder_of", "run_lock"]
+
+_log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 20.0
 _BETWEEN_LOOKS_SECONDS = 10.0
@@ -37,9 +40,7 @@ _HELD_ABOVE = "ISNET_RUN_LOCK"
 
 
 @contextlib.contextmanager
-def run_lock(
-    name: str, work: Path, *, node: int = 0, say: Callable[[str], None] = print
-) -> Iterator[None]:
+def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
     """Hold the training in `work`.
 
     The launcher of the first node holds it for all that the launchers start (which should inherit
@@ -50,7 +51,6 @@ def run_lock(
         name: the run.
         work: private folder of the training.
         node: number of this machine among those of the run.
-        say: told whom it waits for.
 
     Raises:
         UserError: a living process holds it; or the folder cannot be written.
@@ -65,7 +65,7 @@ def run_lock(
 
     with writing(work / "lock"):
         work.mkdir(parents=True, exist_ok=True)
-        lock, record = _claim_in_time(name, work, say)
+        lock, record = _claim_in_time(name, work)
     heart = _Heart(record)
     heart.start()
     os.environ[_HELD_ABOVE] = place
@@ -96,7 +96,7 @@ def _record(work: Path) -> Path:
     return work / "holder.json"
 
 
-def _claim_in_time(name: str, work: Path, say: Callable[[str], None]) -> tuple[HeldFile, int]:
+def _claim_in_time(name: str, work: Path) -> tuple[HeldFile, int]:
     end = time.monotonic() + (1.5 * _DEAD_AFTER_SECONDS if is_batch_job() else 0.0)
     told = False
     while True:
@@ -106,7 +106,7 @@ def _claim_in_time(name: str, work: Path, say: Callable[[str], None]) -> tuple[H
             if time.monotonic() >= end:
                 raise
             if not told:
-                say(f"waits: {refusal}")
+                _log.info(f"waits: {refusal}")
                 told = True
         time.sleep(_BETWEEN_LOOKS_SECONDS)
 

@@ -5,6 +5,7 @@ stop.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["Step", "has_ended", "is_batch_job", "stand_by", "this_step"]
+
+_log = logging.getLogger(__name__)
 
 _BATCH = "ISNET_BATCH_JOB"
 """Set by the workflow's rules in a job of the cluster: nobody sits before it."""
@@ -68,7 +71,7 @@ def has_ended(job: str) -> bool:
     return answer.stdout.strip() in ("", *_ENDED)
 
 
-def stand_by(asked: str, say: Callable[[str], None]) -> None:
+def stand_by(asked: str, tell: Callable[[str], None] = _log.info) -> None:
     """In a batch job, let Slurm put this very job back into its queue; return where it does not.
 
     Before the time limit (SIGURG, SIGUSR1) it is asked to. After SIGTERM it has already decided:
@@ -77,30 +80,30 @@ def stand_by(asked: str, say: Callable[[str], None]) -> None:
 
     Args:
         asked: name of the signal that stopped the training.
-        say: told what it does.
+        tell: reports what is done; a signal handler cannot use `logging`.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not is_batch_job() or not job or asked == "SIGINT":
         return
     if asked == "SIGTERM":
-        say(f"job {job} waits for Slurm to end or requeue it")
+        tell(f"job {job} waits for Slurm to end or requeue it")
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    elif os.environ.get("SLURM_NODEID", "0") == "0" and not _requeue(job, say):
+    elif os.environ.get("SLURM_NODEID", "0") == "0" and not _requeue(job, tell):
         return
     end = time.monotonic() + _LONGEST_GRACE
     while time.monotonic() < end and _is_running(job):
         time.sleep(_BETWEEN_LOOKS)
 
 
-def _requeue(job: str, say: Callable[[str], None]) -> bool:
+def _requeue(job: str, tell: Callable[[str], None]) -> bool:
     # What Slurm now sends is not to be heard as another stop.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     answer = _ask("scontrol", "requeue", job)
     if answer is not None and not answer.returncode:
-        say(f"job {job} goes back into the queue, and on from there")
+        tell(f"job {job} goes back into the queue, and on from there")
         return True
     reason = " ".join(answer.stderr.split()) if answer else "scontrol does not answer"
-    say(f"job {job} could not be requeued ({reason})")
+    tell(f"job {job} could not be requeued ({reason})")
     return False
 
 

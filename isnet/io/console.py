@@ -1,162 +1,189 @@
-"""How a stage speaks: a progress bar on a terminal, plain lines elsewhere, and everything in a log
-file.
-"""
+"""Console output of a command: log records and progress bars on stderr, log records in a file."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from isnet.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
-__all__ = ["Console", "Update", "amount"]
+__all__ = ["Update", "amount", "console_output", "show_progress"]
 
+_LOGGER = logging.getLogger("isnet")
 _SECONDS_BETWEEN_LINES = 10.0
 _BYTES = "bytes"
 _KEPT = Path("work")
-"""Where logs are kept, beside all else that no conductor removes."""
+"""Log files are kept here, because workflow engines remove the declared ones."""
 
 
 class Update(Protocol):
-    """Called with what is done, and a note to show beside it."""
+    """Reports progress: units done, units in total, and a note shown beside them."""
 
     def __call__(self, done: int, total: int | None = None, note: str = "") -> None:
         """Show progress."""
 
 
-class Console:
-    """The voice of one stage.
+class _ConsoleHandler(logging.Handler):
+    """Writes records of the `isnet` loggers as `[stage name] message` to stderr."""
 
-    A command that is no stage of a checkout has no log. As a context, it also writes there why the
-    stage failed. With ISNET_PROGRESS=lines (set by the
-    Snakefile, where several stages share a terminal) there are no bars.
+    def __init__(self, prefix: str) -> None:
+        super().__init__(logging.INFO)
+        self.prefix = prefix
+        self.bars = sys.stderr.isatty() and os.environ.get("ISNET_PROGRESS") != "lines"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        print(f"{self.prefix} {record.getMessage()}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def console_output(stage: str, name: str, log: Path | None) -> Iterator[None]:
+    """Send the log records of a command to stderr and to its log file.
+
+    Ranks other than 0 write nothing. An error that ends the command is written to the file; the
+    command line prints it to the terminal. ISNET_PROGRESS=lines, which the Snakefile sets because
+    several stages share one terminal, replaces progress bars by lines.
+
+    Args:
+        stage: the command, the first part of the prefix `[stage name]`.
+        name: the run or data set.
+        log: the log file, relative to the checkout; None for commands that work on no checkout.
     """
-
-    def __init__(self, stage: str, name: str, log: Path | None) -> None:
-        self.prefix = f"[{stage} {name}]"
-        self._silent = os.environ.get("RANK", "0") != "0"
-        self._log = None if log is None else _opened(log)
-        self._bars = sys.stderr.isatty() and os.environ.get("ISNET_PROGRESS") != "lines"
-
-    def __enter__(self) -> Console:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, UserError):
-            self._write(f"failed: {error}")
-        elif isinstance(error, Exception):
-            told = "".join(traceback.format_exception(error)).rstrip()
-            self._write(f"{told}\nfailed: {type(error).__name__}: {error}")
-
-    def line(self, text: str) -> None:
-        """Say one thing."""
-        if self._silent:
-            return
-        print(f"{self.prefix} {text}", file=sys.stderr, flush=True)
-        self._write(text)
-
-    def _write(self, text: str) -> None:
-        if self._log is None:
-            return
-        self._log.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n")
-        self._log.flush()
-
-    @contextlib.contextmanager
-    def progress(self, unit: str, start: int = 0) -> Iterator[Update]:
-        """Yield the function that shows how far a stage is.
-
-        Args:
-            unit: what is counted; "bytes" are shown with their rate.
-            start: what an earlier attempt has done; of bytes, the first update tells it.
-        """
-        show = self._bar if self._bars else self._lines
-        with show(unit, start) as update:
-            yield update
-
-    @contextlib.contextmanager
-    def _bar(self, unit: str, start: int) -> Iterator[Update]:
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn(self.prefix.replace("[", r"\[")),
-            BarColumn(bar_width=24),
-            *_columns(unit),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        with Progress(*columns, console=RichConsole(stderr=True)) as bar:
-            # Of bytes there may be none: the file is there.
-            task = bar.add_task("", total=None, completed=start, note="", visible=unit != _BYTES)
-
-            def update(done: int, total: int | None = None, note: str = "") -> None:
-                bar.update(task, completed=done, total=total, note=note, visible=True)
-
-            yield update
-
-    @contextlib.contextmanager
-    def _lines(self, unit: str, start: int) -> Iterator[Update]:
-        begun = said = time.monotonic()
-        spoke = False
-        first = start if unit != _BYTES else None
-        last = start
-
-        def update(done: int, total: int | None = None, note: str = "") -> None:
-            nonlocal said, spoke, first, begun, last
-            now = time.monotonic()
-            if first is None or done < last:  # a transfer begins, or begins anew
-                first, begun = done, now
-            last = done
-            if now - said < _SECONDS_BETWEEN_LINES and not (spoke and done == total):
-                return
-            said, spoke = now, True
-            rate = (done - first) / max(now - begun, 1e-9)
-            left = f", {_clock((total - done) / rate)} left" if total and rate else ""
-            self.line(f"{_counted(unit, done, total, rate)}{left}{'  ' + note if note else ''}")
-
-        yield update
+    handlers: list[logging.Handler] = []
+    if os.environ.get("RANK", "0") == "0":
+        handlers.append(_ConsoleHandler(f"[{stage} {name}]"))
+    file = None if log is None else _file_handler(log)
+    if file is not None and handlers:
+        handlers.append(file)
+    before = _LOGGER.level, _LOGGER.propagate
+    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False
+    for handler in handlers:
+        _LOGGER.addHandler(handler)
+    try:
+        yield
+    except UserError as error:
+        _write(file, f"failed: {error}")
+        raise
+    except Exception as error:
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        _write(file, f"{trace}\nfailed: {type(error).__name__}: {error}")
+        raise
+    finally:
+        _LOGGER.level, _LOGGER.propagate = before
+        for handler in handlers:
+            _LOGGER.removeHandler(handler)
+        if file is not None:
+            file.close()
 
 
-def _opened(log: Path) -> IO[str]:
-    """Open a stage's log, which goes on over all attempts.
+def _write(file: logging.Handler | None, text: str) -> None:
+    if file is not None:
+        file.emit(logging.LogRecord("isnet", logging.ERROR, "", 0, text, None, None))
 
-    Snakemake removes what a rule declares as its log before each attempt. So the log is kept in
-    `work/`, and the declared file is another name of it.
+
+def _file_handler(log: Path) -> logging.FileHandler:
+    """Open a stage's log for appending.
+
+    Snakemake removes what a rule declares as its log before each attempt. The log is therefore
+    kept in `work/`, and the declared file is a hard link to it (a symbolic one across disks).
     """
     kept = _KEPT / log
     for file in (kept, log):
         file.parent.mkdir(parents=True, exist_ok=True)
-    opened = kept.open("a")
+    kept.touch()
     if not (log.exists() and log.samefile(kept)):
         if log.is_file():
-            opened.write(log.read_text())
+            with kept.open("a") as opened:
+                opened.write(log.read_text())
         log.unlink(missing_ok=True)
         try:
             os.link(kept, log)
         except OSError:  # two disks
             with contextlib.suppress(FileExistsError):
                 log.symlink_to(kept.resolve())
-    return opened
+    handler = logging.FileHandler(kept)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    return handler
+
+
+@contextlib.contextmanager
+def show_progress(unit: str, start: int = 0) -> Iterator[Update]:
+    """Yield the function that reports how far a command is.
+
+    On a terminal this is a progress bar; elsewhere a log record every ten seconds.
+
+    Args:
+        unit: what is counted; "bytes" are shown with their rate.
+        start: units that an earlier attempt has done; for bytes, the first update tells it.
+    """
+    console = [handler for handler in _LOGGER.handlers if isinstance(handler, _ConsoleHandler)]
+    if console and console[0].bars:
+        with _bar(console[0].prefix, unit, start) as update:
+            yield update
+    else:
+        yield _LineUpdate(unit, start)
+
+
+@contextlib.contextmanager
+def _bar(prefix: str, unit: str, start: int) -> Iterator[Update]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(prefix.replace("[", r"\[")),
+        BarColumn(bar_width=24),
+        *_columns(unit),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        # A file that is there already is never updated, and shows no bar.
+        task = bar.add_task("", total=None, completed=start, note="", visible=unit != _BYTES)
+
+        def update(done: int, total: int | None = None, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note, visible=True)
+
+        yield update
+
+
+class _LineUpdate:
+    """Logs progress every ten seconds, with the rate and the time left."""
+
+    def __init__(self, unit: str, start: int) -> None:
+        self._unit = unit
+        self._begun = self._logged = time.monotonic()
+        self._first = start if unit != _BYTES else None
+        self._last = start
+        self._is_shown = False
+
+    def __call__(self, done: int, total: int | None = None, note: str = "") -> None:
+        now = time.monotonic()
+        if self._first is None or done < self._last:  # a transfer starts, or starts again
+            self._first, self._begun = done, now
+        self._last = done
+        is_end = self._is_shown and done == total
+        if now - self._logged < _SECONDS_BETWEEN_LINES and not is_end:
+            return
+        self._logged, self._is_shown = now, True
+        rate = (done - self._first) / max(now - self._begun, 1e-9)
+        left = f", {_clock((total - done) / rate)} left" if total and rate else ""
+        count = _count(self._unit, done, total, rate)
+        _LOGGER.info("%s", f"{count}{left}{'  ' + note if note else ''}")
 
 
 def amount(size: float) -> str:
-    """Return a number of bytes as people read it, in powers of ten."""
+    """Format a number of bytes in powers of ten."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == _BYTES else f"{size:.1f} {unit}"
@@ -165,7 +192,7 @@ def amount(size: float) -> str:
 
 
 def _columns(unit: str) -> tuple[ProgressColumn, ...]:
-    """Return what a bar says beside its length."""
+    """Return the columns that show the count beside the bar."""
     from rich.progress import DownloadColumn, MofNCompleteColumn, TextColumn, TransferSpeedColumn
 
     if unit == _BYTES:
@@ -173,8 +200,8 @@ def _columns(unit: str) -> tuple[ProgressColumn, ...]:
     return MofNCompleteColumn(), TextColumn(unit)
 
 
-def _counted(unit: str, done: int, total: int | None, rate: float) -> str:
-    """Return what a line says of `done`; `rate` is per second."""
+def _count(unit: str, done: int, total: int | None, rate: float) -> str:
+    """Format a count; `rate` is per second."""
     if unit == _BYTES:
         of_all = f" of {amount(total)}" if total else ""
         return f"{amount(done)}{of_all}, {amount(rate)}/s"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -14,20 +15,21 @@ from isnet.io.disk_space import writing
 
 __all__ = ["exclusive"]
 
+_log = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
-def exclusive(path: Path, say: Callable[[str], None]) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of `path`, `.NAME.lock` beside it; a dead process gives it back by itself.
 
     Args:
         path: the file or folder that is about to be made.
-        say: told who holds the lock, where this process has to wait.
     """
     place = path.with_name(f".{path.name}.lock")
     lock = FileLock(place, poll_interval=0.2)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, place, path, say)
+        _acquire(lock, place, path)
     try:
         yield
     finally:
@@ -36,11 +38,11 @@ def exclusive(path: Path, say: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(lock: BaseFileLock, place: Path, path: Path, say: Callable[[str], None]) -> None:
+def _acquire(lock: BaseFileLock, place: Path, path: Path) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say(f"waits: {_holder(place)} is at {path}")
+        _log.info(f"waits: {_holder(place)} is at {path}")
         lock.acquire()
     if not place.stat().st_size:  # without flock, filelock itself writes who holds it
         place.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")

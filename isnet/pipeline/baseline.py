@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from isnet.io.atomic_files import write_json
-from isnet.io.console import Console
 from isnet.pipeline.stage_files import cached_result, read_manifest
 from isnet.settings.plan import Plan
 
 __all__ = ["baseline"]
 
+_log = logging.getLogger(__name__)
 
-def baseline(plan: Plan, dataset: str, console: Console) -> None:
+
+def baseline(plan: Plan, dataset: str) -> None:
     """Score a classifier that sees one pixel's colour and position, and write `baseline.json`."""
     manifest = read_manifest(plan, dataset)
     finished = cached_result(plan, dataset, manifest, "baseline.json")
@@ -24,4 +26,4 @@ def baseline(plan: Plan, dataset: str, console: Console) -> None:
         scores = fit_baseline(manifest, plan.layout.data)
         write_json(finished, scores)
     write_json(plan.layout.dataset_results(dataset) / "baseline.json", scores)
-    console.line(f"a classifier of colour and position reaches {scores['mIoU']:.2%} mIoU")
+    _log.info(f"a classifier of colour and position reaches {scores['mIoU']:.2%} mIoU")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 from isnet.io.atomic_files import copy_file, write_json
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 from isnet.pipeline.stage_files import available_cores, cached_result, read_source
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.plan import Plan
 
 __all__ = ["convert"]
 
+_log = logging.getLogger(__name__)
 
-def convert(plan: Plan, dataset: str, console: Console) -> None:
+
+def convert(plan: Plan, dataset: str) -> None:
     """Write train-id labels under the data root, `manifest.json`, `census.json`, and the page by
     which a person sees that they are right, `labels.html`.
     """
@@ -20,14 +24,13 @@ def convert(plan: Plan, dataset: str, console: Console) -> None:
 
     source = read_source(plan, dataset)
     settings = plan.params.datasets[dataset]
-    with console.progress("images") as progress:
+    with show_progress("images") as progress:
         manifest, census = make_labels(
             source,
             description_of(settings),
             table_of(settings),
             data=plan.layout.data,
             workers=available_cores(),
-            say=console.line,
             on_progress=progress,
         )
     results = plan.layout.dataset_results(dataset)
@@ -44,5 +47,5 @@ def convert(plan: Plan, dataset: str, console: Console) -> None:
             if not pixels
         ]
         absent = f"; absent: {', '.join(missing)}" if missing else ""
-        console.line(f"{split}: {counts['images']} images{absent}")
-    console.line(f"look at {results / 'labels.html'} before you train")
+        _log.info(f"{split}: {counts['images']} images{absent}")
+    _log.info(f"look at {results / 'labels.html'} before you train")

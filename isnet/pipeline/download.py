@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from isnet.io.atomic_files import write_json
-from isnet.io.console import Console
 from isnet.pipeline.stage_files import available_cores
 from isnet.settings.plan import Plan
 
 __all__ = ["download"]
 
+_log = logging.getLogger(__name__)
 
-def download(plan: Plan, dataset: str, console: Console) -> None:
+
+def download(plan: Plan, dataset: str) -> None:
     """Bring the data set's files under the data root and write `source.json`."""
     from isnet.data.download.dataset_download import download as fetch
 
@@ -21,8 +24,7 @@ def download(plan: Plan, dataset: str, console: Console) -> None:
         key,
         data=plan.layout.data,
         workers=available_cores(),
-        console=console,
     )
     write_json(plan.layout.dataset_results(dataset) / "source.json", source)
     counts = ", ".join(f"{count} {split}" for split, count in source["images"].items())
-    console.line(f"{counts} images in {plan.layout.under_data(source['root'])}")
+    _log.info(f"{counts} images in {plan.layout.under_data(source['root'])}")

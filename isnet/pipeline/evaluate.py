@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from isnet.distributed.slurm_job import stand_by
 from isnet.distributed.stop_signals import INTERRUPTED, Interruption
 from isnet.distributed.visible_gpus import gpu_pool
 from isnet.io.atomic_files import digest_of, write_json
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.mlflow_updates import track
 from isnet.pipeline.run_model import load_model, protocol_of, validation_set
@@ -34,20 +35,19 @@ if TYPE_CHECKING:
 
 __all__ = ["INTERRUPTED", "evaluate"]
 
+_log = logging.getLogger(__name__)
+
 _COUNTS = 1
 """Version of what is counted of an image; raised when the same prediction gives other counts."""
 
 
-def evaluate(
-    plan: Plan, name: str, console: Console, arguments: list[str], interruption: Interruption
-) -> int:
+def evaluate(plan: Plan, name: str, arguments: list[str], interruption: Interruption) -> int:
     """Score a run's weights on the validation split, or adopt the same evaluation; return the exit
     code.
 
     Args:
         plan: all of params.yaml.
         name: the run.
-        console: where it speaks.
         arguments: the command line, for several processes.
         interruption: ends this process on a stopping signal: an image that is counted is on disk.
     """
@@ -60,41 +60,40 @@ def evaluate(
     finished = plan.layout.run_work(name, trained["key"]) / f"evaluate-{key}"
     evaluation = _Evaluation(plan, planned, trained, key, finished)
     if is_one_of_several():
-        evaluation.count_share(console)
+        evaluation.count_share()
         return 0
-    with exclusive(finished, console.line):
+    with exclusive(finished):
         if finished.is_dir():
-            console.line("has nothing to do: these weights are evaluated")
-        elif status := _evaluate(evaluation, manifest, console, arguments, interruption):
+            _log.info("has nothing to do: these weights are evaluated")
+        elif status := _evaluate(evaluation, manifest, arguments, interruption):
             return status
     publish(finished, plan.layout.evaluate_results(name))
     # Beside the weights, where whoever passes them on finds it; `train` clears it away with them.
     write_model_card(name, plan.layout.results)
     metrics = json.loads((finished / "metrics.json").read_text())
-    console.line(_headline(metrics))
-    track(plan, name, console)
+    _log.info(_headline(metrics))
+    track(plan, name)
     return 0
 
 
 def _evaluate(
     evaluation: _Evaluation,
     manifest: dict[str, Any],
-    console: Console,
     arguments: list[str],
     interruption: Interruption,
 ) -> int:
     """Count in several processes where the run has several devices; the rest is done here."""
     devices = _devices(evaluation.planned.run.devices, len(manifest["splits"]["val"]))
-    with gpu_lease(devices.gpus, console.line):
+    with gpu_lease(devices.gpus):
         if devices.processes > 1:
             work = evaluation.finished.parent
             status = launch(arguments, devices, Node(), work, interruption)
             if status and interruption.asked:
-                stand_by(interruption.asked, console.line)
+                stand_by(interruption.asked)
             if status:
                 return status
             interruption.resume()
-        evaluation.finish(console)
+        evaluation.finish()
     return 0
 
 
@@ -142,14 +141,14 @@ class _Evaluation:
         dataset = DATASETS.build(validation_set(plan, planned))
         return load_model(plan, planned), dataset, protocol_of(plan, planned)
 
-    def count_share(self, console: Console) -> None:
+    def count_share(self) -> None:
         """Count the images of this process, one of several."""
         model, dataset, protocol = self.loaded()
         from isnet.inference.dataset_scoring import Share, count_images
         from isnet.training.loader_workers import ignore_signals
 
         share = Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
-        with console.progress(f"images, in each of {share.of} processes") as progress:
+        with show_progress(f"images, in each of {share.of} processes") as progress:
             count_images(
                 model,
                 dataset,
@@ -161,7 +160,7 @@ class _Evaluation:
                 on_progress=progress,
             )
 
-    def finish(self, console: Console) -> None:
+    def finish(self) -> None:
         """Count what nobody has counted, and write the results as a whole."""
         model, dataset, protocol = self.loaded()
         from isnet.inference.dataset_scoring import evaluate_run
@@ -169,7 +168,7 @@ class _Evaluation:
 
         made = self.finished.with_suffix(".part")
         shutil.rmtree(made, ignore_errors=True)
-        with console.progress("images") as progress:
+        with show_progress("images") as progress:
             metrics = evaluate_run(
                 model,
                 dataset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from pathlib import Path
@@ -9,7 +10,6 @@ from types import TracebackType
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.io.console import Console
 from isnet.pipeline.mlflow_contents import begun_record, ended_record, tracked_run
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.backoff import Breaker
@@ -24,14 +24,11 @@ from isnet.tracking.mlflow.uploader_client import (
     Feeder,
     Patience,
 )
-from isnet.tracking.store_address import (
-    in_cluster_job,
-    is_database_file,
-    scrubbed,
-    store_uri,
-)
+from isnet.tracking.store_address import in_cluster_job, is_database_file, scrubbed, store_uri
 
 __all__ = ["Following", "sync", "track", "track_all"]
+
+_log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_PASSES = 5.0
 _SAMPLE_SECONDS = 30.0
@@ -40,30 +37,29 @@ _LAST_WORDS_SECONDS = 3.0
 _LATER = "nothing is lost: `isnet track sync` sends it later"
 
 
-def track(plan: Plan, name: str, console: Console) -> bool:
+def track(plan: Plan, name: str) -> bool:
     """Bring a run to MLflow at the end of a stage; return False and say so in one line where this
     was not possible.
 
     A job of a cluster leaves a database file alone: many would write it, over a network.
     """
-    store = _usable_store(plan, console)
+    store = _usable_store(plan)
     if store and is_database_file(store.uri) and in_cluster_job():
         return True
-    return store is not None and _bring_and_tell(plan, [name], store, console)
+    return store is not None and _bring_and_tell(plan, [name], store)
 
 
-def track_all(plan: Plan, console: Console) -> bool:
+def track_all(plan: Plan) -> bool:
     """The same for all runs, by the one stage that is local to the conductor."""
-    store = _usable_store(plan, console)
-    return store is not None and _bring_and_tell(plan, list(plan.runs), store, console)
+    store = _usable_store(plan)
+    return store is not None and _bring_and_tell(plan, list(plan.runs), store)
 
 
-def sync(plan: Plan, console: Console, *, follow: bool) -> int:
+def sync(plan: Plan, *, follow: bool) -> int:
     """Bring all runs to MLflow; return the exit code: 1 where some are not there.
 
     Args:
         plan: all of params.yaml.
-        console: where it speaks.
         follow: go on every few seconds, until no run trains any more or Ctrl-C.
 
     Raises:
@@ -74,20 +70,20 @@ def sync(plan: Plan, console: Console, *, follow: bool) -> int:
     while True:
         records = _records(plan, list(plan.runs))
         brought = _bring(records, store, SYNCING)
-        _tell_notes(brought, store, console)
+        _tell_notes(brought, store)
         if not follow or not any(record.state == "running" for record in records):
             break
         if brought.reason and breaker.failed():
-            console.line(f"{_shown(store)} could not be fed ({brought.reason}); tries again")
+            _log.info(f"{_shown(store)} could not be fed ({brought.reason}); tries again")
         elif not brought.reason and breaker.worked():
-            console.line(f"{_shown(store)} could be fed again")
+            _log.info(f"{_shown(store)} could be fed again")
         try:
             time.sleep(_SECONDS_BETWEEN_PASSES)
             while not breaker.may_try():
                 time.sleep(1)
         except KeyboardInterrupt:
             break
-    console.line(_summary(records, brought, store))
+    _log.info(_summary(records, brought, store))
     return 1 if brought.reason else 0
 
 
@@ -104,22 +100,14 @@ class Following:
         name: the run.
         work: private folder of the training.
         manifest_digest: of its data.
-        console: where it speaks.
         speaks: whether it is this one of several machines that tells of the run.
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        name: str,
-        work: Path,
-        manifest_digest: str,
-        console: Console,
-        *,
-        speaks: bool = True,
+        self, plan: Plan, name: str, work: Path, manifest_digest: str, *, speaks: bool = True
     ) -> None:
         self._plan, self._name, self._work = plan, name, work
-        self._manifest_digest, self._console = manifest_digest, console
+        self._manifest_digest = manifest_digest
         self._speaks = speaks
         self._feeder: Feeder | None = None
         self._is_live = self._is_down = False
@@ -129,7 +117,7 @@ class Following:
     def __enter__(self) -> Following:
         if not self._speaks:
             return self
-        store = _usable_store(self._plan, self._console)
+        store = _usable_store(self._plan)
         self._is_live = store is not None and not is_database_file(store.uri)
         self._where = _shown(store) if store else ""
         planned = self._plan.run(self._name)
@@ -138,7 +126,7 @@ class Following:
         try:
             self._feeder = Feeder(FOLLOWING, self._hear)
         except OSError as error:
-            self._console.line(f"MLflow is not fed while this trains: {error}")
+            _log.info(f"MLflow is not fed while this trains: {error}")
             self._is_live = False
             return self
         self._feeder.follow(
@@ -160,11 +148,11 @@ class Following:
             self._is_down = False
             if answer["say"]:
                 self._last_word = "up"
-                self._console.line(f"{self._where} could be fed again; it has all so far")
+                _log.info(f"{self._where} could be fed again; it has all so far")
 
     def _say_failure(self, what: str) -> None:
         self._last_word = "down"
-        self._console.line(f"{self._where} {what}; {_LATER}")
+        _log.info(f"{self._where} {what}; {_LATER}")
 
     def __exit__(
         self,
@@ -193,7 +181,7 @@ class Following:
         if self._feeder is not None:
             self._wait(_LAST_WORDS_SECONDS if self._is_down else FOLLOWING.total)
         if not self._is_live:
-            track(self._plan, self._name, self._console)
+            track(self._plan, self._name)
 
     def _wait(self, seconds: float) -> None:
         assert self._feeder is not None
@@ -212,12 +200,12 @@ def _store(plan: Plan) -> Store:
     return Store(store_uri(tracking.uri, home), tracking.experiment, home)
 
 
-def _usable_store(plan: Plan, console: Console) -> Store | None:
+def _usable_store(plan: Plan) -> Store | None:
     """Return the store; an address that cannot be costs a line, and no stage."""
     try:
         return _store(plan)
     except UserError as error:
-        console.line(f"MLflow is not fed: {error}")
+        _log.info(f"MLflow is not fed: {error}")
         return None
 
 
@@ -225,11 +213,11 @@ def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
     return [record for name in names if (record := tracked_run(plan, name))]
 
 
-def _bring_and_tell(plan: Plan, names: list[str], store: Store, console: Console) -> bool:
+def _bring_and_tell(plan: Plan, names: list[str], store: Store) -> bool:
     brought = _bring(_records(plan, names), store, BRINGING)
-    _tell_notes(brought, store, console)
+    _tell_notes(brought, store)
     if brought.reason:
-        console.line(f"{_shown(store)} could not be fed ({brought.reason}); {_LATER}")
+        _log.info(f"{_shown(store)} could not be fed ({brought.reason}); {_LATER}")
     return not brought.reason
 
 
@@ -266,9 +254,9 @@ def _bring_from_here(records: list[RunRecord], store: Store) -> Brought:
     return Brought(tuple(sent), notes=tuple(notes))
 
 
-def _tell_notes(brought: Brought, store: Store, console: Console) -> None:
+def _tell_notes(brought: Brought, store: Store) -> None:
     for note in brought.notes:
-        console.line(f"{_shown(store)}: {note}")
+        _log.info(f"{_shown(store)}: {note}")
 
 
 def _shown(store: Store) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from isnet.io.atomic_files import write_json
-from isnet.io.console import Console, amount
+from isnet.io.console import amount, show_progress
 from isnet.pipeline.stage_files import available_cores, read_manifest
 from isnet.settings.plan import Plan
 
 __all__ = ["pack"]
 
+_log = logging.getLogger(__name__)
 
-def pack(plan: Plan, dataset: str, console: Console) -> None:
+
+def pack(plan: Plan, dataset: str) -> None:
     """Decode the images once, into a memory-mapped store, and write `store.json`; a disk that is
     too small, or `store: false`, leaves the files as they are.
     """
@@ -22,14 +26,9 @@ def pack(plan: Plan, dataset: str, console: Console) -> None:
     else:
         from isnet.data.packed.packing import pack as make_store
 
-        with console.progress("images") as show:
+        with show_progress("images") as show:
             why = make_store(
-                manifest,
-                place,
-                data=plan.layout.data,
-                workers=available_cores(),
-                say=console.line,
-                show=show,
+                manifest, place, data=plan.layout.data, workers=available_cores(), show=show
             )
     size = sum(path.stat().st_size for path in place.glob("*.tiles")) if why is None else 0
     value = {
@@ -41,4 +40,4 @@ def pack(plan: Plan, dataset: str, console: Console) -> None:
     }
     write_json(plan.layout.dataset_results(dataset) / "store.json", value)
     files = f"trainings read the files as they are: {why}"
-    console.line(f"packed, {amount(size)} in {place}" if why is None else files)
+    _log.info(f"packed, {amount(size)} in {place}" if why is None else files)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isnet.io.console import Console
 from isnet.pipeline.missing_runs import missing_runs
 from isnet.pipeline.mlflow_updates import track_all
 from isnet.settings.plan import Plan
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["print_results", "report"]
 
+_log = logging.getLogger(__name__)
+
 _SHOWN = ("Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)")
 """What fits a terminal; the rest is in reports/results.md."""
 
@@ -26,7 +28,7 @@ _EXPORTS = Path("exports")
 """Where `isnet export` writes, seen from the checkout."""
 
 
-def report(plan: Plan, console: Console) -> None:
+def report(plan: Plan) -> None:
     """Write the pages and tables of all runs of params.yaml; those without results are named with
     what goes on with them.
     """
@@ -44,9 +46,9 @@ def report(plan: Plan, console: Console) -> None:
         exports=_EXPORTS,
     )
     if missing:
-        console.line(missing_line(missing, len(plan.runs)))
-    console.line(f"open {page.resolve()}")
-    track_all(plan, console)
+        _log.info(missing_line(missing, len(plan.runs)))
+    _log.info(f"open {page.resolve()}")
+    track_all(plan)
 
 
 def _shown(plan: Plan, missing: list[MissingRun]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from isnet.distributed.run_lock import run_lock
 from isnet.distributed.slurm_job import stand_by
 from isnet.distributed.stop_signals import INTERRUPTED, Interruption
 from isnet.io.atomic_files import sha256_of, write_json, write_text
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 from isnet.io.cpp_toolchain import require_tools
 from isnet.pipeline.mlflow_updates import Following
 from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
@@ -27,17 +28,16 @@ from isnet.tracking.journal import Journal
 
 __all__ = ["INTERRUPTED", "train"]
 
+_log = logging.getLogger(__name__)
 
-def train(
-    plan: Plan, name: str, console: Console, arguments: list[str], interruption: Interruption
-) -> int:
+
+def train(plan: Plan, name: str, arguments: list[str], interruption: Interruption) -> int:
     """Train a run, or adopt a training with the same settings on the same data; return the exit
     code. MLflow is told of an adopted one by the stages that follow, should it not have all of it.
 
     Args:
         plan: all of params.yaml.
         name: the run.
-        console: where it speaks.
         arguments: the command line, for runs of several processes.
         interruption: says that somebody asked to stop.
     """
@@ -46,31 +46,28 @@ def train(
     key = plan.train_key(name, manifest["digest"])
     work = plan.layout.run_work(name, key)
     if is_one_of_several():
-        return _train_here(plan, planned, key, manifest, work, console, interruption)
+        return _train_here(plan, planned, key, manifest, work, interruption)
     node = this_node(planned.run.devices, name)
     is_first = node.index == 0
     finished = work / "train"
     if finished.is_dir():
-        console.line("has nothing to do: this training is finished")
+        _log.info("has nothing to do: this training is finished")
         if is_first:
             publish(finished, plan.layout.train_results(name))
         return 0
-    following = Following(plan, name, work, manifest["digest"], console, speaks=is_first)
-    with (
-        run_lock(name, work, node=node.index, say=console.line),
-        gpu_lease(planned.run.devices.gpus, console.line),
-    ):
-        _bring_pretrained(planned, work, console)
+    following = Following(plan, name, work, manifest["digest"], speaks=is_first)
+    with run_lock(name, work, node=node.index), gpu_lease(planned.run.devices.gpus):
+        _bring_pretrained(planned, work)
         if planned.run.compile:
             require_tools(name)
         with following:
             if planned.batch.processes == 1:
-                status = _train_here(plan, planned, key, manifest, work, console, interruption)
+                status = _train_here(plan, planned, key, manifest, work, interruption)
             else:
                 status = launch(arguments, planned.run.devices, node, work, interruption)
     if not finished.is_dir():
         if interruption.asked:
-            stand_by(interruption.asked, console.line)
+            stand_by(interruption.asked)
         return status
     if not is_first:  # that one publishes for all
         return 0
@@ -80,15 +77,15 @@ def train(
     return 0
 
 
-def _bring_pretrained(planned: PlannedRun, work: Path, console: Console) -> None:
+def _bring_pretrained(planned: PlannedRun, work: Path) -> None:
     """Fetch and check ImageNet weights here, once, and not in each process; a training that goes
     on needs none.
     """
     if not any((work / "checkpoints").glob("iteration-*.pth")):
         for file in pretrained_files(planned.experiment.config["model"]):
-            console.line(f"starts from {file.path.name}")
-            with console.progress("bytes") as show:
-                make_available(file, console.line, show)
+            _log.info(f"starts from {file.path.name}")
+            with show_progress("bytes") as show:
+                make_available(file, show)
 
 
 def _train_here(
@@ -97,7 +94,6 @@ def _train_here(
     key: str,
     manifest: dict[str, Any],
     work: Path,
-    console: Console,
     interruption: Interruption,
 ) -> int:
     from isnet.mmseg_import import import_mmseg
@@ -121,13 +117,12 @@ def _train_here(
         store=store,
         remark=remark,
         work=work,
-        console=console,
         interruption=interruption,
     )
     if get_rank() != 0:
         return 0
     if not outcome.finished:
-        console.line(
+        _log.info(
             f"stopped at iteration {outcome.iteration} by "
             f"{interruption.asked or 'a signal to another rank'}; "
             "the same command continues"
@@ -138,7 +133,7 @@ def _train_here(
     _write_outputs(work, outcome, summary, meta, Journal(work / "journal.jsonl"))
     best = outcome.best
     told = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
-    console.line(f"finished in {outcome.seconds:.0f} s{told}")
+    _log.info(f"finished in {outcome.seconds:.0f} s{told}")
     return 0
 
 

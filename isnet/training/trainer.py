@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from isnet.checkpoints.checkpoint_folder import CheckpointFolder
 from isnet.distributed.rendezvous import join
 from isnet.distributed.stop_signals import Interruption
 from isnet.errors import UserError
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 from isnet.models.float32 import allow_tf32
 from isnet.settings.experiment import Batch, Experiment
 from isnet.settings.params import Devices, Speed
@@ -33,6 +34,8 @@ from isnet.training.memory_errors import explaining_memory
 from isnet.training.runner_config import runner_config
 
 __all__ = ["Outcome", "train"]
+
+_log = logging.getLogger(__name__)
 
 _RECORDS = 50
 """A training writes about this many loss records at least, however short it is."""
@@ -63,7 +66,6 @@ def train(
     store: str | None,
     remark: str,
     work: Path,
-    console: Console,
     interruption: Interruption,
 ) -> Outcome:
     """Train, going on from the newest checkpoint in `work` if there is one.
@@ -80,26 +82,25 @@ def train(
         store: folder of the packed images under it, if there are any.
         remark: on where images are read, said after the first line.
         work: private folder: checkpoints and journal.
-        console: shows progress.
         interruption: says that somebody asked to stop.
     """
     threads = _use_devices(devices, batch.processes)
     allow_tf32(speed.precision == "tf32")
     require_deterministic(speed.deterministic)
     folder = CheckpointFolder(work / "checkpoints", work.name)
-    state = folder.newest(console.line)
+    state = folder.newest()
     most_workers = _most_workers(devices, threads)
     accumulation = batch.accumulation
     done = state["iteration"] if state else 0
-    console.line(_first_words(experiment, done, batch, devices, speed))
+    _log.info(_first_words(experiment, done, batch, devices, speed))
     if remark:
-        console.line(remark)
+        _log.info(remark)
     if state and (state["processes"], state["accumulation"]) != (batch.processes, accumulation):
-        console.line(_other_devices(state, batch))
+        _log.info(_other_devices(state, batch))
     journal = Journal(work / "journal.jsonl")
     if get_rank() == 0:
         journal.rewind(done)
-    with console.progress("iterations", start=done) as show:
+    with show_progress("iterations", start=done) as show:
         journal_hook = JournalHook(
             journal,
             accumulation=accumulation,
@@ -108,14 +109,10 @@ def train(
             advice=Advice(
                 min(experiment.loader_workers, most_workers), most_workers, store is not None
             ),
-            say=console.line,
             show=show if get_rank() == 0 else (lambda done, total, note: None),
         )
         finite_hook = FiniteHook(
-            accumulation=accumulation,
-            precision=speed.precision,
-            say=console.line,
-            last_checkpoint=folder.last,
+            accumulation=accumulation, precision=speed.precision, last_checkpoint=folder.last
         )
         average = WeightAverage(ema, accumulation=accumulation) if ema else None
         resume_hook = ResumeHook(

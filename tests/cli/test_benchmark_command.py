@@ -11,9 +11,10 @@ from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 
 from isnet.cli import main
-from isnet.cli.dispatch import benchmark
+from isnet.cli.commands import benchmark
 from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of, write_json
+from isnet.mmseg_import import import_mmseg
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 
@@ -30,6 +31,7 @@ def converted(checkout: Path, monkeypatch) -> Path:
 
 def train_nothing() -> Plan:
     """Publish the first weights of run `two`, as if it had been trained."""
+    import_mmseg()
     plan = Plan.of(load_params())
     model = MODELS.build(ConfigDict(deployed_model(plan.run("two").experiment.config)))
     WEIGHTS.parent.mkdir(parents=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from log_lines import record_log
 
 from isnet.distributed.run_lock import run_lock
 from isnet.distributed.slurm_job import has_ended, stand_by
@@ -119,7 +120,7 @@ def test_a_batch_job_waits_for_the_one_before_it(
     )
     slurm("squeue", "echo . >> looks; if test $(wc -l < looks) -lt 3; then echo RUNNING; fi")
     os.utime(record, (time.time() - 60, time.time() - 60))
-    said: list[str] = []
-    with run_lock("one", tmp_path, say=said.append):
+    said = record_log()
+    with run_lock("one", tmp_path):
         assert len(said) == 1
         assert said[0].startswith("waits: run one is being trained by process")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from isnet.io import console as module
-from isnet.io.console import Console, amount
+from isnet.io.console import amount, console_output, show_progress
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_lines_of_a_download_tell_rate_and_time_left(
     tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Console("download", "x", tmp_path / "log").progress("bytes") as show:
+    with console_output("download", "x", tmp_path / "log"), show_progress("bytes") as show:
         for seconds, done in ((0, 600_000_000), (20, 800_000_000), (40, 1_000_000_000)):
             clock[0] = 100.0 + seconds
             show(done, 2_000_000_000)
@@ -36,7 +36,7 @@ def test_lines_of_a_download_tell_rate_and_time_left(
 def test_a_download_that_begins_anew_is_timed_anew(
     tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Console("download", "x", tmp_path / "log").progress("bytes") as show:
+    with console_output("download", "x", tmp_path / "log"), show_progress("bytes") as show:
         for seconds, done in ((0, 0), (5, 900), (10, 0), (20, 100)):
             clock[0] = 100.0 + seconds
             show(done, 1000)
@@ -48,7 +48,10 @@ def test_a_download_that_begins_anew_is_timed_anew(
 def test_lines_of_other_work_count_pieces(
     tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Console("train", "x", tmp_path / "log").progress("iterations", start=100) as show:
+    with (
+        console_output("train", "x", tmp_path / "log"),
+        show_progress("iterations", start=100) as show,
+    ):
         clock[0] += 10
         show(110, 200, "loss 1.0")
     [line] = capsys.readouterr().err.splitlines()
@@ -68,7 +71,7 @@ def test_a_terminal_shows_a_bar(
     monkeypatch.delenv("ISNET_PROGRESS", raising=False)
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
     monkeypatch.setenv("COLUMNS", "200")
-    with Console("download", "x", tmp_path / "log").progress(unit) as show:
+    with console_output("download", "x", tmp_path / "log"), show_progress(unit) as show:
         show(500_000_000, 2_000_000_000)
     assert words in screen.getvalue()
 
@@ -81,7 +84,7 @@ def test_a_terminal_shows_no_bar_where_nothing_is_transferred(
             return True
 
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
-    with Console("weights", "fetch", log=None).progress("bytes"):
+    with console_output("weights", "fetch", log=None), show_progress("bytes"):
         pass
     assert "weights" not in screen.getvalue()
 

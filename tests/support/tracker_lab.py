@@ -22,7 +22,6 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from isnet.io.console import Console
 from isnet.pipeline.mlflow_updates import Following
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
@@ -205,10 +204,9 @@ class Training:
         self.key = plan.train_key(name, manifest["digest"])
         self.work = plan.layout.run_work(name, self.key)
         self.journal = Journal(self.work / "journal.jsonl")
-        self.console = Console("train", name, checkout / f"logs/{name}.log")
 
     def following(self) -> Following:
-        return Following(self.plan, self.name, self.work, "m" * 64, self.console)
+        return Following(self.plan, self.name, self.work, "m" * 64)
 
     def go(self, first: int, last: int) -> None:
         """Write the records of some iterations; every third is validated."""

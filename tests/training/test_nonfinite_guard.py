@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from log_lines import record_log
 from mmengine.optim import OptimWrapper
 from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -245,11 +246,10 @@ def test_half_precision_keeps_its_scale_in_a_checkpoint() -> None:
 
 
 def _hook(**settings: Any) -> tuple[FiniteHook, list[str]]:
-    said: list[str] = []
+    said = record_log()
     defaults: dict[str, Any] = {"accumulation": 1, "precision": "fp16"}
     hook = FiniteHook(
         **defaults | settings,
-        say=said.append,
         last_checkpoint=lambda: "iteration-3.pth (iteration 3)",
     )
     return hook, said

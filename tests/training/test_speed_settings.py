@@ -15,7 +15,6 @@ from torch import nn
 
 from isnet.distributed.stop_signals import Interruption
 from isnet.errors import UserError
-from isnet.io.console import Console
 from isnet.io.cpp_toolchain import missing_tool, require_tools
 from isnet.mmseg_import import import_mmseg
 from isnet.models.float32 import allow_tf32
@@ -66,7 +65,6 @@ def _train(work: str, settings: str = "", *, stop: bool = False) -> Outcome:
         store=None,
         remark="",
         work=Path(work),
-        console=Console("train", work, Path("logs") / work),
         interruption=interruption,
     )
 
@@ -219,7 +217,7 @@ def test_a_compiled_part_computes_what_it_did() -> None:
 
 def test_compile_without_a_compiler_is_refused_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert compiled.missing_tool() == "there is no C++ compiler no-such-compiler"
+    assert missing_tool() == "there is no C++ compiler no-such-compiler"
     with pytest.raises(UserError, match="Install g"):
         require_tools("one")
 

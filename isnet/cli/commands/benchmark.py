@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.io.atomic_files import write_json
-from isnet.io.console import Console
 from isnet.pipeline.run_model import load_model, protocol_of, validation_set
 from isnet.pipeline.stage_files import read_manifest, read_train_summary
 from isnet.settings.plan import Plan, PlannedRun
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["benchmark"]
 
+_log = logging.getLogger(__name__)
+
 _SECONDS = 10.0
 """For how long each size is measured, warm."""
 
 
-def benchmark(plan: Plan, name: str, console: Console, *, size: tuple[int, int] | None) -> Path:
+def benchmark(plan: Plan, name: str, *, size: tuple[int, int] | None) -> Path:
     """Measure single-scale prediction at the size of the data set's first validation image, and at
     `size` (height, width); print a table and return the JSON file with the same figures.
 
@@ -33,8 +35,8 @@ def benchmark(plan: Plan, name: str, console: Console, *, size: tuple[int, int] 
     planned = plan.run(name)
     trained = read_train_summary(plan, name)
     read_manifest(plan, planned.run.dataset)
-    with gpu_lease(min(1, planned.run.devices.gpus), console.line):
-        costs, device = _measured(plan, planned, console, size)
+    with gpu_lease(min(1, planned.run.devices.gpus)):
+        costs, device = _measured(plan, planned, size)
     environment = collect_environment()
     facts: dict[str, Any] = {
         "run": name,
@@ -48,15 +50,12 @@ def benchmark(plan: Plan, name: str, console: Console, *, size: tuple[int, int] 
     _print(costs)
     packages = environment["packages"]
     versions = ", ".join(f"{one} {packages[one]}" for one in ("torch", "onedl-mmsegmentation"))
-    console.line(f"{device}; {versions}; written to {file}")
+    _log.info(f"{device}; {versions}; written to {file}")
     return file
 
 
 def _measured(
-    plan: Plan,
-    planned: PlannedRun,
-    console: Console,
-    size: tuple[int, int] | None,
+    plan: Plan, planned: PlannedRun, size: tuple[int, int] | None
 ) -> tuple[list[Cost], str]:
     """Return the costs at the data set's size and at `size`, and the device's name."""
     from isnet.mmseg_import import import_mmseg
@@ -79,7 +78,7 @@ def _measured(
         inputs.append((resized(sample.x, size, False), size))
     costs = []
     for x, label in inputs:
-        console.line(f"measures {_sides(x.shape[2:])}")
+        _log.info(f"measures {_sides(x.shape[2:])}")
         costs.append(measure_prediction(model, x, label, settings, _SECONDS))
     device = sample.x.device
     if device.type == "cuda":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path, read_json, write_json
-from isnet.io.console import Console, amount
+from isnet.io.console import amount, show_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "export", "record_of"]
 
+_log = logging.getLogger(__name__)
+
 Format = Literal["onnx", "torch"]
 _SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _NAME = re.compile(r"\w[\w.-]*")
 
 
-def export(
-    weights: Path, form: Format, output: Path | None, check: Sequence[Path], console: Console
-) -> Path:
+def export(weights: Path, form: Format, output: Path | None, check: Sequence[Path]) -> Path:
     """Write `weights` as an ONNX file, or as a program of `torch.export`, that says on pictures
     what torch says; return its path. Beside it `record_of` says what was measured.
 
@@ -43,7 +43,6 @@ def export(
         output: the file; None is exports/RUN/model.onnx or .pt2.
         check: images or folders to compare on; without any, validation images of the run's data
             set where they are here, else generated ones.
-        console: told what is done.
 
     Raises:
         UserError: a package is missing, the network cannot be exported, the exported one says
@@ -66,16 +65,16 @@ def export(
     _refuse_other(file, model.sha256)
     try:
         with atomic_path(file) as temporary:
-            reference, exported, facts = _written(model, form, temporary, console)
-            console.line(f"compares with torch on {pictures.source}")
-            agreement, speeds = _measured(reference, exported, pictures.images, file, console)
+            reference, exported, facts = _written(model, form, temporary)
+            _log.info(f"compares with torch on {pictures.source}")
+            agreement, speeds = _measured(reference, exported, pictures.images, file)
             size = temporary.stat().st_size
     except OSError as error:
         cure = "Name another --output"
         raise UserError(f"cannot write {file}: {error.strerror or error}", cure=cure) from None
     facts |= {"file": str(file), "bytes": size, **_figures(agreement, speeds)}
     write_json(record_of(file), {**facts, "checked_on": pictures.source, "made": _now()})
-    console.line(_told(file, size, agreement, speeds))
+    _log.info(_told(file, size, agreement, speeds))
     return file
 
 
@@ -107,14 +106,14 @@ def _refuse_other(file: Path, weights_sha256: str) -> None:
 
 
 def _written(
-    model: TrainedModel, form: Format, file: Path, console: Console
+    model: TrainedModel, form: Format, file: Path
 ) -> tuple[Runner, Runner, dict[str, Any]]:
     """Write the file; return the network in torch, the one in the file, and what it is."""
     from isnet.inference.export.exported_network import ExportedNetwork, facts_of
     from isnet.inference.export.torch_program import TorchRunner, eager, program_of, write_program
 
     network = ExportedNetwork(model).eval()
-    console.line(f"exports {model.file} to {form}")
+    _log.info(f"exports {model.file} to {form}")
     facts = {
         "format": form,
         "weights_sha256": model.sha256,
@@ -133,11 +132,11 @@ def _written(
 
 
 def _measured(
-    reference: Runner, exported: Runner, pictures: Sequence[Tensor], file: Path, console: Console
+    reference: Runner, exported: Runner, pictures: Sequence[Tensor], file: Path
 ) -> tuple[Agreement, Speeds]:
     from isnet.inference.export.export_check import LEAST_LABELS_AGREE, TOLERANCE, compare, race
 
-    with console.progress("images") as show:
+    with show_progress("images") as show:
         agreement = compare(reference, exported, pictures, show)
     if not agreement.is_close:
         raise UserError(

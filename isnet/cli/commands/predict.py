@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from isnet import __version__
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.visible_gpus import gpu_pool
 from isnet.errors import UserError
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 
 if TYPE_CHECKING:
     from isnet.inference.image_inputs import PictureFile
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from isnet.inference.predictor import Predictor
 
 __all__ = ["Wanted", "predict"]
+
+_log = logging.getLogger(__name__)
 
 _INCOMPLETE = 2
 """Exit code where some of the pictures were refused."""
@@ -38,9 +41,7 @@ class Wanted:
     device: Literal["cpu", "gpu"] | None = None
 
 
-def predict(
-    weights: Path, inputs: Sequence[Path], output: Path, wanted: Wanted, console: Console
-) -> int:
+def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Wanted) -> int:
     """Predict picture files and those below folders into `output`; what is there already, by the
     same weights in the same way, is not predicted again. Return the exit code: 2 where a file was
     refused, and the rest is done.
@@ -62,10 +63,10 @@ def predict(
         raise UserError("is no folder", where=str(output), cure="Name another --output")
     pictures, others = find_pictures(inputs, output)
     if others:
-        console.line(f"passes over what is not called like a picture: {others} in the folders")
+        _log.info(f"passes over what is not called like a picture: {others} in the folders")
     if not pictures:
         raise UserError("there are no pictures", where=", ".join(map(str, inputs)))
-    with _gpu(wanted, console) as gpu:
+    with _gpu(wanted) as gpu:
         from isnet.inference.model_loader import open_model
         from isnet.inference.predictor import Predictor
 
@@ -74,25 +75,25 @@ def predict(
         how = _how(model, wanted)
         results = ResultFiles(output, how, model.description.palette, wanted.overlays)
         results.refuse_others(pictures)
-        refused = _predict(predictor, results, pictures, console)
+        refused = _predict(predictor, results, pictures)
     done = len(pictures) - len(refused)
     if not done:
         raise UserError(f"nothing is predicted, {len(pictures)} refused", where=str(output))
     scores = results.write_scores(_facts(model), pictures, refused)
     left_out = f", {len(refused)} refused" if refused else ""
-    console.line(f"{done} of {len(pictures)} pictures predicted{left_out}; see {scores}")
+    _log.info(f"{done} of {len(pictures)} pictures predicted{left_out}; see {scores}")
     return _INCOMPLETE if refused else 0
 
 
 @contextlib.contextmanager
-def _gpu(wanted: Wanted, console: Console) -> Any:
+def _gpu(wanted: Wanted) -> Any:
     """Yield whether a GPU is used, held for this process alone."""
     there = wanted.device != "cpu" and bool(gpu_pool())
     if wanted.device == "gpu" and not there:
         raise UserError(
             "this machine has no GPU that can be used", where="--device gpu", cure="Leave it out"
         )
-    with gpu_lease(int(there), console.line):
+    with gpu_lease(int(there)):
         yield there
 
 
@@ -115,7 +116,7 @@ def _facts(model: TrainedModel) -> dict[str, Any]:
 
 
 def _predict(
-    predictor: Predictor, results: ResultFiles, pictures: Sequence[PictureFile], console: Console
+    predictor: Predictor, results: ResultFiles, pictures: Sequence[PictureFile]
 ) -> dict[str, str]:
     """Predict what has no result yet; return the names of the refused files, and why."""
     from isnet.inference.image_inputs import shown
@@ -124,20 +125,20 @@ def _predict(
     wanting = [picture for picture in pictures if results.scores_of(picture) is None]
     before = len(pictures) - len(wanting)
     if before:
-        console.line(f"{before} of {len(pictures)} pictures were predicted before")
+        _log.info(f"{before} of {len(pictures)} pictures were predicted before")
     refused: dict[str, str] = {}
     told_of_windows = False
-    with console.progress("pictures", start=before) as progress:
+    with show_progress("pictures", start=before) as progress:
         outcomes = predict_files(predictor, wanting, results.write)
         for place, outcome in enumerate(outcomes, before + 1):
             name = shown(outcome.file.path)
             if outcome.refused is not None:
                 why = str(outcome.refused).removeprefix(f"{name}: ")
                 refused[name] = why
-                console.line(f"refused {name}: {why}")
+                _log.info(f"refused {name}: {why}")
             elif outcome.prediction and (window := outcome.prediction.window):
                 if not told_of_windows:
-                    console.line(_by_windows(name, outcome.prediction.labels.shape, window))
+                    _log.info(_by_windows(name, outcome.prediction.labels.shape, window))
                 told_of_windows = True
             progress(place, len(pictures))
     return refused

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 from isnet.pipeline.run_model import load_model, protocol_of, validation_set
 from isnet.pipeline.stage_files import read_manifest, read_train_summary
 from isnet.settings.dataset_lookup import table_of
@@ -18,23 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["submit"]
 
+_log = logging.getLogger(__name__)
+
 
 def submit(
-    plan: Plan,
-    name: str,
-    console: Console,
-    *,
-    images: Path | None,
-    form: FormatName,
-    output: Path,
-    multi_scale: bool,
+    plan: Plan, name: str, *, images: Path | None, form: FormatName, output: Path, multi_scale: bool
 ) -> None:
     """Predict images with a run's weights and pack the predictions as a server takes them.
 
     Args:
         plan: all of params.yaml.
         name: the run.
-        console: where it speaks.
         images: folder of the images; without it, those of the validation split.
         form: `cityscapes` or `ade20k`.
         output: a zip archive, or a folder, that is not there yet.
@@ -57,9 +52,9 @@ def submit(
         raise UserError("is there already", where=str(output), cure="Remove it, or name another")
     paths = _val_images(plan, dataset) if images is None else images_under(images)
     submission.names(paths)
-    with gpu_lease(min(1, planned.run.devices.gpus), console.line):
-        _write(plan, planned, console, submission, paths, output, multi_scale)
-    console.line(f"{len(paths)} predictions are in {output}")
+    with gpu_lease(min(1, planned.run.devices.gpus)):
+        _write(plan, planned, submission, paths, output, multi_scale)
+    _log.info(f"{len(paths)} predictions are in {output}")
 
 
 def _val_images(plan: Plan, dataset: str) -> list[Path]:
@@ -71,7 +66,6 @@ def _val_images(plan: Plan, dataset: str) -> list[Path]:
 def _write(
     plan: Plan,
     planned: PlannedRun,
-    console: Console,
     submission: Submission,
     images: list[Path],
     output: Path,
@@ -91,7 +85,7 @@ def _write(
     classes = table_of(plan.params.datasets[planned.run.dataset]).classes
     pipeline = validation_set(plan, planned)["pipeline"]
     predictor = Predictor(load_model(plan, planned), settings, pipeline, classes)
-    with console.progress("images") as progress, writing_to(output) as write:
+    with show_progress("images") as progress, writing_to(output) as write:
         found = predict_files(
             predictor,
             files,

@@ -6,7 +6,7 @@ import copy
 import itertools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,13 @@ _LONGEST = 24
 """Letters that a value may have in a name."""
 
 
-def sweep(name: str, choices: Sequence[str], *, dry_run: bool, say: Callable[[str], None]) -> None:
+def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
     """Write the runs that `choices` make of run `name` into params.yaml, or only say them.
 
     Args:
         name: the run that is varied; it stays as it is.
         choices: `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`; several make the product.
         dry_run: write nothing, and say what would be added.
-        say: takes lines for the terminal.
 
     Raises:
         UserError: nothing was written: the run or a key is unknown, a value does not fit, or the
@@ -55,15 +54,15 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool, say: Callable[[st
     Plan.of(after)
     new = {run: fields for run, fields in wanted.items() if run not in params.runs}
     if not new:
-        say(f"{path}: all {len(wanted)} runs of this sweep are there; nothing was written")
+        print(f"{path}: all {len(wanted)} runs of this sweep are there; nothing was written")
         return
     anchor = [run for run, each in params.runs.items() if run == name or each.sweep == name][-1]
     insertion = insert_runs(_decoded(original, path), anchor, new, path)
     if dry_run:
-        say(insertion.added.rstrip("\n"))
+        print(insertion.added.rstrip("\n"))
         return
     _write(path, original, insertion.text.encode())
-    _tell(name, after, new, path, say)
+    _tell(name, after, new, path)
 
 
 def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
@@ -239,13 +238,11 @@ def _write(path: Path, original: bytes, content: bytes) -> None:
     write_bytes(path.resolve(), content)  # where it is a link, what it links to
 
 
-def _tell(
-    name: str, after: Params, new: Mapping[str, Fields], path: Path, say: Callable[[str], None]
-) -> None:
-    say(f"{path}: {len(new)} run{'s' * (len(new) > 1)} added that vary {name}")
+def _tell(name: str, after: Params, new: Mapping[str, Fields], path: Path) -> None:
+    print(f"{path}: {len(new)} run{'s' * (len(new) > 1)} added that vary {name}")
     base = after.runs[name].model_copy(update={"sweep": name})
     for run in new:
         same = after.runs[run] == base
-        say(f"  {run}" + f" (the same settings as {name}, trained once more)" * same)
-    say("Next: `snakemake --cores all` or `dvc repro` trains, scores and compares them;")
-    say("`isnet status` shows how far they are. To take one back, delete its entry.")
+        print(f"  {run}" + f" (the same settings as {name}, trained once more)" * same)
+    print("Next: `snakemake --cores all` or `dvc repro` trains, scores and compares them;")
+    print("`isnet status` shows how far they are. To take one back, delete its entry.")

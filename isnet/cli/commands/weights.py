@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 from isnet.settings.experiment import read_config
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["export_weights", "fetch_weights", "import_weights"]
 
+_log = logging.getLogger(__name__)
 
-def import_weights(
-    file: Path, config: Path, output: Path, *, ema: bool, say: Callable[[str], None]
-) -> None:
+
+def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None:
     """Turn a checkpoint of the official code or of mmseg into one of ours.
 
     Args:
@@ -30,7 +31,6 @@ def import_weights(
         config: the config whose model it fits.
         output: the weights file to write; must not exist.
         ema: take an official file's averaged weights where it has both.
-        say: told what was done.
 
     Raises:
         UserError: the file cannot be opened, or a tensor has no place, or a place no tensor.
@@ -45,16 +45,11 @@ def import_weights(
         **fitted.description({"config": config.name, "source": source}),
     }
     _save(output, {"state_dict": fitted.tensors, "meta": meta})
-    say(fitted.told(output))
+    print(fitted.told(output))
 
 
 def export_weights(
-    file: Path,
-    config: Path,
-    output: Path,
-    *,
-    target: Literal["official", "mmseg"],
-    say: Callable[[str], None],
+    file: Path, config: Path, output: Path, *, target: Literal["official", "mmseg"]
 ) -> None:
     """Turn a weights file of ours into a checkpoint of the official code or of mmseg.
 
@@ -63,7 +58,6 @@ def export_weights(
         config: the config of its model.
         output: the checkpoint to write; must not exist.
         target: whose names and keys it gets.
-        say: told what was done.
 
     Raises:
         UserError: as for `import_weights`.
@@ -78,10 +72,10 @@ def export_weights(
     else:
         content = {"state_dict": fitted.tensors, "meta": fitted.known_meta}
     _save(output, content)
-    say(fitted.told(output))
+    print(fitted.told(output))
 
 
-def fetch_weights(configs: Sequence[Path], console: Console) -> None:
+def fetch_weights(configs: Sequence[Path]) -> None:
     """Fetch the ImageNet files of configs, or of all runs of params.yaml, into torch's cache.
 
     Raises:
@@ -97,11 +91,11 @@ def fetch_weights(configs: Sequence[Path], console: Console) -> None:
         resolved = [run.experiment.config for run in Plan.of(load_params()).runs.values()]
     files = {file.path: file for config in resolved for file in pretrained_files(config["model"])}
     for file in files.values():
-        with console.progress("bytes") as show:
-            make_available(file, console.line, show)
-        console.line(f"{file.reference} is at {file.path}")
+        with show_progress("bytes") as show:
+            make_available(file, show)
+        _log.info(f"{file.reference} is at {file.path}")
     if not files:
-        console.line("nothing to fetch: no ImageNet weights are named")
+        _log.info("nothing to fetch: no ImageNet weights are named")
 
 
 @dataclass(frozen=True)

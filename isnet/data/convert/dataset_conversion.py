@@ -4,6 +4,7 @@ passes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ from isnet.io.wait_lock import exclusive
 
 __all__ = ["convert"]
 
+_log = logging.getLogger(__name__)
+
 _VERSION = 1
 """Of the manifest, and of what a label becomes; raised when either changes."""
 
@@ -35,7 +38,6 @@ def convert(
     *,
     data: Path,
     workers: int,
-    say: Callable[[str], None],
     on_progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Convert every label of a data set; return its manifest and census.
@@ -48,7 +50,6 @@ def convert(
         table: the one mapping from raw ids to train ids.
         data: the data root; labels go to `<data>/<dataset>/<key>/labels`.
         workers: number of processes.
-        say: told what a user should know though nothing stops.
         on_progress: called with images done and images in all.
 
     Raises:
@@ -57,12 +58,12 @@ def convert(
     """
     root, folder = data / source["root"], data / source["dataset"] / source["key"]
     jobs = {split: _jobs(description, root, split) for split in SPLITS}
-    _tell_of_overlap(jobs, say)
+    _tell_of_overlap(jobs)
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
-    with exclusive(folder / "labels", say):
+    with exclusive(folder / "labels"):
         done = _convert_all(wanted, root, folder, table, workers, on_progress)
         _remove_others(folder / "labels", wanted)
-    _tell_of_alpha(done.values(), say)
+    _tell_of_alpha(done.values())
     return _manifest(source, table, jobs, done), _census(source["dataset"], table, jobs, done)
 
 
@@ -110,18 +111,18 @@ def _jobs(description: Description, root: Path, split: str) -> list[Job]:
     return jobs
 
 
-def _tell_of_overlap(jobs: Jobs, say: Callable[[str], None]) -> None:
+def _tell_of_overlap(jobs: Jobs) -> None:
     train, val = ({job.image for job in jobs[split]} for split in SPLITS)
     if both := sorted(train & val):
-        say(
+        _log.info(
             f"{len(both)} images are in train and in val, such as {both[0]}: "
             "scores will be too high"
         )
 
 
-def _tell_of_alpha(done: Iterable[Converted], say: Callable[[str], None]) -> None:
+def _tell_of_alpha(done: Iterable[Converted]) -> None:
     if count := sum(one.has_alpha for one in done):
-        say(f"{count} images have transparency, which is dropped")
+        _log.info(f"{count} images have transparency, which is dropped")
 
 
 def _remove_others(labels: Path, wanted: Iterable[Job]) -> None:

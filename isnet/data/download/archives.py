@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,11 @@ from isnet.data.download.archive_sources import RemoteArchive, Source
 from isnet.data.download.login import Account
 from isnet.data.download.url_text import shown
 from isnet.io.atomic_files import sha256_of
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 
 __all__ = ["LocalArchive", "gather"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,7 @@ class LocalArchive:
 
 
 def gather(
-    sources: Sequence[Source],
-    description: Description,
-    *,
-    service: str,
-    downloads: Path,
-    console: Console,
+    sources: Sequence[Source], description: Description, *, service: str, downloads: Path
 ) -> list[LocalArchive]:
     """Fetch what is not there yet, and verify what is.
 
@@ -51,7 +49,6 @@ def gather(
         description: of the data set.
         service: whose account is meant, where one is needed.
         downloads: the folder of downloads, shared by all data sets.
-        console: shows progress.
 
     Raises:
         UserError: an archive could not be had, or is another one.
@@ -64,9 +61,9 @@ def gather(
     if missing:
         if isinstance(description, Published):
             terms = f"licence: {description.licence}"
-            console.line(f"{description.title}, {description.homepage}; {terms}")
-        console.line(f"downloads go to {downloads}")
-    gathering = _Gathering(description, service, downloads, console)
+            _log.info(f"{description.title}, {description.homepage}; {terms}")
+        _log.info(f"downloads go to {downloads}")
+    gathering = _Gathering(description, service, downloads)
     with gathering.accounts_closed:
         return [gathering.archive(source) for source in sources]
 
@@ -74,38 +71,35 @@ def gather(
 class _Gathering:
     """What fetching and verifying several archives share."""
 
-    def __init__(
-        self, description: Description, service: str, downloads: Path, console: Console
-    ) -> None:
+    def __init__(self, description: Description, service: str, downloads: Path) -> None:
         self._description = description
         self._service = service
         self._downloads = downloads
         self._ledger = Ledger(downloads)
-        self._console = console
         self._accounts: dict[str, Account] = {}
         self.accounts_closed = contextlib.ExitStack()
 
     def archive(self, source: Source) -> LocalArchive:
         if isinstance(source, Path):
-            self._console.line(f"reads {source}")
+            _log.info(f"reads {source}")
             return LocalArchive(source, None, {"sha256": sha256_of(source)})
         path = self._downloads / source.place
         cure = _cure(self._description, path)
         file = RemoteFile(source.url, path, self._ledger, cure, source.identity)
         if path.is_file():
             is_known = bool(file.identity.digests)
-            self._console.line(f"{'verifies' if is_known else 'has'} {path}")
+            _log.info(f"{'verifies' if is_known else 'has'} {path}")
         if source.login:
-            self._account(source.login).fetch(file, partial(self._console.progress, "bytes"))
+            self._account(source.login).fetch(file, partial(show_progress, "bytes"))
         else:
-            with self._console.progress("bytes") as show:
-                fetch(file, say=self._console.line, show=show)
+            with show_progress("bytes") as show:
+                fetch(file, show=show)
         hashes = file.identity.digests or {"sha256": sha256_of(path)}
         return LocalArchive(path, shown(source.url), hashes)
 
     def _account(self, login: str) -> Account:
         if login not in self._accounts:
-            account = Account(login, self._service, self._console.line)
+            account = Account(login, self._service)
             self._accounts[login] = self.accounts_closed.enter_context(account)
         return self._accounts[login]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,17 @@ from isnet.data.download.dataset_root import find_root
 from isnet.data.download.raw_files import RawFiles
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
-from isnet.io.console import Console, amount
+from isnet.io.console import amount, show_progress
 from isnet.settings.dataset_lookup import description_of
 from isnet.settings.layout import home_of
 from isnet.settings.params import Dataset, StreetsDataset
 
 __all__ = ["download"]
 
+_log = logging.getLogger(__name__)
 
-def download(
-    name: str, dataset: Dataset, key: str, *, data: Path, workers: int, console: Console
-) -> dict[str, Any]:
+
+def download(name: str, dataset: Dataset, key: str, *, data: Path, workers: int) -> dict[str, Any]:
     """Make the raw files of a data set available and describe them (`source.json`).
 
     Archives are fetched into `<data>/downloads` and unpacked in `<data>/<name>/<key>`; a folder is
@@ -39,7 +40,6 @@ def download(
         key: hash of them.
         data: the data root.
         workers: number of processes.
-        console: shows progress.
 
     Returns:
         dataset, kind, key; root, relative to the data root or absolute; images, their number in
@@ -52,7 +52,7 @@ def download(
     description = description_of(dataset)
     source = _earlier(finished, dataset, description, data)
     if source is None:
-        place = _Place(name, finished.parent, data, description, workers, console)
+        place = _Place(name, finished.parent, data, description, workers)
         root, archives = place.make(dataset)
         source = {
             "dataset": name,
@@ -63,9 +63,9 @@ def download(
             "archives": [archive.provenance for archive in archives],
         }
         write_json(finished, source)
-        _tell_disk_space(archives, data / "downloads", console)
+        _tell_disk_space(archives, data / "downloads")
     if not isinstance(dataset, StreetsDataset):
-        _compare(source["images"], description, console)
+        _compare(source["images"], description)
     return source
 
 
@@ -98,20 +98,13 @@ class _Place:
     """The folder of a data set under the data root."""
 
     def __init__(
-        self,
-        name: str,
-        folder: Path,
-        data: Path,
-        description: Description,
-        workers: int,
-        console: Console,
+        self, name: str, folder: Path, data: Path, description: Description, workers: int
     ) -> None:
         self._name = name
         self._folder = folder
         self._downloads = data / "downloads"
         self._description = description
         self._workers = workers
-        self._console = console
 
     def make(self, dataset: Dataset) -> tuple[Path, list[LocalArchive]]:
         """Return the folder with the data set, and the archives that it comes from."""
@@ -123,11 +116,7 @@ class _Place:
         if isinstance(first, Path) and first.is_dir():
             return find_root(self._description, [first], self._folder / "joined"), []
         archives = gather(
-            sources,
-            self._description,
-            service=dataset.kind,
-            downloads=self._downloads,
-            console=self._console,
+            sources, self._description, service=dataset.kind, downloads=self._downloads
         )
         return self._unpack(archives), archives
 
@@ -136,12 +125,12 @@ class _Place:
 
         raw = self._folder / "raw"
         settings = StreetsSettings(**dataset.settings.model_dump())
-        with self._console.progress("images") as show:
+        with show_progress("images") as show:
             generate_streets(raw, settings, workers=self._workers, on_progress=show)
         return raw
 
     def _unpack(self, archives: Sequence[LocalArchive]) -> Path:
-        raw = RawFiles(self._folder, self._description, self._workers, self._console)
+        raw = RawFiles(self._folder, self._description, self._workers)
         try:
             return raw.unpack(archives)
         except BadArchive as error:
@@ -152,23 +141,23 @@ class _Place:
             raise BadArchive(f"{error}. {cure}") from None
 
 
-def _tell_disk_space(archives: Sequence[LocalArchive], downloads: Path, console: Console) -> None:
+def _tell_disk_space(archives: Sequence[LocalArchive], downloads: Path) -> None:
     sizes = [archive.path.stat().st_size for archive in archives if archive.url]
     if sizes:
-        console.line(
+        _log.info(
             f"the archives take {amount(sum(sizes))} in {downloads}; this data set does not need "
             "them any more, and they may be deleted"
         )
 
 
-def _compare(images: dict[str, int], description: Description, console: Console) -> None:
+def _compare(images: dict[str, int], description: Description) -> None:
     """Say where a data set of the catalogue is not the published one."""
     if not isinstance(description, Published):
         return
     for split, count in images.items():
         published = description.splits[split].images  # type: ignore[index]
         if published is not None and count != published:
-            console.line(
+            _log.info(
                 f"has {count:,} {split} images, {published:,} are published: scores will not be "
                 "comparable"
             )

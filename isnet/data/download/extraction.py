@@ -23,14 +23,7 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """How a zip begins. `zipfile.is_zipfile` looks at the end, and takes a tar of zips for one."""
 
 
-def unpack(
-    archives: Sequence[Path],
-    folder: Path,
-    *,
-    workers: int,
-    say: Callable[[str], None],
-    show: Update,
-) -> None:
+def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Update) -> None:
     """Unpack zip and tar archives into one folder, which appears when all of them are unpacked.
 
     Until then files are in `NAME.part`; the same call continues there after an interruption, unless
@@ -40,7 +33,6 @@ def unpack(
         archives: in this order; a later one may overwrite files of an earlier one.
         folder: if it is there, nothing is done.
         workers: number of threads, for zips.
-        say: told what this process waits for.
         show: told bytes of the archives done and in all.
 
     Raises:
@@ -48,7 +40,7 @@ def unpack(
             nothing is kept.
         UserError: the disk is full.
     """
-    with exclusive(folder, say):
+    with exclusive(folder):
         if folder.is_dir():
             return
         attempt = _Attempt(archives, folder)

@@ -6,7 +6,7 @@ hashes are right does the file get its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from isnet.io.disk_space import refuse_small_disk
 from isnet.io.wait_lock import exclusive
 
 __all__ = ["RemoteFile", "fetch"]
+
+_log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
 
@@ -54,13 +56,7 @@ class RemoteFile:
         return UserError(f"{what}: {self.path} was not made", where=shown(self.url), cure=self.cure)
 
 
-def fetch(
-    file: RemoteFile,
-    *,
-    say: Callable[[str], None],
-    show: Update,
-    session: requests.Session | None = None,
-) -> None:
+def fetch(file: RemoteFile, *, show: Update, session: requests.Session | None = None) -> None:
     """Bring a file to its path, or check the one that is there.
 
     A download that was interrupted continues. What may pass (no connection, one that is cut, a busy
@@ -68,7 +64,6 @@ def fetch(
 
     Args:
         file: what and where.
-        say: told what is fetched, and what is tried again.
         show: told bytes done and bytes in all.
         session: with the cookies of somebody who is logged in.
 
@@ -77,10 +72,10 @@ def fetch(
         UserError: the file could not be had, or is another one, or the disk is full.
     """
     if not file.path.is_file():
-        with exclusive(file.path, say):
+        with exclusive(file.path):
             if not file.path.is_file():
                 with requests.Session() if session is None else nullcontext(session) as asked:
-                    _fetch_now(file, asked, say, show)
+                    _fetch_now(file, asked, show)
                 return
     _check(file)
 
@@ -98,20 +93,18 @@ def _check(file: RemoteFile) -> None:
         )
 
 
-def _fetch_now(
-    file: RemoteFile, session: requests.Session, say: Callable[[str], None], show: Update
-) -> None:
+def _fetch_now(file: RemoteFile, session: requests.Session, show: Update) -> None:
     identity = file.identity
     part = Part(file.path, identity)
     onward = f", from {amount(part.size)} on" if part.size else ""
-    say(f"fetches {shown(file.url)}{onward}")
-    _receive(file, part, session, say, show)
+    _log.info(f"fetches {shown(file.url)}{onward}")
+    _receive(file, part, session, show)
     wrong = identity.difference(part.size, part.hashes.digests)
     if wrong and part.is_joined:
         # The server may have changed the file between two attempts without saying so.
-        say(f"pieced together, {wrong}; fetches all of it anew")
+        _log.info(f"pieced together, {wrong}; fetches all of it anew")
         part.discard()
-        _receive(file, part, session, say, show)
+        _receive(file, part, session, show)
         wrong = identity.difference(part.size, part.hashes.digests)
     if wrong:
         part.discard()
@@ -119,9 +112,11 @@ def _fetch_now(
     if not identity.digests:
         digest = part.hashes.digests[DEFAULT_ALGORITHM]
         file.ledger.record(file.path, file.url, part.size, digest)
-        say(f"{file.path.name} has no published hash; it is held to SHA-256 {digest} from now on")
+        _log.info(
+            f"{file.path.name} has no published hash; it is held to SHA-256 {digest} from now on"
+        )
     part.publish()
-    say(f"has {file.path} ({amount(part.size)})")
+    _log.info(f"has {file.path} ({amount(part.size)})")
 
 
 def _other_content(file: RemoteFile, wrong: str) -> UserError:
@@ -131,13 +126,7 @@ def _other_content(file: RemoteFile, wrong: str) -> UserError:
     return UserError(what, where=shown(file.url), cure=cure)
 
 
-def _receive(
-    file: RemoteFile,
-    part: Part,
-    session: requests.Session,
-    say: Callable[[str], None],
-    show: Update,
-) -> None:
+def _receive(file: RemoteFile, part: Part, session: requests.Session, show: Update) -> None:
     """Make `part` whole, in as many attempts as it takes."""
 
     def attempt() -> None:
@@ -145,7 +134,7 @@ def _receive(
             _attempt(file, part, session, show)
 
     try:
-        Patience(say).persist(attempt, lambda: part.size)
+        Patience().persist(attempt, lambda: part.size)
     except GivenUp as end:
         raise file.error(str(end)) from None
 

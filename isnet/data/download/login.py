@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from html.parser import HTMLParser
@@ -20,6 +21,8 @@ from isnet.errors import UserError
 from isnet.io.console import Update
 
 __all__ = ["Account", "Progress"]
+
+_log = logging.getLogger(__name__)
 
 _TRIES = 3
 """At the terminal. Sites lock accounts after some more."""
@@ -40,18 +43,16 @@ class Account:
     the official tool (cityscapesscripts 2.3.0, download/downloader.py), with what it holds hidden.
     """
 
-    def __init__(self, login: str, service: str, say: Callable[[str], None]) -> None:
+    def __init__(self, login: str, service: str) -> None:
         """Take the credentials out of this process's environment.
 
         Args:
             login: address of the log-in form; https, or http on this machine. Its host is the
                 machine of netrc.
             service: `cityscapes` means CITYSCAPES_USERNAME and CITYSCAPES_PASSWORD.
-            say: told who logs in where, and what `fetch` says.
         """
         self._login = login
         self._host = urlsplit(login).hostname or ""
-        self._say = say
         self._variables = Variables(service)
         self._credentials: Credentials | None = None
         self._session = _Session(login)
@@ -88,7 +89,7 @@ class Account:
         try:
             self._fetch(file, progress)
         except LoginPage:
-            self._say(f"{self._host} asks for a log-in in place of {file.path.name}")
+            _log.info(f"{self._host} asks for a log-in in place of {file.path.name}")
             self._log_in()
             try:
                 self._fetch(file, progress)
@@ -97,7 +98,7 @@ class Account:
 
     def _fetch(self, file: RemoteFile, progress: Progress) -> None:
         with progress() as show:
-            fetch(file, say=self._say, show=show, session=self._session)
+            fetch(file, show=show, session=self._session)
 
     def _no_access(self, file: RemoteFile) -> LoginPage:
         return LoginPage(
@@ -124,14 +125,14 @@ class Account:
             if self._accepts(credentials):
                 return credentials
             if left:
-                self._say(f"{self._host} does not accept them; asks again")
+                _log.info(f"{self._host} does not accept them; asks again")
         raise self._wrong(credentials)
 
     def _accepts(self, credentials: Credentials) -> bool:
         """Log in, in as many attempts as it takes to hear yes or no."""
-        self._say(f"logs in at {self._host}; user name and password come from {credentials.origin}")
+        _log.info(f"logs in at {self._host}; user name and password come from {credentials.origin}")
         try:
-            return Patience(self._say).persist(
+            return Patience().persist(
                 lambda: self._session.log_in(self._login, credentials), lambda: 0
             )
         except GivenUp as end:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ from isnet.data.download.archives import LocalArchive
 from isnet.data.download.dataset_root import archives_in, find_root
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
-from isnet.io.console import Console
+from isnet.io.console import show_progress
 
 __all__ = ["RawFiles"]
+
+_log = logging.getLogger(__name__)
 
 
 class RawFiles:
@@ -24,15 +27,12 @@ class RawFiles:
     `joined`, links to parts that lie apart, where there are such.
     """
 
-    def __init__(
-        self, folder: Path, description: Description, workers: int, console: Console
-    ) -> None:
+    def __init__(self, folder: Path, description: Description, workers: int) -> None:
         self._raw, self._inner = folder / "raw", folder / "inner"
         self._joined = folder / "joined"
         self._made_of = folder / "archives.json"
         self._description = description
         self._workers = workers
-        self._console = console
 
     def unpack(self, archives: Sequence[LocalArchive]) -> Path:
         """Unpack archives, unless it was done before, and return the folder with the data set.
@@ -62,9 +62,9 @@ class RawFiles:
     def _unpack(self, archives: Sequence[Path], folder: Path) -> None:
         names = ", ".join(path.name for path in archives)
         if not folder.is_dir():
-            self._console.line(f"unpacks {names} into {folder}")
-        with self._console.progress("bytes") as show:
-            unpack(archives, folder, workers=self._workers, say=self._console.line, show=show)
+            _log.info(f"unpacks {names} into {folder}")
+        with show_progress("bytes") as show:
+            unpack(archives, folder, workers=self._workers, show=show)
 
     def _root(self) -> Path:
         folders = [folder for folder in (self._raw, self._inner) if folder.is_dir()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 
 __all__ = ["TIMEOUTS", "GivenUp", "Patience", "Setback", "asked_pause"]
+
+_log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -47,8 +50,7 @@ class GivenUp(Exception):
 class Patience:
     """Counts the attempts of one transfer."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self) -> None:
         self._failures = 0
         self._furthest = 0
 
@@ -92,7 +94,7 @@ class Patience:
         pause = max(pause * random.uniform(1.0, 1.5), setback.pause or 0.0)
         if pause > _LONGEST_ASKED:
             raise GivenUp(f"{setback.reason} and asks to wait {pause:.0f} s")
-        self._say(f"{setback.reason}; tries again in {pause:.0f} s")
+        _log.info(f"{setback.reason}; tries again in {pause:.0f} s")
         time.sleep(pause)
 
 

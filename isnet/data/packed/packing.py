@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import zlib
@@ -32,6 +33,8 @@ from isnet.io.process_pool import in_processes
 
 __all__ = ["pack"]
 
+_log = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
 
 _SHARE_LEFT = 0.1
@@ -39,13 +42,7 @@ _SHARE_LEFT = 0.1
 
 
 def pack(
-    manifest: dict[str, Any],
-    folder: Path,
-    *,
-    data: Path,
-    workers: int,
-    say: Callable[[str], None],
-    show: Update,
+    manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: Update
 ) -> str | None:
     """Pack both splits of a data set, or find them packed and check every byte.
 
@@ -56,7 +53,6 @@ def pack(
         folder: where the store is to be.
         data: the data root.
         workers: number of processes.
-        say: told what is noteworthy.
         show: told images done and images in all.
 
     Returns:
@@ -66,7 +62,7 @@ def pack(
         UserError: an image or label is not what it was.
     """
     splits = {split: _Split(manifest, split, folder, data) for split in manifest["splits"]}
-    missing = [split for split in splits.values() if not split.is_sound(workers, say)]
+    missing = [split for split in splits.values() if not split.is_sound(workers)]
     needed = sum(split.missing_bytes for split in missing)
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -121,7 +117,7 @@ class _Split:
         there = self._part.stat().st_blocks * 512 if self._part.is_file() else 0
         return max(self._bytes - there, 0)
 
-    def is_sound(self, workers: int, say: Callable[[str], None]) -> bool:
+    def is_sound(self, workers: int) -> bool:
         """Say whether the split is packed, every byte of it as it was written."""
         if not index_file(self._folder, self._split).is_file():
             return False
@@ -133,7 +129,7 @@ class _Split:
         with closing(_in_processes(check, store.records, workers)) as found:
             if dict(found) == dict(zip(store.records, store.checksums, strict=True)):
                 return True
-        say(f"{self._tiles} is damaged; it is packed anew")
+        _log.info(f"{self._tiles} is damaged; it is packed anew")
         return False
 
     def write(self, workers: int, show: Callable[[int], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from isnet.training.data_loading_advice import Advice
 
 __all__ = ["JournalHook"]
 
+_log = logging.getLogger(__name__)
+
 Show = Callable[[int, int, str], None]
 
 
@@ -31,7 +34,6 @@ class JournalHook(Hook):
         interval: optimizer steps between records.
         images_per_step: the global batch.
         advice: on waiting for data.
-        say: told what is advised.
         show: called with iteration, iterations and a line of figures after each step.
     """
 
@@ -45,7 +47,6 @@ class JournalHook(Hook):
         interval: int,
         images_per_step: int,
         advice: Advice,
-        say: Callable[[str], None],
         show: Show,
     ) -> None:
         self.journal = journal
@@ -53,7 +54,6 @@ class JournalHook(Hook):
         self.interval = interval
         self.images_per_step = images_per_step
         self.advice = advice
-        self.say = say
         self.show = show
         self.is_warm = False
         self.done = 0
@@ -117,7 +117,7 @@ class JournalHook(Hook):
         }
         self._write(record)
         if self.is_warm and (line := self.advice.after(self.waited, elapsed)):
-            self.say(line)
+            _log.info(line)
         self.is_warm = True  # the first interval waits for workers to start
         self.note = _figures(record, self.last_miou)
         self.sums, self.count = {}, 0

@@ -4,6 +4,7 @@ many.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +20,8 @@ from isnet.settings.params import Precision
 from isnet.training.nonfinite_guard import FiniteOptimWrapper
 
 __all__ = ["FiniteHook"]
+
+_log = logging.getLogger(__name__)
 
 _WHERE = "the loss or its gradients"
 
@@ -67,7 +70,6 @@ class FiniteHook(Hook):
     Args:
         accumulation: micro-iterations per optimizer step.
         precision: what the cure depends on.
-        say: told each fault, in the first process.
         last_checkpoint: names the newest checkpoint with its iteration; asked when a run ends here.
         most_in_a_row: so many steps in a row may be left out.
         most_in_all: so many in the whole run, also over resumes.
@@ -80,14 +82,12 @@ class FiniteHook(Hook):
         *,
         accumulation: int,
         precision: Precision,
-        say: Callable[[str], None],
         last_checkpoint: Callable[[], str],
         most_in_a_row: int = 5,
         most_in_all: int = 50,
     ) -> None:
         self.accumulation = accumulation
         self.precision = precision
-        self.say = say
         self.last_checkpoint = last_checkpoint
         self.most_in_a_row = most_in_a_row
         self.most_in_all = most_in_all
@@ -109,7 +109,7 @@ class FiniteHook(Hook):
         """Say so where nothing is guarded: a config may name a wrapper of its own."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, FiniteOptimWrapper) and get_rank() == 0:
-            self.say(f"{type(wrapper).__name__} also takes steps that are not finite")
+            _log.info(f"{type(wrapper).__name__} also takes steps that are not finite")
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -166,7 +166,7 @@ class FiniteHook(Hook):
             if fault.in_a_row > self.most_in_a_row or fault.in_all > self.most_in_all:
                 self._stop(fault, images, wrapper)
             if get_rank() == 0:
-                self.say(
+                _log.info(
                     f"iteration {fault.iteration} is left out: {_WHERE} are not finite "
                     f"({fault.in_a_row} in a row, {fault.in_all} in all); images {images}"
                 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from log_lines import record_log
 from PIL import Image
 from scipy.io import savemat
 
@@ -70,7 +71,7 @@ class OwnData:
             ]
             described["ignore"] = {"border": list(COLORS[3])}
         self.description = Description(**(described | keys))
-        self.said: list[str] = []
+        self.said = record_log()
         self.progress: list[tuple[int, int]] = []
 
     @property
@@ -111,6 +112,5 @@ class OwnData:
             self.table,
             data=self.data,
             workers=workers,
-            say=self.said.append,
             on_progress=lambda done, total: self.progress.append((done, total)),
         )

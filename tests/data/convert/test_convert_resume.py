@@ -120,7 +120,6 @@ def _convert_here() -> tuple[object, list[tuple[int, int]]]:
         table_of(settings),
         data=plan.layout.data,
         workers=2,
-        say=lambda line: None,
         on_progress=lambda done, total: progress.append((done, total)),
     )
     return made, progress

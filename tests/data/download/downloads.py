@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 from file_server import FileServer
+from log_lines import record_log
 
 from isnet.data.download import Identity, Ledger, RemoteFile, fetch
 
@@ -30,7 +31,7 @@ class Download:
         self.server = server
         self.path = folder / "data/set.zip"
         self.url = f"{server.url}/set.zip"
-        self.said: list[str] = []
+        self.said = record_log()
         self.shown: list[tuple[int, int | None]] = []
 
     @property
@@ -46,7 +47,7 @@ class Download:
         def show(done: int, total: int | None = None, note: str = "") -> None:
             self.shown.append((done, total))
 
-        fetch(self.file(**published), say=self.said.append, show=show)
+        fetch(self.file(**published), show=show)
 
     def left(self) -> set[str]:
         """All files beside the target, hidden ones too."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from hostile import HOSTILE, LINKS_INSIDE, OUTSIDE, write_tar, write_zip
+from log_lines import record_log
 
 from isnet.data.download import archive_members as archive
 from isnet.data.download import unpack
@@ -40,7 +41,7 @@ def unpacked(
         if shown is not None:
             shown.append((done, total or 0))
 
-    unpack(archives, into, workers=workers, say=print, show=show)
+    unpack(archives, into, workers=workers, show=show)
     files = (path for path in into.rglob("*") if path.is_file() and not path.is_symlink())
     return {str(path.relative_to(into)): path.read_bytes() for path in files}
 
@@ -201,7 +202,7 @@ def test_an_interrupted_zip_goes_on_and_keeps_only_what_is_whole(
     path = tmp_path / "x.zip"
     write_zip(path, [*FILES.items()])
     with pytest.raises(KeyboardInterrupt):
-        unpack([path], tmp_path / "raw", workers=workers, say=print, show=_interrupt_after(100))
+        unpack([path], tmp_path / "raw", workers=workers, show=_interrupt_after(100))
     assert left(tmp_path) == {"x.zip", "raw.part", "raw.part.json"}
     whole = [one for one in (tmp_path / "raw.part").rglob("*.bin") if one.stat().st_size > 100]
     assert len(whole) > 60
@@ -231,7 +232,7 @@ def test_a_killed_unpacking_never_looks_finished_and_is_continued(
             left -= 1
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
-        unpack([Path({str(tmp_path / name)!r})], Path({str(tmp_path / "raw")!r}), workers=2, say=print, show=show)
+        unpack([Path({str(tmp_path / name)!r})], Path({str(tmp_path / "raw")!r}), workers=2, show=show)
     """
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
     assert not (tmp_path / "raw").exists()
@@ -245,7 +246,7 @@ def test_a_finished_archive_of_several_is_not_unpacked_again(tmp_path: Path) -> 
     archives = [tmp_path / "a.tar", tmp_path / "b.tar"]
     with pytest.raises(KeyboardInterrupt):
         show = _interrupt_after(len(FILES) + 3)
-        unpack(archives, tmp_path / "raw", workers=1, say=print, show=show)
+        unpack(archives, tmp_path / "raw", workers=1, show=show)
     before = {one: one.stat().st_mtime_ns for one in (tmp_path / "raw.part").rglob("*.bin")}
     assert len(before) == len(FILES)
     assert unpacked(*archives, into=tmp_path / "raw") == FILES | {"b": b"2", "c": b"3"}
@@ -261,9 +262,7 @@ def test_links_of_an_interrupted_attempt_are_not_followed(tmp_path: Path) -> Non
     outside.mkdir()
     write_tar(tmp_path / "x.tar", [("a/x", b"1"), ("a/y", b"2")])
     with pytest.raises(KeyboardInterrupt):
-        unpack(
-            [tmp_path / "x.tar"], tmp_path / "raw", workers=1, say=print, show=_interrupt_after(1)
-        )
+        unpack([tmp_path / "x.tar"], tmp_path / "raw", workers=1, show=_interrupt_after(1))
     shutil.rmtree(tmp_path / "raw.part/a")
     (tmp_path / "raw.part/a").symlink_to(outside)
     unpacked(tmp_path / "x.tar", into=tmp_path / "raw")
@@ -277,7 +276,7 @@ def test_another_archive_or_a_lost_folder_starts_over(tmp_path: Path, change: st
     write_tar(second, [("a", b"1"), ("b", b"1")])
     with pytest.raises(KeyboardInterrupt):
         show = _interrupt_after(3)  # the first is done
-        unpack([path, second], tmp_path / "raw", workers=1, say=print, show=show)
+        unpack([path, second], tmp_path / "raw", workers=1, show=show)
     assert json.loads((tmp_path / "raw.part.json").read_text())["links"] == [{}, None]
     if change == "archive":
         write_tar(path, [("new", b"2")])
@@ -316,10 +315,11 @@ def test_of_two_unpackers_the_second_waits_for_the_first(tmp_path: Path) -> None
         other_told.set()
 
     arguments = [tmp_path / "x.tar"], tmp_path / "raw"
-    first = threading.Thread(target=lambda: unpack(*arguments, workers=1, say=print, show=held_up))
+    record_log(note)
+    first = threading.Thread(target=lambda: unpack(*arguments, workers=1, show=held_up))
     first.start()
     started.wait()
-    unpack(*arguments, workers=2, say=note, show=lambda done, total=None, note="": None)
+    unpack(*arguments, workers=2, show=lambda done, total=None, note="": None)
     assert unpacked(tmp_path / "x.tar", into=tmp_path / "raw") == FILES
     first.join()
     assert told[0].startswith(f"waits: process {os.getpid()} on ")

@@ -254,7 +254,7 @@ def test_of_several_downloaders_one_fetches_and_the_others_wait_for_it(
         thread.join()
     assert len(server.requests) == 1
     assert downloads[0].path.read_bytes() == CONTENT
-    waited = [line for one in downloads for line in one.said if line.startswith("waits: ")]
+    waited = [line for line in downloads[0].said if line.startswith("waits: ")]
     assert len(waited) == 3
     assert any(f"process {os.getpid()} on " in line for line in waited)
     assert downloads[0].left() == {"set.zip"}

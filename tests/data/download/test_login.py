@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from account_site import AccountSite, account_site
+from log_lines import record_log
 
 from isnet.data.download import Identity, Ledger, LoginPage, RemoteFile
 from isnet.data.download import retry as patience
@@ -84,8 +85,8 @@ def _progress() -> Iterator[Update]:
 
 def _fetch(site: AccountSite, folder: Path, url: str = "") -> list[str]:
     """Fetch the first file; return what was said."""
-    said: list[str] = []
-    with Account(site.login, "cityscapes", said.append) as account:
+    said = record_log()
+    with Account(site.login, "cityscapes") as account:
         account.fetch(_file(site, folder, url=url), _progress)
     return said
 
@@ -98,8 +99,8 @@ def _posts(site: AccountSite) -> int:
 def test_several_files_share_one_log_in_which_sends_the_hidden_inputs_of_its_form(
     site: AccountSite, tmp_path: Path
 ) -> None:
-    said: list[str] = []
-    with Account(site.login, "cityscapes", said.append) as account:
+    said = record_log()
+    with Account(site.login, "cityscapes") as account:
         for number in (1, 3):
             account.fetch(_file(site, tmp_path, number), _progress)
     assert (tmp_path / "data/set1.zip").read_bytes() == CONTENT
@@ -128,7 +129,7 @@ def test_a_file_that_is_there_needs_no_credentials(site: AccountSite, tmp_path: 
     other = RemoteFile(file.url, file.path, file.ledger, CURE, Identity(sha256=digest))
     with (
         pytest.raises(UserError, match="the content is not that of"),
-        Account(site.login, "cityscapes", print) as account,
+        Account(site.login, "cityscapes") as account,
     ):
         account.fetch(other, _progress)
 
@@ -259,17 +260,16 @@ _PROGRAM = """
 import sys
 from functools import partial
 from pathlib import Path
-from isnet.io.console import Console
-from isnet.io.console import Update
+from isnet.io.console import console_output, show_progress
 from isnet.data.download.login import Account
 from isnet.errors import UserError
 from isnet.data.download import Ledger, RemoteFile
 login, url, folder = sys.argv[1:]
 file = RemoteFile(url, Path(folder, "set1.zip"), Ledger(Path(folder)), "Copy it")
-console = Console("download", "cityscapes", Path(folder, "log"))
 try:
-    with Account(login, "cityscapes", console.line) as account:
-        account.fetch(file, partial(console.progress, "bytes"))
+    with console_output("download", "cityscapes", None):
+        with Account(login, "cityscapes") as account:
+            account.fetch(file, partial(show_progress, "bytes"))
 except UserError as error:
     sys.exit(f"error: {error}")
 """
@@ -357,7 +357,7 @@ def test_credentials_and_cookies_are_nowhere(
             path.read_bytes().decode("latin-1") for path in (tmp_path / "data").iterdir()
         )
 
-    with Account(site.login, "cityscapes", print) as account:
+    with Account(site.login, "cityscapes") as account:
         account.fetch(_file(site, tmp_path), lambda: contextlib.nullcontext(show))
         child = subprocess.run([sys.executable, "-c", "import os; print(os.environ)"], check=True)
         assert child.returncode == 0
@@ -429,7 +429,7 @@ def test_no_password_is_sent_without_https_to_another_machine(
 ) -> None:
     with (
         pytest.raises(UserError) as told,
-        Account("http://site.invalid/login/", "cityscapes", print) as account,
+        Account("http://site.invalid/login/", "cityscapes") as account,
     ):
         account.fetch(_file(site, tmp_path), _progress)
     assert str(told.value) == "http://site.invalid/login/: no password is sent without https"

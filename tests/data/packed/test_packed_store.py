@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from log_lines import record_log
 from small_data import Manifest, pack_here
 
 from isnet.data.packed import packing
@@ -75,8 +76,8 @@ def test_packing_again_checks_every_byte_and_keeps_the_files(
     with (packed / "train.tiles").open("r+b") as file:
         file.seek(1000)
         file.write(b"\x00\x01\x02\x03")
-    told: list[str] = []
-    assert pack_here(pack, manifest, tmp_path, say=told.append) is None
+    told = record_log()
+    assert pack_here(pack, manifest, tmp_path) is None
     assert told == [f"{packed}/train.tiles is damaged; it is packed anew"]
     image, _ = files_of(manifest, tmp_path, "train", 0)
     store = Store(packed, "train", manifest["digest"])
@@ -137,7 +138,7 @@ manifest = json.loads((root / "manifest.json").read_text())
 def show(done, total=None, note=""):
     print(done, flush=True)
     time.sleep(30)
-pack(manifest, root / "data/store", data=root / "data", workers=1, say=print, show=show)
+pack(manifest, root / "data/store", data=root / "data", workers=1, show=show)
 """
 
 
