@@ -12,6 +12,6 @@ class UserError(Exception):
     a `WorkflowError`.
     """
 
-    def __init__(self, what: str, *, where: str | None = None, cure: str | None = None) -> None:
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
         line = f"{where}: {what}" if where else what
-        super().__init__(f"{line}. {cure}" if cure else line)
+        super().__init__(f"{line}. {hint}" if hint else line)

@@ -84,7 +84,7 @@ class CheckpointFolder:
             raise UserError(
                 f"was written, and does not read back: {flaw}",
                 where=str(path),
-                cure="Have the disk checked; the same command continues from the one before",
+                hint="Have the disk checked; the same command continues from the one before",
             ) from None
         self._passed_over.discard(iteration)
         self._drop_older(iteration)
@@ -227,5 +227,5 @@ def _another_version(path: Path, why: str) -> UserError:
     return UserError(
         f"is whole, but cannot be opened by this installation: {why}",
         where=str(path),
-        cure="Use the one that wrote it, or remove that file to use the one before",
+        hint="Use the one that wrote it, or remove that file to use the one before",
     )

@@ -65,7 +65,7 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
         raise UserError(
             f"holds a {type(loaded).__name__}, not weights",
             where=str(path),
-            cure="Give a checkpoint of the official code, of mmseg or of isnet",
+            hint="Give a checkpoint of the official code, of mmseg or of isnet",
         )
     told = loaded.get("meta")
     meta = told if isinstance(told, Mapping) else {}
@@ -87,7 +87,7 @@ class _Unread:
 
 def _load(path: Path) -> Any:
     if not path.is_file():
-        raise UserError(f"there is no file {path}", cure="Give the path of a checkpoint")
+        raise UserError(f"there is no file {path}", hint="Give the path of a checkpoint")
     try:
         with (
             torch.serialization.safe_globals([(_Unread, name) for name in _UNREAD]),
@@ -102,19 +102,19 @@ def _load(path: Path) -> Any:
                 f"wants to load {refused[1]}, which is neither a tensor nor a plain value: a "
                 "pickle can run any code, so it was not opened",
                 where=str(path),
-                cure="If you trust it, save its state dict alone, with the program it comes from",
+                hint="If you trust it, save its state dict alone, with the program it comes from",
             ) from None
         raise UserError(
             "is no file of torch.save, or damaged (an HTML page? cut short?)",
             where=str(path),
-            cure="Get it again",
+            hint="Get it again",
         ) from error
 
 
 def _weights_in(loaded: Mapping[str, Any], path: Path, *, ema: bool) -> tuple[str, Any]:
     if ema and "model_ema" not in loaded:
         raise UserError(
-            "has no averaged weights (`model_ema`)", where=str(path), cure="Leave --ema out"
+            "has no averaged weights (`model_ema`)", where=str(path), hint="Leave --ema out"
         )
     if ema or ("model_ema" in loaded and "model" not in loaded):
         return "official (model_ema)", loaded["model_ema"]
@@ -127,20 +127,20 @@ def _weights_in(loaded: Mapping[str, Any], path: Path, *, ema: bool) -> tuple[st
     raise UserError(
         f"has neither model, model_ema nor state_dict, but {', '.join(map(str, loaded))[:200]}",
         where=str(path),
-        cure="Give a checkpoint of the official code, of mmseg or of isnet",
+        hint="Give a checkpoint of the official code, of mmseg or of isnet",
     )
 
 
 def _checked(tensors: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not tensors:
-        raise UserError("has no weights under its key", where=str(path), cure="Get another file")
+        raise UserError("has no weights under its key", where=str(path), hint="Get another file")
     for name, value in tensors.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or value.is_complex():
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise UserError(
                 f"{name!r} is a {kind}, not a named tensor of real numbers",
                 where=str(path),
-                cure="Get another file",
+                hint="Get another file",
             )
     wrapped = all(name.startswith("module.") for name in tensors)
     return {

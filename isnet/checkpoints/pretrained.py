@@ -37,7 +37,7 @@ class PretrainedFile:
     """Where it comes from; None: it is the user's own."""
 
     @property
-    def cure(self) -> str:
+    def hint(self) -> str:
         """How to get the file onto a machine without internet."""
         if self.url is None:
             return "Put it there, or name another file"
@@ -77,7 +77,7 @@ def make_available(file: PretrainedFile, show: Update) -> None:
         told = _HASH.search(file.path.name)
         published = Identity(sha256=told[1] if told else None)
         ledger = Ledger(file.path.parent)
-        fetch(RemoteFile(file.url, file.path, ledger, file.cure, published), show=show)
+        fetch(RemoteFile(file.url, file.path, ledger, file.hint, published), show=show)
     elif not file.path.is_file():
         raise _missing(file)
 
@@ -99,7 +99,7 @@ def use_local_files(model: dict[str, Any]) -> None:
 
 def _missing(file: PretrainedFile) -> UserError:
     come_from = f" ({file.url})" if file.url else ""
-    return UserError(f"{file.reference}{come_from} is not at {file.path}", cure=file.cure)
+    return UserError(f"{file.reference}{come_from} is not at {file.path}", hint=file.hint)
 
 
 def _references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
@@ -134,7 +134,7 @@ def _in_table(reference: str) -> PretrainedFile:
         name = checkpoint.get_deprecated_model_names().get(name, name)
     if name not in table:
         raise UserError(
-            f"{scheme} has no weights {name!r}", where=reference, cure="Mend `pretrained`"
+            f"{scheme} has no weights {name!r}", where=reference, hint="Mend `pretrained`"
         )
     place: str = table[name]
     if place.startswith(_HTTP):
@@ -148,5 +148,5 @@ def _cached(reference: str, url: str) -> PretrainedFile:
     parts = urlparse(url)
     name = PurePosixPath(parts.path).name
     if not parts.hostname or not name:
-        raise UserError("is no address of a file", where=reference, cure="Mend `pretrained`")
+        raise UserError("is no address of a file", where=reference, hint="Mend `pretrained`")
     return PretrainedFile(reference, Path(hub.get_dir()) / "checkpoints" / name, url)

@@ -41,13 +41,13 @@ def refuse_misfit(expected: Shapes, given: Shapes, *, file: Path, model: str) ->
         return
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in found.items() if names)
     lists = "".join(f"\n  {kind}: {_listed(names)}" for kind, names in found.items() if names)
-    cure = "Name the config whose classes, backbone and head these weights have"
+    hint = "Name the config whose classes, backbone and head these weights have"
     if missing and all(name.endswith(_COUNTER) for name in missing):
-        cure = f"It was saved without {_COUNTER}; add them as tensor(0), or get the full file"
+        hint = f"It was saved without {_COUNTER}; add them as tensor(0), or get the full file"
     raise UserError(
         f"does not fit the model of {model}: {counts}{lists}\nNothing was written",
         where=str(file),
-        cure=cure,
+        hint=hint,
     )
 
 

@@ -100,7 +100,7 @@ def _refusal(path: Path, needed: int | None, error: OSError) -> UserError:
     with contextlib.suppress(OSError):
         free = f"{amount(shutil.disk_usage(path.parent).free)} are free"
     sizes = " and ".join(part for part in (size, free) if part)
-    what, cure = {
+    what, hint = {
         errno.ENOSPC: ("the disk is full", "Make room there"),
         errno.EDQUOT: ("your quota of the disk is used up", "Make room there"),
         errno.EFBIG: (
@@ -112,5 +112,5 @@ def _refusal(path: Path, needed: int | None, error: OSError) -> UserError:
     return UserError(
         f"{what}: {sizes}" if sizes else what,
         where=str(path),
-        cure=f"{cure}; the same command then continues",
+        hint=f"{hint}; the same command then continues",
     )

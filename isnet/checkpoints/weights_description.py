@@ -87,7 +87,7 @@ class Description(BaseModel):
             raise UserError(
                 "does not say what it is the weights of",
                 where=where,
-                cure="Give a weights.pth of `isnet train`, or bring the file in with "
+                hint="Give a weights.pth of `isnet train`, or bring the file in with "
                 "`isnet weights import`",
             )
         version = found.get("version") if isinstance(found, Mapping) else None
@@ -95,7 +95,7 @@ class Description(BaseModel):
             raise UserError(
                 f"describes itself in version {version}, and this isnet reads {_VERSION}",
                 where=where,
-                cure="Use the isnet that wrote it, or a newer one",
+                hint="Use the isnet that wrote it, or a newer one",
             )
         try:
             description = cls.model_validate(found)
@@ -105,7 +105,7 @@ class Description(BaseModel):
             raise UserError(
                 f"its description is damaged: {place}: {first['msg']}",
                 where=where,
-                cure="Get the file again",
+                hint="Get the file again",
             ) from None
         description._check(where)
         return description
@@ -120,21 +120,21 @@ class Description(BaseModel):
                 f"its description is damaged: {len(self.classes)} classes and "
                 f"{len(self.palette)} colours",
                 where=where,
-                cure="Get the file again",
+                hint="Get the file again",
             )
         for step in self.resize:
             if step.get("type") not in _RESIZES:
                 raise UserError(
                     f"prepares images by {step.get('type')!r}; known are {', '.join(_RESIZES)}",
                     where=where,
-                    cure="Give a model whose test pipeline reads and resizes only",
+                    hint="Give a model whose test pipeline reads and resizes only",
                 )
         _refuse_paths(self.model, where)
         try:
             json.dumps(self.provenance)
         except (TypeError, ValueError, RecursionError):
             what = "its description is damaged: provenance has more than plain values"
-            raise UserError(what, where=where, cure="Get the file again") from None
+            raise UserError(what, where=where, hint="Get the file again") from None
 
 
 def _plain(value: Any) -> Any:
@@ -156,7 +156,7 @@ def _refuse_paths(node: Any, where: str) -> None:
             raise UserError(
                 f"wants a part of the type {kind!r}, which may be any code, so it was not built",
                 where=where,
-                cure="Get the file from a source that you trust",
+                hint="Get the file from a source that you trust",
             )
         node = list(node.values())
     if isinstance(node, list | tuple):

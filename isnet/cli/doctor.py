@@ -1,4 +1,4 @@
-"""`isnet doctor`: what is installed and present here, and the cure for what is wrong."""
+"""`isnet doctor`: what is installed and present here, and the hint for what is wrong."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _ESSENTIAL = ("torch", "torchvision", "onedl-mmengine", "onedl-mmcv", "onedl-mms
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; with a cure it is wrong."""
+    """One thing looked at; with a hint it is wrong."""
 
     what: str
     is_now: str
-    cure: str | None = None
+    hint: str | None = None
 
 
 def examine() -> int:
-    """Print all findings; return 1 if one of them needs a cure."""
+    """Print all findings; return 1 if one of them needs a hint."""
     from rich.console import Console
     from rich.table import Table
 
     found = findings()
     table = Table.grid(padding=(0, 2))
     for finding in found:
-        mark = "[red]wrong[/red]" if finding.cure else "[green]ok[/green]"
+        mark = "[red]wrong[/red]" if finding.hint else "[green]ok[/green]"
         table.add_row(mark, finding.what, finding.is_now)
-        if finding.cure:
-            table.add_row("", "", f"[bold]cure: {finding.cure}[/bold]")
+        if finding.hint:
+            table.add_row("", "", f"[bold]hint: {finding.hint}[/bold]")
     Console().print(table)
-    return int(any(finding.cure for finding in found))
+    return int(any(finding.hint for finding in found))
 
 
 def findings() -> list[Finding]:
@@ -73,10 +73,10 @@ def _packages() -> list[Finding]:
     for name, version in versions.items():
         if version is None and name.startswith("opencv"):
             continue
-        cure = f"pip install {name}" if version is None else None
+        hint = f"pip install {name}" if version is None else None
         if version is None and name not in _ESSENTIAL:
-            cure = f"pip install {name} (or `make setup`)"
-        found.append(Finding(name, version or "missing", cure))
+            hint = f"pip install {name} (or `make setup`)"
+        found.append(Finding(name, version or "missing", hint))
     return found
 
 
@@ -91,16 +91,16 @@ def _opencv() -> Finding:
     if answer.returncode == 0:
         return Finding("OpenCV imports", answer.stdout.strip())
     reason = (answer.stderr.strip().splitlines() or ["?"])[-1]
-    cure = "pip uninstall -y opencv-python && pip install opencv-python-headless"
-    return Finding("OpenCV imports", reason, cure)
+    hint = "pip uninstall -y opencv-python && pip install opencv-python-headless"
+    return Finding("OpenCV imports", reason, hint)
 
 
 def _programs() -> Finding:
     missing = [
         name for name in ("isnet", "snakemake", "dvc", "mlflow", "git") if not shutil.which(name)
     ]
-    cure = "Activate the environment: . .venv/bin/activate" if missing else None
-    return Finding("programs", f"not on PATH: {', '.join(missing)}" if missing else "on PATH", cure)
+    hint = "Activate the environment: . .venv/bin/activate" if missing else None
+    return Finding("programs", f"not on PATH: {', '.join(missing)}" if missing else "on PATH", hint)
 
 
 def _gpus() -> Finding:
@@ -113,8 +113,8 @@ def _gpus() -> Finding:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     usable = int(answer.stdout.strip() or 0)
-    cure = "This torch does not fit the driver: install the build for it" if not usable else None
-    return Finding("GPUs", f"{'; '.join(shown)} ({usable} usable)", cure)
+    hint = "This torch does not fit the driver: install the build for it" if not usable else None
+    return Finding("GPUs", f"{'; '.join(shown)} ({usable} usable)", hint)
 
 
 def _compiler() -> Finding:
@@ -125,8 +125,8 @@ def _compiler() -> Finding:
 
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
-    cure = "Free some space, or set paths.data to another disk" if free < _LEAST_FREE_GB else None
-    return Finding("free disk", f"{free:.0f} GB", cure)
+    hint = "Free some space, or set paths.data to another disk" if free < _LEAST_FREE_GB else None
+    return Finding("free disk", f"{free:.0f} GB", hint)
 
 
 def _parameters() -> Finding:
@@ -144,5 +144,5 @@ def _mlruns() -> Finding:
     """An old ./mlruns makes a bare `mlflow ui` take the file store, which it then refuses."""
     old = list(Path("mlruns").glob("*/meta.yaml"))
     store = scrubbed(os.environ.get("MLFLOW_TRACKING_URI", "params.yaml: tracking.uri"))
-    cure = "Move ./mlruns away: with it a bare `mlflow ui` refuses to start" if old else None
-    return Finding("MLflow store", store if not old else "an old ./mlruns is here", cure)
+    hint = "Move ./mlruns away: with it a bare `mlflow ui` refuses to start" if old else None
+    return Finding("MLflow store", store if not old else "an old ./mlruns is here", hint)

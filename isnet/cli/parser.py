@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_overviews(add: Add) -> None:
     add("check", commands.check, "check params.yaml and the configs, without running anything")
-    text = "show versions, devices and free disk, and the cure for what is wrong"
+    text = "show versions, devices and free disk, and the hint for what is wrong"
     add("doctor", commands.doctor, text)
     status = add("status", commands.status, "show how far every run is, also while they train")
     status.add_argument("--json", action="store_true", help="the same for programs")

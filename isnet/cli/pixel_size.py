@@ -19,6 +19,6 @@ def pixel_size(text: str, option: str) -> tuple[int, int]:
         raise UserError(
             f"{text!r} is no height x width of {_SIDES[0]} to {_SIDES[1]} pixels each",
             where=option,
-            cure="Write it as 512x1024",
+            hint="Write it as 512x1024",
         )
     return size

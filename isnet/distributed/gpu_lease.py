@@ -78,7 +78,7 @@ def _too_few(count: int, there: int, given: str | None) -> UserError:
     return UserError(
         f"{count} GPU{'s are' if count > 1 else ' is'} asked for, {are}{among}",
         where="params.yaml: runs",
-        cure="Write devices: cpu or fewer, or run it where the GPUs are",
+        hint="Write devices: cpu or fewer, or run it where the GPUs are",
     )
 
 
@@ -144,7 +144,7 @@ def _take(file: HeldFile) -> bool:
         raise UserError(
             "GPUs cannot be shared out: this file system has no locks",
             where=str(file.path.parent),
-            cure="Let XDG_CACHE_HOME name a folder on a disk of this machine",
+            hint="Let XDG_CACHE_HOME name a folder on a disk of this machine",
         )
     return taken
 

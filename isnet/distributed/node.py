@@ -44,7 +44,7 @@ def this_node(devices: Devices, run: str) -> Node:
         raise UserError(
             f"devices: {devices} spans {devices.nodes} machines with one process each{started}",
             where=f"params.yaml: runs.{run}.devices",
-            cure="Use `snakemake --workflow-profile profiles/slurm`, or in a job of your own "
+            hint="Use `snakemake --workflow-profile profiles/slurm`, or in a job of your own "
             f"`srun --nodes={devices.nodes} --ntasks-per-node=1 isnet train --run {run}`",
         )
     address = _address_towards(step.address)

@@ -42,7 +42,7 @@ def join(devices: Devices) -> None:
         raise UserError(
             f"devices: {devices} means {devices.processes} processes, but {ranks} were started",
             where="params.yaml: runs",
-            cure="Start as many, or change devices",
+            hint="Start as many, or change devices",
         )
     patience = float(os.environ.get("ISNET_START_TIMEOUT") or _PATIENCE)
     store = _store(rank, ranks, patience)
@@ -112,7 +112,7 @@ def _missing(ranks: list[int], patience: float, detail: str = "") -> UserError:
     names = ("rank " if len(ranks) == 1 else "ranks ") + ", ".join(map(str, ranks))
     return UserError(
         f"{names} did not start within {patience:g} s{': ' + detail if detail else ''}",
-        cure="See what its process says; a slow start may take longer with ISNET_START_TIMEOUT "
+        hint="See what its process says; a slow start may take longer with ISNET_START_TIMEOUT "
         "(seconds)",
     )
 

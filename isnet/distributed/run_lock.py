@@ -209,7 +209,7 @@ def _refusal(name: str, work: Path, holder: Holder | None) -> UserError:
         return UserError(
             f"run {name} is being trained by another process",
             where=str(work / "lock"),
-            cure="Wait for it, or stop it",
+            hint="Wait for it, or stop it",
         )
     here = Holder.here()
     who = f"process {holder.pid} on {holder.host} since {clock_of(holder.since)}"
@@ -224,7 +224,7 @@ def _refusal(name: str, work: Path, holder: Holder | None) -> UserError:
         at += "; it was killed, and what it had started is still ending"
         stop = f"see `fuser {work / 'lock'}`"
     return UserError(
-        f"run {name} is being trained by {who}{at}", cure=f"Wait for it, or stop it: {stop}"
+        f"run {name} is being trained by {who}{at}", hint=f"Wait for it, or stop it: {stop}"
     )
 
 

@@ -85,18 +85,18 @@ def _checked(name: str, data: dict[str, Any], path: str) -> Sample:
     """Return the sample of a preprocessed batch of one, or say why it cannot be scored."""
     annotations = data["data_samples"][0]
     if "gt_sem_seg" not in annotations:
-        cure = "Add LoadAnnotations after Resize in the test pipeline"
-        raise UserError("the test pipeline loads no labels", where=path, cure=cure)
+        hint = "Add LoadAnnotations after Resize in the test pipeline"
+        raise UserError("the test pipeline loads no labels", where=path, hint=hint)
     truth = as_labels(annotations.gt_sem_seg.data[0], path)
     image = tuple(annotations.ori_shape[:2])
     if truth.shape != image:
-        cure = "Put LoadAnnotations after Resize: scores are taken at the original size"
+        hint = "Put LoadAnnotations after Resize: scores are taken at the original size"
         raise UserError(
-            f"label {truth.shape} and image {image} differ in size", where=path, cure=cure
+            f"label {truth.shape} and image {image} differ in size", where=path, hint=hint
         )
     if any(annotations.metainfo.get("img_padding_size", ())):
-        cure = "Set data_preprocessor.test_cfg to None"
-        raise UserError("padding of test images is not supported", where=path, cure=cure)
+        hint = "Set data_preprocessor.test_cfg to None"
+        raise UserError("padding of test images is not supported", where=path, hint=hint)
     return Sample(name, data["inputs"], truth, Path(path))
 
 

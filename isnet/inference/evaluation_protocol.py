@@ -64,7 +64,7 @@ class ViewSettings:
             raise UserError(
                 f"unknown setting {unknown[0]!r}",
                 where=where,
-                cure=f"Known are {', '.join(sorted(known))}",
+                hint=f"Known are {', '.join(sorted(known))}",
             )
         settings = {"average": average, **values}
         settings["crop_size"] = _pair(settings.get("crop_size"), f"{where}.crop_size")
@@ -90,8 +90,8 @@ class ViewSettings:
                 f"average is {self.average!r}, not 'logits' or 'probabilities'", where=where
             )
         if self.protocol == "mmseg" and self.average == "logits":
-            cure = "Leave average out"
-            raise UserError("mmseg's protocol averages probabilities", where=where, cure=cure)
+            hint = "Leave average out"
+            raise UserError("mmseg's protocol averages probabilities", where=where, hint=hint)
         if not self.scales or min(self.scales) <= 0:
             raise UserError(
                 f"scales are {list(self.scales)}, not one or more positive ratios", where=where
@@ -140,21 +140,21 @@ class Protocol:
             raise UserError(
                 f"unknown setting {unknown[0]!r}",
                 where="evaluation",
-                cure="Known are single_scale, multi_scale",
+                hint="Known are single_scale, multi_scale",
             )
         alone = evaluation.get("single_scale") or {}
         if alone.get("protocol") == "mmseg":
             raise UserError(
                 "single_scale has a protocol; mmseg's is one of several views",
                 where="evaluation.single_scale",
-                cure="Move it to multi_scale",
+                hint="Move it to multi_scale",
             )
         single = ViewSettings.from_config(alone, "evaluation.single_scale")
         if single.scales != (1.0,) or single.flip:
             raise UserError(
                 "single_scale has scales or flip",
                 where="evaluation.single_scale",
-                cure="Move them to multi_scale",
+                hint="Move them to multi_scale",
             )
         several = evaluation.get("multi_scale")
         if several is None:

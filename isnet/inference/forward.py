@@ -56,7 +56,7 @@ def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
     if not bool(torch.isfinite(output).all()):
         raise UserError(
             "the model's output has NaN or infinite values",
-            cure="The training has diverged; lower the learning rate and train again",
+            hint="The training has diverged; lower the learning rate and train again",
         )
     # Autocast leaves them in its format behind heads that do not care.
     scores: Tensor = output.float() if output.dtype == torch.bfloat16 else output

@@ -58,7 +58,7 @@ def find_pictures(inputs: Sequence[Path], output: Path) -> tuple[list[PictureFil
             continue
         if given.resolve() == inside:
             raise UserError(
-                "is the folder of the pictures", where=str(output), cure="Name another --output"
+                "is the folder of the pictures", where=str(output), hint="Name another --output"
             )
         for path in _files_below(given, inside):
             if path.suffix.lower() not in SUFFIXES:

@@ -59,7 +59,7 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
         raise UserError(
             f"its model cannot be built: {' '.join(str(error).split())[:300]}",
             where=str(file),
-            cure="Get the file again, or use the isnet that wrote it",
+            hint="Get the file again, or use the isnet that wrote it",
         ) from error
     refuse_misfit(
         {name: tuple(value.shape) for name, value in network.state_dict().items()},

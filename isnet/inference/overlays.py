@@ -43,7 +43,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         raise UserError(
-            "cannot be read as an image", where=str(path), cure="Run the convert stage again"
+            "cannot be read as an image", where=str(path), hint="Run the convert stage again"
         )
     return np.asarray(image, np.uint8)
 

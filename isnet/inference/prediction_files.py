@@ -56,19 +56,19 @@ class ResultFiles:
         """Raise `UserError` where a file would be overwritten that is no prediction, or one that
         was made in another way.
         """
-        cure = "Remove it, or name another --output"
+        hint = "Remove it, or name another --output"
         scores = self.folder / _SCORES
         if scores.exists() and "how" not in read_json(scores):
-            raise UserError("is there already", where=str(scores), cure=cure)
+            raise UserError("is there already", where=str(scores), hint=hint)
         for picture in pictures:
             mask = self.mask(picture)
             mark = _mark_of(mask)
             if mark.get("how", self.how) != self.how:
                 told = "was predicted by other weights or in another way"
-                raise UserError(told, where=shown(mask), cure=cure)
+                raise UserError(told, where=shown(mask), hint=hint)
             for path in (mask, self.overlay(picture)) if self.overlays else (mask,):
                 if not mark and path.exists():
-                    raise UserError("is there already", where=shown(path), cure=cure)
+                    raise UserError("is there already", where=shown(path), hint=hint)
 
     def scores_of(self, picture: PictureFile) -> Plain | None:
         """Return what is written of a picture that has its results; None where one is missing."""

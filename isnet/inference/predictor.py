@@ -100,7 +100,7 @@ class Predictor:
         settings = protocol.multi_scale if multi_scale else protocol.single_scale
         if settings is None:
             raise UserError(
-                "says of no several views", where=str(model.file), cure="Leave --multi-scale out"
+                "says of no several views", where=str(model.file), hint="Leave --multi-scale out"
             )
         crop = (description.model.get("data_preprocessor") or {}).get("size")
         large = settings.crop_size or (tuple(crop) if crop else _WINDOW)
@@ -160,8 +160,8 @@ class Predictor:
         """Return `(B, 3, h, w)` as the network takes it, resized and normalised by mmseg."""
         data = self.network.data_preprocessor(pseudo_collate([*map(self._packed, images)]), False)
         if any(data["data_samples"][0].metainfo.get("img_padding_size", ())):
-            cure = "Set data_preprocessor.test_cfg to None"
-            raise UserError("padding of pictures is not supported", cure=cure)
+            hint = "Set data_preprocessor.test_cfg to None"
+            raise UserError("padding of pictures is not supported", hint=hint)
         x: Tensor = data["inputs"]
         return x
 
@@ -191,8 +191,8 @@ def _within_memory(size: Size) -> Iterator[None]:
         of_torch = isinstance(error, RuntimeError) and "memory" in str(error)
         if not (of_torch or isinstance(error, MemoryError)):
             raise
-        cure = "Predict it by smaller windows (--window 512x512), without --multi-scale"
-        raise UserError(f"{size[0]}x{size[1]} pixels: out of memory", cure=cure) from error
+        hint = "Predict it by smaller windows (--window 512x512), without --multi-scale"
+        raise UserError(f"{size[0]}x{size[1]} pixels: out of memory", hint=hint) from error
 
 
 def by_windows(settings: ViewSettings, window: Size) -> ViewSettings:

@@ -54,7 +54,7 @@ class Submission:
             raise UserError(
                 f"its classes are not the {len(self._table.classes)} of {self.format}",
                 where=where,
-                cure="Name the format of the run's own data set",
+                hint="Name the format of the run's own data set",
             )
 
     def name(self, image: Path) -> str:
@@ -66,7 +66,7 @@ class Submission:
             raise UserError(
                 "is not named <city>_123456_123456_leftImg8bit.png",
                 where=str(image),
-                cure="Name a folder of Cityscapes images alone",
+                hint="Name a folder of Cityscapes images alone",
             )
         return f"{match[1]}_labelIds.png"
 
@@ -100,7 +100,7 @@ def writing_to(output: Path) -> Iterator[Write]:
     `.zip`, else a folder; it appears as a whole.
     """
     if output.exists():
-        raise UserError("is there already", where=str(output), cure="Remove it, or name another")
+        raise UserError("is there already", where=str(output), hint="Remove it, or name another")
     if output.suffix == ".zip":
         with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             yield lambda name, data: archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)

@@ -180,6 +180,6 @@ def _normalised(model: EncoderDecoder, image: np.ndarray) -> Tensor:
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     x: Tensor = model.data_preprocessor({"inputs": [pixels], "data_samples": None}, False)["inputs"]
     if x.shape[2:] != pixels.shape[1:]:
-        cure = "Set data_preprocessor.test_cfg to None"
-        raise UserError("padding of test images is not supported", cure=cure)
+        hint = "Set data_preprocessor.test_cfg to None"
+        raise UserError("padding of test images is not supported", hint=hint)
     return x.to(next(model.parameters()).dtype)

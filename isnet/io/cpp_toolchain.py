@@ -36,5 +36,5 @@ def require_tools(run: str) -> None:
         raise UserError(
             f"compile needs a C++ compiler and Python's headers: {missing}",
             where=f"params.yaml: runs.{run}.compile",
-            cure="Install g++ and python3-dev, or write compile: false",
+            hint="Install g++ and python3-dev, or write compile: false",
         )

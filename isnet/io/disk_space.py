@@ -35,7 +35,7 @@ def refuse_small_disk(folder: Path, needed: int, what: str) -> None:
         raise UserError(
             f"{what} needs {amount(needed)}, and there are {amount(free)} free",
             where=str(folder),
-            cure=_CURE,
+            hint=_CURE,
         )
 
 
@@ -50,9 +50,9 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise UserError("the disk is full", where=str(path), cure=_CURE) from None
+            raise UserError("the disk is full", where=str(path), hint=_CURE) from None
         raise UserError(
             f"cannot be written: {error.strerror or error}",
             where=str(path),
-            cure=f"Make it writable, {_PLACES}",
+            hint=f"Make it writable, {_PLACES}",
         ) from None

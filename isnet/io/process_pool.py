@@ -53,7 +53,7 @@ def in_processes(
         raise UserError(
             "a worker process was killed",
             where=f"{workers} processes",
-            cure="Probably memory ran out: the same command goes on, and takes less of it with "
+            hint="Probably memory ran out: the same command goes on, and takes less of it with "
             "OMP_NUM_THREADS=1 before it",
         ) from None
     finally:

@@ -28,23 +28,23 @@ class Strict(BaseModel):
     )
 
 
-def read_yaml(path: Path, cure: str) -> dict[str, Any]:
+def read_yaml(path: Path, hint: str) -> dict[str, Any]:
     """Read a mapping. As DVC reads it: `1e-3` is a number, a key that stands twice is an error.
 
     Raises:
-        UserError: no YAML or no mapping; `cure` tells where to look.
+        UserError: no YAML or no mapping; `hint` tells where to look.
     """
     try:
         tree = YAML(typ="safe", pure=True).load(path)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise UserError(
-            f"not valid YAML: {error.problem}", where=f"{path}, line {line}", cure="Mend that line"
+            f"not valid YAML: {error.problem}", where=f"{path}, line {line}", hint="Mend that line"
         ) from None
     except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"cannot be read: {error}", where=str(path), cure=cure) from None
+        raise UserError(f"cannot be read: {error}", where=str(path), hint=hint) from None
     if not isinstance(tree, dict):
-        raise UserError("is empty or no mapping", where=str(path), cure=cure)
+        raise UserError("is empty or no mapping", where=str(path), hint=hint)
     return tree
 
 
@@ -52,18 +52,18 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
     """Return `tree` as a `model`.
 
     Raises:
-        UserError: the first complaint, with the key and the cure; the number of others behind it.
+        UserError: the first complaint, with the key and the hint; the number of others behind it.
     """
     try:
         return model.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
         keys = _keys(tree, first)
-        what, cure = _explain(first, keys, model, tree)
+        what, hint = _explain(first, keys, model, tree)
         count = error.error_count() - 1
         more = f" ({count} more after this one)" if count else ""
         where = ": ".join(filter(None, (str(path), ".".join(keys))))
-        raise UserError(what, where=where, cure=cure + more) from None
+        raise UserError(what, where=where, hint=hint + more) from None
 
 
 def meant(word: str, known: Iterable[str], lead: str) -> str:

@@ -87,9 +87,9 @@ def confusion_matrix(
         if label >= num_classes and label != ignore_index
     ]
     if unknown:
-        cure = f"Map such pixels to the ignored value ({ignore_index}) or to a class"
+        hint = f"Map such pixels to the ignored value ({ignore_index}) or to a class"
         raise LabelError(
-            f"true label {unknown[0]} is not one of {num_classes} classes", where=name, cure=cure
+            f"true label {unknown[0]} is not one of {num_classes} classes", where=name, hint=hint
         )
     matrix = counts[:num_classes, :num_classes].copy()
     if 0 <= ignore_index < num_classes:

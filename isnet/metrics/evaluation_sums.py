@@ -219,7 +219,7 @@ class Tally:
 def _twice(name: str) -> UserError:
     return UserError(
         f"image {name} was counted twice",
-        cure="Delete the evaluation's folder under work/ and evaluate again",
+        hint="Delete the evaluation's folder under work/ and evaluate again",
     )
 
 

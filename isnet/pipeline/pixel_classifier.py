@@ -59,7 +59,7 @@ def _read(
             raise UserError(
                 "is not an 8-bit label image of one channel",
                 where=str(path),
-                cure="Run the convert stage again",
+                hint="Run the convert stage again",
             )
         if label.shape != image.shape[:2]:
             raise UserError(

@@ -37,7 +37,7 @@ def available_cores() -> int:
 
 def _read(path: Path, command: str) -> dict[str, Any]:
     if not path.is_file():
-        raise UserError(f"there is no {path}", cure=f"Run `{command}` first")
+        raise UserError(f"there is no {path}", hint=f"Run `{command}` first")
     found: dict[str, Any] = json.loads(path.read_text())
     return found
 
@@ -61,7 +61,7 @@ def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
                     raise UserError(
                         f"there is no {file}",
                         where=str(path),
-                        cure=_REMAKE.format(dataset=dataset),
+                        hint=_REMAKE.format(dataset=dataset),
                     )
     return manifest
 
@@ -72,7 +72,7 @@ def _current(plan: Plan, dataset: str, found: dict[str, Any], path: Path) -> dic
         raise UserError(
             "was made with other settings of this data set",
             where=str(path),
-            cure=_REMAKE.format(dataset=dataset),
+            hint=_REMAKE.format(dataset=dataset),
         )
     return found
 

@@ -135,7 +135,7 @@ def read_sources(
     where there is no run, or where a stage has not left its record.
     """
     if not runs:
-        raise UserError("there is no run to report", cure="Name at least one run in params.yaml")
+        raise UserError("there is no run to report", hint="Name at least one run in params.yaml")
     groups: dict[str, list[RunSource]] = {}
     for name in dict.fromkeys(runs):
         run = read_run(name, results, settings.get(name), exports)
@@ -208,7 +208,7 @@ def _read_dataset(name: str, results: Path) -> DatasetSource:
 def _check_name(name: str, what: str) -> None:
     # Names become file names; one with a slash would be written elsewhere.
     if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} is no name for a {what}", cure="Use letters, digits, _ and -")
+        raise UserError(f"{name!r} is no name for a {what}", hint="Use letters, digits, _ and -")
 
 
 @contextlib.contextmanager
@@ -218,17 +218,17 @@ def _needed(path: Path, command: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(
-            "the report needs this file", where=str(path), cure=f"Run `{command}`"
+            "the report needs this file", where=str(path), hint=f"Run `{command}`"
         ) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(
-            f"{place}: {first['msg']}", where=str(path), cure=f"Run `{command}` again"
+            f"{place}: {first['msg']}", where=str(path), hint=f"Run `{command}` again"
         ) from error
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"cannot be read ({error})", where=str(path), cure=f"Run `{command}` again"
+            f"cannot be read ({error})", where=str(path), hint=f"Run `{command}` again"
         ) from error
 
 

@@ -166,7 +166,7 @@ def _open(path: Path) -> Image.Image:
         raise UserError(
             f"cannot be read: {error}",
             where=str(path),
-            cure="Replace the file, or run `isnet download` and `isnet convert` again",
+            hint="Replace the file, or run `isnet download` and `isnet convert` again",
         ) from None
 
 

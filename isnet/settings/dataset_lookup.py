@@ -30,11 +30,11 @@ def description_of(dataset: Dataset) -> Description:
         raise UserError(
             f"{path} is outside {_FOLDER}/, where DVC would miss its changes",
             where=where,
-            cure=f"Put the description there: {_FOLDER}/NAME.yaml",
+            hint=f"Put the description there: {_FOLDER}/NAME.yaml",
         )
     if not path.is_file():
         there = ", ".join(str(other) for other in sorted(Path(_FOLDER).glob("*.yaml")))
-        raise UserError(f"there is no {path}", where=where, cure=f"There is {there or 'none'}")
+        raise UserError(f"there is no {path}", where=where, hint=f"There is {there or 'none'}")
     return read_description(path)
 
 

@@ -116,7 +116,7 @@ def resolve(name: str, run: Run, known: dict[str, dict[str, Any]] | None = None)
         raise UserError(
             f"the config {run.config} has no usable {error}",
             where=f"{where}.config",
-            cure="It must train by iterations and name train_dataloader, train_cfg and model",
+            hint="It must train by iterations and name train_dataloader, train_cfg and model",
         ) from error
 
 
@@ -130,7 +130,7 @@ def _refuse_late_schedule(config: dict[str, Any], iterations: int, where: str) -
                 f"{schedule['type']} of param_scheduler begins at iteration {begin}, "
                 f"and training ends at {iterations}",
                 where=f"{where}.overrides",
-                cure="Raise train_cfg.max_iters, or override param_scheduler",
+                hint="Raise train_cfg.max_iters, or override param_scheduler",
             )
 
 
@@ -140,13 +140,13 @@ def _load(path: str, where: str) -> dict[str, Any]:
         raise UserError(
             f"{path} is outside isnet/configs, where DVC would miss its changes",
             where=f"{where}.config",
-            cure="Put the config there, or name one of mmseg's as mmseg::PATH",
+            hint="Put the config there, or name one of mmseg's as mmseg::PATH",
         )
     if not file.is_file():
         near = sorted(Path("isnet/configs").glob("*.py"))
         names = difflib.get_close_matches(file.name, [other.name for other in near], n=1, cutoff=0)
         meant = f"Did you mean isnet/configs/{names[0]}?" if names else "Give a path or mmseg::PATH"
-        raise UserError(f"there is no config {path}", where=f"{where}.config", cure=meant)
+        raise UserError(f"there is no config {path}", where=f"{where}.config", hint=meant)
     return read_config(file, f"{where}.config")
 
 
@@ -164,7 +164,7 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
         raise UserError(
             f"{file.name} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
             where=where,
-            cure="Mend the config",
+            hint="Mend the config",
         ) from error
     return config
 
@@ -191,12 +191,12 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
         if isinstance(value, dict) and value and isinstance(old, dict | list):
             _apply(old, value, here)
         elif isinstance(value, dict) and value and old is not None:
-            raise UserError(f"replaces {old!r} by a mapping", where=here, cure="Write a value")
+            raise UserError(f"replaces {old!r} by a mapping", where=here, hint="Write a value")
         elif isinstance(old, int | float) and isinstance(value, str):
             raise UserError(
                 f"replaces {old!r} by the text {value!r}",
                 where=here,
-                cure="Write true or false" if isinstance(old, bool) else "Write a number",
+                hint="Write true or false" if isinstance(old, bool) else "Write a number",
             )
         else:
             # YAML knows no tuples, and some of mmseg's transforms take nothing else.
@@ -213,7 +213,7 @@ def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
     raise UserError(
         f"the config has a list of {len(node)} here",
         where=where,
-        cure=f"Name an element by its number, 0 to {len(node) - 1}, or write a whole list",
+        hint=f"Name an element by its number, 0 to {len(node) - 1}, or write a whole list",
     )
 
 
@@ -223,8 +223,8 @@ def _refuse_slip(node: dict[str, Any], part: str, where: str, *, is_leaf: bool) 
     near = difflib.get_close_matches(part, list(node), n=1, cutoff=0.75)
     if is_leaf and not near:
         return
-    cure = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(str, node))}"
-    raise UserError("the config has no such key", where=where, cure=cure)
+    hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(str, node))}"
+    raise UserError("the config has no such key", where=where, hint=hint)
 
 
 def _facts(config: dict[str, Any], path: str) -> Experiment:

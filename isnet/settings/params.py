@@ -305,10 +305,10 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
     Raises:
-        UserError: one line that names the key and the cure.
+        UserError: one line that names the key and the hint.
     """
     if not path.is_file():
-        raise UserError(f"there is no {path} in {Path.cwd()}", cure="Run from the repository root")
+        raise UserError(f"there is no {path} in {Path.cwd()}", hint="Run from the repository root")
     return params_of(read_yaml(path, "See README.md"), path)
 
 
@@ -316,7 +316,7 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
     """Check what params.yaml has, or would have; errors name `path`.
 
     Raises:
-        UserError: one line that names the key and the cure.
+        UserError: one line that names the key and the hint.
     """
     params = validate(Params, tree, path)
     _check_names(path, params)
@@ -326,18 +326,18 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
 def _check_names(path: Path, params: Params) -> None:
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         if not names:
-            raise UserError("names nothing", where=f"{path}: {section}", cure="Add an entry")
+            raise UserError("names nothing", where=f"{path}: {section}", hint="Add an entry")
         for name in names:
             if not re.fullmatch(NAME_PATTERN, name):
                 raise UserError(
                     f"{name!r} is no name",
                     where=f"{path}: {section}",
-                    cure="Use letters, digits, _ and -, beginning with a letter or digit",
+                    hint="Use letters, digits, _ and -, beginning with a letter or digit",
                 )
     for name, run in params.runs.items():
         if run.dataset not in params.datasets:
             raise UserError(
                 f"there is no data set {run.dataset!r}",
                 where=f"{path}: runs.{name}.dataset",
-                cure=meant(run.dataset, list(params.datasets), "Defined are"),
+                hint=meant(run.dataset, list(params.datasets), "Defined are"),
             )

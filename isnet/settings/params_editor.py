@@ -47,7 +47,7 @@ def insert_runs(
         raise UserError(
             f"no run can be added behind {after}",
             where=str(path),
-            cure="Write `runs` as a block, each run a key with its settings below it",
+            hint="Write `runs` as a block, each run a key with its settings below it",
         ) from None
     return Insertion(changed, "\n".join(block).replace("\r", "").strip("\n") + "\n")
 

@@ -102,7 +102,7 @@ class Plan:
             raise UserError(
                 f"there is no run {name!r}",
                 where="params.yaml",
-                cure=f"It has {', '.join(self.runs)}",
+                hint=f"It has {', '.join(self.runs)}",
             )
         return self.runs[name]
 
@@ -112,7 +112,7 @@ class Plan:
             raise UserError(
                 f"there is no data set {name!r}",
                 where="params.yaml",
-                cure=f"It has {', '.join(self.params.datasets)}",
+                hint=f"It has {', '.join(self.params.datasets)}",
             )
         dataset = self.params.datasets[name]
         files = description_of(dataset).model_dump(mode="json", include=_FILES)
@@ -212,13 +212,13 @@ def _check_fit(planned: PlannedRun, table: LabelTable) -> None:
             f"{planned.run.config} predicts {given} classes, "
             f"data set {planned.run.dataset} has {classes}",
             where=where,
-            cure="Choose a config for this data set, or override num_classes of each head",
+            hint="Choose a config for this data set, or override num_classes of each head",
         )
     try:
         _ = planned.batch
     except ValueError as error:
         raise UserError(
-            str(error), where=f"{where}.devices", cure="Change devices or the config"
+            str(error), where=f"{where}.devices", hint="Change devices or the config"
         ) from None
     _check_precision(planned, f"{where}.precision")
     _check_feed(planned, table.flip_pairs, where)
@@ -236,14 +236,14 @@ def _check_feed(planned: PlannedRun, flip_pairs: tuple[tuple[int, int], ...], wh
                 f"{name} needs model.data_preprocessor.type DevicePreProcessor, "
                 f"and {planned.run.config} has {preprocessor.get('type')}",
                 where=f"{where}.config",
-                cure="Change the one or the other",
+                hint="Change the one or the other",
             )
     if flip_pairs and "RandomFlip" in steps and not steps["RandomFlip"].get("swap_seg_labels"):
         raise UserError(
             f"{planned.run.config} mirrors images and would leave left and right of data set "
             f"{planned.run.dataset} as they were",
             where=f"{where}.config",
-            cure=f"Give its RandomFlip swap_seg_labels={flip_pairs}, or use RandomWindow",
+            hint=f"Give its RandomFlip swap_seg_labels={flip_pairs}, or use RandomWindow",
         )
 
 
@@ -253,7 +253,7 @@ def _check_precision(planned: PlannedRun, where: str) -> None:
         raise UserError(
             f"{precision} is for GPUs, and devices is {planned.run.devices}",
             where=where,
-            cure="Write bf16 or float32",
+            hint="Write bf16 or float32",
         )
     wrapper = planned.experiment.config.get("optim_wrapper", {}).get("type", "OptimWrapper")
     known = (
@@ -264,5 +264,5 @@ def _check_precision(planned: PlannedRun, where: str) -> None:
         raise UserError(
             f"{planned.run.config} has the optimizer wrapper {wrapper}, which no {precision} fits",
             where=where,
-            cure="Write float32, or choose a config with OptimWrapper",
+            hint="Write float32, or choose a config with OptimWrapper",
         )

@@ -38,7 +38,7 @@ def store_uri(of_params: str, home: Path) -> str:
         raise UserError(
             f"{scrubbed(uri)!r} is no address of an MLflow store",
             where=_URI if os.environ.get(_URI) else "params.yaml: tracking.uri",
-            cure="Write http(s)://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
+            hint="Write http(s)://HOST:PORT, sqlite:///FILE or postgresql://HOST/DATABASE",
         )
     match = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^/].*)", uri)
     return f"{match[1]}{home / match[2]}" if match else uri

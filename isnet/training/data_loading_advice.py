@@ -51,8 +51,8 @@ class Advice:
                 f"{told}; {needed} would do: overrides: "
                 f"{{train_dataloader: {{num_workers: {needed}}}}}"
             )
-        cure = f"{told}; {needed} would do, there are cores for {self.most}: give the run more"
-        return cure if self.packed else f"{cure}, or let `isnet pack` decode the images beforehand"
+        hint = f"{told}; {needed} would do, there are cores for {self.most}: give the run more"
+        return hint if self.packed else f"{hint}, or let `isnet pack` decode the images beforehand"
 
 
 def workers_needed(wait: float, workers: int) -> int:

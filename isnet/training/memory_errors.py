@@ -65,7 +65,7 @@ def explaining_memory(
         raise UserError(
             f"out of memory in {phase} after iteration {iteration()}: {_memory(devices)}",
             where=f"devices: {devices}",
-            cure=_cure(phase, batch, speed, devices),
+            hint=_hint(phase, batch, speed, devices),
         ) from error
 
 
@@ -123,27 +123,27 @@ def _total_of_cpu() -> int:
     return min(totals)
 
 
-def _cure(phase: str, batch: Batch, speed: Speed, devices: Devices) -> str:
+def _hint(phase: str, batch: Batch, speed: Speed, devices: Devices) -> str:
     if phase == _PHASES["val_step"]:
         return (
             "Validation takes one whole image at a time: write overrides: {model: {test_cfg: "
             "{mode: slide, crop_size: [H, W], stride: [H, W]}}}"
         )
-    cures = []
+    hints = []
     share = batch.per_process * batch.accumulation
     smaller = [n for n in range(1, batch.per_process // 2 + 1) if share % n == 0]
     if smaller:
-        cures.append(
+        hints.append(
             f"overrides: {{train_dataloader: {{batch_size: {smaller[-1]}}}}} (the global batch "
             f"stays {share * batch.processes}: {share // smaller[-1]} are accumulated)"
         )
     if speed.precision in ("float32", "tf32"):
-        cures.append("precision: bf16")
-    cures.append("a smaller crop_size in the config's train pipeline")
+        hints.append("precision: bf16")
+    hints.append("a smaller crop_size in the config's train pipeline")
     twice = devices.per_node * 2
     if devices.kind == "gpu" and share % 2 == 0:
         more = Devices(kind="gpu", nodes=devices.nodes, per_node=twice)
-        cures.append(f"devices: {more}")
+        hints.append(f"devices: {more}")
     if phase == _PHASES["_next_data"]:
-        cures.insert(0, "overrides: {train_dataloader: {num_workers: 0}}")
-    return f"Needs less, in this order: {'; '.join(cures)}"
+        hints.insert(0, "overrides: {train_dataloader: {num_workers: 0}}")
+    return f"Needs less, in this order: {'; '.join(hints)}"

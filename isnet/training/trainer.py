@@ -212,7 +212,7 @@ def _use_devices(devices: Devices, processes: int) -> int:
             f"devices: {devices} asks for {devices.per_node} GPUs, "
             f"there are {torch.cuda.device_count()}",
             where="params.yaml: runs",
-            cure="Write devices: cpu, or run it where the GPUs are",
+            hint="Write devices: cpu, or run it where the GPUs are",
         )
     if processes > 1:
         join(devices)

@@ -47,5 +47,5 @@ def test_without_page_or_browser_one_line_says_so(page: Path, tmp_path: Path, mi
         text=True,
     )
     assert done.returncode == 1 and not output.exists()
-    cure = {"page": "Run `make demo`", "browser": "apt-get install chromium"}[missing]
-    assert done.stderr.count("\n") == 1 and done.stderr.rstrip().endswith(cure)
+    hint = {"page": "Run `make demo`", "browser": "apt-get install chromium"}[missing]
+    assert done.stderr.count("\n") == 1 and done.stderr.rstrip().endswith(hint)

@@ -33,11 +33,11 @@ def picture(page: Path, output: Path) -> None:
         UserError: there is no page, no browser, or the browser shows nothing.
     """
     if not page.is_file():
-        raise UserError(f"there is no {page}", cure="Run `make demo`")
+        raise UserError(f"there is no {page}", hint="Run `make demo`")
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise UserError(
-            f"no picture of {page}: there is no browser", cure="apt-get install chromium"
+            f"no picture of {page}: there is no browser", hint="apt-get install chromium"
         )
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "shot.png"

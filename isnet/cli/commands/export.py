@@ -70,8 +70,8 @@ def export(weights: Path, form: Format, output: Path | None, check: Sequence[Pat
             agreement, speeds = _measured(reference, exported, pictures.images, file)
             size = temporary.stat().st_size
     except OSError as error:
-        cure = "Name another --output"
-        raise UserError(f"cannot write {file}: {error.strerror or error}", cure=cure) from None
+        hint = "Name another --output"
+        raise UserError(f"cannot write {file}: {error.strerror or error}", hint=hint) from None
     facts |= {"file": str(file), "bytes": size, **_figures(agreement, speeds)}
     write_json(record_of(file), {**facts, "checked_on": pictures.source, "made": _now()})
     _log.info(_told(file, size, agreement, speeds))
@@ -87,7 +87,7 @@ def _refuse_missing(form: Format) -> None:
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if form == "onnx" and missing:
         raise UserError(
-            f"--format onnx needs {', '.join(missing)}", cure=f"pip install {' '.join(_PACKAGES)}"
+            f"--format onnx needs {', '.join(missing)}", hint=f"pip install {' '.join(_PACKAGES)}"
         )
 
 
@@ -101,7 +101,7 @@ def _refuse_other(file: Path, weights_sha256: str) -> None:
     if file.exists() and read_json(record_of(file)).get("weights_sha256") != weights_sha256:
         raise UserError(
             f"{file} is there already, and not of these weights",
-            cure="Delete it, or name another --output",
+            hint="Delete it, or name another --output",
         )
 
 
@@ -143,7 +143,7 @@ def _measured(
             f"{file} was not written: its confidence differs from torch's by up to "
             f"{agreement.max_abs_difference:.2g} ({TOLERANCE:g} is tolerated), its labels are the "
             f"same at {agreement.labels_agree:.4%} of the pixels ({LEAST_LABELS_AGREE:.2%})",
-            cure="Tell us, with the weights and the versions of torch and onnxruntime",
+            hint="Tell us, with the weights and the versions of torch and onnxruntime",
         )
     return agreement, race(reference, exported, pictures[0])
 

@@ -60,7 +60,7 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Wanted)
 
     cv2.utils.logging.setLogLevel(0)  # the stage says itself what cannot be read
     if output.exists() and not output.is_dir():
-        raise UserError("is no folder", where=str(output), cure="Name another --output")
+        raise UserError("is no folder", where=str(output), hint="Name another --output")
     pictures, others = find_pictures(inputs, output)
     if others:
         _log.info(f"passes over what is not called like a picture: {others} in the folders")
@@ -91,7 +91,7 @@ def _gpu(wanted: Wanted) -> Any:
     there = wanted.device != "cpu" and bool(gpu_pool())
     if wanted.device == "gpu" and not there:
         raise UserError(
-            "this machine has no GPU that can be used", where="--device gpu", cure="Leave it out"
+            "this machine has no GPU that can be used", where="--device gpu", hint="Leave it out"
         )
     with gpu_lease(int(there)):
         yield there

@@ -49,7 +49,7 @@ def submit(
     dataset = planned.run.dataset
     submission.check(table_of(plan.params.datasets[dataset]).classes, f"data set {dataset}")
     if output.exists():
-        raise UserError("is there already", where=str(output), cure="Remove it, or name another")
+        raise UserError("is there already", where=str(output), hint="Remove it, or name another")
     paths = _val_images(plan, dataset) if images is None else images_under(images)
     submission.names(paths)
     with gpu_lease(min(1, planned.run.devices.gpus)):

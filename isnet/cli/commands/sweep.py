@@ -46,8 +46,8 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
     original = path.read_bytes()
     tree = read_yaml(path, "See README.md")
     if name not in params.runs:
-        cure = meant(name, params.runs, "It has")
-        raise UserError(f"there is no run {name!r}", where=str(path), cure=cure)
+        hint = meant(name, params.runs, "It has")
+        raise UserError(f"there is no run {name!r}", where=str(path), hint=hint)
     wanted = _expand(name, tree["runs"][name], _parse(choices, name))
     after = params_of({**tree, "runs": {**tree["runs"], **wanted}}, path)
     _refuse_others(params, after, wanted, path)
@@ -85,9 +85,9 @@ def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
             )
             found_here = [_plain(value) for value in itertools.islice(values, _MOST + 1)]
         except HydraException:
-            raise UserError("is no KEY=VALUE,VALUE", where=where, cure=_QUOTE) from None
+            raise UserError("is no KEY=VALUE,VALUE", where=where, hint=_QUOTE) from None
         if key in found:
-            raise UserError(f"{key} stands twice", where=where, cure="Write all its values in one")
+            raise UserError(f"{key} stands twice", where=where, hint="Write all its values in one")
         found[key] = found_here
     return found
 
@@ -101,12 +101,12 @@ def _check_key(key: str, where: str, name: str) -> None:
         return
     prefix = f"runs.{name}."
     if key.startswith(prefix):
-        cure = f"Write {key.removeprefix(prefix)}, without {prefix}"
+        hint = f"Write {key.removeprefix(prefix)}, without {prefix}"
     elif "." in key and not key.startswith("overrides"):
-        cure = f"A key of the config is overrides.{key}"
+        hint = f"A key of the config is overrides.{key}"
     else:
-        cure = meant(key, [*fields, "overrides.KEY"], "Known keys are")
-    raise UserError(f"unknown key {key!r}", where=where, cure=cure)
+        hint = meant(key, [*fields, "overrides.KEY"], "Known keys are")
+    raise UserError(f"unknown key {key!r}", where=where, hint=hint)
 
 
 def _plain(value: Any) -> Any:
@@ -130,7 +130,7 @@ def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[s
     runs: dict[str, Fields] = {}
     for number, values in enumerate(itertools.product(*choices.values())):
         if number == _MOST:
-            raise UserError(f"makes more than {_MOST} runs", where=name, cure="Sweep fewer values")
+            raise UserError(f"makes more than {_MOST} runs", where=name, hint="Sweep fewer values")
         setting = dict(zip(choices, values, strict=True))
         parts = [f"-{labels[key]}-{_word(key, value)}" for key, value in setting.items()]
         run = name + "".join(parts)
@@ -138,7 +138,7 @@ def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[s
             raise UserError(
                 f"two of its runs would have the name {run}",
                 where=name,
-                cure="Leave out what stands twice, or write these runs into params.yaml yourself",
+                hint="Leave out what stands twice, or write these runs into params.yaml yourself",
             )
         runs[run] = _varied(name, base, setting)
     return runs
@@ -166,14 +166,14 @@ def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
             raise UserError(
                 f"the run's overrides have a list of {len(node)} before {part!r}",
                 where=f"-S {key}",
-                cure=f"Name an element by its number, 0 to {len(node) - 1}",
+                hint=f"Name an element by its number, 0 to {len(node) - 1}",
             )
         step = int(part)
     elif not isinstance(node, dict):
         raise UserError(
             f"the run's overrides have {node!r} before {part!r}",
             where=f"-S {key}",
-            cure="Sweep the value that is there, or change the run",
+            hint="Sweep the value that is there, or change the run",
         )
     if not rest:
         node[step] = value
@@ -220,7 +220,7 @@ def _refuse_others(before: Params, after: Params, names: Mapping[str, Any], path
         raise UserError(
             f"there is a run {name} already, with another {fields[0]}",
             where=f"{path}: runs.{name}",
-            cure="Rename or remove that run",
+            hint="Rename or remove that run",
         )
 
 
@@ -228,13 +228,13 @@ def _decoded(content: bytes, path: Path) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise UserError("is not UTF-8", where=str(path), cure="Save it as UTF-8") from None
+        raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
 
 
 def _write(path: Path, original: bytes, content: bytes) -> None:
     """Write the file, unless an editor has written it meanwhile."""
     if path.read_bytes() != original:
-        raise UserError("was changed meanwhile", where=str(path), cure="Say the same again")
+        raise UserError("was changed meanwhile", where=str(path), hint="Say the same again")
     write_bytes(path.resolve(), content)  # where it is a link, what it links to
 
 

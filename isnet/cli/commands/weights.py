@@ -205,28 +205,28 @@ def _outline(config: dict[str, Any], path: Path) -> nn.Module:
         raise UserError(
             f"its model cannot be built: {' '.join(str(error).split())}",
             where=str(path),
-            cure="Give one of isnet/configs, or mend the config",
+            hint="Give one of isnet/configs, or mend the config",
         ) from error
     return model
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise UserError(f"there is no config {path}", cure="Give one of isnet/configs")
+        raise UserError(f"there is no config {path}", hint="Give one of isnet/configs")
     config = read_config(path, str(path))
     model = config.get("model")
     if not (isinstance(model, dict) and {"backbone", "decode_head"} <= model.keys()):
         raise UserError(
             "names no model with backbone and decode_head",
             where=str(path),
-            cure="Give one of isnet/configs",
+            hint="Give one of isnet/configs",
         )
     return config
 
 
 def _refuse_existing(output: Path) -> None:
     if output.exists():
-        raise UserError(f"{output} is there already", cure="Delete it, or name another --output")
+        raise UserError(f"{output} is there already", hint="Delete it, or name another --output")
 
 
 def _save(output: Path, content: dict[str, Any]) -> None:
@@ -236,5 +236,5 @@ def _save(output: Path, content: dict[str, Any]) -> None:
         save_torch(output, content)
     except OSError as error:
         raise UserError(
-            f"cannot write {output}: {error.strerror}", cure="Name another --output"
+            f"cannot write {output}: {error.strerror}", hint="Name another --output"
         ) from None

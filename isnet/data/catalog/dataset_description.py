@@ -206,7 +206,7 @@ def read_description(path: Path) -> Description:
     """Read the description of somebody's own data set.
 
     Raises:
-        UserError: one line that names file, key and cure.
+        UserError: one line that names file, key and hint.
     """
     try:
         content = path.read_bytes()

@@ -32,12 +32,12 @@ def find_pairs(description: Description, root: Path, split: str) -> list[Pair]:
         pairs = _found(description, root, split)
     if not pairs:
         raise UserError(
-            f"the split {split} has no images", where=str(root), cure="Complete the data set"
+            f"the split {split} has no images", where=str(root), hint="Complete the data set"
         )
     for path in (half for pair in pairs for half in pair):
         if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
             raise UserError(
-                f"the name {str(path)!a} is not UTF-8", where=str(root), cure="Rename the file"
+                f"the name {str(path)!a} is not UTF-8", where=str(root), hint="Rename the file"
             )
     return sorted(pairs)
 
@@ -53,13 +53,13 @@ def _found(description: Description, root: Path, split: str) -> list[Pair]:
             raise UserError(
                 f"{image} has no label {labels.path(name)}",
                 where=str(root),
-                cure="Add it or remove the image",
+                hint="Add it or remove the image",
             )
     # Labels without an image mean that a copy broke off, so they stop as missing labels do.
     for name, label in labels.files.items():
         if name not in images.files:
             raise UserError(
-                f"label {label} has no image", where=str(root), cure="Add it or remove the label"
+                f"label {label} has no image", where=str(root), hint="Add it or remove the label"
             )
     wanted = [name for name in images.files if _in_split(description.val_fraction, name, split)]
     return [(images.files[name], labels.files[name]) for name in wanted]
@@ -98,7 +98,7 @@ class _Places:
                 raise UserError(
                     f"{self.files[match[1]]} and {relative} have the same name",
                     where=str(root),
-                    cure="Remove one of them",
+                    hint="Remove one of them",
                 )
             self.files[match[1]] = relative
 
@@ -115,7 +115,7 @@ def _listed(description: Description, root: Path, split: str) -> list[Pair]:
     folder = description.folder(split)
     listing = root / (description.list or "").replace("{split}", folder)
     if not listing.is_file():
-        raise UserError(f"there is no list {listing}", where=str(root), cure="Add it")
+        raise UserError(f"there is no list {listing}", where=str(root), hint="Add it")
     pairs = []
     # A byte order mark is what some editors begin a text with.
     lines = listing.read_text("utf-8-sig", "surrogateescape").splitlines()
@@ -135,10 +135,10 @@ def _refuse_half(root: Path, pair: Pair, where: str) -> None:
             raise UserError(
                 f"{half} is outside the data set",
                 where=where,
-                cure=f"Write names, or paths that are relative to {root}",
+                hint=f"Write names, or paths that are relative to {root}",
             )
         if not (root / half).is_file():
-            raise UserError(f"there is no {half}", where=where, cure="Add it or remove the line")
+            raise UserError(f"there is no {half}", where=where, hint="Add it or remove the line")
 
 
 def _pair_of(description: Description, root: Path, folder: str, line: str) -> Pair:

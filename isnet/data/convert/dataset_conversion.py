@@ -105,7 +105,7 @@ def _jobs(description: Description, root: Path, split: str) -> list[Job]:
             raise UserError(
                 f"{other} and {label} would both become {target}",
                 where=str(root),
-                cure="Rename one of them",
+                hint="Rename one of them",
             )
         jobs.append(Job(image.as_posix(), label.as_posix(), target))
     return jobs

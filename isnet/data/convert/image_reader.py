@@ -49,7 +49,7 @@ def inspect_image(path: Path, content: bytes) -> ImageFacts:
         raise UserError(
             f"has mode {mode}, images are {', '.join(_ACCEPTED)} of 8 bits",
             where=str(path),
-            cure="Save it as 8-bit RGB",
+            hint="Save it as 8-bit RGB",
         )
     height, width = decode(path, content, cv2.IMREAD_COLOR).shape[:2]
     with Image.open(io.BytesIO(content)) as image:
@@ -113,4 +113,4 @@ def read_bytes(path: Path) -> bytes:
 
 def unreadable(path: Path, why: str) -> UserError:
     """Return the line for a damaged file."""
-    return UserError(f"cannot be read: {why}", where=str(path), cure="Replace the damaged file")
+    return UserError(f"cannot be read: {why}", where=str(path), hint="Replace the damaged file")

@@ -97,7 +97,7 @@ def _refuse_other_size(facts: ImageFacts, raw: RawIds, image: Path, label: Path)
         raise UserError(
             f"the label is {size[0]}x{size[1]}, its image {facts.width}x{facts.height}{turned}",
             where=str(label),
-            cure="Make the label fit the image as it is shown"
+            hint="Make the label fit the image as it is shown"
             if turned
             else "Replace the damaged file",
         )
@@ -106,5 +106,5 @@ def _refuse_other_size(facts: ImageFacts, raw: RawIds, image: Path, label: Path)
             "an EXIF orientation turns or mirrors it, and sizes do not tell whether its label is "
             "turned too",
             where=str(image),
-            cure="Save it as it is shown, without the orientation, and its label to fit",
+            hint="Save it as it is shown, without the orientation, and its label to fit",
         )

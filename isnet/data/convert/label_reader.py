@@ -47,7 +47,7 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
         raise UserError(
             f"is a {container} file, needed is {', '.join(_LOSSLESS)}",
             where=str(path),
-            cure="Save it as PNG, from what it was made of: JPEG changes ids at edges",
+            hint="Save it as PNG, from what it was made of: JPEG changes ids at edges",
         )
     if mode not in _MODES[form]:
         raise _other_form(path, form, mode, origin)
@@ -61,11 +61,11 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
 
 def _other_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
     needed = " or ".join(_MODES[form])
-    cure = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
+    hint = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
     if mode in _FORM_OF:
-        cure = f"`label_form: {_FORM_OF[mode]}` in {origin} would read it"
+        hint = f"`label_form: {_FORM_OF[mode]}` in {origin} would read it"
     return UserError(
-        f"has mode {mode}, needed is {needed} (`label_form: {form}`)", where=str(path), cure=cure
+        f"has mode {mode}, needed is {needed} (`label_form: {form}`)", where=str(path), hint=hint
     )
 
 
@@ -89,7 +89,7 @@ def _from_matlab(path: Path, content: bytes) -> RawIds:
         raise unreadable(path, "a damaged or no MATLAB file (up to version 7.2)") from None
     if _VARIABLE not in variables:
         raise UserError(
-            f"has no variable {_VARIABLE}", where=str(path), cure="Replace it: ids are in that one"
+            f"has no variable {_VARIABLE}", where=str(path), hint="Replace it: ids are in that one"
         )
     ids = variables[_VARIABLE]
     if ids.dtype.kind not in "uif" or ids.ndim != 2 or not _whole(ids):
@@ -98,7 +98,7 @@ def _from_matlab(path: Path, content: bytes) -> RawIds:
             f"{_VARIABLE} is {shape} of {ids.dtype}, needed are whole numbers from 0 to 65535 in "
             "rows and columns",
             where=str(path),
-            cure="Replace the file",
+            hint="Replace the file",
         )
     return np.ascontiguousarray(ids, np.uint8 if ids.max(initial=0) < 256 else np.uint16)
 

@@ -63,7 +63,7 @@ class Relabel:
             f"unknown label {what} {self._written(int(ids[0]))} in {counts[0]} pixels, the first "
             f"at row {row}, column {column}{more}",
             where=str(path),
-            cure=self._cure(raw, len(ids)),
+            hint=self._hint(raw, len(ids)),
         )
 
     def _written(self, raw: int) -> str:
@@ -71,7 +71,7 @@ class Relabel:
             return str(raw)
         return f"{raw >> 16},{raw >> 8 & 255},{raw & 255}"
 
-    def _cure(self, raw: RawIds, unknown: int) -> str:
+    def _hint(self, raw: RawIds, unknown: int) -> str:
         origin = self._table.origin
         if self._table.form == "colors":
             if unknown >= _MANY:

@@ -67,7 +67,7 @@ def bomb(archive: Path) -> BadArchive:
     return BadArchive(
         f"{archive} ({amount(archive.stat().st_size)}) grows to more than "
         f"{amount(ratio_limit(archive))}, as bombs do",
-        cure="If you trust it, unpack it yourself and give the folder",
+        hint="If you trust it, unpack it yourself and give the folder",
     )
 
 
@@ -85,14 +85,14 @@ def inner_path(archive: Path, name: str) -> PurePosixPath:
 
 def _outside(archive: Path, name: str) -> BadArchive:
     return BadArchive(
-        f"{archive} wants to write {_printable(name)}, outside its folder", cure="Do not use it"
+        f"{archive} wants to write {_printable(name)}, outside its folder", hint="Do not use it"
     )
 
 
 def no_file(archive: Path, name: str) -> BadArchive:
     """Return the error for a member that is a device or the like."""
     what = f"{_printable(name)}, which is neither file nor folder nor link"
-    return BadArchive(f"{archive} wants to make {what}", cure="Do not use it")
+    return BadArchive(f"{archive} wants to make {what}", hint="Do not use it")
 
 
 @contextlib.contextmanager
@@ -109,7 +109,7 @@ def placing(archive: Path, path: Path) -> Iterator[None]:
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise BadArchive(
                 f"{archive} has a file and a folder of one name, on the way to {path}",
-                cure="Get it again, or unpack it yourself and give the folder",
+                hint="Get it again, or unpack it yourself and give the folder",
             ) from None
 
 
@@ -143,7 +143,7 @@ def make_links(archive: Path, folder: Path, links: Links) -> None:
         if _passes_link(folder, path.parent):
             raise _outside(archive, name)
         if os.path.lexists(path):
-            raise BadArchive(f"{archive} has {_printable(name)} twice", cure="Do not use it")
+            raise BadArchive(f"{archive} has {_printable(name)} twice", hint="Do not use it")
         with placing(archive, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(target)
@@ -152,7 +152,7 @@ def make_links(archive: Path, folder: Path, links: Links) -> None:
             raise BadArchive(
                 f"{archive} wants a link {_printable(name)} to {_printable(target)}, "
                 "which is not in its folder",
-                cure="Do not use it",
+                hint="Do not use it",
             )
 
 

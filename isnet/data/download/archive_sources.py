@@ -64,7 +64,7 @@ def read_sources(
         raise UserError(
             f"{folders[0]} is a folder, and there are {len(found)} entries",
             where=where,
-            cure="Give one folder that holds all, or archives and addresses alone",
+            hint="Give one folder that holds all, or archives and addresses alone",
         )
     return found
 
@@ -81,11 +81,11 @@ def _local(text: str, home: Path, description: Description, where: str) -> Path:
     path = local_path(text, home)
     if os.access(path, os.R_OK):
         return path
-    cure = "Give a folder, archives, or addresses (http, https) of archives"
+    hint = "Give a folder, archives, or addresses (http, https) of archives"
     if isinstance(description, Published):
-        cure += f"; without `source`, {description.title} is fetched from where it is published"
+        hint += f"; without `source`, {description.title} is fetched from where it is published"
     what = f"{path} cannot be read" if path.exists() else f"there is no {path}"
-    raise UserError(what, where=where, cure=cure)
+    raise UserError(what, where=where, hint=hint)
 
 
 def _remote(source: RemoteSource, description: Description, where: str) -> RemoteArchive:
@@ -106,12 +106,12 @@ def _address(url: str, where: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port  # refuses what is no number
     except ValueError:
-        raise UserError("an address is malformed", where=where, cure="Mend it") from None
+        raise UserError("an address is malformed", where=where, hint="Mend it") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(
             f"{shown(url)} is no address that http or https has",
             where=where,
-            cure="Get the file otherwise, and give its path",
+            hint="Get the file otherwise, and give its path",
         )
     return parts
 
@@ -122,7 +122,7 @@ def _given_identity(source: RemoteSource, where: str) -> Identity:
         return Identity(None, *(digest.lower() if digest else None for digest in hashes))
     except ValueError as error:
         raise UserError(
-            str(error), where=where, cure="Give all its hexadecimal digits, in quotes"
+            str(error), where=where, hint="Give all its hexadecimal digits, in quotes"
         ) from None
 
 

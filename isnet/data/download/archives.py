@@ -84,8 +84,8 @@ class _Gathering:
             _log.info(f"reads {source}")
             return LocalArchive(source, None, {"sha256": sha256_of(source)})
         path = self._downloads / source.place
-        cure = _cure(self._description, path)
-        file = RemoteFile(source.url, path, self._ledger, cure, source.identity)
+        hint = _hint(self._description, path)
+        file = RemoteFile(source.url, path, self._ledger, hint, source.identity)
         if path.is_file():
             is_known = bool(file.identity.digests)
             _log.info(f"{'verifies' if is_known else 'has'} {path}")
@@ -104,7 +104,7 @@ class _Gathering:
         return self._accounts[login]
 
 
-def _cure(description: Description, path: Path) -> str:
+def _hint(description: Description, path: Path) -> str:
     if not isinstance(description, Published):
         return f"Correct the address, or put the file at {path} yourself"
     other = "Or give another address, or a file, as `source`"

@@ -51,7 +51,7 @@ class Variables:
         if not username and not password:
             return None
         there, missing = self.names if username else self.names[::-1]
-        raise UserError(f"{there} is set, and {missing} is not", cure="Set both, or neither")
+        raise UserError(f"{there} is set, and {missing} is not", hint="Set both, or neither")
 
 
 def from_netrc(host: str) -> Credentials | None:
@@ -85,12 +85,12 @@ def _bad_netrc(shown: str, line: int | None) -> UserError:
         return UserError(
             "others may read it, or it is another user's",
             where=shown,
-            cure=f"Make it your own: chmod 600 {shown}",
+            hint=f"Make it your own: chmod 600 {shown}",
         )
     return UserError(
         f"what ends in line {line} is no netrc",
         where=shown,
-        cure="An entry is `machine HOST login NAME password WORD`",
+        hint="An entry is `machine HOST login NAME password WORD`",
     )
 
 
@@ -127,7 +127,7 @@ def _no_credentials(host: str, variables: Variables) -> UserError:
     return UserError(
         "downloading needs an account, and none was given",
         where=host,
-        cure=f"Set {username} and {password}, or write `machine {host} login NAME password WORD` "
+        hint=f"Set {username} and {password}, or write `machine {host} login NAME password WORD` "
         "into ~/.netrc, or start this in a terminal, which asks; archives that you have already "
         "can be given in params.yaml as `source`",
     )

@@ -137,8 +137,8 @@ class _Place:
             if not any(archive.url for archive in archives):
                 raise
             ledger = Ledger(self._downloads).path
-            cure = f"To fetch an archive anew, delete it, and its entry in {ledger} if it has one"
-            raise BadArchive(f"{error}. {cure}") from None
+            hint = f"To fetch an archive anew, delete it, and its entry in {ledger} if it has one"
+            raise BadArchive(f"{error}. {hint}") from None
 
 
 def _tell_disk_space(archives: Sequence[LocalArchive], downloads: Path) -> None:

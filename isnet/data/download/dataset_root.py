@@ -46,7 +46,7 @@ def find_root(description: Description, folders: Sequence[Path], joined: Path) -
         raise UserError(
             f"has no {', '.join(missing or needed)}",
             where=" and ".join(map(str, folders)),
-            cure=_cure(folders),
+            hint=_hint(folders),
         )
     return _join({part: place / part for part, place in found.items() if place}, joined)
 
@@ -115,7 +115,7 @@ def archives_in(folder: Path) -> list[Path]:
     ]
 
 
-def _cure(folders: Sequence[Path]) -> str:
+def _hint(folders: Sequence[Path]) -> str:
     packed = [str(path) for folder in folders for path in archives_in(folder)]
     if packed:
         return f"Archives are not unpacked there: give {' and '.join(packed[:4])} as `source`"

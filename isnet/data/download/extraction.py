@@ -141,7 +141,7 @@ def _open(path: Path, workers: int) -> Archive:
     if is_tar(path):
         return TarArchive(path)
     raise BadArchive(
-        f"{path} is neither a zip nor a tar archive", cure="Get it again (is it an HTML page?)"
+        f"{path} is neither a zip nor a tar archive", hint="Get it again (is it an HTML page?)"
     )
 
 

@@ -48,7 +48,7 @@ class Ledger:
         with FileLock(self._root / ".downloads.lock"):
             write_json(self.path, self._entries() | {self._name(path): entry})
 
-    def cure(self, path: Path) -> str:
+    def hint(self, path: Path) -> str:
         """How to accept another content."""
         entry = self._entries()[self._name(path)]
         return (

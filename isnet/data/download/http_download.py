@@ -40,7 +40,7 @@ class RemoteFile:
     path: Path
     ledger: Ledger
     """Holds the file to what it was at first, if `published` has no hash."""
-    cure: str
+    hint: str
     """Ends the message when the file cannot be had: how to get it otherwise."""
     published: Identity = UNKNOWN
 
@@ -53,7 +53,7 @@ class RemoteFile:
 
     def error(self, what: str) -> UserError:
         """Return the one line that says why the file is not there."""
-        return UserError(f"{what}: {self.path} was not made", where=shown(self.url), cure=self.cure)
+        return UserError(f"{what}: {self.path} was not made", where=shown(self.url), hint=self.hint)
 
 
 def fetch(file: RemoteFile, *, show: Update, session: requests.Session | None = None) -> None:
@@ -89,7 +89,7 @@ def _check(file: RemoteFile) -> None:
         raise UserError(
             f"the content is not that of {file.path.name}: {wrong}",
             where=str(file.path),
-            cure="Delete it; the same command fetches it again",
+            hint="Delete it; the same command fetches it again",
         )
 
 
@@ -122,8 +122,8 @@ def _fetch_now(file: RemoteFile, session: requests.Session, show: Update) -> Non
 def _other_content(file: RemoteFile, wrong: str) -> UserError:
     what = f"the content is not that of {file.path.name}: {wrong}"
     is_recorded = not file.published.digests and file.ledger.identity(file.path) is not None
-    cure = file.ledger.cure(file.path) if is_recorded else file.cure
-    return UserError(what, where=shown(file.url), cure=cure)
+    hint = file.ledger.hint(file.path) if is_recorded else file.hint
+    return UserError(what, where=shown(file.url), hint=hint)
 
 
 def _receive(file: RemoteFile, part: Part, session: requests.Session, show: Update) -> None:
@@ -184,5 +184,5 @@ def _login_page(file: RemoteFile, answer: requests.Response) -> LoginPage:
     return LoginPage(
         f"a web page came in place of {file.path.name} (a log-in page?)",
         where=came_from,
-        cure=file.cure,
+        hint=file.hint,
     )

@@ -104,8 +104,8 @@ class Account:
         return LoginPage(
             f"{self._host} accepts the log-in, but does not give {file.path.name} to this account",
             where=shown(file.url),
-            cure=f"Log in at {shown(self._login)} with a browser: its licence may not be accepted "
-            f"yet, or the account may have no access to this archive. {file.cure}",
+            hint=f"Log in at {shown(self._login)} with a browser: its licence may not be accepted "
+            f"yet, or the account may have no access to this archive. {file.hint}",
         )
 
     def _log_in(self) -> None:
@@ -142,14 +142,14 @@ class Account:
         return UserError(
             f"the user name and password from {credentials.origin} are not accepted",
             where=shown(self._login),
-            cure="Log in there with a browser to see which are right",
+            hint="Log in there with a browser to see which are right",
         )
 
     def _closed(self, reason: str) -> UserError:
         return UserError(
             f"nobody can log in: {reason}",
             where=shown(self._login),
-            cure="Try again later; archives that you have already can be given in params.yaml as "
+            hint="Try again later; archives that you have already can be given in params.yaml as "
             "`source`",
         )
 

@@ -135,7 +135,7 @@ class TarArchive:
             raise self._damaged("it ends too early")
 
     def _damaged(self, what: str) -> BadArchive:
-        return BadArchive(f"{self.path} cannot be unpacked: {what}", cure="Get it again")
+        return BadArchive(f"{self.path} cannot be unpacked: {what}", hint="Get it again")
 
 
 def _decompressed(raw: IO[bytes]) -> _Readable:

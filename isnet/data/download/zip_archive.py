@@ -87,7 +87,7 @@ class ZipArchive:
             kind = stat.S_IFMT(info.external_attr >> 16)
             if info.flag_bits & _ENCRYPTED:
                 raise BadArchive(
-                    f"{self.path} is encrypted", cure="Unpack it yourself and give the folder"
+                    f"{self.path} is encrypted", hint="Unpack it yourself and give the folder"
                 )
             if info.is_dir():
                 with placing(self.path, folder / path):
@@ -153,4 +153,4 @@ def _is_there(info: zipfile.ZipInfo, path: Path) -> bool:
 
 
 def _damaged(archive: Path, error: Exception) -> BadArchive:
-    return BadArchive(f"{archive} cannot be unpacked: {error}", cure="Get it again")
+    return BadArchive(f"{archive} cannot be unpacked: {error}", hint="Get it again")

@@ -101,5 +101,5 @@ def _coloured(images: Tensor, samples: Sequence[SegDataSample]) -> Tensor:
         return images
     if images.dtype != torch.uint8 or images.shape[1] != 3:
         what = f"colours drawn for {images.dtype} images with {images.shape[1]} channels"
-        raise UserError(what, cure="DrawColours needs uint8 BGR images: read and crop only")
+        raise UserError(what, hint="DrawColours needs uint8 BGR images: read and crop only")
     return distort(images, [Colours() if draw is None else Colours(*draw) for draw in draws])

@@ -105,7 +105,7 @@ def _read(manifest: Path) -> dict[str, Any]:
     if not manifest.is_file():
         raise UserError(
             f"there is no {manifest} in {Path.cwd()}",
-            cure=f"Run `isnet convert --dataset {manifest.parent.name}` first, and this from the "
+            hint=f"Run `isnet convert --dataset {manifest.parent.name}` first, and this from the "
             "folder of params.yaml",
         )
     found: dict[str, Any] = json.loads(manifest.read_text())
@@ -117,6 +117,6 @@ def _folder(folder: Path, manifest: str) -> Path:
         raise UserError(
             f"its folder {folder} is missing",
             where=manifest,
-            cure="Name the data root (`paths.data`) as the data set's `data_root`",
+            hint="Name the data root (`paths.data`) as the data set's `data_root`",
         )
     return folder

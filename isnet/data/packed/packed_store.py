@@ -183,5 +183,5 @@ def _unusable(path: Path, why: str) -> UserError:
     return UserError(
         f"the packed images {why}",
         where=str(path),
-        cure=f"Delete {path.parent} and run `isnet pack` for this data set",
+        hint=f"Delete {path.parent} and run `isnet pack` for this data set",
     )

