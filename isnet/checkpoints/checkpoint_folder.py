@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import torch
 
-from isnet.checkpoints.torch_file import Seal, seal_of, torch_file
+from isnet.checkpoints.atomic_save import FileDigest, atomic_torch_save, file_digest
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, write_json
 
@@ -37,7 +37,7 @@ def save_torch(path: Path, value: Any) -> None:
     Raises:
         UserError: the disk does not take the file.
     """
-    with torch_file(path, value):
+    with atomic_torch_save(path, value):
         pass
 
 
@@ -73,7 +73,7 @@ class CheckpointFolder:
                 before are as they were.
         """
         path = self._path(iteration)
-        with torch_file(path, state) as seal:
+        with atomic_torch_save(path, state) as seal:
             self._certify(iteration, seal)
         try:
             with path.open("rb") as file:
@@ -128,7 +128,7 @@ class CheckpointFolder:
     def _files(self, pattern: str) -> list[Path]:
         return list(self.folder.glob(f"iteration-{pattern}"))
 
-    def _certify(self, iteration: int, seal: Seal) -> None:
+    def _certify(self, iteration: int, seal: FileDigest) -> None:
         """Make the hash known before the file is there."""
         seals = [seal]
         with contextlib.suppress(OSError, _Flaw), self._path(iteration).open("rb") as old:
@@ -141,7 +141,7 @@ class CheckpointFolder:
         }
         write_json(self._path(iteration, ".json"), {**said, "check": digest_of(said)})
 
-    def _seals(self, iteration: int) -> list[Seal]:
+    def _seals(self, iteration: int) -> list[FileDigest]:
         """Return what the file of an iteration may hold, the newest first.
 
         Raises:
@@ -164,16 +164,16 @@ class CheckpointFolder:
             raise _another_version(path, f"it is of version {said['version']}, not {_VERSION}")
         if said["iteration"] != iteration:
             raise _Flaw(f"{path.name} is of iteration {said['iteration']}")
-        return [Seal(**seal) for seal in said["seals"]]
+        return [FileDigest(**seal) for seal in said["seals"]]
 
-    def _check(self, iteration: int, file: IO[bytes]) -> Seal:
+    def _check(self, iteration: int, file: IO[bytes]) -> FileDigest:
         """Compare an open file with its hash, and return it.
 
         Raises:
             _Flaw: it is not what was saved for this iteration.
         """
         seals = self._seals(iteration)
-        found = seal_of(file)
+        found = file_digest(file)
         if found in seals:
             return found
         if all(found.bytes < seal.bytes for seal in seals):

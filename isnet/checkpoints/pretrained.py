@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 from isnet.errors import UserError
 from isnet.io.console import Update
 
-__all__ = ["PretrainedFile", "make_available", "pretrained_files", "use_local_files"]
+__all__ = ["PretrainedFile", "fetch_pretrained", "pretrained_files", "resolve_pretrained_paths"]
 
 _MMENGINE = ("open-mmlab://", "openmmlab://")
 _TORCHVISION = "torchvision://"
@@ -60,7 +60,7 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
     return [file for file in located if file is not None]
 
 
-def make_available(file: PretrainedFile, show: Update) -> None:
+def fetch_pretrained(file: PretrainedFile, show: Update) -> None:
     """Fetch a file that is not there, and check the hash of one that is.
 
     Args:
@@ -82,7 +82,7 @@ def make_available(file: PretrainedFile, show: Update) -> None:
         raise _missing(file)
 
 
-def use_local_files(model: dict[str, Any]) -> None:
+def resolve_pretrained_paths(model: dict[str, Any]) -> None:
     """Write paths for references in a config's `model`, so that no training process fetches.
 
     Raises:

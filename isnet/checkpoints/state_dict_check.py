@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isnet.errors import UserError
 
-__all__ = ["Shape", "Shapes", "refuse_misfit"]
+__all__ = ["Shape", "Shapes", "check_state_dict"]
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -17,7 +17,7 @@ _NAMED = 10
 """So many names of each kind are listed; the others are counted."""
 
 
-def refuse_misfit(expected: Shapes, given: Shapes, *, file: Path, model: str) -> None:
+def check_state_dict(expected: Shapes, given: Shapes, *, file: Path, model: str) -> None:
     """Compare the tensors of `file` with those of a model.
 
     Args:

@@ -11,8 +11,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
 from isnet.checkpoints.checkpoint_formats import open_weights
-from isnet.checkpoints.state_dict_check import refuse_misfit
-from isnet.checkpoints.weights_description import Description
+from isnet.checkpoints.state_dict_check import check_state_dict
+from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import Protocol
 from isnet.inference.model_placement import place
@@ -26,7 +26,7 @@ class TrainedModel:
     """`network` in evaluation mode on its device, what it is, and the SHA-256 of its file."""
 
     network: EncoderDecoder = field(repr=False)
-    description: Description = field(repr=False)
+    description: WeightsMetadata = field(repr=False)
     file: Path
     sha256: str
 
@@ -52,7 +52,7 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
         are not those of the model that it names.
     """
     weights = open_weights(file)
-    description = Description.from_meta(weights.meta, str(file))
+    description = WeightsMetadata.from_meta(weights.meta, str(file))
     try:
         network: EncoderDecoder = MODELS.build(ConfigDict(description.model))
     except Exception as error:  # what a damaged config raises has no common type
@@ -61,7 +61,7 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
             where=str(file),
             hint="Get the file again, or use the isnet that wrote it",
         ) from error
-    refuse_misfit(
+    check_state_dict(
         {name: tuple(value.shape) for name, value in network.state_dict().items()},
         {name: tuple(value.shape) for name, value in weights.tensors.items()},
         file=file,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isnet.checkpoints.pretrained import make_available, pretrained_files
+from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.launcher import launch
 from isnet.distributed.node import this_node
@@ -85,7 +85,7 @@ def _bring_pretrained(planned: PlannedRun, work: Path) -> None:
         for file in pretrained_files(planned.experiment.config["model"]):
             _log.info(f"starts from {file.path.name}")
             with show_progress("bytes") as show:
-                make_available(file, show)
+                fetch_pretrained(file, show)
 
 
 def _train_here(
@@ -180,12 +180,12 @@ def _meta(
     planned: PlannedRun, summary: dict[str, Any], manifest: dict[str, Any], config_text: str
 ) -> dict[str, Any]:
     """Return what the weights file says of itself; equal trainings say the same."""
-    from isnet.checkpoints.weights_description import Description
+    from isnet.checkpoints.weights_metadata import WeightsMetadata
     from isnet.inference.model_config import deployed_model
 
     classes, palette = manifest["classes"], manifest["palette"]
     environment = summary["environment"]
-    described = Description.of(
+    described = WeightsMetadata.from_config(
         planned.experiment.config,
         deployed_model(planned.experiment.config),
         classes=classes,

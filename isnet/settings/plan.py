@@ -258,7 +258,7 @@ def _check_precision(planned: PlannedRun, where: str) -> None:
     wrapper = planned.experiment.config.get("optim_wrapper", {}).get("type", "OptimWrapper")
     known = (
         *("OptimWrapper", "AmpOptimWrapper"),
-        *("FiniteOptimWrapper", "BFloat16OptimWrapper", "Float16OptimWrapper"),
+        *("GuardedOptimWrapper", "BFloat16OptimWrapper", "Float16OptimWrapper"),
     )
     if precision in ("bf16", "fp16") and wrapper not in known:
         raise UserError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Advice", "workers_needed"]
+__all__ = ["DataLoadingAdvice", "workers_needed"]
 
 _TOLERATED = 0.1
 """Share of the time that a training may wait without a word."""
@@ -14,7 +14,7 @@ _OBSERVED = 30.0
 
 
 @dataclass
-class Advice:
+class DataLoadingAdvice:
     """Watches how long a training waits, and says once what would help.
 
     Args:

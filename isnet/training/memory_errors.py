@@ -16,7 +16,7 @@ from isnet.errors import UserError
 from isnet.settings.experiment import Batch
 from isnet.settings.params import Devices, Speed
 
-__all__ = ["explaining_memory"]
+__all__ = ["explain_out_of_memory"]
 
 _SIGNS = (
     "out of memory",
@@ -39,7 +39,7 @@ _PHASES = {
 
 
 @contextlib.contextmanager
-def explaining_memory(
+def explain_out_of_memory(
     batch: Batch, speed: Speed, devices: Devices, *, iteration: Callable[[], int]
 ) -> Iterator[None]:
     """Make one line of running out of memory; any other error passes.

@@ -13,14 +13,14 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import distributed, nn
 
-__all__ = ["FiniteOptimWrapper"]
+__all__ = ["GuardedOptimWrapper"]
 
 _FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
 """Optimizers with a fused kernel: it reads on the device whether to do nothing."""
 
 
 @OPTIM_WRAPPERS.register_module()
-class FiniteOptimWrapper(OptimWrapper):
+class GuardedOptimWrapper(OptimWrapper):
     """mmengine's OptimWrapper, which leaves out every step that is not finite.
 
     A step is left out where the loss of one of its micro-batches, the norm of its gradients or a

@@ -12,7 +12,7 @@ from torch import nn
 from torch.amp import GradScaler
 
 from isnet.settings.params import Precision
-from isnet.training.nonfinite_guard import FiniteOptimWrapper
+from isnet.training.nonfinite_guard import GuardedOptimWrapper
 
 __all__ = ["BFloat16OptimWrapper", "Float16OptimWrapper", "optimizer_wrapper"]
 
@@ -22,7 +22,7 @@ _AMP_SETTINGS = ("dtype", "loss_scale", "use_fsdp")
 _REPLACED = (
     "OptimWrapper",
     "AmpOptimWrapper",
-    "FiniteOptimWrapper",
+    "GuardedOptimWrapper",
     "BFloat16OptimWrapper",
     "Float16OptimWrapper",
 )
@@ -30,7 +30,7 @@ _REPLACED = (
 
 
 @OPTIM_WRAPPERS.register_module()
-class BFloat16OptimWrapper(FiniteOptimWrapper):
+class BFloat16OptimWrapper(GuardedOptimWrapper):
     """Runs the forward pass and the loss in bfloat16 autocast; weights and their gradients stay
     float32.
 
@@ -47,7 +47,7 @@ class BFloat16OptimWrapper(FiniteOptimWrapper):
 
 
 @OPTIM_WRAPPERS.register_module()
-class Float16OptimWrapper(FiniteOptimWrapper):
+class Float16OptimWrapper(GuardedOptimWrapper):
     """Runs the forward pass and the loss in float16 autocast, and scales gradients so that small
     ones are not lost.
 
@@ -123,5 +123,5 @@ def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str,
         return {**chosen, **scale, "type": "Float16OptimWrapper"}
     return {
         **chosen,
-        "type": "BFloat16OptimWrapper" if precision == "bf16" else "FiniteOptimWrapper",
+        "type": "BFloat16OptimWrapper" if precision == "bf16" else "GuardedOptimWrapper",
     }

@@ -23,17 +23,17 @@ from isnet.settings.experiment import Batch, Experiment
 from isnet.settings.params import Devices, Speed
 from isnet.tracking.journal import Journal
 from isnet.training.compilation import compile_parts
-from isnet.training.data_loading_advice import Advice
+from isnet.training.data_loading_advice import DataLoadingAdvice
 from isnet.training.determinism import require_deterministic
+from isnet.training.hooks.checkpoint_hook import CheckpointHook, DeferSignalsHook, IterationSeedHook
 from isnet.training.hooks.journal_hook import JournalHook
-from isnet.training.hooks.nonfinite_hook import FiniteHook
-from isnet.training.hooks.resume_hook import DeferHook, ResumeHook, SeedHook
+from isnet.training.hooks.nonfinite_hook import NonFiniteHook
 from isnet.training.hooks.weight_average import WeightAverage
 from isnet.training.loader_workers import ShutdownWorkersHook
-from isnet.training.memory_errors import explaining_memory
+from isnet.training.memory_errors import explain_out_of_memory
 from isnet.training.runner_config import runner_config
 
-__all__ = ["Outcome", "train"]
+__all__ = ["TrainResult", "train"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _RECORDS = 50
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainResult:
     """How a training ended."""
 
     finished: bool
@@ -67,7 +67,7 @@ def train(
     remark: str,
     work: Path,
     interruption: Interruption,
-) -> Outcome:
+) -> TrainResult:
     """Train, going on from the newest checkpoint in `work` if there is one.
 
     Args:
@@ -106,16 +106,16 @@ def train(
             accumulation=accumulation,
             interval=_record_interval(experiment),
             images_per_step=experiment.global_batch,
-            advice=Advice(
+            advice=DataLoadingAdvice(
                 min(experiment.loader_workers, most_workers), most_workers, store is not None
             ),
             show=show if get_rank() == 0 else (lambda done, total, note: None),
         )
-        finite_hook = FiniteHook(
+        finite_hook = NonFiniteHook(
             accumulation=accumulation, precision=speed.precision, last_checkpoint=folder.last
         )
         average = WeightAverage(ema, accumulation=accumulation) if ema else None
-        resume_hook = ResumeHook(
+        resume_hook = CheckpointHook(
             folder,
             state,
             interval=_checkpoint_interval(experiment) * accumulation,
@@ -138,8 +138,8 @@ def train(
             on_cpu=devices.kind == "cpu",
             resuming=state is not None,
             hooks=[
-                SeedHook(seed),
-                DeferHook(interruption),
+                IterationSeedHook(seed),
+                DeferSignalsHook(interruption),
                 journal_hook,
                 finite_hook,
                 *filter(None, [average]),
@@ -147,11 +147,13 @@ def train(
                 ShutdownWorkersHook(),
             ],
         )
-        with explaining_memory(batch, speed, devices, iteration=lambda: journal_hook.done or done):
+        with explain_out_of_memory(
+            batch, speed, devices, iteration=lambda: journal_hook.done or done
+        ):
             runner = _Runner(speed, **settings)
             runner.train()
     iteration = runner.iter // accumulation
-    return Outcome(
+    return TrainResult(
         finished=iteration == experiment.iterations and not resume_hook.validation_due,
         iteration=iteration,
         weights={name: value.cpu() for name, value in resume_hook.kept_weights(runner).items()},

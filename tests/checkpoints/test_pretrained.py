@@ -14,7 +14,7 @@ from file_server import FileServer, Reply, serving
 from official_tree import Official, official_shapes, random_tensors
 from torch import Tensor
 
-from isnet.checkpoints.pretrained import pretrained_files, use_local_files
+from isnet.checkpoints.pretrained import pretrained_files, resolve_pretrained_paths
 from isnet.cli import main
 from isnet.data.download import retry as patience
 from isnet.errors import UserError
@@ -190,9 +190,9 @@ def test_a_training_process_gets_a_path_and_never_fetches(
 ) -> None:
     model = {"pretrained": "open-mmlab://resnet50_v1c", "backbone": {}}
     with pytest.raises(UserError, match=r"is not at .* run `isnet weights fetch`"):
-        use_local_files(model)
+        resolve_pretrained_paths(model)
     assert fetch(config) == 0
-    use_local_files(model)
+    resolve_pretrained_paths(model)
     assert model["pretrained"] == str(tmp_path / "torch/hub/checkpoints" / hashed(CONTENT))
     assert len(server.requests) == 1
 

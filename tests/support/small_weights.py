@@ -12,7 +12,7 @@ import_mmseg()
 
 from mmseg.registry import MODELS  # noqa: E402
 
-from isnet.checkpoints.weights_description import Description  # noqa: E402
+from isnet.checkpoints.weights_metadata import WeightsMetadata  # noqa: E402
 from isnet.inference.model_config import deployed_model  # noqa: E402
 from isnet.settings.dataset_lookup import table_of  # noqa: E402
 from isnet.settings.experiment import read_config  # noqa: E402
@@ -27,7 +27,7 @@ def write_small_weights(file: Path, change: Callable[[dict[str, Any]], None] | N
     torch.manual_seed(0)
     model = MODELS.build(deployed_model(config))
     table = table_of(StreetsDataset(kind="streets"))
-    description = Description.of(
+    description = WeightsMetadata.from_config(
         config,
         deployed_model(config),
         classes=table.classes,

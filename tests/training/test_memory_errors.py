@@ -15,7 +15,7 @@ from torch import nn
 from isnet.errors import UserError
 from isnet.settings.experiment import Batch
 from isnet.settings.params import Devices, Speed
-from isnet.training.memory_errors import explaining_memory
+from isnet.training.memory_errors import explain_out_of_memory
 
 CPU = Devices(kind="cpu")
 GPU = Devices(kind="gpu", per_node=2)
@@ -30,7 +30,7 @@ def _line(
 ) -> str:
     with (
         pytest.raises(UserError) as caught,
-        explaining_memory(batch, Speed(precision, True, False), devices, iteration=lambda: 12),
+        explain_out_of_memory(batch, Speed(precision, True, False), devices, iteration=lambda: 12),
     ):
         raise error
     assert caught.value.__cause__ is error
@@ -60,7 +60,7 @@ def test_other_errors_pass() -> None:
     for error in (RuntimeError("shape mismatch"), OSError(errno.ENOSPC, "No space left on device")):
         with (
             pytest.raises(type(error)) as caught,
-            explaining_memory(Batch(1, 1, 1), Speed("bf16", True, False), CPU, iteration=int),
+            explain_out_of_memory(Batch(1, 1, 1), Speed("bf16", True, False), CPU, iteration=int),
         ):
             raise error
         assert caught.value is error
@@ -115,7 +115,7 @@ def test_the_phase_is_named(phase: str) -> None:
         loss = _Greedy.apply(loss)  # type: ignore[no-untyped-call]
     with (
         pytest.raises(UserError, match=f"in the {phase} after iteration 3"),
-        explaining_memory(Batch(1, 1, 1), Speed("bf16", True, False), CPU, iteration=lambda: 3),
+        explain_out_of_memory(Batch(1, 1, 1), Speed("bf16", True, False), CPU, iteration=lambda: 3),
     ):
         wrapper.update_params(loss)
 
@@ -126,7 +126,7 @@ def test_validation_has_another_cure() -> None:
 
     with (
         pytest.raises(UserError, match=r"in validation .*mode: slide") as caught,
-        explaining_memory(Batch(1, 8, 1), Speed("float32", True, False), CPU, iteration=int),
+        explain_out_of_memory(Batch(1, 8, 1), Speed("float32", True, False), CPU, iteration=int),
     ):
         val_step()
     assert "batch_size" not in str(caught.value)
@@ -134,7 +134,7 @@ def test_validation_has_another_cure() -> None:
 
 LIMITED = """
 import resource, torch
-from isnet.training.memory_errors import explaining_memory
+from isnet.training.memory_errors import explain_out_of_memory
 from isnet.errors import UserError
 from isnet.settings.experiment import Batch
 from isnet.settings.params import Devices, Speed
@@ -142,7 +142,7 @@ from isnet.settings.params import Devices, Speed
 limit = 16_000_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    with explaining_memory(
+    with explain_out_of_memory(
         Batch(1, 4, 1), Speed("float32", True, False), Devices(kind="cpu"), iteration=lambda: 7
     ):
         torch.empty(64_000_000_000, dtype=torch.uint8)

@@ -18,8 +18,8 @@ from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from isnet.errors import UserError
-from isnet.training.hooks.nonfinite_hook import FiniteHook
-from isnet.training.nonfinite_guard import FiniteOptimWrapper
+from isnet.training.hooks.nonfinite_hook import NonFiniteHook
+from isnet.training.nonfinite_guard import GuardedOptimWrapper
 from isnet.training.precision import BFloat16OptimWrapper, Float16OptimWrapper
 
 BAD = pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -61,7 +61,7 @@ def _images(number: int, value: float | None = None) -> torch.Tensor:
 
 def _wrapper(
     model: nn.Module,
-    wrapper: Callable[..., Any] = FiniteOptimWrapper,
+    wrapper: Callable[..., Any] = GuardedOptimWrapper,
     kind: Callable[..., Any] = torch.optim.SGD,
     clip: dict[str, Any] | None = None,
     accumulation: int = 1,
@@ -98,7 +98,7 @@ def _equal(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
 @pytest.mark.parametrize("accumulation", [1, 2])
 @pytest.mark.parametrize(
     ("guarded", "plain"),
-    [(FiniteOptimWrapper, OptimWrapper), (BFloat16OptimWrapper, _PlainBFloat16)],
+    [(GuardedOptimWrapper, OptimWrapper), (BFloat16OptimWrapper, _PlainBFloat16)],
     ids=["float32", "bf16"],
 )
 def test_healthy_steps_are_those_without_a_guard_to_the_bit(
@@ -143,7 +143,7 @@ def test_a_step_that_is_not_finite_changes_nothing(
 
 @BAD
 @KERNEL
-@pytest.mark.parametrize("wrapper", [FiniteOptimWrapper, Float16OptimWrapper])
+@pytest.mark.parametrize("wrapper", [GuardedOptimWrapper, Float16OptimWrapper])
 def test_a_loss_alone_is_caught(wrapper: Any, fused: Any, bad: float) -> None:
     """All pixels ignored: the mean's loss is NaN, its gradients are zero."""
     model = _model()
@@ -245,17 +245,17 @@ def test_half_precision_keeps_its_scale_in_a_checkpoint() -> None:
     assert other.loss_scaler.get_scale() == 65536 / 4
 
 
-def _hook(**settings: Any) -> tuple[FiniteHook, list[str]]:
+def _hook(**settings: Any) -> tuple[NonFiniteHook, list[str]]:
     said = record_log()
     defaults: dict[str, Any] = {"accumulation": 1, "precision": "fp16"}
-    hook = FiniteHook(
+    hook = NonFiniteHook(
         **defaults | settings,
         last_checkpoint=lambda: "iteration-3.pth (iteration 3)",
     )
     return hook, said
 
 
-def _iterate(hook: FiniteHook, model: nn.Module, optim: Any, number: int, bad: bool) -> None:
+def _iterate(hook: NonFiniteHook, model: nn.Module, optim: Any, number: int, bad: bool) -> None:
     _go(model, optim, _images(number, math.nan if bad else None))
     samples = [SimpleNamespace(img_path=f"{number}-{i}.png") for i in range(2)]
     runner: Any = SimpleNamespace(optim_wrapper=optim)

@@ -22,7 +22,7 @@ from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.training.compilation import compile_parts
 from isnet.training.precision import optimizer_wrapper
-from isnet.training.trainer import Outcome, train
+from isnet.training.trainer import TrainResult, train
 
 Edit = Callable[[str, str], None]
 needs_gpu = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def short(prepared: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> Path:
     return prepared
 
 
-def _train(work: str, settings: str = "", *, stop: bool = False) -> Outcome:
+def _train(work: str, settings: str = "", *, stop: bool = False) -> TrainResult:
     """Train the first run with `settings` (lines of params.yaml); `stop`: after one iteration."""
     path = Path("params.yaml")
     text = path.read_text()
@@ -130,7 +130,7 @@ CLIPPED = {
 AMP = {"type": "AmpOptimWrapper", "loss_scale": "dynamic"}
 BF16 = {"type": "BFloat16OptimWrapper"}
 FP16 = {"type": "Float16OptimWrapper"}
-FLOAT32 = {"type": "FiniteOptimWrapper"}
+FLOAT32 = {"type": "GuardedOptimWrapper"}
 
 
 @pytest.mark.parametrize(

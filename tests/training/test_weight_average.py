@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from isnet.training.hooks.weight_average import WeightAverage
-from isnet.training.nonfinite_guard import FiniteOptimWrapper
+from isnet.training.nonfinite_guard import GuardedOptimWrapper
 
 
 def _model() -> nn.Sequential:
@@ -27,7 +27,7 @@ class _Run:
         self.model = _model()
         self.average = average
         optimizer = torch.optim.SGD(self.model.parameters(), lr=0.05, momentum=0.9)
-        self.optim_wrapper = FiniteOptimWrapper(
+        self.optim_wrapper = GuardedOptimWrapper(
             optimizer=optimizer, accumulative_counts=accumulation
         )
 

@@ -81,7 +81,7 @@ def fetch_weights(configs: Sequence[Path]) -> None:
     Raises:
         UserError: a file cannot be fetched, or one that is there is damaged.
     """
-    from isnet.checkpoints.pretrained import make_available, pretrained_files
+    from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
     from isnet.settings.params import load_params
     from isnet.settings.plan import Plan
 
@@ -92,7 +92,7 @@ def fetch_weights(configs: Sequence[Path]) -> None:
     files = {file.path: file for config in resolved for file in pretrained_files(config["model"])}
     for file in files.values():
         with show_progress("bytes") as show:
-            make_available(file, show)
+            fetch_pretrained(file, show)
         _log.info(f"{file.reference} is at {file.path}")
     if not files:
         _log.info("nothing to fetch: no ImageNet weights are named")
@@ -111,7 +111,7 @@ class _Fitted:
     def of(cls, path: Path, config: Path, *, ema: bool) -> _Fitted:
         from isnet.checkpoints.checkpoint_formats import open_weights
         from isnet.checkpoints.official_names import official_name
-        from isnet.checkpoints.state_dict_check import refuse_misfit
+        from isnet.checkpoints.state_dict_check import check_state_dict
 
         settings = _read_config(config)
         file = open_weights(path, ema=ema)
@@ -119,7 +119,7 @@ class _Fitted:
         places = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         official = file.has_official_names
         names = {place: official_name(place) if official else place for place in places}
-        refuse_misfit(
+        check_state_dict(
             {names[place]: shape for place, shape in places.items()},
             {name: tuple(value.shape) for name, value in file.tensors.items()},
             file=path,
@@ -158,13 +158,13 @@ class _Fitted:
 
     def description(self, provenance: dict[str, Any]) -> dict[str, Any]:
         """What the file says of itself; nothing where its classes have no names."""
-        from isnet.checkpoints.weights_description import Description
+        from isnet.checkpoints.weights_metadata import WeightsMetadata
         from isnet.inference.model_config import deployed_model
 
         known = self.known_meta.get("dataset_meta")
         if known is None:
             return {}
-        described = Description.of(
+        described = WeightsMetadata.from_config(
             self.config,
             deployed_model(self.config),
             classes=known["classes"],

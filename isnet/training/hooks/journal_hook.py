@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from isnet.tracking.journal import Journal
-from isnet.training.data_loading_advice import Advice
+from isnet.training.data_loading_advice import DataLoadingAdvice
 
 __all__ = ["JournalHook"]
 
@@ -46,7 +46,7 @@ class JournalHook(Hook):
         accumulation: int,
         interval: int,
         images_per_step: int,
-        advice: Advice,
+        advice: DataLoadingAdvice,
         show: Show,
     ) -> None:
         self.journal = journal

@@ -17,9 +17,9 @@ from mmengine.runner import Runner
 
 from isnet.errors import UserError
 from isnet.settings.params import Precision
-from isnet.training.nonfinite_guard import FiniteOptimWrapper
+from isnet.training.nonfinite_guard import GuardedOptimWrapper
 
-__all__ = ["FiniteHook"]
+__all__ = ["NonFiniteHook"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class _Fault:
     in_all: int
 
 
-class FiniteHook(Hook):
+class NonFiniteHook(Hook):
     """Says in one line which steps were left out, and ends a run that has too many.
 
     On a GPU a step's verdict is read after the next step was sent off: nothing waits. All processes
@@ -108,7 +108,7 @@ class FiniteHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Say so where nothing is guarded: a config may name a wrapper of its own."""
         wrapper = runner.optim_wrapper
-        if not isinstance(wrapper, FiniteOptimWrapper) and get_rank() == 0:
+        if not isinstance(wrapper, GuardedOptimWrapper) and get_rank() == 0:
             _log.info(f"{type(wrapper).__name__} also takes steps that are not finite")
 
     def after_train_iter(
@@ -120,7 +120,7 @@ class FiniteHook(Hook):
             UserError: too many steps were left out.
         """
         wrapper = runner.optim_wrapper
-        if not isinstance(wrapper, FiniteOptimWrapper):
+        if not isinstance(wrapper, GuardedOptimWrapper):
             return
         self._images.append(_images(data_batch))
         if (batch_idx + 1) % self.accumulation:
@@ -158,7 +158,7 @@ class FiniteHook(Hook):
         )
         self._untold.append(fault)
 
-    def _tell(self, wrapper: FiniteOptimWrapper) -> None:
+    def _tell(self, wrapper: GuardedOptimWrapper) -> None:
         """Every process has the same faults to tell, and other images."""
         untold, self._untold = self._untold, []
         for fault in untold:
@@ -171,7 +171,7 @@ class FiniteHook(Hook):
                     f"({fault.in_a_row} in a row, {fault.in_all} in all); images {images}"
                 )
 
-    def _stop(self, fault: _Fault, images: str, wrapper: FiniteOptimWrapper) -> NoReturn:
+    def _stop(self, fault: _Fault, images: str, wrapper: GuardedOptimWrapper) -> NoReturn:
         hints = ["Look at these files", "lower optim_wrapper.optimizer.lr"]
         if wrapper.clip_grad_kwargs is None:
             hints.append("clip: overrides: {optim_wrapper: {clip_grad: {max_norm: 1}}}")

@@ -10,7 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from isnet.training.nonfinite_guard import FiniteOptimWrapper
+from isnet.training.nonfinite_guard import GuardedOptimWrapper
 
 __all__ = ["WeightAverage"]
 
@@ -115,7 +115,7 @@ class WeightAverage(Hook):
 def _skipped(runner: Runner, like: torch.Tensor) -> torch.Tensor:
     """0-dim: 1 where the last step was left out; a config's own wrapper leaves none out."""
     wrapper = runner.optim_wrapper
-    return wrapper.skipped if isinstance(wrapper, FiniteOptimWrapper) else like.new_zeros(())
+    return wrapper.skipped if isinstance(wrapper, GuardedOptimWrapper) else like.new_zeros(())
 
 
 def _bare(runner: Runner) -> nn.Module:

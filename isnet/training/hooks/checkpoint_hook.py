@@ -19,11 +19,11 @@ from isnet.data.loading.sampler import seed_from
 from isnet.distributed.async_flag import Agreement
 from isnet.distributed.stop_signals import Interruption
 from isnet.training.hooks.journal_hook import JournalHook
-from isnet.training.hooks.nonfinite_hook import FiniteHook
+from isnet.training.hooks.nonfinite_hook import NonFiniteHook
 from isnet.training.hooks.weight_average import WeightAverage
 from isnet.training.validation_loop import ValidationStopped
 
-__all__ = ["DeferHook", "ResumeHook", "SeedHook", "model_weights"]
+__all__ = ["CheckpointHook", "DeferSignalsHook", "IterationSeedHook", "model_weights"]
 
 _STEPS = ("last_step", "_global_step")
 """What mmengine's schedulers count."""
@@ -38,7 +38,7 @@ def model_weights(runner: Runner) -> dict[str, torch.Tensor]:
     return weights
 
 
-class SeedHook(Hook):
+class IterationSeedHook(Hook):
     """Seeds each iteration by its number, so that dropout after a resume is what it would have
     been.
     """
@@ -53,7 +53,7 @@ class SeedHook(Hook):
         torch.manual_seed(seed_from(self.seed, batch_idx, get_rank(), 1))
 
 
-class DeferHook(Hook):
+class DeferSignalsHook(Hook):
     """From the first step on a signal is only remembered; before, there is nothing to save."""
 
     priority = "VERY_HIGH"  # the journal must not tell of a step that a signal could still take
@@ -68,7 +68,7 @@ class DeferHook(Hook):
         self.interruption.defer()
 
 
-class ResumeHook(Hook):
+class CheckpointHook(Hook):
     """Writes checkpoints, keeps the best weights, restores, and stops when asked to.
 
     Args:
@@ -92,7 +92,7 @@ class ResumeHook(Hook):
         interval: int,
         interruption: Interruption,
         journal: JournalHook,
-        finite: FiniteHook,
+        finite: NonFiniteHook,
         average: WeightAverage | None,
         best: Path,
     ) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isnet.errors import UserError
 
-__all__ = ["Description"]
+__all__ = ["WeightsMetadata"]
 
 _KEY = "isnet"
 """Its place in the file's `meta`, beside mmseg's `dataset_meta` and `config`."""
@@ -23,7 +23,7 @@ Plain = dict[str, Any]
 Colour = tuple[int, int, int]
 
 
-class Description(BaseModel):
+class WeightsMetadata(BaseModel):
     """A model without its tensors.
 
     `classes` and their colours `palette` (RGB); `model`: the config of the mmseg model, its
@@ -45,7 +45,7 @@ class Description(BaseModel):
     version: int = _VERSION
 
     @classmethod
-    def of(
+    def from_config(
         cls,
         config: Mapping[str, Any],
         model: Mapping[str, Any],
@@ -54,7 +54,7 @@ class Description(BaseModel):
         palette: Sequence[Sequence[int]],
         flip_pairs: Sequence[Sequence[int]] = (),
         provenance: Mapping[str, Any],
-    ) -> Description:
+    ) -> WeightsMetadata:
         """Describe what is trained with a resolved config; `model`: the config of the model that
         the weights are loaded into.
         """
@@ -76,7 +76,7 @@ class Description(BaseModel):
         )
 
     @classmethod
-    def from_meta(cls, meta: Mapping[str, Any], where: str) -> Description:
+    def from_meta(cls, meta: Mapping[str, Any], where: str) -> WeightsMetadata:
         """Read it from a file's `meta`; `where` names the file.
 
         Raises:

@@ -17,26 +17,26 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
 from isnet.io.console import amount
 
-__all__ = ["Seal", "seal_of", "torch_file"]
+__all__ = ["FileDigest", "atomic_torch_save", "file_digest"]
 
 
 @dataclass(frozen=True)
-class Seal:
+class FileDigest:
     """What a file's content is known by: its size in bytes and its SHA-256 in hex."""
 
     bytes: int
     sha256: str
 
 
-def seal_of(file: IO[bytes]) -> Seal:
+def file_digest(file: IO[bytes]) -> FileDigest:
     """Read an open file from its beginning to its end."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # typeshed
-    return Seal(file.tell(), digest)
+    return FileDigest(file.tell(), digest)
 
 
 @contextlib.contextmanager
-def torch_file(path: Path, value: Any) -> Iterator[Seal]:
+def atomic_torch_save(path: Path, value: Any) -> Iterator[FileDigest]:
     """Write `value` by `torch.save` beside `path`, and yield what `path` will hold; it takes its
     place on disk when the block ends, and what it held before stays if anything goes wrong.
 
@@ -72,9 +72,9 @@ class _Sink:
         self.failure: BaseException | None = None
 
     @property
-    def seal(self) -> Seal:
+    def seal(self) -> FileDigest:
         """Of all that was written."""
-        return Seal(self.size, self.digest.hexdigest())
+        return FileDigest(self.size, self.digest.hexdigest())
 
     def write(self, data: bytes | memoryview) -> int:
         """Take the next bytes."""
