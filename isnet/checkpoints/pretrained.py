@@ -72,12 +72,12 @@ def fetch_pretrained(file: PretrainedFile, show: Update) -> None:
     """
     if file.url is not None:
         # Here: it brings an HTTP client, and most processes of a training fetch nothing.
-        from isnet.data.download import Identity, Ledger, RemoteFile, fetch
+        from isnet.data.download import ExpectedFile, HashLockFile, RemoteFile, fetch
 
         told = _HASH.search(file.path.name)
-        published = Identity(sha256=told[1] if told else None)
-        ledger = Ledger(file.path.parent)
-        fetch(RemoteFile(file.url, file.path, ledger, file.hint, published), show=show)
+        published = ExpectedFile(sha256=told[1] if told else None)
+        hash_lock = HashLockFile(file.path.parent)
+        fetch(RemoteFile(file.url, file.path, hash_lock, file.hint, published), show=show)
     elif not file.path.is_file():
         raise _missing(file)
 

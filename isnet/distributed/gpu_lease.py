@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 from isnet.distributed.visible_gpus import Gpu, gpu_pool
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
-from isnet.io.disk_space import writing
+from isnet.io.disk_space import explain_write_errors
 from isnet.io.file_lock import HeldFile
 from isnet.io.lock_owner import Holder, clock_of
 
@@ -99,7 +99,7 @@ def _folder() -> Path:
     except OSError:
         pass
     other = Path(tempfile.gettempdir()) / f"isnet-gpus-{os.getuid()}"
-    with writing(other):
+    with explain_write_errors(other):
         other.mkdir(mode=0o700, exist_ok=True)
     return other
 
@@ -136,7 +136,7 @@ def _taken(count: int, files: list[HeldFile]) -> list[HeldFile]:
 
 
 def _take(file: HeldFile) -> bool:
-    with writing(file.path):
+    with explain_write_errors(file.path):
         taken = file.take()
         if taken:
             file.write(Holder.here().text)

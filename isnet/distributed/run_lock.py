@@ -60,10 +60,10 @@ def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
         yield
         return
     from isnet.io.disk_space import (
-        writing,  # with all that downloads: `isnet status` needs none
+        explain_write_errors,  # with all that downloads: `isnet status` needs none
     )
 
-    with writing(work / "lock"):
+    with explain_write_errors(work / "lock"):
         work.mkdir(parents=True, exist_ok=True)
         lock, record = _claim_in_time(name, work)
     heart = _Heart(record)

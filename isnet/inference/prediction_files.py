@@ -17,7 +17,7 @@ from isnet.inference.image_inputs import PictureFile, shown
 from isnet.inference.overlays import mask_picture
 from isnet.inference.predictor import Picture, Prediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json
-from isnet.io.disk_space import writing
+from isnet.io.disk_space import explain_write_errors
 
 __all__ = ["ResultFiles"]
 
@@ -93,7 +93,7 @@ class ResultFiles:
         text.add_itxt(_MARK, json.dumps(mark), zip=True)
         colours = mask_picture(prediction.labels, self.palette)
         mask = self.mask(picture)
-        with writing(mask):
+        with explain_write_errors(mask):
             with atomic_path(mask) as temporary:
                 colours.save(temporary, pnginfo=text)
             if self.overlays:
@@ -105,7 +105,7 @@ class ResultFiles:
         rows = [row for picture in pictures if (row := self.scores_of(picture)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
         path = self.folder / _SCORES
-        with writing(path):
+        with explain_write_errors(path):
             write_json(path, facts | {"how": self.how, "images": rows, "refused": refusals})
         return path
 

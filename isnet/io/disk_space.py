@@ -11,7 +11,7 @@ from pathlib import Path
 from isnet.errors import UserError
 from isnet.io.console import amount
 
-__all__ = ["free_bytes", "refuse_small_disk", "writing"]
+__all__ = ["explain_write_errors", "free_bytes", "require_free_space"]
 
 _RESERVE = 64 << 20
 """Bytes that are left to others."""
@@ -25,7 +25,7 @@ def free_bytes(folder: Path) -> int:
     return max(shutil.disk_usage(folder).free - _RESERVE, 0)
 
 
-def refuse_small_disk(folder: Path, needed: int, what: str) -> None:
+def require_free_space(folder: Path, needed: int, what: str) -> None:
     """Compare the bytes `needed` with what is free.
 
     Raises:
@@ -40,7 +40,7 @@ def refuse_small_disk(folder: Path, needed: int, what: str) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def explain_write_errors(path: Path) -> Iterator[None]:
     """Turn what goes wrong while `path` is written into one line.
 
     Raises:

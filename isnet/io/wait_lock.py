@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from isnet.io.disk_space import writing
+from isnet.io.disk_space import explain_write_errors
 
 __all__ = ["exclusive"]
 
@@ -27,7 +27,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     place = path.with_name(f".{path.name}.lock")
     lock = FileLock(place, poll_interval=0.2)
-    with writing(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _acquire(lock, place, path)
     try:

@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 def download(plan: Plan, dataset: str) -> None:
     """Bring the data set's files under the data root and write `source.json`."""
-    from isnet.data.download.dataset_download import download as fetch
+    from isnet.data.download.dataset_download import download_dataset
 
     key = plan.dataset_key(dataset)
-    source = fetch(
+    source = download_dataset(
         dataset,
         plan.params.datasets[dataset],
         key,

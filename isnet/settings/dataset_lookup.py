@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isnet.data.catalog.dataset_description import Description, read_description, read_published
-from isnet.data.catalog.label_table import LabelTable, table_from
+from isnet.data.catalog.dataset_description import (
+    DatasetDescription,
+    read_description,
+    read_published,
+)
+from isnet.data.catalog.label_table import LabelTable, build_label_table
 from isnet.errors import UserError
 from isnet.settings.params import CocoStuffDataset, Dataset, FolderDataset
 
@@ -14,9 +18,8 @@ __all__ = ["description_of", "table_of"]
 _FOLDER = "datasets"
 
 
-def description_of(dataset: Dataset) -> Description:
-    """Return which file of a data set is which, and its classes; a `Published` unless it is
-    somebody's own.
+def description_of(dataset: Dataset) -> DatasetDescription:
+    """Return the description of a data set; a `PublishedDescription` for those of the catalogue.
 
     Raises:
         UserError: the description is missing, elsewhere, or wrong.
@@ -47,4 +50,4 @@ def table_of(dataset: Dataset) -> LabelTable:
         kind = "cityscapes" if dataset.kind == "streets" else dataset.kind
         origin = f"isnet/data/catalog/{kind}.yaml"
     is_packed = isinstance(dataset, CocoStuffDataset) and dataset.classes == 171
-    return table_from(description, origin, never_annotated=not is_packed)
+    return build_label_table(description, origin, never_annotated=not is_packed)

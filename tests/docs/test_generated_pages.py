@@ -15,11 +15,11 @@ from keys_page import keys_page, sections
 from repository import REPOSITORY
 
 from isnet.cli import main
-from isnet.data.catalog.dataset_description import Description
+from isnet.data.catalog.dataset_description import DatasetDescription
 from isnet.io.yaml_file import Strict
 from isnet.settings.params import Params
 
-MODELS = {"params.yaml": Params, "description": Description}
+MODELS = {"params.yaml": Params, "description": DatasetDescription}
 
 
 def _fields(schema: dict[str, Any]) -> set[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from isnet.data.catalog.dataset_description import Description
+from isnet.data.catalog.dataset_description import DatasetDescription
 from isnet.settings.params import Devices, Params
 
 __all__ = ["Key", "Section", "keys_page", "sections"]
@@ -48,7 +48,7 @@ def keys_page() -> str:
     """Return the page's tables as Markdown."""
     parts = [_section(section) for section in sections(Params, "")]
     parts.append("## A description: `datasets/FILE.yaml`\n")
-    parts += [_section(section) for section in sections(Description, "FILE")]
+    parts += [_section(section) for section in sections(DatasetDescription, "FILE")]
     return "\n".join(parts)
 
 

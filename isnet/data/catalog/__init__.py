@@ -5,14 +5,19 @@ by a file of the same form in `datasets/`.
 
 from __future__ import annotations
 
-from isnet.data.catalog.dataset_description import Archive, Description, Published, read_published
+from isnet.data.catalog.dataset_description import (
+    DatasetDescription,
+    PublishedArchive,
+    PublishedDescription,
+    read_published,
+)
 from isnet.data.catalog.label_table import IGNORE, LabelTable
 
 __all__ = [
     "IGNORE",
-    "Archive",
-    "Description",
+    "DatasetDescription",
     "LabelTable",
-    "Published",
+    "PublishedArchive",
+    "PublishedDescription",
     "read_published",
 ]

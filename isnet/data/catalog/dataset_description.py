@@ -12,11 +12,11 @@ from pydantic import BeforeValidator, Field, model_validator
 from isnet.io.yaml_file import Strict, read_yaml, validate
 
 __all__ = [
-    "Archive",
     "ClassRow",
-    "Description",
+    "DatasetDescription",
     "LabelForm",
-    "Published",
+    "PublishedArchive",
+    "PublishedDescription",
     "RawId",
     "Split",
     "read_description",
@@ -31,10 +31,10 @@ RawId = Annotated[int, Field(ge=0, le=65535)] | Color
 """What label files have for a class: an id, or in `colors` an RGB colour."""
 
 LabelForm = Literal["ids", "palette", "colors", "mat"]
-"""What label files are; `Description.label_form` says it in words."""
+"""What label files are; `DatasetDescription.label_form` says it in words."""
 
 
-class Archive(Strict):
+class PublishedArchive(Strict):
     """A published file, and what is known of it beforehand."""
 
     name: str
@@ -88,7 +88,7 @@ Ignored = Annotated[
 ]
 
 
-class Description(Strict):
+class DatasetDescription(Strict):
     """Which file is which, and which raw id is which class.
 
     In paths, `{split}` stands for the split and `{name}` for what an image and its label share
@@ -130,7 +130,7 @@ class Description(Strict):
         return tree
 
     @model_validator(mode="after")
-    def _consistent(self) -> Description:
+    def _consistent(self) -> DatasetDescription:
         if set(self.splits) != {"train", "val"}:
             raise ValueError("splits are train and val")
         for key in ("image", "label"):
@@ -148,7 +148,7 @@ class Description(Strict):
         return self
 
 
-def _refuse_unclear_splits(description: Description) -> None:
+def _refuse_unclear_splits(description: DatasetDescription) -> None:
     parted = "{split}" in description.image or "{split}" in (description.list or "")
     if parted and description.val_fraction is not None:
         raise ValueError("val_fraction is for images that no {split} in image or list parts")
@@ -156,7 +156,7 @@ def _refuse_unclear_splits(description: Description) -> None:
         raise ValueError("nothing parts train and val: {split} in image or list, or val_fraction")
 
 
-def _refuse_unclear_ids(description: Description) -> None:
+def _refuse_unclear_ids(description: DatasetDescription) -> None:
     """Every raw id has one meaning, of the kind that the label files have."""
     if description.label_form == "colors":
         for row in description.classes:
@@ -179,7 +179,7 @@ def _refuse_unclear_ids(description: Description) -> None:
             raise ValueError(f"{taken} stands for two classes, or for one that is ignored too")
 
 
-class Published(Description):
+class PublishedDescription(DatasetDescription):
     """A data set of the catalogue."""
 
     title: str
@@ -190,19 +190,19 @@ class Published(Description):
     by_hand: str | None = None
     """Other files that it can be made of, but which no program can fetch."""
     archives: Annotated[
-        tuple[Archive, ...],
+        tuple[PublishedArchive, ...],
         BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
     ]
 
 
 @lru_cache
-def read_published(name: str) -> Published:
+def read_published(name: str) -> PublishedDescription:
     """Read `isnet/data/catalog/<name>.yaml`."""
     with as_file(files("isnet.data.catalog").joinpath(f"{name}.yaml")) as path:
-        return validate(Published, read_yaml(path, "Restore it"), path)
+        return validate(PublishedDescription, read_yaml(path, "Restore it"), path)
 
 
-def read_description(path: Path) -> Description:
+def read_description(path: Path) -> DatasetDescription:
     """Read the description of somebody's own data set.
 
     Raises:
@@ -216,6 +216,6 @@ def read_description(path: Path) -> Description:
 
 
 @lru_cache
-def _read_description(path: Path, content: bytes) -> Description:
+def _read_description(path: Path, content: bytes) -> DatasetDescription:
     """Read it once for each content: every run on the data set asks for it."""
-    return validate(Description, read_yaml(path, "See docs/how-to/own-data.md"), path)
+    return validate(DatasetDescription, read_yaml(path, "See docs/how-to/own-data.md"), path)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from isnet.data.catalog import Description
+from isnet.data.catalog import DatasetDescription
 from isnet.errors import UserError
 
 __all__ = ["SPLITS", "Pair", "find_pairs"]
@@ -19,7 +19,7 @@ Pair = tuple[Path, Path]
 """An image and its label file, both relative to the data set's folder."""
 
 
-def find_pairs(description: Description, root: Path, split: str) -> list[Pair]:
+def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
     """List the image-label pairs of a split, sorted by image name.
 
     Raises:
@@ -42,7 +42,7 @@ def find_pairs(description: Description, root: Path, split: str) -> list[Pair]:
     return sorted(pairs)
 
 
-def _found(description: Description, root: Path, split: str) -> list[Pair]:
+def _found(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
     """Return what lies in the folders; both halves of every pair must be there."""
     labels = _Places(root, description.label, description.folder(split))
     # In one folder, `{name}.*` would take `{name}_mask.png` for an image.
@@ -111,7 +111,7 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _listed(description: Description, root: Path, split: str) -> list[Pair]:
+def _listed(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
     folder = description.folder(split)
     listing = root / (description.list or "").replace("{split}", folder)
     if not listing.is_file():
@@ -141,7 +141,7 @@ def _refuse_half(root: Path, pair: Pair, where: str) -> None:
             raise UserError(f"there is no {half}", where=where, hint="Add it or remove the line")
 
 
-def _pair_of(description: Description, root: Path, folder: str, line: str) -> Pair:
+def _pair_of(description: DatasetDescription, root: Path, folder: str, line: str) -> Pair:
     """Read a line of a list: paths of image and label, or the name of both."""
     if len(words := line.split()) == 2 and all(Path(word).suffix for word in words):
         return Path(words[0]), Path(words[1])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isnet.data.catalog.dataset_description import Description, LabelForm, RawId
+from isnet.data.catalog.dataset_description import DatasetDescription, LabelForm, RawId
 from isnet.io.atomic_files import digest_of
 
-__all__ = ["IGNORE", "LabelTable", "table_from"]
+__all__ = ["IGNORE", "LabelTable", "build_label_table"]
 
 IGNORE = 255
 """Train id of pixels that are neither trained on nor scored."""
@@ -36,7 +36,9 @@ class LabelTable:
         return digest_of([self.form, self.classes, mapping, self.flip_pairs])
 
 
-def table_from(description: Description, origin: str, *, never_annotated: bool) -> LabelTable:
+def build_label_table(
+    description: DatasetDescription, origin: str, *, never_annotated: bool
+) -> LabelTable:
     """Number the classes in their order.
 
     Args:

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from isnet.data.catalog import IGNORE, Description, LabelTable
+from isnet.data.catalog import IGNORE, DatasetDescription, LabelTable
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
 from isnet.data.convert.census import SplitCensus
 from isnet.data.convert.conversion_journal import ConversionRecord, Converted, Job
@@ -33,7 +33,7 @@ Jobs = dict[str, list[Job]]
 
 def convert(
     source: dict[str, Any],
-    description: Description,
+    description: DatasetDescription,
     table: LabelTable,
     *,
     data: Path,
@@ -92,7 +92,7 @@ def _convert_all(
     return done
 
 
-def _jobs(description: Description, root: Path, split: str) -> list[Job]:
+def _jobs(description: DatasetDescription, root: Path, split: str) -> list[Job]:
     """Keep the folders below the label pattern's own: names are often equal in different ones."""
     pattern = PurePosixPath(description.label.replace("{split}", description.folder(split)))
     own = PurePosixPath(str(pattern).partition("{name}")[0].rpartition("/")[0])

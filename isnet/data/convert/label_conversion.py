@@ -20,7 +20,7 @@ from isnet.data.convert.png_codec import encode_grey
 from isnet.data.convert.relabel import Relabel
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes
-from isnet.io.disk_space import writing
+from isnet.io.disk_space import explain_write_errors
 
 __all__ = ["convert_label", "prepare"]
 
@@ -68,7 +68,7 @@ def convert_label(job: Job) -> Converted:
     _refuse_other_size(facts, raw, image, label)
     train, counts = place.relabel(raw, label)
     encoded = encode_grey(train)
-    with writing(target):
+    with explain_write_errors(target):
         write_bytes(target, encoded)
     return Converted(
         image_stamp=image_stamp,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from isnet.data.download.checksums import Identity
+from isnet.data.download.checksums import ExpectedFile
 from isnet.data.download.extraction import unpack
-from isnet.data.download.hash_lock_file import Ledger
+from isnet.data.download.hash_lock_file import HashLockFile
 from isnet.data.download.http_download import RemoteFile, fetch
-from isnet.data.download.http_response import LoginPage
+from isnet.data.download.http_response import LoginRequired
 
-__all__ = ["Identity", "Ledger", "LoginPage", "RemoteFile", "fetch", "unpack"]
+__all__ = ["ExpectedFile", "HashLockFile", "LoginRequired", "RemoteFile", "fetch", "unpack"]

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from isnet.errors import UserError
 from isnet.io.console import amount
-from isnet.io.disk_space import writing
+from isnet.io.disk_space import explain_write_errors
 
 __all__ = [
     "Archive",
@@ -103,7 +103,7 @@ def placing(archive: Path, path: Path) -> Iterator[None]:
         BadArchive: another member is in its way.
         UserError: the disk is full.
     """
-    with writing(path):
+    with explain_write_errors(path):
         try:
             yield
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
@@ -126,9 +126,9 @@ def save(archive: Path, read: Callable[[int], bytes], path: Path) -> None:
         file = path.open("wb")
     with file:
         while chunk := read(_CHUNK):
-            with writing(path):
+            with explain_write_errors(path):
                 file.write(chunk)
-        with writing(path):
+        with explain_write_errors(path):
             file.flush()
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from isnet.data.catalog import Archive, Description, Published
-from isnet.data.download import Identity
+from isnet.data.catalog import DatasetDescription, PublishedArchive, PublishedDescription
+from isnet.data.download import ExpectedFile
 from isnet.data.download.url_text import LOOPBACK, shown
 from isnet.errors import UserError
 from isnet.settings.params import RemoteSource
@@ -26,7 +26,7 @@ class RemoteArchive:
     url: str
     place: str
     """Its path below the folder of downloads."""
-    identity: Identity
+    identity: ExpectedFile
     login: str | None = None
     """Address of the log-in form, where an account is needed."""
 
@@ -36,7 +36,11 @@ Source = Path | RemoteArchive
 
 
 def read_sources(
-    sources: Sequence[str | RemoteSource], description: Description, *, home: Path, where: str
+    sources: Sequence[str | RemoteSource],
+    description: DatasetDescription,
+    *,
+    home: Path,
+    where: str,
 ) -> list[Source]:
     """Tell addresses from paths, and published archives from others.
 
@@ -49,7 +53,7 @@ def read_sources(
     Raises:
         UserError: nothing is there, a folder is not alone, or an address is none that http has.
     """
-    if not sources and isinstance(description, Published):
+    if not sources and isinstance(description, PublishedDescription):
         sources = [archive.url for archive in description.archives]
     found: list[Source] = []
     for source in sources:
@@ -77,18 +81,18 @@ def local_path(text: str, home: Path) -> Path:
         return home / text
 
 
-def _local(text: str, home: Path, description: Description, where: str) -> Path:
+def _local(text: str, home: Path, description: DatasetDescription, where: str) -> Path:
     path = local_path(text, home)
     if os.access(path, os.R_OK):
         return path
     hint = "Give a folder, archives, or addresses (http, https) of archives"
-    if isinstance(description, Published):
+    if isinstance(description, PublishedDescription):
         hint += f"; without `source`, {description.title} is fetched from where it is published"
     what = f"{path} cannot be read" if path.exists() else f"there is no {path}"
     raise UserError(what, where=where, hint=hint)
 
 
-def _remote(source: RemoteSource, description: Description, where: str) -> RemoteArchive:
+def _remote(source: RemoteSource, description: DatasetDescription, where: str) -> RemoteArchive:
     address = _address(source.url, where)
     given = _given_identity(source, where)
     archive = _catalogued(address, description)
@@ -116,19 +120,19 @@ def _address(url: str, where: str) -> SplitResult:
     return parts
 
 
-def _given_identity(source: RemoteSource, where: str) -> Identity:
+def _given_identity(source: RemoteSource, where: str) -> ExpectedFile:
     try:
         hashes = (source.sha256, source.sha1, source.md5)
-        return Identity(None, *(digest.lower() if digest else None for digest in hashes))
+        return ExpectedFile(None, *(digest.lower() if digest else None for digest in hashes))
     except ValueError as error:
         raise UserError(
             str(error), where=where, hint="Give all its hexadecimal digits, in quotes"
         ) from None
 
 
-def _catalogued(address: SplitResult, description: Description) -> Archive | None:
+def _catalogued(address: SplitResult, description: DatasetDescription) -> PublishedArchive | None:
     """Return the published archive that an address, maybe a mirror's, has."""
-    if not isinstance(description, Published):
+    if not isinstance(description, PublishedDescription):
         return None
     for archive in description.archives:
         if _name(address) == archive.name or _same_target(address, archive):
@@ -136,11 +140,13 @@ def _catalogued(address: SplitResult, description: Description) -> Archive | Non
     return None
 
 
-def _login(address: SplitResult, archive: Archive | None, description: Description) -> str | None:
+def _login(
+    address: SplitResult, archive: PublishedArchive | None, description: DatasetDescription
+) -> str | None:
     """Return where one logs in: at the site, or at a server of this machine in its stead. Nobody
     else may ask for the password.
     """
-    if not (isinstance(description, Published) and description.login and archive):
+    if not (isinstance(description, PublishedDescription) and description.login and archive):
         return None
     if not _same_target(address, archive):
         return None
@@ -155,10 +161,10 @@ def _name(address: SplitResult) -> str:
     return re.sub(r"[^\w.+-]", "_", name).lstrip(".")[-128:] or "archive"
 
 
-def _same_target(address: SplitResult, archive: Archive) -> bool:
+def _same_target(address: SplitResult, archive: PublishedArchive) -> bool:
     """Whether path and query are those of the published address."""
     return address[2:4] == urlsplit(archive.url)[2:4]
 
 
-def _identity(archive: Archive) -> Identity:
-    return Identity(archive.size, archive.sha256, archive.sha1, archive.md5)
+def _identity(archive: PublishedArchive) -> ExpectedFile:
+    return ExpectedFile(archive.size, archive.sha256, archive.sha1, archive.md5)

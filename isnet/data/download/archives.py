@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from isnet.data.catalog import Description, Published
-from isnet.data.download import Ledger, RemoteFile, fetch
+from isnet.data.catalog import DatasetDescription, PublishedDescription
+from isnet.data.download import HashLockFile, RemoteFile, fetch
 from isnet.data.download.archive_sources import RemoteArchive, Source
-from isnet.data.download.login import Account
+from isnet.data.download.login import LoginSession
 from isnet.data.download.url_text import shown
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
@@ -40,7 +40,7 @@ class LocalArchive:
 
 
 def gather(
-    sources: Sequence[Source], description: Description, *, service: str, downloads: Path
+    sources: Sequence[Source], description: DatasetDescription, *, service: str, downloads: Path
 ) -> list[LocalArchive]:
     """Fetch what is not there yet, and verify what is.
 
@@ -59,7 +59,7 @@ def gather(
         if isinstance(source, RemoteArchive) and not (downloads / source.place).is_file()
     ]
     if missing:
-        if isinstance(description, Published):
+        if isinstance(description, PublishedDescription):
             terms = f"licence: {description.licence}"
             _log.info(f"{description.title}, {description.homepage}; {terms}")
         _log.info(f"downloads go to {downloads}")
@@ -71,12 +71,12 @@ def gather(
 class _Gathering:
     """What fetching and verifying several archives share."""
 
-    def __init__(self, description: Description, service: str, downloads: Path) -> None:
+    def __init__(self, description: DatasetDescription, service: str, downloads: Path) -> None:
         self._description = description
         self._service = service
         self._downloads = downloads
-        self._ledger = Ledger(downloads)
-        self._accounts: dict[str, Account] = {}
+        self._ledger = HashLockFile(downloads)
+        self._accounts: dict[str, LoginSession] = {}
         self.accounts_closed = contextlib.ExitStack()
 
     def archive(self, source: Source) -> LocalArchive:
@@ -97,15 +97,15 @@ class _Gathering:
         hashes = file.identity.digests or {"sha256": sha256_of(path)}
         return LocalArchive(path, shown(source.url), hashes)
 
-    def _account(self, login: str) -> Account:
+    def _account(self, login: str) -> LoginSession:
         if login not in self._accounts:
-            account = Account(login, self._service)
+            account = LoginSession(login, self._service)
             self._accounts[login] = self.accounts_closed.enter_context(account)
         return self._accounts[login]
 
 
-def _hint(description: Description, path: Path) -> str:
-    if not isinstance(description, Published):
+def _hint(description: DatasetDescription, path: Path) -> str:
+    if not isinstance(description, PublishedDescription):
         return f"Correct the address, or put the file at {path} yourself"
     other = "Or give another address, or a file, as `source`"
     if description.by_hand:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT_ALGORITHM", "UNKNOWN", "Hashes", "Identity"]
+__all__ = ["DEFAULT_ALGORITHM", "UNKNOWN", "ExpectedFile", "Hashes"]
 
 DEFAULT_ALGORITHM = "sha256"
 """What is counted where nobody publishes a hash."""
@@ -17,7 +17,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Identity:
+class ExpectedFile:
     """What is known of a file beforehand; everything that is given must hold.
 
     Hashes are lower-case hex. Of a SHA-256 the first digits will do, 8 at least.
@@ -52,14 +52,14 @@ class Identity:
         return None
 
 
-UNKNOWN = Identity()
+UNKNOWN = ExpectedFile()
 """Nothing is published."""
 
 
 class Hashes:
     """Hashes of a file, counted while it is written: no second pass over it."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ExpectedFile) -> None:
         self._algorithms = tuple(identity.digests) or (DEFAULT_ALGORITHM,)
         self.restart()
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isnet.data.catalog import Description, Published
+from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
-from isnet.data.download import Ledger
+from isnet.data.download import HashLockFile
 from isnet.data.download.archive_members import BadArchive
 from isnet.data.download.archive_sources import local_path, read_sources
 from isnet.data.download.archives import LocalArchive, gather
@@ -23,12 +23,14 @@ from isnet.settings.dataset_lookup import description_of
 from isnet.settings.layout import home_of
 from isnet.settings.params import Dataset, StreetsDataset
 
-__all__ = ["download"]
+__all__ = ["download_dataset"]
 
 _log = logging.getLogger(__name__)
 
 
-def download(name: str, dataset: Dataset, key: str, *, data: Path, workers: int) -> dict[str, Any]:
+def download_dataset(
+    name: str, dataset: Dataset, key: str, *, data: Path, workers: int
+) -> dict[str, Any]:
     """Make the raw files of a data set available and describe them (`source.json`).
 
     Archives are fetched into `<data>/downloads` and unpacked in `<data>/<name>/<key>`; a folder is
@@ -70,7 +72,7 @@ def download(name: str, dataset: Dataset, key: str, *, data: Path, workers: int)
 
 
 def _earlier(
-    finished: Path, dataset: Dataset, description: Description, data: Path
+    finished: Path, dataset: Dataset, description: DatasetDescription, data: Path
 ) -> dict[str, Any] | None:
     """Return what an earlier call has made, if that is still there and is what one would make."""
     if not finished.is_file():
@@ -98,7 +100,7 @@ class _Place:
     """The folder of a data set under the data root."""
 
     def __init__(
-        self, name: str, folder: Path, data: Path, description: Description, workers: int
+        self, name: str, folder: Path, data: Path, description: DatasetDescription, workers: int
     ) -> None:
         self._name = name
         self._folder = folder
@@ -136,8 +138,10 @@ class _Place:
         except BadArchive as error:
             if not any(archive.url for archive in archives):
                 raise
-            ledger = Ledger(self._downloads).path
-            hint = f"To fetch an archive anew, delete it, and its entry in {ledger} if it has one"
+            hash_lock = HashLockFile(self._downloads).path
+            hint = (
+                f"To fetch an archive anew, delete it, and its entry in {hash_lock} if it has one"
+            )
             raise BadArchive(f"{error}. {hint}") from None
 
 
@@ -150,9 +154,9 @@ def _tell_disk_space(archives: Sequence[LocalArchive], downloads: Path) -> None:
         )
 
 
-def _compare(images: dict[str, int], description: Description) -> None:
+def _compare(images: dict[str, int], description: DatasetDescription) -> None:
     """Say where a data set of the catalogue is not the published one."""
-    if not isinstance(description, Published):
+    if not isinstance(description, PublishedDescription):
         return
     for split, count in images.items():
         published = description.splits[split].images  # type: ignore[index]

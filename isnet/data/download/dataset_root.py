@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from isnet.data.catalog import Description
+from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS
 from isnet.errors import UserError
 
@@ -21,7 +21,7 @@ _LEVELS = 3
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
-def find_root(description: Description, folders: Sequence[Path], joined: Path) -> Path:
+def find_root(description: DatasetDescription, folders: Sequence[Path], joined: Path) -> Path:
     """Return the first of `folders`, or of the folders in them, that holds the data set.
 
     Where no folder has all, as when each archive made its own, the parts are joined.
@@ -51,7 +51,7 @@ def find_root(description: Description, folders: Sequence[Path], joined: Path) -
     return _join({part: place / part for part, place in found.items() if place}, joined)
 
 
-def _fixed_parts(description: Description) -> list[str]:
+def _fixed_parts(description: DatasetDescription) -> list[str]:
     """Return the folders and lists that every copy of the data set must have."""
     patterns = [description.image, description.label, *filter(None, [description.list])]
     parts = []

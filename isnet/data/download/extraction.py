@@ -14,7 +14,7 @@ from isnet.data.download.tar_archive import TarArchive, is_tar
 from isnet.data.download.zip_archive import ZipArchive
 from isnet.io.atomic_files import write_json
 from isnet.io.console import Update
-from isnet.io.disk_space import refuse_small_disk, writing
+from isnet.io.disk_space import explain_write_errors, require_free_space
 from isnet.io.wait_lock import exclusive
 
 __all__ = ["unpack"]
@@ -65,7 +65,7 @@ class _Attempt:
         self._side = folder.with_name(f"{folder.name}.part.json")
         self._sources = [_identity(path) for path in archives]
         self._links: list[dict[str, str] | None] = self._earlier() or [None] * len(archives)
-        with writing(self._part):
+        with explain_write_errors(self._part):
             self._part.mkdir(parents=True, exist_ok=True)
             _remove_links(self._part)
             self._note()
@@ -93,7 +93,7 @@ class _Attempt:
             for name in names
         )
         what = f"what is in {', '.join(archive.path.name for archive in archives)}"
-        refuse_small_disk(self._part, needed - there, what)
+        require_free_space(self._part, needed - there, what)
 
     def unpack(self, archives: Sequence[Archive], show: Update) -> None:
         total = sum(source["bytes"] for source in self._sources)
@@ -102,7 +102,7 @@ class _Attempt:
             if self._links[number] is None:
                 advance = _following(before, total, show)
                 self._links[number] = archive.unpack(self._part, advance)
-                with writing(self._side):
+                with explain_write_errors(self._side):
                     self._note()
             before += self._sources[number]["bytes"]
             show(before, total)
@@ -114,7 +114,7 @@ class _Attempt:
         shutil.rmtree(self._part, ignore_errors=True)
 
     def publish(self) -> None:
-        with writing(self._folder):
+        with explain_write_errors(self._folder):
             self._part.rename(self._folder)
             self._side.unlink(missing_ok=True)
 

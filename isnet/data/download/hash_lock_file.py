@@ -9,14 +9,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from isnet.data.download.checksums import DEFAULT_ALGORITHM, Identity
+from isnet.data.download.checksums import DEFAULT_ALGORITHM, ExpectedFile
 from isnet.data.download.url_text import shown
 from isnet.io.atomic_files import write_json
 
-__all__ = ["Ledger"]
+__all__ = ["HashLockFile"]
 
 
-class Ledger:
+class HashLockFile:
     """`downloads.lock.json` in the folder `root`: trust on first use.
 
     A file is known by its path relative to `root`, whichever mirror it comes from.
@@ -29,12 +29,12 @@ class Ledger:
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
-    def identity(self, path: Path) -> Identity | None:
+    def identity(self, path: Path) -> ExpectedFile | None:
         """Return what the file at `path` was when it was first fetched; None: it never was."""
         entry = self._entries().get(self._name(path))
         if entry is None:
             return None
-        return Identity(size=entry["bytes"], sha256=entry[DEFAULT_ALGORITHM])
+        return ExpectedFile(size=entry["bytes"], sha256=entry[DEFAULT_ALGORITHM])
 
     def record(self, path: Path, url: str, size: int, digest: str) -> None:
         """Hold a file to its size and SHA-256 from now on."""

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import requests
 
-from isnet.data.download.checksums import DEFAULT_ALGORITHM, UNKNOWN, Hashes, Identity
-from isnet.data.download.hash_lock_file import Ledger
-from isnet.data.download.http_response import LoginPage, is_page, place_in, request_headers
+from isnet.data.download.checksums import DEFAULT_ALGORITHM, UNKNOWN, ExpectedFile, Hashes
+from isnet.data.download.hash_lock_file import HashLockFile
+from isnet.data.download.http_response import LoginRequired, is_page, place_in, request_headers
 from isnet.data.download.partial_download import Part
 from isnet.data.download.retry import TIMEOUTS, GivenUp, Patience, Setback
 from isnet.data.download.url_text import shown
 from isnet.errors import UserError
 from isnet.io.console import Update, amount
-from isnet.io.disk_space import refuse_small_disk
+from isnet.io.disk_space import require_free_space
 from isnet.io.wait_lock import exclusive
 
 __all__ = ["RemoteFile", "fetch"]
@@ -38,18 +38,18 @@ class RemoteFile:
     url: str
     """http or https; user and password may stand in it, and are never shown."""
     path: Path
-    ledger: Ledger
+    hash_lock: HashLockFile
     """Holds the file to what it was at first, if `published` has no hash."""
     hint: str
     """Ends the message when the file cannot be had: how to get it otherwise."""
-    published: Identity = UNKNOWN
+    published: ExpectedFile = UNKNOWN
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> ExpectedFile:
         """What it must be: as published, or as it was at first."""
         if self.published.digests:
             return self.published
-        return self.ledger.identity(self.path) or self.published
+        return self.hash_lock.identity(self.path) or self.published
 
     def error(self, what: str) -> UserError:
         """Return the one line that says why the file is not there."""
@@ -68,7 +68,7 @@ def fetch(file: RemoteFile, *, show: Update, session: requests.Session | None = 
         session: with the cookies of somebody who is logged in.
 
     Raises:
-        LoginPage: a web page came in place of the file.
+        LoginRequired: a web page came in place of the file.
         UserError: the file could not be had, or is another one, or the disk is full.
     """
     if not file.path.is_file():
@@ -111,7 +111,7 @@ def _fetch_now(file: RemoteFile, session: requests.Session, show: Update) -> Non
         raise _other_content(file, wrong)
     if not identity.digests:
         digest = part.hashes.digests[DEFAULT_ALGORITHM]
-        file.ledger.record(file.path, file.url, part.size, digest)
+        file.hash_lock.record(file.path, file.url, part.size, digest)
         _log.info(
             f"{file.path.name} has no published hash; it is held to SHA-256 {digest} from now on"
         )
@@ -121,8 +121,8 @@ def _fetch_now(file: RemoteFile, session: requests.Session, show: Update) -> Non
 
 def _other_content(file: RemoteFile, wrong: str) -> UserError:
     what = f"the content is not that of {file.path.name}: {wrong}"
-    is_recorded = not file.published.digests and file.ledger.identity(file.path) is not None
-    hint = file.ledger.hint(file.path) if is_recorded else file.hint
+    is_recorded = not file.published.digests and file.hash_lock.identity(file.path) is not None
+    hint = file.hash_lock.hint(file.path) if is_recorded else file.hint
     return UserError(what, where=shown(file.url), hint=hint)
 
 
@@ -139,7 +139,7 @@ def _receive(file: RemoteFile, part: Part, session: requests.Session, show: Upda
         raise file.error(str(end)) from None
 
 
-def _is_whole(part: Part, identity: Identity) -> bool:
+def _is_whole(part: Part, identity: ExpectedFile) -> bool:
     """Whether an earlier process was stopped just before the end."""
     length = part.origin and part.origin.length
     return part.size > 0 and part.size == (length or identity.size)
@@ -176,12 +176,12 @@ def _refuse_size(file: RemoteFile, part: Part, total: int | None) -> None:
         part.discard()
         raise _other_content(file, f"the server offers {total:,} bytes, not {known:,}")
     if (size := total or known) is not None:
-        refuse_small_disk(file.path.parent, size - part.size, f"the rest of {file.path.name}")
+        require_free_space(file.path.parent, size - part.size, f"the rest of {file.path.name}")
 
 
-def _login_page(file: RemoteFile, answer: requests.Response) -> LoginPage:
+def _login_page(file: RemoteFile, answer: requests.Response) -> LoginRequired:
     came_from = shown(answer.url)
-    return LoginPage(
+    return LoginRequired(
         f"a web page came in place of {file.path.name} (a log-in page?)",
         where=came_from,
         hint=file.hint,

@@ -12,7 +12,7 @@ from isnet.data.download.retry import GivenUp, Setback, asked_pause
 from isnet.data.download.url_text import shown
 from isnet.errors import UserError
 
-__all__ = ["NO_ACCESS", "TRANSIENT", "LoginPage", "is_page", "place_in", "request_headers"]
+__all__ = ["NO_ACCESS", "TRANSIENT", "LoginRequired", "is_page", "place_in", "request_headers"]
 
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 NO_ACCESS = (401, 403)
@@ -21,7 +21,7 @@ _PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _PAGE_NAMES = (".html", ".htm")
 
 
-class LoginPage(UserError):
+class LoginRequired(UserError):
     """The server sent a web page in place of the file."""
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from isnet.data.download import LoginPage, RemoteFile, fetch
+from isnet.data.download import LoginRequired, RemoteFile, fetch
 from isnet.data.download.credentials import Credentials, Variables, ask, from_netrc
 from isnet.data.download.http_response import NO_ACCESS, TRANSIENT
 from isnet.data.download.retry import TIMEOUTS, GivenUp, Patience, Setback, asked_pause
@@ -20,7 +20,7 @@ from isnet.data.download.url_text import LOOPBACK, shown
 from isnet.errors import UserError
 from isnet.io.console import Update
 
-__all__ = ["Account", "Progress"]
+__all__ = ["LoginSession", "Progress"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ Progress = Callable[[], AbstractContextManager[Update]]
 """Such as `partial(console.progress, "bytes")`."""
 
 
-class Account:
+class LoginSession:
     """Somebody's account at one site; logs in when a file is missing, not before.
 
     Credentials come from the environment, else netrc, else the terminal. They go to the site of the
@@ -81,27 +81,27 @@ class Account:
                 progress bar would wipe out.
 
         Raises:
-            LoginPage: the site does not give the file to this account.
+            LoginRequired: the site does not give the file to this account.
             UserError: no or wrong credentials, or what `isnet.data.download.fetch` raises.
         """
         if not (self._is_logged_in or file.path.is_file()):
             self._log_in()
         try:
             self._fetch(file, progress)
-        except LoginPage:
+        except LoginRequired:
             _log.info(f"{self._host} asks for a log-in in place of {file.path.name}")
             self._log_in()
             try:
                 self._fetch(file, progress)
-            except LoginPage:
+            except LoginRequired:
                 raise self._no_access(file) from None
 
     def _fetch(self, file: RemoteFile, progress: Progress) -> None:
         with progress() as show:
             fetch(file, show=show, session=self._session)
 
-    def _no_access(self, file: RemoteFile) -> LoginPage:
-        return LoginPage(
+    def _no_access(self, file: RemoteFile) -> LoginRequired:
+        return LoginRequired(
             f"{self._host} accepts the log-in, but does not give {file.path.name} to this account",
             where=shown(file.url),
             hint=f"Log in at {shown(self._login)} with a browser: its licence may not be accepted "
@@ -165,12 +165,12 @@ class _Session(requests.Session):
         """Get a file.
 
         Raises:
-            LoginPage: the site says that one must log in, or may not have it.
+            LoginRequired: the site says that one must log in, or may not have it.
         """
         answer = super().get(url, *more, **settings)
         if answer.status_code in NO_ACCESS:
             answer.close()
-            raise LoginPage(f"the server answers {answer.status_code}", where=shown(answer.url))
+            raise LoginRequired(f"the server answers {answer.status_code}", where=shown(answer.url))
         return answer
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:

@@ -7,9 +7,9 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from isnet.data.download.checksums import Hashes, Identity
+from isnet.data.download.checksums import ExpectedFile, Hashes
 from isnet.io.atomic_files import write_json
-from isnet.io.disk_space import writing
+from isnet.io.disk_space import explain_write_errors
 
 __all__ = ["Origin", "Part"]
 
@@ -42,7 +42,7 @@ class Origin:
 class Part:
     """What has arrived of the file `path`, with its hashes; it outlives the process."""
 
-    def __init__(self, path: Path, identity: Identity) -> None:
+    def __init__(self, path: Path, identity: ExpectedFile) -> None:
         self._target = path
         self._has_known_hash = bool(identity.digests)
         self.path = path.with_name(f"{path.name}.part")
@@ -52,7 +52,7 @@ class Part:
         self.origin: Origin | None = None
         self.is_joined = False
         """Whether its bytes come from several answers."""
-        with writing(self.path):
+        with explain_write_errors(self.path):
             self._adopt()
 
     def _adopt(self) -> None:
@@ -74,7 +74,7 @@ class Part:
 
     def restart(self, origin: Origin) -> None:
         """Begin anew, with content that the server offers from its start."""
-        with writing(self.path):
+        with explain_write_errors(self.path):
             self.path.write_bytes(b"")  # before its side file, which would vouch for it
             write_json(self._side, asdict(origin))
         self.origin, self.size, self.is_joined = origin, 0, False
@@ -86,7 +86,7 @@ class Part:
         Raises:
             UserError: the disk is full.
         """
-        with writing(self.path), self.path.open("ab", buffering=0) as file:
+        with explain_write_errors(self.path), self.path.open("ab", buffering=0) as file:
             left = memoryview(data)
             while left:  # a disk that is nearly full takes less than it is given
                 written = file.write(left)
@@ -103,7 +103,7 @@ class Part:
 
     def publish(self) -> None:
         """Give the file its name, now that it is whole and verified."""
-        with writing(self._target):
+        with explain_write_errors(self._target):
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())
             self.path.replace(self._target)

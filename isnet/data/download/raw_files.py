@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from isnet.data.catalog import Description
+from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
 from isnet.data.download import unpack
 from isnet.data.download.archives import LocalArchive
@@ -27,7 +27,7 @@ class RawFiles:
     `joined`, links to parts that lie apart, where there are such.
     """
 
-    def __init__(self, folder: Path, description: Description, workers: int) -> None:
+    def __init__(self, folder: Path, description: DatasetDescription, workers: int) -> None:
         self._raw, self._inner = folder / "raw", folder / "inner"
         self._joined = folder / "joined"
         self._made_of = folder / "archives.json"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from repository import REPOSITORY
 
-from isnet.data.catalog import IGNORE, Description, read_published
+from isnet.data.catalog import IGNORE, DatasetDescription, read_published
 from isnet.data.catalog.dataset_description import read_description
-from isnet.data.catalog.label_table import table_from
+from isnet.data.catalog.label_table import build_label_table
 from isnet.errors import UserError
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.params import FolderDataset
@@ -24,14 +24,14 @@ COLORED = SMALL.replace(
 )
 
 
-def _read(tmp_path: Path, text: str) -> Description:
+def _read(tmp_path: Path, text: str) -> DatasetDescription:
     path = tmp_path / "own.yaml"
     path.write_text(text)
     return read_description(path)
 
 
 def test_a_class_without_an_id_has_its_place(tmp_path: Path) -> None:
-    table = table_from(_read(tmp_path, SMALL), "own.yaml", never_annotated=True)
+    table = build_label_table(_read(tmp_path, SMALL), "own.yaml", never_annotated=True)
     assert table.train_id == {0: 0, 1: 1}
     assert table.classes == ("ground", "cat")
     assert len(set(table.palette)) == 2
@@ -40,7 +40,7 @@ def test_a_class_without_an_id_has_its_place(tmp_path: Path) -> None:
 
 def test_colors_are_numbers_of_three_bytes(tmp_path: Path) -> None:
     text = f"{COLORED}label_form: colors\nignore: [[255, 0, 1]]\n"
-    table = table_from(_read(tmp_path, text), "own.yaml", never_annotated=True)
+    table = build_label_table(_read(tmp_path, text), "own.yaml", never_annotated=True)
     assert table.train_id == {9: 0, 0x010203: 1, 0xFF0001: IGNORE}
     assert table.palette == ((0, 0, 9), (1, 2, 3))
 
@@ -53,7 +53,7 @@ def test_all_that_decides_a_label_decides_the_digest(tmp_path: Path) -> None:
         SMALL + "label_form: palette\n",
         SMALL.replace("[ground, cat]", "[cat, ground]"),
     ]
-    tables = [table_from(_read(tmp_path, text), "x", never_annotated=True) for text in texts]
+    tables = [build_label_table(_read(tmp_path, text), "x", never_annotated=True) for text in texts]
     assert len({table.digest for table in tables}) == len(texts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isnet.data.catalog import Description
+from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
 from isnet.errors import UserError
 
@@ -17,8 +17,8 @@ FOLDERS = {"image": "images/{split}/{name}.*", "label": "masks/{split}/{name}.pn
 ONE_FOLDER = {"image": "images/{name}.*", "label": "masks/{name}.png"}
 
 
-def _description(**keys: Any) -> Description:
-    return Description(**({"classes": ["a", "b"]} | keys))
+def _description(**keys: Any) -> DatasetDescription:
+    return DatasetDescription(**({"classes": ["a", "b"]} | keys))
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -27,7 +27,7 @@ def _touch(root: Path, *names: str) -> None:
         (root / name).touch()
 
 
-def _pairs(description: Description, root: Path, split: str) -> list[tuple[str, str]]:
+def _pairs(description: DatasetDescription, root: Path, split: str) -> list[tuple[str, str]]:
     return [(str(image), str(label)) for image, label in find_pairs(description, root, split)]
 
 

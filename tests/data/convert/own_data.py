@@ -12,8 +12,8 @@ from log_lines import record_log
 from PIL import Image
 from scipy.io import savemat
 
-from isnet.data.catalog import Description, LabelTable
-from isnet.data.catalog.label_table import table_from
+from isnet.data.catalog import DatasetDescription, LabelTable
+from isnet.data.catalog.label_table import build_label_table
 from isnet.data.convert.dataset_conversion import convert
 
 __all__ = ["COLORS", "WRITERS", "OwnData"]
@@ -70,14 +70,14 @@ class OwnData:
                 for name, color in zip(names, COLORS, strict=False)
             ]
             described["ignore"] = {"border": list(COLORS[3])}
-        self.description = Description(**(described | keys))
+        self.description = DatasetDescription(**(described | keys))
         self.said = record_log()
         self.progress: list[tuple[int, int]] = []
 
     @property
     def table(self) -> LabelTable:
         """The mapping of its ids."""
-        return table_from(self.description, "datasets/own.yaml", never_annotated=True)
+        return build_label_table(self.description, "datasets/own.yaml", never_annotated=True)
 
     @property
     def labels(self) -> Path:

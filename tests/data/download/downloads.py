@@ -9,7 +9,7 @@ from pathlib import Path
 from file_server import FileServer
 from log_lines import record_log
 
-from isnet.data.download import Identity, Ledger, RemoteFile, fetch
+from isnet.data.download import ExpectedFile, HashLockFile, RemoteFile, fetch
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -39,9 +39,9 @@ class Download:
         return self.path.with_name("set.zip.part")
 
     def file(self, **published: str | int) -> RemoteFile:
-        identity = Identity(**published)  # type: ignore[arg-type]
-        ledger = Ledger(self.path.parent)
-        return RemoteFile(self.url, self.path, ledger, "Copy it by hand", identity)
+        identity = ExpectedFile(**published)  # type: ignore[arg-type]
+        hash_lock = HashLockFile(self.path.parent)
+        return RemoteFile(self.url, self.path, hash_lock, "Copy it by hand", identity)
 
     def __call__(self, **published: str | int) -> None:
         def show(done: int, total: int | None = None, note: str = "") -> None:

@@ -14,7 +14,7 @@ import pytest
 from downloads import CONTENT, HALF, OTHER, PAGE, SHA256, Download, starts
 from file_server import FileServer, Reply
 
-from isnet.data.download import LoginPage
+from isnet.data.download import LoginRequired
 from isnet.data.download import retry as patience
 from isnet.errors import UserError
 
@@ -65,7 +65,7 @@ def test_a_login_page_with_status_200_is_named(
     download.server.files["/login"] = PAGE
     reply_ = Reply(status=302, headers={"Location": "/login?token=secret"})
     download.server.replies = [reply_, reply]
-    with pytest.raises(LoginPage) as told:
+    with pytest.raises(LoginRequired) as told:
         download()
     assert str(told.value) == (
         f"{download.server.url}/login?...: a web page came in place of set.zip (a log-in page?). "
@@ -166,19 +166,19 @@ def test_credentials_are_used_and_never_shown_or_written(download: Download) -> 
 def test_the_first_hash_is_held_where_none_is_published(download: Download) -> None:
     download()
     assert any(f"held to SHA-256 {SHA256} from now on" in line for line in download.said)
-    ledger = download.path.with_name("downloads.lock.json")
+    hash_lock = download.path.with_name("downloads.lock.json")
     download.path.unlink()
     download.server.files["/set.zip"] = OTHER
     other = hashlib.sha256(OTHER).hexdigest()
     with pytest.raises(UserError) as told:
         download()
     assert f"its SHA-256 is {other}, not {SHA256}. It was fetched first on 20" in str(told.value)
-    assert str(told.value).endswith(f'changed it, delete "set.zip" from {ledger}')
+    assert str(told.value).endswith(f'changed it, delete "set.zip" from {hash_lock}')
     assert not download.path.exists()
-    ledger.write_text("{}\n")
+    hash_lock.write_text("{}\n")
     download()
     assert download.path.read_bytes() == OTHER
-    assert other in ledger.read_text()
+    assert other in hash_lock.read_text()
 
 
 def test_a_file_that_lies_there_is_checked(download: Download) -> None:

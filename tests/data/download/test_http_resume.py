@@ -12,7 +12,7 @@ import pytest
 from downloads import CONTENT, HALF, OTHER, PAGE, SHA256, Download, starts
 from file_server import Reply
 
-from isnet.data.download import LoginPage, fetch
+from isnet.data.download import LoginRequired, fetch
 from isnet.data.download import http_download as remote_file
 from isnet.data.download import retry as patience
 
@@ -143,9 +143,9 @@ def test_a_killed_process_is_continued_by_the_next(
     server.replies = [Reply(pause=0.2)]
     code = f"""if True:
         from pathlib import Path
-        from isnet.data.download import Ledger, RemoteFile, fetch
+        from isnet.data.download import HashLockFile, RemoteFile, fetch
         path = Path({str(download.path)!r})
-        fetch(RemoteFile({download.url!r}, path, Ledger(path.parent), ""), show=lambda *_: None)
+        fetch(RemoteFile({download.url!r}, path, HashLockFile(path.parent), ""), show=lambda *_: None)
     """
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ, stdout=subprocess.DEVNULL)  # fmt: skip
     while not (download.part.exists() and download.part.stat().st_size > 500_000):
@@ -177,7 +177,7 @@ def test_bytes_that_were_corrupted_in_pieces_are_fetched_once_more(download: Dow
 def test_a_login_page_does_not_cost_what_has_arrived(download: Download) -> None:
     page = Reply(headers={"Content-Type": "text/html"}, content=PAGE)
     download.server.replies = [Reply(cut_after=HALF), page]
-    with pytest.raises(LoginPage):
+    with pytest.raises(LoginRequired):
         download(sha256=SHA256)
     download(sha256=SHA256)
     assert starts(download.server) == [0, HALF, HALF]

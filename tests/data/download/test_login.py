@@ -18,10 +18,10 @@ import pytest
 from account_site import AccountSite, account_site
 from log_lines import record_log
 
-from isnet.data.download import Identity, Ledger, LoginPage, RemoteFile
+from isnet.data.download import ExpectedFile, HashLockFile, LoginRequired, RemoteFile
 from isnet.data.download import retry as patience
 from isnet.data.download.credentials import Credentials
-from isnet.data.download.login import Account, _Session
+from isnet.data.download.login import LoginSession, _Session
 from isnet.errors import UserError
 from isnet.io.console import Update
 
@@ -75,7 +75,7 @@ def _entry(site: AccountSite, machine: str = "machine 127.0.0.1") -> str:
 def _file(site: AccountSite, folder: Path, number: int = 1, url: str = "") -> RemoteFile:
     data = folder / "data"
     address = url or f"{site.url}/file-handling/?packageID={number}"
-    return RemoteFile(address, data / f"set{number}.zip", Ledger(data), CURE)
+    return RemoteFile(address, data / f"set{number}.zip", HashLockFile(data), CURE)
 
 
 @contextlib.contextmanager
@@ -86,7 +86,7 @@ def _progress() -> Iterator[Update]:
 def _fetch(site: AccountSite, folder: Path, url: str = "") -> list[str]:
     """Fetch the first file; return what was said."""
     said = record_log()
-    with Account(site.login, "cityscapes") as account:
+    with LoginSession(site.login, "cityscapes") as account:
         account.fetch(_file(site, folder, url=url), _progress)
     return said
 
@@ -100,7 +100,7 @@ def test_several_files_share_one_log_in_which_sends_the_hidden_inputs_of_its_for
     site: AccountSite, tmp_path: Path
 ) -> None:
     said = record_log()
-    with Account(site.login, "cityscapes") as account:
+    with LoginSession(site.login, "cityscapes") as account:
         for number in (1, 3):
             account.fetch(_file(site, tmp_path, number), _progress)
     assert (tmp_path / "data/set1.zip").read_bytes() == CONTENT
@@ -126,10 +126,10 @@ def test_a_file_that_is_there_needs_no_credentials(site: AccountSite, tmp_path: 
     assert site.requests == []
     digest = hashlib.sha256(b"other").hexdigest()
     file = _file(site, tmp_path)
-    other = RemoteFile(file.url, file.path, file.ledger, CURE, Identity(sha256=digest))
+    other = RemoteFile(file.url, file.path, file.hash_lock, CURE, ExpectedFile(sha256=digest))
     with (
         pytest.raises(UserError, match="the content is not that of"),
-        Account(site.login, "cityscapes") as account,
+        LoginSession(site.login, "cityscapes") as account,
     ):
         account.fetch(other, _progress)
 
@@ -167,7 +167,7 @@ def test_an_account_without_access_is_one_line(
     site: AccountSite, tmp_path: Path, denial: int
 ) -> None:
     site.has_access, site.denial = False, denial
-    with pytest.raises(LoginPage) as told:
+    with pytest.raises(LoginRequired) as told:
         _fetch(site, tmp_path)
     assert str(told.value) == (
         f"{site.url}/file-handling/?...: 127.0.0.1 accepts the log-in, but does not give set1.zip "
@@ -261,14 +261,14 @@ import sys
 from functools import partial
 from pathlib import Path
 from isnet.io.console import console_output, show_progress
-from isnet.data.download.login import Account
+from isnet.data.download.login import LoginSession
 from isnet.errors import UserError
-from isnet.data.download import Ledger, RemoteFile
+from isnet.data.download import HashLockFile, RemoteFile
 login, url, folder = sys.argv[1:]
-file = RemoteFile(url, Path(folder, "set1.zip"), Ledger(Path(folder)), "Copy it")
+file = RemoteFile(url, Path(folder, "set1.zip"), HashLockFile(Path(folder)), "Copy it")
 try:
     with console_output("download", "cityscapes", None):
-        with Account(login, "cityscapes") as account:
+        with LoginSession(login, "cityscapes") as account:
             account.fetch(file, partial(show_progress, "bytes"))
 except UserError as error:
     sys.exit(f"error: {error}")
@@ -357,7 +357,7 @@ def test_credentials_and_cookies_are_nowhere(
             path.read_bytes().decode("latin-1") for path in (tmp_path / "data").iterdir()
         )
 
-    with Account(site.login, "cityscapes") as account:
+    with LoginSession(site.login, "cityscapes") as account:
         account.fetch(_file(site, tmp_path), lambda: contextlib.nullcontext(show))
         child = subprocess.run([sys.executable, "-c", "import os; print(os.environ)"], check=True)
         assert child.returncode == 0
@@ -429,7 +429,7 @@ def test_no_password_is_sent_without_https_to_another_machine(
 ) -> None:
     with (
         pytest.raises(UserError) as told,
-        Account("http://site.invalid/login/", "cityscapes") as account,
+        LoginSession("http://site.invalid/login/", "cityscapes") as account,
     ):
         account.fetch(_file(site, tmp_path), _progress)
     assert str(told.value) == "http://site.invalid/login/: no password is sent without https"
