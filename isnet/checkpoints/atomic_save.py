@@ -15,7 +15,7 @@ import torch
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
-from isnet.io.console import amount
+from isnet.io.console import format_bytes
 
 __all__ = ["FileDigest", "atomic_torch_save", "file_digest"]
 
@@ -95,10 +95,10 @@ class _Sink:
 
 def _refusal(path: Path, needed: int | None, error: OSError) -> UserError:
     """Return one line for a disk that did not take `path`; its temporary file is gone by now."""
-    size = "" if needed is None else f"it needs {amount(needed)}"
+    size = "" if needed is None else f"it needs {format_bytes(needed)}"
     free = ""
     with contextlib.suppress(OSError):
-        free = f"{amount(shutil.disk_usage(path.parent).free)} are free"
+        free = f"{format_bytes(shutil.disk_usage(path.parent).free)} are free"
     sizes = " and ".join(part for part in (size, free) if part)
     what, hint = {
         errno.ENOSPC: ("the disk is full", "Make room there"),

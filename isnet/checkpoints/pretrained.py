@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from isnet.errors import UserError
-from isnet.io.console import Update
+from isnet.io.console import ProgressCallback
 
 __all__ = ["PretrainedFile", "fetch_pretrained", "pretrained_files", "resolve_pretrained_paths"]
 
@@ -60,7 +60,7 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
     return [file for file in located if file is not None]
 
 
-def fetch_pretrained(file: PretrainedFile, show: Update) -> None:
+def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
     """Fetch a file that is not there, and check the hash of one that is.
 
     Args:

@@ -67,19 +67,19 @@ def dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
 
 def run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     def command(options: argparse.Namespace, arguments: list[str]) -> int:
-        from isnet.distributed.stop_signals import Interruption
+        from isnet.distributed.stop_signals import StopRequest
 
-        interruption = Interruption()
-        interruption.install()  # before all that takes time
-        from isnet.distributed.rank import reporting
+        stop_request = StopRequest()
+        stop_request.install()  # before all that takes time
+        from isnet.distributed.rank import report_errors
         from isnet.io.console import console_output
 
         run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
-        with reporting():
+        with report_errors():
             plan = _plan()
             plan.run(options.run)
             with console_output(stage, options.run, plan.layout.log(stage, options.run)):
-                status: int = run(plan, options.run, arguments, interruption)
+                status: int = run(plan, options.run, arguments, stop_request)
                 return status
 
     return command

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import distributed
 
-__all__ = ["Agreement"]
+__all__ = ["AsyncFlag"]
 
 
-class Agreement:
+class AsyncFlag:
     """Whether any process has said yes, known to all of them one call later.
 
     Each call sends this process's word on its way and returns what was agreed in the call before:
@@ -24,7 +24,7 @@ class Agreement:
         if distributed.is_initialized() and distributed.get_world_size() > 1:
             self._group = distributed.new_group(backend="gloo")
 
-    def any(self, mine: bool) -> bool:
+    def any_rank(self, mine: bool) -> bool:
         """Say `mine`; return whether somebody said yes in the call before.
 
         A process on its own decides at once.

@@ -21,8 +21,8 @@ from isnet.distributed.visible_gpus import Gpu, gpu_pool
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.file_lock import HeldFile
-from isnet.io.lock_owner import Holder, clock_of
+from isnet.io.file_lock import LockedFile
+from isnet.io.lock_owner import LockOwner, format_time
 
 __all__ = ["gpu_lease"]
 
@@ -82,11 +82,11 @@ def _too_few(count: int, there: int, given: str | None) -> UserError:
     )
 
 
-def _files_of(pool: list[Gpu]) -> dict[Gpu, HeldFile]:
+def _files_of(pool: list[Gpu]) -> dict[Gpu, LockedFile]:
     job = os.environ.get("SLURM_JOB_ID") if _VISIBLE in os.environ else None
     folder = _folder()
     suffix = f"-job{job}" if job else ""
-    return {gpu: HeldFile(folder / f"{gpu.key}{suffix}.lock") for gpu in pool}
+    return {gpu: LockedFile(folder / f"{gpu.key}{suffix}.lock") for gpu in pool}
 
 
 def _folder() -> Path:
@@ -104,10 +104,12 @@ def _folder() -> Path:
     return other
 
 
-def _taken_in_turn(count: int, files: dict[Gpu, HeldFile]) -> list[HeldFile]:
+def _taken_in_turn(count: int, files: dict[Gpu, LockedFile]) -> list[LockedFile]:
     """Wait to be the next one, then until `count` files are free at once."""
     places = [file.path for file in files.values()]
-    first = HeldFile(places[0].with_name(f"queue-{digest_of(sorted(map(str, places)))[:16]}.lock"))
+    first = LockedFile(
+        places[0].with_name(f"queue-{digest_of(sorted(map(str, places)))[:16]}.lock")
+    )
     is_first, told = False, ""
     try:
         while True:
@@ -122,9 +124,9 @@ def _taken_in_turn(count: int, files: dict[Gpu, HeldFile]) -> list[HeldFile]:
         first.release(remove=True)
 
 
-def _taken(count: int, files: list[HeldFile]) -> list[HeldFile]:
+def _taken(count: int, files: list[LockedFile]) -> list[LockedFile]:
     """Take `count` of the files, or none: who holds some and waits for more may wait for ever."""
-    held: list[HeldFile] = []
+    held: list[LockedFile] = []
     for file in files:
         if _take(file):
             held.append(file)
@@ -135,11 +137,11 @@ def _taken(count: int, files: list[HeldFile]) -> list[HeldFile]:
     return []
 
 
-def _take(file: HeldFile) -> bool:
+def _take(file: LockedFile) -> bool:
     with explain_write_errors(file.path):
         taken = file.take()
         if taken:
-            file.write(Holder.here().text)
+            file.write(LockOwner.here().text)
     if taken is None:
         raise UserError(
             "GPUs cannot be shared out: this file system has no locks",
@@ -149,21 +151,21 @@ def _take(file: HeldFile) -> bool:
     return taken
 
 
-def _waiting(count: int, files: dict[Gpu, HeldFile], first: HeldFile, is_first: bool) -> str:
+def _waiting(count: int, files: dict[Gpu, LockedFile], first: LockedFile, is_first: bool) -> str:
     holders = filter(None, map(_living, files.values()))
-    told = [f"{_who(holder)} since {clock_of(holder.since)}" for holder in holders]
+    told = [f"{_who(holder)} since {format_time(holder.since)}" for holder in holders]
     before = "" if is_first else f"; {_who(_living(first))} comes first"
     held = ", ".join(dict.fromkeys(told)) or "other processes"
     return f"waits for {count} of {len(files)} GPU{'s' * (len(files) > 1)}, held by {held}{before}"
 
 
-def _living(file: HeldFile) -> Holder | None:
+def _living(file: LockedFile) -> LockOwner | None:
     """Return who holds a file; a killed one leaves it there."""
-    holder = Holder.read(file.path)
-    if holder and holder.shares_pids(Holder.here()) and not holder.is_running():
+    holder = LockOwner.read(file.path)
+    if holder and holder.shares_pids(LockOwner.here()) and not holder.is_running():
         return None
     return holder
 
 
-def _who(holder: Holder | None) -> str:
+def _who(holder: LockOwner | None) -> str:
     return f"process {holder.pid} ({holder.command})" if holder else "another process"

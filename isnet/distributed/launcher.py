@@ -19,9 +19,15 @@ from pathlib import Path
 from types import FrameType
 
 from isnet.distributed.node import Node
-from isnet.distributed.rank import Report, rank_environment
-from isnet.distributed.stop_signals import AT_ONCE, AT_ONCE_LINE, STOPPING, Insistence, Interruption
-from isnet.io.file_lock import held_descriptors
+from isnet.distributed.rank import RankReport, rank_environment
+from isnet.distributed.stop_signals import (
+    ABORTED,
+    ABORTED_MESSAGE,
+    STOP_SIGNALS,
+    SecondInterrupt,
+    StopRequest,
+)
+from isnet.io.file_lock import lock_descriptors
 from isnet.settings.params import Devices
 
 __all__ = ["launch"]
@@ -30,7 +36,7 @@ _BETWEEN_LOOKS = 0.05  # seconds
 
 
 def launch(
-    arguments: list[str], devices: Devices, node: Node, work: Path, interruption: Interruption
+    arguments: list[str], devices: Devices, node: Node, work: Path, stop_request: StopRequest
 ) -> int:
     """Run `isnet ARGUMENTS` in every process that `devices` has on this machine; return the exit
     code.
@@ -43,13 +49,13 @@ def launch(
         devices: how many processes.
         node: this machine; the others have a launcher of their own.
         work: a folder that all of them see.
-        interruption: remembers a stopping signal.
+        stop_request: remembers a stopping signal.
     """
     command = [sys.executable, "-m", "isnet", *arguments]
     with (
         tempfile.TemporaryDirectory(prefix="isnet-", ignore_cleanup_errors=True) as folder,
         _meeting(node, work, Path(folder)) as meeting,
-        _Ranks(devices, node, Path(folder), interruption) as ranks,
+        _Ranks(devices, node, Path(folder), stop_request) as ranks,
     ):
         ranks.start(command, os.environ | _shared(devices, node), meeting)
         return ranks.wait()
@@ -84,20 +90,20 @@ class _Ranks:
     """The processes of a run: rank `n` is the n-th."""
 
     def __init__(
-        self, devices: Devices, node: Node, folder: Path, interruption: Interruption
+        self, devices: Devices, node: Node, folder: Path, stop_request: StopRequest
     ) -> None:
         self.devices = devices
         self.node = node
         self.folder = folder
-        self.interruption = interruption
+        self.stop_request = stop_request
         self.processes: list[subprocess.Popen[bytes]] = []
         self.heard: list[int] = []
         self.forwarded = 0
-        self.insistence = Insistence()
+        self.insistence = SecondInterrupt()
         self.at_once = False
 
     def __enter__(self) -> _Ranks:
-        self.before = {number: signal.signal(number, self._hear) for number in STOPPING}
+        self.before = {number: signal.signal(number, self._hear) for number in STOP_SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -107,7 +113,7 @@ class _Ranks:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self.heard.append(number)
-        self.interruption.asked = self.interruption.asked or signal.Signals(number).name
+        self.stop_request.signal_name = self.stop_request.signal_name or signal.Signals(number).name
         self.at_once |= self.insistence.heard(number)
 
     def start(self, command: list[str], environment: Mapping[str, str], meeting: Path) -> None:
@@ -117,7 +123,7 @@ class _Ranks:
                 own = rank_environment(local, self.devices, self.node, self.folder, meeting)
                 self.processes.append(
                     subprocess.Popen(
-                        command, env={**environment, **own}, pass_fds=held_descriptors()
+                        command, env={**environment, **own}, pass_fds=lock_descriptors()
                     )
                 )
 
@@ -126,7 +132,7 @@ class _Ranks:
         while True:
             self._forward()
             if self.at_once:
-                return _tell(AT_ONCE, AT_ONCE_LINE)
+                return _tell(ABORTED, ABORTED_MESSAGE)
             codes = [process.poll() for process in self.processes]
             if any(codes):
                 return self._verdict(codes)
@@ -149,7 +155,9 @@ class _Ranks:
                 guess = " (out of memory?)" if -code == signal.SIGKILL else ""
                 who = f"rank {rank} (pid {self.processes[rank - first].pid})"
                 return _tell(1, f"isnet: {who} was killed by {name}{guess}")
-        reports = [Report.read(self.folder, rank) for rank, code in enumerate(codes, first) if code]
+        reports = [
+            RankReport.read(self.folder, rank) for rank, code in enumerate(codes, first) if code
+        ]
         told = [report for report in reports if report is not None]
         if told:
             cause = min(told, key=lambda report: report.seconds)
@@ -170,7 +178,7 @@ def _tell(status: int, text: str) -> int:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import psutil
 
-from isnet.distributed.slurm_job import this_step
+from isnet.distributed.slurm_job import current_step
 from isnet.errors import UserError
 from isnet.settings.params import Devices
 
-__all__ = ["Node", "this_node"]
+__all__ = ["Node", "current_node"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Node:
     """A name that these machines share, and no other attempt has had."""
 
 
-def this_node(devices: Devices, run: str) -> Node:
+def current_node(devices: Devices, run: str) -> Node:
     """Return which of the run's machines this is.
 
     Raises:
@@ -38,7 +38,7 @@ def this_node(devices: Devices, run: str) -> Node:
     """
     if devices.nodes == 1:
         return Node()
-    step = this_step()
+    step = current_step()
     if step is None or (step.nodes, step.tasks) != (devices.nodes, devices.nodes):
         started = f", and srun has started {step.tasks} on {step.nodes}" if step else ""
         raise UserError(

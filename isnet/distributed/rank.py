@@ -23,13 +23,13 @@ from isnet.io.atomic_files import write_json
 from isnet.settings.params import Devices
 
 __all__ = [
-    "Report",
+    "RankReport",
     "end_with_launcher",
-    "is_one_of_several",
-    "leave",
-    "own_meeting",
+    "exit_now",
+    "is_rank",
+    "launcher_rendezvous",
     "rank_environment",
-    "reporting",
+    "report_errors",
 ]
 
 _LAUNCHER, _FOLDER = "ISNET_LAUNCHER", "ISNET_REPORTS"
@@ -37,7 +37,7 @@ _MEETING, _ADDRESS = "ISNET_MEETING", "ISNET_ADDRESS"
 _SHOW_CURSOR = "\x1b[?25h\n"  # a progress bar hides it
 
 
-def is_one_of_several() -> bool:
+def is_rank() -> bool:
     """Say whether this process is a rank: of ours, of torchrun, or of srun with its variables."""
     return "LOCAL_RANK" in os.environ
 
@@ -66,7 +66,7 @@ def rank_environment(
     }
 
 
-def own_meeting() -> tuple[str, Path] | None:
+def launcher_rendezvous() -> tuple[str, Path] | None:
     """Return this machine's address, and the file by which the ranks of our launchers meet; None
     under torchrun and the like.
     """
@@ -92,7 +92,7 @@ def end_with_launcher() -> None:
 
 
 @dataclass(frozen=True)
-class Report:
+class RankReport:
     """Why a rank ended, for its launcher."""
 
     status: int
@@ -101,7 +101,7 @@ class Report:
     """When, on the machine's monotonic clock."""
 
     @classmethod
-    def read(cls, folder: Path, rank: int) -> Report | None:
+    def read(cls, folder: Path, rank: int) -> RankReport | None:
         """Return what a rank has reported."""
         try:
             return cls(**json.loads(_report(folder, rank).read_text()))
@@ -117,7 +117,7 @@ def _report(folder: Path, rank: int) -> Path:
     return folder / f"rank-{rank}.json"
 
 
-def leave(status: int, text: str) -> NoReturn:
+def exit_now(status: int, text: str) -> NoReturn:
     """End this process here and now, with one line: no handlers, no clean-up, no waiting.
 
     Nothing is lost by it: what is on disk is whole or absent, and locks and data workers go with
@@ -127,7 +127,7 @@ def leave(status: int, text: str) -> NoReturn:
     rank = int(os.environ.get("RANK", "0"))
     if folder is not None:
         with contextlib.suppress(OSError):  # it goes with the launcher
-            Report(status, text, time.monotonic()).write(folder, rank)
+            RankReport(status, text, time.monotonic()).write(folder, rank)
     elif rank == 0:
         end = _SHOW_CURSOR if sys.stderr.isatty() else ""
         os.write(2, f"{end}{text}\n".encode())
@@ -135,7 +135,7 @@ def leave(status: int, text: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def reporting() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Leave errors of this rank to its launcher: the first one is the cause of those of the others.
 
     Under torchrun and srun they go their usual way.
@@ -145,9 +145,9 @@ def reporting() -> Iterator[None]:
     except UserError as error:
         if _reports() is None:
             raise
-        leave(2, f"isnet: {error}")
+        exit_now(2, f"isnet: {error}")
     except Exception:
         if _reports() is None:
             raise
         who = f"isnet: rank {os.environ['RANK']} (pid {os.getpid()}) failed"
-        leave(1, f"{who}\n{traceback.format_exc().rstrip()}")
+        exit_now(1, f"{who}\n{traceback.format_exc().rstrip()}")

@@ -17,12 +17,12 @@ from torch import distributed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from isnet.distributed.rank import own_meeting
+from isnet.distributed.rank import launcher_rendezvous
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_text
 from isnet.settings.params import Devices
 
-__all__ = ["join"]
+__all__ = ["join_process_group"]
 
 Result = TypeVar("Result")
 
@@ -30,7 +30,7 @@ _PATIENCE = 300.0
 _BETWEEN_LOOKS = 0.05  # seconds
 
 
-def join(devices: Devices) -> None:
+def join_process_group(devices: Devices) -> None:
     """Form torch's process group with the other ranks of this run: gloo on CPUs, NCCL on GPUs.
 
     Raises:
@@ -56,7 +56,7 @@ def join(devices: Devices) -> None:
 def _store(rank: int, ranks: int, patience: float) -> Any:
     """Return the store that all ranks share."""
     limit = timedelta(seconds=patience)
-    own = own_meeting()
+    own = launcher_rendezvous()
     try:
         if own is None:
             return _heeding_signals(

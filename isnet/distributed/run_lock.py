@@ -20,13 +20,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from isnet.distributed.slurm_job import has_ended, is_batch_job
+from isnet.distributed.slurm_job import is_batch_job, job_has_ended
 from isnet.errors import UserError
-from isnet.io.file_lock import HeldFile
-from isnet.io.lock_owner import Holder, clock_of
+from isnet.io.file_lock import LockedFile
+from isnet.io.lock_owner import LockOwner, format_time
 from isnet.tracking.journal_end import last_records
 
-__all__ = ["holder_of", "run_lock"]
+__all__ = ["run_lock", "run_lock_owner"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,14 +81,14 @@ def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
         lock.release()
 
 
-def holder_of(work: Path) -> Holder | None:
+def run_lock_owner(work: Path) -> LockOwner | None:
     """Return the living holder of a training, without touching anything."""
-    holder = Holder.read(_record(work))
+    holder = LockOwner.read(_record(work))
     if holder is None:
         return None
     with contextlib.suppress(FileNotFoundError):
         silence = time.time() - _record(work).stat().st_mtime
-        return holder if _seems_alive(holder, Holder.here(), silence) else None
+        return holder if _seems_alive(holder, LockOwner.here(), silence) else None
     return None
 
 
@@ -96,7 +96,7 @@ def _record(work: Path) -> Path:
     return work / "holder.json"
 
 
-def _claim_in_time(name: str, work: Path) -> tuple[HeldFile, int]:
+def _claim_in_time(name: str, work: Path) -> tuple[LockedFile, int]:
     end = time.monotonic() + (1.5 * _DEAD_AFTER_SECONDS if is_batch_job() else 0.0)
     told = False
     while True:
@@ -111,9 +111,9 @@ def _claim_in_time(name: str, work: Path) -> tuple[HeldFile, int]:
         time.sleep(_BETWEEN_LOOKS_SECONDS)
 
 
-def _claim(name: str, work: Path) -> tuple[HeldFile, int]:
+def _claim(name: str, work: Path) -> tuple[LockedFile, int]:
     """Return the lock, and the descriptor of the record that names this process."""
-    lock = HeldFile(work / "lock")
+    lock = LockedFile(work / "lock")
     taken = lock.take()
     if taken is False:
         raise _refusal(name, work, _awaited(work))
@@ -135,7 +135,7 @@ def _write_record(work: Path) -> int:
     path = _record(work)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        os.write(descriptor, Holder.here().text.encode())
+        os.write(descriptor, LockOwner.here().text.encode())
         os.fsync(descriptor)
     except BaseException:  # a full disk: the next one shall not take an empty record for a holder
         os.close(descriptor)
@@ -144,27 +144,27 @@ def _write_record(work: Path) -> int:
     return descriptor
 
 
-def _awaited(work: Path) -> Holder | None:
+def _awaited(work: Path) -> LockOwner | None:
     """Return whom the record names, which may be in the making."""
     end = time.monotonic() + _PATIENCE_SECONDS
-    while (holder := Holder.read(_record(work))) is None and time.monotonic() < end:
+    while (holder := LockOwner.read(_record(work))) is None and time.monotonic() < end:
         time.sleep(0.02)
     return holder
 
 
-def _is_dead(holder: Holder, work: Path, *, has_kernel_lock: bool) -> bool:
-    here = Holder.here()
+def _is_dead(holder: LockOwner, work: Path, *, has_kernel_lock: bool) -> bool:
+    here = LockOwner.here()
     if holder.shares_kernel(here):
         return has_kernel_lock or not _seems_alive(holder, here, _silence(work))
     if holder.job and holder.job == here.job:
         return True
     # Its machine may be lost and the controller have given it up before it has ended.
-    if holder.job and _silence(work) > 2 * _BEAT_SECONDS and has_ended(holder.job):
+    if holder.job and _silence(work) > 2 * _BEAT_SECONDS and job_has_ended(holder.job):
         return True
     return not _seems_alive(holder, here, _silence(work))
 
 
-def _seems_alive(holder: Holder, here: Holder, silence: float) -> bool:
+def _seems_alive(holder: LockOwner, here: LockOwner, silence: float) -> bool:
     if holder.shares_pids(here):
         return holder.is_running()
     uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -187,7 +187,7 @@ def _silence(work: Path) -> float:
         now.unlink(missing_ok=True)
 
 
-def _set_aside(name: str, work: Path, dead: Holder | None) -> None:
+def _set_aside(name: str, work: Path, dead: LockOwner | None) -> None:
     """Remove the record of a dead holder, and of no other: somebody on another machine may have
     been quicker.
     """
@@ -196,7 +196,7 @@ def _set_aside(name: str, work: Path, dead: Holder | None) -> None:
         _record(work).rename(aside)
     except FileNotFoundError:
         return
-    found = Holder.read(aside)
+    found = LockOwner.read(aside)
     if found == dead:
         aside.unlink(missing_ok=True)
         return
@@ -204,15 +204,15 @@ def _set_aside(name: str, work: Path, dead: Holder | None) -> None:
     raise _refusal(name, work, found)
 
 
-def _refusal(name: str, work: Path, holder: Holder | None) -> UserError:
+def _refusal(name: str, work: Path, holder: LockOwner | None) -> UserError:
     if holder is None:
         return UserError(
             f"run {name} is being trained by another process",
             where=str(work / "lock"),
             hint="Wait for it, or stop it",
         )
-    here = Holder.here()
-    who = f"process {holder.pid} on {holder.host} since {clock_of(holder.since)}"
+    here = LockOwner.here()
+    who = f"process {holder.pid} on {holder.host} since {format_time(holder.since)}"
     records = last_records(work / "journal.jsonl")
     at = f", at iteration {records[-1]['iteration']}" if records else ""
     stop = f"kill {holder.pid}"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Step", "has_ended", "is_batch_job", "stand_by", "this_step"]
+__all__ = ["SlurmStep", "current_step", "is_batch_job", "job_has_ended", "wait_for_requeue"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def is_batch_job() -> bool:
 
 
 @dataclass(frozen=True)
-class Step:
+class SlurmStep:
     """A step of `srun`, as one of its tasks sees it."""
 
     node: int
@@ -46,13 +46,13 @@ class Step:
     """All tasks of the step share it, and no other step has it, also after a requeue."""
 
 
-def this_step() -> Step | None:
+def current_step() -> SlurmStep | None:
     """Return the step that started this process; None outside of srun."""
     found = os.environ
     if "SLURM_PROCID" not in found or "SLURM_LAUNCH_NODE_IPADDR" not in found:
         return None
     identity = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_STEP_LAUNCHER_PORT", "SLURM_SRUN_COMM_PORT")
-    return Step(
+    return SlurmStep(
         node=int(found["SLURM_NODEID"]),
         nodes=int(found["SLURM_STEP_NUM_NODES"]),
         tasks=int(found["SLURM_STEP_NUM_TASKS"]),
@@ -61,7 +61,7 @@ def this_step() -> Step | None:
     )
 
 
-def has_ended(job: str) -> bool:
+def job_has_ended(job: str) -> bool:
     """Say whether Slurm has given up job number `job`; False where it does not answer."""
     answer = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")
     if answer is None:
@@ -71,7 +71,7 @@ def has_ended(job: str) -> bool:
     return answer.stdout.strip() in ("", *_ENDED)
 
 
-def stand_by(asked: str, tell: Callable[[str], None] = _log.info) -> None:
+def wait_for_requeue(asked: str, tell: Callable[[str], None] = _log.info) -> None:
     """In a batch job, let Slurm put this very job back into its queue; return where it does not.
 
     Before the time limit (SIGURG, SIGUSR1) it is asked to. After SIGTERM it has already decided:

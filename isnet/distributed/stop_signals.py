@@ -9,12 +9,19 @@ import signal
 import time
 from types import FrameType
 
-from isnet.distributed.rank import end_with_launcher, is_one_of_several, leave
-from isnet.distributed.slurm_job import stand_by
+from isnet.distributed.rank import end_with_launcher, exit_now, is_rank
+from isnet.distributed.slurm_job import wait_for_requeue
 
-__all__ = ["AT_ONCE", "AT_ONCE_LINE", "INTERRUPTED", "STOPPING", "Insistence", "Interruption"]
+__all__ = [
+    "ABORTED",
+    "ABORTED_MESSAGE",
+    "INTERRUPTED",
+    "STOP_SIGNALS",
+    "SecondInterrupt",
+    "StopRequest",
+]
 
-STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG)
 """SIGURG is what Slurm sends before the time limit: every other process of a job ignores it."""
 
 INTERRUPTED = 75
@@ -22,15 +29,15 @@ INTERRUPTED = 75
 continues it.
 """
 
-AT_ONCE = 130
+ABORTED = 130
 """Exit code after a second Ctrl-C: the training goes on from its last checkpoint."""
 
-AT_ONCE_LINE = "isnet: stopped at once; the same command continues"
+ABORTED_MESSAGE = "isnet: stopped at once; the same command continues"
 
 _SAME = 0.1  # seconds
 
 
-class Insistence:
+class SecondInterrupt:
     """Tells a second Ctrl-C from a first one that arrives twice: `timeout` sends a signal to its
     child and to the group.
     """
@@ -48,52 +55,52 @@ class Insistence:
         return now - self._first > _SAME
 
 
-class Interruption:
+class StopRequest:
     """What happens on a stopping signal.
 
     While nothing can be lost (start, imports, first batch; and what follows the training) the
-    process ends there and then, with `INTERRUPTED`. Between `defer` and `resume` the signal is only
-    remembered in `asked`, which the training looks at; a second SIGINT ends it at once. One of
+    process ends there and then, with `INTERRUPTED`. Between `defer` and `end_deferral` the
+    signal is only remembered in `signal_name`, which the training looks at; a second SIGINT ends it at once. One of
     several processes leaves that to its launcher: it hears a single Ctrl-C twice, from the terminal
     and from the launcher.
     """
 
     def __init__(self) -> None:
-        self.asked: str | None = None
+        self.signal_name: str | None = None
         self._deferred = False
-        self._insistence = Insistence()
+        self._insistence = SecondInterrupt()
 
     def install(self) -> None:
         """Take over the stopping signals of this process; a rank also ends with its launcher."""
-        for number in STOPPING:
+        for number in STOP_SIGNALS:
             signal.signal(number, self._note)
-        if is_one_of_several():
+        if is_rank():
             end_with_launcher()
         # A rank is born with them held back; one that came in the meantime is handled here.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def defer(self) -> None:
         """From now on there is something to save."""
         self._deferred = True
 
-    def resume(self) -> None:
+    def end_deferral(self) -> None:
         """From now on nothing can be lost; end here if somebody has asked to."""
         self._deferred = False
-        if self.asked:
+        if self.signal_name:
             self._end()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = self.asked or signal.Signals(number).name
+        self.signal_name = self.signal_name or signal.Signals(number).name
         insists = self._insistence.heard(number)
         if not self._deferred:
             self._end()
-        if insists and not is_one_of_several():
-            leave(AT_ONCE, AT_ONCE_LINE)
+        if insists and not is_rank():
+            exit_now(ABORTED, ABORTED_MESSAGE)
 
     def _end(self) -> None:
-        if not is_one_of_several():
-            stand_by(str(self.asked), _tell)
-        leave(INTERRUPTED, f"isnet: stopped by {self.asked}; the same command continues")
+        if not is_rank():
+            wait_for_requeue(str(self.signal_name), _tell)
+        exit_now(INTERRUPTED, f"isnet: stopped by {self.signal_name}; the same command continues")
 
 
 def _tell(text: str) -> None:

@@ -17,7 +17,7 @@ from isnet.errors import UserError
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
 
-__all__ = ["Update", "amount", "console_output", "show_progress"]
+__all__ = ["ProgressCallback", "console_output", "format_bytes", "show_progress"]
 
 _LOGGER = logging.getLogger("isnet")
 _SECONDS_BETWEEN_LINES = 10.0
@@ -26,7 +26,7 @@ _KEPT = Path("work")
 """Log files are kept here, because workflow engines remove the declared ones."""
 
 
-class Update(Protocol):
+class ProgressCallback(Protocol):
     """Reports progress: units done, units in total, and a note shown beside them."""
 
     def __call__(self, done: int, total: int | None = None, note: str = "") -> None:
@@ -118,7 +118,7 @@ def _file_handler(log: Path) -> logging.FileHandler:
 
 
 @contextlib.contextmanager
-def show_progress(unit: str, start: int = 0) -> Iterator[Update]:
+def show_progress(unit: str, start: int = 0) -> Iterator[ProgressCallback]:
     """Yield the function that reports how far a command is.
 
     On a terminal this is a progress bar; elsewhere a log record every ten seconds.
@@ -136,7 +136,7 @@ def show_progress(unit: str, start: int = 0) -> Iterator[Update]:
 
 
 @contextlib.contextmanager
-def _bar(prefix: str, unit: str, start: int) -> Iterator[Update]:
+def _bar(prefix: str, unit: str, start: int) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -182,7 +182,7 @@ class _LineUpdate:
         _LOGGER.info("%s", f"{count}{left}{'  ' + note if note else ''}")
 
 
-def amount(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Format a number of bytes in powers of ten."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
@@ -203,8 +203,8 @@ def _columns(unit: str) -> tuple[ProgressColumn, ...]:
 def _count(unit: str, done: int, total: int | None, rate: float) -> str:
     """Format a count; `rate` is per second."""
     if unit == _BYTES:
-        of_all = f" of {amount(total)}" if total else ""
-        return f"{amount(done)}{of_all}, {amount(rate)}/s"
+        of_all = f" of {format_bytes(total)}" if total else ""
+        return f"{format_bytes(done)}{of_all}, {format_bytes(rate)}/s"
     of_all = f"/{total}" if total else ""
     return f"{done}{of_all} {unit}"
 

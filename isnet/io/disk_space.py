@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isnet.errors import UserError
-from isnet.io.console import amount
+from isnet.io.console import format_bytes
 
 __all__ = ["explain_write_errors", "free_bytes", "require_free_space"]
 
@@ -33,7 +33,7 @@ def require_free_space(folder: Path, needed: int, what: str) -> None:
     """
     if needed > (free := free_bytes(folder)):
         raise UserError(
-            f"{what} needs {amount(needed)}, and there are {amount(free)} free",
+            f"{what} needs {format_bytes(needed)}, and there are {format_bytes(free)} free",
             where=str(folder),
             hint=_CURE,
         )

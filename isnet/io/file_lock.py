@@ -9,14 +9,14 @@ import fcntl
 import os
 from pathlib import Path
 
-__all__ = ["HeldFile", "held_descriptors"]
+__all__ = ["LockedFile", "lock_descriptors"]
 
 _HELD: set[int] = set()
 _BUSY = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
-def held_descriptors() -> tuple[int, ...]:
+def lock_descriptors() -> tuple[int, ...]:
     """Return the descriptors of all files held here, to pass to a process that works for this one
     (`pass_fds=`): if this process is killed, they stay held until that one has ended too.
     """
@@ -33,7 +33,7 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-class HeldFile:
+class LockedFile:
     """A file under `flock`, which the kernel gives back when the last descriptor is closed.
 
     filelock does the same, but its descriptor cannot be handed to a process that works on.

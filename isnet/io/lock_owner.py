@@ -12,11 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Holder", "clock_of"]
+__all__ = ["LockOwner", "format_time"]
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockOwner:
     """A process, and since when it holds something."""
 
     host: str
@@ -34,7 +34,7 @@ class Holder:
     """Slurm's job; a requeued one keeps its number. Empty: none."""
 
     @classmethod
-    def here(cls) -> Holder:
+    def here(cls) -> LockOwner:
         """Return this process, from now on."""
         host = socket.gethostname()
         return cls(
@@ -49,7 +49,7 @@ class Holder:
         )
 
     @classmethod
-    def read(cls, path: Path) -> Holder | None:
+    def read(cls, path: Path) -> LockOwner | None:
         """Return who wrote `path`; None where it is absent, or not whole."""
         try:
             found: dict[str, Any] = json.loads(path.read_text())
@@ -62,11 +62,11 @@ class Holder:
         """The holder as JSON, for its file."""
         return json.dumps(asdict(self)) + "\n"
 
-    def shares_kernel(self, other: Holder) -> bool:
+    def shares_kernel(self, other: LockOwner) -> bool:
         """Whether both are on one running machine, where its kernel tells who holds a file."""
         return self.boot == other.boot
 
-    def shares_pids(self, other: Holder) -> bool:
+    def shares_pids(self, other: LockOwner) -> bool:
         """Whether each of the two can look for the other's pid."""
         return self.shares_kernel(other) and self.namespace == other.namespace
 
@@ -81,7 +81,7 @@ class Holder:
         return not self.started or _started(self.pid) == self.started
 
 
-def clock_of(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Return a moment as people read it, in local time; today's without its date."""
     moment = datetime.fromtimestamp(seconds)
     is_today = moment.date() == datetime.now().date()

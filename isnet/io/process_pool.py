@@ -14,19 +14,19 @@ from typing import Any, TypeVar
 
 from isnet.errors import UserError
 
-__all__ = ["in_processes"]
+__all__ = ["map_in_processes"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_processes(
+def map_in_processes(
     work: Callable[[Item], Result],
     items: Iterable[Item],
     workers: int,
     *,
-    prepare: Callable[..., None],
-    prepare_with: tuple[Any, ...],
+    initializer: Callable[..., None],
+    initargs: tuple[Any, ...],
 ) -> Generator[tuple[Item, Result]]:
     """Do `work` on every item; yield item and result as they are done.
 
@@ -34,7 +34,7 @@ def in_processes(
         work: a function of a module; what it raises is raised here, and ends all.
         items: what it is called with.
         workers: number of processes.
-        prepare: called once in each process, with `prepare_with`.
+        initializer: called once in each process, with `initargs`.
 
     Raises:
         UserError: a process was killed.
@@ -42,7 +42,7 @@ def in_processes(
     # Not fork: the caller may hold threads (torch, a progress bar), which do not survive it.
     context = multiprocessing.get_context("forkserver")
     pool = ProcessPoolExecutor(
-        workers, context, initializer=_start, initargs=(prepare, prepare_with)
+        workers, context, initializer=_start, initargs=(initializer, initargs)
     )
     try:
         with _interrupts_held_back():

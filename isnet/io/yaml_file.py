@@ -14,12 +14,12 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from isnet.errors import UserError
 
-__all__ = ["Strict", "meant", "read_yaml", "validate"]
+__all__ = ["StrictModel", "read_yaml", "suggest", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A mapping that has these keys with these types, and no others."""
 
     # A key is explained where it stands: docs/reference/params.md is made of these docstrings.
@@ -66,7 +66,7 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
         raise UserError(what, where=where, hint=hint + more) from None
 
 
-def meant(word: str, known: Iterable[str], lead: str) -> str:
+def suggest(word: str, known: Iterable[str], lead: str) -> str:
     """Return what was probably meant, or all that there is behind `lead`."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
@@ -90,7 +90,7 @@ def _explain(
 ) -> tuple[str, str]:
     kind, given = first["type"], first["input"]
     if kind == "extra_forbidden":
-        return "unknown key", meant(keys[-1], _known_keys(model, tree, keys), "Known keys are")
+        return "unknown key", suggest(keys[-1], _known_keys(model, tree, keys), "Known keys are")
     if kind == "missing":
         return "is missing", _CURES[kind]
     if kind == "value_error":
@@ -98,7 +98,7 @@ def _explain(
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [tag.strip(" '") for tag in first["ctx"].get("expected_tags", "").split(",")]
         given_kind = given.get("kind") if isinstance(given, dict) else given
-        told = meant(str(given_kind), sorted(filter(None, tags)), "Known are")
+        told = suggest(str(given_kind), sorted(filter(None, tags)), "Known are")
         return f"kind {given_kind!r} is not known", told if any(tags) else "Add kind"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{message}, got {given!r}", _CURES.get(kind, "Mend that value")

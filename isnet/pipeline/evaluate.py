@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.launcher import launch
 from isnet.distributed.node import Node
-from isnet.distributed.rank import is_one_of_several
-from isnet.distributed.slurm_job import stand_by
-from isnet.distributed.stop_signals import INTERRUPTED, Interruption
+from isnet.distributed.rank import is_rank
+from isnet.distributed.slurm_job import wait_for_requeue
+from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
 from isnet.distributed.visible_gpus import gpu_pool
 from isnet.io.atomic_files import digest_of, write_json
 from isnet.io.console import show_progress
@@ -41,7 +41,7 @@ _COUNTS = 1
 """Version of what is counted of an image; raised when the same prediction gives other counts."""
 
 
-def evaluate(plan: Plan, name: str, arguments: list[str], interruption: Interruption) -> int:
+def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest) -> int:
     """Score a run's weights on the validation split, or adopt the same evaluation; return the exit
     code.
 
@@ -49,7 +49,7 @@ def evaluate(plan: Plan, name: str, arguments: list[str], interruption: Interrup
         plan: all of params.yaml.
         name: the run.
         arguments: the command line, for several processes.
-        interruption: ends this process on a stopping signal: an image that is counted is on disk.
+        stop_request: ends this process on a stopping signal: an image that is counted is on disk.
     """
     from isnet.reporting.model_card import write_model_card
 
@@ -59,13 +59,13 @@ def evaluate(plan: Plan, name: str, arguments: list[str], interruption: Interrup
     key = plan.evaluate_key(name, trained["weights_sha256"], manifest["digest"])
     finished = plan.layout.run_work(name, trained["key"]) / f"evaluate-{key}"
     evaluation = _Evaluation(plan, planned, trained, key, finished)
-    if is_one_of_several():
+    if is_rank():
         evaluation.count_share()
         return 0
     with exclusive(finished):
         if finished.is_dir():
             _log.info("has nothing to do: these weights are evaluated")
-        elif status := _evaluate(evaluation, manifest, arguments, interruption):
+        elif status := _evaluate(evaluation, manifest, arguments, stop_request):
             return status
     publish(finished, plan.layout.evaluate_results(name))
     # Beside the weights, where whoever passes them on finds it; `train` clears it away with them.
@@ -80,19 +80,19 @@ def _evaluate(
     evaluation: _Evaluation,
     manifest: dict[str, Any],
     arguments: list[str],
-    interruption: Interruption,
+    stop_request: StopRequest,
 ) -> int:
     """Count in several processes where the run has several devices; the rest is done here."""
     devices = _devices(evaluation.planned.run.devices, len(manifest["splits"]["val"]))
     with gpu_lease(devices.gpus):
         if devices.processes > 1:
             work = evaluation.finished.parent
-            status = launch(arguments, devices, Node(), work, interruption)
-            if status and interruption.asked:
-                stand_by(interruption.asked)
+            status = launch(arguments, devices, Node(), work, stop_request)
+            if status and stop_request.signal_name:
+                wait_for_requeue(stop_request.signal_name)
             if status:
                 return status
-            interruption.resume()
+            stop_request.end_deferral()
         evaluation.finish()
     return 0
 

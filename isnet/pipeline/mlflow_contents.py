@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from isnet.distributed.run_lock import holder_of
+from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import dataset_status
 from isnet.settings.plan import Plan
@@ -49,7 +49,7 @@ def ended_record(
 
 
 def _unfinished(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunRecord:
-    state: State = "running" if holder_of(work) else "interrupted"
+    state: State = "running" if run_lock_owner(work) else "interrupted"
     return _record(plan, name, work, manifest_digest, state)
 
 

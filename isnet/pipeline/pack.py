@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from isnet.io.atomic_files import write_json
-from isnet.io.console import amount, show_progress
+from isnet.io.console import format_bytes, show_progress
 from isnet.pipeline.stage_files import available_cores, read_manifest
 from isnet.settings.plan import Plan
 
@@ -40,4 +40,4 @@ def pack(plan: Plan, dataset: str) -> None:
     }
     write_json(plan.layout.dataset_results(dataset) / "store.json", value)
     files = f"trainings read the files as they are: {why}"
-    _log.info(f"packed, {amount(size)} in {place}" if why is None else files)
+    _log.info(f"packed, {format_bytes(size)} in {place}" if why is None else files)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from isnet.distributed.run_lock import holder_of
+from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
-from isnet.io.lock_owner import Holder
+from isnet.io.lock_owner import LockOwner
 from isnet.settings.plan import Plan
 from isnet.tracking.journal_end import last_records, validations
 
@@ -65,7 +65,7 @@ class RunStatus:
     mIoU: float | None
     """Of the last validation."""
     best: dict[str, Any] | None
-    holder: Holder | None
+    holder: LockOwner | None
     checkpoints: Checkpoints
     bytes: int
     """Of its work folder."""
@@ -104,7 +104,7 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     key = plan.train_key(name, manifest_digest) if manifest_digest else "no-data"
     work = plan.layout.run_work(name, key)
     folders = [path for path in _folders(work.parent) if path != work]
-    holder, checkpoints = holder_of(work), _checkpoints(work)
+    holder, checkpoints = run_lock_owner(work), _checkpoints(work)
     records, scores = last_records(work / "journal.jsonl"), validations(work / "journal.jsonl")
     declared = read_json(plan.layout.train_results(name) / "train.json")
     finished = read_json(work / "train" / "train.json")
@@ -139,7 +139,7 @@ def unnamed_runs(plan: Plan) -> Others:
     return Others(len(folders), sum(map(_size, folders)))
 
 
-def _unfinished(has_begun: bool, holder: Holder | None, has_others: bool) -> Stage:
+def _unfinished(has_begun: bool, holder: LockOwner | None, has_others: bool) -> Stage:
     if holder:
         return "training" if has_begun else "starting"
     if has_begun:
@@ -172,7 +172,7 @@ def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) ->
 
 
 def _seconds_left(
-    plan: Plan, name: str, records: list[dict[str, Any]], holder: Holder | None
+    plan: Plan, name: str, records: list[dict[str, Any]], holder: LockOwner | None
 ) -> float | None:
     """Return the time that is left at the rate of this attempt, validations included."""
     since = holder.since if holder else 0.0

@@ -12,11 +12,11 @@ from typing import Any
 from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.launcher import launch
-from isnet.distributed.node import this_node
-from isnet.distributed.rank import is_one_of_several
+from isnet.distributed.node import current_node
+from isnet.distributed.rank import is_rank
 from isnet.distributed.run_lock import run_lock
-from isnet.distributed.slurm_job import stand_by
-from isnet.distributed.stop_signals import INTERRUPTED, Interruption
+from isnet.distributed.slurm_job import wait_for_requeue
+from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
 from isnet.io.atomic_files import sha256_of, write_json, write_text
 from isnet.io.console import show_progress
 from isnet.io.cpp_toolchain import require_tools
@@ -31,7 +31,7 @@ __all__ = ["INTERRUPTED", "train"]
 _log = logging.getLogger(__name__)
 
 
-def train(plan: Plan, name: str, arguments: list[str], interruption: Interruption) -> int:
+def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest) -> int:
     """Train a run, or adopt a training with the same settings on the same data; return the exit
     code. MLflow is told of an adopted one by the stages that follow, should it not have all of it.
 
@@ -39,15 +39,15 @@ def train(plan: Plan, name: str, arguments: list[str], interruption: Interruptio
         plan: all of params.yaml.
         name: the run.
         arguments: the command line, for runs of several processes.
-        interruption: says that somebody asked to stop.
+        stop_request: whether a stopping signal has arrived.
     """
     planned = plan.run(name)
     manifest = read_manifest(plan, planned.run.dataset)
     key = plan.train_key(name, manifest["digest"])
     work = plan.layout.run_work(name, key)
-    if is_one_of_several():
-        return _train_here(plan, planned, key, manifest, work, interruption)
-    node = this_node(planned.run.devices, name)
+    if is_rank():
+        return _train_here(plan, planned, key, manifest, work, stop_request)
+    node = current_node(planned.run.devices, name)
     is_first = node.index == 0
     finished = work / "train"
     if finished.is_dir():
@@ -62,16 +62,16 @@ def train(plan: Plan, name: str, arguments: list[str], interruption: Interruptio
             require_tools(name)
         with following:
             if planned.batch.processes == 1:
-                status = _train_here(plan, planned, key, manifest, work, interruption)
+                status = _train_here(plan, planned, key, manifest, work, stop_request)
             else:
-                status = launch(arguments, planned.run.devices, node, work, interruption)
+                status = launch(arguments, planned.run.devices, node, work, stop_request)
     if not finished.is_dir():
-        if interruption.asked:
-            stand_by(interruption.asked)
+        if stop_request.signal_name:
+            wait_for_requeue(stop_request.signal_name)
         return status
     if not is_first:  # that one publishes for all
         return 0
-    interruption.resume()
+    stop_request.end_deferral()
     publish(finished, plan.layout.train_results(name))
     following.finish()
     return 0
@@ -94,7 +94,7 @@ def _train_here(
     key: str,
     manifest: dict[str, Any],
     work: Path,
-    interruption: Interruption,
+    stop_request: StopRequest,
 ) -> int:
     from isnet.mmseg_import import import_mmseg
 
@@ -117,14 +117,14 @@ def _train_here(
         store=store,
         remark=remark,
         work=work,
-        interruption=interruption,
+        stop_request=stop_request,
     )
     if get_rank() != 0:
         return 0
     if not outcome.finished:
         _log.info(
             f"stopped at iteration {outcome.iteration} by "
-            f"{interruption.asked or 'a signal to another rank'}; "
+            f"{stop_request.signal_name or 'a signal to another rank'}; "
             "the same command continues"
         )
         return INTERRUPTED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import PurePosixPath
 
-from isnet.io.yaml_file import Strict, read_yaml, validate
+from isnet.io.yaml_file import StrictModel, read_yaml, validate
 from isnet.records.result_reader import DatasetSource, RunSource
 from isnet.records.stage_records import MultiScale, SingleScale
 from isnet.reporting.text_table import TextTable
@@ -30,7 +30,7 @@ _UNSAID = ("overrides.train_cfg.max_iters", "overrides.method")
 """Settings that do not deviate by themselves: one is said as the number of iterations."""
 
 
-class Official(Strict):
+class Official(StrictModel):
     """What is published of one config; mIoU in percent."""
 
     kind: str
@@ -40,14 +40,14 @@ class Official(Strict):
     ms_flip: float
 
 
-class OfficialData(Strict):
+class OfficialData(StrictModel):
     """The data set that is scored."""
 
     images: int
     classes: int
 
 
-class OfficialResults(Strict):
+class OfficialResults(StrictModel):
     """`published_results.yaml`: results by the file name of the config, data sets by their kind."""
 
     source: str

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from isnet.errors import UserError
-from isnet.io.yaml_file import Strict, meant, read_yaml, validate
+from isnet.io.yaml_file import StrictModel, read_yaml, suggest, validate
 
 __all__ = [
     "NAME_PATTERN",
@@ -42,7 +42,7 @@ names.
 """
 
 
-class Devices(Strict):
+class Devices(StrictModel):
     """Where a run trains: `nodes` x `per_node` processes, each on a GPU, or on the CPU."""
 
     kind: Literal["cpu", "gpu"]
@@ -93,7 +93,7 @@ def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
     return value
 
 
-class StreetsSettings(Strict):
+class StreetsSettings(StrictModel):
     """How many street scenes are generated, how large, and from which seed."""
 
     train: int = Field(320, ge=1, le=100_000)
@@ -108,7 +108,7 @@ class StreetsSettings(Strict):
     """Another seed gives other scenes."""
 
 
-class _Stored(Strict):
+class _Stored(StrictModel):
     store: bool = True
     """Whether decoded images are packed for fast reading, where the disk has room."""
 
@@ -133,7 +133,7 @@ def _no_credentials(value: str) -> str:
 Address = Annotated[str, AfterValidator(_no_credentials)]
 
 
-class RemoteSource(Strict):
+class RemoteSource(StrictModel):
     """A file on a server that is not in the catalogue, with what is known of it."""
 
     url: Address
@@ -213,7 +213,7 @@ class Speed(NamedTuple):
     deterministic: bool = False
 
 
-class Run(Strict):
+class Run(StrictModel):
     """One training with its evaluation."""
 
     dataset: str
@@ -249,7 +249,7 @@ class Run(Strict):
         return Speed(self.precision, self.channels_last, self.compile, self.deterministic)
 
 
-class Tracking(Strict):
+class Tracking(StrictModel):
     """Where MLflow's runs go; the environment's MLFLOW_TRACKING_URI wins over `uri`."""
 
     uri: str = "sqlite:///mlflow.db"
@@ -270,14 +270,14 @@ class Tracking(Strict):
         return value
 
 
-class Paths(Strict):
+class Paths(StrictModel):
     """Folders that may lie elsewhere; relative ones start at the repository root."""
 
     data: str = "data"
     """The data root: images and converted labels, large; the environment's ISNET_DATA wins."""
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The whole of params.yaml."""
 
     tracking: Tracking = Tracking()
@@ -339,5 +339,5 @@ def _check_names(path: Path, params: Params) -> None:
             raise UserError(
                 f"there is no data set {run.dataset!r}",
                 where=f"{path}: runs.{name}.dataset",
-                hint=meant(run.dataset, list(params.datasets), "Defined are"),
+                hint=suggest(run.dataset, list(params.datasets), "Defined are"),
             )

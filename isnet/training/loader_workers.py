@@ -12,7 +12,7 @@ from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 
 from isnet.distributed.parent_death import end_with_parent
-from isnet.distributed.stop_signals import STOPPING
+from isnet.distributed.stop_signals import STOP_SIGNALS
 
 __all__ = ["ShutdownWorkersHook", "ignore_signals"]
 
@@ -20,7 +20,7 @@ _mask_of_parent: list[set[int]] = []
 
 
 def _hold_signals_back() -> None:
-    _mask_of_parent.append(signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING))
+    _mask_of_parent.append(signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS))
 
 
 def _let_signals_through() -> None:
@@ -37,7 +37,7 @@ def ignore_signals(worker_id: int) -> None:
     """Let a data worker live through stopping signals, unless they come from its parent, and end
     when that one dies.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     parent = multiprocessing.parent_process()
     assert parent is not None and parent.pid is not None
     end_with_parent(signal.SIGKILL, parent.pid)
@@ -49,7 +49,7 @@ def _obey(parent: int) -> None:
     for.
     """
     while True:
-        heard = signal.sigwaitinfo(STOPPING)
+        heard = signal.sigwaitinfo(STOP_SIGNALS)
         if heard.si_signo == signal.SIGTERM and heard.si_pid == parent:
             os._exit(0)
 

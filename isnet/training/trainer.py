@@ -14,8 +14,8 @@ from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder
-from isnet.distributed.rendezvous import join
-from isnet.distributed.stop_signals import Interruption
+from isnet.distributed.rendezvous import join_process_group
+from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
 from isnet.io.console import show_progress
 from isnet.models.float32 import allow_tf32
@@ -66,7 +66,7 @@ def train(
     store: str | None,
     remark: str,
     work: Path,
-    interruption: Interruption,
+    stop_request: StopRequest,
 ) -> TrainResult:
     """Train, going on from the newest checkpoint in `work` if there is one.
 
@@ -82,7 +82,7 @@ def train(
         store: folder of the packed images under it, if there are any.
         remark: on where images are read, said after the first line.
         work: private folder: checkpoints and journal.
-        interruption: says that somebody asked to stop.
+        stop_request: whether a stopping signal has arrived.
     """
     threads = _use_devices(devices, batch.processes)
     allow_tf32(speed.precision == "tf32")
@@ -119,7 +119,7 @@ def train(
             folder,
             state,
             interval=_checkpoint_interval(experiment) * accumulation,
-            interruption=interruption,
+            stop_request=stop_request,
             journal=journal_hook,
             finite=finite_hook,
             average=average,
@@ -139,7 +139,7 @@ def train(
             resuming=state is not None,
             hooks=[
                 IterationSeedHook(seed),
-                DeferSignalsHook(interruption),
+                DeferSignalsHook(stop_request),
                 journal_hook,
                 finite_hook,
                 *filter(None, [average]),
@@ -217,7 +217,7 @@ def _use_devices(devices: Devices, processes: int) -> int:
             hint="Write devices: cpu, or run it where the GPUs are",
         )
     if processes > 1:
-        join(devices)
+        join_process_group(devices)
     return threads
 
 

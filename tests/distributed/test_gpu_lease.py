@@ -14,7 +14,7 @@ import pytest
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.visible_gpus import gpu_pool
 from isnet.errors import UserError
-from isnet.io.file_lock import HeldFile
+from isnet.io.file_lock import LockedFile
 
 LEASE = """
 import os, sys, subprocess
@@ -213,7 +213,7 @@ def test_a_file_that_its_holder_removes_in_between_is_made_anew(
         lock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    mine, other = HeldFile(path), HeldFile(path)
+    mine, other = LockedFile(path), LockedFile(path)
     assert mine.take() is True
     assert other.take() is False
     mine.release()

@@ -12,7 +12,7 @@ from process_tree import Tree, wait_for
 
 from isnet.distributed.launcher import launch
 from isnet.distributed.node import Node
-from isnet.distributed.stop_signals import INTERRUPTED, Interruption
+from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
 from isnet.settings.params import Devices
 
 Edit = Callable[[str, str], None]
@@ -115,7 +115,7 @@ def test_ranks_share_the_cores_of_the_stage(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
-    assert launch([], Devices(kind="cpu", per_node=2), Node(), tmp_path, Interruption()) == 0
+    assert launch([], Devices(kind="cpu", per_node=2), Node(), tmp_path, StopRequest()) == 0
     assert capfd.readouterr().out.split() == [str(each)] * 2
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from isnet.distributed.run_lock import holder_of, run_lock
+from isnet.distributed.run_lock import run_lock, run_lock_owner
 from isnet.errors import UserError
-from isnet.io.lock_owner import Holder
+from isnet.io.lock_owner import LockOwner
 
 HOLD = """
 import sys, pathlib
@@ -71,7 +71,7 @@ def _other_machine(work: Path, *, silent_for: float = 0.0, **facts: object) -> N
     work.mkdir(parents=True, exist_ok=True)
     other = {"host": "node7", "boot": "another", "job": "", **facts}
     path = work / "holder.json"
-    path.write_text(json.dumps(json.loads(Holder.here().text) | other))
+    path.write_text(json.dumps(json.loads(LockOwner.here().text) | other))
     moment = time.time() - silent_for
     os.utime(path, (moment, moment))
 
@@ -105,12 +105,12 @@ def test_of_eight_processes_at_once_one_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fatal", [signal.SIGKILL, signal.SIGTERM])
 def test_a_dead_holders_lock_is_taken_over(tmp_path: Path, fatal: signal.Signals) -> None:
     with _holder(tmp_path) as process:
-        assert holder_of(tmp_path) is not None
+        assert run_lock_owner(tmp_path) is not None
         process.send_signal(fatal)
         process.wait()
-        assert holder_of(tmp_path) is None
+        assert run_lock_owner(tmp_path) is None
         with run_lock("one", tmp_path):
-            holder = holder_of(tmp_path)
+            holder = run_lock_owner(tmp_path)
             assert holder is not None
             assert holder.pid == os.getpid()
 
@@ -138,9 +138,9 @@ def test_a_forked_worker_that_outlives_its_trainer_holds_nothing(tmp_path: Path)
 
 def test_what_a_killed_launcher_has_started_still_holds(tmp_path: Path) -> None:
     start = (
-        "import subprocess; from isnet.io.file_lock import held_descriptors\n"
+        "import subprocess; from isnet.io.file_lock import lock_descriptors\n"
         "        null = subprocess.DEVNULL\n"
-        "        child = subprocess.Popen(['sleep', '60'], stdin=null, stdout=null, pass_fds=held_descriptors())\n"
+        "        child = subprocess.Popen(['sleep', '60'], stdin=null, stdout=null, pass_fds=lock_descriptors())\n"
         "        pathlib.Path(sys.argv[1], 'child').write_text(str(child.pid))"
     )
     with _holder(tmp_path, start) as process:
@@ -171,7 +171,7 @@ def test_other_ranks_and_processes_of_the_holder_do_not_ask(tmp_path: Path) -> N
         inner = _start(tmp_path)
         assert _said(inner) == "held"
         inner.communicate("\n")
-        assert holder_of(tmp_path) is not None
+        assert run_lock_owner(tmp_path) is not None
 
 
 def test_a_living_holder_on_another_machine_is_believed(tmp_path: Path) -> None:
@@ -179,15 +179,15 @@ def test_a_living_holder_on_another_machine_is_believed(tmp_path: Path) -> None:
     line = _refusal(tmp_path)
     assert "process 77 on node7" in line
     assert re.search(r"last sign of life is 1\d\d s old, and it counts as dead after 600 s", line)
-    assert holder_of(tmp_path) is not None
-    assert holder_of(tmp_path).pid == 77  # type: ignore[union-attr]
+    assert run_lock_owner(tmp_path) is not None
+    assert run_lock_owner(tmp_path).pid == 77  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("why", ["silent", "requeued", "rebooted", "same kernel", "torn"])
 def test_a_dead_holder_elsewhere_is_replaced(
     tmp_path: Path, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = Holder.here()
+    here = LockOwner.here()
     if why == "silent":
         _other_machine(tmp_path, silent_for=601)
     elif why == "requeued":
@@ -201,9 +201,9 @@ def test_a_dead_holder_elsewhere_is_replaced(
     else:
         (tmp_path / "holder.json").write_text("")
     with run_lock("one", tmp_path):
-        holder = holder_of(tmp_path)
+        holder = run_lock_owner(tmp_path)
         assert holder is not None
-        assert replace(holder, since=0.0) == replace(Holder.here(), since=0.0)
+        assert replace(holder, since=0.0) == replace(LockOwner.here(), since=0.0)
     assert not (tmp_path / "holder.json").exists()
     assert not list(tmp_path.glob(".holder*"))
 
@@ -211,7 +211,7 @@ def test_a_dead_holder_elsewhere_is_replaced(
 def test_who_was_quicker_elsewhere_keeps_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def is_dead(holder: Holder, work: Path, **how: bool) -> bool:
+    def is_dead(holder: LockOwner, work: Path, **how: bool) -> bool:
         _other_machine(work, pid=88)  # after we have looked, before we act
         return True
 

@@ -14,7 +14,7 @@ import torch
 from process_tree import Tree
 
 from isnet.checkpoints.checkpoint_folder import load_weights
-from isnet.distributed.stop_signals import INTERRUPTED, STOPPING
+from isnet.distributed.stop_signals import INTERRUPTED, STOP_SIGNALS
 
 Edit = Callable[[str, str], None]
 
@@ -48,7 +48,7 @@ def test_a_training_stopped_again_and_again_ends_with_the_very_weights(
         targets += [f"rank {rank}" for rank in range(processes)]
     for attempt in range(ATTEMPTS):
         tree = _train(prepared, trees)
-        number, target = STOPPING[attempt % len(STOPPING)], chance.choice(targets)
+        number, target = STOP_SIGNALS[attempt % len(STOP_SIGNALS)], chance.choice(targets)
         time.sleep(chance.uniform(0.2, 12))
         if tree.process.poll() is None:
             tree.send(number, target)

@@ -17,7 +17,7 @@ from process_tree import Tree, wait_for
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder, load_weights
 from isnet.cli import main
-from isnet.distributed.stop_signals import AT_ONCE, INTERRUPTED
+from isnet.distributed.stop_signals import ABORTED, INTERRUPTED
 
 Edit = Callable[[str, str], None]
 Start = Callable[..., Tree]
@@ -120,7 +120,7 @@ def test_a_second_interrupt_ends_at_once(start: Start, edit: Edit) -> None:
     time.sleep(1)
     assert tree.members()
     tree.send(signal.SIGINT, "group")
-    assert tree.end() == AT_ONCE, tree.told
+    assert tree.end() == ABORTED, tree.told
     assert "Traceback" not in tree.told
     assert tree.told.count("stopped at once") == 1
 

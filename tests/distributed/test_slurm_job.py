@@ -14,9 +14,9 @@ import pytest
 from log_lines import record_log
 
 from isnet.distributed.run_lock import run_lock
-from isnet.distributed.slurm_job import has_ended, stand_by
+from isnet.distributed.slurm_job import job_has_ended, wait_for_requeue
 from isnet.errors import UserError
-from isnet.io.lock_owner import Holder
+from isnet.io.lock_owner import LockOwner
 
 Slurm = Callable[[str, str], None]
 
@@ -56,14 +56,14 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
 )
 def test_only_what_slurm_says_has_ended_has_ended(slurm: Slurm, script: str, ended: bool) -> None:
     slurm("squeue", script)
-    assert has_ended("5") is ended
+    assert job_has_ended("5") is ended
 
 
 def test_before_the_time_limit_the_job_asks_to_be_requeued(slurm: Slurm) -> None:
     slurm("scontrol", 'echo "$@" > asked')
     slurm("squeue", "test -e asked && echo COMPLETING || echo RUNNING")
     said: list[str] = []
-    stand_by("SIGURG", said.append)
+    wait_for_requeue("SIGURG", said.append)
     assert Path("asked").read_text() == "requeue 7\n"
     assert said == ["job 7 goes back into the queue, and on from there"]
 
@@ -72,13 +72,13 @@ def test_what_cannot_be_requeued_ends_at_once(slurm: Slurm) -> None:
     slurm("scontrol", "echo Requested operation is presently disabled >&2; exit 1")
     slurm("squeue", "echo RUNNING")
     said: list[str] = []
-    stand_by("SIGURG", said.append)
+    wait_for_requeue("SIGURG", said.append)
     assert said == ["job 7 could not be requeued (Requested operation is presently disabled)"]
 
 
 def test_a_preempted_job_is_there_until_its_grace_ends(slurm: Slurm) -> None:
     slurm("squeue", "echo . >> looks; if test $(wc -l < looks) -lt 3; then echo RUNNING; fi")
-    stand_by("SIGTERM", lambda line: None)
+    wait_for_requeue("SIGTERM", lambda line: None)
     assert len(Path("looks").read_text().split()) == 3
 
 
@@ -89,7 +89,7 @@ def test_where_a_person_sits_nothing_is_waited_for(
     monkeypatch.delenv(name, raising=False)
     slurm("squeue", "echo RUNNING")
     begun = time.monotonic()
-    stand_by(asked, lambda line: pytest.fail(line))
+    wait_for_requeue(asked, lambda line: pytest.fail(line))
     assert time.monotonic() - begun < 60
 
 
@@ -97,7 +97,7 @@ def test_the_lock_of_a_job_that_has_ended_elsewhere_is_taken_over(
     slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ISNET_BATCH_JOB")
-    here = Holder.here()
+    here = LockOwner.here()
     record = tmp_path / "holder.json"
     elsewhere = here.text.replace(here.boot, "another-boot").replace('"job": "7"', '"job": "5"')
     record.write_text(elsewhere)
@@ -106,14 +106,14 @@ def test_the_lock_of_a_job_that_has_ended_elsewhere_is_taken_over(
         pass  # its last sign of life is a second old
     os.utime(record, (time.time() - 60, time.time() - 60))
     with run_lock("one", tmp_path):
-        assert Holder.read(record) != Holder.read(Path("nowhere"))
+        assert LockOwner.read(record) != LockOwner.read(Path("nowhere"))
 
 
 def test_a_batch_job_waits_for_the_one_before_it(
     slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("isnet.distributed.run_lock._BETWEEN_LOOKS_SECONDS", 0.05)
-    here = Holder.here()
+    here = LockOwner.here()
     record = tmp_path / "holder.json"
     record.write_text(
         here.text.replace(here.boot, "another-boot").replace('"job": "7"', '"job": "5"')

@@ -16,7 +16,7 @@ from repository import REPOSITORY
 
 from isnet.cli import main
 from isnet.data.catalog.dataset_description import DatasetDescription
-from isnet.io.yaml_file import Strict
+from isnet.io.yaml_file import StrictModel
 from isnet.settings.params import Params
 
 MODELS = {"params.yaml": Params, "description": DatasetDescription}
@@ -29,7 +29,9 @@ def _fields(schema: dict[str, Any]) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_every_key_of_the_loader_has_a_row_and_says_what_it_is_for(model: type[Strict]) -> None:
+def test_every_key_of_the_loader_has_a_row_and_says_what_it_is_for(
+    model: type[StrictModel],
+) -> None:
     told = sections(model, "")
     assert sum(len(section.keys) for section in told) == len(_fields(model.model_json_schema()))
     silent = [f"{s.place}.{key.name}" for s in told for key in s.keys if not key.text]

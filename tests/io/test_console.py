@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from isnet.io import console as module
-from isnet.io.console import amount, console_output, show_progress
+from isnet.io.console import console_output, format_bytes, show_progress
 
 
 @pytest.fixture
@@ -94,4 +94,4 @@ def test_a_terminal_shows_no_bar_where_nothing_is_transferred(
     [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (967_382_037, "967.4 MB"), (11e9, "11.0 GB"), (44e11, "4400.0 GB")],
 )  # fmt: skip
 def test_amounts_are_in_powers_of_ten(size: float, words: str) -> None:
-    assert amount(size) == words
+    assert format_bytes(size) == words

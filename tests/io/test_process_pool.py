@@ -24,7 +24,7 @@ def _hears_ctrl_c(item: int) -> bool:
 
 def test_ctrl_c_reaches_no_worker() -> None:
     """Also while it starts, when Python would print a traceback."""
-    done = worker_pool.in_processes(_hears_ctrl_c, [1, 2], 2, prepare=_nothing, prepare_with=())
+    done = worker_pool.map_in_processes(_hears_ctrl_c, [1, 2], 2, initializer=_nothing, initargs=())
     assert [heard for _, heard in done] == [False, False]
     assert _hears_ctrl_c(0)
 
@@ -36,12 +36,12 @@ def _die(item: int) -> int:
 
 def test_a_worker_that_memory_killed_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="2 processes: a worker process was killed"):
-        list(worker_pool.in_processes(_die, [1], 2, prepare=_nothing, prepare_with=()))
+        list(worker_pool.map_in_processes(_die, [1], 2, initializer=_nothing, initargs=()))
 
 
 STARTING = """
 import os, signal, threading, time
-from isnet.io.process_pool import in_processes
+from isnet.io.process_pool import map_in_processes
 
 # As a progress bar has one: Ctrl-C is not held back from it.
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -54,7 +54,7 @@ def items():
     print("all have started")
 
 try:
-    list(in_processes(abs, items(), 2, prepare=abs, prepare_with=(0,)))
+    list(map_in_processes(abs, items(), 2, initializer=abs, initargs=(0,)))
 except KeyboardInterrupt:
     print("stopped")
 """

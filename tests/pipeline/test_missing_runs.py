@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from isnet.cli import main
-from isnet.io.lock_owner import Holder
+from isnet.io.lock_owner import LockOwner
 from isnet.pipeline.missing_runs import missing_runs
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
@@ -87,7 +87,7 @@ def test_a_run_that_trains_is_not_called_a_failure(checkout: Path) -> None:
     work = _finished()
     shutil.rmtree(work / "train")
     shutil.rmtree("results/runs/one")
-    (work / "holder.json").write_text(Holder.here().text)
+    (work / "holder.json").write_text(LockOwner.here().text)
     [(_, why, *_)] = _told()
     assert why.startswith("training now (")
     assert why.endswith(f":{os.getpid()}), at iteration 0 of 6")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from isnet.distributed.stop_signals import Interruption
+from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
 from isnet.io.cpp_toolchain import missing_tool, require_tools
 from isnet.mmseg_import import import_mmseg
@@ -51,8 +51,8 @@ def _train(work: str, settings: str = "", *, stop: bool = False) -> TrainResult:
     plan = Plan.of(load_params())
     path.write_text(text)
     planned = plan.run("one")
-    interruption = Interruption()
-    interruption.asked = "SIGTERM" if stop else None
+    stop_request = StopRequest()
+    stop_request.signal_name = "SIGTERM" if stop else None
     return train(
         planned.experiment,
         devices=planned.run.devices,
@@ -65,7 +65,7 @@ def _train(work: str, settings: str = "", *, stop: bool = False) -> TrainResult:
         store=None,
         remark="",
         work=Path(work),
-        interruption=interruption,
+        stop_request=stop_request,
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path, read_json, write_json
-from isnet.io.console import amount, show_progress
+from isnet.io.console import format_bytes, show_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,7 +167,8 @@ def _figures(agreement: Agreement, speeds: Speeds) -> dict[str, Any]:
 
 def _told(file: Path, size: int, agreement: Agreement, speeds: Speeds) -> str:
     return (
-        f"{file}: {amount(size)}; confidence within {agreement.max_abs_difference:.1g} of torch's, "
+        f"{file}: {format_bytes(size)}; "
+        f"confidence within {agreement.max_abs_difference:.1g} of torch's, "
         f"{agreement.labels_agree:.4%} of the labels equal; at {speeds.input[0]}x{speeds.input[1]} "
         f"{speeds.exported:.3g} images/s, torch {speeds.reference:.3g}"
     )

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from isnet.io.console import amount
-from isnet.io.lock_owner import Holder
+from isnet.io.console import format_bytes
+from isnet.io.lock_owner import LockOwner
 from isnet.pipeline.run_status import (
     DatasetStatus,
     Others,
@@ -103,8 +103,10 @@ def _row(status: RunStatus) -> dict[str, str]:
         "ETA": _duration(status.seconds_left),
         "mIoU (best)": _scores(status),
         "Held by": _held_by(status.holder),
-        "Checkpoints": f"{kept[-1]}{more} {amount(status.checkpoints.bytes)}" if kept else _NONE,
-        "Disk": amount(status.bytes) if status.bytes else _NONE,
+        "Checkpoints": f"{kept[-1]}{more} {format_bytes(status.checkpoints.bytes)}"
+        if kept
+        else _NONE,
+        "Disk": format_bytes(status.bytes) if status.bytes else _NONE,
     }
 
 
@@ -114,7 +116,7 @@ def _scores(status: RunStatus) -> str:
     return f"{last} {best}".strip() or _NONE
 
 
-def _held_by(holder: Holder | None) -> str:
+def _held_by(holder: LockOwner | None) -> str:
     if holder is None:
         return _NONE
     since = datetime.fromtimestamp(holder.since)
@@ -137,7 +139,7 @@ def _duration(seconds: float | None) -> str:
 
 
 def _dataset(status: DatasetStatus) -> str:
-    packed = f", packed ({amount(status.packed_bytes)})" if status.packed_bytes else ""
+    packed = f", packed ({format_bytes(status.packed_bytes)})" if status.packed_bytes else ""
     return f"{status.stage}{packed}"
 
 
@@ -147,7 +149,7 @@ def _remains(runs: list[RunStatus], unnamed: Others) -> list[str]:
     """
     told = [
         f"{status.run} {_counted(status.others.count, 'other training')}, "
-        f"{amount(status.others.bytes)}"
+        f"{format_bytes(status.others.bytes)}"
         for status in runs
         if status.others.count
     ]
@@ -155,7 +157,7 @@ def _remains(runs: list[RunStatus], unnamed: Others) -> list[str]:
     if unnamed.count:
         lines.append(
             f"not in params.yaml, in work/runs: {_counted(unnamed.count, 'run')}, "
-            f"{amount(unnamed.bytes)}"
+            f"{format_bytes(unnamed.bytes)}"
         )
     return lines
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, write_bytes
-from isnet.io.yaml_file import meant, read_yaml
+from isnet.io.yaml_file import read_yaml, suggest
 from isnet.settings.params import Params, Run, load_params, params_of
 from isnet.settings.params_editor import insert_runs
 from isnet.settings.plan import Plan
@@ -46,7 +46,7 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
     original = path.read_bytes()
     tree = read_yaml(path, "See README.md")
     if name not in params.runs:
-        hint = meant(name, params.runs, "It has")
+        hint = suggest(name, params.runs, "It has")
         raise UserError(f"there is no run {name!r}", where=str(path), hint=hint)
     wanted = _expand(name, tree["runs"][name], _parse(choices, name))
     after = params_of({**tree, "runs": {**tree["runs"], **wanted}}, path)
@@ -105,7 +105,7 @@ def _check_key(key: str, where: str, name: str) -> None:
     elif "." in key and not key.startswith("overrides"):
         hint = f"A key of the config is overrides.{key}"
     else:
-        hint = meant(key, [*fields, "overrides.KEY"], "Known keys are")
+        hint = suggest(key, [*fields, "overrides.KEY"], "Known keys are")
     raise UserError(f"unknown key {key!r}", where=where, hint=hint)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from isnet.io.yaml_file import Strict, read_yaml, validate
+from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 __all__ = [
     "ClassRow",
@@ -34,7 +34,7 @@ LabelForm = Literal["ids", "palette", "colors", "mat"]
 """What label files are; `DatasetDescription.label_form` says it in words."""
 
 
-class PublishedArchive(Strict):
+class PublishedArchive(StrictModel):
     """A published file, and what is known of it beforehand."""
 
     name: str
@@ -48,7 +48,7 @@ class PublishedArchive(Strict):
     md5: str | None = None
 
 
-class Split(Strict):
+class Split(StrictModel):
     """A split: its name in paths if that is another, and how many images are published."""
 
     folder: str | None = None
@@ -57,7 +57,7 @@ class Split(Strict):
     """How many it has as published; another number is told."""
 
 
-class ClassRow(Strict):
+class ClassRow(StrictModel):
     """A class; its place in the list is its train id."""
 
     name: str
@@ -88,7 +88,7 @@ Ignored = Annotated[
 ]
 
 
-class DatasetDescription(Strict):
+class DatasetDescription(StrictModel):
     """Which file is which, and which raw id is which class.
 
     In paths, `{split}` stands for the split and `{name}` for what an image and its label share

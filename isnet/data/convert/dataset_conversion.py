@@ -17,7 +17,7 @@ from isnet.data.convert.conversion_journal import ConversionRecord, Converted, J
 from isnet.data.convert.label_conversion import convert_label, prepare
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
-from isnet.io.process_pool import in_processes
+from isnet.io.process_pool import map_in_processes
 from isnet.io.wait_lock import exclusive
 
 __all__ = ["convert"]
@@ -81,8 +81,8 @@ def _convert_all(
         done = record.valid(wanted, root, labels)
         on_progress(len(done), len(wanted))
         rest = [job for job in wanted if job not in done]
-        finished = in_processes(
-            convert_label, rest, workers, prepare=prepare, prepare_with=(root, labels, table)
+        finished = map_in_processes(
+            convert_label, rest, workers, initializer=prepare, initargs=(root, labels, table)
         )
         with closing(finished):
             for job, converted in finished:

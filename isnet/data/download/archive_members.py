@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from isnet.errors import UserError
-from isnet.io.console import amount
+from isnet.io.console import format_bytes
 from isnet.io.disk_space import explain_write_errors
 
 __all__ = [
@@ -65,8 +65,8 @@ def ratio_limit(archive: Path) -> int:
 def bomb(archive: Path) -> BadArchive:
     """Return the error for an archive that grows beyond its limit."""
     return BadArchive(
-        f"{archive} ({amount(archive.stat().st_size)}) grows to more than "
-        f"{amount(ratio_limit(archive))}, as bombs do",
+        f"{archive} ({format_bytes(archive.stat().st_size)}) grows to more than "
+        f"{format_bytes(ratio_limit(archive))}, as bombs do",
         hint="If you trust it, unpack it yourself and give the folder",
     )
 

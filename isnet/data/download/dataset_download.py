@@ -18,7 +18,7 @@ from isnet.data.download.dataset_root import find_root
 from isnet.data.download.raw_files import RawFiles
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
-from isnet.io.console import amount, show_progress
+from isnet.io.console import format_bytes, show_progress
 from isnet.settings.dataset_lookup import description_of
 from isnet.settings.layout import home_of
 from isnet.settings.params import Dataset, StreetsDataset
@@ -149,7 +149,8 @@ def _tell_disk_space(archives: Sequence[LocalArchive], downloads: Path) -> None:
     sizes = [archive.path.stat().st_size for archive in archives if archive.url]
     if sizes:
         _log.info(
-            f"the archives take {amount(sum(sizes))} in {downloads}; this data set does not need "
+            f"the archives take {format_bytes(sum(sizes))} in {downloads}; "
+            "this data set does not need "
             "them any more, and they may be deleted"
         )
 

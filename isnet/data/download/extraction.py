@@ -13,7 +13,7 @@ from isnet.data.download.archive_members import Archive, BadArchive, make_links
 from isnet.data.download.tar_archive import TarArchive, is_tar
 from isnet.data.download.zip_archive import ZipArchive
 from isnet.io.atomic_files import write_json
-from isnet.io.console import Update
+from isnet.io.console import ProgressCallback
 from isnet.io.disk_space import explain_write_errors, require_free_space
 from isnet.io.wait_lock import exclusive
 
@@ -23,7 +23,7 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """How a zip begins. `zipfile.is_zipfile` looks at the end, and takes a tar of zips for one."""
 
 
-def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Update) -> None:
+def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: ProgressCallback) -> None:
     """Unpack zip and tar archives into one folder, which appears when all of them are unpacked.
 
     Until then files are in `NAME.part`; the same call continues there after an interruption, unless
@@ -95,7 +95,7 @@ class _Attempt:
         what = f"what is in {', '.join(archive.path.name for archive in archives)}"
         require_free_space(self._part, needed - there, what)
 
-    def unpack(self, archives: Sequence[Archive], show: Update) -> None:
+    def unpack(self, archives: Sequence[Archive], show: ProgressCallback) -> None:
         total = sum(source["bytes"] for source in self._sources)
         before = 0
         for number, archive in enumerate(archives):
@@ -119,7 +119,7 @@ class _Attempt:
             self._side.unlink(missing_ok=True)
 
 
-def _following(before: int, total: int, show: Update) -> Callable[[int], None]:
+def _following(before: int, total: int, show: ProgressCallback) -> Callable[[int], None]:
     """Return what shows the progress of one archive as that of all."""
 
     def advance(done: int) -> None:

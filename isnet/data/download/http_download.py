@@ -20,7 +20,7 @@ from isnet.data.download.partial_download import Part
 from isnet.data.download.retry import TIMEOUTS, GivenUp, Patience, Setback
 from isnet.data.download.url_text import shown
 from isnet.errors import UserError
-from isnet.io.console import Update, amount
+from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.disk_space import require_free_space
 from isnet.io.wait_lock import exclusive
 
@@ -56,7 +56,9 @@ class RemoteFile:
         return UserError(f"{what}: {self.path} was not made", where=shown(self.url), hint=self.hint)
 
 
-def fetch(file: RemoteFile, *, show: Update, session: requests.Session | None = None) -> None:
+def fetch(
+    file: RemoteFile, *, show: ProgressCallback, session: requests.Session | None = None
+) -> None:
     """Bring a file to its path, or check the one that is there.
 
     A download that was interrupted continues. What may pass (no connection, one that is cut, a busy
@@ -93,10 +95,10 @@ def _check(file: RemoteFile) -> None:
         )
 
 
-def _fetch_now(file: RemoteFile, session: requests.Session, show: Update) -> None:
+def _fetch_now(file: RemoteFile, session: requests.Session, show: ProgressCallback) -> None:
     identity = file.identity
     part = Part(file.path, identity)
-    onward = f", from {amount(part.size)} on" if part.size else ""
+    onward = f", from {format_bytes(part.size)} on" if part.size else ""
     _log.info(f"fetches {shown(file.url)}{onward}")
     _receive(file, part, session, show)
     wrong = identity.difference(part.size, part.hashes.digests)
@@ -116,7 +118,7 @@ def _fetch_now(file: RemoteFile, session: requests.Session, show: Update) -> Non
             f"{file.path.name} has no published hash; it is held to SHA-256 {digest} from now on"
         )
     part.publish()
-    _log.info(f"has {file.path} ({amount(part.size)})")
+    _log.info(f"has {file.path} ({format_bytes(part.size)})")
 
 
 def _other_content(file: RemoteFile, wrong: str) -> UserError:
@@ -126,7 +128,9 @@ def _other_content(file: RemoteFile, wrong: str) -> UserError:
     return UserError(what, where=shown(file.url), hint=hint)
 
 
-def _receive(file: RemoteFile, part: Part, session: requests.Session, show: Update) -> None:
+def _receive(
+    file: RemoteFile, part: Part, session: requests.Session, show: ProgressCallback
+) -> None:
     """Make `part` whole, in as many attempts as it takes."""
 
     def attempt() -> None:
@@ -145,7 +149,9 @@ def _is_whole(part: Part, identity: ExpectedFile) -> bool:
     return part.size > 0 and part.size == (length or identity.size)
 
 
-def _attempt(file: RemoteFile, part: Part, session: requests.Session, show: Update) -> None:
+def _attempt(
+    file: RemoteFile, part: Part, session: requests.Session, show: ProgressCallback
+) -> None:
     headers = request_headers(part)
     with session.get(file.url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
         # A page must not replace what has arrived: a session that has expired is renewed.

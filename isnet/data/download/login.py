@@ -18,7 +18,7 @@ from isnet.data.download.http_response import NO_ACCESS, TRANSIENT
 from isnet.data.download.retry import TIMEOUTS, GivenUp, Patience, Setback, asked_pause
 from isnet.data.download.url_text import LOOPBACK, shown
 from isnet.errors import UserError
-from isnet.io.console import Update
+from isnet.io.console import ProgressCallback
 
 __all__ = ["LoginSession", "Progress"]
 
@@ -31,7 +31,7 @@ _ACCEPTED = (302, 303)
 _REFUSED = (200, 401)
 """200 is the form again."""
 
-Progress = Callable[[], AbstractContextManager[Update]]
+Progress = Callable[[], AbstractContextManager[ProgressCallback]]
 """Such as `partial(console.progress, "bytes")`."""
 
 

@@ -28,8 +28,8 @@ from isnet.data.packed.packed_store import (
 )
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json, write_text
-from isnet.io.console import Update, amount
-from isnet.io.process_pool import in_processes
+from isnet.io.console import ProgressCallback, format_bytes
+from isnet.io.process_pool import map_in_processes
 
 __all__ = ["pack"]
 
@@ -42,7 +42,7 @@ _SHARE_LEFT = 0.1
 
 
 def pack(
-    manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: Update
+    manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: ProgressCallback
 ) -> str | None:
     """Pack both splits of a data set, or find them packed and check every byte.
 
@@ -67,7 +67,9 @@ def pack(
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free * (1 - _SHARE_LEFT):
-        return f"it would need {amount(needed)}, and {amount(free)} of the disk are free"
+        return (
+            f"it would need {format_bytes(needed)}, and {format_bytes(free)} of the disk are free"
+        )
     total = sum(len(split.records) for split in missing)
     before = 0
     for split in missing:
@@ -76,7 +78,7 @@ def pack(
     return None
 
 
-def _following(show: Update, before: int, total: int, done: int) -> None:
+def _following(show: ProgressCallback, before: int, total: int, done: int) -> None:
     show(before + done, total)
 
 
@@ -193,7 +195,7 @@ def _in_processes(
     work: Callable[[Item], int], items: list[Item], workers: int
 ) -> Generator[tuple[Item, int]]:
     # The processes already use every core.
-    return in_processes(work, items, workers, prepare=cv2.setNumThreads, prepare_with=(1,))
+    return map_in_processes(work, items, workers, initializer=cv2.setNumThreads, initargs=(1,))
 
 
 def _laid_out(entries: list[dict[str, Any]]) -> Iterator[Record]:

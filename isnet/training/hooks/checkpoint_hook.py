@@ -16,8 +16,8 @@ from mmengine.runner import Runner
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder, save_torch
 from isnet.data.loading.sampler import seed_from
-from isnet.distributed.async_flag import Agreement
-from isnet.distributed.stop_signals import Interruption
+from isnet.distributed.async_flag import AsyncFlag
+from isnet.distributed.stop_signals import StopRequest
 from isnet.training.hooks.journal_hook import JournalHook
 from isnet.training.hooks.nonfinite_hook import NonFiniteHook
 from isnet.training.hooks.weight_average import WeightAverage
@@ -58,14 +58,14 @@ class DeferSignalsHook(Hook):
 
     priority = "VERY_HIGH"  # the journal must not tell of a step that a signal could still take
 
-    def __init__(self, interruption: Interruption) -> None:
-        self.interruption = interruption
+    def __init__(self, stop_request: StopRequest) -> None:
+        self.stop_request = stop_request
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Defer."""
-        self.interruption.defer()
+        self.stop_request.defer()
 
 
 class CheckpointHook(Hook):
@@ -75,7 +75,7 @@ class CheckpointHook(Hook):
         folder: where checkpoints are.
         state: the checkpoint to go on from, if any.
         interval: micro-iterations between checkpoints.
-        interruption: says that somebody asked to stop.
+        stop_request: whether a stopping signal has arrived.
         journal: its open interval is saved with the rest.
         finite: so are its counts,
         average: and the average of the weights, if there is one; the best weights are its.
@@ -90,7 +90,7 @@ class CheckpointHook(Hook):
         state: dict[str, Any] | None,
         *,
         interval: int,
-        interruption: Interruption,
+        stop_request: StopRequest,
         journal: JournalHook,
         finite: NonFiniteHook,
         average: WeightAverage | None,
@@ -99,7 +99,7 @@ class CheckpointHook(Hook):
         self.folder = folder
         self.state = state
         self.interval = interval
-        self.interruption = interruption
+        self.stop_request = stop_request
         self.journal = journal
         self.finite = finite
         self.average = average
@@ -107,7 +107,7 @@ class CheckpointHook(Hook):
         self.best: dict[str, Any] = state["best"] if state else {}
         self.earlier_seconds: float = state["seconds"] if state else 0.0
         self.begun = time.perf_counter()
-        self.agreement: Agreement | None = None
+        self.agreement: AsyncFlag | None = None
         self.stopping = False
         self.validation_due = bool(state and state["validation_due"])
 
@@ -122,7 +122,7 @@ class CheckpointHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Restore; mmengine's loop then moves the sampler to the iteration."""
-        self.agreement = Agreement()
+        self.agreement = AsyncFlag()
         if self.state is None:
             return
         state = self.state
@@ -198,7 +198,7 @@ class CheckpointHook(Hook):
     def _asked(self) -> bool:
         """Whether any process was asked to stop; then all stop, after the same step."""
         assert self.agreement
-        self.stopping = self.agreement.any(self.interruption.asked is not None)
+        self.stopping = self.agreement.any_rank(self.stop_request.signal_name is not None)
         return self.stopping
 
     def _save(self, runner: Runner, iteration: int) -> None:

@@ -17,7 +17,7 @@ import pytest
 from download_lab import Lab, packed_with, png, zip_of
 from file_server import Reply
 
-from isnet.io.console import amount
+from isnet.io.console import format_bytes
 
 PAGE = b"<!DOCTYPE html>\n<html><title>Log in</title></html>"
 
@@ -195,7 +195,7 @@ def test_what_is_wrong_with_an_archive_is_one_line(name: str, is_remote: bool, l
     for _ in range(2):  # also where the first attempt left something
         line = lab.fails()
         used = lab.at(source) if is_remote else path
-        expected = told.format(path=used, place=lab.place(), size=amount(len(content)))
+        expected = told.format(path=used, place=lab.place(), size=format_bytes(len(content)))
         if is_remote and name in ("damaged", "none", "traversal", "link", "bomb", "inner"):
             ledger = lab.downloads / "downloads.lock.json"
             expected += f". To fetch an archive anew, delete it, and its entry in {ledger} if it has one"  # fmt: skip

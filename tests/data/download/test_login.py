@@ -23,7 +23,7 @@ from isnet.data.download import retry as patience
 from isnet.data.download.credentials import Credentials
 from isnet.data.download.login import LoginSession, _Session
 from isnet.errors import UserError
-from isnet.io.console import Update
+from isnet.io.console import ProgressCallback
 
 CONTENT = random.Random(1).randbytes(200_000)
 HALF = len(CONTENT) // 2
@@ -79,7 +79,7 @@ def _file(site: AccountSite, folder: Path, number: int = 1, url: str = "") -> Re
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Update]:
+def _progress() -> Iterator[ProgressCallback]:
     yield lambda *_: None
 
 
