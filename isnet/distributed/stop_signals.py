@@ -60,7 +60,8 @@ class StopRequest:
 
     While nothing can be lost (start, imports, first batch; and what follows the training) the
     process ends there and then, with `INTERRUPTED`. Between `defer` and `end_deferral` the
-    signal is only remembered in `signal_name`, which the training looks at; a second SIGINT ends it at once. One of
+    signal is only remembered in `signal_name`, which the training looks at;
+    a second SIGINT ends it at once. One of
     several processes leaves that to its launcher: it hears a single Ctrl-C twice, from the terminal
     and from the launcher.
     """
