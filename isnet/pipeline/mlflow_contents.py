@@ -60,7 +60,7 @@ def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
     if metrics and metrics["weights_sha256"] != summary["weights_sha256"]:
         metrics = None  # of other weights, which the conductor has not replaced yet
     weights = trained / "weights.pth"
-    artifacts = [trained / "config.py", plan.layout.train_slice(name)]
+    artifacts = [trained / "config.py", plan.layout.train_settings(name)]
     if metrics:
         names = ("metrics.json", "per_class.csv", "confusion.csv", "overlays")
         artifacts += [evaluated / file for file in names]

@@ -1,4 +1,4 @@
-"""From a data set of params.yaml to what is known of it."""
+"""Looks up the description and label table of a data set of params.yaml."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FOLDER = "datasets"
 
 
 def description_of(dataset: Dataset) -> DatasetDescription:
-    """Return the description of a data set; a `PublishedDescription` for those of the catalogue.
+    """Return the description of a data set: its files, splits and classes.
 
     Raises:
-        UserError: the description is missing, elsewhere, or wrong.
+        UserError: the description file is missing, outside `datasets/`, or invalid.
     """
     if not isinstance(dataset, FolderDataset):
         # The generator writes the Cityscapes format.
@@ -37,7 +37,7 @@ def description_of(dataset: Dataset) -> DatasetDescription:
         )
     if not path.is_file():
         there = ", ".join(str(other) for other in sorted(Path(_FOLDER).glob("*.yaml")))
-        raise UserError(f"there is no {path}", where=where, hint=f"There is {there or 'none'}")
+        raise UserError(f"there is no {path}", where=where, hint=f"Found: {there or 'none'}")
     return read_description(path)
 
 

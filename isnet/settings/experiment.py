@@ -1,6 +1,4 @@
-"""An experiment: an mmengine config file with a run's overrides, resolved and checked. Imports no
-torch.
-"""
+"""Resolves a run's config file and overrides into a checked experiment, without importing torch."""
 
 from __future__ import annotations
 
@@ -30,14 +28,27 @@ _EVALUATION_KEYS = (
     "tta_model",
     "tta_pipeline",
 )
-"""Top-level config keys that no training reads: changing them evaluates again, and does not train
-again.
-"""
+"""Config keys that only evaluation reads: a change in them starts an evaluation, not a training."""
+
+
+_CROPS = ("RandomCrop", "RandomWindow")
+"""Transforms with a `crop_size`."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A resolved config and the facts that other rooms need of it."""
+    """A resolved config and the values that other packages read from it.
+
+    Attributes:
+        config: the whole config as plain mappings and lists.
+        iterations: optimizer steps.
+        global_batch: images per optimizer step, over all devices.
+        per_device_batch: images that the config puts on one device at once.
+        num_classes: classes of the decode head.
+        loader_workers: data loader workers per process.
+        crop: training crop `(height, width)`, None for whole images.
+        method, backbone: names for reports.
+    """
 
     config: dict[str, Any]
     iterations: int
@@ -49,24 +60,28 @@ class Experiment:
     method: str
     backbone: str
 
+    @property
+    def train_transforms(self) -> dict[str, dict[str, Any]]:
+        """The steps of the training pipeline by their type."""
+        steps = self.config["train_dataloader"]["dataset"].get("pipeline", [])
+        return {step["type"]: step for step in steps}
+
     @cached_property
     def train_digest(self) -> str:
-        """Hash of all that training reads of the config."""
+        """Hash of the config keys that training reads."""
         kept = {key: self.config[key] for key in self.config if key not in _EVALUATION_KEYS}
         return digest_of(_plain(kept))
 
     @cached_property
     def evaluate_digest(self) -> str:
-        """Hash of what evaluation reads beyond that."""
+        """Hash of the config keys that only evaluation reads."""
         kept = {key: self.config[key] for key in _EVALUATION_KEYS if key in self.config}
         return digest_of(_plain(kept))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """How a global batch is spread: `processes` x `per_process` x `accumulation` images per
-    optimizer step.
-    """
+    """Division of a global batch: `processes` x `per_process` x `accumulation` images a step."""
 
     processes: int
     per_process: int
@@ -74,13 +89,18 @@ class Batch:
 
 
 def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
-    """Spread `global_batch` over the run's processes, at most `per_device` images at once on each.
+    """Divide `global_batch` among the run's processes, with gradient accumulation where needed.
 
-    Accumulation does not reproduce the BatchNorm statistics of a large batch: they stay those of
-    one micro-batch (over all processes, under SyncBN).
+    With accumulation, BatchNorm statistics are those of one micro-batch (over all processes under
+    SyncBN), not of the global batch.
+
+    Args:
+        global_batch: images per optimizer step.
+        per_device: most images that a process takes at once.
+        devices: the run's devices.
 
     Raises:
-        ValueError: the global batch does not divide by the number of processes.
+        ValueError: the number of processes does not divide the global batch.
     """
     processes = devices.processes
     if global_batch % processes:
@@ -94,24 +114,28 @@ def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
     return Batch(processes, micro, share // micro)
 
 
-def resolve(name: str, run: Run, known: dict[str, dict[str, Any]] | None = None) -> Experiment:
-    """Read the config of run `name`, apply its overrides and check what can be checked without
-    building it.
+def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None) -> Experiment:
+    """Read a run's config, apply its overrides and check what can be checked without building it.
+
+    Args:
+        name: the run's name, for messages.
+        run: the run as written in params.yaml.
+        cache: configs read so far by path; several runs often share one.
 
     Raises:
-        UserError: the config is missing or broken, an override names nothing, or a needed key is
-        absent.
+        UserError: the config is missing or broken, an override names no key, or a needed key is
+            absent.
     """
     where = f"params.yaml: runs.{name}"
-    known = {} if known is None else known
-    if run.config not in known:
-        known[run.config] = _load(run.config, where)
-    config = copy.deepcopy(known[run.config])
+    cache = {} if cache is None else cache
+    if run.config not in cache:
+        cache[run.config] = _load(run.config, where)
+    config = copy.deepcopy(cache[run.config])
     _apply(config, run.overrides, f"{where}.overrides")
     try:
-        facts = _facts(config, run.config)
-        _refuse_late_schedule(config, facts.iterations, where)
-        return facts
+        experiment = _experiment_from(config, run.config)
+        _refuse_late_schedule(config, experiment.iterations, where)
+        return experiment
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"the config {run.config} has no usable {error}",
@@ -121,7 +145,7 @@ def resolve(name: str, run: Run, known: dict[str, dict[str, Any]] | None = None)
 
 
 def _refuse_late_schedule(config: dict[str, Any], iterations: int, where: str) -> None:
-    """A training that was shortened may end before its warm-up does."""
+    """Refuse a schedule that begins after the last iteration, as in a shortened training."""
     schedules = config.get("param_scheduler") or []
     for schedule in schedules if isinstance(schedules, list) else [schedules]:
         begin = schedule.get("begin", 0)
@@ -164,14 +188,15 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
         raise UserError(
             f"{file.name} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
             where=where,
-            hint="Mend the config",
+            hint="Correct the config",
         ) from error
     return config
 
 
 def _config_file(path: str) -> Path:
-    """Resolve `mmseg::fcn/x.py` to the file that mmseg ships; mmengine's own resolver knows only
-    the classic distribution's name.
+    """Resolve `mmseg::fcn/x.py` to the file in the mmseg package.
+
+    mmengine's own resolver looks for the distribution `mmsegmentation`, not `onedl-mmsegmentation`.
     """
     if not path.startswith("mmseg::"):
         return Path(path)
@@ -181,8 +206,10 @@ def _config_file(path: str) -> Path:
 
 
 def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
-    """Set each override; its parent must exist, and a new key that resembles an old one is taken
-    for a slip. A mapping replaces `None` (`clip_grad: {max_norm: 1}`), and nothing else.
+    """Set each override in the config.
+
+    The parent key must exist. A new key similar to an existing one is refused as a typing error. A
+    mapping may replace None only (`clip_grad: {max_norm: 1}`).
     """
     for key, value in overrides.items():
         here = f"{where}.{key}"
@@ -199,14 +226,14 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
                 hint="Write true or false" if isinstance(old, bool) else "Write a number",
             )
         else:
-            # YAML knows no tuples, and some of mmseg's transforms take nothing else.
+            # YAML has no tuples, and some of mmseg's transforms accept only tuples.
             node[step] = tuple(value) if isinstance(old, tuple) else value
 
 
 def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
-    """Return the key of a mapping, or the number of a list element."""
+    """Return the key in a mapping, or the index in a list."""
     if isinstance(node, dict):
-        _refuse_slip(node, key, where, is_leaf=is_leaf)
+        _refuse_typo(node, key, where, is_leaf=is_leaf)
         return key
     if key.isdigit() and int(key) < len(node):
         return int(key)
@@ -217,7 +244,7 @@ def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
     )
 
 
-def _refuse_slip(node: dict[str, Any], part: str, where: str, *, is_leaf: bool) -> None:
+def _refuse_typo(node: dict[str, Any], part: str, where: str, *, is_leaf: bool) -> None:
     if part in node:
         return
     near = difflib.get_close_matches(part, list(node), n=1, cutoff=0.75)
@@ -227,7 +254,7 @@ def _refuse_slip(node: dict[str, Any], part: str, where: str, *, is_leaf: bool) 
     raise UserError("the config has no such key", where=where, hint=hint)
 
 
-def _facts(config: dict[str, Any], path: str) -> Experiment:
+def _experiment_from(config: dict[str, Any], path: str) -> Experiment:
     model, loader = config["model"], config["train_dataloader"]
     head = model["decode_head"]
     per_device = int(loader["batch_size"])
@@ -246,9 +273,7 @@ def _facts(config: dict[str, Any], path: str) -> Experiment:
 
 
 def _global_batch(config: dict[str, Any], path: str, per_device: int) -> int:
-    """The config's `auto_scale_lr.base_batch_size`; for mmseg's own configs the `4xb2` of the file
-    name.
-    """
+    """Return `auto_scale_lr.base_batch_size`, or the product of `4xb2` in the file name."""
     stated = config.get("auto_scale_lr", {}).get("base_batch_size")
     if stated:
         return int(stated)
@@ -258,12 +283,12 @@ def _global_batch(config: dict[str, Any], path: str, per_device: int) -> int:
 
 def _crop(config: dict[str, Any]) -> tuple[int, int] | None:
     for step in config["train_dataloader"]["dataset"].get("pipeline", []):
-        if step["type"] in ("RandomCrop", "RandomWindow"):
+        if step["type"] in _CROPS:
             height, width = step["crop_size"]
             return int(height), int(width)
     return None
 
 
 def _plain(value: Any) -> Any:
-    """JSON-safe copy: configs may hold tuples, sets and classes."""
+    """Copy a config as JSON values: it may contain tuples, sets and classes."""
     return json.loads(json.dumps(value, default=repr, sort_keys=True))

@@ -1,4 +1,4 @@
-"""params.yaml: the one file a user edits, read into typed objects or refused with one line."""
+"""Typed form of params.yaml, with the checks that need no other file."""
 
 from __future__ import annotations
 
@@ -37,13 +37,11 @@ __all__ = [
 ]
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-"""Names of runs and data sets: they become folders, Snakemake wildcards, DVC stages and MLflow run
-names.
-"""
+"""Names of runs and data sets, which become folders, wildcards, DVC stages and MLflow run names."""
 
 
 class Devices(StrictModel):
-    """Where a run trains: `nodes` x `per_node` processes, each on a GPU, or on the CPU."""
+    """Devices of a run: `nodes` x `per_node` processes, each on one GPU or on the CPU."""
 
     kind: Literal["cpu", "gpu"]
     nodes: int = 1
@@ -70,7 +68,7 @@ def _parse_devices(value: Any) -> Any:
     match = re.fullmatch(r"(?:([1-9]\d*)x)?(?:(cpu)(?::([1-9]\d*))?|([1-9]\d*))", str(value))
     if isinstance(value, bool) or not match:
         raise ValueError(
-            f"{value!r} is no topology; write cpu, cpu:2 (two processes), 4 (GPUs) "
+            f"{value!r} names no devices; write cpu, cpu:2 (two processes), 4 (GPUs) "
             "or 2x4 (nodes x GPUs)"
         )
     nodes, cpu, cpu_processes, gpus = match.groups()
@@ -80,7 +78,7 @@ def _parse_devices(value: Any) -> Any:
 
 
 def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Refuse `a.b: 1`: `dvc exp run -S` cannot address such keys."""
+    """Refuse keys such as `a.b`, which `dvc exp run -S` cannot address."""
     for key, item in value.items():
         if not isinstance(key, str):
             raise ValueError(f"the key {key!r} is not text; quote it")
@@ -94,16 +92,16 @@ def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
 
 
 class StreetsSettings(StrictModel):
-    """How many street scenes are generated, how large, and from which seed."""
+    """Number, size and seed of the generated street scenes."""
 
     train: int = Field(320, ge=1, le=100_000)
     """Images to train on."""
     val: int = Field(64, ge=1, le=100_000)
     """Images to score."""
     width: int = Field(256, ge=64, le=4096)
-    """Of each image, in pixels."""
+    """Size of each image, in pixels."""
     height: int = Field(128, ge=64, le=4096)
-    """Of each image, in pixels."""
+    """Size of each image, in pixels."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Another seed gives other scenes."""
 
@@ -114,16 +112,16 @@ class _Stored(StrictModel):
 
 
 class StreetsDataset(_Stored):
-    """Generated street scenes in the Cityscapes folder format; needs nothing."""
+    """Generated street scenes in the Cityscapes folder format; nothing is downloaded."""
 
     kind: Literal["streets"]
-    """What the data set is; it decides which other keys there are."""
+    """The kind of data set, which decides its other keys."""
     settings: StreetsSettings = StreetsSettings()
-    """What is generated."""
+    """Number, size and seed of the scenes."""
 
 
 def _no_credentials(value: str) -> str:
-    """Keep passwords out of a file that is passed on, and of all that is made of it."""
+    """Refuse an address with a user or password: params.yaml and the report are shared."""
     place = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", value)
     if place and "@" in place[1]:
         raise ValueError("an address has a user or password; write them into ~/.netrc instead")
@@ -134,16 +132,16 @@ Address = Annotated[str, AfterValidator(_no_credentials)]
 
 
 class RemoteSource(StrictModel):
-    """A file on a server that is not in the catalogue, with what is known of it."""
+    """A file on a server, with its published hashes."""
 
     url: Address
-    """An address (http, https) without user and password: those belong into ~/.netrc."""
+    """An address (http, https) without user and password: those belong in ~/.netrc."""
     sha256: str | None = None
-    """Where known; a file with another content is refused."""
+    """SHA-256, if published; a file with other content is refused."""
     sha1: str | None = None
-    """The same, where only this is published."""
+    """SHA-1, if only this is published."""
     md5: str | None = None
-    """The same, where only this is published."""
+    """MD5, if only this is published."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -162,38 +160,34 @@ Sources = Annotated[
 
 
 class PublishedDataset(_Stored):
-    """A data set of the catalogue: fetched from where it is published, or from `source`."""
+    """A public data set of the catalog, downloaded from its publisher or read from `source`."""
 
     kind: Literal["ade20k", "camvid", "cityscapes", "lip"]
-    """Its name in the catalogue."""
+    """Its name in the catalog."""
     source: Sources = ()
-    """A folder, archives, or addresses (http, https) of archives, in place of the published
-    addresses.
-    """
+    """A folder, archives, or addresses (http, https) of archives, replacing the published ones."""
 
 
 class CocoStuffDataset(_Stored):
     """COCO-Stuff 10k, with the official model's 182 classes or mmseg's 171."""
 
     kind: Literal["cocostuff10k"]
-    """Its name in the catalogue."""
+    """Its name in the catalog."""
     source: Sources = ()
-    """A folder, archives, or addresses (http, https) of archives, in place of the published
-    addresses.
-    """
+    """A folder, archives, or addresses (http, https) of archives, replacing the published ones."""
     classes: Literal[171, 182] = 182
-    """182: ids as published, as the official model has them. 171: those that occur, as mmseg."""
+    """182: all published ids, as in the official model. 171: the ids that occur, as in mmseg."""
 
 
 class FolderDataset(_Stored):
-    """Anybody's own images and masks."""
+    """Your own images and masks."""
 
     kind: Literal["folder"]
-    """Your own, as `description` says."""
+    """Your own data, described by `description`."""
     source: Annotated[Sources, Field(min_length=1)]
     """A folder, archives, or addresses (http, https) of archives."""
     description: str
-    """A file in `datasets/` that says what is where and which classes there are."""
+    """A file in `datasets/` that gives the folders, file patterns and classes."""
 
 
 Dataset = StreetsDataset | PublishedDataset | CocoStuffDataset | FolderDataset
@@ -203,9 +197,7 @@ Precision = Literal["float32", "tf32", "bf16", "fp16"]
 
 
 class Speed(NamedTuple):
-    """How a training computes: number format, memory layout of images and maps, compilation, and
-    whether only kernels are used that give the same bits each time.
-    """
+    """Settings that change the speed and rounding of a training, and nothing else."""
 
     precision: Precision
     channels_last: bool
@@ -221,48 +213,46 @@ class Run(StrictModel):
     config: str
     """A config of `isnet/configs/`, or one of mmseg's own: `mmseg::PATH`."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    """Of weights, order, augmentation and dropout."""
+    """Seed of initial weights, sample order, augmentation and dropout."""
     devices: Annotated[
         Devices, BeforeValidator(_parse_devices, json_schema_input_type=int | str)
     ] = Devices(kind="cpu")
-    """`cpu`, `cpu:2` (processes), `4` (GPUs) or `2x4` (nodes x GPUs); does not change what is
-    trained.
-    """
+    """`cpu`, `cpu:2` (processes), `4` (GPUs) or `2x4` (nodes x GPUs); the global batch stays."""
     precision: Precision = "float32"
     """Number format of the training; `tf32` and `fp16` need a GPU."""
     channels_last: bool = True
-    """Memory layout NHWC, which is faster nearly everywhere."""
+    """NHWC memory layout, usually faster."""
     compile: bool = False
-    """torch.compile: minutes once, then faster steps on a GPU; needs g++."""
+    """torch.compile: minutes of compilation, then faster steps on a GPU; needs g++."""
     deterministic: bool = False
-    """Only kernels that give the same bits each time, which on a GPU takes longer."""
+    """Deterministic kernels only, slower on a GPU."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay of the average of the weights that is scored and kept in their place."""
+    """Decay of the exponential moving average of the weights, which is evaluated and saved."""
     sweep: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] | None = None
-    """The run whose settings `isnet sweep` has varied into this one; changes nothing in it."""
+    """The run that `isnet sweep` varied into this one; it only groups runs in reports."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})
-    """Keys of the config with other values, nested as there."""
+    """Config values to replace, nested as in the config."""
 
     @property
     def speed(self) -> Speed:
-        """The settings that change how fast, and in which rounding, a run trains."""
+        """The settings of speed and rounding."""
         return Speed(self.precision, self.channels_last, self.compile, self.deterministic)
 
 
 class Tracking(StrictModel):
-    """Where MLflow's runs go; the environment's MLFLOW_TRACKING_URI wins over `uri`."""
+    """MLflow store; the environment variable MLFLOW_TRACKING_URI overrides `uri`."""
 
     uri: str = "sqlite:///mlflow.db"
-    """A file, a server (`http://HOST:5000`) or a database, without a password."""
+    """A database file, a server (`http://HOST:5000`) or a database server, without password."""
     experiment: str = Field("isnet", min_length=1)
-    """Its name in MLflow."""
+    """Name of the MLflow experiment."""
 
     @field_validator("uri")
     @classmethod
     def _without_password(cls, value: str) -> str:
-        """Keep passwords out of a file that is passed on; a user's name alone is none."""
+        """Refuse an address with a password; a user name alone is accepted."""
         if re.search(r"://[^/]*:[^/]*@|://[^/?]*/?[^?]*\?.*(?i:password|token)=", value):
-            # The value is not shown: not even its error is to have it.
+            # The message must not contain the value.
             raise ValueError(
                 "the address has a password; write it into MLFLOW_TRACKING_URI, "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or ~/.netrc instead"
@@ -271,27 +261,27 @@ class Tracking(StrictModel):
 
 
 class Paths(StrictModel):
-    """Folders that may lie elsewhere; relative ones start at the repository root."""
+    """Folders that may be on another disk; relative paths start at the repository root."""
 
     data: str = "data"
-    """The data root: images and converted labels, large; the environment's ISNET_DATA wins."""
+    """The data root (images, converted labels; large); ISNET_DATA overrides it."""
 
 
 class Params(StrictModel):
     """The whole of params.yaml."""
 
     tracking: Tracking = Tracking()
-    """Where MLflow's runs go."""
+    """MLflow store and experiment."""
     paths: Paths = Paths()
-    """Folders that may lie elsewhere."""
+    """Folders that may be on another disk."""
     datasets: dict[str, Annotated[Dataset, Field(discriminator="kind")]]
-    """Data sets by name; a name has letters, digits, `_` and `-`."""
+    """Data sets by name (letters, digits, `_`, `-`)."""
     runs: dict[str, Run]
-    """Trainings by name, each with its evaluation."""
+    """Runs by name: a training and its evaluation each."""
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn `{"a": {"b": 1}}` into `{"a.b": 1}`; lists and empty mappings are values."""
+    """Flatten `{"a": {"b": 1}}` to `{"a.b": 1}`; lists and empty mappings are values."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:
@@ -305,7 +295,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
     Raises:
-        UserError: one line that names the key and the hint.
+        UserError: naming the key and how to correct it.
     """
     if not path.is_file():
         raise UserError(f"there is no {path} in {Path.cwd()}", hint="Run from the repository root")
@@ -313,10 +303,14 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def params_of(tree: dict[str, Any], path: Path) -> Params:
-    """Check what params.yaml has, or would have; errors name `path`.
+    """Check the content of params.yaml.
+
+    Args:
+        tree: the content as parsed from YAML.
+        path: the file that errors name.
 
     Raises:
-        UserError: one line that names the key and the hint.
+        UserError: naming the key and how to correct it.
     """
     params = validate(Params, tree, path)
     _check_names(path, params)
@@ -326,13 +320,13 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
 def _check_names(path: Path, params: Params) -> None:
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         if not names:
-            raise UserError("names nothing", where=f"{path}: {section}", hint="Add an entry")
+            raise UserError("is empty", where=f"{path}: {section}", hint="Add an entry")
         for name in names:
             if not re.fullmatch(NAME_PATTERN, name):
                 raise UserError(
-                    f"{name!r} is no name",
+                    f"{name!r} is not a valid name",
                     where=f"{path}: {section}",
-                    hint="Use letters, digits, _ and -, beginning with a letter or digit",
+                    hint="Use letters, digits, _ and -, starting with a letter or digit",
                 )
     for name, run in params.runs.items():
         if run.dataset not in params.datasets:

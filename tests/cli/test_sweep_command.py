@@ -206,9 +206,9 @@ def test_the_mark_of_a_sweep_changes_no_slice_and_no_settings(checkout: Path, ed
     edit("  two:\n", "  two:\n    sweep: one\n")
     marked = Plan.of(load_params())
     assert marked.runs["two"].run.sweep == "one"
-    for made in ("train_slice", "evaluate_slice"):
+    for made in ("train_settings", "evaluate_settings"):
         assert getattr(plan, made)("two") == getattr(marked, made)("two")
-    assert plan.report_slice() == marked.report_slice()
+    assert plan.report_settings() == marked.report_settings()
 
 
 def test_what_an_editor_writes_meanwhile_is_not_overwritten(

@@ -1,4 +1,4 @@
-"""Slices and keys: what a change in params.yaml or a config touches, and what it does not."""
+"""Stage settings and keys: what a change in params.yaml or a config touches, and what it does not."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from isnet.settings.params import Devices
 Edit = Callable[[str, str], None]
 
 
-def _slices(root: Path) -> dict[str, tuple[str, int]]:
-    files = sorted((root / "work/slices").rglob("*.json"))
+def _stage_settings(root: Path) -> dict[str, tuple[str, int]]:
+    files = sorted((root / "work/settings").rglob("*.json"))
     return {
-        str(file.relative_to(root / "work/slices")): (file.read_text(), file.stat().st_mtime_ns)
+        str(file.relative_to(root / "work/settings")): (file.read_text(), file.stat().st_mtime_ns)
         for file in files
     }
 
 
 def _touched(root: Path, change: Callable[[], object]) -> set[str]:
     assert main(["check"]) == 0
-    before = _slices(root)
+    before = _stage_settings(root)
     change()
     assert main(["check"]) == 0
-    after = _slices(root)
+    after = _stage_settings(root)
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
@@ -55,7 +55,7 @@ REPORT = "report.json"
          {"runs/one.evaluate.json", REPORT}),
     ],
 )  # fmt: skip
-def test_a_change_touches_the_slices_of_the_stages_that_read_it(
+def test_a_change_touches_the_settings_of_the_stages_that_read_it(
     old: str, new: str, touched: set[str], checkout: Path, edit: Edit
 ) -> None:
     assert _touched(checkout, lambda: edit(old, new)) == touched
@@ -74,15 +74,15 @@ def test_a_change_in_a_config_touches_its_runs_and_a_comment_none(checkout: Path
     assert _touched(checkout, setting) == {"runs/two.train.json"}
 
 
-def test_a_removed_run_leaves_no_slice(checkout: Path, edit: Edit) -> None:
+def test_a_removed_run_leaves_no_settings_file(checkout: Path, edit: Edit) -> None:
     assert _touched(checkout, lambda: edit("  two:", "  three:")) == {
         "runs/two.train.json", "runs/two.evaluate.json",
         "runs/three.train.json", "runs/three.evaluate.json", REPORT,
     }  # fmt: skip
 
 
-def test_a_slice_that_another_process_writes_is_left_alone(checkout: Path) -> None:
-    begun = checkout / "work/slices/runs/.isnet.evaluate.abc123.json"
+def test_a_settings_file_that_another_process_writes_is_left_alone(checkout: Path) -> None:
+    begun = checkout / "work/settings/runs/.isnet.evaluate.abc123.json"
     begun.parent.mkdir(parents=True, exist_ok=True)
     begun.write_text("{")
     assert main(["check"]) == 0

@@ -199,7 +199,7 @@ class Training:
         plan = Plan.of(load_params())
         manifest = {"key": plan.dataset_key("streets"), "digest": "m" * 64}
         (results / "manifest.json").write_text(json.dumps(manifest))
-        plan.write_slices()
+        plan.write_stage_settings()
         self.plan, self.name, self.iterations = plan, name, iterations
         self.key = plan.train_key(name, manifest["digest"])
         self.work = plan.layout.run_work(name, self.key)

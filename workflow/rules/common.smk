@@ -13,7 +13,7 @@ try:
     plan = Plan.of(load_params())
 except UserError as error:
     raise WorkflowError(str(error)) from None
-plan.write_slices()
+plan.write_stage_settings()
 
 
 include: "cluster.smk"

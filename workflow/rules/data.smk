@@ -3,7 +3,7 @@
 
 rule download:
     input:
-        "work/slices/datasets/{dataset}.json",
+        "work/settings/datasets/{dataset}.json",
     output:
         "results/datasets/{dataset}/source.json",
     log:
@@ -19,7 +19,7 @@ rule download:
 
 rule convert:
     input:
-        "work/slices/datasets/{dataset}.json",
+        "work/settings/datasets/{dataset}.json",
         "results/datasets/{dataset}/source.json",
     output:
         manifest="results/datasets/{dataset}/manifest.json",
@@ -44,7 +44,7 @@ rule convert:
 # A memory-mapped store of decoded images under the data root: trainings read it, and give the same weights without it.
 rule pack:
     input:
-        "work/slices/datasets/{dataset}.pack.json",
+        "work/settings/datasets/{dataset}.pack.json",
         "results/datasets/{dataset}/manifest.json",
     output:
         "results/datasets/{dataset}/store.json",

@@ -1,6 +1,6 @@
 rule evaluate:
     input:
-        slice="work/slices/runs/{run}.evaluate.json",
+        settings="work/settings/runs/{run}.evaluate.json",
         manifest=dataset_file("manifest.json"),
         weights="results/runs/{run}/train/weights.pth",
         summary="results/runs/{run}/train/train.json",

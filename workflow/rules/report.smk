@@ -5,7 +5,7 @@ import subprocess
 
 rule report:
     input:
-        "work/slices/report.json",
+        "work/settings/report.json",
         expand("results/runs/{run}/train/train.json", run=RUNS),
         expand("results/runs/{run}/evaluate/metrics.json", run=RUNS),
         expand("results/datasets/{dataset}/census.json", dataset=DATASETS),

@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        slice="work/slices/runs/{run}.train.json",
+        settings="work/settings/runs/{run}.train.json",
         manifest=dataset_file("manifest.json"),
         store=dataset_file("store.json"),
     output:
