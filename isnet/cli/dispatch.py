@@ -58,8 +58,6 @@ def dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
         run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
         plan = _plan()
         plan.dataset_settings(options.dataset)  # refuses an unknown data set before opening a log
-            options.dataset
-        )  # names an unknown data set before a log file is opened
         with console_output(stage, options.dataset, plan.layout.log(stage, options.dataset)):
             run(plan, options.dataset)
         return 0
