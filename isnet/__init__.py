@@ -1,20 +1,34 @@
-"""ISNet for semantic segmentation: a model for mmseg, and a pipeline around it.
+"""ISNet for semantic segmentation: a model for mmsegmentation and the training pipeline around it.
 
-Importing `isnet` costs next to nothing (no torch), and yet makes its components known to mmseg's
-registries, in whatever order the two are imported: `custom_imports=dict(imports=['isnet'])` is all
-that a config needs.
+`import isnet` imports neither torch nor mmseg: a public name is imported when it is first used.
 """
 
 from __future__ import annotations
 
-import sys
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from isnet.announce import Announcer, announce
+if TYPE_CHECKING:
+    from isnet.errors import UserError
+    from isnet.inference.model_loader import open_model
+    from isnet.inference.predictor import Predictor
+    from isnet.models.isnet_head import ISNetHead
 
-__all__ = ["__version__"]
+__all__ = ["ISNetHead", "Predictor", "UserError", "__version__", "open_model"]
 __version__ = "0.1.0"
 
-if "mmseg.registry" in sys.modules:
-    announce(sys.modules["mmseg.registry"])
-else:
-    sys.meta_path.insert(0, Announcer())
+_MODULES = {
+    "ISNetHead": "isnet.models.isnet_head",
+    "Predictor": "isnet.inference.predictor",
+    "UserError": "isnet.errors",
+    "open_model": "isnet.inference.model_loader",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name. Those of `isnet.inference` also register mmseg's models and ours."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'isnet' has no attribute {name!r}")
+    if _MODULES[name].startswith("isnet.inference."):
+        importlib.import_module("isnet.mmseg_import").import_mmseg()
+    return getattr(importlib.import_module(_MODULES[name]), name)

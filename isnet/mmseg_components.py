@@ -1,7 +1,7 @@
-"""Everything that ISNet registers with mmseg: importing this module is what registers it.
+"""Registers ISNet's components with mmseg.
 
-mmseg's registries import it by themselves (`isnet.announce`). One line for each module that
-registers something.
+In a config: `custom_imports = dict(imports=["isnet.mmseg_components"])`. Importing this module is
+enough: it imports every module that registers a component.
 """
 
 # ruff: noqa: F401

@@ -1,6 +1,4 @@
-"""Without the framework's noise: what mmengine and mmseg print at import and start is of no use to
-a user.
-"""
+"""Quiet import of mmseg: without the notices that mmengine and mmseg print."""
 
 from __future__ import annotations
 
@@ -13,9 +11,10 @@ __all__ = ["import_mmseg"]
 
 
 def import_mmseg() -> None:
-    """Import mmseg and the project's components without their notices.
+    """Import mmseg and register the project's components, without printing notices.
 
-    `print_log(logger=None)` is a plain `print`, so no logging level turns them off.
+    Standard output is redirected because mmengine's `print_log(logger=None)` is a plain `print`,
+    which no logging level turns off.
     """
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -28,8 +27,8 @@ def import_mmseg() -> None:
         import isnet.mmseg_components  # noqa: F401
     from mmengine.registry import init_default_scope
 
-    init_default_scope("mmseg")  # mmcv has transforms of the same names
+    init_default_scope("mmseg")  # mmcv registers transforms under the same names
     warnings.filterwarnings("ignore", module=r"mm(cv|engine|seg)\..*")
-    # Of torch's DDP, about layouts; it trains all the same.
+    # torch's DDP warns about memory layouts, which do not change the result.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     logging.getLogger("mmengine").setLevel(logging.ERROR)

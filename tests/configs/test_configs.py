@@ -91,7 +91,9 @@ def test_the_parts_of_a_config_agree(name: str) -> None:
     assert protocol.multi_scale.flip
     assert tuple(protocol.multi_scale.scales) == tuple(config.img_ratios)
     assert "LoadAnnotations" in transforms(config, "val_dataloader")
-    assert config.custom_imports == dict(imports=["isnet"], allow_failed_imports=False)
+    assert config.custom_imports == dict(
+        imports=["isnet.mmseg_components"], allow_failed_imports=False
+    )
 
 
 @pytest.mark.parametrize("name", FILES)

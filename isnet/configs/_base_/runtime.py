@@ -1,6 +1,6 @@
-"""What every run needs besides data, model and schedule: registries, environment, logging."""
+"""Settings of every run besides data, model and schedule: registries, environment, logging."""
 
-custom_imports = dict(imports=["isnet"], allow_failed_imports=False)
+custom_imports = dict(imports=["isnet.mmseg_components"], allow_failed_imports=False)
 default_scope = "mmseg"
 
 env_cfg = dict(
