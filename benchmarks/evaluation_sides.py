@@ -33,12 +33,12 @@ from mmseg.structures import SegDataSample  # noqa: E402
 from public_head import PublicHead  # noqa: E402
 
 import isnet.models  # noqa: E402, F401
-from isnet.inference.evaluation_protocol import ViewSettings  # noqa: E402
+from isnet.inference.evaluation_protocol import InferenceSettings  # noqa: E402
+from isnet.inference.label_prediction import predict  # noqa: E402
 from isnet.inference.model_config import deployed_model  # noqa: E402
 from isnet.inference.model_placement import place  # noqa: E402
-from isnet.inference.streaming import predict  # noqa: E402
 from isnet.inference.test_time_augmentation import read_pixels  # noqa: E402
-from isnet.inference.upsampled_argmax import best_class, best_class_and_confidence  # noqa: E402
+from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence  # noqa: E402
 from isnet.metrics.confusion_matrix import as_labels, confusion_matrix  # noqa: E402
 from isnet.settings.experiment import read_config  # noqa: E402
 
@@ -101,7 +101,7 @@ def regions(noise: float = 0.3) -> Tensor:
 
 def labels() -> tuple[Tensor, Tensor]:
     """Return a prediction and a truth of 1024x2048."""
-    found = best_class(regions(), SIZE, False)[0]
+    found = upsampled_argmax(regions(), SIZE, False)[0]
     noise = torch.rand(SIZE, device=found.device) < 0.1
     return found, torch.where(noise, 255, found.long())
 
@@ -186,19 +186,19 @@ class Ours:
     def after_the_network(self, noise: bool) -> Work:
         """From logits at an eighth to labels."""
         scores = torch.randn_like(regions()) if noise else regions()
-        return lambda: void(best_class(scores, SIZE, False))
+        return lambda: void(upsampled_argmax(scores, SIZE, False))
 
     def with_confidence(self) -> Work:
         """From logits at an eighth to labels and confidence."""
         scores = regions()
         return lambda: void(
-            best_class_and_confidence(scores, SIZE, False, views=1, probabilities=False)
+            upsampled_argmax_with_confidence(scores, SIZE, False, views=1, probabilities=False)
         )
 
     def image(self, file: Path, precision: Literal["float32", "bf16"]) -> Work:
         """Read, predict and count."""
         truth = torch.randint(CLASSES, SIZE)
-        settings = ViewSettings(precision=precision)
+        settings = InferenceSettings(precision=precision)
 
         def work() -> None:
             pixels = read_pixels(file.read_bytes())
@@ -211,19 +211,21 @@ class Ours:
     def windows(self, size: tuple[int, int], crop: tuple[int, int], stride: int) -> Work:
         """Slide over an image."""
         x = torch.randn(1, 3, *size, device=best_device())
-        settings = ViewSettings("slide", crop, (stride, stride))
+        settings = InferenceSettings("slide", crop, (stride, stride))
         return lambda: void(predict(self.model, x, size, settings))
 
     def scales(self, file: Path) -> Work:
         """Six ratios and flip, in mmseg's protocol."""
         pixels = read_pixels(file.read_bytes())
-        settings = ViewSettings(scales=SIX, flip=True, average="probabilities", protocol="mmseg")
+        settings = InferenceSettings(
+            scales=SIX, flip=True, average="probabilities", protocol="mmseg"
+        )
         size = (pixels.shape[2], pixels.shape[3])
         return lambda: void(predict(self.model, pixels, size, settings))
 
     def largest_view(self) -> Work:
         """A whole image of 1024x2048 at the smallest and the largest official ratio."""
-        settings = ViewSettings(scales=(SIX[0], SIX[-1]), average="probabilities")
+        settings = InferenceSettings(scales=(SIX[0], SIX[-1]), average="probabilities")
         x = torch.randn(1, 3, *SIZE, device=best_device())
         return lambda: void(predict(self.model, x, SIZE, settings))
 

@@ -162,12 +162,12 @@ def submit(options: argparse.Namespace, arguments: list[str]) -> int:
 
 
 def predict(options: argparse.Namespace, arguments: list[str]) -> int:
-    from isnet.cli.commands.predict import Wanted, predict
+    from isnet.cli.commands.predict import PredictOptions, predict
     from isnet.cli.pixel_size import pixel_size
     from isnet.io.console import console_output
 
     window = None if options.window is None else pixel_size(options.window, "--window")
-    wanted = Wanted(options.overlay, options.multi_scale, window, options.device)
+    wanted = PredictOptions(options.overlay, options.multi_scale, window, options.device)
     with console_output("predict", options.weights.name, log=None):
         return predict(options.weights, options.inputs, options.output, wanted)
 

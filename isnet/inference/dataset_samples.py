@@ -16,18 +16,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from isnet.errors import UserError
-from isnet.inference.evaluation_protocol import ViewSettings
+from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.test_time_augmentation import read_pixels
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
-__all__ = ["Sample", "dataset_samples", "image_names", "reading_workers"]
+__all__ = ["EvaluationSample", "dataset_samples", "num_decode_workers", "unique_names"]
 
 _READERS = 8
 """Workers that decode 1024x2048 as fast as a large GPU predicts it (some 15 a second each)."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class EvaluationSample:
     """One image as the model sees it.
 
     `x` `(1, 3, h, w)` normalised; `truth` `(H, W)` uint8 at its original size; `image_path` the
@@ -44,7 +44,7 @@ class Sample:
         """Height and width of the label, at which predictions are scored."""
         return (self.truth.shape[0], self.truth.shape[1])
 
-    def input_for(self, settings: ViewSettings) -> Tensor:
+    def input_for(self, settings: InferenceSettings) -> Tensor:
         """Return what `predict` starts from: `x`, or in mmseg's protocol the original image, uint8
         `(1, 3, H, W)`, read anew.
         """
@@ -53,7 +53,7 @@ class Sample:
         return read_pixels(self.image_path.read_bytes())
 
 
-def reading_workers(device: torch.device) -> int:
+def num_decode_workers(device: torch.device) -> int:
     """Return how many processes decode ahead of a network on `device`.
 
     On a GPU as many as there are cores besides this process's. On a CPU none: decoding is a
@@ -64,7 +64,7 @@ def reading_workers(device: torch.device) -> int:
     return max(min(len(os.sched_getaffinity(0)) - 1, _READERS), 0)
 
 
-def image_names(paths: Sequence[str], suffix: str = "") -> list[str]:
+def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
     """Name image files without `suffix` (or their extension).
 
     The folder is put before the names that several files would share.
@@ -81,7 +81,7 @@ def image_names(paths: Sequence[str], suffix: str = "") -> list[str]:
     ]
 
 
-def _checked(name: str, data: dict[str, Any], path: str) -> Sample:
+def _checked(name: str, data: dict[str, Any], path: str) -> EvaluationSample:
     """Return the sample of a preprocessed batch of one, or say why it cannot be scored."""
     annotations = data["data_samples"][0]
     if "gt_sem_seg" not in annotations:
@@ -97,7 +97,7 @@ def _checked(name: str, data: dict[str, Any], path: str) -> Sample:
     if any(annotations.metainfo.get("img_padding_size", ())):
         hint = "Set data_preprocessor.test_cfg to None"
         raise UserError("padding of test images is not supported", where=path, hint=hint)
-    return Sample(name, data["inputs"], truth, Path(path))
+    return EvaluationSample(name, data["inputs"], truth, Path(path))
 
 
 def dataset_samples(
@@ -106,21 +106,21 @@ def dataset_samples(
     indices: Sequence[int] | None = None,
     workers: int | None = None,
     worker_init_fn: Callable[[int], None] | None = None,
-) -> Iterator[Sample]:
+) -> Iterator[EvaluationSample]:
     """Yield samples of an mmseg data set that has the config's test pipeline.
 
     They are normalised on the model's device. `indices`: which, in this order (all when None);
-    `workers`: processes that decode ahead (`reading_workers` when None), each of which begins with
-    `worker_init_fn`. Raises `UserError` where labels are missing or resized.
+    `workers`: processes that decode ahead (`num_decode_workers` when None), each of which begins
+    with `worker_init_fn`. Raises `UserError` where labels are missing or resized.
     """
     paths = [str(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
-    names = image_names(paths, getattr(dataset, "img_suffix", ""))
+    names = unique_names(paths, getattr(dataset, "img_suffix", ""))
     chosen = list(range(len(dataset)) if indices is None else indices)
     device = next(model.parameters()).device
     loader = DataLoader(
         Subset(dataset, chosen),
         batch_size=1,
-        num_workers=reading_workers(device) if workers is None else workers,
+        num_workers=num_decode_workers(device) if workers is None else workers,
         collate_fn=pseudo_collate,
         worker_init_fn=worker_init_fn,
         # Copies to the device overlap with its work from pinned memory alone.

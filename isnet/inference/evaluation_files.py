@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from isnet.errors import UserError
-from isnet.inference.evaluation_protocol import Protocol, ViewSettings
-from isnet.inference.speed import Cost
+from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
+from isnet.inference.inference_cost import InferenceCost
 from isnet.io.atomic_files import write_json, write_text
 from isnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
 from isnet.metrics.boundary_iou import BOUNDARY_RATIO
 from isnet.metrics.calibration import Calibration
-from isnet.metrics.evaluation_sums import Tally
-from isnet.metrics.view_scores import ViewScores, null
+from isnet.metrics.dataset_scores import DatasetScores, null
+from isnet.metrics.evaluation_sums import EvaluationSums
 
 __all__ = ["Evaluation", "ImageScore", "write_results"]
 
@@ -53,21 +53,23 @@ class Evaluation:
     """
 
     classes: tuple[str, ...]
-    protocol: Protocol
-    single_scale: ViewScores
-    multi_scale: ViewScores | None
+    protocol: EvaluationProtocol
+    single_scale: DatasetScores
+    multi_scale: DatasetScores | None
     calibration: Calibration
     names: tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, tally: Tally, classes: Sequence[str], protocol: Protocol) -> Evaluation:
+    def of(
+        cls, tally: EvaluationSums, classes: Sequence[str], protocol: EvaluationProtocol
+    ) -> Evaluation:
         """Read the scores off what was counted."""
         several = tally.multi_scale()
         return cls(
             tuple(classes),
             protocol,
-            ViewScores(tally.single_scale()),
-            None if several is None else ViewScores(several),
+            DatasetScores(tally.single_scale()),
+            None if several is None else DatasetScores(several),
             Calibration(tally.calibration()),
             tally.names,
         )
@@ -89,15 +91,15 @@ def _table(rows: Sequence[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _look(settings: ViewSettings) -> dict[str, Any]:
+def _look(settings: InferenceSettings) -> dict[str, Any]:
     return {"mode": settings.mode, "precision": settings.precision}
 
 
-def _views(settings: ViewSettings) -> dict[str, Any]:
+def _views(settings: InferenceSettings) -> dict[str, Any]:
     return {"scales": list(settings.scales), "flip": settings.flip, **_look(settings)}
 
 
-def _measured(evaluation: Evaluation, cost: Cost) -> dict[str, Any]:
+def _measured(evaluation: Evaluation, cost: InferenceCost) -> dict[str, Any]:
     several, protocol = evaluation.multi_scale, evaluation.protocol
     multi = None
     if several is not None and protocol.multi_scale is not None:
@@ -152,7 +154,7 @@ def write_results(
     evaluation: Evaluation,
     directory: Path,
     identity: Mapping[str, Any],
-    cost: Cost,
+    cost: InferenceCost,
     overlays: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Write `metrics.json`, `per_class.csv`, `per_image.csv` and `confusion.csv` into `directory`

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from isnet.errors import UserError
 
-__all__ = ["Protocol", "ViewSettings"]
+__all__ = ["EvaluationProtocol", "InferenceSettings"]
 
 
 def _pair(value: Any, where: str) -> tuple[int, int] | None:
@@ -22,7 +22,7 @@ def _pair(value: Any, where: str) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class ViewSettings:
+class InferenceSettings:
     """The views of one image and how they are merged (docs/reference/protocols.md).
 
     `protocol`: whose views, the official code's or those of mmseg's `SegTTAModel`.
@@ -54,7 +54,7 @@ class ViewSettings:
     @classmethod
     def from_config(
         cls, values: Mapping[str, Any], where: str, average: str = "logits"
-    ) -> ViewSettings:
+    ) -> InferenceSettings:
         """Read the settings from a config's dict; `average` is the default. Raises `UserError`
         on what does not make sense.
         """
@@ -109,11 +109,11 @@ class ViewSettings:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """Single-scale settings, and those of several scales and flips where the config has them."""
 
-    single_scale: ViewSettings = ViewSettings()
-    multi_scale: ViewSettings | None = None
+    single_scale: InferenceSettings = InferenceSettings()
+    multi_scale: InferenceSettings | None = None
 
     @classmethod
     def from_config(
@@ -121,7 +121,7 @@ class Protocol:
         evaluation: Mapping[str, Any] | None,
         test_cfg: Mapping[str, Any] | None = None,
         flip_pairs: tuple[tuple[int, int], ...] = (),
-    ) -> Protocol:
+    ) -> EvaluationProtocol:
         """Read `evaluation=dict(single_scale=dict(...), multi_scale=dict(...))`; `flip_pairs` are
         the data set's.
 
@@ -134,7 +134,7 @@ class Protocol:
                 for key, value in (test_cfg or {}).items()
                 if key in ("mode", "crop_size", "stride")
             }
-            return cls(ViewSettings.from_config(wanted, "model.test_cfg"))
+            return cls(InferenceSettings.from_config(wanted, "model.test_cfg"))
         unknown = sorted(set(evaluation) - {"single_scale", "multi_scale"})
         if unknown:
             raise UserError(
@@ -149,7 +149,7 @@ class Protocol:
                 where="evaluation.single_scale",
                 hint="Move it to multi_scale",
             )
-        single = ViewSettings.from_config(alone, "evaluation.single_scale")
+        single = InferenceSettings.from_config(alone, "evaluation.single_scale")
         if single.scales != (1.0,) or single.flip:
             raise UserError(
                 "single_scale has scales or flip",
@@ -159,7 +159,9 @@ class Protocol:
         several = evaluation.get("multi_scale")
         if several is None:
             return cls(single)
-        multi = ViewSettings.from_config(several, "evaluation.multi_scale", average="probabilities")
+        multi = InferenceSettings.from_config(
+            several, "evaluation.multi_scale", average="probabilities"
+        )
         if multi.protocol == "mmseg":
             return cls(single, multi)  # it swaps no channels
         return cls(single, dataclasses.replace(multi, flip_pairs=flip_pairs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 
-__all__ = ["give_back_freed_memory", "keep_freed_memory"]
+__all__ = ["keep_freed_memory", "release_freed_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _LARGEST_BLOCK = 320 * 2**20
@@ -26,7 +26,7 @@ def keep_freed_memory() -> None:
     _call("mallopt", _TRIM_THRESHOLD, _MOST_AT_THE_END)
 
 
-def give_back_freed_memory() -> None:
+def release_freed_memory() -> None:
     """Give what is free back to the kernel once, where that can be asked for."""
     _call("malloc_trim", 0)
 

@@ -14,7 +14,7 @@ from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.checkpoints.state_dict_check import check_state_dict
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.errors import UserError
-from isnet.inference.evaluation_protocol import Protocol
+from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.model_placement import place
 from isnet.io.atomic_files import sha256_of
 
@@ -37,10 +37,10 @@ class TrainedModel:
         return device
 
     @property
-    def protocol(self) -> Protocol:
+    def protocol(self) -> EvaluationProtocol:
         """How it looks at an image: once, and in several views where its config has them."""
         pairs = tuple(self.description.flip_pairs)
-        return Protocol.from_config(self.description.evaluation, flip_pairs=pairs)
+        return EvaluationProtocol.from_config(self.description.evaluation, flip_pairs=pairs)
 
 
 def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:

@@ -17,9 +17,9 @@ from isnet.metrics.confusion_matrix import Labels
 
 __all__ = [
     "MAX_WIDTH",
-    "confidence_picture",
-    "errors_picture",
-    "mask_picture",
+    "confidence_image",
+    "error_image",
+    "mask_image",
     "read_image",
     "write_overlays",
 ]
@@ -48,7 +48,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def mask_picture(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
+def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
     """Return labels `(H, W)` as an indexed picture with `palette` (RGB per class); every other
     value is black.
     """
@@ -59,7 +59,7 @@ def mask_picture(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Imag
     return picture
 
 
-def errors_picture(
+def error_image(
     image: npt.NDArray[np.uint8], truth: Labels, prediction: Labels, ignore_index: int
 ) -> Image.Image:
     """Return wrong pixels in red over a grey image, ignored pixels dimmed.
@@ -83,7 +83,7 @@ def errors_picture(
     return picture
 
 
-def confidence_picture(confidence: Values) -> Image.Image:
+def confidence_image(confidence: Values) -> Image.Image:
     """Return a confidence `(H, W)` in 0..1 as an indexed picture: colour `i` of its palette stands
     for `i / 255`, from dark violet (0) to yellow (1), and every eye and a grey printer see the
     order (viridis).
@@ -126,10 +126,10 @@ def write_overlays(
     small_prediction = _shrunk(prediction, size, cv2.INTER_NEAREST)
     pictures = {
         "image": (Image.fromarray(np.ascontiguousarray(small[:, :, ::-1])), "jpg"),
-        "truth": (mask_picture(small_truth, palette), "png"),
-        "prediction": (mask_picture(small_prediction, palette), "png"),
-        "errors": (errors_picture(small, small_truth, small_prediction, ignore_index), "png"),
-        "confidence": (confidence_picture(_shrunk(confidence, size, cv2.INTER_AREA)), "png"),
+        "truth": (mask_image(small_truth, palette), "png"),
+        "prediction": (mask_image(small_prediction, palette), "png"),
+        "errors": (error_image(small, small_truth, small_prediction, ignore_index), "png"),
+        "confidence": (confidence_image(_shrunk(confidence, size, cv2.INTER_AREA)), "png"),
     }
     files = {}
     for kind, (picture, suffix) in pictures.items():

@@ -1,4 +1,4 @@
-"""Pictures in, classes out: a trained model asked as its evaluation asks it."""
+"""CheckImages in, classes out: a trained model asked as its evaluation asks it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.errors import UserError
-from isnet.inference.banded_prediction import predict_by_bands
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.forward import Size
-from isnet.inference.memory_check import fits_summed, fits_whole
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.label_prediction import predict_with_confidence
+from isnet.inference.memory_estimate import fits_summed, fits_whole
 from isnet.inference.model_loader import TrainedModel
-from isnet.inference.streaming import predict_with_confidence
+from isnet.inference.segmentor_logits import Size
+from isnet.inference.sliding_window import predict_in_bands
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
-__all__ = ["Picture", "Prediction", "Predictor", "by_windows"]
+__all__ = ["ImagePrediction", "Predictor", "RgbImage", "by_windows"]
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """`(H, W, 3)`, RGB."""
 
 _PIXELS_AT_ONCE = 2**21
@@ -40,7 +40,7 @@ _WINDOW = (512, 512)
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class ImagePrediction:
     """What a model says of one picture.
 
     `labels` `(H, W)` uint8: train ids; `confidence` `(H, W)` float32, 0 to 1: the probability of
@@ -81,7 +81,7 @@ class Predictor:
     """
 
     network: EncoderDecoder
-    settings: ViewSettings
+    settings: InferenceSettings
     resize: Sequence[dict[str, Any]]
     classes: Sequence[str]
     large: Size | None = None
@@ -122,7 +122,7 @@ class Predictor:
             return 1
         return max(_PIXELS_AT_ONCE // (size[0] * size[1]), 1)
 
-    def predict(self, images: Sequence[Picture]) -> list[Prediction]:
+    def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
         """Predict pictures `(H, W, 3)` uint8 RGB, each at its own size; neighbours of one size
         share a batch on a GPU.
 
@@ -130,7 +130,7 @@ class Predictor:
             UserError: a picture cannot be brought to the network's size, memory does not hold it,
             or the model says something that is no number.
         """
-        found: list[Prediction] = []
+        found: list[ImagePrediction] = []
         for size, group in groupby(images, key=lambda image: (image.shape[0], image.shape[1])):
             same, at_once = list(group), self.at_once(size)
             for start in range(0, len(same), at_once):
@@ -138,7 +138,7 @@ class Predictor:
                     found += self._batch(same[start : start + at_once], size)
         return found
 
-    def _batch(self, images: Sequence[Picture], size: Size) -> Iterator[Prediction]:
+    def _batch(self, images: Sequence[RgbImage], size: Size) -> Iterator[ImagePrediction]:
         x = self._input(images)
         settings, window = self.settings, None
         if settings.mode == "whole" and self.large and not fits_whole(self.network, x, settings):
@@ -148,15 +148,15 @@ class Predictor:
         if settings.mode == "slide" and not fits_summed(self.network, x, settings):
             if settings.views > 1 or tuple(x.shape[2:]) != size:
                 raise MemoryError("no bands of several views, or of another size")
-            pairs = [predict_by_bands(self.network, part, settings) for part in torch.split(x, 1)]
+            pairs = [predict_in_bands(self.network, part, settings) for part in torch.split(x, 1)]
             labels, sure = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         else:
             x = x if official else _pixels(images[0])
             labels, sure = predict_with_confidence(self.network, x, size, settings)
         for label, confidence in zip(labels, sure, strict=True):
-            yield Prediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)
+            yield ImagePrediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)
 
-    def _input(self, images: Sequence[Picture]) -> Tensor:
+    def _input(self, images: Sequence[RgbImage]) -> Tensor:
         """Return `(B, 3, h, w)` as the network takes it, resized and normalised by mmseg."""
         data = self.network.data_preprocessor(pseudo_collate([*map(self._packed, images)]), False)
         if any(data["data_samples"][0].metainfo.get("img_padding_size", ())):
@@ -165,7 +165,7 @@ class Predictor:
         x: Tensor = data["inputs"]
         return x
 
-    def _packed(self, image: Picture) -> dict[str, Any]:
+    def _packed(self, image: RgbImage) -> dict[str, Any]:
         size = image.shape[:2]
         read = {"img": np.ascontiguousarray(image[:, :, ::-1]), "img_shape": size}
         try:
@@ -195,13 +195,13 @@ def _within_memory(size: Size) -> Iterator[None]:
         raise UserError(f"{size[0]}x{size[1]} pixels: out of memory", hint=hint) from error
 
 
-def by_windows(settings: ViewSettings, window: Size) -> ViewSettings:
+def by_windows(settings: InferenceSettings, window: Size) -> InferenceSettings:
     """Return `settings` with windows of `window` (height, width) every two thirds of it."""
     height, width = window
     stride = (-(-height * 2 // 3), -(-width * 2 // 3))
     return dataclasses.replace(settings, mode="slide", crop_size=window, stride=stride)
 
 
-def _pixels(image: Picture) -> Tensor:
+def _pixels(image: RgbImage) -> Tensor:
     """Return `(1, 3, H, W)` uint8 BGR, from which mmseg's protocol makes its views."""
     return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))[None]

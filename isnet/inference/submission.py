@@ -22,7 +22,7 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
 from isnet.metrics.confusion_matrix import Labels
 
-__all__ = ["FormatName", "Submission", "images_under", "writing_to"]
+__all__ = ["FormatName", "Submission", "list_images", "open_output"]
 
 FormatName = Literal["cityscapes", "ade20k"]
 _CITYSCAPES_IMAGE = re.compile(r"([^_/]+_\d{6}_\d{6})_leftImg8bit\.png")
@@ -86,7 +86,7 @@ class Submission:
         return bytes(cv2.imencode(".png", ids[labels])[1])
 
 
-def images_under(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """Return the images below a folder, in the order of their paths."""
     found = [path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES]
     if not found:
@@ -95,7 +95,7 @@ def images_under(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def writing_to(output: Path) -> Iterator[Write]:
+def open_output(output: Path) -> Iterator[Write]:
     """Yield a function that writes a named file into `output`, a zip archive if it is called
     `.zip`, else a folder; it appears as a whole.
     """

@@ -18,11 +18,11 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.errors import UserError
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.forward import Size, logits, raw_logits, resized
-from isnet.inference.malloc_settings import give_back_freed_memory
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.malloc_settings import release_freed_memory
+from isnet.inference.segmentor_logits import Size, logits, raw_logits, resized
 
-__all__ = ["read_pixels", "slide", "view_scores", "windows"]
+__all__ = ["read_pixels", "slide", "tta_scores", "windows"]
 
 _PIXELS_AT_ONCE = 2**21
 """What one batch on a GPU holds at most: an image of 1024x2048, or four windows of 512x1024."""
@@ -56,12 +56,12 @@ def _fitting(x: Tensor, size: Size) -> int:
     return max(_PIXELS_AT_ONCE // (x.shape[0] * size[0] * size[1]), 1)
 
 
-def slide(model: EncoderDecoder, x: Tensor, settings: ViewSettings, average: str) -> Tensor:
+def slide(model: EncoderDecoder, x: Tensor, settings: InferenceSettings, average: str) -> Tensor:
     """Return scores `(B, K, H, W)` of `x` `(B, 3, H, W)`: the `average` ("logits" or
     "probabilities") over overlapping windows.
     """
     assert settings.crop_size is not None and settings.stride is not None, (
-        "ViewSettings.from_config has checked it"
+        "InferenceSettings.from_config has checked it"
     )
     batch, _, height, width = x.shape
     places = windows((height, width), settings.crop_size, settings.stride)
@@ -81,8 +81,8 @@ def slide(model: EncoderDecoder, x: Tensor, settings: ViewSettings, average: str
     return total.div_(count)
 
 
-def view_scores(
-    model: EncoderDecoder, x: Tensor, size: Size, settings: ViewSettings
+def tta_scores(
+    model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
 ) -> Iterator[Tensor]:
     """Yield the scores of each view `(B, K, h, w)`, mirrored back, one at a time, at whatever size
     they have.
@@ -101,10 +101,12 @@ def _one_by_one(scales: tuple[float, ...]) -> Iterator[float]:
     for scale in scales:
         yield scale
         if len(scales) > 1:
-            give_back_freed_memory()
+            release_freed_memory()
 
 
-def _official_views(model: EncoderDecoder, x: Tensor, settings: ViewSettings) -> Iterator[Tensor]:
+def _official_views(
+    model: EncoderDecoder, x: Tensor, settings: InferenceSettings
+) -> Iterator[Tensor]:
     for scale in _one_by_one(settings.scales):
         # By factor, not by size: on odd sizes the official code maps coordinates by the factor.
         scaled = (
@@ -126,7 +128,7 @@ def _official_views(model: EncoderDecoder, x: Tensor, settings: ViewSettings) ->
         yield _unflip(next(seen), settings.flip_pairs)
 
 
-def _official_scores(model: EncoderDecoder, x: Tensor, settings: ViewSettings) -> Tensor:
+def _official_scores(model: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> Tensor:
     """Return the scores of one view: at the size of `x` when sliding, else at the resolution of
     the logits.
     """
@@ -152,7 +154,7 @@ def read_pixels(data: bytes) -> Tensor:
 
 
 def _mmseg_views(
-    model: EncoderDecoder, pixels: Tensor, size: Size, settings: ViewSettings
+    model: EncoderDecoder, pixels: Tensor, size: Size, settings: InferenceSettings
 ) -> Iterator[Tensor]:
     """Yield probabilities at `size`.
 
@@ -160,7 +162,7 @@ def _mmseg_views(
     enlarged to the view's size, and then again to `size`, before they become probabilities.
     """
     if pixels.dtype != torch.uint8 or len(pixels) != 1:
-        raise ValueError("mmseg's protocol starts from the bytes of one image: Sample.input_for")
+        raise ValueError("mmseg's protocol takes the uint8 pixels of one image: input_for")
     image = pixels[0].permute(1, 2, 0).numpy()
     for scale in _one_by_one(settings.scales):
         view = Resize(scale_factor=scale, keep_ratio=True)({"img": image})["img"]

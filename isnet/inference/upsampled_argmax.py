@@ -14,16 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isnet.inference.forward import Size, resized
+from isnet.inference.segmentor_logits import Size, resized
 
-__all__ = ["best_class", "best_class_and_confidence"]
+__all__ = ["upsampled_argmax", "upsampled_argmax_with_confidence"]
 
 _MIXED_AT_MOST = 0.4
 """Share of cells on class borders above which looking for them costs more than it saves."""
 _CELLS_AT_ONCE = 2**12
 
 
-def best_class(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
+def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
     """Return the arg-max over K of `scores` `(B, K, h, w)` resized to `size`: `(B, *size)` uint8.
 
     That of `F.interpolate` and `argmax`, save for ties within rounding.
@@ -34,10 +34,10 @@ def best_class(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
     return torch.cat([_by_cells(image, size, align_corners) for image in torch.split(scores, 1)])
 
 
-def best_class_and_confidence(
+def upsampled_argmax_with_confidence(
     scores: Tensor, size: Size, align_corners: bool, *, views: int, probabilities: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return what `best_class` does, and the probability of that class, `(B, *size)` float32.
+    """Return what `upsampled_argmax` does, and the probability of that class, `(B, *size)` float32.
 
     `scores` are the sum over `views` of logits, or of `probabilities`; a mean of logits is turned
     into probabilities after it has been resized.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isnet.data.catalog import read_published
-from isnet.metrics.confusion_matrix import Matrix, Scores, mean_present
+from isnet.metrics.confusion_matrix import Matrix, Scores, nanmean
 
 __all__ = ["CITYSCAPES_CATEGORIES", "ade20k_scores", "benchmark_scores", "category_iou"]
 
@@ -56,7 +56,7 @@ def benchmark_scores(matrix: Matrix, classes: Sequence[str]) -> dict[str, Any]:
     """
     if list(classes) == _classes_of("cityscapes"):
         iou = category_iou(matrix, classes, CITYSCAPES_CATEGORIES)
-        mean = float(mean_present(np.array(list(iou.values()))))
+        mean = float(nanmean(np.array(list(iou.values()))))
         return {"category_mIoU": _null(mean), "categories": _nulls(iou)}
     if list(classes) == _classes_of("ade20k"):
         return {"ade20k": _nulls(ade20k_scores(matrix))}

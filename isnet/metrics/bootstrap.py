@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from isnet.metrics.confusion_matrix import Areas, Matrix
+from isnet.metrics.confusion_matrix import ClassCounts, Matrix
 
 __all__ = ["LEVEL", "RESAMPLES", "SEED", "Intervals", "bootstrap"]
 
@@ -35,12 +35,12 @@ def bootstrap(counts: Matrix) -> Intervals | None:
     """Draw as many images as there are, with replacement, 1000 times (seed 0), and return the 2.5th
     and 97.5th percentiles of the scores; None for fewer than two images.
 
-    `counts`: `(N, K, 3)` of the images (see `Areas`). A class that a resample does not have is left
+    `counts`: `(N, K, 3)` of the images (see `ClassCounts`). A class that a resample lacks is left
     out of that resample's mean. Sums are exact integers, so the order of additions changes nothing.
     """
     if len(counts) < 2:
         return None
-    parts = [Areas(sums) for sums in _resampled(counts)]
+    parts = [ClassCounts(sums) for sums in _resampled(counts)]
     summaries = [part.summary() for part in parts]
     means = {
         name: _bounds(np.concatenate([summary[name] for summary in summaries])[:, None])[0]

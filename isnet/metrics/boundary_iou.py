@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from isnet.metrics.confusion_matrix import Labels, Matrix
-from isnet.metrics.joint_histogram import joint_counts
+from isnet.metrics.joint_histogram import joint_histogram
 
 __all__ = ["BOUNDARY_RATIO", "boundary_counts", "boundary_labels", "boundary_width"]
 
@@ -58,7 +58,9 @@ def boundary_counts(
     """
     width = boundary_width(*truth.shape)
     ignored = np.asarray(np.equal(truth, ignore_index), np.uint8) * np.uint8(255)
-    counts = joint_counts(*(boundary_labels(side, ignored, width) for side in (truth, prediction)))
+    counts = joint_histogram(
+        *(boundary_labels(side, ignored, width) for side in (truth, prediction))
+    )
     hits = np.diagonal(counts)[:num_classes]
     truly, predicted = counts.sum(axis=1)[:num_classes], counts.sum(axis=0)[:num_classes]
     return np.stack([hits, truly - hits, predicted - hits], axis=1)

@@ -17,15 +17,15 @@ import numpy.typing as npt
 import torch
 
 from isnet.errors import UserError
-from isnet.metrics.joint_histogram import joint_counts
+from isnet.metrics.joint_histogram import joint_histogram
 
 __all__ = [
-    "Areas",
+    "ClassCounts",
     "LabelError",
     "Scores",
     "as_labels",
     "confusion_matrix",
-    "mean_present",
+    "nanmean",
 ]
 
 Labels = npt.NDArray[np.uint8]
@@ -39,8 +39,8 @@ class LabelError(UserError, ValueError):
 
 
 def as_labels(labels: torch.Tensor | npt.NDArray[np.integer], name: str = "labels") -> Labels:
-    """Return labels of any integer type and shape as uint8 on the CPU, refusing values outside
-    0..255.
+    """Return labels of any integer type and shape as uint8 on the CPU. Values outside 0..255
+    raise `LabelError`.
 
     A tensor is narrowed on its own device, so that one byte per pixel crosses the bus.
     """
@@ -75,7 +75,7 @@ def confusion_matrix(
             where=name,
         )
     rows, columns = as_labels(truth, name), as_labels(prediction, name)
-    counts = joint_counts(rows, columns)
+    counts = joint_histogram(rows, columns)
     beyond = [int(label) for label in np.flatnonzero(counts.any(axis=0)) if label >= num_classes]
     if beyond:
         raise LabelError(
@@ -103,7 +103,7 @@ def _ratio(part: Counts, whole: Counts) -> npt.NDArray[np.float64]:
     return ratio
 
 
-def mean_present(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def nanmean(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the mean over the last axis without NaN; NaN where there is nothing else."""
     present = ~np.isnan(values)
     count = present.sum(axis=-1)
@@ -112,7 +112,7 @@ def mean_present(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
-class Areas:
+class ClassCounts:
     """Pixels of each class, of which everything but the confusion itself is made; scores are
     fractions in 0..1, and NaN stands for what is absent.
 
@@ -123,7 +123,7 @@ class Areas:
     counts: Counts
 
     @classmethod
-    def of(cls, matrix: Matrix) -> Areas:
+    def of(cls, matrix: Matrix) -> ClassCounts:
         """Read them off a confusion matrix `(K, K)`, rows are truth."""
         hits = np.diagonal(matrix)
         return cls(np.stack([hits, matrix.sum(axis=1) - hits, matrix.sum(axis=0) - hits], axis=-1))
@@ -157,8 +157,8 @@ class Areas:
         total = self.pixels.sum(axis=-1)
         weighted = np.where(self.pixels > 0, self.iou, 0.0) * self.pixels
         return {
-            "mIoU": mean_present(self.iou),
-            "mAcc": mean_present(self.accuracy),
+            "mIoU": nanmean(self.iou),
+            "mAcc": nanmean(self.accuracy),
             "aAcc": _ratio(self.hits.sum(axis=-1), total),
             "fwIoU": _ratio(weighted.sum(axis=-1), total),
         }
@@ -175,9 +175,9 @@ class Scores:
     matrix: Matrix
 
     @property
-    def areas(self) -> Areas:
+    def areas(self) -> ClassCounts:
         """Hits, misses and wrong pixels of each class."""
-        return Areas.of(self.matrix)
+        return ClassCounts.of(self.matrix)
 
     @property
     def pixels(self) -> Matrix:

@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from isnet.metrics.evaluation_sums import ImageTally, Tally
+from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
 
-__all__ = ["TallyJournal", "read_tally"]
+__all__ = ["EvaluationJournal", "read_journals"]
 
-_PATTERN = "tally-*.jsonl"
+_PATTERN = "counts-*.jsonl"
 _SECONDS_BETWEEN_SYNCS = 5.0
 
 
-class TallyJournal:
-    """The file of one process, `tally-<share>.jsonl`; no other process writes it at the same time.
+class EvaluationJournal:
+    """The file of one process, `counts-<share>.jsonl`; no other process writes it at the same time.
 
     A line is the CRC-32 of a JSON object and the object. A line that a kill or a power failure has
     torn is cut off when the file is opened again, and its image is counted once more.
@@ -29,15 +29,15 @@ class TallyJournal:
     Args:
         folder: private folder of the evaluation.
         share: number of this process.
-        made_with: what decides the counts; a file that was made with something else is begun anew.
+        fingerprint: digest of all that decides the counts; a file with another one is restarted.
     """
 
-    def __init__(self, folder: Path, share: int, made_with: str) -> None:
+    def __init__(self, folder: Path, share: int, fingerprint: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = _opened(folder / f"tally-{share}.jsonl", made_with)
+        self._file = _opened(folder / f"counts-{share}.jsonl", fingerprint)
         self._synced = time.monotonic()
 
-    def __enter__(self) -> TallyJournal:
+    def __enter__(self) -> EvaluationJournal:
         """Return itself."""
         return self
 
@@ -46,7 +46,7 @@ class TallyJournal:
         os.fsync(self._file.fileno())
         self._file.close()
 
-    def append(self, image: ImageTally) -> None:
+    def append(self, image: ImageCounts) -> None:
         """Write one image. A killed process loses nothing of it, a power failure five seconds."""
         self._file.write(_line(image.record()))
         self._file.flush()
@@ -55,33 +55,33 @@ class TallyJournal:
             self._synced = time.monotonic()
 
 
-def read_tally(folder: Path, classes: int, made_with: str) -> Tally:
+def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSums:
     """Return what all processes have counted so far; files that were made with something else, and
     lines that are not whole, count as not there.
     """
-    tally = Tally(classes)
+    tally = EvaluationSums(classes)
     for path in sorted(folder.glob(_PATTERN)):
         with path.open("rb") as file:
-            if _parsed(file.readline()) != _head(made_with):
+            if _parsed(file.readline()) != _head(fingerprint):
                 continue
             for record in _records(file):
-                tally.add(ImageTally.from_record(record, classes))
+                tally.add(ImageCounts.from_record(record, classes))
     return tally
 
 
-def _opened(path: Path, made_with: str) -> IO[bytes]:
+def _opened(path: Path, fingerprint: str) -> IO[bytes]:
     """Open a file for writing behind its last whole line."""
     path.touch()
     file = path.open("r+b")
     kept = 0
-    if _parsed(file.readline()) == _head(made_with):
+    if _parsed(file.readline()) == _head(fingerprint):
         kept = file.tell()
         for _ in _records(file):
             kept = file.tell()
     file.seek(kept)
     file.truncate()
     if not kept:
-        file.write(_line(_head(made_with)))
+        file.write(_line(_head(fingerprint)))
         file.flush()
     return file
 
@@ -92,8 +92,8 @@ def _records(file: IO[bytes]) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def _head(made_with: str) -> dict[str, Any]:
-    return {"made_with": made_with}
+def _head(fingerprint: str) -> dict[str, Any]:
+    return {"fingerprint": fingerprint}
 
 
 def _line(record: dict[str, Any]) -> bytes:

@@ -13,13 +13,13 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
 from isnet.metrics.boundary_iou import boundary_counts
 from isnet.metrics.calibration import BINS, calibration_counts
-from isnet.metrics.confusion_matrix import Areas, Labels, Matrix, confusion_matrix
+from isnet.metrics.confusion_matrix import ClassCounts, Labels, Matrix, confusion_matrix
 
-__all__ = ["ImageTally", "Tally", "ViewSum", "ViewTally"]
+__all__ = ["EvaluationSums", "ImageCounts", "PredictionCounts", "PredictionSums"]
 
 
 @dataclass(frozen=True, eq=False)
-class ViewTally:
+class PredictionCounts:
     """One image predicted in one way.
 
     `confusion`: `(K, K)` int64, rows are truth; `boundary`: `(K, 3)` int64 (see `boundary_counts`).
@@ -33,7 +33,7 @@ class ViewTally:
         return {"confusion": _sparse(self.confusion), "boundary": _sparse(self.boundary)}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, list[int]], classes: int) -> ViewTally:
+    def from_record(cls, record: Mapping[str, list[int]], classes: int) -> PredictionCounts:
         """Undo `record`."""
         return cls(
             _dense(record["confusion"], (classes, classes)),
@@ -43,16 +43,16 @@ class ViewTally:
 
 def _tally_view(
     truth: Labels, prediction: Labels, num_classes: int, ignore_index: int, name: str
-) -> ViewTally:
+) -> PredictionCounts:
     """Count one prediction `(H, W)`; `name` says in errors whose labels they are."""
-    return ViewTally(
+    return PredictionCounts(
         confusion_matrix(truth, prediction, num_classes, ignore_index, name=name),
         boundary_counts(truth, prediction, num_classes, ignore_index),
     )
 
 
 @dataclass(frozen=True, eq=False)
-class ImageTally:
+class ImageCounts:
     """All that is counted of one image.
 
     `index`: its place in the data set; `calibration`: `(15, 3)` int64 (see `calibration_counts`),
@@ -61,8 +61,8 @@ class ImageTally:
 
     index: int
     name: str
-    single_scale: ViewTally
-    multi_scale: ViewTally | None
+    single_scale: PredictionCounts
+    multi_scale: PredictionCounts | None
     calibration: Matrix
 
     @classmethod
@@ -76,7 +76,7 @@ class ImageTally:
         num_classes: int,
         ignore_index: int,
         where: str,
-    ) -> ImageTally:
+    ) -> ImageCounts:
         """Count an image's predictions `(H, W)`: single scale with its confidence, and that of
         several scales; `where` names the image in errors.
         """
@@ -102,20 +102,20 @@ class ImageTally:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], classes: int) -> ImageTally:
+    def from_record(cls, record: Mapping[str, Any], classes: int) -> ImageCounts:
         """Undo `record`."""
         several = record["multi_scale"]
         return cls(
             record["index"],
             record["name"],
-            ViewTally.from_record(record["single_scale"], classes),
-            ViewTally.from_record(several, classes) if several else None,
+            PredictionCounts.from_record(record["single_scale"], classes),
+            PredictionCounts.from_record(several, classes) if several else None,
             _dense(record["calibration"], (BINS, 3)),
         )
 
 
 @dataclass(frozen=True, eq=False)
-class ViewSum:
+class PredictionSums:
     """Images predicted in one way: the sum of their confusion `(K, K)`, and of each image the
     `areas` and `boundary` `(N, K, 3)`; all int64.
     """
@@ -132,36 +132,36 @@ class _View:
         self.confusion = np.zeros((classes, classes), np.int64)
         self.rows: dict[int, npt.NDArray[np.int32]] = {}
 
-    def add(self, index: int, view: ViewTally) -> None:
+    def add(self, index: int, view: PredictionCounts) -> None:
         self.confusion += view.confusion
-        areas = Areas.of(view.confusion).counts
+        areas = ClassCounts.of(view.confusion).counts
         self.rows[index] = np.stack([areas, view.boundary]).astype(np.int32)
 
     def merge(self, other: _View) -> None:
         self.confusion += other.confusion
         self.rows |= other.rows
 
-    def sums(self) -> ViewSum:
+    def sums(self) -> PredictionSums:
         ordered = [rows for _, rows in sorted(self.rows.items())]
         empty = np.zeros((0, 2, len(self.confusion), 3), np.int32)
         both = np.stack(ordered) if ordered else empty
         areas, boundary = (both[:, part].astype(np.int64) for part in (0, 1))
-        return ViewSum(self.confusion.copy(), areas, boundary)
+        return PredictionSums(self.confusion.copy(), areas, boundary)
 
 
-class Tally:
+class EvaluationSums:
     """The state of an evaluation: what is counted so far, additive.
 
-    Two tallies of different images add up to the tally of all of them, bit for bit, however the
+    Two journals of different images add up to the tally of all of them, bit for bit, however the
     images were dealt out to processes and in whatever order they came. Its records, an image each,
-    are what is kept on disk (`TallyJournal`).
+    are what is kept on disk (`EvaluationJournal`).
 
     Args:
         classes: number of classes.
         images: what it begins with.
     """
 
-    def __init__(self, classes: int, images: Iterable[ImageTally] = ()) -> None:
+    def __init__(self, classes: int, images: Iterable[ImageCounts] = ()) -> None:
         self.classes = classes
         self._single, self._multi = _View(classes), _View(classes)
         self._calibration = np.zeros((BINS, 3), np.int64)
@@ -175,7 +175,7 @@ class Tally:
     def __contains__(self, index: int) -> bool:
         return index in self._seen
 
-    def add(self, image: ImageTally) -> None:
+    def add(self, image: ImageCounts) -> None:
         """Count an image; one that is counted already must be the same, and changes nothing."""
         new = (image.name, digest_of(image.record()))
         if self._seen.setdefault(image.index, new) != new:
@@ -187,8 +187,8 @@ class Tally:
             self._multi.add(image.index, image.multi_scale)
         self._calibration += image.calibration
 
-    def __add__(self, other: Tally) -> Tally:
-        total = Tally(self.classes)
+    def __add__(self, other: EvaluationSums) -> EvaluationSums:
+        total = EvaluationSums(self.classes)
         for part in (self, other):
             if shared := total._seen.keys() & part._seen.keys():
                 raise _twice(part._seen[min(shared)][0])
@@ -203,11 +203,11 @@ class Tally:
         """The images' names, in the order of the data set."""
         return tuple(name for _, (name, _) in sorted(self._seen.items()))
 
-    def single_scale(self) -> ViewSum:
+    def single_scale(self) -> PredictionSums:
         """Return the sums of the single-scale predictions, images in the order of the data set."""
         return self._single.sums()
 
-    def multi_scale(self) -> ViewSum | None:
+    def multi_scale(self) -> PredictionSums | None:
         """Return those of several scales; None where there are none."""
         return self._multi.sums() if self._multi.rows else None
 

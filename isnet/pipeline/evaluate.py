@@ -31,7 +31,7 @@ from isnet.tracking.environment import collect_environment
 if TYPE_CHECKING:
     from mmseg.models.segmentors import EncoderDecoder
 
-    from isnet.inference.evaluation_protocol import Protocol
+    from isnet.inference.evaluation_protocol import EvaluationProtocol
 
 __all__ = ["INTERRUPTED", "evaluate"]
 
@@ -120,14 +120,14 @@ class _Evaluation:
     finished: Path
 
     @property
-    def tallies(self) -> Path:
-        return self.finished.with_suffix(".tallies")
+    def journals(self) -> Path:
+        return self.finished.with_suffix(".journals")
 
     @property
-    def made_with(self) -> str:
+    def fingerprint(self) -> str:
         return digest_of([_COUNTS, metadata.version("isnet"), self.key])
 
-    def loaded(self) -> tuple[EncoderDecoder, Any, Protocol]:
+    def loaded(self) -> tuple[EncoderDecoder, Any, EvaluationProtocol]:
         """Return model, data set and protocol."""
         from isnet.mmseg_import import import_mmseg
 
@@ -144,7 +144,7 @@ class _Evaluation:
     def count_share(self) -> None:
         """Count the images of this process, one of several."""
         model, dataset, protocol = self.loaded()
-        from isnet.inference.dataset_scoring import Share, count_images
+        from isnet.inference.dataset_evaluation import Share, count_images
         from isnet.training.loader_workers import ignore_signals
 
         share = Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
@@ -153,8 +153,8 @@ class _Evaluation:
                 model,
                 dataset,
                 protocol,
-                self.tallies,
-                self.made_with,
+                self.journals,
+                self.fingerprint,
                 share=share,
                 worker_init_fn=ignore_signals,
                 on_progress=progress,
@@ -163,26 +163,26 @@ class _Evaluation:
     def finish(self) -> None:
         """Count what nobody has counted, and write the results as a whole."""
         model, dataset, protocol = self.loaded()
-        from isnet.inference.dataset_scoring import evaluate_run
+        from isnet.inference.dataset_evaluation import evaluate_dataset
         from isnet.training.loader_workers import ignore_signals
 
         made = self.finished.with_suffix(".part")
         shutil.rmtree(made, ignore_errors=True)
         with show_progress("images") as progress:
-            metrics = evaluate_run(
+            metrics = evaluate_dataset(
                 model,
                 dataset,
                 protocol,
                 made,
                 self._identity(),
-                tallies=self.tallies,
-                made_with=self.made_with,
+                journals=self.journals,
+                fingerprint=self.fingerprint,
                 worker_init_fn=ignore_signals,
                 on_progress=progress,
             )
         write_json(made / "scores.json", _scores(metrics))
         replace_folder(made, self.finished)
-        shutil.rmtree(self.tallies, ignore_errors=True)
+        shutil.rmtree(self.journals, ignore_errors=True)
 
     def _identity(self) -> dict[str, Any]:
         experiment, trained = self.planned.experiment, self.trained

@@ -10,7 +10,7 @@ from isnet.settings.plan import Plan, PlannedRun
 if TYPE_CHECKING:
     from mmseg.models.segmentors import EncoderDecoder
 
-    from isnet.inference.evaluation_protocol import Protocol
+    from isnet.inference.evaluation_protocol import EvaluationProtocol
 
 __all__ = ["load_model", "protocol_of", "validation_set"]
 
@@ -23,13 +23,15 @@ def load_model(plan: Plan, planned: PlannedRun) -> EncoderDecoder:
     return load_deployed(planned.experiment.config, weights, planned.run.devices)
 
 
-def protocol_of(plan: Plan, planned: PlannedRun) -> Protocol:
+def protocol_of(plan: Plan, planned: PlannedRun) -> EvaluationProtocol:
     """Return the views of the config, with the left and right of its data set."""
-    from isnet.inference.evaluation_protocol import Protocol
+    from isnet.inference.evaluation_protocol import EvaluationProtocol
 
     config = planned.experiment.config
     pairs = table_of(plan.params.datasets[planned.run.dataset]).flip_pairs
-    return Protocol.from_config(config.get("evaluation"), config["model"].get("test_cfg"), pairs)
+    return EvaluationProtocol.from_config(
+        config.get("evaluation"), config["model"].get("test_cfg"), pairs
+    )
 
 
 def validation_set(plan: Plan, planned: PlannedRun) -> dict[str, Any]:

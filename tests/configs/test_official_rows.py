@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from repository import REPOSITORY
 
-from isnet.inference.evaluation_protocol import Protocol, ViewSettings
+from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.model_config import deployed_model
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.experiment import Experiment, resolve
@@ -163,10 +163,10 @@ def test_an_image_is_scored_by_the_official_protocol(name: str) -> None:
     assert resize == dict(
         type="Resize", scale=tuple(size["test_resize"]), keep_ratio=size["keep_ratio"]
     )
-    protocol = Protocol.from_config(experiment.config["evaluation"])
-    assert protocol.single_scale == ViewSettings(mode="whole")
+    protocol = EvaluationProtocol.from_config(experiment.config["evaluation"])
+    assert protocol.single_scale == InferenceSettings(mode="whole")
     views = {key: value for key, value in row["multi_scale"].items() if key != "flip_pairs"}
-    assert protocol.multi_scale == ViewSettings.from_config(views, "official_rows")
+    assert protocol.multi_scale == InferenceSettings.from_config(views, "official_rows")
 
 
 @pytest.mark.parametrize("name", OTHER_LENGTHS)
@@ -185,15 +185,15 @@ def test_the_docstring_states_command_protocol_expectation_and_source(name: str)
     assert told is not None
     parts = dict(re.findall(r"^(\w+):\s+(.*?)(?=^\w+:|\Z)", told, re.MULTILINE | re.DOTALL))
     parts = {label: " ".join(text.split()) for label, text in parts.items()}
-    assert list(parts) == ["Command", "Hardware", "Protocol", "Expected"]
+    assert list(parts) == ["Command", "Hardware", "EvaluationProtocol", "Expected"]
     assert "`isnet train --run NAME`" in parts["Command"]
     by_mmseg_alone = row["dataset"] in ("cityscapes", "ade20k")
     assert ("`mim train mmsegmentation" in parts["Command"]) == by_mmseg_alone
     height, width = row["crop"]
     gpus = f"8 GPUs x {row['batch_size'] // 8} crops of {height}x{width}"
     assert parts["Hardware"].startswith(gpus) and "not measured here" in parts["Hardware"]
-    assert parts["Protocol"].startswith(f"{read(name).iterations:,} iterations")
-    assert f"{row['multi_scale']['average']} averaged" in parts["Protocol"]
+    assert parts["EvaluationProtocol"].startswith(f"{read(name).iterations:,} iterations")
+    assert f"{row['multi_scale']['average']} averaged" in parts["EvaluationProtocol"]
     for figure in (f"mIoU {row['miou']:.2f}", f"flip {row['miou_ms_flip']:.2f}"):
         assert figure in parts["Expected"]
     changed = row["miou_ms_flip"] != row["miou_ms_flip_2021"]

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from isnet.errors import UserError
-from isnet.inference.evaluation_protocol import Protocol, ViewSettings
+from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 
 
 def test_a_configs_evaluation_is_read_whole():
-    protocol = Protocol.from_config(
+    protocol = EvaluationProtocol.from_config(
         {
             "single_scale": {"mode": "whole"},
             "multi_scale": {
@@ -20,8 +20,8 @@ def test_a_configs_evaluation_is_read_whole():
         },
         flip_pairs=((14, 15),),
     )
-    assert protocol.single_scale == ViewSettings()
-    assert protocol.multi_scale == ViewSettings(
+    assert protocol.single_scale == InferenceSettings()
+    assert protocol.multi_scale == InferenceSettings(
         mode="slide",
         crop_size=(512, 1024),
         stride=(341, 341),
@@ -33,15 +33,15 @@ def test_a_configs_evaluation_is_read_whole():
 
 
 def test_several_scales_can_be_left_out_and_average_logits():
-    assert Protocol.from_config({"multi_scale": None}) == Protocol()
-    several = Protocol.from_config(
+    assert EvaluationProtocol.from_config({"multi_scale": None}) == EvaluationProtocol()
+    several = EvaluationProtocol.from_config(
         {"multi_scale": {"scales": [1], "average": "logits"}}
     ).multi_scale
     assert several is not None and several.average == "logits"
 
 
 def test_mmsegs_protocol_is_a_setting_and_swaps_no_channels():
-    several = Protocol.from_config(
+    several = EvaluationProtocol.from_config(
         {"multi_scale": {"protocol": "mmseg", "scales": [0.5, 1], "flip": True}},
         flip_pairs=((14, 15),),
     ).multi_scale
@@ -51,9 +51,9 @@ def test_mmsegs_protocol_is_a_setting_and_swaps_no_channels():
 
 def test_a_config_of_mmseg_is_scored_as_its_test_cfg_says():
     test_cfg = {"mode": "slide", "crop_size": (769, 769), "stride": (513, 513), "unrelated": 1}
-    expected = ViewSettings(mode="slide", crop_size=(769, 769), stride=(513, 513))
-    assert Protocol.from_config(None, test_cfg) == Protocol(expected)
-    assert Protocol.from_config(None) == Protocol()
+    expected = InferenceSettings(mode="slide", crop_size=(769, 769), stride=(513, 513))
+    assert EvaluationProtocol.from_config(None, test_cfg) == EvaluationProtocol(expected)
+    assert EvaluationProtocol.from_config(None) == EvaluationProtocol()
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_a_config_of_mmseg_is_scored_as_its_test_cfg_says():
 )
 def test_what_makes_no_sense_is_refused(evaluation, message):
     with pytest.raises(UserError, match=message):
-        Protocol.from_config(evaluation)
+        EvaluationProtocol.from_config(evaluation)

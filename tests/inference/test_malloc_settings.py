@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = textwrap.dedent("""
     import resource, psutil, torch
-    from isnet.inference.malloc_settings import give_back_freed_memory, keep_freed_memory
+    from isnet.inference.malloc_settings import release_freed_memory, keep_freed_memory
     faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     megabytes = lambda: psutil.Process().memory_info().rss / 2**20
     def filled(mebibytes):
@@ -20,7 +20,7 @@ SCRIPT = textwrap.dedent("""
     keep_freed_memory()
     filled(100)
     kept, held = filled(90), megabytes()
-    give_back_freed_memory()
+    release_freed_memory()
     print(plain, kept, held - megabytes())
 """)
 

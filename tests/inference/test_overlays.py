@@ -9,9 +9,9 @@ from PIL import Image
 
 from isnet.errors import UserError
 from isnet.inference.overlays import (
-    confidence_picture,
-    errors_picture,
-    mask_picture,
+    confidence_image,
+    error_image,
+    mask_image,
     read_image,
     write_overlays,
 )
@@ -91,14 +91,14 @@ def test_masks_hold_the_palette_and_shrink_without_new_classes(tmp_path: Path):
     files = write_overlays(tmp_path, "stripes", image, stripes, stripes, confidence, PALETTE)
     for kind in ("truth", "prediction"):
         assert set(np.unique(np.asarray(Image.open(tmp_path / files[kind])))) == {0, 2}
-    picture = mask_picture(prediction, PALETTE).convert("RGB")
+    picture = mask_image(prediction, PALETTE).convert("RGB")
     assert picture.getpixel((3, 260)) == (0, 250, 0)
 
 
 def test_errors_are_red_ignored_pixels_dim_and_the_rest_grey():
     image, truth, prediction, _ = scene(64, 128)
     prediction[:8] = 2  # wrong where it is ignored: no error
-    picture = np.asarray(errors_picture(image, truth, prediction, 255).convert("RGB")).astype(int)
+    picture = np.asarray(error_image(image, truth, prediction, 255).convert("RGB")).astype(int)
     wrong, ignored = (truth != prediction) & (truth != 255), truth == 255
     red, green, blue = np.moveaxis(picture, 2, 0)
     assert ((red - green)[wrong] > 100).all() and (red == green)[~wrong].all()
@@ -111,7 +111,7 @@ def test_errors_are_red_ignored_pixels_dim_and_the_rest_grey():
 
 def test_confidence_is_read_off_the_place_in_the_palette():
     values = np.array([[0.0, 0.25, 0.5, 0.993, 1.0, np.nextafter(1, 2)]], np.float32)
-    picture = confidence_picture(values)
+    picture = confidence_image(values)
     assert np.abs(np.asarray(picture) / 255 - np.minimum(values, 1)).max() <= 0.01
     palette = np.reshape(picture.getpalette(), (256, 3)).astype(int)
     light = palette @ [0.2126, 0.7152, 0.0722]

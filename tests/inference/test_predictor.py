@@ -11,21 +11,21 @@ from PIL import Image
 from small_weights import write_small_weights
 
 from isnet.errors import UserError
-from isnet.inference import memory_check as memory
+from isnet.inference import memory_estimate as memory
 from isnet.inference import predictor as predictor_module
-from isnet.inference.banded_prediction import predict_by_bands
 from isnet.inference.dataset_samples import dataset_samples
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.forward import raw_logits
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.model_loader import TrainedModel, open_model
-from isnet.inference.predictor import Picture, Prediction, Predictor, by_windows
-from isnet.inference.streaming import predict_with_confidence
+from isnet.inference.predictor import ImagePrediction, Predictor, RgbImage, by_windows
+from isnet.inference.segmentor_logits import raw_logits
+from isnet.inference.sliding_window import predict_in_bands
 from isnet.metrics.confusion_matrix import as_labels
 
 RESIZED = [{"type": "Resize", "scale": (80, 56), "keep_ratio": True}]
 
 
-def picture(height: int, width: int, seed: int = 0) -> Picture:
+def picture(height: int, width: int, seed: int = 0) -> RgbImage:
     """A smooth picture of many colours."""
     small = np.random.default_rng(seed).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3))
     large = Image.fromarray(small.astype(np.uint8)).resize(
@@ -52,7 +52,7 @@ def model(weights: Path) -> TrainedModel:
     return decided(open_model(weights))
 
 
-def evaluated(model: TrainedModel, folder: Path, settings: ViewSettings) -> list[Any]:
+def evaluated(model: TrainedModel, folder: Path, settings: InferenceSettings) -> list[Any]:
     """What `isnet evaluate` predicts of the pictures in a folder."""
     description = model.description
     pipeline = [
@@ -148,8 +148,8 @@ def test_bands_of_windows_say_what_all_windows_say(
     size: tuple[int, int], average: Any, model: TrainedModel
 ):
     x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    settings = by_windows(ViewSettings(average=average), (48, 32))
-    label, sure = predict_by_bands(model.network, x, settings)
+    settings = by_windows(InferenceSettings(average=average), (48, 32))
+    label, sure = predict_in_bands(model.network, x, settings)
     all_label, all_sure = predict_with_confidence(model.network, x, size, settings)
     torch.testing.assert_close(sure, all_sure)
     # Wider pictures are added up in another order, and two classes may be equal but for rounding.
@@ -179,8 +179,8 @@ def test_whether_a_picture_fits_is_decided_by_the_memory_that_is_free(
 ):
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
     x = torch.zeros(1, 3, 200, 200)
-    assert memory.fits_whole(model.network, x, ViewSettings()) is whole
-    assert memory.fits_summed(model.network, x, ViewSettings()) is summed
+    assert memory.fits_whole(model.network, x, InferenceSettings()) is whole
+    assert memory.fits_summed(model.network, x, InferenceSettings()) is summed
 
 
 def test_memory_that_the_process_keeps_is_given_back_before_a_picture_counts_as_too_large(
@@ -188,8 +188,8 @@ def test_memory_that_the_process_keeps_is_given_back_before_a_picture_counts_as_
 ):
     free = [10**6]
     monkeypatch.setattr(memory, "free_bytes", lambda device: free[-1])
-    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: free.append(10**9))
-    assert memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), ViewSettings())
+    monkeypatch.setattr(memory, "release_freed_memory", lambda: free.append(10**9))
+    assert memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), InferenceSettings())
 
 
 def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch):
@@ -204,7 +204,7 @@ def test_a_window_overrides_what_the_file_says(model: TrainedModel):
     pixels = picture(100, 100)
     whole = Predictor.of(model).predict([pixels])[0]
     windows = Predictor.of(model, window=(48, 48)).predict([pixels])[0]
-    settings = ViewSettings(mode="slide", crop_size=(48, 48), stride=(32, 32))
+    settings = InferenceSettings(mode="slide", crop_size=(48, 48), stride=(32, 32))
     wanted = Predictor(model.network, settings, [], model.description.classes).predict([pixels])[0]
     np.testing.assert_array_equal(windows.labels, wanted.labels)
     assert (windows.labels != whole.labels).any()
@@ -230,7 +230,7 @@ def test_what_memory_cannot_hold_whole_is_done_by_windows_of_the_size_it_was_tra
 def test_scores_are_shares_and_mean_confidences_of_the_classes_found():
     labels = np.array([[0, 0, 2], [0, 2, 2]], np.uint8)
     confidence = np.array([[0.5, 0.7, 1.0], [0.6, 0.4, 0.4]], np.float32)
-    scores = Prediction(labels, confidence, ("road", "sky", "car")).scores
+    scores = ImagePrediction(labels, confidence, ("road", "sky", "car")).scores
     assert list(scores) == ["road", "car"]
     assert scores["road"] == pytest.approx({"share": 0.5, "confidence": 0.6})
     assert scores["car"] == pytest.approx({"share": 0.5, "confidence": 0.6})

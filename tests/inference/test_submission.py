@@ -10,7 +10,7 @@ from PIL import Image
 
 from isnet.data.catalog import read_published
 from isnet.errors import UserError
-from isnet.inference.submission import Submission, images_under, writing_to
+from isnet.inference.submission import Submission, list_images, open_output
 
 
 def decoded(data: bytes) -> np.ndarray:
@@ -52,19 +52,19 @@ def test_a_folder_gives_its_images_in_the_order_of_their_paths(tmp_path):
     cv2.imwrite(str(tmp_path / "a.jpg"), np.full((33, 50, 3), 99, np.uint8))
     (tmp_path / "deeper").mkdir()
     cv2.imwrite(str(tmp_path / "deeper/b.png"), np.full((20, 64), 7, np.uint8))
-    assert [path.name for path in images_under(tmp_path)] == ["a.jpg", "b.png"]
+    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.png"]
     with pytest.raises(UserError, match="no images"):
-        images_under(tmp_path / "none")
+        list_images(tmp_path / "none")
 
 
 @pytest.mark.parametrize("name", ["results.zip", "results"])
 def test_it_appears_as_a_whole_or_not_at_all(tmp_path: Path, name: str):
     output = tmp_path / "out" / name
-    with pytest.raises(KeyboardInterrupt), writing_to(output) as write:
+    with pytest.raises(KeyboardInterrupt), open_output(output) as write:
         write("a.png", b"a")
         raise KeyboardInterrupt
     assert list(output.parent.iterdir()) == []
-    with writing_to(output) as write:
+    with open_output(output) as write:
         write("a.png", b"a")
         write("b.png", b"b")
         assert not output.exists()
@@ -79,13 +79,13 @@ def test_it_appears_as_a_whole_or_not_at_all(tmp_path: Path, name: str):
             "a.png": b"a",
             "b.png": b"b",
         }
-    with pytest.raises(UserError, match="is there already"), writing_to(output):
+    with pytest.raises(UserError, match="is there already"), open_output(output):
         pass
 
 
 def test_the_same_predictions_are_the_same_bytes(tmp_path: Path):
     for name in ("one.zip", "two.zip"):
-        with writing_to(tmp_path / name) as write:
+        with open_output(tmp_path / name) as write:
             write("a.png", Submission("ade20k").encoded(np.eye(9, dtype=np.uint8)))
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive, archive.open("a.png") as file:

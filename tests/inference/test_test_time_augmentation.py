@@ -19,10 +19,10 @@ from mmseg.registry import TRANSFORMS
 from official_views import SIX, Row, in_windows, official_scores
 from torch import Tensor
 
-from isnet.inference import forward as network
+from isnet.inference import segmentor_logits as network
 from isnet.inference import test_time_augmentation as views
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.streaming import predict, predict_with_confidence
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.test_time_augmentation import read_pixels, slide, windows
 
 PAIRS = ((14, 15), (16, 17), (18, 19))
@@ -44,8 +44,8 @@ def image(height: int, width: int, seed: int = 0, batch: int = 1) -> Tensor:
     return F.interpolate(coarse, (height, width), mode="bilinear") * 2 + fine * 0.3
 
 
-def settings_of(row: Row) -> ViewSettings:
-    return ViewSettings(
+def settings_of(row: Row) -> InferenceSettings:
+    return InferenceSettings(
         row.mode,
         row.crop,
         None if row.stride is None else (row.stride, row.stride),
@@ -103,7 +103,7 @@ def test_the_official_protocols_differ_where_they_say_so(people, name: str, othe
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (45, 71), (24, 80), (17, 19)])
 def test_slide_equals_a_sum_over_windows(model, height, width, average):
     x = image(height, width)
-    settings = ViewSettings("slide", (32, 40), (20, 20))
+    settings = InferenceSettings("slide", (32, 40), (20, 20))
     row = Row("slide", average == "probabilities", crop=(32, 40), stride=20)
     torch.testing.assert_close(slide(model, x, settings, average), in_windows(model, x, row))
 
@@ -112,7 +112,7 @@ def test_slide_equals_mmseg(model):
     x = image(45, 71)
     model.test_cfg = ConfigDict(mode="slide", crop_size=(32, 40), stride=(20, 24))
     theirs = model.predict(x)[0].seg_logits.data
-    settings = ViewSettings("slide", (32, 40), (20, 24))
+    settings = InferenceSettings("slide", (32, 40), (20, 24))
     torch.testing.assert_close(slide(model, x, settings, "logits")[0], theirs)
 
 
@@ -138,9 +138,9 @@ def test_windows_of_the_official_cityscapes_protocol():
 def test_batches_change_no_score_and_hold_what_fits(model, monkeypatch, mode, limit):
     """With the rule of a GPU, whose batches hold up to `limit` pixels."""
     x = image(50, 90)
-    settings = ViewSettings(mode, (32, 40), (20, 24), (0.5, 1.0), True, windows_per_batch=3)
+    settings = InferenceSettings(mode, (32, 40), (20, 24), (0.5, 1.0), True, windows_per_batch=3)
     alone = torch.cat(
-        [scores.mean((2, 3)) for scores in views.view_scores(model, x, (50, 90), settings)]
+        [scores.mean((2, 3)) for scores in views.tta_scores(model, x, (50, 90), settings)]
     )
     shapes = []
 
@@ -155,7 +155,7 @@ def test_batches_change_no_score_and_hold_what_fits(model, monkeypatch, mode, li
     monkeypatch.setattr(views, "_PIXELS_AT_ONCE", limit)
     monkeypatch.setattr(views, "_batches", lambda device: True)
     batched = torch.cat(
-        [scores.mean((2, 3)) for scores in views.view_scores(model, x, (50, 90), settings)]
+        [scores.mean((2, 3)) for scores in views.tta_scores(model, x, (50, 90), settings)]
     )
     torch.testing.assert_close(batched, alone)
     pixels = [b * h * w for b, _, h, w in shapes]
@@ -173,9 +173,9 @@ def test_flip_pairs_swap_left_and_right(model, monkeypatch):
 
     monkeypatch.setattr(views, "raw_logits", sides)
     x, size = image(16, 32), (16, 32)
-    plain = predict(model, x, size, ViewSettings())
-    pairs = predict(model, x, size, ViewSettings(flip=True, flip_pairs=((0, 1),)))
-    unpaired = predict(model, x, size, ViewSettings(flip=True))
+    plain = predict(model, x, size, InferenceSettings())
+    pairs = predict(model, x, size, InferenceSettings(flip=True, flip_pairs=((0, 1),)))
+    unpaired = predict(model, x, size, InferenceSettings(flip=True))
     assert torch.equal(plain, pairs) and not torch.equal(plain, unpaired)
 
 
@@ -214,7 +214,7 @@ def test_mmsegs_protocol_equals_its_own_model(build_model, photograph: Path, mod
         del model.test_step
     theirs = torch.stack([one.seg_logits.data.softmax(0) for one in every]).mean(0)
 
-    settings = ViewSettings(
+    settings = InferenceSettings(
         mode, (32, 40), (20, 24), scales, flip=True, average="probabilities", protocol="mmseg"
     )
     pixels = read_pixels(photograph.read_bytes())
@@ -229,11 +229,11 @@ def test_mmsegs_protocol_is_not_the_official_one(build_model, photograph: Path):
     pixels = read_pixels(photograph.read_bytes())
     x = model.data_preprocessor({"inputs": [pixels[0]], "data_samples": None}, False)["inputs"]
     views = {"scales": SIX, "flip": True, "average": "probabilities"}
-    theirs = predict(model, pixels, (77, 119), ViewSettings(**views, protocol="mmseg"))
-    official = predict(model, x, (77, 119), ViewSettings(**views))
+    theirs = predict(model, pixels, (77, 119), InferenceSettings(**views, protocol="mmseg"))
+    official = predict(model, x, (77, 119), InferenceSettings(**views))
     assert not torch.equal(theirs, official)
 
 
 def test_mmsegs_protocol_asks_for_the_original_pixels(model):
     with pytest.raises(ValueError, match="input_for"):
-        predict(model, image(16, 16), (16, 16), ViewSettings(flip=True, protocol="mmseg"))
+        predict(model, image(16, 16), (16, 16), InferenceSettings(flip=True, protocol="mmseg"))

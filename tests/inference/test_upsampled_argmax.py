@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isnet.inference import upsampled_argmax as module
-from isnet.inference.upsampled_argmax import best_class, best_class_and_confidence
+from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
 
 SIZES = [
     ((7, 9), (41, 67)),
@@ -40,7 +40,7 @@ def test_labels_are_those_of_interpolation_and_argmax(
     monkeypatch.setattr(module, "_CELLS_AT_ONCE", 3)
     scores = blobs(*small)
     everything = F.interpolate(scores, large, mode="bilinear", align_corners=align_corners)
-    label = best_class(scores, large, align_corners)
+    label = upsampled_argmax(scores, large, align_corners)
     assert label.dtype == torch.uint8
     assert torch.equal(label.long(), everything.argmax(1))
 
@@ -52,7 +52,7 @@ def test_the_confidence_is_the_probability_of_the_label(small, large, probabilit
     views = [view.softmax(1) for view in views] if probabilities else views
     mean = F.interpolate(sum(views) / 3, large, mode="bilinear", align_corners=False)
     expected = mean if probabilities else mean.softmax(1)
-    label, confidence = best_class_and_confidence(
+    label, confidence = upsampled_argmax_with_confidence(
         sum(views), large, False, views=3, probabilities=probabilities
     )
     assert torch.equal(label.long(), mean.argmax(1))
@@ -65,6 +65,6 @@ def test_the_first_of_equal_classes_wins(monkeypatch, share):
     monkeypatch.setattr(module, "_MIXED_AT_MOST", share)
     scores = torch.zeros(1, 4, 4, 4)
     scores[:, 1:3, :, 2:] = 1.0
-    label = best_class(scores, (16, 16), False)
+    label = upsampled_argmax(scores, (16, 16), False)
     assert label[0, 0, 0] == 0 and label[0, 0, -1] == 1
     assert set(label.unique().tolist()) == {0, 1}

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from isnet.metrics.boundary_iou import boundary_counts, boundary_labels, boundary_width
-from isnet.metrics.confusion_matrix import Areas
+from isnet.metrics.confusion_matrix import ClassCounts
 
 K = 5
 
@@ -81,7 +81,7 @@ def test_without_ignored_pixels_it_is_the_papers_erosion_class_by_class(seed):
         mine, theirs = edge(truth, value), edge(prediction, value)
         union = (mine | theirs).sum()
         expected.append((mine & theirs).sum() / union if union else np.nan)
-    iou = Areas(boundary_counts(truth, prediction, K)).iou
+    iou = ClassCounts(boundary_counts(truth, prediction, K)).iou
     np.testing.assert_array_equal(iou, expected)
     assert 0.1 < np.nanmean(iou) < 0.9
 

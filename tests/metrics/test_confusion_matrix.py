@@ -12,7 +12,13 @@ from mmseg.evaluation import IoUMetric
 
 from isnet.errors import UserError
 from isnet.metrics.benchmark_scores import CITYSCAPES_CATEGORIES, category_iou
-from isnet.metrics.confusion_matrix import Areas, LabelError, Scores, as_labels, confusion_matrix
+from isnet.metrics.confusion_matrix import (
+    ClassCounts,
+    LabelError,
+    Scores,
+    as_labels,
+    confusion_matrix,
+)
 
 
 def random_labels(seed: int, classes: int, shape: tuple[int, int] = (13, 17), ignored: float = 0.2):
@@ -168,4 +174,4 @@ def test_scores_equal_cityscapesscripts_to_the_last_bit(tmp_path: Path):
 def test_frequency_weighted_iou_by_hand():
     matrix = np.array([[6, 2, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
     frequency, iou = np.array([8, 4, 0, 1]) / 13, np.array([6 / 9, 3 / 7, 0, 0])
-    assert Areas.of(matrix).summary()["fwIoU"] == pytest.approx(frequency @ iou)
+    assert ClassCounts.of(matrix).summary()["fwIoU"] == pytest.approx(frequency @ iou)

@@ -3,30 +3,30 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_tally import CLASSES, IMAGES, state
+from test_evaluation_sums import CLASSES, IMAGES, state
 
-from isnet.metrics.evaluation_journal import TallyJournal, read_tally
-from isnet.metrics.evaluation_sums import Tally
+from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
+from isnet.metrics.evaluation_sums import EvaluationSums
 
 
-def write(folder: Path, images=IMAGES, share: int = 0, made_with: str = "this") -> Path:
-    with TallyJournal(folder, share, made_with) as journal:
+def write(folder: Path, images=IMAGES, share: int = 0, fingerprint: str = "this") -> Path:
+    with EvaluationJournal(folder, share, fingerprint) as journal:
         for image in images:
             journal.append(image)
-    return folder / f"tally-{share}.jsonl"
+    return folder / f"counts-{share}.jsonl"
 
 
 def test_what_several_processes_wrote_is_read_as_one(tmp_path: Path):
     for share in range(3):
         write(tmp_path, IMAGES[share::3], share)
-    assert state(read_tally(tmp_path, CLASSES, "this")) == state(Tally(CLASSES, IMAGES))
+    assert state(read_journals(tmp_path, CLASSES, "this")) == state(EvaluationSums(CLASSES, IMAGES))
 
 
 def test_a_line_is_on_disk_before_the_next_image(tmp_path: Path):
-    with TallyJournal(tmp_path, 0, "this") as journal:
+    with EvaluationJournal(tmp_path, 0, "this") as journal:
         for done, image in enumerate(IMAGES, 1):
             journal.append(image)
-            assert len(read_tally(tmp_path, CLASSES, "this")) == done
+            assert len(read_journals(tmp_path, CLASSES, "this")) == done
 
 
 @pytest.mark.parametrize("torn", [1, 2, 9, 10, 200, -2, -1])
@@ -35,7 +35,7 @@ def test_a_torn_line_is_cut_off_and_counted_again(tmp_path: Path, torn: int):
     lines = whole.splitlines(keepends=True)
     path = write(tmp_path / "torn", IMAGES[:3])
     path.write_bytes(b"".join(lines[:4]) + lines[4][:torn])
-    assert len(read_tally(path.parent, CLASSES, "this")) == 3
+    assert len(read_journals(path.parent, CLASSES, "this")) == 3
     write(path.parent, IMAGES[3:])
     assert path.read_bytes() == whole
 
@@ -55,7 +55,7 @@ def test_a_damaged_line_takes_what_follows_with_it(tmp_path: Path, place: int):
     damaged = bytearray(lines[3])
     damaged[place] ^= 1
     path.write_bytes(b"".join([*lines[:3], bytes(damaged), *lines[4:]]))
-    assert len(read_tally(tmp_path, CLASSES, "this")) == 2
+    assert len(read_journals(tmp_path, CLASSES, "this")) == 2
     write(tmp_path, IMAGES[2:])
     assert path.read_bytes() == b"".join(lines)
 
@@ -65,18 +65,18 @@ def test_a_torn_head_begins_anew(tmp_path: Path, cut: int):
     path = write(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:cut])
-    assert len(read_tally(tmp_path, CLASSES, "this")) == 0
+    assert len(read_journals(tmp_path, CLASSES, "this")) == 0
     assert write(tmp_path).read_bytes() == whole
 
 
 def test_counts_of_other_weights_or_another_version_are_not_mixed_in(tmp_path: Path):
-    write(tmp_path, IMAGES[:4], share=0, made_with="other")
+    write(tmp_path, IMAGES[:4], share=0, fingerprint="other")
     write(tmp_path, IMAGES[4:], share=1)
-    assert len(read_tally(tmp_path, CLASSES, "this")) == 3
+    assert len(read_journals(tmp_path, CLASSES, "this")) == 3
     write(tmp_path, IMAGES[:1])
-    assert len(read_tally(tmp_path, CLASSES, "this")) == 4
-    assert len(read_tally(tmp_path, CLASSES, "other")) == 0
+    assert len(read_journals(tmp_path, CLASSES, "this")) == 4
+    assert len(read_journals(tmp_path, CLASSES, "other")) == 0
 
 
 def test_nothing_written_is_an_empty_tally(tmp_path: Path):
-    assert len(read_tally(tmp_path / "none", CLASSES, "this")) == 0
+    assert len(read_journals(tmp_path / "none", CLASSES, "this")) == 0

@@ -8,14 +8,14 @@ import pytest
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_files import Evaluation
-from isnet.inference.evaluation_protocol import Protocol
-from isnet.metrics.confusion_matrix import Areas, Scores
-from isnet.metrics.evaluation_sums import ImageTally, Tally
+from isnet.inference.evaluation_protocol import EvaluationProtocol
+from isnet.metrics.confusion_matrix import ClassCounts, Scores
+from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
 
 CLASSES = 4
 
 
-def image(index: int, several: bool = True) -> ImageTally:
+def image(index: int, several: bool = True) -> ImageCounts:
     random = np.random.default_rng(index)
     truth = random.integers(0, 3, (30 + index, 40)).astype(np.uint8)
     single, multi = (
@@ -25,13 +25,13 @@ def image(index: int, several: bool = True) -> ImageTally:
     truth[:4] = 255
     confidence = random.random(truth.shape, np.float32)
     given = (single, confidence), multi if several else None
-    return ImageTally.of(index, f"image {index}", truth, *given, CLASSES, 255, f"{index}.png")
+    return ImageCounts.of(index, f"image {index}", truth, *given, CLASSES, 255, f"{index}.png")
 
 
 IMAGES = [image(index) for index in range(7)]
 
 
-def state(tally: Tally) -> list[bytes]:
+def state(tally: EvaluationSums) -> list[bytes]:
     views = [tally.single_scale(), tally.multi_scale()]
     arrays = [array for view in views for array in vars(view).values()] + [tally.calibration()]
     assert {array.dtype for array in arrays} == {np.dtype(np.int64)}
@@ -40,21 +40,21 @@ def state(tally: Tally) -> list[bytes]:
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5, 9])
 def test_any_split_over_processes_adds_up_to_the_same_bits(processes):
-    expected = state(Tally(CLASSES, IMAGES))
-    parts = [Tally(CLASSES, IMAGES[number::processes]) for number in range(processes)]
+    expected = state(EvaluationSums(CLASSES, IMAGES))
+    parts = [EvaluationSums(CLASSES, IMAGES[number::processes]) for number in range(processes)]
     for order in itertools.islice(itertools.permutations(parts), 10):
-        assert state(sum(order, Tally(CLASSES))) == expected
-    assert state(Tally(CLASSES, reversed(IMAGES))) == expected
+        assert state(sum(order, EvaluationSums(CLASSES))) == expected
+    assert state(EvaluationSums(CLASSES, reversed(IMAGES))) == expected
 
 
 def test_sums_are_those_of_the_images():
-    tally = Tally(CLASSES, IMAGES)
+    tally = EvaluationSums(CLASSES, IMAGES)
     single = tally.single_scale()
     assert len(tally) == 7 and 6 in tally and 7 not in tally
     np.testing.assert_array_equal(single.confusion, sum(i.single_scale.confusion for i in IMAGES))
     for index, one in enumerate(IMAGES):
         np.testing.assert_array_equal(single.boundary[index], one.single_scale.boundary)
-        areas = Areas(single.areas[index])
+        areas = ClassCounts(single.areas[index])
         np.testing.assert_array_equal(areas.iou, Scores(one.single_scale.confusion).iou)
     assert tally.calibration()[:, 0].sum() == single.confusion.sum()
     assert not np.array_equal(tally.multi_scale().confusion, single.confusion)
@@ -62,7 +62,7 @@ def test_sums_are_those_of_the_images():
 
 def test_a_record_survives_json():
     for one in (image(3), image(4, several=False)):
-        again = ImageTally.from_record(json.loads(json.dumps(one.record())), CLASSES)
+        again = ImageCounts.from_record(json.loads(json.dumps(one.record())), CLASSES)
         assert (again.multi_scale is None) == (one.multi_scale is None)
         assert again.record() == one.record()
         np.testing.assert_array_equal(again.single_scale.confusion, one.single_scale.confusion)
@@ -70,10 +70,10 @@ def test_a_record_survives_json():
 
 
 def test_an_image_counts_once():
-    tally = Tally(CLASSES, IMAGES)
+    tally = EvaluationSums(CLASSES, IMAGES)
     tally.add(image(2))
-    assert state(tally) == state(Tally(CLASSES, IMAGES))
-    other = ImageTally(
+    assert state(tally) == state(EvaluationSums(CLASSES, IMAGES))
+    other = ImageCounts(
         2,
         "image 2",
         *(getattr(image(3), n) for n in ("single_scale", "multi_scale", "calibration")),
@@ -81,11 +81,11 @@ def test_an_image_counts_once():
     with pytest.raises(UserError, match="image 2 was counted twice"):
         tally.add(other)
     with pytest.raises(UserError, match="counted twice"):
-        tally + Tally(CLASSES, IMAGES[2:3])
+        tally + EvaluationSums(CLASSES, IMAGES[2:3])
 
 
 def test_what_is_kept_of_an_image_is_small():
-    big = ImageTally.of(
+    big = ImageCounts.of(
         0,
         "big",
         *(
@@ -98,25 +98,25 @@ def test_what_is_kept_of_an_image_is_small():
         "big.png",
     )
     assert len(json.dumps(big.record())) < 1000, "zeros are not written"
-    (rows,) = Tally(150, [big])._single.rows.values()
+    (rows,) = EvaluationSums(150, [big])._single.rows.values()
     assert rows.nbytes == 150 * 24
 
 
 def test_scores_come_from_the_sums_of_their_own_counts():
-    evaluation = Evaluation.of(Tally(CLASSES, IMAGES), "abcd", Protocol())
+    evaluation = Evaluation.of(EvaluationSums(CLASSES, IMAGES), "abcd", EvaluationProtocol())
     for view, name in (
         (evaluation.single_scale, "single_scale"),
         (evaluation.multi_scale, "multi_scale"),
     ):
         parts = [getattr(one, name) for one in IMAGES]
-        boundary = Areas(sum(part.boundary for part in parts)).iou
+        boundary = ClassCounts(sum(part.boundary for part in parts)).iou
         summary = view.summary("abcd")
         assert summary["boundary_mIoU"] == pytest.approx(np.nanmean(boundary))
         assert summary["mIoU"] == pytest.approx(
             np.nanmean(Scores(sum(part.confusion for part in parts)).iou)
         )
         assert summary["boundary_mIoU"] != summary["mIoU"]
-        of_images = [np.nanmean(Areas(part.boundary).iou) for part in parts]
+        of_images = [np.nanmean(ClassCounts(part.boundary).iou) for part in parts]
         np.testing.assert_allclose(view.images["boundary_mIoU"], of_images)
         low, high = summary["intervals"]["boundary_mIoU"]
         assert low < summary["boundary_mIoU"] < high
@@ -124,7 +124,7 @@ def test_scores_come_from_the_sums_of_their_own_counts():
 
 
 def test_nothing_counted_is_absent_not_zero():
-    evaluation = Evaluation.of(Tally(CLASSES), "abcd", Protocol())
+    evaluation = Evaluation.of(EvaluationSums(CLASSES), "abcd", EvaluationProtocol())
     summary = evaluation.single_scale.summary("abcd")
     assert summary.pop("intervals") is None
     assert set(summary.values()) == {None} and evaluation.multi_scale is None

@@ -15,11 +15,11 @@ import torch
 from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from repository import REPOSITORY
-from test_shares import outputs
+from test_distributed_evaluation import outputs
 
 from isnet.cli import main
 from isnet.distributed.stop_signals import INTERRUPTED
-from isnet.inference import speed
+from isnet.inference import inference_cost as speed
 from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of, write_json
 from isnet.pipeline.evaluate import _devices
@@ -80,17 +80,17 @@ def officially(predictions: Path) -> dict:
 
 
 def journals() -> list[Path]:
-    return sorted(Path("work").rglob("tally-*.jsonl"))
+    return sorted(Path("work").rglob("counts-*.jsonl"))
 
 
 STOPPED = """
 import os, signal, sys
 from isnet.cli import main
-from isnet.inference import speed
-from isnet.metrics.evaluation_journal import TallyJournal
+from isnet.inference import inference_cost as speed
+from isnet.metrics.evaluation_journal import EvaluationJournal
 from repository import REPOSITORY
 
-append, counted = TallyJournal.append, []
+append, counted = EvaluationJournal.append, []
 
 def stopping(self, image):
     append(self, image)
@@ -98,7 +98,7 @@ def stopping(self, image):
     if len(counted) == 2:
         os.kill(os.getpid(), signal.SIGTERM)
 
-TallyJournal.append, speed._MAX_ROUNDS = stopping, 3
+EvaluationJournal.append, speed._MAX_ROUNDS = stopping, 3
 sys.exit(main(["evaluate", "--run", "two"]))
 """
 

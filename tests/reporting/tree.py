@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from isnet.inference.overlays import confidence_picture
+from isnet.inference.overlays import confidence_image
 
 CITYSCAPES = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70),
@@ -145,7 +145,7 @@ def scene(
     }  # fmt: skip
     confidence = np.where(labels != predicted, 0.45, 0.85) + own.normal(0, 0.05, labels.shape)
     return {kind: Image.fromarray(array) for kind, array in arrays.items()} | {
-        "confidence": confidence_picture(confidence.astype(np.float32))
+        "confidence": confidence_image(confidence.astype(np.float32))
     }
 
 

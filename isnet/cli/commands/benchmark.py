@@ -15,7 +15,7 @@ from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
 
 if TYPE_CHECKING:
-    from isnet.inference.speed import Cost
+    from isnet.inference.inference_cost import InferenceCost
 
 __all__ = ["benchmark"]
 
@@ -56,7 +56,7 @@ def benchmark(plan: Plan, name: str, *, size: tuple[int, int] | None) -> Path:
 
 def _measured(
     plan: Plan, planned: PlannedRun, size: tuple[int, int] | None
-) -> tuple[list[Cost], str]:
+) -> tuple[list[InferenceCost], str]:
     """Return the costs at the data set's size and at `size`, and the device's name."""
     from isnet.mmseg_import import import_mmseg
 
@@ -65,8 +65,8 @@ def _measured(
     from mmseg.registry import DATASETS
 
     from isnet.inference.dataset_samples import dataset_samples
-    from isnet.inference.forward import resized
-    from isnet.inference.speed import measure_prediction
+    from isnet.inference.inference_cost import measure_prediction
+    from isnet.inference.segmentor_logits import resized
 
     settings = protocol_of(plan, planned).single_scale
     images = DATASETS.build(validation_set(plan, planned))
@@ -90,7 +90,7 @@ def _sides(size: Any) -> str:
     return "x".join(str(side) for side in size)
 
 
-def _print(costs: list[Cost]) -> None:
+def _print(costs: list[InferenceCost]) -> None:
     from rich.console import Console as RichConsole
     from rich.table import Table
 

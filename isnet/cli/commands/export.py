@@ -20,7 +20,7 @@ from isnet.io.console import format_bytes, show_progress
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isnet.inference.export.export_check import Agreement, Runner, Speeds
+    from isnet.inference.export.export_check import OutputComparison, Runner, Speeds
     from isnet.inference.model_loader import TrainedModel
 
 __all__ = ["Format", "export", "record_of"]
@@ -54,13 +54,13 @@ def export(weights: Path, form: Format, output: Path | None, check: Sequence[Pat
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    from isnet.inference.export.check_images import Pictures
+    from isnet.inference.export.check_images import CheckImages
     from isnet.inference.model_loader import open_model
 
-    given = Pictures.given(check) if check else None
+    given = CheckImages.given(check) if check else None
     model = open_model(weights)
     provenance = model.description.provenance
-    pictures = given or Pictures.of_run(provenance) or Pictures.generated()
+    pictures = given or CheckImages.of_run(provenance) or CheckImages.generated()
     file = output or _default(model, form)
     _refuse_other(file, model.sha256)
     try:
@@ -109,8 +109,13 @@ def _written(
     model: TrainedModel, form: Format, file: Path
 ) -> tuple[Runner, Runner, dict[str, Any]]:
     """Write the file; return the network in torch, the one in the file, and what it is."""
-    from isnet.inference.export.exported_network import ExportedNetwork, facts_of
-    from isnet.inference.export.torch_program import TorchRunner, eager, program_of, write_program
+    from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
+    from isnet.inference.export.torch_program import (
+        TorchRunner,
+        eager,
+        export_program,
+        write_program,
+    )
 
     network = ExportedNetwork(model).eval()
     _log.info(f"exports {model.file} to {form}")
@@ -120,20 +125,20 @@ def _written(
         "run": model.description.provenance.get("run"),
     }
     with _silence():
-        program = program_of(network, str(model.file))
+        program = export_program(network, str(model.file))
         if form == "torch":
-            write_program(program, file, facts_of(model))
+            write_program(program, file, export_metadata(model))
             return eager(network), TorchRunner(file), {**facts, "runtime": TorchRunner.runtime}
         from isnet.inference.export.onnx_file import OPSET, OnnxRunner, write_onnx
 
-        write_onnx(program, file, facts_of(model), str(model.file))
+        write_onnx(program, file, export_metadata(model), str(model.file))
         onnx_facts = {"opset": OPSET, "runtime": OnnxRunner.runtime}
         return eager(network), OnnxRunner(file), {**facts, **onnx_facts}
 
 
 def _measured(
     reference: Runner, exported: Runner, pictures: Sequence[Tensor], file: Path
-) -> tuple[Agreement, Speeds]:
+) -> tuple[OutputComparison, Speeds]:
     from isnet.inference.export.export_check import LEAST_LABELS_AGREE, TOLERANCE, compare, race
 
     with show_progress("images") as show:
@@ -148,7 +153,7 @@ def _measured(
     return agreement, race(reference, exported, pictures[0])
 
 
-def _figures(agreement: Agreement, speeds: Speeds) -> dict[str, Any]:
+def _figures(agreement: OutputComparison, speeds: Speeds) -> dict[str, Any]:
     import torch
 
     from isnet.inference.export.export_check import LEAST_LABELS_AGREE, TOLERANCE
@@ -165,7 +170,7 @@ def _figures(agreement: Agreement, speeds: Speeds) -> dict[str, Any]:
     }
 
 
-def _told(file: Path, size: int, agreement: Agreement, speeds: Speeds) -> str:
+def _told(file: Path, size: int, agreement: OutputComparison, speeds: Speeds) -> str:
     return (
         f"{file}: {format_bytes(size)}; "
         f"confidence within {agreement.max_abs_difference:.1g} of torch's, "

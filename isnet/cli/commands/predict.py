@@ -16,12 +16,12 @@ from isnet.errors import UserError
 from isnet.io.console import show_progress
 
 if TYPE_CHECKING:
-    from isnet.inference.image_inputs import PictureFile
+    from isnet.inference.image_files import ImageFile
     from isnet.inference.model_loader import TrainedModel
-    from isnet.inference.prediction_files import ResultFiles
+    from isnet.inference.prediction_folder import PredictionFolder
     from isnet.inference.predictor import Predictor
 
-__all__ = ["Wanted", "predict"]
+__all__ = ["PredictOptions", "predict"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _INCOMPLETE = 2
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PredictOptions:
     """What a user asks of a prediction: `window` (height, width) and `device` where they are not
     left to the weights file and the machine.
     """
@@ -41,7 +41,7 @@ class Wanted:
     device: Literal["cpu", "gpu"] | None = None
 
 
-def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Wanted) -> int:
+def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: PredictOptions) -> int:
     """Predict picture files and those below folders into `output`; what is there already, by the
     same weights in the same way, is not predicted again. Return the exit code: 2 where a file was
     refused, and the rest is done.
@@ -55,13 +55,13 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Wanted)
     import_mmseg()
     import cv2
 
-    from isnet.inference.image_inputs import find_pictures
-    from isnet.inference.prediction_files import ResultFiles
+    from isnet.inference.image_files import find_images
+    from isnet.inference.prediction_folder import PredictionFolder
 
     cv2.utils.logging.setLogLevel(0)  # the stage says itself what cannot be read
     if output.exists() and not output.is_dir():
         raise UserError("is no folder", where=str(output), hint="Name another --output")
-    pictures, others = find_pictures(inputs, output)
+    pictures, others = find_images(inputs, output)
     if others:
         _log.info(f"passes over what is not called like a picture: {others} in the folders")
     if not pictures:
@@ -73,7 +73,7 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Wanted)
         model = open_model(weights, gpu=gpu)
         predictor = Predictor.of(model, multi_scale=wanted.multi_scale, window=wanted.window)
         how = _how(model, wanted)
-        results = ResultFiles(output, how, model.description.palette, wanted.overlays)
+        results = PredictionFolder(output, how, model.description.palette, wanted.overlays)
         results.refuse_others(pictures)
         refused = _predict(predictor, results, pictures)
     done = len(pictures) - len(refused)
@@ -86,7 +86,7 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Wanted)
 
 
 @contextlib.contextmanager
-def _gpu(wanted: Wanted) -> Any:
+def _gpu(wanted: PredictOptions) -> Any:
     """Yield whether a GPU is used, held for this process alone."""
     there = wanted.device != "cpu" and bool(gpu_pool())
     if wanted.device == "gpu" and not there:
@@ -97,7 +97,7 @@ def _gpu(wanted: Wanted) -> Any:
         yield there
 
 
-def _how(model: TrainedModel, wanted: Wanted) -> dict[str, Any]:
+def _how(model: TrainedModel, wanted: PredictOptions) -> dict[str, Any]:
     """Return what decides a prediction, as it is kept beside each."""
     window = None if wanted.window is None else list(wanted.window)
     views = {"multi_scale": wanted.multi_scale, "window": window}
@@ -116,11 +116,11 @@ def _facts(model: TrainedModel) -> dict[str, Any]:
 
 
 def _predict(
-    predictor: Predictor, results: ResultFiles, pictures: Sequence[PictureFile]
+    predictor: Predictor, results: PredictionFolder, pictures: Sequence[ImageFile]
 ) -> dict[str, str]:
     """Predict what has no result yet; return the names of the refused files, and why."""
-    from isnet.inference.image_inputs import shown
-    from isnet.inference.image_stream import predict_files
+    from isnet.inference.batch_prediction import predict_files
+    from isnet.inference.image_files import shown
 
     wanting = [picture for picture in pictures if results.scores_of(picture) is None]
     before = len(pictures) - len(wanting)

@@ -43,14 +43,14 @@ def submit(
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    from isnet.inference.submission import Submission, images_under
+    from isnet.inference.submission import Submission, list_images
 
     submission = Submission(form)
     dataset = planned.run.dataset
     submission.check(table_of(plan.params.datasets[dataset]).classes, f"data set {dataset}")
     if output.exists():
         raise UserError("is there already", where=str(output), hint="Remove it, or name another")
-    paths = _val_images(plan, dataset) if images is None else images_under(images)
+    paths = _val_images(plan, dataset) if images is None else list_images(images)
     submission.names(paths)
     with gpu_lease(min(1, planned.run.devices.gpus)):
         _write(plan, planned, submission, paths, output, multi_scale)
@@ -71,21 +71,21 @@ def _write(
     output: Path,
     multi_scale: bool,
 ) -> None:
-    from isnet.inference.image_inputs import PictureFile
-    from isnet.inference.image_stream import predict_files
+    from isnet.inference.batch_prediction import predict_files
+    from isnet.inference.image_files import ImageFile
     from isnet.inference.predictor import Predictor
-    from isnet.inference.submission import writing_to
+    from isnet.inference.submission import open_output
 
     protocol = protocol_of(plan, planned)
     settings = protocol.multi_scale if multi_scale else protocol.single_scale
     if settings is None:
         raise UserError("has no evaluation.multi_scale", where=planned.run.config)
     names = submission.names(images)
-    files = [PictureFile(image, name) for image, name in zip(images, names, strict=True)]
+    files = [ImageFile(image, name) for image, name in zip(images, names, strict=True)]
     classes = table_of(plan.params.datasets[planned.run.dataset]).classes
     pipeline = validation_set(plan, planned)["pipeline"]
     predictor = Predictor(load_model(plan, planned), settings, pipeline, classes)
-    with show_progress("images") as progress, writing_to(output) as write:
+    with show_progress("images") as progress, open_output(output) as write:
         found = predict_files(
             predictor,
             files,

@@ -14,12 +14,12 @@ from torch import Tensor
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.inference.export.exported_network import SMALLEST_SIDE
-from isnet.inference.image_inputs import SUFFIXES, read_picture
+from isnet.inference.image_files import SUFFIXES, read_image
 from isnet.io.atomic_files import read_json
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
 
-__all__ = ["Pictures"]
+__all__ = ["CheckImages"]
 
 _AT_MOST = 4
 """Of a data set, and of generated ones."""
@@ -27,14 +27,14 @@ _GENERATED = (256, 512)
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class CheckImages:
     """`images` `(1, 3, H, W)` uint8 RGB, and for people, which they are."""
 
     images: Sequence[Tensor]
     source: str
 
     @classmethod
-    def given(cls, paths: Sequence[Path]) -> Pictures:
+    def given(cls, paths: Sequence[Path]) -> CheckImages:
         """Read image files, and all those of folders.
 
         Raises:
@@ -45,7 +45,7 @@ class Pictures:
         return cls([_read(file) for file in files], f"{len(files)} given {images}")
 
     @classmethod
-    def of_run(cls, provenance: Mapping[str, Any]) -> Pictures | None:
+    def of_run(cls, provenance: Mapping[str, Any]) -> CheckImages | None:
         """Read the first validation images of the data that a network was trained on; None where
         they are not in this checkout.
         """
@@ -65,7 +65,7 @@ class Pictures:
         return cls(images, f"the first {len(images)} validation images of {dataset}")
 
     @classmethod
-    def generated(cls) -> Pictures:
+    def generated(cls) -> CheckImages:
         """Paint streets."""
         height, width = _GENERATED
         settings = StreetsSettings(width=width, height=height)
@@ -81,7 +81,7 @@ def _in(folder: Path) -> list[Path]:
 
 
 def _read(file: Path) -> Tensor:
-    pixels = read_picture(file)
+    pixels = read_image(file)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         size = "x".join(map(str, pixels.shape[:2]))
         raise UserError(

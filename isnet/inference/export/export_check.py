@@ -12,7 +12,15 @@ from torch import Tensor
 
 from isnet.inference.export.exported_network import SMALLEST_SIDE
 
-__all__ = ["LEAST_LABELS_AGREE", "TOLERANCE", "Agreement", "Runner", "Speeds", "compare", "race"]
+__all__ = [
+    "LEAST_LABELS_AGREE",
+    "TOLERANCE",
+    "OutputComparison",
+    "Runner",
+    "Speeds",
+    "compare",
+    "race",
+]
 
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
@@ -27,7 +35,7 @@ _ROUNDS = (3, 50)
 
 
 @dataclass(frozen=True)
-class Agreement:
+class OutputComparison:
     """Of two runners, over all pixels that both were shown: the largest absolute difference of
     confidence, and the share of equal labels.
     """
@@ -46,7 +54,7 @@ def compare(
     exported: Runner,
     pictures: Sequence[Tensor],
     on_progress: Callable[[int, int], None] | None = None,
-) -> Agreement:
+) -> OutputComparison:
     """Show both each picture `(1, 3, H, W)`, the first one also cut to odd sizes, and two small
     pieces of it as a batch. `on_progress` is called with (batches done, batches in all).
     """
@@ -55,14 +63,14 @@ def compare(
     for done, batch in enumerate(batches, 1):
         (labels, sure), (other, other_sure) = reference(batch), exported(batch)
         if labels.shape != other.shape or labels.dtype != other.dtype:
-            return Agreement(float("inf"), 0.0)
+            return OutputComparison(float("inf"), 0.0)
         # torch's maximum hands a not-a-number on.
         worst = torch.maximum(worst, (sure - other_sure).abs().max())
         same += int((labels == other).sum())
         pixels += labels.numel()
         if on_progress is not None:
             on_progress(done, len(batches))
-    return Agreement(float(worst), same / pixels)
+    return OutputComparison(float(worst), same / pixels)
 
 
 def _pieces(picture: Tensor) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from isnet import __version__
 from isnet.errors import UserError
 from isnet.inference.model_loader import TrainedModel
 
-__all__ = ["INPUT", "OUTPUTS", "SMALLEST_SIDE", "ExportedNetwork", "facts_of"]
+__all__ = ["INPUT", "OUTPUTS", "SMALLEST_SIDE", "ExportedNetwork", "export_metadata"]
 
 INPUT = "image"
 OUTPUTS = ("labels", "confidence")
@@ -81,7 +81,7 @@ class ExportedNetwork(nn.Module):
         return scores
 
 
-def facts_of(model: TrainedModel) -> dict[str, str]:
+def export_metadata(model: TrainedModel) -> dict[str, str]:
     """Return what an exported file says of itself: what it takes and gives, its classes and
     colours, and where it is from. Values other than text are JSON.
     """

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from isnet.inference.export.exported_network import INPUT, OUTPUTS
-from isnet.inference.export.torch_program import refusing
+from isnet.inference.export.torch_program import exporter_errors
 
 __all__ = ["OPSET", "OnnxRunner", "write_onnx"]
 
@@ -26,7 +26,7 @@ def write_onnx(program: ExportedProgram, file: Path, facts: Mapping[str, str], w
     Raises:
         UserError: torch knows no ONNX for it; `where` names the weights file.
     """
-    with refusing("write this network as ONNX", where):
+    with exporter_errors("write this network as ONNX", where):
         made = torch.onnx.export(
             program,
             dynamo=True,

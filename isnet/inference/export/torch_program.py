@@ -14,7 +14,14 @@ from torch.export import Dim, ExportedProgram
 from isnet.errors import UserError
 from isnet.inference.export.exported_network import INPUT, SMALLEST_SIDE, ExportedNetwork
 
-__all__ = ["LARGEST_BATCH", "TorchRunner", "eager", "program_of", "refusing", "write_program"]
+__all__ = [
+    "LARGEST_BATCH",
+    "TorchRunner",
+    "eager",
+    "export_program",
+    "exporter_errors",
+    "write_program",
+]
 
 LARGEST_BATCH = 1024
 """What torch's exporter is told of N. It needs a bound, and none of the network's own is known."""
@@ -22,7 +29,7 @@ _EXAMPLE = (2, 3, 72, 104)
 """Sizes that nothing is special about: those of an example of 1 would be kept as 1."""
 
 
-def program_of(network: ExportedNetwork, where: str) -> ExportedProgram:
+def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
     """Trace `network`, in evaluation mode on the CPU, with batch, height and width left open.
 
     Raises:
@@ -34,7 +41,7 @@ def program_of(network: ExportedNetwork, where: str) -> ExportedProgram:
         3: Dim("width", min=SMALLEST_SIDE),
     }
     example = torch.zeros(_EXAMPLE, dtype=torch.uint8)
-    with refusing("export this network", where), torch.no_grad():
+    with exporter_errors("export this network", where), torch.no_grad():
         return torch.export.export(
             network,
             (example,),
@@ -45,7 +52,7 @@ def program_of(network: ExportedNetwork, where: str) -> ExportedProgram:
 
 
 @contextlib.contextmanager
-def refusing(what: str, where: str) -> Iterator[None]:
+def exporter_errors(what: str, where: str) -> Iterator[None]:
     """Turn what an exporter raises, which may be anything, into one line: torch cannot do `what`;
     `where` names the weights file.
     """

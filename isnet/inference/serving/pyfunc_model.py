@@ -20,7 +20,7 @@ from isnet.mmseg_import import import_mmseg
 import_mmseg()
 
 from isnet.inference.model_loader import TrainedModel, open_model  # noqa: E402
-from isnet.inference.predictor import Prediction, Predictor  # noqa: E402
+from isnet.inference.predictor import ImagePrediction, Predictor  # noqa: E402
 
 __all__ = ["MAX_IMAGES", "RefusedRequestError", "ServedModel"]
 
@@ -123,7 +123,7 @@ def _one(read: Any, at: int, given: Any, of: int) -> Any:
         raise RefusedRequestError(f"image {at + 1} of {of}: {error}") from None
 
 
-def _png(prediction: Prediction, palette: list[tuple[int, int, int]]) -> str:
+def _png(prediction: ImagePrediction, palette: list[tuple[int, int, int]]) -> str:
     mask = Image.fromarray(prediction.labels, mode="P")
     mask.putpalette([value for colour in palette for value in colour])
     written = io.BytesIO()

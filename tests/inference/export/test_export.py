@@ -18,7 +18,7 @@ from isnet.cli.commands.export import record_of
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.inference.export import export_check as agreement
-from isnet.inference.export.check_images import Pictures
+from isnet.inference.export.check_images import CheckImages
 from isnet.inference.export.exported_network import ExportedNetwork
 from isnet.inference.export.onnx_file import OnnxRunner
 from isnet.inference.export.torch_program import eager
@@ -221,13 +221,13 @@ def test_without_pictures_those_of_the_runs_own_data_are_taken(
     shutil.copy("params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ISNET_DATA", str(tmp_path))
-    found = Pictures.of_run({"dataset": "streets", "manifest_digest": "d"})
+    found = CheckImages.of_run({"dataset": "streets", "manifest_digest": "d"})
     assert found is not None and len(found.images) == 4
     assert found.source == "the first 4 validation images of streets"
-    assert torch.equal(found.images[0], Pictures.given([picture]).images[0])
-    assert Pictures.of_run({"dataset": "streets", "manifest_digest": "other"}) is None
-    assert Pictures.of_run({"dataset": "../streets", "manifest_digest": "d"}) is None
-    assert Pictures.of_run({}) is None
+    assert torch.equal(found.images[0], CheckImages.given([picture]).images[0])
+    assert CheckImages.of_run({"dataset": "streets", "manifest_digest": "other"}) is None
+    assert CheckImages.of_run({"dataset": "../streets", "manifest_digest": "d"}) is None
+    assert CheckImages.of_run({}) is None
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.5])

@@ -14,16 +14,16 @@ from mmseg.evaluation import IoUMetric
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.inference.dataset_samples import dataset_samples, image_names
-from isnet.inference.dataset_scoring import (
+from isnet.inference.dataset_evaluation import (
     choose_overlays,
     evaluate,
-    evaluate_run,
+    evaluate_dataset,
     predict_with_confidence,
 )
+from isnet.inference.dataset_samples import dataset_samples, unique_names
 from isnet.inference.evaluation_files import ImageScore
-from isnet.inference.evaluation_protocol import Protocol, ViewSettings
-from isnet.inference.streaming import logits, predict
+from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
+from isnet.inference.label_prediction import logits, predict
 
 IDENTITY = {
     "run": "small",
@@ -41,9 +41,9 @@ SEVERAL = {"scales": [0.5, 1.0], "flip": True}
 
 
 def run(model, dataset, directory: Path, evaluation=None, **settings):
-    protocol = Protocol.from_config(evaluation or {})
-    settings = {"tallies": directory / "tallies", "speed_seconds": 0} | settings
-    return evaluate_run(model, dataset, protocol, directory, IDENTITY, **settings)
+    protocol = EvaluationProtocol.from_config(evaluation or {})
+    settings = {"journals": directory / "journals", "speed_seconds": 0} | settings
+    return evaluate_dataset(model, dataset, protocol, directory, IDENTITY, **settings)
 
 
 def test_scores_equal_mmsegs_own_test_loop(build_model, dataset, tmp_path):
@@ -112,9 +112,11 @@ def test_the_files_are_those_of_the_contract(build_model, dataset, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        ViewSettings(),
-        ViewSettings(mode="slide", crop_size=(24, 40), stride=(20, 30)),
-        ViewSettings(mode="slide", crop_size=(24, 40), stride=(20, 30), average="probabilities"),
+        InferenceSettings(),
+        InferenceSettings(mode="slide", crop_size=(24, 40), stride=(20, 30)),
+        InferenceSettings(
+            mode="slide", crop_size=(24, 40), stride=(20, 30), average="probabilities"
+        ),
     ],
 )
 def test_the_confidence_is_the_probability_of_what_is_predicted(build_model, dataset, settings):
@@ -162,7 +164,7 @@ def test_overlays_show_what_was_scored(build_model, dataset, tmp_path):
         assert row["class_iou"] == pytest.approx(ious)
         assert row["mIoU"] == pytest.approx(np.mean(list(ious.values())))
         sample = samples[row["name"]]
-        _, confidence = predict_with_confidence(model, sample.x, sample.size, ViewSettings())
+        _, confidence = predict_with_confidence(model, sample.x, sample.size, InferenceSettings())
         drawn = np.asarray(Image.open(tmp_path / row["confidence"])) / 255
         assert np.abs(drawn - confidence[0].numpy()).max() <= 0.0101
 
@@ -194,7 +196,7 @@ def test_progress_is_told_after_every_image(build_model, dataset):
         model,
         dataset_samples(model, dataset),
         dataset.metainfo["classes"],
-        Protocol(),
+        EvaluationProtocol(),
         total=5,
         on_progress=lambda done, total: told.append((done, total)),
     )
@@ -217,8 +219,8 @@ def test_samples_are_normalised_and_read_ahead_alike(build_model, dataset):
 
 def test_names_lose_the_suffix_and_stay_apart():
     paths = ["/d/a/x_1_leftImg8bit.png", "/d/b/x_1_leftImg8bit.png", "/d/b/y.v2_leftImg8bit.png"]
-    assert image_names(paths, "_leftImg8bit.png") == ["a-x_1", "b-x_1", "y.v2"]
-    assert image_names(["/d/a.b.jpg", "/d/c.jpg"], ".png") == ["a.b", "c"]
+    assert unique_names(paths, "_leftImg8bit.png") == ["a-x_1", "b-x_1", "y.v2"]
+    assert unique_names(["/d/a.b.jpg", "/d/c.jpg"], ".png") == ["a.b", "c"]
 
 
 def test_a_pipeline_that_resizes_labels_is_refused(build_model, dataset):
@@ -244,12 +246,12 @@ def test_padding_at_test_time_is_refused(build_model, dataset):
 
 def test_what_is_measured_cannot_be_given(build_model, dataset, tmp_path):
     with pytest.raises(UserError, match="images is measured"):
-        evaluate_run(
+        evaluate_dataset(
             build_model(),
             dataset,
-            Protocol(),
+            EvaluationProtocol(),
             tmp_path,
             {"images": 7},
-            tallies=tmp_path / "tallies",
+            journals=tmp_path / "journals",
             speed_seconds=0,
         )

@@ -1,4 +1,4 @@
-"""Prediction of a picture by bands of windows: memory does not grow with the longer side."""
+"""ImagePrediction of a picture by bands of windows: memory does not grow with the longer side."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.forward import Size, arithmetic, logits
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.segmentor_logits import Size, compute_context, logits
 from isnet.inference.test_time_augmentation import windows
-from isnet.inference.upsampled_argmax import best_class_and_confidence
+from isnet.inference.upsampled_argmax import upsampled_argmax_with_confidence
 
-__all__ = ["predict_by_bands"]
+__all__ = ["predict_in_bands"]
 
 Place = tuple[int, int, int, int]
 
 
 @torch.inference_mode()
-def predict_by_bands(
-    model: EncoderDecoder, x: Tensor, settings: ViewSettings
+def predict_in_bands(
+    model: EncoderDecoder, x: Tensor, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
     """Return what `predict_with_confidence` does for one view by windows of `x` `(1, 3, H, W)`:
     classes `(1, H, W)` uint8 and confidence `(1, H, W)` float32, both on the CPU.
@@ -44,7 +44,7 @@ def predict_by_bands(
         for place, scores in _scores(model, x, band, settings):
             summed.add(place, start, scores)
         done = summed.taken(end - start)
-        best, sure = best_class_and_confidence(
+        best, sure = upsampled_argmax_with_confidence(
             done,
             (done.shape[2], done.shape[3]),
             model.align_corners,
@@ -57,7 +57,7 @@ def predict_by_bands(
 
 
 def _scores(
-    model: EncoderDecoder, x: Tensor, band: list[Place], settings: ViewSettings
+    model: EncoderDecoder, x: Tensor, band: list[Place], settings: InferenceSettings
 ) -> Iterator[tuple[Place, Tensor]]:
     """Yield the scores `(1, K, h, w)` of a band's windows; a GPU makes several at a time."""
     at_once = 1 if x.device.type == "cpu" else settings.windows_per_batch
@@ -65,7 +65,7 @@ def _scores(
         group = band[start : start + at_once]
         crops = torch.cat([x[:, :, top:bottom, left:right] for top, bottom, left, right in group])
         size: Size = (crops.shape[2], crops.shape[3])
-        with arithmetic(model, settings):
+        with compute_context(model, settings):
             scores = logits(model, crops, size)
         if settings.average == "probabilities":
             scores = scores.softmax(dim=1)

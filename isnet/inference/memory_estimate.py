@@ -11,8 +11,8 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.malloc_settings import give_back_freed_memory
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.malloc_settings import release_freed_memory
 
 __all__ = ["fits_summed", "fits_whole", "free_bytes"]
 
@@ -25,13 +25,13 @@ _BYTES_OF_RESULT = 32
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
-def fits_whole(network: EncoderDecoder, x: Tensor, settings: ViewSettings) -> bool:
+def fits_whole(network: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> bool:
     """Return whether `network` can be given `x` `(B, 3, H, W)` whole, in its largest view."""
     needed = _BYTES_PER_PIXEL * max(settings.scales) ** 2 + _sums(network, settings)
     return _fits(_pixels(x) * needed, x.device)
 
 
-def fits_summed(network: EncoderDecoder, x: Tensor, settings: ViewSettings) -> bool:
+def fits_summed(network: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> bool:
     """Return whether the scores of all windows of `x` `(B, 3, H, W)` can be summed up at once, in
     its largest view.
     """
@@ -42,7 +42,7 @@ def fits_summed(network: EncoderDecoder, x: Tensor, settings: ViewSettings) -> b
 def _fits(needed: float, device: torch.device) -> bool:
     if needed <= free_bytes(device):
         return True
-    give_back_freed_memory()  # which a process keeps for the next picture of this size
+    release_freed_memory()  # which a process keeps for the next picture of this size
     return needed <= free_bytes(device)
 
 
@@ -54,7 +54,7 @@ def _scores(network: EncoderDecoder) -> int:
     return 4 * int(network.out_channels) + _BYTES_OF_RESULT
 
 
-def _sums(network: EncoderDecoder, settings: ViewSettings) -> int:
+def _sums(network: EncoderDecoder, settings: InferenceSettings) -> int:
     """Return what the sum over several views takes for a pixel."""
     return _scores(network) if settings.views > 1 else 0
 

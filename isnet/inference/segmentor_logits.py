@@ -12,15 +12,17 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.errors import UserError
-from isnet.inference.evaluation_protocol import ViewSettings
+from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.models.winograd import Winograd
 
-__all__ = ["Size", "arithmetic", "logits", "raw_logits", "resized"]
+__all__ = ["Size", "compute_context", "logits", "raw_logits", "resized"]
 
 Size = tuple[int, int]
 
 
-def arithmetic(model: EncoderDecoder, settings: ViewSettings) -> AbstractContextManager[Any]:
+def compute_context(
+    model: EncoderDecoder, settings: InferenceSettings
+) -> AbstractContextManager[Any]:
     """Return the context in which a model computes as `settings` say."""
     if settings.precision == "float32":
         return Winograd()

@@ -13,33 +13,33 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.errors import UserError
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.forward import Size, arithmetic, logits, raw_logits, resized
-from isnet.inference.test_time_augmentation import view_scores
-from isnet.inference.upsampled_argmax import best_class, best_class_and_confidence
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.segmentor_logits import Size, compute_context, logits, raw_logits, resized
+from isnet.inference.test_time_augmentation import tta_scores
+from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
 
 __all__ = ["logits", "predict", "predict_with_confidence", "raw_logits"]
 
 
 @torch.inference_mode()
-def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: ViewSettings) -> Tensor:
-    """Return the predicted classes `(B, *size)` uint8 for `x`, which is `Sample.input_for` the
-    settings; `size` is that of the label.
+def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
+    """Return the predicted classes `(B, *size)` uint8 for `x`, see
+    `EvaluationSample.input_for`; `size` is that of the label.
 
     The scores of several views are resized to `size` and added up as they come.
     """
-    return best_class(_summed_scores(model, x, size, settings), size, model.align_corners)
+    return upsampled_argmax(_summed_scores(model, x, size, settings), size, model.align_corners)
 
 
 @torch.inference_mode()
 def predict_with_confidence(
-    model: EncoderDecoder, x: Tensor, size: Size, settings: ViewSettings
+    model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
     """Return what `predict` does, and the probability of that class, `(B, *size)` float32.
 
     Where logits are averaged it is the softmax of the averaged logits.
     """
-    return best_class_and_confidence(
+    return upsampled_argmax_with_confidence(
         _summed_scores(model, x, size, settings),
         size,
         model.align_corners,
@@ -48,19 +48,21 @@ def predict_with_confidence(
     )
 
 
-def _summed_scores(model: EncoderDecoder, x: Tensor, size: Size, settings: ViewSettings) -> Tensor:
+def _summed_scores(
+    model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
+) -> Tensor:
     """Return the sum of the views' scores at `size`; one view alone keeps its own size."""
     if not 2 <= model.out_channels <= 255:
         raise UserError(
             f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored",
             where="model.decode_head",
         )
-    with arithmetic(model, settings):
-        return _total(model, view_scores(model, x, size, settings), size, settings)
+    with compute_context(model, settings):
+        return _total(model, tta_scores(model, x, size, settings), size, settings)
 
 
 def _total(
-    model: EncoderDecoder, views: Iterator[Tensor], size: Size, settings: ViewSettings
+    model: EncoderDecoder, views: Iterator[Tensor], size: Size, settings: InferenceSettings
 ) -> Tensor:
     if settings.views == 1:
         return next(views)

@@ -13,13 +13,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from isnet.errors import UserError
-from isnet.inference.image_inputs import PictureFile, shown
-from isnet.inference.overlays import mask_picture
-from isnet.inference.predictor import Picture, Prediction
+from isnet.inference.image_files import ImageFile, shown
+from isnet.inference.overlays import mask_image
+from isnet.inference.predictor import ImagePrediction, RgbImage
 from isnet.io.atomic_files import atomic_path, read_json, write_json
 from isnet.io.disk_space import explain_write_errors
 
-__all__ = ["ResultFiles"]
+__all__ = ["PredictionFolder"]
 
 Plain = dict[str, Any]
 Colours = Sequence[Sequence[int]]
@@ -34,7 +34,7 @@ _COLOUR = 0.5
 
 
 @dataclass(frozen=True)
-class ResultFiles:
+class PredictionFolder:
     """The files below `folder`. `how`: what decides a prediction (weights, views); a mask that was
     made in this way of the same picture is a result, whoever made it and whenever.
     """
@@ -44,15 +44,15 @@ class ResultFiles:
     palette: Colours
     overlays: bool
 
-    def mask(self, picture: PictureFile) -> Path:
+    def mask(self, picture: ImageFile) -> Path:
         """Return where its classes are: 8-bit indexed PNG."""
         return self.folder / f"{picture.name}.png"
 
-    def overlay(self, picture: PictureFile) -> Path:
+    def overlay(self, picture: ImageFile) -> Path:
         """Return where its colours are over the picture."""
         return self.folder / f"{picture.name}.overlay.jpg"
 
-    def refuse_others(self, pictures: Sequence[PictureFile]) -> None:
+    def refuse_others(self, pictures: Sequence[ImageFile]) -> None:
         """Raise `UserError` where a file would be overwritten that is no prediction, or one that
         was made in another way.
         """
@@ -70,7 +70,7 @@ class ResultFiles:
                 if not mark and path.exists():
                     raise UserError("is there already", where=shown(path), hint=hint)
 
-    def scores_of(self, picture: PictureFile) -> Plain | None:
+    def scores_of(self, picture: ImageFile) -> Plain | None:
         """Return what is written of a picture that has its results; None where one is missing."""
         mark = _mark_of(self.mask(picture))
         same = mark.get("how") == self.how and mark.get("of") == _state(picture.path)
@@ -80,7 +80,7 @@ class ResultFiles:
         scores: Plain = mark["scores"]
         return names | scores
 
-    def write(self, picture: PictureFile, pixels: Picture, prediction: Prediction) -> None:
+    def write(self, picture: ImageFile, pixels: RgbImage, prediction: ImagePrediction) -> None:
         """Write a picture's results; the mask comes first, and each is whole or absent.
 
         Raises:
@@ -91,7 +91,7 @@ class ResultFiles:
         mark = {"how": self.how, "of": _state(picture.path), "scores": scores}
         text = PngInfo()
         text.add_itxt(_MARK, json.dumps(mark), zip=True)
-        colours = mask_picture(prediction.labels, self.palette)
+        colours = mask_image(prediction.labels, self.palette)
         mask = self.mask(picture)
         with explain_write_errors(mask):
             with atomic_path(mask) as temporary:
@@ -100,7 +100,7 @@ class ResultFiles:
                 with atomic_path(self.overlay(picture)) as temporary:
                     _blended(pixels, colours).save(temporary, quality=_JPEG_QUALITY)
 
-    def write_scores(self, facts: Plain, pictures: Sequence[PictureFile], refused: Plain) -> Path:
+    def write_scores(self, facts: Plain, pictures: Sequence[ImageFile], refused: Plain) -> Path:
         """Write what all masks say into one file, with `facts` at its top, and the `refused`."""
         rows = [row for picture in pictures if (row := self.scores_of(picture)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
@@ -129,7 +129,7 @@ def _mark_of(mask: Path) -> Plain:
     return found if isinstance(found, dict) and {"how", "of", "scores"} <= set(found) else {}
 
 
-def _blended(pixels: Picture, colours: Image.Image) -> Image.Image:
+def _blended(pixels: RgbImage, colours: Image.Image) -> Image.Image:
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     blended = Image.blend(picture, colours.convert("RGB"), _COLOUR)
     if max(blended.size) > _JPEG_SIDE:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.inference.image_inputs import find_pictures, read_picture, shown
+from isnet.inference.image_files import find_images, read_image, shown
 
 
 def photo(height: int = 40, width: int = 60) -> Image.Image:
@@ -35,25 +35,25 @@ def test_a_folder_gives_its_pictures_below_their_folders(tmp_path: Path):
     put(folder / "b.JPG", folder / "deep/er/a.png", folder / "notes.txt", folder / ".hidden.png")
     put(folder / ".git/c.png", output / "b.png", folder / "dir.png/d.webp")
     (folder / "loop").symlink_to(tmp_path)
-    found = find_pictures([folder], output)
+    found = find_images([folder], output)
     assert names(found) == ["b", "deep/er/a", "dir.png/d"]
     assert found[1] == 1
     with pytest.raises(UserError, match="is the folder of the pictures"):
-        find_pictures([folder], tmp_path / "in" / "deep" / "..")
+        find_images([folder], tmp_path / "in" / "deep" / "..")
 
 
 def test_no_two_results_have_one_name(tmp_path: Path):
     put(*(tmp_path / name for name in ("a.jpg", "a.png", "b.jpg", "x/c.jpg", "y/c.jpg")))
     out = tmp_path / "out"
-    assert names(find_pictures([tmp_path], out)) == ["a.jpg", "a.png", "b", "x/c", "y/c"]
-    assert names(find_pictures([tmp_path / "x/c.jpg", tmp_path / "y/c.jpg"], out)) == ["x/c", "y/c"]
-    assert names(find_pictures([tmp_path / "x", tmp_path / "y"], out)) == ["x/c", "y/c"]
+    assert names(find_images([tmp_path], out)) == ["a.jpg", "a.png", "b", "x/c", "y/c"]
+    assert names(find_images([tmp_path / "x/c.jpg", tmp_path / "y/c.jpg"], out)) == ["x/c", "y/c"]
+    assert names(find_images([tmp_path / "x", tmp_path / "y"], out)) == ["x/c", "y/c"]
     twice = [tmp_path / "b.jpg", tmp_path / "x/../b.jpg", tmp_path / "b.jpg"]
-    assert names(find_pictures(twice, out)) == ["b"]
+    assert names(find_images(twice, out)) == ["b"]
     put(tmp_path / "a.jpg.png")
-    assert len(set(names(find_pictures([tmp_path], out)))) == 6
+    assert len(set(names(find_images([tmp_path], out)))) == 6
     put(tmp_path / "p/s/1.png", tmp_path / "q/s/1.png")
-    assert names(find_pictures([tmp_path / "p/s", tmp_path / "q/s"], out)) == ["p/s/1", "q/s/1"]
+    assert names(find_images([tmp_path / "p/s", tmp_path / "q/s"], out)) == ["p/s/1", "q/s/1"]
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -92,7 +92,7 @@ def test_a_picture_is_read_as_the_evaluation_reads_it(
 ):
     file = tmp_path / "any name\nat all 道"
     file.write_bytes(data)
-    pixels = read_picture(file)
+    pixels = read_image(file)
     assert pixels.shape == (*size, 3) and pixels.dtype == np.uint8
     wanted = mmcv.imfrombytes(data, flag="color", channel_order="bgr", backend="cv2")
     np.testing.assert_array_equal(pixels[:, :, ::-1], wanted)
@@ -127,7 +127,7 @@ def test_what_is_no_picture_is_refused_by_name_and_reason(data: bytes, told: str
     file = tmp_path / "odd\n.jpg"
     file.write_bytes(data)
     with pytest.raises(UserError, match=told) as refused:
-        read_picture(file)
+        read_image(file)
     assert str(refused.value).startswith(f"{tmp_path}/odd\\n.jpg: ")
 
 
@@ -138,7 +138,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path):
     told = {"pipe.png": "no file", "broken.jpg": "No such file", "folder.png": "no file"}
     for name, why in told.items():
         with pytest.raises(UserError, match=why):
-            read_picture(tmp_path / name)
+            read_image(tmp_path / name)
 
 
 def test_names_are_shown_on_one_line():

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["one_behind"]
+__all__ = ["map_in_background"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def one_behind(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
+def map_in_background(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
     """Yield `work(item)` for each item in order; a thread does it while the next item is made.
 
     For a network on a GPU and counting on the CPU, neither of which holds Python's lock for long.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from isnet.inference.overlapped_work import one_behind
+from isnet.inference.background_map import map_in_background
 
 
 def test_work_on_one_item_goes_on_while_the_next_is_made():
@@ -22,7 +22,7 @@ def test_work_on_one_item_goes_on_while_the_next_is_made():
         assert made.wait(20), "the next item waits for the work on 1"
         return item * 10
 
-    assert list(one_behind(items(), work)) == [10, 20]
+    assert list(map_in_background(items(), work)) == [10, 20]
 
 
 def test_at_most_one_item_waits():
@@ -35,7 +35,7 @@ def test_at_most_one_item_waits():
             yield index
 
     seen = []
-    for result in one_behind(items(), lambda item: item):
+    for result in map_in_background(items(), lambda item: item):
         alive.remove(result)
         seen.append(result)
     assert seen == list(range(6))
@@ -47,7 +47,7 @@ def test_an_error_of_either_side_is_raised():
         raise OSError("unreadable")
 
     with pytest.raises(OSError, match="unreadable"):
-        list(one_behind(broken(), lambda item: item))
+        list(map_in_background(broken(), lambda item: item))
     with pytest.raises(ZeroDivisionError):
-        list(one_behind([0, 1], lambda item: 1 / item))
-    assert list(one_behind([], str)) == []
+        list(map_in_background([0, 1], lambda item: 1 / item))
+    assert list(map_in_background([], str)) == []

@@ -16,12 +16,12 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.forward import Size, raw_logits
-from isnet.inference.malloc_settings import give_back_freed_memory
-from isnet.inference.streaming import predict
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.label_prediction import predict
+from isnet.inference.malloc_settings import release_freed_memory
+from isnet.inference.segmentor_logits import Size, raw_logits
 
-__all__ = ["Cost", "count_flops", "count_parameters", "measure_cost", "measure_prediction"]
+__all__ = ["InferenceCost", "count_flops", "count_parameters", "measure_cost", "measure_prediction"]
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3
@@ -31,7 +31,7 @@ _PROCESS = Path("/proc/self")
 
 
 @dataclass(frozen=True)
-class Cost:
+class InferenceCost:
     """What inference of one image takes.
 
     `parameters` are those of the deployed model, that is without the auxiliary heads that only
@@ -96,7 +96,7 @@ def _forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
-    give_back_freed_memory()
+    release_freed_memory()
     with contextlib.suppress(OSError):
         (_PROCESS / "clear_refs").write_text("5")
 
@@ -114,7 +114,7 @@ def _peak_memory(device: torch.device) -> int:
 
 def measure_cost(
     model: EncoderDecoder, x: Tensor, predict: Callable[[], object], seconds: float = 5.0
-) -> Cost:
+) -> InferenceCost:
     """Measure the model on `x` `(1, 3, H, W)`: `predict()` is one whole prediction, repeated
     warm for about `seconds`.
     """
@@ -122,7 +122,7 @@ def measure_cost(
     times = _latencies(predict, x.device, seconds)
     memory = _peak_memory(x.device)
     ranks = np.percentile(times, _PERCENTILES, method="inverted_cdf") * 1e3
-    return Cost(
+    return InferenceCost(
         parameters=count_parameters(model),
         flops=count_flops(model, x),
         input=(x.shape[2], x.shape[3]),
@@ -134,8 +134,8 @@ def measure_cost(
 
 
 def measure_prediction(
-    model: EncoderDecoder, x: Tensor, size: Size, settings: ViewSettings, seconds: float = 5.0
-) -> Cost:
+    model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings, seconds: float = 5.0
+) -> InferenceCost:
     """Measure `predict` of `x` `(1, 3, H, W)` at `size`: what metrics.json and `isnet benchmark`
     show.
     """

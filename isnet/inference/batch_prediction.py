@@ -1,4 +1,4 @@
-"""Pictures predicted one after the other: reading, the network and writing at the same time."""
+"""CheckImages predicted one after the other: reading, the network and writing at the same time."""
 
 from __future__ import annotations
 
@@ -8,62 +8,62 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from isnet.errors import UserError
-from isnet.inference.dataset_samples import reading_workers
-from isnet.inference.image_inputs import PictureFile, read_picture
-from isnet.inference.overlapped_work import one_behind
-from isnet.inference.predictor import Picture, Prediction, Predictor
+from isnet.inference.background_map import map_in_background
+from isnet.inference.dataset_samples import num_decode_workers
+from isnet.inference.image_files import ImageFile, read_image
+from isnet.inference.predictor import ImagePrediction, Predictor, RgbImage
 
-__all__ = ["Outcome", "predict_files"]
+__all__ = ["PredictedFile", "predict_files"]
 
-Write = Callable[[PictureFile, Picture, Prediction], None]
+Write = Callable[[ImageFile, RgbImage, ImagePrediction], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class PredictedFile:
     """What became of a file: its prediction, or why there is none."""
 
-    file: PictureFile
-    prediction: Prediction | None = None
+    file: ImageFile
+    prediction: ImagePrediction | None = None
     refused: UserError | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    file: PictureFile
-    pixels: Picture | UserError
+    file: ImageFile
+    pixels: RgbImage | UserError
 
 
 def predict_files(
-    predictor: Predictor, files: Iterable[PictureFile], write: Write
-) -> Iterator[Outcome]:
+    predictor: Predictor, files: Iterable[ImageFile], write: Write
+) -> Iterator[PredictedFile]:
     """Yield the outcome of each file, in their order, after it was written.
 
     A file that is no picture, or that the predictor refuses, is an outcome, and the next one is
     predicted. What `write` raises is raised here.
     """
 
-    def written(group: list[tuple[_Read, Prediction | UserError]]) -> list[Outcome]:
+    def written(group: list[tuple[_Read, ImagePrediction | UserError]]) -> list[PredictedFile]:
         return [_written(read, found, write) for read, found in group]
 
     groups = (
         _predicted(predictor, group) for group in _groups(predictor, _read_ahead(predictor, files))
     )
-    for outcomes in one_behind(groups, written):
+    for outcomes in map_in_background(groups, written):
         yield from outcomes
 
 
-def _written(read: _Read, found: Prediction | UserError, write: Write) -> Outcome:
+def _written(read: _Read, found: ImagePrediction | UserError, write: Write) -> PredictedFile:
     if isinstance(found, UserError) or isinstance(read.pixels, UserError):
         refusal = found if isinstance(found, UserError) else read.pixels
         assert isinstance(refusal, UserError)
-        return Outcome(read.file, refused=refusal)
+        return PredictedFile(read.file, refused=refusal)
     write(read.file, read.pixels, found)
-    return Outcome(read.file, found)
+    return PredictedFile(read.file, found)
 
 
-def _read_ahead(predictor: Predictor, files: Iterable[PictureFile]) -> Iterator[_Read]:
+def _read_ahead(predictor: Predictor, files: Iterable[ImageFile]) -> Iterator[_Read]:
     """Yield the pictures in order; threads decode the next ones, since decoding holds no lock."""
-    workers = reading_workers(predictor.device) or 1
+    workers = num_decode_workers(predictor.device) or 1
     waiting: deque[Future[_Read]] = deque()
     with ThreadPoolExecutor(workers) as threads:
         try:
@@ -78,9 +78,9 @@ def _read_ahead(predictor: Predictor, files: Iterable[PictureFile]) -> Iterator[
                 future.cancel()
 
 
-def _read(file: PictureFile) -> _Read:
+def _read(file: ImageFile) -> _Read:
     try:
-        return _Read(file, read_picture(file.path))
+        return _Read(file, read_image(file.path))
     except UserError as refusal:
         return _Read(file, refusal)
 
@@ -106,7 +106,7 @@ def _together(predictor: Predictor, group: list[_Read], read: _Read) -> bool:
 
 def _predicted(
     predictor: Predictor, group: list[_Read]
-) -> list[tuple[_Read, Prediction | UserError]]:
+) -> list[tuple[_Read, ImagePrediction | UserError]]:
     pixels = [read.pixels for read in group if not isinstance(read.pixels, UserError)]
     if not pixels:
         return [(read, read.pixels) for read in group if isinstance(read.pixels, UserError)]

@@ -10,13 +10,13 @@ import signal
 from pathlib import Path
 
 import pytest
-from test_evaluate import SEVERAL, run
+from test_dataset_evaluation import SEVERAL, run
 
-from isnet.inference import dataset_scoring as evaluate
-from isnet.inference.dataset_scoring import Share, count_images
-from isnet.inference.evaluation_protocol import Protocol
+from isnet.inference import dataset_evaluation as evaluate
+from isnet.inference.dataset_evaluation import Share, count_images
+from isnet.inference.evaluation_protocol import EvaluationProtocol
 
-PROTOCOL = Protocol.from_config({"multi_scale": SEVERAL})
+PROTOCOL = EvaluationProtocol.from_config({"multi_scale": SEVERAL})
 TIMED = ("images_per_second", "latency_ms", "peak_memory_gb")
 
 
@@ -35,7 +35,7 @@ def finish(model, dataset, folder: Path) -> dict[str, bytes]:
         dataset,
         folder / "made",
         {"multi_scale": SEVERAL},
-        tallies=folder / "tallies",
+        journals=folder / "journals",
         overlays=(1, 1),
     )
     return outputs(folder / "made")
@@ -50,7 +50,7 @@ def count(model, dataset, folder: Path, share: Share, kill_after: int | None = N
                 os.kill(os.getpid(), signal.SIGKILL)
 
         count_images(
-            model, dataset, PROTOCOL, folder / "tallies", "", share=share, on_progress=progress
+            model, dataset, PROTOCOL, folder / "journals", "", share=share, on_progress=progress
         )
 
     process = multiprocessing.get_context("fork").Process(target=work)
@@ -77,7 +77,7 @@ def test_processes_and_kills_change_no_byte(model, dataset, tmp_path, monkeypatc
     folder = tmp_path / "killed"
     assert count(model, dataset, folder, Share(0, 2), kill_after=1) == -signal.SIGKILL
     assert count(model, dataset, folder, Share(1, 2), kill_after=2) == -signal.SIGKILL
-    journal = next((folder / "tallies").glob("tally-0*"))
+    journal = next((folder / "journals").glob("counts-0*"))
     journal.write_bytes(journal.read_bytes()[:-7])
     assert count(model, dataset, folder, Share(2, 3), kill_after=1) == -signal.SIGKILL
     assert finish(model, dataset, folder) == expected

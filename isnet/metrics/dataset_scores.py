@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from isnet.metrics.benchmark_scores import benchmark_scores
 from isnet.metrics.bootstrap import Intervals, bootstrap
-from isnet.metrics.confusion_matrix import Areas, Scores
-from isnet.metrics.evaluation_sums import ViewSum
+from isnet.metrics.confusion_matrix import ClassCounts, Scores
+from isnet.metrics.evaluation_sums import PredictionSums
 
-__all__ = ["ViewScores", "null"]
+__all__ = ["DatasetScores", "null"]
 
 Values = npt.NDArray[np.float64]
 
@@ -27,13 +27,13 @@ def null(value: float) -> float | None:
 
 
 @dataclass(frozen=True, eq=False)
-class ViewScores:
+class DatasetScores:
     """Scores of a data set predicted in one way, as fractions in 0..1; NaN is what is absent.
 
     `sums`: what was counted; images in the order of the data set.
     """
 
-    sums: ViewSum
+    sums: PredictionSums
 
     @property
     def scores(self) -> Scores:
@@ -41,9 +41,9 @@ class ViewScores:
         return Scores(self.sums.confusion)
 
     @property
-    def boundary(self) -> Areas:
+    def boundary(self) -> ClassCounts:
         """Boundary pixels of all images together, `(K, 3)`."""
-        return Areas(self.sums.boundary.sum(axis=0))
+        return ClassCounts(self.sums.boundary.sum(axis=0))
 
     @cached_property
     def intervals(self) -> Intervals | None:
@@ -53,8 +53,8 @@ class ViewScores:
     @cached_property
     def images(self) -> dict[str, Values]:
         """Scores of each image over the classes in it, each `(N,)`: mIoU, aAcc, boundary_mIoU."""
-        whole = Areas(self.sums.areas).summary()
-        boundary = Areas(self.sums.boundary).summary()["mIoU"]
+        whole = ClassCounts(self.sums.areas).summary()
+        boundary = ClassCounts(self.sums.boundary).summary()["mIoU"]
         return {"mIoU": whole["mIoU"], "aAcc": whole["aAcc"], "boundary_mIoU": boundary}
 
     @property

@@ -1,4 +1,4 @@
-"""Picture files that people name: found, and read as the evaluation reads images."""
+"""RgbImage files that people name: found, and read as the evaluation reads images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from isnet.errors import UserError
 
-__all__ = ["SUFFIXES", "PictureFile", "find_pictures", "read_picture", "shown"]
+__all__ = ["SUFFIXES", "ImageFile", "find_images", "read_image", "shown"]
 
 SUFFIXES = {
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
@@ -31,14 +31,14 @@ _MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 
 
 @dataclass(frozen=True)
-class PictureFile:
+class ImageFile:
     """A file, and the `name` of what is made of it: a path without extension below the output."""
 
     path: Path
     name: str
 
 
-def find_pictures(inputs: Sequence[Path], output: Path) -> tuple[list[PictureFile], int]:
+def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[ImageFile], int]:
     """Return the pictures among files and below folders, in the order of the inputs and their
     paths, and how many other files the folders hold.
 
@@ -86,7 +86,7 @@ def _files_below(folder: Path, output: Path) -> Iterator[Path]:
         yield from (here / name for name in sorted(files) if not name.startswith("."))
 
 
-def _named(found: dict[Path, tuple[Path, Path]]) -> list[PictureFile]:
+def _named(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
     names = [name for _, name in found.values()]
     if len(set(names)) < len(names):
         common = os.path.commonpath([path.parent for path in found])
@@ -99,10 +99,10 @@ def _named(found: dict[Path, tuple[Path, Path]]) -> list[PictureFile]:
     if len(set(results)) < len(results):  # a.jpg, a.png and a.jpg.png
         results = [str(name) for name in names]
     paths = (path for path, _ in found.values())
-    return [PictureFile(path, name) for path, name in zip(paths, results, strict=True)]
+    return [ImageFile(path, name) for path, name in zip(paths, results, strict=True)]
 
 
-def read_picture(path: Path) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+def read_image(path: Path) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
     """Return a picture `(H, W, 3)` uint8 RGB as mmseg's `LoadImageFromFile` reads it: turned as its
     EXIF orientation says, of several frames the first, grey and palettes as colours, 16 bits as 8,
     transparency dropped.

@@ -13,18 +13,18 @@ import numpy.typing as npt
 from mmseg.models.segmentors import EncoderDecoder
 
 from isnet.errors import UserError
-from isnet.inference.dataset_samples import Sample, dataset_samples, reading_workers
+from isnet.inference.background_map import map_in_background
+from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
 from isnet.inference.evaluation_files import Evaluation, ImageScore, write_results
-from isnet.inference.evaluation_protocol import Protocol
-from isnet.inference.overlapped_work import one_behind
+from isnet.inference.evaluation_protocol import EvaluationProtocol
+from isnet.inference.inference_cost import InferenceCost, measure_prediction
+from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.overlays import read_image, write_overlays
-from isnet.inference.speed import Cost, measure_prediction
-from isnet.inference.streaming import predict, predict_with_confidence
-from isnet.metrics.confusion_matrix import Areas, Labels, as_labels
-from isnet.metrics.evaluation_journal import TallyJournal, read_tally
-from isnet.metrics.evaluation_sums import ImageTally, Tally
+from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
+from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
+from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
 
-__all__ = ["Share", "choose_overlays", "count_images", "evaluate", "evaluate_run"]
+__all__ = ["Share", "choose_overlays", "count_images", "evaluate", "evaluate_dataset"]
 
 Progress = Callable[[int, int], None]
 
@@ -46,14 +46,16 @@ class _Predicted:
     """An image and what is predicted of it: `(H, W)` each, the confidence that of single scale."""
 
     index: int
-    sample: Sample
+    sample: EvaluationSample
     single_scale: Labels
     confidence: npt.NDArray[np.float32]
     multi_scale: Labels | None
 
 
 def _predicted(
-    model: EncoderDecoder, samples: Iterable[tuple[int, Sample]], protocol: Protocol
+    model: EncoderDecoder,
+    samples: Iterable[tuple[int, EvaluationSample]],
+    protocol: EvaluationProtocol,
 ) -> Iterator[_Predicted]:
     """Predict one image at a time, with `model` in eval mode."""
     model.eval()
@@ -68,16 +70,16 @@ def _predicted(
 
 def _tallies(
     model: EncoderDecoder,
-    samples: Iterable[tuple[int, Sample]],
+    samples: Iterable[tuple[int, EvaluationSample]],
     classes: int,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     ignore_index: int,
-) -> Iterator[ImageTally]:
+) -> Iterator[ImageCounts]:
     """Count one image while the next one is predicted."""
 
-    def count(predicted: _Predicted) -> ImageTally:
+    def count(predicted: _Predicted) -> ImageCounts:
         sample = predicted.sample
-        return ImageTally.of(
+        return ImageCounts.of(
             predicted.index,
             sample.name,
             sample.truth,
@@ -88,14 +90,14 @@ def _tallies(
             str(sample.image_path),
         )
 
-    return one_behind(_predicted(model, samples, protocol), count)
+    return map_in_background(_predicted(model, samples, protocol), count)
 
 
 def evaluate(
     model: EncoderDecoder,
-    samples: Iterable[Sample],
+    samples: Iterable[EvaluationSample],
     classes: Sequence[str],
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     *,
     total: int,
     ignore_index: int = 255,
@@ -106,7 +108,7 @@ def evaluate(
 
     `on_progress(done, total)` is called after each image.
     """
-    tally = Tally(len(classes))
+    tally = EvaluationSums(len(classes))
     for image in _tallies(model, enumerate(samples), len(classes), protocol, ignore_index):
         tally.add(image)
         if on_progress is not None:
@@ -117,9 +119,9 @@ def evaluate(
 def count_images(
     model: EncoderDecoder,
     dataset: Any,
-    protocol: Protocol,
-    tallies: Path,
-    made_with: str,
+    protocol: EvaluationProtocol,
+    journals: Path,
+    fingerprint: str,
     *,
     share: Share | None = None,
     workers: int | None = None,
@@ -128,23 +130,23 @@ def count_images(
 ) -> None:
     """Count the images of a share that nobody has counted yet, each on disk before the next.
 
-    `tallies`: folder of the journals of all shares; `made_with`: what decides the counts (weights,
-    data, protocol): journals that were made with something else are begun anew; `workers`,
+    `journals`: folder of the journals of all shares; `fingerprint`: of what decides the counts
+    (weights, data, protocol): journals that were made with something else are restarted; `workers`,
     `worker_init_fn`: see `dataset_samples`, without a number all processes share the cores.
     """
     share = share or Share()
     classes = len(dataset.metainfo["classes"])
-    counted = read_tally(tallies, classes, made_with)
+    counted = read_journals(journals, classes, fingerprint)
     mine = share.places(len(dataset))
     rest = [index for index in mine if index not in counted]
     if not rest:
         return
     if workers is None:
-        workers = reading_workers(next(model.parameters()).device) // share.of
+        workers = num_decode_workers(next(model.parameters()).device) // share.of
     read = dataset_samples(model, dataset, rest, workers, worker_init_fn)
     samples = zip(rest, read, strict=True)
     images = _tallies(model, samples, classes, protocol, dataset.ignore_index)
-    with TallyJournal(tallies, share.number, made_with) as journal:
+    with EvaluationJournal(journals, share.number, fingerprint) as journal:
         for place, image in enumerate(images, len(mine) - len(rest) + 1):
             journal.append(image)
             if on_progress is not None:
@@ -204,25 +206,27 @@ def _draw(
 
 def _class_iou(evaluation: Evaluation, index: int) -> dict[str, float]:
     """Return the IoU in one image of each class that is in its truth or its prediction."""
-    iou = Areas(evaluation.single_scale.sums.areas[index]).iou.tolist()
+    iou = ClassCounts(evaluation.single_scale.sums.areas[index]).iou.tolist()
     named = zip(evaluation.classes, iou, strict=True)
     return {name: value for name, value in named if not math.isnan(value)}
 
 
-def _cost(model: EncoderDecoder, dataset: Any, protocol: Protocol, seconds: float) -> Cost:
+def _cost(
+    model: EncoderDecoder, dataset: Any, protocol: EvaluationProtocol, seconds: float
+) -> InferenceCost:
     sample = next(dataset_samples(model, dataset, [0], workers=0))
     return measure_prediction(model, sample.x, sample.size, protocol.single_scale, seconds)
 
 
-def evaluate_run(
+def evaluate_dataset(
     model: EncoderDecoder,
     dataset: Any,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     directory: Path,
     identity: Mapping[str, Any],
     *,
-    tallies: Path,
-    made_with: str = "",
+    journals: Path,
+    fingerprint: str = "",
     overlays: tuple[int, int] = (8, 8),
     workers: int | None = None,
     worker_init_fn: Callable[[int], None] | None = None,
@@ -233,9 +237,9 @@ def evaluate_run(
     `per_image.csv`, `confusion.csv` and `overlays/` into `directory`.
 
     `identity`: the fields of metrics.json that the caller knows (run, dataset, weights_sha256, ...,
-    environment); `tallies`, `made_with`, `workers`, `worker_init_fn`: see `count_images`, what is
-    counted there is not counted again; `overlays`: how many of the fixed sample and of the worst;
-    `speed_seconds`: for how long the speed is measured, on the first image. Returns what
+    environment); `journals`, `fingerprint`, `workers`, `worker_init_fn`: see `count_images`,
+    what is counted there is not counted again; `overlays`: how many of the fixed sample and of the
+    worst; `speed_seconds`: for how long the speed is measured, on the first image. Returns what
     metrics.json holds.
     """
     if len(dataset) == 0:
@@ -248,13 +252,15 @@ def evaluate_run(
         model,
         dataset,
         protocol,
-        tallies,
-        made_with,
+        journals,
+        fingerprint,
         workers=workers,
         worker_init_fn=worker_init_fn,
         on_progress=on_progress,
     )
     classes = dataset.metainfo["classes"]
-    evaluation = Evaluation.of(read_tally(tallies, len(classes), made_with), classes, protocol)
+    evaluation = Evaluation.of(
+        read_journals(journals, len(classes), fingerprint), classes, protocol
+    )
     rows = _draw(model, dataset, evaluation, directory, overlays)
     return write_results(evaluation, directory, identity, cost, rows)

@@ -10,9 +10,9 @@ from torch.overrides import TorchFunctionMode
 
 from isnet.errors import UserError
 from isnet.inference import test_time_augmentation as views
-from isnet.inference import upsampled_argmax as best_class
-from isnet.inference.evaluation_protocol import ViewSettings
-from isnet.inference.streaming import logits, predict, predict_with_confidence, raw_logits
+from isnet.inference import upsampled_argmax as argmax_module
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.label_prediction import logits, predict, predict_with_confidence, raw_logits
 
 K = 4
 
@@ -40,7 +40,7 @@ def several_classes(label: Tensor) -> None:
 @pytest.mark.parametrize(("height", "width", "size"), [(48, 80, (48, 80)), (41, 67, (101, 131))])
 def test_whole_resizes_the_last_logits_once_to_the_labels_size(model, height, width, size):
     x = image(height, width)
-    label = predict(model, x, size, ViewSettings())
+    label = predict(model, x, size, InferenceSettings())
     expected = resized(naive_raw(model, x), size).argmax(1)
     assert label.dtype == torch.uint8 and label.shape == (1, *size)
     several_classes(label)
@@ -50,14 +50,14 @@ def test_whole_resizes_the_last_logits_once_to_the_labels_size(model, height, wi
 def test_whole_equals_mmseg_where_mmseg_resizes_once(model):
     x = image(40, 64, batch=2)
     theirs = torch.stack([sample.pred_sem_seg.data[0] for sample in model.predict(x)])
-    assert torch.equal(predict(model, x, (40, 64), ViewSettings()).long(), theirs)
+    assert torch.equal(predict(model, x, (40, 64), InferenceSettings()).long(), theirs)
 
 
 def test_the_average_matters(model):
     x = image(45, 71)
     views = {"scales": (0.5, 1.0, 1.5), "flip": True}
-    one = predict(model, x, (45, 71), ViewSettings(**views, average="logits"))
-    other = predict(model, x, (45, 71), ViewSettings(**views, average="probabilities"))
+    one = predict(model, x, (45, 71), InferenceSettings(**views, average="logits"))
+    other = predict(model, x, (45, 71), InferenceSettings(**views, average="probabilities"))
     assert not torch.equal(one, other)
 
 
@@ -71,19 +71,19 @@ def test_memory_does_not_grow_with_the_views(model, monkeypatch):
         return raw_logits(model, x)
 
     monkeypatch.setattr(views, "raw_logits", counting)
-    predict(model, x, size, ViewSettings(scales=(1.0, 0.75), flip=True))
+    predict(model, x, size, InferenceSettings(scales=(1.0, 0.75), flip=True))
     few = max(alive)
-    predict(model, x, size, ViewSettings(scales=(1.0, 0.75, 0.5, 1.25, 1.5, 1.75), flip=True))
+    predict(model, x, size, InferenceSettings(scales=(1.0, 0.75, 0.5, 1.25, 1.5, 1.75), flip=True))
     assert len(alive) == 16 and max(alive) == few
 
 
 def test_single_scale_never_makes_full_size_logits(model, monkeypatch):
-    monkeypatch.setattr(best_class, "_CELLS_AT_ONCE", 8)
+    monkeypatch.setattr(argmax_module, "_CELLS_AT_ONCE", 8)
     x, size = image(24, 40), (96, 160)
     made = LargestTensor()
     with made:
-        predict(model, x, size, ViewSettings())
-        predict_with_confidence(model, x, size, ViewSettings())
+        predict(model, x, size, InferenceSettings())
+        predict_with_confidence(model, x, size, InferenceSettings())
     # What is as large as the label is one number per pixel.
     assert size[0] * size[1] <= made.values < K * size[0] * size[1] / 2
 
@@ -110,19 +110,19 @@ def test_a_head_with_its_own_way_to_predict_is_asked_in_that_way(build_model):
     head = head.double()
     x = image(24, 40)
     theirs = head.predict(x)[0].pred_sem_seg.data
-    assert torch.equal(predict(head, x, (24, 40), ViewSettings()).long(), theirs)
+    assert torch.equal(predict(head, x, (24, 40), InferenceSettings()).long(), theirs)
 
 
 def test_a_diverged_model_is_refused(model):
     torch.nn.init.constant_(model.decode_head.conv_seg.bias, float("nan"))
     with pytest.raises(UserError, match="NaN"):
-        predict(model, image(24, 40), (24, 40), ViewSettings())
+        predict(model, image(24, 40), (24, 40), InferenceSettings())
 
 
 def test_one_output_channel_is_refused(model):
     model.out_channels = 1
     with pytest.raises(UserError, match="1 output channels"):
-        predict(model, image(24, 40), (24, 40), ViewSettings())
+        predict(model, image(24, 40), (24, 40), InferenceSettings())
 
 
 @pytest.mark.parametrize("views", [{}, {"scales": (0.5, 1.0), "flip": True}])
@@ -131,10 +131,10 @@ def test_bf16_runs_the_network_in_it_and_merges_in_float32(build_model, views, m
     formats = set()
     model.backbone.register_forward_hook(lambda *call: formats.add(call[-1][-1].dtype))
     x = image(48, 80).float()
-    exact, sure = predict_with_confidence(model, x, (48, 80), ViewSettings(**views))
+    exact, sure = predict_with_confidence(model, x, (48, 80), InferenceSettings(**views))
     assert formats == {torch.float32}
     formats.clear()
-    settings = ViewSettings(**views, precision="bf16")
+    settings = InferenceSettings(**views, precision="bf16")
     label, confidence = predict_with_confidence(model, x, (48, 80), settings)
     assert formats == {torch.bfloat16}
     assert confidence.dtype == torch.float32
