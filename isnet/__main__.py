@@ -1,4 +1,4 @@
-"""`python -m isnet`."""
+"""Entry point of `python -m isnet`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that a user can cause, and mend."""
+"""The error for everything that a user can correct."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ __all__ = ["UserError"]
 
 
 class UserError(Exception):
-    """What is wrong, where, and how to mend it, in one line.
+    """An error in one line: what is wrong, where, and what to do.
 
     The command line prints it without a traceback and exits with code 2; the Snakefile raises it as
     a `WorkflowError`.
+
+    Args:
+        what: what is wrong.
+        where: the file, key or option that is wrong.
+        hint: what to type or change, as a sentence without its full stop.
     """
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:

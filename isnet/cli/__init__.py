@@ -1,6 +1,4 @@
-"""The command line: one subcommand per stage. It alone reads argv; the stages import what they
-need when they run.
-"""
+"""The `isnet` command: one subcommand per pipeline stage or tool, each imported when it runs."""
 
 from __future__ import annotations
 
@@ -17,27 +15,33 @@ __all__ = ["main", "program"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `isnet ARGUMENTS`; return the exit code: 0 done, 2 something the user can mend, 75
-    stopped and resumable.
+    """Run `isnet ARGUMENTS` and return its exit code.
+
+    The codes are 0 (done), 1 (failed), 2 (an error that the user can correct), 75 (stopped, the
+    same command resumes) and 130 (Ctrl-C).
+
+    Args:
+        argv: the arguments; `sys.argv[1:]` by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser().parse_args(arguments)
     try:
-        command: Callable[[argparse.Namespace, list[str]], int] = options.command
-        return command(options, arguments)
+        options = build_parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        options.arguments = arguments  # ranks of a run are started with the same ones
+        return command(options)
     except UserError as error:
         print(f"isnet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        # One that came inside of an extension's import counts as unhandled until more text is
-        # executed: `python -m` would end by the signal, whatever is returned here.
+        # Python still regards an interrupt inside an extension's import as unhandled, and
+        # `python -m` would end by the signal. Executing any source text clears that state.
         exec("")
         print("isnet: stopped", file=sys.stderr)
         return 130
 
 
 def program() -> NoReturn:
-    """Be the program `isnet`: its work is over when `main` returns, and Ctrl-C comes too late."""
+    """Entry point of the `isnet` command; Ctrl-C is ignored once `main` has returned."""
     status = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)

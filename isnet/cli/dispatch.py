@@ -1,4 +1,4 @@
-"""What each command does with its options."""
+"""Calls the function behind each command with the parsed options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _plan() -> Plan:
-    """Read params.yaml, refuse what cannot run, and bring the slices up to date."""
+    """Read and check params.yaml, and update the settings files of the stages."""
     from isnet.settings.params import load_params
     from isnet.settings.plan import Plan
 
@@ -21,7 +21,7 @@ def _plan() -> Plan:
     return plan
 
 
-def check(options: argparse.Namespace, arguments: list[str]) -> int:
+def check(options: argparse.Namespace) -> int:
     plan = _plan()
     print(
         f"params.yaml: {len(plan.params.datasets)} data sets, {len(plan.runs)} runs, all possible"
@@ -29,30 +29,30 @@ def check(options: argparse.Namespace, arguments: list[str]) -> int:
     return 0
 
 
-def doctor(options: argparse.Namespace, arguments: list[str]) -> int:
+def doctor(options: argparse.Namespace) -> int:
     from isnet.cli.doctor import examine
 
     return examine()
 
 
-def status(options: argparse.Namespace, arguments: list[str]) -> int:
+def status(options: argparse.Namespace) -> int:
     from isnet.cli.commands.status import print_status
     from isnet.settings.params import load_params
     from isnet.settings.plan import Plan
 
-    print_status(Plan.of(load_params()), as_json=options.json)  # writes nothing, not even slices
+    print_status(Plan.of(load_params()), as_json=options.json)  # writes no file
     return 0
 
 
-def sweep(options: argparse.Namespace, arguments: list[str]) -> int:
+def sweep(options: argparse.Namespace) -> int:
     from isnet.cli.commands.sweep import sweep
 
     sweep(options.name, options.set_param, dry_run=options.dry_run)
     return 0
 
 
-def dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
-    def command(options: argparse.Namespace, arguments: list[str]) -> int:
+def dataset_stage(stage: str) -> Callable[[argparse.Namespace], int]:
+    def command(options: argparse.Namespace) -> int:
         from isnet.io.console import console_output
 
         run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
@@ -65,12 +65,12 @@ def dataset_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
     return command
 
 
-def run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
-    def command(options: argparse.Namespace, arguments: list[str]) -> int:
+def run_stage(stage: str) -> Callable[[argparse.Namespace], int]:
+    def command(options: argparse.Namespace) -> int:
         from isnet.distributed.stop_signals import StopRequest
 
         stop_request = StopRequest()
-        stop_request.install()  # before all that takes time
+        stop_request.install()  # before the imports that take seconds
         from isnet.distributed.rank import report_errors
         from isnet.io.console import console_output
 
@@ -79,13 +79,13 @@ def run_stage(stage: str) -> Callable[[argparse.Namespace, list[str]], int]:
             plan = _plan()
             plan.run(options.run)
             with console_output(stage, options.run, plan.layout.log(stage, options.run)):
-                status: int = run(plan, options.run, arguments, stop_request)
+                status: int = run(plan, options.run, options.arguments, stop_request)
                 return status
 
     return command
 
 
-def report(options: argparse.Namespace, arguments: list[str]) -> int:
+def report(options: argparse.Namespace) -> int:
     from isnet.io.console import console_output
     from isnet.pipeline.report import report
 
@@ -95,14 +95,14 @@ def report(options: argparse.Namespace, arguments: list[str]) -> int:
     return 0
 
 
-def results(options: argparse.Namespace, arguments: list[str]) -> int:
+def results(options: argparse.Namespace) -> int:
     from isnet.pipeline.report import print_results
 
     print_results(_plan())
     return 0
 
 
-def track(options: argparse.Namespace, arguments: list[str]) -> int:
+def track(options: argparse.Namespace) -> int:
     from isnet.io.console import console_output
     from isnet.pipeline.mlflow_updates import sync
 
@@ -111,21 +111,21 @@ def track(options: argparse.Namespace, arguments: list[str]) -> int:
         return sync(plan, follow=options.follow)
 
 
-def weights_import(options: argparse.Namespace, arguments: list[str]) -> int:
+def weights_import(options: argparse.Namespace) -> int:
     from isnet.cli.commands.weights import import_weights
 
     import_weights(options.file, options.config, options.output, ema=options.ema)
     return 0
 
 
-def weights_export(options: argparse.Namespace, arguments: list[str]) -> int:
+def weights_export(options: argparse.Namespace) -> int:
     from isnet.cli.commands.weights import export_weights
 
     export_weights(options.file, options.config, options.output, target=options.format)
     return 0
 
 
-def weights_fetch(options: argparse.Namespace, arguments: list[str]) -> int:
+def weights_fetch(options: argparse.Namespace) -> int:
     from isnet.cli.commands.weights import fetch_weights
     from isnet.io.console import console_output
 
@@ -134,7 +134,7 @@ def weights_fetch(options: argparse.Namespace, arguments: list[str]) -> int:
     return 0
 
 
-def export(options: argparse.Namespace, arguments: list[str]) -> int:
+def export(options: argparse.Namespace) -> int:
     from isnet.cli.commands.export import export
     from isnet.io.console import console_output
 
@@ -143,7 +143,7 @@ def export(options: argparse.Namespace, arguments: list[str]) -> int:
     return 0
 
 
-def submit(options: argparse.Namespace, arguments: list[str]) -> int:
+def submit(options: argparse.Namespace) -> int:
     from isnet.cli.commands.submit import submit
     from isnet.io.console import console_output
 
@@ -161,25 +161,21 @@ def submit(options: argparse.Namespace, arguments: list[str]) -> int:
     return 0
 
 
-def predict(options: argparse.Namespace, arguments: list[str]) -> int:
+def predict(options: argparse.Namespace) -> int:
     from isnet.cli.commands.predict import PredictOptions, predict
-    from isnet.cli.pixel_size import pixel_size
     from isnet.io.console import console_output
 
-    window = None if options.window is None else pixel_size(options.window, "--window")
-    wanted = PredictOptions(options.overlay, options.multi_scale, window, options.device)
+    wanted = PredictOptions(options.overlay, options.multi_scale, options.window, options.device)
     with console_output("predict", options.weights.name, log=None):
         return predict(options.weights, options.inputs, options.output, wanted)
 
 
-def benchmark(options: argparse.Namespace, arguments: list[str]) -> int:
+def benchmark(options: argparse.Namespace) -> int:
     from isnet.cli.commands.benchmark import benchmark
-    from isnet.cli.pixel_size import pixel_size
     from isnet.io.console import console_output
 
     plan = _plan()
     plan.run(options.run)
-    size = pixel_size(options.size, "--size") if options.size is not None else None
     with console_output("benchmark", options.run, plan.layout.log("benchmark", options.run)):
-        benchmark(plan, options.run, size=size)
+        benchmark(plan, options.run, size=options.size)
     return 0

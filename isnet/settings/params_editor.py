@@ -1,4 +1,4 @@
-"""params.yaml as text: runs are added, and every other byte stays as it was written."""
+"""Inserts runs into the text of params.yaml and leaves every other byte unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Insertion", "insert_runs"]
 
 
 class Insertion(NamedTuple):
-    """The new text of a file, and the part of it that was put in."""
+    """The new text of a file, and the inserted part."""
 
     text: str
     added: str
@@ -26,34 +26,39 @@ class Insertion(NamedTuple):
 def insert_runs(
     text: str, after: str, runs: Mapping[str, Mapping[str, Any]], path: Path
 ) -> Insertion:
-    """Write `runs` behind the run `after`, indented and spaced as that one is.
+    """Insert `runs` below the run `after`, with its indentation and spacing.
 
-    A round trip through a YAML library would keep comments and reflow the rest, hence lines.
+    The text is edited by lines because a round trip through a YAML library changes line breaks.
+
+    Args:
+        text: the content of params.yaml.
+        after: the run to insert below.
+        runs: the new runs by name.
+        path: the file that errors name.
 
     Raises:
-        UserError: the file is written in a way that takes no run this way, `runs: {...}` for
-            example; `path` names it.
+        UserError: the file has another form, for example `runs: {...}`.
     """
     try:
-        place = _Place.behind(after, text)
+        position = _Position.below(after, text)
         lines = text.split("\n")
-        block = [line for name, fields in runs.items() for line in place.lines(name, fields)]
-        # "\r" stays with its line, so that a file from Windows has one kind of line ends.
+        block = [line for name, fields in runs.items() for line in position.lines(name, fields)]
+        # Lines keep their "\r", so that a file from Windows keeps its line ends.
         ending = "\r" if lines[0].endswith("\r") else ""
         block = [line + ending for line in block]
-        changed = "\n".join([*lines[: place.line], *block, *lines[place.line :]])
+        changed = "\n".join([*lines[: position.line], *block, *lines[position.line :]])
         _require_nothing_else_changed(text, changed, runs)
     except (MarkedYAMLError, LookupError, ValueError, AttributeError):
         raise UserError(
-            f"no run can be added behind {after}",
+            f"no run can be inserted below {after}",
             where=str(path),
             hint="Write `runs` as a block, each run a key with its settings below it",
         ) from None
     return Insertion(changed, "\n".join(block).replace("\r", "").strip("\n") + "\n")
 
 
-class _Place(NamedTuple):
-    """The number of the line before which runs are put, and how they are written."""
+class _Position(NamedTuple):
+    """The line before which runs are inserted, and their indentation and spacing."""
 
     line: int
     indent: int
@@ -61,11 +66,11 @@ class _Place(NamedTuple):
     spaced: bool
 
     @classmethod
-    def behind(cls, name: str, text: str) -> _Place:
-        """Find the end of a run.
+    def below(cls, name: str, text: str) -> _Position:
+        """Find the end of run `name`.
 
         Raises:
-            LookupError, AttributeError, ValueError: it is not a key of a block mapping.
+            LookupError, AttributeError, ValueError: the run is not a key of a block mapping.
         """
         tree = YAML().load(text)
         runs: CommentedMap = tree["runs"]
@@ -78,26 +83,24 @@ class _Place(NamedTuple):
         end = min((line for line in later if line > first), default=len(lines))
         while _is_outside(lines[end - 1], indent):
             end -= 1
-        below = lines[end] if end < len(lines) - 1 else "the end of the file"
-        spaced = not lines[first - 1].strip() or not below.strip()
+        next_line = lines[end] if end < len(lines) - 1 else "the end of the file"
+        spaced = not lines[first - 1].strip() or not next_line.strip()
         return cls(end, indent, _column(runs[name], otherwise=indent + 2), spaced)
 
     def lines(self, name: str, fields: Mapping[str, Any]) -> list[str]:
-        """Return a run as lines: a setting each."""
+        """Return a run as lines, one for each setting."""
         settings = [" " * self.inner + _pair(key, value) for key, value in fields.items()]
         return [*[""] * self.spaced, f"{' ' * self.indent}{name}:", *settings]
 
 
 def _is_outside(line: str, indent: int) -> bool:
-    """Whether a line below a run's last setting is no part of it: empty, or a comment that stands
-    no deeper than the run's name.
-    """
+    """Return whether a line is outside a run: empty, or a comment not indented below its name."""
     stripped = line.strip()
     return not stripped or (stripped[0] == "#" and line.index("#") <= indent)
 
 
 def _column(run: CommentedMap, otherwise: int) -> int:
-    """Return the column of a run's settings, where each has a line."""
+    """Return the column of a run's settings, if each has its own line."""
     if run.fa.flow_style():
         return otherwise
     return min((place[1] for place in (run.lc.data or {}).values()), default=otherwise)
@@ -117,8 +120,8 @@ def _pair(key: str, value: Any) -> str:
 def _require_nothing_else_changed(
     before: str, after: str, runs: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Read both texts: whatever the file looks like, it must have gained `runs` and no more."""
+    """Parse both texts and require that `runs` are the only difference."""
     old, new = (YAML(typ="safe", pure=True).load(text) for text in (before, after))
     wanted = {**old, "runs": {**old["runs"], **runs}}
     if new != wanted:
-        raise ValueError("the runs did not arrive")
+        raise ValueError("the parsed content differs")

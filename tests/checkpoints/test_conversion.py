@@ -285,5 +285,5 @@ def test_a_file_that_is_there_is_not_overwritten(
     case = make_case(SMALL_R50)
     before = case.official.read_bytes()
     assert isnet("import", case.official, "--config", case.config, "--output", case.official) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert case.official.read_bytes() == before

@@ -72,10 +72,10 @@ def test_it_measures_at_the_data_sets_size_and_at_a_given_one(converted: Path, c
     [
         (["--run", "three"], "there is no run 'three'"),
         (["--run", "two"], "isnet train --run two"),
-        (["--run", "two", "--size", "big"], "'big' is no height x width"),
-        (["--run", "two", "--size", "0x128"], "'0x128' is no height x width"),
-        (["--run", "two", "--size", "64x99999"], "'64x99999' is no height x width"),
-        (["--run", "two", "--size=-64x64"], "'-64x64' is no height x width"),
+        (["--run", "two", "--size", "big"], "'big' is not a height x width"),
+        (["--run", "two", "--size", "0x128"], "'0x128' is not a height x width"),
+        (["--run", "two", "--size", "64x99999"], "'64x99999' is not a height x width"),
+        (["--run", "two", "--size=-64x64"], "'-64x64' is not a height x width"),
     ],
 )
 def test_wrong_input_is_one_line(checkout: Path, capsys, arguments, message):

@@ -119,7 +119,7 @@ def test_what_is_no_picture_is_named_and_the_rest_goes_on(
     [
         (["empty"], "isnet: empty: there are no pictures"),
         (["empty/none.png"], "isnet: out: nothing is predicted, 1 refused"),
-        (["in", "--window", "5"], "isnet: --window: '5' is no height x width"),
+        (["in", "--window", "5"], "isnet: --window: '5' is not a height x width"),
         (["in", "--output", "in/a.png"], "isnet: in/a.png: is no folder"),
         (["in", "--output", "in"], "isnet: in: is the folder of the pictures"),
     ],

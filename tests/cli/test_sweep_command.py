@@ -80,7 +80,7 @@ def test_the_same_sweep_again_writes_nothing_and_a_wider_one_the_rest(
     first, written = shipped.read_bytes(), shipped.stat().st_mtime_ns
     capsys.readouterr()
     assert main(["sweep", "streets_isnet", "-S", "seed=range(1,3)"]) == 0
-    assert capsys.readouterr().out.endswith("are there; nothing was written\n")
+    assert capsys.readouterr().out.endswith("exist already; nothing was written\n")
     assert (shipped.read_bytes(), shipped.stat().st_mtime_ns) == (first, written)
 
     assert main(["sweep", "streets_isnet", "-S", "seed=2,3"]) == 0
@@ -152,12 +152,12 @@ REFUSED = {
     "override with a slip": (["one", "-S", "overrides.train_cfg.max_iter=7"], "runs.one-max_iter-7.overrides.train_cfg.max_iter: the config has no such key. Did you mean 'max_iters'?"),
     "wrong type": (["one", "-S", "seed=0,zero"], "runs.one-seed-zero.seed: input should be a valid integer, got 'zero'. Write a whole number"),
     "impossible run": (["one", "-S", "devices=cpu,3"], "the global batch 2 does not divide among 3 processes"),
-    "a value twice": (["one", "-S", "seed=1,1"], "two of its runs would have the name one-seed-1"),
-    "a key twice": (["one", "-S", "seed=1", "-S", "seed=2"], "seed stands twice"),
-    "no value": (["one", "-S", "seed"], "-S seed: is no KEY=VALUE,VALUE"),
-    "no end": (["one", "-S", "seed=1,"], "is no KEY=VALUE,VALUE"),
+    "a value twice": (["one", "-S", "seed=1,1"], "two of its runs would be named one-seed-1"),
+    "a key twice": (["one", "-S", "seed=1", "-S", "seed=2"], "seed is given twice"),
+    "no value": (["one", "-S", "seed"], "-S seed: is not KEY=VALUE,VALUE"),
+    "no end": (["one", "-S", "seed=1,"], "is not KEY=VALUE,VALUE"),
     "brackets": (["one", "-S", "overrides.method=ISNet (b)"], "text with commas or brackets needs its own quotes"),
-    "DVC's sign of a new key": (["one", "-S", "+seed=1"], "is no KEY=VALUE,VALUE"),
+    "DVC's sign of a new key": (["one", "-S", "+seed=1"], "is not KEY=VALUE,VALUE"),
     "all numbers there are": (["one", "-S", "seed=range(0,1000000000)"], "makes more than 200 runs"),
     "below a list": (["one", "-S", "overrides.param_scheduler.1.power=1"], "have a list of 1 before '1'. Name an element by its number, 0 to 0"),
     "below a number": (["one", "-S", "overrides.train_cfg.max_iters.x=1"], "the run's overrides have 6 before 'x'"),
@@ -183,7 +183,7 @@ def test_a_run_that_is_there_with_other_settings_is_not_overwritten(
     assert main(["sweep", "one", "-S", "seed=1"]) == 0
     edit("    sweep: one\n", "    sweep: one\n    precision: bf16\n")
     assert main(["sweep", "one", "-S", "seed=1,2"]) == 2
-    assert "runs.one-seed-1: there is a run one-seed-1 already, with another precision" in (
+    assert "runs.one-seed-1: run one-seed-1 exists already, with another precision" in (
         capsys.readouterr().err
     )
     assert runs_of("one") == ["one-seed-1"]
@@ -274,7 +274,7 @@ def test_runs_are_written_as_the_file_is_written(case: str) -> None:
     ],
 )
 def test_a_file_that_takes_no_lines_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"no run can be added behind a. Write `runs` as a block"):
+    with pytest.raises(UserError, match=r"no run can be inserted below a. Write `runs` as a block"):
         insert_runs(text, "a", {"new": RUN}, Path("params.yaml"))
 
 

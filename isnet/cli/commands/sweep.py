@@ -1,4 +1,4 @@
-"""`isnet sweep`: a run of params.yaml with other settings, one run for each choice of them."""
+"""The `sweep` command: adds one run to params.yaml for each combination of settings."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from isnet.settings.plan import Plan
 __all__ = ["sweep"]
 
 Fields = dict[str, Any]
-"""A run as params.yaml has it."""
+"""A run as written in params.yaml."""
 
-_MOST = 200
-"""Runs of one sweep; more are a slip, such as range(0,1000000)."""
+_MAX_RUNS = 200
+"""Most runs of one sweep; more are a typing error such as range(0,1000000)."""
 
-_LONGEST = 24
-"""Letters that a value may have in a name."""
+_MAX_WORD = 24
+"""Most characters of a value in a run's name."""
 
 
 def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
-    """Write the runs that `choices` make of run `name` into params.yaml, or only say them.
+    """Add a run to params.yaml for each combination of the given settings.
 
     Args:
-        name: the run that is varied; it stays as it is.
-        choices: `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`; several make the product.
-        dry_run: write nothing, and say what would be added.
+        name: the run to vary; it stays unchanged.
+        choices: `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`, one for each setting.
+        dry_run: print the new runs and write nothing.
 
     Raises:
-        UserError: nothing was written: the run or a key is unknown, a value does not fit, or the
-            new params.yaml would have something that cannot run.
+        UserError: the run or a key is unknown, a value is invalid, or a new run could not be
+            trained. Nothing was written.
     """
     path = Path("params.yaml")
     params = load_params(path)
@@ -50,23 +50,23 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
         raise UserError(f"there is no run {name!r}", where=str(path), hint=hint)
     wanted = _expand(name, tree["runs"][name], _parse(choices, name))
     after = params_of({**tree, "runs": {**tree["runs"], **wanted}}, path)
-    _refuse_others(params, after, wanted, path)
+    _refuse_conflicts(params, after, wanted, path)
     Plan.of(after)
     new = {run: fields for run, fields in wanted.items() if run not in params.runs}
     if not new:
-        print(f"{path}: all {len(wanted)} runs of this sweep are there; nothing was written")
+        print(f"{path}: all {len(wanted)} runs of this sweep exist already; nothing was written")
         return
     anchor = [run for run, each in params.runs.items() if run == name or each.sweep == name][-1]
-    insertion = insert_runs(_decoded(original, path), anchor, new, path)
+    insertion = insert_runs(_decode(original, path), anchor, new, path)
     if dry_run:
         print(insertion.added.rstrip("\n"))
         return
     _write(path, original, insertion.text.encode())
-    _tell(name, after, new, path)
+    _print_summary(name, after, new, path)
 
 
 def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
-    """Read `KEY=VALUE,VALUE...` as DVC does, by Hydra's own parser."""
+    """Parse `KEY=VALUE,VALUE...` with Hydra's parser, as DVC does."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -83,11 +83,11 @@ def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
             values = (
                 override.sweep_iterator() if override.is_sweep_override() else [override.value()]
             )
-            found_here = [_plain(value) for value in itertools.islice(values, _MOST + 1)]
+            found_here = [_plain(value) for value in itertools.islice(values, _MAX_RUNS + 1)]
         except HydraException:
-            raise UserError("is no KEY=VALUE,VALUE", where=where, hint=_QUOTE) from None
+            raise UserError("is not KEY=VALUE,VALUE", where=where, hint=_QUOTE) from None
         if key in found:
-            raise UserError(f"{key} stands twice", where=where, hint="Write all its values in one")
+            raise UserError(f"{key} is given twice", where=where, hint="Give its values at once")
         found[key] = found_here
     return found
 
@@ -129,22 +129,24 @@ def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[s
     labels = _labels(list(choices))
     runs: dict[str, Fields] = {}
     for number, values in enumerate(itertools.product(*choices.values())):
-        if number == _MOST:
-            raise UserError(f"makes more than {_MOST} runs", where=name, hint="Sweep fewer values")
+        if number == _MAX_RUNS:
+            raise UserError(
+                f"makes more than {_MAX_RUNS} runs", where=name, hint="Sweep fewer values"
+            )
         setting = dict(zip(choices, values, strict=True))
         parts = [f"-{labels[key]}-{_word(key, value)}" for key, value in setting.items()]
         run = name + "".join(parts)
         if run in runs:
             raise UserError(
-                f"two of its runs would have the name {run}",
+                f"two of its runs would be named {run}",
                 where=name,
-                hint="Leave out what stands twice, or write these runs into params.yaml yourself",
+                hint="Leave out repeated values, or write these runs into params.yaml yourself",
             )
-        runs[run] = _varied(name, base, setting)
+        runs[run] = _vary(name, base, setting)
     return runs
 
 
-def _varied(name: str, base: Fields, setting: Mapping[str, Any]) -> Fields:
+def _vary(name: str, base: Fields, setting: Mapping[str, Any]) -> Fields:
     fields = {"sweep": name} | {key: copy.deepcopy(base[key]) for key in base if key != "sweep"}
     overrides = fields.pop("overrides", None)
     for key, value in setting.items():
@@ -158,7 +160,7 @@ def _varied(name: str, base: Fields, setting: Mapping[str, Any]) -> Fields:
 
 
 def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
-    """Set a nested value on top of the run's own overrides, which may have lists."""
+    """Set a nested value in the run's overrides, which may contain lists."""
     part, *rest = parts
     step: str | int = part
     if isinstance(node, list):
@@ -183,7 +185,7 @@ def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
 
 
 def _labels(keys: list[str]) -> dict[str, str]:
-    """Return how names show the keys: by their last word, where that is clear."""
+    """Return a short label for each key: its last part, if that is unique."""
     short = {key: _letters(re.sub(r".*\.(?=[^.]*[^.\d])", "", key)) for key in keys}
     if len(set(short.values())) == len(keys):
         return short
@@ -191,8 +193,9 @@ def _labels(keys: list[str]) -> dict[str, str]:
 
 
 def _word(key: str, value: Any) -> str:
-    """Return how names show a value: 0.02 is 0p02, and a config the stem of its file. What is long
-    is cut, and made unmistakable by a hash.
+    """Return a value as part of a name: 0.02 becomes 0p02, a config the stem of its file.
+
+    A long value is cut and gets a hash, so that names stay unique.
     """
     text = value if isinstance(value, str) else json.dumps(value)
     if key == "config":
@@ -200,31 +203,31 @@ def _word(key: str, value: Any) -> str:
     text = re.sub(r"(?<=\d)\.(?=\d)", "p", text)
     text = re.sub(r"(?<![\w-])-(?=\d)", "m", text)
     word = _letters(text)
-    if word and len(word) <= _LONGEST:
+    if word and len(word) <= _MAX_WORD:
         return word
     mark = digest_of(value)[:4]
-    return f"{word[: _LONGEST - 5].rstrip('-_')}-{mark}" if word else mark
+    return f"{word[: _MAX_WORD - 5].rstrip('-_')}-{mark}" if word else mark
 
 
 def _letters(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")
 
 
-def _refuse_others(before: Params, after: Params, names: Mapping[str, Any], path: Path) -> None:
-    """Refuse a run that is there under a new run's name and is not the same."""
+def _refuse_conflicts(before: Params, after: Params, names: Mapping[str, Any], path: Path) -> None:
+    """Refuse a new run whose name an existing, different run has."""
     for name in names:
         old, new = before.runs.get(name), after.runs[name]
         if old is None or old == new:
             continue
         fields = [key for key in Run.model_fields if getattr(old, key) != getattr(new, key)]
         raise UserError(
-            f"there is a run {name} already, with another {fields[0]}",
+            f"run {name} exists already, with another {fields[0]}",
             where=f"{path}: runs.{name}",
             hint="Rename or remove that run",
         )
 
 
-def _decoded(content: bytes, path: Path) -> str:
+def _decode(content: bytes, path: Path) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -232,13 +235,13 @@ def _decoded(content: bytes, path: Path) -> str:
 
 
 def _write(path: Path, original: bytes, content: bytes) -> None:
-    """Write the file, unless an editor has written it meanwhile."""
+    """Write the file, unless it was changed since it was read."""
     if path.read_bytes() != original:
-        raise UserError("was changed meanwhile", where=str(path), hint="Say the same again")
-    write_bytes(path.resolve(), content)  # where it is a link, what it links to
+        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
+    write_bytes(path.resolve(), content)  # follows a symbolic link
 
 
-def _tell(name: str, after: Params, new: Mapping[str, Fields], path: Path) -> None:
+def _print_summary(name: str, after: Params, new: Mapping[str, Fields], path: Path) -> None:
     print(f"{path}: {len(new)} run{'s' * (len(new) > 1)} added that vary {name}")
     base = after.runs[name].model_copy(update={"sweep": name})
     for run in new:

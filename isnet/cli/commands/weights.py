@@ -1,4 +1,4 @@
-"""`isnet weights`: other people's checkpoints in, ours out, ImageNet files fetched beforehand."""
+"""The `weights` command: imports and exports checkpoints, downloads ImageNet weights."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ _log = logging.getLogger(__name__)
 
 
 def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None:
-    """Turn a checkpoint of the official code or of mmseg into one of ours.
+    """Convert a checkpoint of the official code or of mmseg to a weights file of isnet.
 
     Args:
-        file: the checkpoint; opened without unpickling code.
-        config: the config whose model it fits.
-        output: the weights file to write; must not exist.
-        ema: take an official file's averaged weights where it has both.
+        file: the checkpoint, opened without unpickling code.
+        config: the config of its model.
+        output: the weights file to write, which must not exist.
+        ema: use the averaged weights of an official file that has both.
 
     Raises:
-        UserError: the file cannot be opened, or a tensor has no place, or a place no tensor.
+        UserError: the file cannot be opened, or its tensors do not match the model.
     """
     _refuse_existing(output)
-    fitted = _Fitted.of(file, config, ema=ema)
-    source = {"file": file.name, "kind": fitted.file.kind, "sha256": sha256_of(file)}
+    checkpoint = _MatchedCheckpoint.of(file, config, ema=ema)
+    source = {"file": file.name, "kind": checkpoint.file.kind, "sha256": sha256_of(file)}
     meta = {
-        **fitted.known_meta,
-        "config": fitted.config_text,
+        **checkpoint.known_meta,
+        "config": checkpoint.config_text,
         "source": source,
-        **fitted.description({"config": config.name, "source": source}),
+        **checkpoint.description({"config": config.name, "source": source}),
     }
-    _save(output, {"state_dict": fitted.tensors, "meta": meta})
-    print(fitted.told(output))
+    _save(output, {"state_dict": checkpoint.tensors, "meta": meta})
+    print(checkpoint.summary(output))
 
 
 def export_weights(
     file: Path, config: Path, output: Path, *, target: Literal["official", "mmseg"]
 ) -> None:
-    """Turn a weights file of ours into a checkpoint of the official code or of mmseg.
+    """Convert a weights file of isnet to a checkpoint of the official code or of mmseg.
 
     Args:
         file: the weights file.
         config: the config of its model.
-        output: the checkpoint to write; must not exist.
-        target: whose names and keys it gets.
+        output: the checkpoint to write, which must not exist.
+        target: the format of the checkpoint.
 
     Raises:
         UserError: as for `import_weights`.
@@ -65,21 +65,24 @@ def export_weights(
     from isnet.checkpoints.official_names import official_name
 
     _refuse_existing(output)
-    fitted = _Fitted.of(file, config, ema=False)
+    checkpoint = _MatchedCheckpoint.of(file, config, ema=False)
     if target == "official":
-        tensors = {official_name(name): value for name, value in fitted.tensors.items()}
+        tensors = {official_name(name): value for name, value in checkpoint.tensors.items()}
         content: dict[str, Any] = {"model": tensors}
     else:
-        content = {"state_dict": fitted.tensors, "meta": fitted.known_meta}
+        content = {"state_dict": checkpoint.tensors, "meta": checkpoint.known_meta}
     _save(output, content)
-    print(fitted.told(output))
+    print(checkpoint.summary(output))
 
 
 def fetch_weights(configs: Sequence[Path]) -> None:
-    """Fetch the ImageNet files of configs, or of all runs of params.yaml, into torch's cache.
+    """Download the ImageNet weights of the backbones into torch's cache.
+
+    Args:
+        configs: config files; all runs of params.yaml if empty.
 
     Raises:
-        UserError: a file cannot be fetched, or one that is there is damaged.
+        UserError: a file cannot be downloaded, or an existing one is damaged.
     """
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
     from isnet.settings.params import load_params
@@ -95,12 +98,12 @@ def fetch_weights(configs: Sequence[Path]) -> None:
             fetch_pretrained(file, show)
         _log.info(f"{file.reference} is at {file.path}")
     if not files:
-        _log.info("nothing to fetch: no ImageNet weights are named")
+        _log.info("nothing to download: no config names ImageNet weights")
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """A checkpoint's tensors under our names, each in its place in a config's model."""
+class _MatchedCheckpoint:
+    """Tensors of a checkpoint under isnet's names, one for each tensor of a config's model."""
 
     file: WeightsFile
     config: dict[str, Any]
@@ -108,14 +111,14 @@ class _Fitted:
     parameters: int
 
     @classmethod
-    def of(cls, path: Path, config: Path, *, ema: bool) -> _Fitted:
+    def of(cls, path: Path, config: Path, *, ema: bool) -> _MatchedCheckpoint:
         from isnet.checkpoints.checkpoint_formats import open_weights
         from isnet.checkpoints.official_names import official_name
         from isnet.checkpoints.state_dict_check import check_state_dict
 
         settings = _read_config(config)
         file = open_weights(path, ema=ema)
-        model = _outline(settings, config)
+        model = _build_on_meta(settings, config)
         places = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         official = file.has_official_names
         names = {place: official_name(place) if official else place for place in places}
@@ -130,7 +133,7 @@ class _Fitted:
 
     @property
     def config_text(self) -> str:
-        """The resolved config, as our own weights files carry it."""
+        """The resolved config as text, as isnet's weights files contain it."""
         from mmengine.config import Config
 
         text: str = Config(self.config).pretty_text
@@ -138,8 +141,9 @@ class _Fitted:
 
     @property
     def known_meta(self) -> dict[str, Any]:
-        """Classes and palette under mmseg's name: as the file tells, else as the config's data set
-        does; empty where neither does.
+        """Classes and palette under mmseg's key, from the file or from the config's data set.
+
+        Empty if neither has them.
         """
         from mmseg.registry import DATASETS
 
@@ -157,7 +161,7 @@ class _Fitted:
         return {}
 
     def description(self, provenance: dict[str, Any]) -> dict[str, Any]:
-        """What the file says of itself; nothing where its classes have no names."""
+        """The metadata of the weights file; empty if its classes have no names."""
         from isnet.checkpoints.weights_metadata import WeightsMetadata
         from isnet.inference.model_config import deployed_model
 
@@ -174,22 +178,22 @@ class _Fitted:
         return described.as_meta()
 
     def _fit(self, values: Any, count: int | None = None) -> TypeGuard[Sequence[Any]]:
-        """Say whether these are `count` values, by default one for each class."""
+        """Return whether these are `count` values, by default one for each class."""
         head = self.config["model"]["decode_head"]
         last = head[-1] if isinstance(head, list | tuple) else head
         return isinstance(values, list | tuple) and len(values) == (count or last["num_classes"])
 
-    def told(self, output: Path) -> str:
-        """What was found and written, in a line."""
+    def summary(self, output: Path) -> str:
+        """One line about the checkpoint and the new file."""
         file = self.file
         return (
             f"{file.path}: {file.kind}, {len(self.tensors)} tensors, {self.parameters:,} "
-            f"parameters, each in its place; written to {output}"
+            f"parameters, all matched; written to {output}"
         )
 
 
-def _outline(config: dict[str, Any], path: Path) -> nn.Module:
-    """Build the model of a config, read from `path`, without memory for its tensors."""
+def _build_on_meta(config: dict[str, Any], path: Path) -> nn.Module:
+    """Build the model of a config on the meta device, without memory for its tensors."""
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
@@ -205,7 +209,7 @@ def _outline(config: dict[str, Any], path: Path) -> nn.Module:
         raise UserError(
             f"its model cannot be built: {' '.join(str(error).split())}",
             where=str(path),
-            hint="Give one of isnet/configs, or mend the config",
+            hint="Give one of isnet/configs, or correct the config",
         ) from error
     return model
 
@@ -217,7 +221,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     model = config.get("model")
     if not (isinstance(model, dict) and {"backbone", "decode_head"} <= model.keys()):
         raise UserError(
-            "names no model with backbone and decode_head",
+            "has no model with backbone and decode_head",
             where=str(path),
             hint="Give one of isnet/configs",
         )
@@ -226,7 +230,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _refuse_existing(output: Path) -> None:
     if output.exists():
-        raise UserError(f"{output} is there already", hint="Delete it, or name another --output")
+        raise UserError(f"{output} exists already", hint="Delete it, or name another --output")
 
 
 def _save(output: Path, content: dict[str, Any]) -> None:
