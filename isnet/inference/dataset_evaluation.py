@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
-from isnet.inference.evaluation_files import Evaluation, ImageScore, write_results
+from isnet.inference.evaluation_files import Evaluation, write_results
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.inference_cost import InferenceCost, measure_prediction
 from isnet.inference.label_prediction import predict, predict_with_confidence
@@ -23,6 +22,7 @@ from isnet.inference.overlays import read_image, write_overlays
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
 from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
 from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
+from isnet.records.evaluate_record import ImageScore, MetricsRecord, OverlayRecord
 
 __all__ = ["Share", "choose_overlays", "count_images", "evaluate", "evaluate_dataset"]
 
@@ -161,14 +161,13 @@ def choose_overlays(
     """
     count = min(sample, len(images))
     even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
-    scored = [
-        index
+    scored = sorted(
+        (image.mIoU, index)
         for index, image in enumerate(images)
-        if index not in even and not math.isnan(image.miou)
-    ]
-    scored.sort(key=lambda index: (images[index].miou, index))
+        if index not in even and image.mIoU is not None
+    )
     chosen: list[tuple[int, Literal["sample", "worst"]]] = [(index, "sample") for index in even]
-    return chosen + [(index, "worst") for index in scored[:worst]]
+    return chosen + [(index, "worst") for _, index in scored[:worst]]
 
 
 def _draw(
@@ -177,7 +176,7 @@ def _draw(
     evaluation: Evaluation,
     directory: Path,
     counts: tuple[int, int],
-) -> list[dict[str, Any]]:
+) -> list[OverlayRecord]:
     """Predict the chosen images once more and write their overlays."""
     images, settings = evaluation.images, evaluation.protocol.single_scale
     chosen = choose_overlays(images, *counts)
@@ -197,10 +196,14 @@ def _draw(
             dataset.metainfo["palette"],
             dataset.ignore_index,
         )
-        miou = images[index].miou
-        paths = {kind: f"overlays/{file}" for kind, file in files.items()}
-        row = {"name": sample.name, "mIoU": None if math.isnan(miou) else miou, **paths, "why": why}
-        rows.append(row | {"class_iou": _class_iou(evaluation, index)})
+        row = OverlayRecord(
+            name=sample.name,
+            mIoU=images[index].mIoU,
+            **{kind: f"overlays/{file}" for kind, file in files.items()},
+            class_iou=_class_iou(evaluation, index),
+            why=why,
+        )
+        rows.append(row)
     return rows
 
 
@@ -208,7 +211,7 @@ def _class_iou(evaluation: Evaluation, index: int) -> dict[str, float]:
     """Return the IoU in one image of each class that is in its truth or its prediction."""
     iou = ClassCounts(evaluation.single_scale.sums.areas[index]).iou.tolist()
     named = zip(evaluation.classes, iou, strict=True)
-    return {name: value for name, value in named if not math.isnan(value)}
+    return {name: value for name, value in named if value == value}  # without NaN
 
 
 def _cost(
@@ -232,7 +235,7 @@ def evaluate_dataset(
     worker_init_fn: Callable[[int], None] | None = None,
     speed_seconds: float = 5.0,
     on_progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> MetricsRecord:
     """Evaluate `model` on an mmseg `dataset` and write `metrics.json`, `per_class.csv`,
     `per_image.csv`, `confusion.csv` and `overlays/` into `directory`.
 

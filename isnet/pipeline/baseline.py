@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
-from isnet.io.atomic_files import write_json
 from isnet.pipeline.stage_files import cached_result, read_manifest
+from isnet.records.baseline_record import BaselineRecord
 from isnet.settings.plan import Plan
 
 __all__ = ["baseline"]
@@ -19,11 +18,11 @@ def baseline(plan: Plan, dataset: str) -> None:
     manifest = read_manifest(plan, dataset)
     finished = cached_result(plan, dataset, manifest, "baseline.json")
     if finished.is_file():
-        scores = json.loads(finished.read_text())
+        record = BaselineRecord.read(finished)
     else:
         from isnet.pipeline.pixel_classifier import fit_baseline
 
-        scores = fit_baseline(manifest, plan.layout.data)
-        write_json(finished, scores)
-    write_json(plan.layout.dataset_results(dataset) / "baseline.json", scores)
-    _log.info(f"a classifier of colour and position reaches {scores['mIoU']:.2%} mIoU")
+        record = BaselineRecord.model_validate(fit_baseline(manifest, plan.layout.data))
+        record.write(finished)
+    record.write(plan.layout.dataset_results(dataset) / "baseline.json")
+    _log.info(f"a classifier of colour and position reaches {record.mIoU or 0:.2%} mIoU")

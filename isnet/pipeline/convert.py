@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from isnet.io.atomic_files import copy_file, write_json
+from isnet.io.atomic_files import copy_file
 from isnet.io.console import show_progress
 from isnet.pipeline.stage_files import available_cores, cached_result, read_source
+from isnet.records.convert_record import Census, Manifest
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.plan import Plan
 
@@ -33,19 +34,16 @@ def convert(plan: Plan, dataset: str) -> None:
             workers=available_cores(),
             on_progress=progress,
         )
+    record, counts = Manifest.model_validate(manifest), Census.model_validate(census)
     results = plan.layout.dataset_results(dataset)
     page = cached_result(plan, dataset, manifest, "labels.html")
     if not page.is_file():
-        write_labels_page(manifest, census, plan.layout.data, page)
+        write_labels_page(record, counts, plan.layout.data, page)
     copy_file(page, results / "labels.html")
-    write_json(results / "census.json", census)
-    write_json(results / "manifest.json", manifest)
-    for split, counts in census["splits"].items():
-        missing = [
-            name
-            for name, pixels in zip(census["classes"], counts["pixels"], strict=True)
-            if not pixels
-        ]
+    counts.write(results / "census.json")
+    record.write(results / "manifest.json")
+    for name, split in counts.splits.items():
+        missing = [c for c, pixels in zip(counts.classes, split.pixels, strict=True) if not pixels]
         absent = f"; absent: {', '.join(missing)}" if missing else ""
-        _log.info(f"{split}: {counts['images']} images{absent}")
+        _log.info(f"{name}: {split.images} images{absent}")
     _log.info(f"look at {results / 'labels.html'} before you train")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from isnet.io.atomic_files import write_json
 from isnet.pipeline.stage_files import available_cores
+from isnet.records.download_record import SourceRecord
 from isnet.settings.plan import Plan
 
 __all__ = ["download"]
@@ -25,6 +25,6 @@ def download(plan: Plan, dataset: str) -> None:
         data=plan.layout.data,
         workers=available_cores(),
     )
-    write_json(plan.layout.dataset_results(dataset) / "source.json", source)
+    SourceRecord.model_validate(source).write(plan.layout.dataset_results(dataset) / "source.json")
     counts = ", ".join(f"{count} {split}" for split, count in source["images"].items())
     _log.info(f"{counts} images in {plan.layout.under_data(source['root'])}")

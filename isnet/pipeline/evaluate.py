@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -18,12 +17,14 @@ from isnet.distributed.rank import is_rank
 from isnet.distributed.slurm_job import wait_for_requeue
 from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
 from isnet.distributed.visible_gpus import gpu_pool
-from isnet.io.atomic_files import digest_of, write_json
+from isnet.io.atomic_files import digest_of
 from isnet.io.console import show_progress
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.mlflow_updates import track
 from isnet.pipeline.run_model import load_model, protocol_of, validation_set
-from isnet.pipeline.stage_files import publish, read_manifest, read_train_summary, replace_folder
+from isnet.pipeline.stage_files import publish, read_manifest, read_train_record, replace_folder
+from isnet.records.evaluate_record import MetricsRecord, ScoresRecord
+from isnet.records.train_record import TrainRecord
 from isnet.settings.params import Devices
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
@@ -55,9 +56,9 @@ def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequ
 
     planned = plan.run(name)
     manifest = read_manifest(plan, planned.run.dataset)
-    trained = read_train_summary(plan, name)
-    key = plan.evaluate_key(name, trained["weights_sha256"], manifest["digest"])
-    finished = plan.layout.run_work(name, trained["key"]) / f"evaluate-{key}"
+    trained = read_train_record(plan, name)
+    key = plan.evaluate_key(name, trained.weights_sha256, manifest["digest"])
+    finished = plan.layout.run_work(name, trained.key) / f"evaluate-{key}"
     evaluation = _Evaluation(plan, planned, trained, key, finished)
     if is_rank():
         evaluation.count_share()
@@ -70,8 +71,7 @@ def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequ
     publish(finished, plan.layout.evaluate_results(name))
     # Beside the weights, where whoever passes them on finds it; `train` clears it away with them.
     write_model_card(name, plan.layout.results)
-    metrics = json.loads((finished / "metrics.json").read_text())
-    _log.info(_headline(metrics))
+    _log.info(_headline(MetricsRecord.read(finished / "metrics.json")))
     track(plan, name)
     return 0
 
@@ -103,10 +103,10 @@ def _devices(devices: Devices, images: int) -> Devices:
     return Devices(kind=devices.kind, per_node=max(min(devices.per_node, there, images), 1))
 
 
-def _headline(metrics: dict[str, Any]) -> str:
-    single, multi = metrics["single_scale"], metrics["multi_scale_flip"]
-    line = f"mIoU {single['mIoU']:.2%}, pixel accuracy {single['aAcc']:.2%}"
-    return f"{line}, mIoU with ms+flip {multi['mIoU']:.2%}" if multi else line
+def _headline(metrics: MetricsRecord) -> str:
+    single, multi = metrics.single_scale, metrics.multi_scale_flip
+    line = f"mIoU {single.mIoU or 0:.2%}, pixel accuracy {single.aAcc or 0:.2%}"
+    return f"{line}, mIoU with ms+flip {multi.mIoU or 0:.2%}" if multi else line
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class _Evaluation:
 
     plan: Plan
     planned: PlannedRun
-    trained: dict[str, Any]
+    trained: TrainRecord
     key: str
     finished: Path
 
@@ -180,7 +180,7 @@ class _Evaluation:
                 worker_init_fn=ignore_signals,
                 on_progress=progress,
             )
-        write_json(made / "scores.json", _scores(metrics))
+        ScoresRecord.of(metrics).write(made / "scores.json")
         replace_folder(made, self.finished)
         shutil.rmtree(self.journals, ignore_errors=True)
 
@@ -189,21 +189,12 @@ class _Evaluation:
         return {
             "run": self.planned.name,
             "dataset": self.planned.run.dataset,
-            "weights_sha256": trained["weights_sha256"],
-            "manifest_digest": trained["manifest_digest"],
+            "weights_sha256": trained.weights_sha256,
+            "manifest_digest": trained.manifest_digest,
             "split": "val",
-            "iteration": trained["iterations"],
+            "iteration": trained.iterations,
             "method": experiment.method,
             "backbone": experiment.backbone,
-            "crop": trained["crop"],
+            "crop": trained.crop,
             "environment": collect_environment(),
         }
-
-
-def _scores(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The few numbers by which runs are compared, for `dvc metrics show` and `dvc exp show`."""
-    single, multi = metrics["single_scale"], metrics["multi_scale_flip"]
-    scores = {name: single[name] for name in ("mIoU", "mAcc", "aAcc", "boundary_mIoU", "ece")}
-    if multi:
-        scores["mIoU_ms_flip"] = multi["mIoU"]
-    return scores | {"images_per_second": metrics["images_per_second"]}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from isnet.io.atomic_files import write_json
 from isnet.io.console import format_bytes, show_progress
 from isnet.pipeline.stage_files import available_cores, read_manifest
+from isnet.records.pack_record import StoreRecord
 from isnet.settings.plan import Plan
 
 __all__ = ["pack"]
@@ -31,13 +31,13 @@ def pack(plan: Plan, dataset: str) -> None:
                 manifest, place, data=plan.layout.data, workers=available_cores(), show=show
             )
     size = sum(path.stat().st_size for path in place.glob("*.tiles")) if why is None else 0
-    value = {
-        "dataset": dataset,
-        "manifest_digest": manifest["digest"],
-        "folder": folder if why is None else None,
-        "bytes": size,
-        "why": why,
-    }
-    write_json(plan.layout.dataset_results(dataset) / "store.json", value)
+    record = StoreRecord(
+        dataset=dataset,
+        manifest_digest=manifest["digest"],
+        folder=folder if why is None else None,
+        bytes=size,
+        why=why,
+    )
+    record.write(plan.layout.dataset_results(dataset) / "store.json")
     files = f"trainings read the files as they are: {why}"
     _log.info(f"packed, {format_bytes(size)} in {place}" if why is None else files)

@@ -12,6 +12,8 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import copy_file
+from isnet.records.pack_record import StoreRecord
+from isnet.records.train_record import TrainRecord
 from isnet.settings.plan import Plan
 
 __all__ = [
@@ -20,7 +22,7 @@ __all__ = [
     "publish",
     "read_manifest",
     "read_source",
-    "read_train_summary",
+    "read_train_record",
     "replace_folder",
     "usable_store",
 ]
@@ -77,9 +79,10 @@ def _current(plan: Plan, dataset: str, found: dict[str, Any], path: Path) -> dic
     return found
 
 
-def read_train_summary(plan: Plan, run: str) -> dict[str, Any]:
+def read_train_record(plan: Plan, run: str) -> TrainRecord:
     """Return what `train` wrote."""
-    return _read(plan.layout.train_results(run) / "train.json", f"isnet train --run {run}")
+    path = plan.layout.train_results(run) / "train.json"
+    return TrainRecord.model_validate(_read(path, f"isnet train --run {run}"))
 
 
 def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[str | None, str]:
@@ -91,14 +94,14 @@ def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[st
     path = plan.layout.dataset_results(dataset) / "store.json"
     if not path.is_file():
         return None, f"reads images from files: `isnet pack --dataset {dataset}` makes that faster"
-    made = json.loads(path.read_text())
-    if made["folder"] is None:
-        return None, f"reads images from files: {made['why']}"
+    made = StoreRecord.read(path)
+    if made.folder is None:
+        return None, f"reads images from files: {made.why}"
     try:
-        Store(plan.layout.under_data(made["folder"]), "train", manifest["digest"])
+        Store(plan.layout.under_data(made.folder), "train", manifest["digest"])
     except UserError as error:
         return None, f"reads images from files: {error}"
-    return made["folder"], ""
+    return made.folder, ""
 
 
 def publish(finished: Path, declared: Path) -> None:

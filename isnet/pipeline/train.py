@@ -17,11 +17,12 @@ from isnet.distributed.rank import is_rank
 from isnet.distributed.run_lock import run_lock
 from isnet.distributed.slurm_job import wait_for_requeue
 from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
-from isnet.io.atomic_files import sha256_of, write_json, write_text
+from isnet.io.atomic_files import sha256_of, write_text
 from isnet.io.console import show_progress
 from isnet.io.cpp_toolchain import require_tools
 from isnet.pipeline.mlflow_updates import Following
 from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
+from isnet.records.train_record import TrainRecord
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
@@ -222,5 +223,5 @@ def _write_outputs(
         "peak_memory_gb": max((record["memory_gb"] for record in records), default=None),
         "weights_sha256": sha256_of(made / "weights.pth"),
     }
-    write_json(made / "train.json", {**summary, **measured})
+    TrainRecord.model_validate({**summary, **measured}).write(made / "train.json")
     replace_folder(made, work / "train")

@@ -1,4 +1,4 @@
-"""What the report reads: `results/datasets/<set>` and `results/runs/<run>`, checked and typed."""
+"""Reads the results of data sets and runs, `results/datasets/<set>` and `results/runs/<run>`."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
-from isnet.records.stage_records import Baseline, Census, Evaluated, Export, Manifest, Trained
+from isnet.records.base_record import read_rows
+from isnet.records.baseline_record import BaselineRecord
+from isnet.records.convert_record import Census, Manifest
+from isnet.records.evaluate_record import ClassScore, Confusion, ImageScore, MetricsRecord
+from isnet.records.export_record import ExportRecord
+from isnet.records.train_record import TrainRecord
 
 __all__ = [
     "COMMANDS",
-    "ClassScore",
-    "Confusion",
-    "DatasetSource",
-    "ImageScore",
-    "RunSource",
+    "DatasetResults",
+    "RunResults",
     "Series",
     "read_manifest",
+    "read_results",
     "read_run",
-    "read_sources",
 ]
 
-Record = TypeVar("Record", bound=BaseModel)
 Series = dict[str, list[float | None]]
-"""Columns of a CSV of numbers; an empty or non-finite cell is None."""
+"""Columns of a CSV file of numbers; None for an empty or non-finite cell."""
 
 COMMANDS = {
     "convert": "isnet convert --dataset {name}",
@@ -42,101 +42,66 @@ COMMANDS = {
     "export": "isnet export",
     "report": "isnet report",
 }
-"""The command of each stage, `{name}` being the run or the data set."""
+"""Command of each stage; `{name}` is the run or the data set."""
 
-_CLASS_COLUMNS = ("boundary_iou", "boundary_iou_ms_flip", "iou_low", "iou_high")
-_IMAGE_COLUMNS = ("mIoU", "aAcc", "boundary_mIoU")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
-class ClassScore:
-    """One line of `per_class.csv`; None where the class is in neither truth nor prediction."""
-
-    name: str
-    iou: float | None
-    accuracy: float | None
-    iou_ms_flip: float | None
-    pixels: int
-    boundary_iou: float | None = None
-    boundary_iou_ms_flip: float | None = None
-    iou_low: float | None = None
-    iou_high: float | None = None
-
-
-@dataclass(frozen=True)
-class ImageScore:
-    """One line of `per_image.csv`, single scale; None where all pixels are ignored."""
-
-    name: str
-    mIoU: float | None
-    aAcc: float | None
-    boundary_mIoU: float | None
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Pixel counts; `counts[t][p]` is truth `t` predicted as `p`."""
-
-    classes: list[str]
-    counts: list[list[int]]
-
-
-@dataclass(frozen=True)
-class DatasetSource:
-    """One data set as `convert` and `baseline` describe it."""
+class DatasetResults:
+    """Records of `convert` and `baseline` for one data set."""
 
     name: str
     manifest: Manifest
     census: Census | None
-    baseline: Baseline | None
+    baseline: BaselineRecord | None
 
 
 @dataclass(frozen=True)
-class RunSource:
-    """One run as `train` and `evaluate` describe it."""
+class RunResults:
+    """Records of `train`, `evaluate` and `export` for one run."""
 
     name: str
     folder: Path
-    trained: Trained
-    evaluated: Evaluated
+    trained: TrainRecord
+    evaluated: MetricsRecord
     curves: Series
     validation: Series
     per_class: list[ClassScore]
     confusion: Confusion
     settings: Mapping[str, object]
     per_image: list[ImageScore] = field(default_factory=list)
-    exports: list[Export] = field(default_factory=list)
+    exports: list[ExportRecord] = field(default_factory=list)
     config_sha256: str = ""
-    """Of the resolved config that training wrote."""
+    """SHA-256 of the resolved config that training wrote."""
 
     @property
     def overlay_root(self) -> Path:
-        """The folder that overlay paths are relative to."""
+        """Folder that the paths of overlays are relative to."""
         return self.folder / "evaluate"
 
     @property
     def weights(self) -> str:
-        """Where the weights are, seen from the folder that holds `results`."""
+        """Path of the weights, relative to the parent of `results`."""
         path = Path(self.folder.parents[1].name) / "runs" / self.name / "train" / "weights.pth"
         return path.as_posix()
 
 
-def read_sources(
+def read_results(
     runs: list[str],
     *,
     results: Path,
     settings: Mapping[str, Mapping[str, object]],
     exports: Path | None = None,
-) -> list[tuple[DatasetSource, list[RunSource]]]:
-    """Read every run and its data set; runs are grouped by data set, both in the order given.
+) -> list[tuple[DatasetResults, list[RunResults]]]:
+    """Read runs and their data sets; runs are grouped by data set, both in the given order.
 
-    `exports`: folder of what `isnet export` wrote, of which there need not be any. Raises UserError
-    where there is no run, or where a stage has not left its record.
+    `exports`: folder that `isnet export` writes to; it may be absent. Raises UserError if there is
+    no run, or if a stage's record is missing or damaged.
     """
     if not runs:
         raise UserError("there is no run to report", hint="Name at least one run in params.yaml")
-    groups: dict[str, list[RunSource]] = {}
+    groups: dict[str, list[RunResults]] = {}
     for name in dict.fromkeys(runs):
         run = read_run(name, results, settings.get(name), exports)
         groups.setdefault(run.evaluated.dataset, []).append(run)
@@ -148,98 +113,74 @@ def read_run(
     results: Path,
     settings: Mapping[str, object] | None = None,
     exports: Path | None = None,
-) -> RunSource:
-    """Read what `train` and `evaluate` left of one run, and its exports; `settings` stand for those
-    in `train.json`. Raises UserError as `read_sources` does.
+) -> RunResults:
+    """Read the results of one run; `settings` replace those in `train.json`.
+
+    Raises UserError as `read_results` does.
     """
     _check_name(name, "run")
     folder = results / "runs" / name
     train, evaluate = folder / "train", folder / "evaluate"
-    learn = COMMANDS["train"].format(name=name)
-    score = COMMANDS["evaluate"].format(name=name)
-    trained = _read_record(train / "train.json", Trained, learn)
-    evaluated = _read_record(evaluate / "metrics.json", Evaluated, score)
-    return RunSource(
+    with _required("train", name, train / "train.json") as path:
+        trained = TrainRecord.read(path)
+    with _required("evaluate", name, evaluate / "metrics.json") as path:
+        evaluated = MetricsRecord.read(path)
+    with _required("evaluate", name, evaluate / "per_class.csv") as path:
+        per_class = read_rows(path, ClassScore)
+    with _required("evaluate", name, evaluate / "confusion.csv") as path:
+        confusion = Confusion.read(path)
+    with _required("evaluate", name, evaluate / "per_image.csv") as path:
+        per_image = read_rows(path, ImageScore) if path.is_file() else []
+    return RunResults(
         name=name,
         folder=folder,
         trained=trained,
         evaluated=evaluated,
-        curves=_read_series(train / "curves.csv", learn),
-        validation=_read_series(train / "validation.csv", learn),
-        per_class=_read_per_class(evaluate / "per_class.csv", score),
-        confusion=_read_confusion(evaluate / "confusion.csv", score),
+        curves=_read_series(name, train / "curves.csv"),
+        validation=_read_series(name, train / "validation.csv"),
+        per_class=per_class,
+        confusion=confusion,
         settings=trained.settings if settings is None else settings,
-        per_image=_read_per_image(evaluate / "per_image.csv", score),
+        per_image=per_image,
         exports=_read_exports(exports, name, evaluated.weights_sha256),
         config_sha256=sha256_of(config) if (config := train / "config.py").is_file() else "",
     )
 
 
-def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[Export]:
-    """Read the exports of these very weights; files are a user's, so what is no export is none."""
+def read_manifest(name: str, results: Path) -> Manifest:
+    """Read the manifest of a data set. Raises UserError as `read_results` does."""
+    _check_name(name, "data set")
+    with _required("convert", name, results / "datasets" / name / "manifest.json") as path:
+        return Manifest.read(path)
+
+
+def _read_dataset(name: str, results: Path) -> DatasetResults:
+    folder = results / "datasets" / name
+    manifest = read_manifest(name, results)
+    with _required("convert", name, folder / "census.json") as path:
+        census = Census.read(path) if path.is_file() else None
+    with _required("baseline", name, folder / "baseline.json") as path:
+        baseline = BaselineRecord.read(path) if path.is_file() else None
+    return DatasetResults(name, manifest, census, baseline)
+
+
+def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[ExportRecord]:
+    """Read the exports of these weights; other files in the user's folder are skipped."""
     found = []
     for path in sorted((folder / name).glob("*.json")) if folder else []:
         with contextlib.suppress(OSError, ValidationError):
-            found.append(Export.model_validate_json(path.read_bytes()))
+            found.append(ExportRecord.read(path))
     return [export for export in found if export.weights_sha256 == weights_sha256]
 
 
-def read_manifest(name: str, results: Path) -> Manifest:
-    """Read what `convert` says of a data set. Raises UserError as `read_sources` does."""
-    _check_name(name, "data set")
-    path = results / "datasets" / name / "manifest.json"
-    return _read_record(path, Manifest, COMMANDS["convert"].format(name=name))
-
-
-def _read_dataset(name: str, results: Path) -> DatasetSource:
-    _check_name(name, "data set")
-    folder = results / "datasets" / name
-    census, baseline = folder / "census.json", folder / "baseline.json"
-    convert = COMMANDS["convert"].format(name=name)
-    score = COMMANDS["baseline"].format(name=name)
-    return DatasetSource(
-        name=name,
-        manifest=read_manifest(name, results),
-        census=_read_record(census, Census, convert) if census.is_file() else None,
-        baseline=_read_record(baseline, Baseline, score) if baseline.is_file() else None,
-    )
-
-
-def _check_name(name: str, what: str) -> None:
-    # Names become file names; one with a slash would be written elsewhere.
-    if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} is no name for a {what}", hint="Use letters, digits, _ and -")
-
-
-@contextlib.contextmanager
-def _needed(path: Path, command: str) -> Iterator[None]:
-    """Turn an absent or unreadable file into a line that names the command that makes it."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(
-            "the report needs this file", where=str(path), hint=f"Run `{command}`"
-        ) from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{place}: {first['msg']}", where=str(path), hint=f"Run `{command}` again"
-        ) from error
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"cannot be read ({error})", where=str(path), hint=f"Run `{command}` again"
-        ) from error
-
-
-def _read_record(path: Path, kind: type[Record], command: str) -> Record:
-    with _needed(path, command):
-        return kind.model_validate_json(path.read_bytes())
-
-
-def _rows(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.reader(file) if row]
+def _read_series(run: str, path: Path) -> Series:
+    """Read a CSV file of numbers; {} if it is absent (a run may end before its first record)."""
+    with _required("train", run, path):
+        if not path.is_file():
+            return {}
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        return {name: [_number(row[i]) for row in rows] for i, name in enumerate(header)}
 
 
 def _number(cell: str) -> float | None:
@@ -247,47 +188,26 @@ def _number(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _read_series(path: Path, command: str) -> Series:
-    """Read a CSV of numbers; an absent file has none (a run may never have validated)."""
-    if not path.is_file():
-        return {}
-    with _needed(path, command):
-        rows = _rows(path)
-        columns = [[_number(row[i]) for row in rows[1:]] for i in range(len(rows[0]))]
-        return dict(zip(rows[0], columns, strict=True))
+def _check_name(name: str, what: str) -> None:
+    # Names become file names; a slash would lead to another folder.
+    if not _NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no name for a {what}", hint="Use letters, digits, _ and -")
 
 
-def _read_per_class(path: Path, command: str) -> list[ClassScore]:
-    with _needed(path, command), path.open(newline="", encoding="utf-8") as file:
-        return [
-            ClassScore(
-                name=row["class"],
-                iou=_number(row["iou"]),
-                accuracy=_number(row["accuracy"]),
-                iou_ms_flip=_number(row.get("iou_ms_flip") or ""),
-                pixels=int(row["pixels"] or 0),
-                **{name: _number(row.get(name) or "") for name in _CLASS_COLUMNS},
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def _read_per_image(path: Path, command: str) -> list[ImageScore]:
-    """Read the scores of single images; a file that is not there has none."""
-    if not path.is_file():
-        return []
-    with _needed(path, command), path.open(newline="", encoding="utf-8") as file:
-        return [
-            ImageScore(row["image"], *(_number(row.get(name) or "") for name in _IMAGE_COLUMNS))
-            for row in csv.DictReader(file)
-        ]
-
-
-def _read_confusion(path: Path, command: str) -> Confusion:
-    with _needed(path, command):
-        rows = _rows(path)
-        classes = rows[0][1:]
-        counts = [[int(cell) for cell in row[1:]] for row in rows[1:]]
-        if not classes or [len(classes)] * len(classes) != [len(row) for row in counts]:
-            raise ValueError("not a square matrix of counts")
-        return Confusion(classes, counts)
+@contextlib.contextmanager
+def _required(stage: str, name: str, path: Path) -> Iterator[Path]:
+    """Turn an error of reading `path` into one line that names the command that writes it."""
+    command = COMMANDS[stage].format(name=name)
+    try:
+        yield path
+    except FileNotFoundError:
+        hint = f"Run `{command}`"
+        raise UserError("the report needs this file", where=str(path), hint=hint) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        hint = f"Run `{command}` again"
+        raise UserError(f"{place}: {first['msg']}", where=str(path), hint=hint) from error
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        hint = f"Run `{command}` again"
+        raise UserError(f"cannot be read ({error})", where=str(path), hint=hint) from error

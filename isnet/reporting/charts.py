@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from isnet.records.result_reader import ClassScore, Confusion, DatasetSource, RunSource, Series
-from isnet.records.stage_records import SplitCensus
+from isnet.records.convert_record import SplitCounts
+from isnet.records.evaluate_record import ClassScore, Confusion
+from isnet.records.result_reader import DatasetResults, RunResults, Series
 
 __all__ = [
     "Chart",
@@ -96,7 +97,7 @@ def _note(*tables: Series) -> str:
     return f"Each point is the mean of {width} logged values." if width > 1 else ""
 
 
-def run_charts(run: RunSource) -> list[Chart]:
+def run_charts(run: RunResults) -> list[Chart]:
     """Return the curves of one run: loss terms, validation, learning rate, speed, memory."""
     curves = run.curves
     names = ["lr", "images_per_second", "data_wait", "memory_gb", "iteration"]
@@ -118,7 +119,7 @@ def _lines(table: Series, column: str) -> list[Line]:
     return [_line(column, 0, table, column)] if _has(table, column) else []
 
 
-def comparison_charts(runs: Sequence[RunSource]) -> list[Chart]:
+def comparison_charts(runs: Sequence[RunResults]) -> list[Chart]:
     """Return the curves of runs of one data set; their order gives the styles."""
     validation = [
         _line(run.name, i, run.validation, "mIoU")
@@ -138,7 +139,7 @@ def comparison_charts(runs: Sequence[RunSource]) -> list[Chart]:
     return [chart for chart in charts if chart.lines]
 
 
-def class_bars(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]]:
+def class_bars(dataset: DatasetResults, run: RunResults) -> list[dict[str, object]]:
     """Return one bar per class: IoU with its interval, boundary IoU, baseline, share of pixels."""
     colours = _colours(dataset)
     base = _baseline(dataset)
@@ -160,7 +161,7 @@ def class_bars(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]
     ]
 
 
-def class_dots(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[dict[str, object]]:
+def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, object]]:
     """Return one line per class with the single-scale IoU of every run, in the runs' order."""
     colours, base = _colours(dataset), _baseline(dataset)
     scores: list[dict[str, ClassScore]] = [{s.name: s for s in run.per_class} for run in runs]
@@ -175,12 +176,12 @@ def class_dots(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[dict[s
     ]
 
 
-def _colours(dataset: DatasetSource) -> dict[str, tuple[int, int, int]]:
+def _colours(dataset: DatasetResults) -> dict[str, tuple[int, int, int]]:
     manifest = dataset.manifest
     return dict(zip(manifest.classes, manifest.palette, strict=False))
 
 
-def _baseline(dataset: DatasetSource) -> dict[str, float | None]:
+def _baseline(dataset: DatasetResults) -> dict[str, float | None]:
     if dataset.baseline is None:
         return {}
     return dict(zip(dataset.manifest.classes, dataset.baseline.per_class_iou, strict=False))
@@ -218,7 +219,7 @@ def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[
     return {"share": [p[2] for p in by_share], "pixels": [p[2] for p in by_pixels]}
 
 
-def census_bars(dataset: DatasetSource) -> dict[str, object] | None:
+def census_bars(dataset: DatasetResults) -> dict[str, object] | None:
     """Return pixel shares per class and split on a log axis, or None without a census."""
     census = dataset.census
     if census is None:
@@ -254,7 +255,7 @@ def census_bars(dataset: DatasetSource) -> dict[str, object] | None:
     }
 
 
-def _split(name: str, entry: SplitCensus) -> dict[str, object]:
+def _split(name: str, entry: SplitCounts) -> dict[str, object]:
     labelled = sum(entry.pixels)
     total = labelled + entry.ignored_pixels
     sizes = sorted(entry.sizes.items(), key=lambda item: -item[1])

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from isnet.records.result_reader import RunSource
-from isnet.records.stage_records import Environment
+from isnet.records.base_record import Environment
+from isnet.records.result_reader import RunResults
 from isnet.reporting.seed_spread import Spread
 
 __all__ = ["seed_dots", "speed_scatter"]
@@ -18,7 +18,7 @@ _LOG_RATIO = 10
 _TICKS = 5
 
 
-def speed_scatter(runs: Sequence[RunSource]) -> dict[str, object] | None:
+def speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
     """Return one point per run that has both numbers, or None for fewer than two.
 
     `x` images per second at single scale, `y` mIoU in 0..1; the runs' order gives the styles.

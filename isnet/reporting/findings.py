@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from isnet.records.result_reader import DatasetSource, RunSource
+from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.seed_spread import group_label, one_of_each_seed, seed_groups
 
 __all__ = ["Finding", "Headline", "concerns", "headline", "settings_differences"]
@@ -40,7 +40,7 @@ class Headline:
     notes: list[str] = field(default_factory=list)
 
 
-def headline(dataset: DatasetSource, runs: Sequence[RunSource]) -> Headline:
+def headline(dataset: DatasetResults, runs: Sequence[RunResults]) -> Headline:
     """Return the main result on one data set."""
     methods = [one_of_each_seed(group) for group in seed_groups(runs)]
     counts = [group[0].evaluated.method for group in methods]
@@ -57,7 +57,7 @@ def headline(dataset: DatasetSource, runs: Sequence[RunSource]) -> Headline:
     )
 
 
-def _finding(group: Sequence[RunSource], shared_name: bool) -> Finding:
+def _finding(group: Sequence[RunResults], shared_name: bool) -> Finding:
     scores = [run.evaluated.single_scale.mIoU for run in group]
     multi = [m.mIoU if (m := run.evaluated.multi_scale_flip) else None for run in group]
     known = [score for score in scores if score is not None]
@@ -92,7 +92,7 @@ def _seed_notes(findings: Sequence[Finding]) -> list[str]:
     return notes
 
 
-def concerns(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[str]:
+def concerns(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
     """Return what a careful reader would object to: mixed data or protocols, uncommitted code."""
     found = [line for run in runs for line in _run_concerns(dataset, run)]
     protocols: dict[str, set[str]] = {
@@ -108,7 +108,7 @@ def concerns(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[str]:
     return found
 
 
-def _run_concerns(dataset: DatasetSource, run: RunSource) -> list[str]:
+def _run_concerns(dataset: DatasetResults, run: RunResults) -> list[str]:
     trained, evaluated = run.trained, run.evaluated
     found = []
     if trained.weights_sha256 != evaluated.weights_sha256:
@@ -131,7 +131,7 @@ def _run_concerns(dataset: DatasetSource, run: RunSource) -> list[str]:
     return found
 
 
-def settings_differences(runs: Sequence[RunSource]) -> list[tuple[str, list[str | None]]]:
+def settings_differences(runs: Sequence[RunResults]) -> list[tuple[str, list[str | None]]]:
     """Return the settings that differ: (flattened key, value per run; None where not set)."""
     columns = [run.settings for run in runs]
     keys = sorted({key for column in columns for key in column})

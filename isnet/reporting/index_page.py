@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from isnet.io.atomic_files import write_text
-from isnet.records.result_reader import COMMANDS, DatasetSource, RunSource, read_sources
+from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults, read_results
 from isnet.reporting.charts import census_bars, class_dots, comparison_charts
 from isnet.reporting.comparison_charts import seed_dots, speed_scatter
 from isnet.reporting.findings import concerns, headline, settings_differences
@@ -57,7 +57,7 @@ def write_report(
     index. Raises UserError where a stage has not left its record.
     """
     groups = (
-        read_sources(runs, results=results, settings=settings, exports=exports)
+        read_results(runs, results=results, settings=settings, exports=exports)
         if runs or not missing
         else []
     )
@@ -99,7 +99,7 @@ def _index_context(groups: Sequence[Group], missing: Sequence[MissingRun]) -> di
 
 
 def _section(
-    dataset: DatasetSource, runs: list[RunSource], budget: int, missing: Sequence[MissingRun]
+    dataset: DatasetResults, runs: list[RunResults], budget: int, missing: Sequence[MissingRun]
 ) -> dict[str, Any]:
     """Return what the index says of one data set; runs on other data sets are in other sections."""
     name = dataset.name
@@ -126,7 +126,7 @@ def _section(
     }
 
 
-def _tables(dataset: DatasetSource, runs: list[RunSource]) -> dict[str, Any]:
+def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
     """Return the tables of one data set, and their texts for the buttons that copy them."""
     rows = results_rows(dataset, runs)
     beside, cost, seeds = beside_official(dataset, runs), cost_table(runs), _seeds(runs)
@@ -147,7 +147,7 @@ def _tables(dataset: DatasetSource, runs: list[RunSource]) -> dict[str, Any]:
     }
 
 
-def _seeds(runs: list[RunSource]) -> dict[str, Any] | None:
+def _seeds(runs: list[RunResults]) -> dict[str, Any] | None:
     """Return what the runs say of other seeds, or None where each method has one."""
     found = over_seeds(runs)
     if not found:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from isnet.errors import UserError
+from isnet.records.convert_record import Manifest
 from isnet.reporting.overlay_gallery import BUDGET, LONGEST, Picture
 
 __all__ = ["Sample", "Samples", "choose_samples", "distinct_colours"]
@@ -70,17 +71,17 @@ class _File:
     label: Path
 
 
-def choose_samples(manifest: dict[str, Any], data: Path) -> Samples:
+def choose_samples(manifest: Manifest, data: Path) -> Samples:
     """Choose samples of every split so that each class is seen, and embed them within a budget.
 
     The choice follows from the manifest and the labels alone. At most `CANDIDATES` labels, spread
     over the manifest, are decoded. Raises UserError where a file is gone or damaged.
     """
     files = _candidates(manifest, data)
-    ignore, count = manifest["ignore_index"], len(manifest["classes"])
+    ignore, count = manifest.ignore_index, len(manifest.classes)
     shares = np.array([_shares(file.label) for file in files]).reshape(-1, 256)
     chosen = cover(shares[:, :count], [file.split for file in files])
-    palette = _palette(distinct_colours(manifest["palette"]), ignore)
+    palette = _palette(distinct_colours(manifest.palette), ignore)
     samples: list[Sample] = []
     for longest in (LONGEST, LONGEST // 2, LONGEST // 4):
         samples = [_sample(files[i], shares[i], palette, longest, count, ignore) for i in chosen]
@@ -134,21 +135,19 @@ def _fill(chosen: list[int], splits: Sequence[str]) -> list[int]:
         chosen.append(max(rows[least], key=lambda i: min(abs(i - end) for end in ends)))
 
 
-def _candidates(manifest: dict[str, Any], data: Path) -> list[_File]:
+def _candidates(manifest: Manifest, data: Path) -> list[_File]:
     """Return at most `CANDIDATES` files, the same number of each split where it has them."""
-    images, labels = data / manifest["image_root"], data / manifest["label_root"]
+    images, labels = data / manifest.image_root, data / manifest.label_root
     files: list[_File] = []
     left = CANDIDATES
     # The smallest first: what it does not need is for the others.
-    splits = sorted(manifest["splits"].items(), key=lambda item: len(item[1]))
+    splits = sorted(manifest.splits.items(), key=lambda item: len(item[1]))
     for done, (split, entries) in enumerate(splits):
         number = min(len(entries), left // (len(splits) - done))
         left -= number
         for entry in (entries[i * len(entries) // number] for i in range(number)):
-            files.append(
-                _File(split, entry["image"], images / entry["image"], labels / entry["label"])
-            )
-    order = list(manifest["splits"])
+            files.append(_File(split, entry.image, images / entry.image, labels / entry.label))
+    order = list(manifest.splits)
     return sorted(files, key=lambda file: order.index(file.split))
 
 

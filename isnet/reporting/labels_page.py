@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from isnet.io.atomic_files import write_text
-from isnet.records.result_reader import DatasetSource
-from isnet.records.stage_records import Census, Manifest, SplitCensus
+from isnet.records.convert_record import Census, Manifest, SplitCounts
+from isnet.records.result_reader import DatasetResults
 from isnet.reporting.charts import census_bars
 from isnet.reporting.html_templates import render
 from isnet.reporting.label_samples import Samples, choose_samples, distinct_colours
@@ -42,19 +41,16 @@ MANY = 40
 """Number of classes from which the bars are drawn in two columns."""
 
 
-def write_labels_page(
-    manifest: dict[str, Any], census: dict[str, Any], data: Path, target: Path
-) -> None:
+def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Path) -> None:
     """Write the page of a converted data set to `target`, whole or not at all.
 
     `manifest` and `census` are what `convert` returns; images and labels are read from under the
     data root `data`. The same inputs give the same bytes. Raises UserError where a file is gone.
     """
-    counts = Census.model_validate(census)
-    record = Manifest.model_validate(manifest)
-    dataset = DatasetSource(record.dataset, record, counts, None)
+    counts = census
+    dataset = DatasetResults(manifest.dataset, manifest, counts, None)
     samples = choose_samples(manifest, data)
-    colours = distinct_colours(manifest["palette"])
+    colours = distinct_colours(manifest.palette)
     names = [*counts.classes, "ignored"]
     context = {
         "dataset": dataset,
@@ -94,7 +90,7 @@ def label_findings(census: Census) -> list[str]:
 
 
 def _split_findings(
-    name: str, split: SplitCensus, classes: list[str], nowhere: set[str]
+    name: str, split: SplitCounts, classes: list[str], nowhere: set[str]
 ) -> list[str]:
     findings = []
     labelled = sum(split.pixels)
@@ -119,7 +115,7 @@ def _split_findings(
     return findings
 
 
-def _ratio_findings(train: SplitCensus, val: SplitCensus, classes: list[str]) -> list[str]:
+def _ratio_findings(train: SplitCounts, val: SplitCounts, classes: list[str]) -> list[str]:
     pairs = (
         (cls, a / sum(train.pixels), b / sum(val.pixels))
         for cls, a, b in zip(classes, train.pixels, val.pixels, strict=True)
@@ -173,7 +169,7 @@ def _images(count: int) -> str:
     return f"{count} image{'s' * (count != 1)}"
 
 
-def _sizes(split: SplitCensus) -> str:
+def _sizes(split: SplitCounts) -> str:
     """Return the sizes of a split's images, as a range where there are many."""
     if len(split.sizes) <= FEW_SIZES:
         return ", ".join(

@@ -14,8 +14,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from isnet.data.catalog import read_published
 from isnet.io.atomic_files import write_text
-from isnet.records.result_reader import COMMANDS, RunSource, read_manifest, read_run
-from isnet.records.stage_records import Bounds, Manifest
+from isnet.records.base_record import Interval
+from isnet.records.convert_record import Manifest
+from isnet.records.result_reader import COMMANDS, RunResults, read_manifest, read_run
 from isnet.reporting.results_table import crop_size
 from isnet.reporting.score_charts import absent_classes, reliability, score_table, worst_classes
 
@@ -54,7 +55,7 @@ def write_model_card(name: str, results: Path) -> Path:
     return card
 
 
-def model_card(run: RunSource, manifest: Manifest) -> str:
+def model_card(run: RunResults, manifest: Manifest) -> str:
     """Return the card; its front matter is the YAML that Hugging Face's hub reads."""
     evaluated, scores = run.evaluated, run.evaluated.single_scale
     interval = (scores.intervals or {}).get("mIoU")
@@ -102,7 +103,7 @@ def _published() -> frozenset[str]:
     )
 
 
-def _limits(run: RunSource, manifest: Manifest) -> list[str]:
+def _limits(run: RunResults, manifest: Manifest) -> list[str]:
     """Return what the numbers themselves say against the model."""
     evaluated = run.evaluated
     limits = [
@@ -148,7 +149,7 @@ def _percent(fraction: float | None) -> str:
     return _NONE if fraction is None else f"{fraction * 100:.2f}"
 
 
-def _bounds(bounds: Bounds | None) -> str:
+def _bounds(bounds: Interval | None) -> str:
     low, high = bounds or (None, None)
     return _NONE if low is None or high is None else f"{_percent(low)} to {_percent(high)}"
 

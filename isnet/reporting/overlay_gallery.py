@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isnet.records.result_reader import RunSource
-from isnet.records.stage_records import Colour, Overlay
+from isnet.records.base_record import Colour
+from isnet.records.evaluate_record import OverlayRecord
+from isnet.records.result_reader import RunResults
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -70,7 +71,7 @@ class Gallery:
     ramp: tuple[Colour, ...] = ()
 
 
-def run_gallery(run: RunSource, budget: int) -> Gallery:
+def run_gallery(run: RunResults, budget: int) -> Gallery:
     """Return the overlays of one run, worst first."""
     overlays = sorted(run.evaluated.overlays, key=lambda o: (o.mIoU is None, o.mIoU or 0.0))
     gallery = _within((_run_scene(run, overlay) for overlay in overlays), budget, len(overlays))
@@ -78,7 +79,7 @@ def run_gallery(run: RunSource, budget: int) -> Gallery:
     return replace(gallery, ramp=_ramp(maps[0]) if gallery.scenes and maps else ())
 
 
-def _run_scene(run: RunSource, overlay: Overlay) -> Scene | None:
+def _run_scene(run: RunResults, overlay: OverlayRecord) -> Scene | None:
     parts = [
         (kind, kind.capitalize(), getattr(overlay, kind), run, "")
         for kind in ("image", "truth", "prediction", "errors", "confidence")
@@ -88,7 +89,7 @@ def _run_scene(run: RunSource, overlay: Overlay) -> Scene | None:
     return _scene(overlay.name, overlay.mIoU, overlay.why, parts, overlay.class_iou)
 
 
-def shared_gallery(runs: Sequence[RunSource], budget: int) -> Gallery:
+def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
     """Return the images that all runs have overlays of, those with the lowest mean mIoU first."""
     tables = [{overlay.name: overlay for overlay in run.evaluated.overlays} for run in runs]
     shared = [name for name in tables[0] if all(name in table for table in tables)]
@@ -116,7 +117,7 @@ def _scene(
     name: str,
     score: float | None,
     why: str,
-    parts: Sequence[tuple[str, str, str, RunSource, str]],
+    parts: Sequence[tuple[str, str, str, RunResults, str]],
     class_iou: dict[str, float] | None = None,
 ) -> Scene | None:
     """Embed the parts of one scene; None where a file is gone: half a comparison misleads."""

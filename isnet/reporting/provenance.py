@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isnet.records.result_reader import COMMANDS, DatasetSource, RunSource
-from isnet.records.stage_records import Environment, Evaluated
+from isnet.records.base_record import Environment
+from isnet.records.evaluate_record import MetricsRecord
+from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults
 
 __all__ = ["HASHES", "package_table", "provenance"]
 
@@ -20,7 +21,7 @@ _SCORED = (
 )
 
 
-def provenance(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]]:
+def provenance(dataset: DatasetResults, run: RunResults) -> list[dict[str, object]]:
     """Return one entry per stage behind a run's page: what it made, its command and its facts."""
     manifest, trained, evaluated = dataset.manifest, run.trained, run.evaluated
     return [
@@ -54,7 +55,7 @@ def provenance(dataset: DatasetSource, run: RunSource) -> list[dict[str, object]
     ]  # fmt: skip
 
 
-def _protocol(evaluated: Evaluated) -> str:
+def _protocol(evaluated: MetricsRecord) -> str:
     several = evaluated.multi_scale_flip
     parts = [f"single scale, {evaluated.single_scale.mode or 'mode unknown'}"]
     if several:
@@ -63,7 +64,7 @@ def _protocol(evaluated: Evaluated) -> str:
     return "; ".join(parts)
 
 
-def _baseline(dataset: DatasetSource) -> list[dict[str, object]]:
+def _baseline(dataset: DatasetResults) -> list[dict[str, object]]:
     baseline = dataset.baseline
     if baseline is None:
         return []
@@ -98,7 +99,7 @@ def _where(environment: Environment) -> Facts:
     ]
 
 
-def package_table(run: RunSource) -> list[tuple[str, str, str]]:
+def package_table(run: RunResults) -> list[tuple[str, str, str]]:
     """Return (package, version in training, version in evaluation), isnet and Python first."""
     stages = [run.trained.environment, run.evaluated.environment]
     tables = [{"isnet": e.isnet, "python": e.python} | dict(e.packages) for e in stages]

@@ -9,8 +9,8 @@ from importlib.resources import as_file, files
 from pathlib import PurePosixPath
 
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
-from isnet.records.result_reader import DatasetSource, RunSource
-from isnet.records.stage_records import MultiScale, SingleScale
+from isnet.records.evaluate_record import MultiScaleScores, SingleScaleScores
+from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.text_table import TextTable
 
 __all__ = [
@@ -82,7 +82,7 @@ def official_results() -> OfficialResults:
         return validate(OfficialResults, read_yaml(path, "Restore it"), path)
 
 
-def beside_official(dataset: DatasetSource, runs: Sequence[RunSource]) -> Beside | None:
+def beside_official(dataset: DatasetResults, runs: Sequence[RunResults]) -> Beside | None:
     """Return the runs beside the official results, or None where there are none for them.
 
     A config on another kind of data than it was published for has none.
@@ -104,7 +104,7 @@ def beside_official(dataset: DatasetSource, runs: Sequence[RunSource]) -> Beside
     )
 
 
-def _rows(run: RunSource, official: Official) -> list[dict[str, str]]:
+def _rows(run: RunResults, official: Official) -> list[dict[str, str]]:
     evaluated = run.evaluated
     rows = [_row(run.name, "single scale", evaluated.single_scale, official.mIoU)]
     if evaluated.multi_scale_flip is not None:
@@ -113,7 +113,7 @@ def _rows(run: RunSource, official: Official) -> list[dict[str, str]]:
 
 
 def _row(
-    name: str, protocol: str, scores: SingleScale | MultiScale, official: float
+    name: str, protocol: str, scores: SingleScaleScores | MultiScaleScores, official: float
 ) -> dict[str, str]:
     own = None if scores.mIoU is None else scores.mIoU * 100
     bounds = _bounds(scores)
@@ -131,18 +131,18 @@ def _row(
     return dict(zip(_COLUMNS, cells, strict=True))
 
 
-def interval_text(scores: SingleScale | MultiScale) -> str:
+def interval_text(scores: SingleScaleScores | MultiScaleScores) -> str:
     """Return the interval of mIoU in percent as a table shows it."""
     bounds = _bounds(scores)
     return "-" if bounds is None else f"{bounds[0]:.2f}\u2013{bounds[1]:.2f}"
 
 
-def _bounds(scores: SingleScale | MultiScale) -> tuple[float, float] | None:
+def _bounds(scores: SingleScaleScores | MultiScaleScores) -> tuple[float, float] | None:
     low, high = (scores.intervals or {}).get("mIoU", (None, None))
     return None if low is None or high is None else (low * 100, high * 100)
 
 
-def _deviations(dataset: DatasetSource, run: RunSource, official: Official) -> list[str]:
+def _deviations(dataset: DatasetResults, run: RunResults, official: Official) -> list[str]:
     """Return how a run was made otherwise than the official one."""
     trained, evaluated, settings = run.trained, run.evaluated, run.settings
     data = official_results().data[official.kind]

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from isnet.records.result_reader import DatasetSource, RunSource, read_sources
-from isnet.records.stage_records import Evaluated
+from isnet.records.evaluate_record import MetricsRecord
+from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.missing_results import MissingRun, missing_markdown
 from isnet.reporting.published_results import beside_official, interval_text
 from isnet.reporting.seed_spread import RULE, over_seeds, spread_table, verdicts
@@ -57,7 +57,7 @@ _COST = (
 NONE = "-"
 BASELINE = "baseline"
 
-Group = tuple[DatasetSource, list[RunSource]]
+Group = tuple[DatasetResults, list[RunResults]]
 
 
 def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
@@ -65,7 +65,7 @@ def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
 
     Raises UserError as `write_report` does.
     """
-    groups = read_sources(runs, results=results, settings={})
+    groups = read_results(runs, results=results, settings={})
     return [
         {"Data set": f"{dataset.name} {_split(group)}"} | row
         for dataset, group in groups
@@ -73,7 +73,7 @@ def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
     ]
 
 
-def results_rows(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[dict[str, str]]:
+def results_rows(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, str]]:
     """Return one row of display text per run of one data set, then the baseline's."""
     rows = [_run_row(run) for run in runs]
     if dataset.baseline is not None:
@@ -87,7 +87,7 @@ def results_rows(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[dict
     return rows
 
 
-def cost_table(runs: Sequence[RunSource]) -> TextTable:
+def cost_table(runs: Sequence[RunResults]) -> TextTable:
     """Return what each run costs: size, arithmetic, speed and memory of the model and its training.
 
     GFLOPs count a multiply-add as two, for one forward pass of `Input`, height x width; fps are
@@ -116,7 +116,7 @@ def results_markdown(groups: Sequence[Group], missing: Sequence[MissingRun] = ()
     return "\n".join(parts) + "\n"
 
 
-def _beside(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[str]:
+def _beside(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
     beside = beside_official(dataset, runs)
     if beside is None:
         return []
@@ -125,7 +125,7 @@ def _beside(dataset: DatasetSource, runs: Sequence[RunSource]) -> list[str]:
     return [head, "", beside.table.markdown(), *lines, ""]
 
 
-def _over_seeds(runs: Sequence[RunSource]) -> list[str]:
+def _over_seeds(runs: Sequence[RunResults]) -> list[str]:
     found = over_seeds(runs)
     if not found:
         return []
@@ -155,7 +155,7 @@ def results_csv(groups: Sequence[Group]) -> str:
     return text.getvalue()
 
 
-def _run_row(run: RunSource) -> dict[str, str]:
+def _run_row(run: RunResults) -> dict[str, str]:
     evaluated, trained = run.evaluated, run.trained
     several = evaluated.multi_scale_flip
     cells = (
@@ -176,7 +176,7 @@ def _run_row(run: RunSource) -> dict[str, str]:
     return dict(zip(COLUMNS, cells, strict=True))
 
 
-def _cost_row(run: RunSource) -> dict[str, str]:
+def _cost_row(run: RunResults) -> dict[str, str]:
     evaluated, trained = run.evaluated, run.trained
     size, sums = evaluated.parameters, evaluated.flops
     cells = (
@@ -193,7 +193,7 @@ def _cost_row(run: RunSource) -> dict[str, str]:
     return dict(zip(_COST, cells, strict=True))
 
 
-def _raw_row(run: RunSource) -> dict[str, object]:
+def _raw_row(run: RunResults) -> dict[str, object]:
     evaluated, trained = run.evaluated, run.trained
     return {
         "dataset": evaluated.dataset,
@@ -219,7 +219,7 @@ def _raw_row(run: RunSource) -> dict[str, object]:
     }
 
 
-def _scores(evaluated: Evaluated) -> dict[str, object]:
+def _scores(evaluated: MetricsRecord) -> dict[str, object]:
     one, several = evaluated.single_scale, evaluated.multi_scale_flip
     names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU")
     low, high = (one.intervals or {}).get("mIoU", (None, None))
@@ -228,12 +228,12 @@ def _scores(evaluated: Evaluated) -> dict[str, object]:
     return scores | {f"{name}_ms_flip": getattr(several, name, None) for name in names}
 
 
-def crop_size(run: RunSource) -> str:
+def crop_size(run: RunResults) -> str:
     """Return the training crop as mmseg writes it, height x width, or ''."""
     return "x".join(str(side) for side in run.evaluated.crop or run.trained.crop or [])
 
 
-def _split(runs: Sequence[RunSource]) -> str:
+def _split(runs: Sequence[RunResults]) -> str:
     return ", ".join(dict.fromkeys(run.evaluated.split for run in runs))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isnet.records.result_reader import DatasetSource, RunSource
+from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.charts import (
     census_bars,
     class_bars,
@@ -37,12 +37,12 @@ _VIEWS = {
 }
 
 
-def run_page(dataset: DatasetSource, run: RunSource, budget: int = BUDGET) -> str:
+def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> str:
     """Return the page; its images weigh `budget` bytes at most."""
     return render("run.html.j2", _context(dataset, run, budget), scripts=_SCRIPTS, styles=_STYLES)
 
 
-def _context(dataset: DatasetSource, run: RunSource, budget: int) -> dict[str, object]:
+def _context(dataset: DatasetResults, run: RunResults, budget: int) -> dict[str, object]:
     charts = [chart.data() for chart in run_charts(run)]
     gallery = run_gallery(run, budget)
     return {

@@ -6,8 +6,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isnet.records.result_reader import ClassScore, ImageScore, RunSource
-from isnet.records.stage_records import Bounds, MultiScale, SingleScale
+from isnet.records.base_record import Interval
+from isnet.records.evaluate_record import (
+    ClassScore,
+    ImageScore,
+    MultiScaleScores,
+    SingleScaleScores,
+)
+from isnet.records.result_reader import RunResults
 
 __all__ = [
     "Distribution",
@@ -47,12 +53,12 @@ class ScoreRow:
     key: str
     label: str
     single: float | None
-    single_bounds: Bounds | None
+    single_bounds: Interval | None
     multi: float | None
-    multi_bounds: Bounds | None
+    multi_bounds: Interval | None
 
 
-def score_table(run: RunSource) -> list[ScoreRow]:
+def score_table(run: RunResults) -> list[ScoreRow]:
     """Return the scores that the evaluation has, in a fixed order; mIoU, mAcc and aAcc always."""
     one, several = run.evaluated.single_scale, run.evaluated.multi_scale_flip
     rows = [
@@ -70,16 +76,16 @@ def score_table(run: RunSource) -> list[ScoreRow]:
     return [row for row in rows if row.key in always or row.single is not None]
 
 
-def _bounds(scores: SingleScale | MultiScale | None, key: str) -> Bounds | None:
+def _bounds(scores: SingleScaleScores | MultiScaleScores | None, key: str) -> Interval | None:
     return (scores.intervals or {}).get(key) if scores else None
 
 
-def absent_classes(run: RunSource) -> list[str]:
+def absent_classes(run: RunResults) -> list[str]:
     """Return the classes that are in neither truth nor prediction, and so in no mean."""
     return [score.name for score in run.per_class if score.iou is None]
 
 
-def worst_classes(run: RunSource, count: int = 3) -> list[ClassScore]:
+def worst_classes(run: RunResults, count: int = 3) -> list[ClassScore]:
     """Return the classes of lowest IoU, lowest first."""
     known = [score for score in run.per_class if score.iou is not None]
     return sorted(known, key=lambda score: score.iou or 0.0)[:count]
@@ -124,7 +130,7 @@ class Reliability:
         return sorted(wrong, key=lambda bar: -bar.error)[:FURTHEST]
 
 
-def reliability(run: RunSource) -> Reliability | None:
+def reliability(run: RunResults) -> Reliability | None:
     """Return the reliability diagram (single scale), or None where no pixel was scored."""
     rows = run.evaluated.calibration
     total = sum(row.pixels for row in rows)

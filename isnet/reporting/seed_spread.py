@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scipy.special import stdtrit
 
-from isnet.records.result_reader import RunSource
+from isnet.records.result_reader import RunResults
 from isnet.reporting.text_table import TextTable
 
 __all__ = [
@@ -58,9 +58,9 @@ class Spread:
         return statistics.stdev(self.scores) if len(self.scores) > 1 else None
 
 
-def seed_groups(runs: Sequence[RunSource]) -> list[list[RunSource]]:
+def seed_groups(runs: Sequence[RunResults]) -> list[list[RunResults]]:
     """Return runs grouped by their settings without the seed, in the order of first appearance."""
-    groups: dict[str, list[RunSource]] = {}
+    groups: dict[str, list[RunResults]] = {}
     for run in runs:
         kept = {key: value for key, value in run.settings.items() if key != "seed"}
         evaluated, trained = run.evaluated, run.trained
@@ -69,7 +69,7 @@ def seed_groups(runs: Sequence[RunSource]) -> list[list[RunSource]]:
     return list(groups.values())
 
 
-def group_label(group: Sequence[RunSource], shared_name: bool) -> str:
+def group_label(group: Sequence[RunResults], shared_name: bool) -> str:
     """Return the method of a group, with the common start of its runs' names where another group
     has the same method.
     """
@@ -82,7 +82,7 @@ def group_label(group: Sequence[RunSource], shared_name: bool) -> str:
     return f"{method} ({names[0] if len(names) == 1 or not start else f'{start}*'})"
 
 
-def spreads(runs: Sequence[RunSource]) -> list[Spread]:
+def spreads(runs: Sequence[RunResults]) -> list[Spread]:
     """Return the scores of each group of `seed_groups`, best mean first.
 
     A seed counts once. Runs without a score are left out.
@@ -94,22 +94,22 @@ def spreads(runs: Sequence[RunSource]) -> list[Spread]:
     return sorted(found, key=lambda spread: -spread.mean)
 
 
-def over_seeds(runs: Sequence[RunSource]) -> list[Spread]:
+def over_seeds(runs: Sequence[RunResults]) -> list[Spread]:
     """Return `spreads`, or nothing where each method has one seed."""
     found = spreads(runs)
     return found if any(len(spread.scores) > 1 for spread in found) else []
 
 
-def one_of_each_seed(group: Sequence[RunSource]) -> list[RunSource]:
+def one_of_each_seed(group: Sequence[RunResults]) -> list[RunResults]:
     """Return the first run of each seed: the same run again says nothing about other seeds."""
-    by_seed: dict[object, RunSource] = {}
+    by_seed: dict[object, RunResults] = {}
     for run in group:
         seed = run.trained.seed
         by_seed.setdefault(run.name if seed is None else seed, run)
     return list(by_seed.values())
 
 
-def _spread(group: Sequence[RunSource], shared_name: bool) -> Spread:
+def _spread(group: Sequence[RunResults], shared_name: bool) -> Spread:
     scores = [run.evaluated.single_scale.mIoU for run in group]
     return Spread(
         label=group_label(group, shared_name),

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,9 @@ from isnet.inference.dataset_evaluation import (
     predict_with_confidence,
 )
 from isnet.inference.dataset_samples import dataset_samples, unique_names
-from isnet.inference.evaluation_files import ImageScore
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.label_prediction import logits, predict
+from isnet.records.evaluate_record import ImageScore
 
 IDENTITY = {
     "run": "small",
@@ -43,7 +42,7 @@ SEVERAL = {"scales": [0.5, 1.0], "flip": True}
 def run(model, dataset, directory: Path, evaluation=None, **settings):
     protocol = EvaluationProtocol.from_config(evaluation or {})
     settings = {"journals": directory / "journals", "speed_seconds": 0} | settings
-    return evaluate_dataset(model, dataset, protocol, directory, IDENTITY, **settings)
+    return evaluate_dataset(model, dataset, protocol, directory, IDENTITY, **settings).as_json()
 
 
 def test_scores_equal_mmsegs_own_test_loop(build_model, dataset, tmp_path):
@@ -170,9 +169,11 @@ def test_overlays_show_what_was_scored(build_model, dataset, tmp_path):
 
 
 def test_the_same_sample_is_shown_for_every_run_and_the_worst_follow():
-    images = [ImageScore(str(index), miou) for index, miou in enumerate([0.5, 0.1, 0.2, 0.3])]
-    images += [ImageScore(str(index), 0.9 - index / 100) for index in range(4, 12)]
-    images[11] = ImageScore("all ignored", math.nan)
+    images = [
+        ImageScore(name=str(index), mIoU=miou) for index, miou in enumerate([0.5, 0.1, 0.2, 0.3])
+    ]
+    images += [ImageScore(name=str(index), mIoU=0.9 - index / 100) for index in range(4, 12)]
+    images[11] = ImageScore(name="all ignored", mIoU=None)
     chosen = choose_overlays(images, sample=3, worst=3)
     assert chosen == [
         (2, "sample"),
@@ -182,7 +183,7 @@ def test_the_same_sample_is_shown_for_every_run_and_the_worst_follow():
         (3, "worst"),
         (0, "worst"),
     ]
-    better = [ImageScore(image.name, 1.0) for image in images]
+    better = [ImageScore(name=image.name, mIoU=1.0) for image in images]
     assert choose_overlays(better, 3, 0) == chosen[:3]
     assert choose_overlays(images[:2], 8, 8) == [(0, "sample"), (1, "sample")]
     assert choose_overlays([], 8, 8) == []

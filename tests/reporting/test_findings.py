@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from isnet.records.result_reader import Confusion, DatasetSource, RunSource, read_sources
+from isnet.records.evaluate_record import Confusion
+from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.charts import POINTS, census_bars, confused_pairs, thin
 from isnet.reporting.findings import concerns, headline, settings_differences
 
 from . import tree
 from .conftest import SETTINGS
 
-Group = tuple[DatasetSource, list[RunSource]]
+Group = tuple[DatasetResults, list[RunResults]]
 
 
 def streets(results: Path, runs: list[str], settings: dict[str, Any] | None = None) -> Group:
-    return read_sources(runs, results=results, settings=settings or {})[0]
+    return read_results(runs, results=results, settings=settings or {})[0]
 
 
 def change(path: Path, **changes: Any) -> None:

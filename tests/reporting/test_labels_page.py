@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.records.stage_records import Census
+from isnet.records.convert_record import Census, Manifest
 from isnet.reporting.label_samples import choose_samples, cover, distinct_colours
 from isnet.reporting.labels_page import label_findings, write_labels_page
 
@@ -27,7 +27,7 @@ PALETTE = [[128, 64, 128], [70, 130, 180], [220, 20, 60], [220, 20, 60], [0, 0, 
 """Person and bicycle have one colour, as classes of COCO-Stuff have."""
 
 Labels = NDArray[np.uint8]
-Made = tuple[dict[str, Any], dict[str, Any], Path]
+Made = tuple[Manifest, Census, Path]
 
 
 def scene(*ids: int, size: tuple[int, int] = (96, 48)) -> Labels:
@@ -62,6 +62,7 @@ def make(
             Image.fromarray(labels).save(folder / "ids" / label, compress_level=1)
             entries[split].append(
                 {"image": str(image), "label": str(label), "width": width, "height": height}
+                | {"image_sha256": "", "label_sha256": ""}
             )
         sizes = [f"{labels.shape[1]}x{labels.shape[0]}" for labels in some]
         census[split] = {
@@ -74,7 +75,8 @@ def make(
     table = {"dataset": "town", "classes": classes, "palette": palette}
     roots = {"image_root": "raw", "label_root": "ids", "ignore_index": 255}
     manifest = table | roots | {"kind": "town", "key": "0", "digest": "0", "splits": entries}
-    return manifest, table | {"splits": census}, folder
+    counts = Census.model_validate(table | {"splits": census})
+    return Manifest.model_validate(manifest), counts, folder
 
 
 def ordinary(folder: Path) -> Made:
@@ -163,13 +165,13 @@ def test_the_page_has_its_parts_in_order_and_the_numbers_of_the_census(tmp_path:
     places = [page.text.index(part, page.text.index("Labels, as converted")) for part in parts]
     assert places == sorted(places)
     assert "In fewer than 3 images of val: bicycle (1)." in page.text
-    splits = made[1]["splits"]
+    splits = made[1].splits
     tips = {tip.split("\n")[0]: tip for tip in page.attributes("data-tip")}
     assert list(tips) == ["road", "sky", "car", "person", "bicycle"]  # most frequent first
     for i, name in enumerate(CLASSES):
         for split, counts in splits.items():
-            part = counts["pixels"][i] / sum(counts["pixels"]) * 100
-            images = counts["images_with_class"][i]
+            part = counts.pixels[i] / sum(counts.pixels) * 100
+            images = counts.images_with_class[i]
             text = f"{split}: {part:#.3g} % of pixels, in {images} image{'s' * (images != 1)}"
             assert text in tips[name].split("\n")
             cells = rf'> {name}</th>.*<td class="num">{part:#.3g}</td><td class="num">{images}</td>'

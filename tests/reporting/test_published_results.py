@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from repository import REPOSITORY
 
-from isnet.records.result_reader import read_sources
+from isnet.records.result_reader import read_results
 from isnet.reporting.published_results import Beside, beside_official, official_results
 
 from .pages import Page, edit, report
@@ -36,7 +36,7 @@ def reproduced(results: Path) -> Path:
 
 def beside(results: Path, **settings: Any) -> Beside | None:
     given = {"isnet": settings} if settings else {}
-    return beside_official(*read_sources(["isnet"], results=results, settings=given)[0])
+    return beside_official(*read_results(["isnet"], results=results, settings=given)[0])
 
 
 def test_the_published_results_are_those_of_the_page_of_configs() -> None:

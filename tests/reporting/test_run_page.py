@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isnet.records.result_reader import ImageScore, RunSource, read_run
+from isnet.records.evaluate_record import ImageScore
+from isnet.records.result_reader import RunResults, read_run
 from isnet.reporting import write_report
 from isnet.reporting.score_charts import image_distribution, reliability, worst_classes
 
@@ -17,7 +18,7 @@ from .pages import Page, edit, report
 
 
 @pytest.fixture
-def run(pristine: Path) -> RunSource:
+def run(pristine: Path) -> RunResults:
     return read_run("isnet", pristine)
 
 
@@ -44,7 +45,7 @@ def test_every_score_stands_beside_its_interval(results: Path) -> None:
     assert "2 % of the diagonal" in source
 
 
-def test_an_absent_class_is_named_and_the_worst_are_too(results: Path, run: RunSource) -> None:
+def test_an_absent_class_is_named_and_the_worst_are_too(results: Path, run: RunResults) -> None:
     page = page_of(results)
     assert f"in no mean: {tree.ABSENT}." in page.text
     worst = sorted((s for s in run.per_class if s.iou is not None), key=lambda s: s.iou)[:3]
@@ -62,7 +63,7 @@ def test_many_classes_without_a_hit_are_counted(results: Path) -> None:
     assert "(5 classes are never right)" in page_of(results).text
 
 
-def test_each_bar_has_its_whisker_and_its_boundary(results: Path, run: RunSource) -> None:
+def test_each_bar_has_its_whisker_and_its_boundary(results: Path, run: RunResults) -> None:
     source = page_of(results).source
     scored = [score for score in run.per_class if score.iou is not None]
     for score in scored:
@@ -73,7 +74,7 @@ def test_each_bar_has_its_whisker_and_its_boundary(results: Path, run: RunSource
     assert rows.count('class="whisker"') == len(scored) == len(run.per_class) - 1
 
 
-def test_the_bins_add_up_to_the_calibration_error(results: Path, run: RunSource) -> None:
+def test_the_bins_add_up_to_the_calibration_error(results: Path, run: RunResults) -> None:
     found = reliability(run)
     assert found is not None and len(found.bars) == 15
     assert found.total == pytest.approx(run.evaluated.single_scale.ece)
@@ -84,7 +85,7 @@ def test_the_bins_add_up_to_the_calibration_error(results: Path, run: RunSource)
     assert page.source.count('<i class="right"') == 12, "three bins are empty"
 
 
-def test_images_are_counted_once_and_the_worst_named(run: RunSource) -> None:
+def test_images_are_counted_once_and_the_worst_named(run: RunResults) -> None:
     found = image_distribution(run.per_image)
     assert found is not None and (found.images, found.unscored) == (79, 1)
     assert sum(step.images for step in found.steps) == 79
@@ -94,10 +95,10 @@ def test_images_are_counted_once_and_the_worst_named(run: RunSource) -> None:
 
 
 def test_a_perfect_image_is_in_the_last_bar() -> None:
-    found = image_distribution([ImageScore("a", 1.0, 1.0, 1.0), ImageScore("b", 0.0, 0.0, None)])
+    found = image_distribution([ImageScore(name="a", mIoU=1.0), ImageScore(name="b", mIoU=0.0)])
     assert found is not None
     assert [step.images for step in found.steps] == [1] + [0] * 18 + [1]
-    assert image_distribution([ImageScore("a", 1.0, 1.0, 1.0)]) is None
+    assert image_distribution([ImageScore(name="a", mIoU=1.0)]) is None
 
 
 def test_worst_images_that_are_shown_are_linked(results: Path) -> None:
@@ -146,7 +147,7 @@ def test_an_evaluation_of_an_earlier_version_still_has_a_page(results: Path) -> 
 
 
 def test_provenance_has_config_weights_data_commit_and_environment(
-    results: Path, run: RunSource
+    results: Path, run: RunResults
 ) -> None:
     text = Page(report(results, ["isnet"]).parent / "runs" / "isnet.html").text
     provenance = text.split("What made each number")[1]

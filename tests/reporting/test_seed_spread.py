@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from isnet.records.result_reader import RunSource, read_sources
+from isnet.records.result_reader import RunResults, read_results
 from isnet.reporting.comparison_charts import seed_dots
 from isnet.reporting.seed_spread import (
     Spread,
@@ -40,8 +40,8 @@ def repeated(results: Path) -> Path:
     return results
 
 
-def read(results: Path, names: list[str]) -> list[RunSource]:
-    return read_sources(names, results=results, settings=GIVEN)[0][1]
+def read(results: Path, names: list[str]) -> list[RunResults]:
+    return read_results(names, results=results, settings=GIVEN)[0][1]
 
 
 def made(label: str, *scores: float) -> Spread:
@@ -58,7 +58,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(repeated: Path) -> Non
 @pytest.mark.parametrize("key", ["devices", "overrides.optim_wrapper.optimizer.lr"])
 def test_any_other_setting_is_another_group(repeated: Path, key: str) -> None:
     settings = GIVEN | {"isnet_s1": GIVEN["isnet_s1"] | {key: "other"}}
-    runs = read_sources(list(GIVEN), results=repeated, settings=settings)[0][1]
+    runs = read_results(list(GIVEN), results=repeated, settings=settings)[0][1]
     assert [len(group) for group in seed_groups(runs)] == [2, 1, 1]
 
 

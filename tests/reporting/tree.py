@@ -35,6 +35,11 @@ ABSENT = "train"
 """A class of `streets` that is in neither truth nor prediction."""
 
 Labels = NDArray[np.uint8]
+ENTRY = {
+    **{"image": "a.png", "label": "a.png", "width": 256, "height": 128},
+    **{"image_sha256": "0", "label_sha256": "0"},
+}
+"""An image of the manifest."""
 
 
 def sha(text: str) -> str:
@@ -77,7 +82,7 @@ def dataset(results: Path, name: str, baseline: bool = True, census: bool = True
     write_json(folder / "manifest.json", {
         "dataset": name, "kind": name, "key": sha(name)[:16], "classes": classes,
         "palette": colours, "ignore_index": 255, "image_root": "raw", "label_root": "labels",
-        "splits": {"train": [{}] * 400, "val": [{}] * 80}, "digest": sha(name + "manifest"),
+        "splits": {"train": [ENTRY] * 400, "val": [ENTRY] * 80}, "digest": sha(name + "manifest"),
     })  # fmt: skip
     if census:
         splits = {}

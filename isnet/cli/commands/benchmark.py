@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.io.atomic_files import write_json
 from isnet.pipeline.run_model import load_model, protocol_of, validation_set
-from isnet.pipeline.stage_files import read_manifest, read_train_summary
+from isnet.pipeline.stage_files import read_manifest, read_train_record
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
 
@@ -33,19 +33,19 @@ def benchmark(plan: Plan, name: str, *, size: tuple[int, int] | None) -> Path:
     weights.
     """
     planned = plan.run(name)
-    trained = read_train_summary(plan, name)
+    trained = read_train_record(plan, name)
     read_manifest(plan, planned.run.dataset)
     with gpu_lease(min(1, planned.run.devices.gpus)):
         costs, device = _measured(plan, planned, size)
     environment = collect_environment()
     facts: dict[str, Any] = {
         "run": name,
-        "weights_sha256": trained["weights_sha256"],
+        "weights_sha256": trained.weights_sha256,
         "device": device,
         "inputs": [asdict(cost) for cost in costs],
         "environment": environment,
     }
-    file = plan.layout.run_work(name, trained["key"]) / "benchmark.json"
+    file = plan.layout.run_work(name, trained.key) / "benchmark.json"
     write_json(file, facts)
     _print(costs)
     packages = environment["packages"]

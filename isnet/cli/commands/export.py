@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from isnet.errors import UserError
-from isnet.io.atomic_files import atomic_path, read_json, write_json
+from isnet.io.atomic_files import atomic_path, read_json
 from isnet.io.console import format_bytes, show_progress
+from isnet.records.export_record import ExportRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +74,8 @@ def export(weights: Path, form: Format, output: Path | None, check: Sequence[Pat
         hint = "Name another --output"
         raise UserError(f"cannot write {file}: {error.strerror or error}", hint=hint) from None
     facts |= {"file": str(file), "bytes": size, **_figures(agreement, speeds)}
-    write_json(record_of(file), {**facts, "checked_on": pictures.source, "made": _now()})
+    facts |= {"checked_on": pictures.source, "made": _now()}
+    ExportRecord.model_validate(facts).write(record_of(file))
     _log.info(_told(file, size, agreement, speeds))
     return file
 

@@ -10,7 +10,7 @@ from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.io.console import show_progress
 from isnet.pipeline.run_model import load_model, protocol_of, validation_set
-from isnet.pipeline.stage_files import read_manifest, read_train_summary
+from isnet.pipeline.stage_files import read_manifest, read_train_record
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.plan import Plan, PlannedRun
 
@@ -39,7 +39,7 @@ def submit(
         UserError: the run's classes are not those of the benchmark, or an image has another name.
     """
     planned = plan.run(name)
-    read_train_summary(plan, name)
+    read_train_record(plan, name)
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()

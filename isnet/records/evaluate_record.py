@@ -1,0 +1,236 @@
+"""Records that the `evaluate` stage writes: metrics, scores per class and image, confusion."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from isnet.io.atomic_files import write_text
+from isnet.records.base_record import Environment, Fraction, Interval, Record
+
+__all__ = [
+    "ClassScore",
+    "ConfidenceBin",
+    "Confusion",
+    "ImageScore",
+    "IntervalConvention",
+    "MetricsRecord",
+    "MultiScaleScores",
+    "OverlayRecord",
+    "ScoreConventions",
+    "ScoresRecord",
+    "SingleScaleScores",
+    "ViewMeans",
+]
+
+
+class ViewMeans(Record):
+    """Scores over all pixels of a split, as fractions in 0..1."""
+
+    mIoU: Fraction
+    mAcc: Fraction = None
+    aAcc: Fraction = None
+    fwIoU: Fraction = None
+    boundary_mIoU: Fraction = None
+    intervals: dict[str, Interval] | None = None
+    """Bootstrap interval per score; null for fewer than two images."""
+    category_mIoU: Fraction = None
+    """Cityscapes only."""
+    categories: dict[str, Fraction] | None = None
+    """IoU per category; Cityscapes only."""
+    ade20k: dict[str, Fraction] | None = None
+    """Scores of the scene-parsing benchmark; ADE20K only."""
+
+
+class SingleScaleScores(ViewMeans):
+    """Scores of one prediction per image."""
+
+    ece: Fraction = None
+    """Expected calibration error."""
+    mode: str | None = None
+    """`whole` image or `slide` (sliding window)."""
+    precision: str | None = None
+
+
+class MultiScaleScores(ViewMeans):
+    """Scores of the mean over scales and horizontal flips."""
+
+    scales: list[float] = Field(default_factory=list)
+    flip: bool | None = None
+    mode: str | None = None
+    """`whole` image or `slide` (sliding window)."""
+    precision: str | None = None
+
+
+class ConfidenceBin(Record):
+    """A bin of the reliability diagram (single scale)."""
+
+    low: float = Field(validation_alias="from", serialization_alias="from")
+    """Lower bound of the confidence."""
+    high: float = Field(validation_alias="to", serialization_alias="to")
+    """Upper bound of the confidence."""
+    pixels: int
+    accuracy: Fraction = None
+    """Share of correct pixels; null for an empty bin."""
+    confidence: Fraction = None
+    """Mean confidence; null for an empty bin."""
+
+
+class IntervalConvention(Record):
+    """How intervals are computed: a bootstrap."""
+
+    over: str = "images"
+    """What is resampled."""
+    level: float = 0.95
+    resamples: int | None = None
+    seed: int | None = None
+
+
+class ScoreConventions(Record):
+    """Parameters of scores that have no single definition."""
+
+    boundary_ratio: float | None = None
+    """Width of a boundary as a share of the image's diagonal."""
+    interval: IntervalConvention = IntervalConvention()
+
+
+class OverlayRecord(Record):
+    """Images that show one evaluated image; the paths are relative to the run's `evaluate/`."""
+
+    name: str
+    mIoU: Fraction = None
+    image: str
+    truth: str
+    prediction: str
+    errors: str
+    confidence: str = ""
+    why: str = ""
+    """`sample` (the same for every run) or `worst`."""
+    class_iou: dict[str, float] = Field(default_factory=dict)
+    """IoU in this image of each class that is in its label or its prediction."""
+
+
+class MetricsRecord(Record):
+    """`results/runs/<run>/evaluate/metrics.json`: all scores of a run, and its inference cost."""
+
+    run: str = ""
+    dataset: str
+    weights_sha256: str
+    manifest_digest: str
+    split: str
+    images: int
+    iteration: int | None = None
+    """Iteration of the scored weights."""
+    method: str
+    backbone: str = ""
+    crop: tuple[int, int] | None = None
+    """Training crop, height and width."""
+    parameters: int | None = None
+    """Without auxiliary heads."""
+    flops: float | None = None
+    """Of one forward pass of `input`; a multiply-add counts as two."""
+    input: tuple[int, int] | None = None
+    """Height and width of the image whose prediction is timed."""
+    images_per_second: float | None = None
+    latency_ms: dict[str, float] = Field(default_factory=dict)
+    """Milliseconds per image by percentile (50, 90, 99)."""
+    peak_memory_gb: float | None = None
+    single_scale: SingleScaleScores
+    multi_scale_flip: MultiScaleScores | None = None
+    calibration: list[ConfidenceBin] = Field(default_factory=list)
+    conventions: ScoreConventions = ScoreConventions()
+    overlays: list[OverlayRecord] = Field(default_factory=list)
+    environment: Environment = Environment()
+
+
+class ScoresRecord(Record):
+    """`results/runs/<run>/evaluate/scores.json`: the scores that `dvc metrics show` lists."""
+
+    mIoU: Fraction
+    mAcc: Fraction
+    aAcc: Fraction
+    boundary_mIoU: Fraction
+    ece: Fraction
+    mIoU_ms_flip: Fraction = None
+    images_per_second: float | None
+
+    @classmethod
+    def of(cls, metrics: MetricsRecord) -> ScoresRecord:
+        """Select the scores from a run's metrics."""
+        single, several = metrics.single_scale, metrics.multi_scale_flip
+        names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU", "ece")
+        scores: dict[str, float | None] = {name: getattr(single, name) for name in names}
+        if several:
+            scores["mIoU_ms_flip"] = several.mIoU
+        return cls.model_validate(scores | {"images_per_second": metrics.images_per_second})
+
+
+class ClassScore(Record):
+    """A row of `results/runs/<run>/evaluate/per_class.csv`.
+
+    IoU is empty for a class that is in neither label nor prediction of any image.
+    """
+
+    name: str = Field(validation_alias="class", serialization_alias="class")
+    iou: Fraction
+    accuracy: Fraction
+    iou_ms_flip: Fraction = None
+    pixels: int
+    """Labelled pixels."""
+    boundary_iou: Fraction = None
+    boundary_iou_ms_flip: Fraction = None
+    iou_low: Fraction = None
+    """Lower end of the 95 % interval of `iou`."""
+    iou_high: Fraction = None
+
+
+class ImageScore(Record):
+    """A row of `results/runs/<run>/evaluate/per_image.csv`: means over the classes in one image.
+
+    Scores are empty for an image whose pixels are all ignored.
+    """
+
+    name: str = Field(validation_alias="image", serialization_alias="image")
+    pixels: int = 0
+    """Labelled pixels."""
+    mIoU: Fraction
+    aAcc: Fraction = None
+    boundary_mIoU: Fraction = None
+    mIoU_ms_flip: Fraction = None
+    aAcc_ms_flip: Fraction = None
+    boundary_mIoU_ms_flip: Fraction = None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """`results/runs/<run>/evaluate/confusion.csv`: the single-scale confusion matrix in pixels.
+
+    `counts[t][p]`: pixels of true class `t` predicted as `p`. The file's first column,
+    `truth`, names the true class.
+    """
+
+    classes: Sequence[str]
+    counts: Sequence[Sequence[int]]
+
+    @classmethod
+    def read(cls, path: Path) -> Confusion:
+        """Read the CSV file. Raises OSError and ValueError."""
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row] or [[]]
+        classes, counts = rows[0][1:], [[int(cell) for cell in row[1:]] for row in rows[1:]]
+        if not classes or [len(classes)] * len(classes) != [len(row) for row in counts]:
+            raise ValueError("not a square matrix of counts")
+        return cls(classes, counts)
+
+    def write(self, path: Path) -> None:
+        """Write the CSV file atomically."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["truth", *self.classes])
+        writer.writerows([name, *row] for name, row in zip(self.classes, self.counts, strict=True))
+        write_text(path, text.getvalue())
