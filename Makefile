@@ -30,7 +30,7 @@ test: $(READY)  ## run the tests
 	pytest --numprocesses auto --dist worksteal
 
 lab: $(READY)  ## preempt, kill and break a real Slurm, MLflow servers and PostgreSQL, for minutes
-	pytest -m 'slurm or tracker or conductor'
+	pytest -m 'slurm or tracker or engines'
 
 soak: $(READY)  ## kill trainings at random moments, for many minutes, and compare their bits
 	pytest -m soak

@@ -28,5 +28,5 @@ localrules:
 rule all:
     default_target: True
     input:
-        # Also the page of each run: a report that was written without some of them is not all.
+        # Includes the page of each run: a report without some of its runs is not complete.
         rules.report.output,

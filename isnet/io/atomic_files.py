@@ -94,7 +94,7 @@ def write_if_changed(path: Path, text: str) -> bool:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy `source` to `target` atomically (a reflink or copy, never a hard link: conductors
+    """Copy `source` to `target` atomically (a reflink or copy, never a hard link: workflow engines
     delete and rewrite outputs).
     """
     with atomic_path(target) as temporary:

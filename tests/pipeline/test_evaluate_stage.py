@@ -118,8 +118,8 @@ def test_the_official_evaluator_agrees_and_neither_stop_nor_processes_change_a_b
     assert main(["evaluate", "--run", "two"]) == 0
     assert journals() == []
     expected = outputs(FOLDER)
-    for conductor in ("workflow/rules/evaluate.smk", "dvc.yaml"):
-        declared = Path(conductor).read_text()
+    for engine in ("workflow/rules/evaluate.smk", "dvc.yaml"):
+        declared = Path(engine).read_text()
         assert all(f"/evaluate/{path.name}" in declared for path in FOLDER.iterdir())
         assert "/train/model_card.md" in declared
     assert (FOLDER.parent / "train/model_card.md").is_file()

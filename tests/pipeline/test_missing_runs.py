@@ -125,7 +125,7 @@ def test_results_of_other_settings_are_not_shown_as_those_of_the_present(
         ),
     ],
 )
-def test_what_a_conductor_deleted_is_made_again(
+def test_what_a_engine_deleted_is_made_again(
     checkout: Path, gone: str, why: str, command: str
 ) -> None:
     _finished()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from slurm_lab import Conductor, Lab
+from slurm_lab import Lab, SnakemakeProcess
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 
@@ -72,7 +72,7 @@ def lab(slurm_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def conductor(lab: Lab, checkout: Path) -> Iterator[Conductor]:
+def snakemake(lab: Lab, checkout: Path) -> Iterator[SnakemakeProcess]:
     """Runs the checkout's pipeline in the lab."""
     shipped = yaml.safe_load((checkout / "profiles/slurm/profile.yaml").read_text())
     small = {"runtime": 20, "mem_mb": 300}
@@ -83,6 +83,6 @@ def conductor(lab: Lab, checkout: Path) -> Iterator[Conductor]:
         )
     shipped["set-threads"] = dict.fromkeys(shipped["set-threads"], 2)
     shipped |= {"slurm-init-seconds-before-status-checks": 2, "latency-wait": 5, "retries": 1}
-    conductor = Conductor(checkout, shipped)
-    yield conductor
-    conductor.end()
+    snakemake = SnakemakeProcess(checkout, shipped)
+    yield snakemake
+    snakemake.end()

@@ -94,7 +94,7 @@ class Lab:
         wait_until(lambda: not self.ask("squeue", "--noheader"), "an empty queue")
 
 
-class Conductor:
+class SnakemakeProcess:
     """`snakemake` in a checkout, with a profile."""
 
     def __init__(self, checkout: Path, profile: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from slurm_lab import Conductor, Lab, wait_until
+from slurm_lab import Lab, SnakemakeProcess, wait_until
 
 Edit = Callable[[str, str], None]
 pytestmark = pytest.mark.slurm
@@ -53,14 +53,14 @@ def _resumed(text: str) -> list[int]:
 
 
 def test_two_nodes_train_the_bits_of_two_processes_on_one(
-    lab: Lab, conductor: Conductor, edit: Edit
+    lab: Lab, snakemake: SnakemakeProcess, edit: Edit
 ) -> None:
     edit("devices: cpu", "devices: 2xcpu:1")
     edit("config: isnet/configs/fcn_", "config: isnet/configs/isnet_")
     edit("    devices: cpu\n", "    devices: cpu:2\n")
     # Each process has one thread: their number decides how sums are rounded.
-    conductor.profile["set-threads"] |= {"train": 2, "train_multinode": 1}
-    conductor.run(WEIGHTS.format("one"), WEIGHTS.format("two"))
+    snakemake.profile["set-threads"] |= {"train": 2, "train_multinode": 1}
+    snakemake.run(WEIGHTS.format("one"), WEIGHTS.format("two"))
     jobs = {job["Name"]: job for job in lab.ended()}
     assert jobs["train_multinode-one"]["NodeCnt"] == "2"
     assert jobs["train-two"]["NodeCnt"] == "1"
@@ -68,14 +68,14 @@ def test_two_nodes_train_the_bits_of_two_processes_on_one(
 
 
 def test_a_preempted_training_goes_on_where_it_was(
-    lab: Lab, conductor: Conductor, edit: Edit
+    lab: Lab, snakemake: SnakemakeProcess, edit: Edit
 ) -> None:
     _train(edit, FEW)
-    process = conductor.start(WEIGHTS.format("one"))
+    process = snakemake.start(WEIGHTS.format("one"))
     job = lab.running("train-one")
     wait_until(_has_checkpoint, "a checkpoint")
     lab.ask("sbatch", "-p", "dear", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3")
-    printed = conductor.finish(process)
+    printed = snakemake.finish(process)
     assert "Trying to restart" not in printed
     log = lab.log_of(job)
     assert "DUE TO PREEMPTION" in log
@@ -83,28 +83,28 @@ def test_a_preempted_training_goes_on_where_it_was(
 
 
 def test_a_training_that_meets_its_time_limit_goes_on_in_the_same_job(
-    lab: Lab, conductor: Conductor, edit: Edit
+    lab: Lab, snakemake: SnakemakeProcess, edit: Edit
 ) -> None:
     _train(edit, MANY)
     # Slurm counts in minutes: the signal comes after the first.
-    conductor.profile["set-resources"]["train"] |= {
+    snakemake.profile["set-resources"]["train"] |= {
         "runtime": 3,
         "slurm_extra": "'--requeue --open-mode=append --signal=URG@120'",
     }
-    conductor.start(WEIGHTS.format("one"))
+    snakemake.start(WEIGHTS.format("one"))
     job = lab.running("train-one")
     wait_until(lambda: bool(_resumed(lab.log_of(job))), "the second start")
     assert max(_resumed(lab.log_of(job))) > 0
     assert "goes back into the queue" in lab.log_of(job)
-    assert "Trying to restart" not in conductor.printed()
+    assert "Trying to restart" not in snakemake.printed()
 
 
 def test_a_training_that_fails_is_tried_again_then_reported_and_stops_no_other(
-    lab: Lab, conductor: Conductor, checkout: Path
+    lab: Lab, snakemake: SnakemakeProcess, checkout: Path
 ) -> None:
     (checkout / "work/runs").mkdir(parents=True)
     (checkout / "work/runs/one").write_text("in the way")
-    printed = conductor.run(WEIGHTS.format("one"), WEIGHTS.format("two"), fails=True)
+    printed = snakemake.run(WEIGHTS.format("one"), WEIGHTS.format("two"), fails=True)
     attempts = [job for job in lab.ended() if job["Name"] == "train-one"][-2:]
     assert [job["JobState"] for job in attempts] == ["FAILED", "FAILED"]
     assert (checkout / WEIGHTS.format("two")).is_file()
@@ -115,10 +115,10 @@ def test_a_training_that_fails_is_tried_again_then_reported_and_stops_no_other(
 
 
 def test_a_training_on_a_node_that_dies_goes_on_elsewhere(
-    lab: Lab, conductor: Conductor, edit: Edit
+    lab: Lab, snakemake: SnakemakeProcess, edit: Edit
 ) -> None:
     _train(edit, MANY)
-    conductor.start(WEIGHTS.format("one"))
+    snakemake.start(WEIGHTS.format("one"))
     job = lab.running("train-one")
     wait_until(_has_checkpoint, "a checkpoint")
     lab.kill_node(job["NodeList"])
@@ -130,4 +130,4 @@ def test_a_training_on_a_node_that_dies_goes_on_elsewhere(
     assert max(_resumed(lab.log_of(job))) > 0
     assert again["JobId"] == job["JobId"]
     assert again["NodeList"] != job["NodeList"]
-    assert "Trying to restart" not in conductor.printed()
+    assert "Trying to restart" not in snakemake.printed()

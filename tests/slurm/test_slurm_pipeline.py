@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from slurm_lab import Conductor, Lab
+from slurm_lab import Lab, SnakemakeProcess
 
 SUBMITTED = re.compile(r"Job \d+ has been submitted with SLURM jobid (\d+) \(log: (\S+)\)")
 
@@ -19,14 +19,14 @@ def _one_run(checkout: Path) -> None:
 
 @pytest.mark.slurm
 def test_the_pipeline_runs_as_jobs_that_say_what_they_are(
-    lab: Lab, conductor: Conductor, checkout: Path
+    lab: Lab, snakemake: SnakemakeProcess, checkout: Path
 ) -> None:
     _one_run(checkout)
-    planned = re.findall(r"Slurm job: sbatch --job-name (\S+) ", conductor.run("-n"))
+    planned = re.findall(r"Slurm job: sbatch --job-name (\S+) ", snakemake.run("-n"))
     names = ["convert-streets", "pack-streets", "baseline-streets", "train-one", "evaluate-one"]
     assert sorted(planned) == sorted(names)  # download and report stay on the head node
 
-    printed = conductor.run()
+    printed = snakemake.run()
     assert (checkout / "reports/index.html").is_file()
     jobs = [job for job in lab.ended() if job["WorkDir"] == str(checkout)]
     assert sorted(job["Name"] for job in jobs) == sorted(names)
@@ -35,7 +35,7 @@ def test_the_pipeline_runs_as_jobs_that_say_what_they_are(
     submitted = SUBMITTED.findall(printed)
     assert sorted(number for number, _ in submitted) == sorted(job["JobId"] for job in jobs)
     assert all(f"{number}.log" in log and Path(log).stat().st_size for number, log in submitted)
-    assert "Nothing to be done" in conductor.run()
+    assert "Nothing to be done" in snakemake.run()
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_the_pipeline_runs_as_jobs_that_say_what_they_are(
     ],
 )
 def test_what_slurm_would_never_run_is_told_before_anything_is_submitted(
-    lab: Lab, conductor: Conductor, resource: str, value: str | int, complaint: str
+    lab: Lab, snakemake: SnakemakeProcess, resource: str, value: str | int, complaint: str
 ) -> None:
     before = len(lab.jobs())
-    conductor.profile["set-resources"]["train"][resource] = value
-    printed = conductor.run(fails=True)
+    snakemake.profile["set-resources"]["train"][resource] = value
+    printed = snakemake.run(fails=True)
     assert re.search(
         rf"Slurm would not run train-(one|two) \(.*{complaint}.*\): nothing was", printed
     )
@@ -60,7 +60,7 @@ def test_what_slurm_would_never_run_is_told_before_anything_is_submitted(
 
 
 def test_a_wrong_account_is_told_once(
-    lab: Lab, conductor: Conductor, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, snakemake: SnakemakeProcess, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lab has no accounts: stand-ins answer for its accounting database."""
     programs = checkout / "programs"
@@ -69,23 +69,23 @@ def test_a_wrong_account_is_told_once(
         (programs / name).write_text(f"#!/bin/sh\n{answer}\n")
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    conductor.profile["default-resources"]["slurm_account"] = "chemistry"
-    printed = conductor.run(fails=True)
+    snakemake.profile["default-resources"]["slurm_account"] = "chemistry"
+    printed = snakemake.run(fails=True)
     assert printed.count("The given account chemistry appears to be invalid") == 1
     assert "physics" in printed
     assert "Traceback" not in printed
 
 
 def test_a_run_asks_for_the_gpus_and_nodes_of_its_devices(
-    conductor: Conductor, checkout: Path
+    snakemake: SnakemakeProcess, checkout: Path
 ) -> None:
     params = checkout / "params.yaml"
     one, two = params.read_text().split("  two:\n")
     params.write_text(
         one.replace("devices: cpu", "devices: 2x1") + "  two:\n" + two.replace("cpu", "2")
     )
-    conductor.profile["set-resources"]["evaluate"]["constraint"] = "'a100'"
-    printed = conductor.run("-n", "--cores", "1")
+    snakemake.profile["set-resources"]["evaluate"]["constraint"] = "'a100'"
+    printed = snakemake.run("-n", "--cores", "1")
     lines = dict(re.findall(r"Slurm job: sbatch --job-name (\S+) (.*)", printed))
     assert "--gres" not in lines["pack-streets"]
     assert "--cpus-per-task=8 " in lines["train-two"]

@@ -1,4 +1,4 @@
-"""Many runs in one params.yaml: both conductors plan them, one failure stops no other, and the report says what is missing."""
+"""Many runs in one params.yaml: both workflow engines plan them, one failure stops no other, and the report says what is missing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_failing_run_stops_no_other_and_the_report_names_it(checkout: Path) ->
     assert "Shell command: isnet report" in call("snakemake", "-n")
 
 
-@pytest.mark.conductor
+@pytest.mark.engines
 def test_dvc_goes_on_beside_a_failure_and_a_report_by_hand_is_not_taken_for_its_own(
     checkout: Path,
 ) -> None:
@@ -98,7 +98,7 @@ def test_what_fails_outside_the_report_writes_none(checkout: Path) -> None:
     assert not Path("reports").exists()
 
 
-def test_both_conductors_plan_fifty_runs(checkout: Path) -> None:
+def test_both_engines_plan_fifty_runs(checkout: Path) -> None:
     params = checkout / "params.yaml"
     head, _, run = params.read_text().partition("  one:")
     run = run.partition("  two:")[0]

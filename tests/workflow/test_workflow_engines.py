@@ -38,7 +38,7 @@ def _commands(printed: str) -> set[str]:
     return set(re.findall(r"(?:Shell command: |> )(isnet .+)", printed))
 
 
-def test_both_conductors_name_the_same_commands(checkout: Path) -> None:
+def test_both_engines_name_the_same_commands(checkout: Path) -> None:
     snakemake = _commands(call("snakemake", "-n"))
     planned = set()
     for entry in call("dvc", "stage", "list", "--name-only").split():
@@ -49,7 +49,7 @@ def test_both_conductors_name_the_same_commands(checkout: Path) -> None:
 
 
 def _adopted(first: str, second: str) -> dict[str, float]:
-    """Let one conductor do all and the other adopt it; return the scores of run one."""
+    """Let one workflow engine do all and the other adopt it; return the scores of run one."""
     printed = _conduct(first)
     assert _trained(printed) == ["one", "two"]
     scores = _scores()
@@ -77,7 +77,7 @@ def _scores() -> dict[str, float]:
     return scores
 
 
-@pytest.mark.conductor
+@pytest.mark.engines
 def test_snakemake_adopts_what_dvc_has_done(checkout: Path) -> None:
     _adopted("dvc", "snakemake")
 
@@ -102,8 +102,8 @@ def test_dvc_adopts_what_snakemake_has_done_and_reports_and_one_change_is_one_tr
     assert _trained(_conduct("snakemake")) == []
 
 
-@pytest.mark.conductor
-def test_a_change_in_a_config_retrains_its_run_after_the_other_conductor(checkout: Path) -> None:
+@pytest.mark.engines
+def test_a_change_in_a_config_retrains_its_run_after_the_other_engine(checkout: Path) -> None:
     config = checkout / "isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py"
     assert _trained(_conduct("dvc")) == ["one", "two"]
     config.write_text(config.read_text() + "\noptim_wrapper = dict(optimizer=dict(lr=0.01))\n")
@@ -135,7 +135,7 @@ def _assert_snakemake_draws_and_packs_its_report() -> None:
         assert any(name.endswith("report.html") for name in report.namelist())
 
 
-@pytest.mark.conductor
+@pytest.mark.engines
 def test_dvc_experiments_train_the_changed_run_and_show_its_numbers(checkout: Path) -> None:
     _conduct("dvc")
     git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.invalid")

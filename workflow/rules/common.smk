@@ -1,4 +1,4 @@
-# What every rule needs of params.yaml. The loader refuses what cannot run, and writes the slices that rules depend on.
+# Values of params.yaml that rules need. The loader refuses what cannot run and writes the settings files that rules depend on.
 import os
 import re
 
@@ -19,12 +19,12 @@ plan.write_stage_settings()
 include: "cluster.smk"
 
 
-# Several stages share the terminal: lines, no bars. A job of a cluster goes back into its queue when it is stopped: nobody sits before it.
-# `exec`, because a shell in between dies of the signals that a trainer acts on.
+# Several stages share the terminal, so they print lines and no progress bars. A stopped cluster job requeues itself (ISNET_BATCH_JOB).
+# `exec` replaces the shell, which would die of the signals that the trainer handles.
 batch = "export ISNET_BATCH_JOB=1; " if workflow.remote_exec else ""
 shell.prefix(f"export ISNET_PROGRESS=lines; {batch}exec ")
 
-# `workflow.cores` is an error where there are none to give: --dag, --report.
+# `workflow.cores` raises without --cores, as with --dag and --report.
 CORES = workflow.resource_settings.cores or len(os.sched_getaffinity(0))
 NAME = NAME_PATTERN
 RUNS = list(plan.runs)
@@ -32,7 +32,7 @@ DATASETS = list(plan.params.datasets)
 
 
 def dataset_file(name):
-    """Path of a declared file of the run's data set, as an input function."""
+    """Return an input function: the path of a file in the results of the run's data set."""
     return lambda wildcards: f"results/datasets/{dataset_of(wildcards.run)}/{name}"
 
 
@@ -45,7 +45,7 @@ def devices_of(run):
 
 
 def any_of(names):
-    """Constraint of a wildcard; of no names, nothing fits."""
+    """Return a wildcard constraint that matches exactly these names."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
@@ -54,23 +54,23 @@ MORE_NODES = any_of(run for run in RUNS if devices_of(run).nodes > 1)
 
 
 def per_node(run):
-    """GPUs of a run on each node."""
+    """Return the GPUs per node of a run."""
     devices = devices_of(run)
     return devices.per_node if devices.kind == "gpu" else 0
 
 
-# Runs on GPUs take turns on those of this machine, unless `--resources gpu=N` says how many to use. A cluster is asked in its own words (`gres`).
+# Runs share the GPUs of this machine, or `--resources gpu=N` of them. On a cluster they request `gres`.
 if "gpu" not in workflow.global_resources and any(per_node(run) for run in RUNS):
     workflow.register_resource("gpu", len(gpu_pool()))
 
 
-def turns(wildcards):
-    """GPUs of this machine that a run takes."""
+def local_gpus(wildcards):
+    """Return the GPUs of this machine that a run uses."""
     return 0 if on_cluster() else per_node(wildcards.run)
 
 
 def gres(wildcards):
-    """GPUs on each node, for Slurm; a run on the CPU asks for none."""
+    """Return the `gres` request of a training; empty for a run on the CPU."""
     return f"gpu:{per_node(wildcards.run)}" if per_node(wildcards.run) else ""
 
 
@@ -83,24 +83,24 @@ def nodes(wildcards):
 
 
 def on_each_node(wildcards, threads):
-    """What starts a training on every node that Slurm has given it."""
+    """Return the command prefix that starts a training on every node of its Slurm job."""
     if not on_cluster():
         return ""
     step = f"--nodes={nodes(wildcards)} --ntasks-per-node=1 --cpus-per-task={threads}"
     return f"srun {step} --kill-on-bad-exit=1 "
 
 
-# The cores of a cluster's head node say nothing about those where a job runs: there `set-threads` in the profile does.
+# On a cluster, `set-threads` in the profile sets the cores; those of the head node do not matter.
 CLUSTER_THREADS = 4
 
 
 def all_cores(wildcards):
-    """A stage alone on this machine takes all its cores."""
+    """Return all cores of this machine, or the default of a cluster job."""
     return CLUSTER_THREADS if on_cluster() else CORES
 
 
 def train_threads(wildcards):
-    """Runs on the CPU share the cores there are; a process that feeds a GPU gets four. Threads of one node."""
+    """Return the threads per node of a training: runs on the CPU share the cores, a process with a GPU gets four."""
     devices = devices_of(wildcards.run)
     if devices.kind == "gpu" or on_cluster():
         return CLUSTER_THREADS * devices.per_node

@@ -1,4 +1,4 @@
-# The stages of a data set. Images and labels go under the data root; these files only describe them.
+# Stages of a data set. Images and labels are under the data root; the outputs here describe them.
 
 
 rule download:
@@ -41,7 +41,7 @@ rule convert:
         "isnet convert --dataset {wildcards.dataset}"
 
 
-# A memory-mapped store of decoded images under the data root: trainings read it, and give the same weights without it.
+# Decodes images into a memory-mapped store under the data root. Training is faster with it and gives the same weights.
 rule pack:
     input:
         "work/settings/datasets/{dataset}.pack.json",

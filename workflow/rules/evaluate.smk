@@ -28,7 +28,7 @@ rule evaluate:
         "../envs/isnet.yaml"
     threads: evaluate_threads
     resources:
-        gpu=turns,
+        gpu=local_gpus,
         gres=one_gres,
     message:
         "Evaluate {wildcards.run}"

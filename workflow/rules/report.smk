@@ -1,5 +1,5 @@
-# The report of a pipeline that went through. Where a run failed, the handler below writes one of the others that names it: jobs on a cluster
-# do not come here (they have --no-hooks), a dry run neither, and the next complete pass makes the report anew.
+# The report of a complete pipeline. If a run failed, the handler below writes a report of the others, which names it; the next
+# complete run writes the report again. Cluster jobs (--no-hooks) and dry runs do not call the handler.
 import subprocess
 
 

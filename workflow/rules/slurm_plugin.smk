@@ -1,5 +1,5 @@
-# How Snakemake's plugin for Slurm (2.8) names, watches and checks its jobs. It has no settings for it, so functions of its are wrapped here; only
-# where a profile for Slurm is used.
+# Wraps functions of Snakemake's Slurm plugin (2.8), which has no settings for job names, status checks without accounting,
+# and requests in a dry run. Included only with a Slurm profile.
 import functools
 import re
 import shlex
@@ -11,12 +11,12 @@ from snakemake.executors import dryrun
 from snakemake.logging import logger
 from snakemake_executor_plugin_slurm import validation
 
-# Patience with Slurm's programs: where its database is down, sacct would wait for minutes.
+# Time limit for Slurm's programs: with its database down, sacct waits for minutes.
 ANSWER_SECONDS = 15
 
 
 def ask(command):
-    """Exit code and complaints of a program of Slurm; no code where it does not answer."""
+    """Run a Slurm program; return its exit code (None if it does not answer) and its error messages."""
     try:
         done = subprocess.run(
             shlex.split(command), capture_output=True, text=True, timeout=ANSWER_SECONDS
@@ -28,7 +28,7 @@ def ask(command):
 
 @functools.cache
 def has_accounting():
-    """Whether Slurm remembers jobs that have ended. sacct is installed also where it does not, and waiting for its word would never end."""
+    """Return whether Slurm keeps accounting data. sacct is installed without it too, and polling it would never end."""
     return ask("sacct -n -X")[0] == 0
 
 
@@ -45,7 +45,7 @@ def earlier_account(logger, guess=slurm.get_account):
 
 
 def pause(executor, seconds, usual=slurm.Executor.next_seconds_between_status_checks):
-    """Look often enough: without accounting, a job that has ended is shown for MinJobAge seconds only."""
+    """Limit the time between status checks: without accounting, an ended job is listed for MinJobAge seconds only."""
     if seconds is not None and not has_accounting():
         seconds = min(seconds, max(1, (slurm.get_min_job_age() or 540) // 3))
     usual.fset(executor, seconds)
@@ -55,23 +55,23 @@ names_of_jobs = set()
 
 
 def name_of(job):
-    """train-NAME, evaluate-NAME, ..."""
+    """Return the Slurm job name: train-NAME, evaluate-NAME, ..."""
     return re.sub(r"[^\w.-]", "_", "-".join([job.name, *(job.wildcards or ())]))
 
 
 def submission(job, params, *rest, usual=slurm.get_submit_command, **settings):
-    """The plugin's sbatch line with a name that `squeue` shows, instead of one UUID for all jobs."""
+    """Return the plugin's sbatch line with the name of the job in place of one UUID for all jobs."""
     names_of_jobs.add(name_of(job))
     return usual(job, params | {"run_uuid": name_of(job)}, *rest, **settings)
 
 
-def of_named_jobs(query):
-    """The plugin asks for its jobs by name, and then looks at its own numbers among the answers."""
+def query_by_name(query):
+    """Query by the names of all jobs; the plugin then selects its own job ids."""
     return lambda run_id: query(",".join(sorted(names_of_jobs)) or run_id)
 
 
 def request(job, account, partition, settings=None):
-    """The sbatch line of a job, less what it runs and where it logs."""
+    """Return the sbatch line of a job without its command and log file."""
     params = dict(run_uuid="", slurm_logfile="LOG", comment_str="", workdir=None)
     line = submission(
         job, params | dict(account=account, partition=partition), settings=settings
@@ -80,14 +80,14 @@ def request(job, account, partition, settings=None):
     return " ".join((line + slurm.set_gres_string(job)).split())
 
 
-def stays(job):
-    """Whether a job runs here. `job.is_local` is true of all in a dry run."""
+def runs_locally(job):
+    """Return whether a job runs on this machine; in a dry run `job.is_local` is true for all jobs."""
     return job.is_norun or job.rule.name in workflow._localrules
 
 
-def would_run(executor, job, usual=dryrun.Executor.run_job):
-    """In a dry run, show what would be submitted."""
-    if not job.is_group() and not stays(job):
+def print_request(executor, job, usual=dryrun.Executor.run_job):
+    """Print the sbatch request of a job in a dry run."""
+    if not job.is_group() and not runs_locally(job):
         account, partition = (
             f"{option} {job.resources.get(name)}" if job.resources.get(name) else ""
             for option, name in (("-A", "slurm_account"), ("-p", "slurm_partition"))
@@ -97,8 +97,9 @@ def would_run(executor, job, usual=dryrun.Executor.run_job):
 
 
 def start(executor, *rest, usual=slurm.Executor.__post_init__, **options):
-    """Ask Slurm about every job before the first is submitted: a partition that is not there would fail once per job and retry, and a size
-    that no node has would wait for ever."""
+    """Test every request with `sbatch --test-only` before the first job is submitted.
+
+    A missing partition would otherwise fail once per job and retry, and a request that no node fulfils would wait forever."""
     usual(executor, *rest, **options)
     answers = {}
     for job in workflow.dag.needrun_jobs():
@@ -115,14 +116,14 @@ def start(executor, *rest, usual=slurm.Executor.__post_init__, **options):
             executor.get_partition_arg(job),
             workflow.executor_settings,
         )
-        asked = line.replace(f"--job-name {name_of(job)} ", "")
-        if asked not in answers:
-            answers[asked] = ask(f"{asked} --test-only --wrap=true")
-        code, complaint = answers[asked]
+        request_line = line.replace(f"--job-name {name_of(job)} ", "")
+        if request_line not in answers:
+            answers[request_line] = ask(f"{request_line} --test-only --wrap=true")
+        code, complaint = answers[request_line]
         if code:
             raise WorkflowError(
                 f"Slurm would not run {name_of(job)} ({complaint}): nothing was submitted. "
-                f"It was asked: {asked}"
+                f"The request was: {request_line}"
             )
 
 
@@ -131,10 +132,10 @@ validation.is_query_tool_available = is_usable
 slurm.Executor.get_status_command = status_command
 slurm.get_account = earlier_account
 slurm.get_submit_command = submission
-slurm.query_job_status_squeue = of_named_jobs(slurm.query_job_status_squeue)
-slurm.query_job_status_sacct = of_named_jobs(slurm.query_job_status_sacct)
+slurm.query_job_status_squeue = query_by_name(slurm.query_job_status_squeue)
+slurm.query_job_status_sacct = query_by_name(slurm.query_job_status_sacct)
 slurm.Executor.next_seconds_between_status_checks = (
     slurm.Executor.next_seconds_between_status_checks.setter(pause)
 )
 slurm.Executor.__post_init__ = start
-dryrun.Executor.run_job = would_run
+dryrun.Executor.run_job = print_request

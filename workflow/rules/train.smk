@@ -1,4 +1,4 @@
-# Checkpoints and the journal are in work/<run>/, which no conductor deletes: the same command continues.
+# Checkpoints and the journal are in work/<run>/, which no workflow engine deletes, so the same command resumes.
 
 
 rule train:
@@ -26,12 +26,12 @@ rule train:
         "logs/train/{run}.log",
     wildcard_constraints:
         run=ONE_NODE,
-    priority: 1  # the longest way: nothing else may keep it waiting
+    priority: 1  # the longest path through the pipeline
     conda:
         "../envs/isnet.yaml"
     threads: train_threads
     resources:
-        gpu=turns,
+        gpu=local_gpus,
         gres=gres,
     params:
         launcher="",
@@ -41,12 +41,12 @@ rule train:
         "{params.launcher}isnet train --run {wildcards.run}"
 
 
-# The same on several nodes of a cluster, whose profile says `mpi: srun`: the rule itself starts one launcher a node.
+# Training on several nodes of a cluster: the rule starts one launcher per node (`mpi: srun` in the profile).
 use rule train as train_multinode with:
     wildcard_constraints:
         run=MORE_NODES,
     resources:
-        gpu=turns,
+        gpu=local_gpus,
         gres=gres,
         nodes=nodes,
         tasks=nodes,
