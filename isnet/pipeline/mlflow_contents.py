@@ -58,7 +58,7 @@ def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
     evaluated = plan.layout.evaluate_results(name)
     metrics = read_json(evaluated / "metrics.json") or None
     if metrics and metrics["weights_sha256"] != summary["weights_sha256"]:
-        metrics = None  # of other weights, which the engine has not replaced yet
+        metrics = None  # of other weights, which the conductor has not replaced yet
     weights = trained / "weights.pth"
     artifacts = [trained / "config.py", plan.layout.train_settings(name)]
     if metrics:

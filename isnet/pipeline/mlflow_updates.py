@@ -50,7 +50,7 @@ def track(plan: Plan, name: str) -> bool:
 
 
 def track_all(plan: Plan) -> bool:
-    """The same for all runs, by the one stage that is local to the engine."""
+    """The same for all runs, by the one stage that is local to the conductor."""
     store = _usable_store(plan)
     return store is not None and _bring_and_tell(plan, list(plan.runs), store)
 

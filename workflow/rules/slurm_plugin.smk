@@ -99,7 +99,8 @@ def print_request(executor, job, usual=dryrun.Executor.run_job):
 def start(executor, *rest, usual=slurm.Executor.__post_init__, **options):
     """Test every request with `sbatch --test-only` before the first job is submitted.
 
-    A missing partition would otherwise fail once per job and retry, and a request that no node fulfils would wait forever."""
+    A missing partition would otherwise fail once per job and retry, and a request that no node fulfils would wait forever.
+    """
     usual(executor, *rest, **options)
     answers = {}
     for job in workflow.dag.needrun_jobs():

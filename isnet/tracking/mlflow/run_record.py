@@ -83,7 +83,7 @@ class RunRecord:
         return next(images, None)
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Yield each artifact's name below the run, and its place; hidden ones are a workflow engine's
+        """Yield each artifact's name below the run, and its place; hidden ones are a conductor's
         own (Snakemake's `.snakemake_timestamp`).
         """
         for path in self.artifacts:
