@@ -1,1 +1,1 @@
-"""Evaluation: exact scores, streaming inference, overlays, speed and a baseline."""
+"""Integer-exact metrics: confusion matrix, boundary IoU, calibration, bootstrap intervals."""

@@ -1,46 +1,47 @@
-"""How far a model's confidence can be trusted: expected calibration error."""
+"""Expected calibration error (Guo et al., ICML 2017) and reliability diagram, from integer counts."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from isnet.metrics.confusion_matrix import Labels, Matrix
+from isnet.metrics.joint_histogram import joint_histogram
 
 __all__ = ["BINS", "Calibration", "calibration_counts"]
 
 BINS = 15
-"""Bins of equal width, as in Guo et al., ICML 2017."""
+"""Bins of equal width, as in the paper."""
 _LEVELS = 1 << 15
-"""Steps to which a confidence is rounded down; in a 16-bit code there is room for right and wrong.
+"""Confidence is rounded down to one of these levels; the last bit of a uint16 says if it is right.
 """
 _UNIT = 2 * _LEVELS
-"""Confidences are summed up in integers of 1 / _UNIT: a level counts with its middle."""
-_EXACT = 1 << 24
+"""Confidences are summed as integers in units of 1 / _UNIT; a level counts as its middle."""
 
 
 def calibration_counts(
-    truth: Labels,
+    label: Labels,
     prediction: Labels,
     confidence: npt.NDArray[np.float32],
     ignore_index: int = 255,
 ) -> Matrix:
-    """Sort the pixels of an image by confidence: `(15, 3)` int64 with pixels, those that are right,
-    and the sum of their confidences in units of 2^-16.
+    """Return `(15, 3)` int64 of one image: pixels of each confidence bin, correct pixels, and the
+    sum of their confidences in units of 2^-16.
 
-    All are `(H, W)`; `confidence` is the probability of the predicted class, in 0..1. It is
-    rounded to the middle of one of 32768 levels, which moves no sum by more than 2^-16 a pixel and
-    makes every sum an integer: no order of images or processes changes a bit.
+    All inputs are `(H, W)`; `confidence` is the probability of the predicted class, in 0..1.
+    Rounding it to one of 32768 levels moves a sum by at most 2^-16 per pixel and makes it an
+    integer, so that the result does not depend on the order of images and processes.
     """
     code = np.multiply(confidence, np.float32(_LEVELS)).astype(np.uint16)
     np.minimum(code, np.uint16(_LEVELS - 1), out=code)
     code <<= 1
-    code |= truth == prediction
-    counts = _histogram(code, np.asarray(truth != ignore_index, np.uint8)).reshape(_LEVELS, 2)
+    code |= label == prediction
+    code = code[label != ignore_index]
+    counts = joint_histogram((code >> 8).astype(np.uint8), code.astype(np.uint8))
+    counts = counts.reshape(_LEVELS, 2)
     level = np.arange(_LEVELS, dtype=np.int64)
     pixels = counts.sum(axis=1)
     columns = np.stack([pixels, counts[:, 1], pixels * (2 * level + 1)], axis=1)
@@ -48,43 +49,33 @@ def calibration_counts(
     return np.asarray(np.add.reduceat(columns, starts, axis=0), np.int64)
 
 
-def _histogram(code: npt.NDArray[np.uint16], counted: Labels) -> Matrix:
-    flat, mask = code.reshape(1, -1), counted.reshape(1, -1)
-    total = np.zeros(_UNIT, np.int64)
-    for start in range(0, flat.size, _EXACT):  # OpenCV counts in float32
-        part = slice(start, start + _EXACT)
-        counts = cv2.calcHist([flat[:, part]], [0], mask[:, part], [_UNIT], [0, _UNIT])
-        total += counts.reshape(-1).astype(np.int64)
-    return total
-
-
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What the counts of `calibration_counts`, added up over images, say."""
+    """Calibration of a data set, from the summed `calibration_counts` of its images."""
 
     counts: Matrix
 
     @property
     def error(self) -> float:
-        """Expected calibration error in 0..1: the mean over all pixels of how far the accuracy of
-        a pixel's bin is from its mean confidence; NaN without pixels.
+        """Expected calibration error in 0..1: the mean over pixels of |accuracy - mean confidence|
+        of the pixel's bin; NaN without pixels.
         """
-        pixels, right, confidence = self.counts.T
+        pixels, correct, confidence = self.counts.T
         total = int(pixels.sum())
-        gaps = np.abs(right - confidence / _UNIT)
+        gaps = np.abs(correct - confidence / _UNIT)
         return float(gaps.sum()) / total if total else math.nan
 
     def rows(self) -> list[dict[str, float | int | None]]:
-        """Return for each bin its bounds, pixels, and accuracy and mean confidence (None where it
-        is empty): a reliability diagram.
+        """Return the reliability diagram: bounds, pixels, accuracy and mean confidence of each bin;
+        the last two are None for an empty bin.
         """
         return [
             {
                 "from": index / BINS,
                 "to": (index + 1) / BINS,
                 "pixels": pixels,
-                "accuracy": right / pixels if pixels else None,
+                "accuracy": correct / pixels if pixels else None,
                 "confidence": confidence / _UNIT / pixels if pixels else None,
             }
-            for index, (pixels, right, confidence) in enumerate(self.counts.tolist())
+            for index, (pixels, correct, confidence) in enumerate(self.counts.tolist())
         ]

@@ -1,8 +1,7 @@
-"""All scores of one way to predict a data set."""
+"""All scores of a data set that was predicted with one setting."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from isnet.metrics.benchmark_scores import benchmark_scores
+from isnet.metrics.benchmark_scores import benchmark_scores, null
 from isnet.metrics.bootstrap import Intervals, bootstrap
-from isnet.metrics.confusion_matrix import ClassCounts, Scores
+from isnet.metrics.confusion_matrix import ClassCounts
 from isnet.metrics.evaluation_sums import PredictionSums
 
 __all__ = ["DatasetScores", "null"]
@@ -21,24 +20,16 @@ __all__ = ["DatasetScores", "null"]
 Values = npt.NDArray[np.float64]
 
 
-def null(value: float) -> float | None:
-    """Return a number for JSON, which has no NaN: what is absent is null."""
-    return None if math.isnan(value) else float(value)
-
-
 @dataclass(frozen=True, eq=False)
 class DatasetScores:
-    """Scores of a data set predicted in one way, as fractions in 0..1; NaN is what is absent.
-
-    `sums`: what was counted; images in the order of the data set.
-    """
+    """Scores in 0..1, NaN where absent, from the counts of all images in the data set's order."""
 
     sums: PredictionSums
 
     @property
-    def scores(self) -> Scores:
-        """Of all pixels together."""
-        return Scores(self.sums.confusion)
+    def scores(self) -> ClassCounts:
+        """Pixels of all images together, `(K, 3)`."""
+        return ClassCounts.from_matrix(self.sums.confusion)
 
     @property
     def boundary(self) -> ClassCounts:
@@ -64,13 +55,12 @@ class DatasetScores:
         return np.full((classes, 2), np.nan) if self.intervals is None else self.intervals.iou
 
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return the scores of the whole data set for JSON: means, their intervals, and what the
-        benchmark of these classes publishes besides.
+        """Return the scores of the data set for JSON: means, their intervals, and the additional
+        scores of the benchmark with these classes.
         """
-        means = {name: float(mean) for name, mean in self.scores.areas.summary().items()}
-        means["boundary_mIoU"] = float(self.boundary.summary()["mIoU"])
+        means = self.scores.summary() | {"boundary_mIoU": self.boundary.summary()["mIoU"]}
         return {
-            **{name: null(mean) for name, mean in means.items()},
+            **{name: null(float(mean)) for name, mean in means.items()},
             "intervals": self._intervals(),
             **benchmark_scores(self.sums.confusion, classes),
         }

@@ -1,6 +1,4 @@
-"""Tallies on disk: a line an image, appended as soon as it is counted, so that a killed evaluation
-goes on where it was.
-"""
+"""Journal of an evaluation: one line per counted image, so that a killed evaluation resumes."""
 
 from __future__ import annotations
 
@@ -16,38 +14,37 @@ from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
 
 __all__ = ["EvaluationJournal", "read_journals"]
 
-_PATTERN = "counts-*.jsonl"
 _SECONDS_BETWEEN_SYNCS = 5.0
 
 
 class EvaluationJournal:
-    """The file of one process, `counts-<share>.jsonl`; no other process writes it at the same time.
+    """The journal of one process, `counts-<rank>.jsonl`, which only this process writes.
 
-    A line is the CRC-32 of a JSON object and the object. A line that a kill or a power failure has
-    torn is cut off when the file is opened again, and its image is counted once more.
+    A line is the CRC-32 of a JSON object and the object. A line that was cut short by a kill or a
+    power failure is removed when the file is opened again, and its image is counted again.
 
     Args:
-        folder: private folder of the evaluation.
-        share: number of this process.
+        folder: work folder of the evaluation.
+        rank: rank of this process.
         fingerprint: digest of all that decides the counts; a file with another one is restarted.
     """
 
-    def __init__(self, folder: Path, share: int, fingerprint: str) -> None:
+    def __init__(self, folder: Path, rank: int, fingerprint: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = _opened(folder / f"counts-{share}.jsonl", fingerprint)
+        self._file = _open(folder / f"counts-{rank}.jsonl", fingerprint)
         self._synced = time.monotonic()
 
     def __enter__(self) -> EvaluationJournal:
-        """Return itself."""
+        """Return the journal."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Make it durable and close it."""
+        """Sync the file to disk and close it."""
         os.fsync(self._file.fileno())
         self._file.close()
 
     def append(self, image: ImageCounts) -> None:
-        """Write one image. A killed process loses nothing of it, a power failure five seconds."""
+        """Write an image. It survives a kill; a power failure loses the last five seconds."""
         self._file.write(_line(image.record()))
         self._file.flush()
         if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
@@ -56,39 +53,38 @@ class EvaluationJournal:
 
 
 def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSums:
-    """Return what all processes have counted so far; files that were made with something else, and
-    lines that are not whole, count as not there.
+    """Return the sums over the journals of all processes; ignores files with another fingerprint
+    and everything from the first damaged line of a file on.
     """
-    tally = EvaluationSums(classes)
-    for path in sorted(folder.glob(_PATTERN)):
+    sums = EvaluationSums(classes)
+    for path in sorted(folder.glob("counts-*.jsonl")):
         with path.open("rb") as file:
-            if _parsed(file.readline()) != _head(fingerprint):
-                continue
-            for record in _records(file):
-                tally.add(ImageCounts.from_record(record, classes))
-    return tally
+            if _parse(file.readline()) == _head(fingerprint):
+                for record in _records(file):
+                    sums.add(ImageCounts.from_record(record, classes))
+    return sums
 
 
-def _opened(path: Path, fingerprint: str) -> IO[bytes]:
-    """Open a file for writing behind its last whole line."""
+def _open(path: Path, fingerprint: str) -> IO[bytes]:
+    """Open a file for writing after its last valid line."""
     path.touch()
     file = path.open("r+b")
-    kept = 0
-    if _parsed(file.readline()) == _head(fingerprint):
-        kept = file.tell()
+    end = 0
+    if _parse(file.readline()) == _head(fingerprint):
+        end = file.tell()
         for _ in _records(file):
-            kept = file.tell()
-    file.seek(kept)
+            end = file.tell()
+    file.seek(end)
     file.truncate()
-    if not kept:
+    if not end:
         file.write(_line(_head(fingerprint)))
         file.flush()
     return file
 
 
 def _records(file: IO[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield records up to the first line that is not whole."""
-    while record := _parsed(file.readline()):
+    """Yield the records before the first damaged line."""
+    while record := _parse(file.readline()):
         yield record
 
 
@@ -101,7 +97,7 @@ def _line(record: dict[str, Any]) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes) -> dict[str, Any] | None:
     crc, _, text = line.partition(b" ")
     if not text.endswith(b"\n") or crc != b"%08x" % zlib.crc32(text[:-1]):
         return None

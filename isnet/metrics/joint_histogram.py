@@ -1,4 +1,4 @@
-"""How often two values meet: the one count from which all pixel scores are made."""
+"""Joint histogram of two uint8 arrays, from which all pixel metrics are computed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ __all__ = ["joint_histogram"]
 
 VALUES = 256
 _LANES = 4
-_EXACT = 1 << 24
-"""Pixels that OpenCV's float32 counts hold without rounding."""
+_CHUNK = 1 << 24
+"""OpenCV counts in float32, which is exact up to this many pixels."""
 
 Bytes = npt.NDArray[np.uint8]
 
 
 def joint_histogram(rows: Bytes, columns: Bytes) -> npt.NDArray[np.int64]:
-    """Count the places at which `rows` has value i and `columns` value j: `(256, 256)` int64.
+    """Return `(256, 256)` int64: how often `rows` is i where `columns` is j.
 
-    Both are uint8 of the same shape. OpenCV's histogram needs a third of the time of `np.bincount`,
-    which first makes eight bytes of each.
+    Both are uint8 of the same shape. OpenCV's histogram takes a third of the time of
+    `np.bincount`, which converts the input to int64 first.
     """
     first, second = rows.reshape(-1), columns.reshape(-1)
     total = np.zeros((VALUES, VALUES), np.int64)
-    for start in range(0, first.size, _EXACT):
-        part = slice(start, start + _EXACT)
+    for start in range(0, first.size, _CHUNK):
+        chunk = slice(start, start + _CHUNK)
         counts = cv2.calcHist(
-            [_interleaved(first[part]), _interleaved(second[part])],
+            [_interleave(first[chunk]), _interleave(second[chunk])],
             [0, 1],
             None,
             [VALUES, VALUES],
@@ -37,11 +37,11 @@ def joint_histogram(rows: Bytes, columns: Bytes) -> npt.NDArray[np.int64]:
     return total
 
 
-def _interleaved(values: Bytes) -> Bytes:
-    """Return `(1, N)` values, a quarter of them between those of another.
+def _interleave(values: Bytes) -> Bytes:
+    """Return `(1, N)`: the four quarters of `values` interleaved.
 
-    Neighbours are mostly alike, and a histogram that adds to the same place twice in a row waits
-    for its own store.
+    Neighbouring pixels are mostly equal, and incrementing the same bin twice in a row stalls on
+    the first store.
     """
     quarter, rest = divmod(len(values), _LANES)
     if not quarter:

@@ -18,7 +18,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from isnet.errors import UserError
 from isnet.inference.overlays import read_image
-from isnet.metrics.confusion_matrix import Labels, Scores, confusion_matrix
+from isnet.metrics.benchmark_scores import null
+from isnet.metrics.confusion_matrix import ClassCounts, Labels, confusion_matrix
 
 __all__ = ["fit_baseline", "grid"]
 
@@ -132,13 +133,13 @@ def _scored_pixels(manifest: Mapping[str, Any], data_root: Path) -> _Pixels:
 
 def _scores(
     train: _Pixels, val: _Pixels, manifest: Mapping[str, Any], balance: str | None
-) -> Scores:
+) -> ClassCounts:
     forest = RandomForestClassifier(
         _TREES, min_samples_leaf=5, class_weight=balance, random_state=_SEED, n_jobs=1
     )
     forest.fit(train.features, train.labels)
     predicted = forest.predict(val.features)
-    return Scores(
+    return ClassCounts.from_matrix(
         confusion_matrix(
             val.labels,
             predicted,
@@ -165,15 +166,13 @@ def fit_baseline(manifest: Mapping[str, Any], data_root: Path) -> dict[str, Any]
     choice = max(trials, key=lambda name: np.nan_to_num(trials[name].summary()["mIoU"], nan=-1.0))
     (rejected,) = trials.keys() - {choice}
     scores = trials[choice]
-    summary = {
-        name: None if math.isnan(value) else value for name, value in scores.summary().items()
-    }
+    summary = scores.summary()
     return {
         "dataset": manifest["dataset"],
         "method": "Random forest on colour + position",
         "details": f"{_TREES} trees, {choice}, chosen by mIoU on val over {rejected}",
         "train_pixels": len(train.labels),
-        "scored_pixels": int(scores.matrix.sum()),
-        **summary,
-        "per_class_iou": [None if math.isnan(value) else float(value) for value in scores.iou],
+        "scored_pixels": int(scores.pixels.sum()),
+        **{name: null(float(summary[name])) for name in ("mIoU", "mAcc", "aAcc")},
+        "per_class_iou": [null(value) for value in scores.iou.tolist()],
     }

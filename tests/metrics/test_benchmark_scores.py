@@ -12,7 +12,7 @@ from isnet.metrics.benchmark_scores import (
     benchmark_scores,
     category_iou,
 )
-from isnet.metrics.confusion_matrix import Scores, confusion_matrix
+from isnet.metrics.confusion_matrix import ClassCounts, confusion_matrix
 
 CITYSCAPES = [row.name for row in read_published("cityscapes").classes]
 ADE20K = [row.name for row in read_published("ade20k").classes]
@@ -62,7 +62,9 @@ def test_ade20k_scores_are_those_of_its_evaluation_code():
         ids = np.where(truth == 0, 255, truth - 1)
         matrix += confusion_matrix(ids.astype(np.uint8), (prediction - 1).astype(np.uint8), 150)
     assert ade20k_scores(matrix) == pytest.approx(ade20k_by_histograms(pairs, 150), abs=1e-14)
-    assert ade20k_scores(matrix)["mIoU"] < Scores(matrix).summary()["mIoU"], "absent counts as 0"
+    assert ade20k_scores(matrix)["mIoU"] < ClassCounts.from_matrix(matrix).summary()["mIoU"], (
+        "absent counts as 0"
+    )
 
 
 def test_a_benchmark_is_known_by_its_classes():

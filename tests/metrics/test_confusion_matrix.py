@@ -15,7 +15,6 @@ from isnet.metrics.benchmark_scores import CITYSCAPES_CATEGORIES, category_iou
 from isnet.metrics.confusion_matrix import (
     ClassCounts,
     LabelError,
-    Scores,
     as_labels,
     confusion_matrix,
 )
@@ -92,25 +91,30 @@ def test_labels_beyond_a_byte_are_refused_not_wrapped(value):
 
 
 def test_scores_by_hand():
-    scores = Scores(np.array([[6, 2, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]))
+    scores = ClassCounts.from_matrix(
+        np.array([[6, 2, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    )
     np.testing.assert_allclose(scores.iou[:2], [6 / 9, 3 / 6])
     np.testing.assert_allclose(scores.accuracy[:2], [6 / 8, 3 / 4])
     assert np.isnan(scores.iou[2:]).all() and np.isnan(scores.accuracy[2:]).all()
     assert scores.pixels.tolist() == [8, 4, 0, 0]
     expected = {"mIoU": (6 / 9 + 3 / 6) / 2, "mAcc": 0.75, "aAcc": 9 / 12}
+    expected["fwIoU"] = (8 * 6 / 9 + 4 * 3 / 6) / 12
     assert scores.summary() == pytest.approx(expected)
 
 
 def test_a_class_only_predicted_has_iou_zero_and_no_accuracy():
-    scores = Scores(np.array([[3, 1], [0, 0]]))
+    scores = ClassCounts.from_matrix(np.array([[3, 1], [0, 0]]))
     assert scores.iou.tolist() == [0.75, 0.0]
     assert scores.accuracy[0] == 0.75 and math.isnan(scores.accuracy[1])
-    assert scores.summary() == pytest.approx({"mIoU": 0.375, "mAcc": 0.75, "aAcc": 0.75})
+    assert scores.summary() == pytest.approx(
+        {"mIoU": 0.375, "mAcc": 0.75, "aAcc": 0.75, "fwIoU": 0.75}
+    )
 
 
 @pytest.mark.filterwarnings("error")
 def test_nothing_to_score_is_nan_without_a_warning():
-    summary = Scores(np.zeros((3, 3), np.int64)).summary()
+    summary = ClassCounts.from_matrix(np.zeros((3, 3), np.int64)).summary()
     assert all(math.isnan(value) for value in summary.values())
 
 
@@ -123,7 +127,7 @@ def test_scores_equal_mmseg_within_its_float32():
         torch.from_numpy(prediction).long(), torch.from_numpy(truth).long(), 19, 255
     )
     theirs = IoUMetric.total_area_to_metrics(*areas, metrics=["mIoU"])
-    ours = Scores(confusion_matrix(truth, prediction, 19))
+    ours = ClassCounts.from_matrix(confusion_matrix(truth, prediction, 19))
     np.testing.assert_allclose(ours.iou, theirs["IoU"], rtol=1e-6)
     np.testing.assert_allclose(ours.accuracy, theirs["Acc"], rtol=1e-6)
     assert ours.summary()["aAcc"] == pytest.approx(float(theirs["aAcc"]), rel=1e-6)
@@ -154,7 +158,7 @@ def test_scores_equal_cityscapesscripts_to_the_last_bit(tmp_path: Path):
     theirs = official.evaluateImgLists(
         list(predictions), list(truths), argparse.Namespace(**settings)
     )
-    ours = Scores(matrix)
+    ours = ClassCounts.from_matrix(matrix)
     expected = [
         theirs["classScores"][label.name] for label in sorted(labels, key=lambda x: x.trainId)
     ]
@@ -174,4 +178,4 @@ def test_scores_equal_cityscapesscripts_to_the_last_bit(tmp_path: Path):
 def test_frequency_weighted_iou_by_hand():
     matrix = np.array([[6, 2, 0, 0], [1, 3, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
     frequency, iou = np.array([8, 4, 0, 1]) / 13, np.array([6 / 9, 3 / 7, 0, 0])
-    assert ClassCounts.of(matrix).summary()["fwIoU"] == pytest.approx(frequency @ iou)
+    assert ClassCounts.from_matrix(matrix).summary()["fwIoU"] == pytest.approx(frequency @ iou)

@@ -9,7 +9,7 @@ import pytest
 from isnet.errors import UserError
 from isnet.inference.evaluation_files import Evaluation
 from isnet.inference.evaluation_protocol import EvaluationProtocol
-from isnet.metrics.confusion_matrix import ClassCounts, Scores
+from isnet.metrics.confusion_matrix import ClassCounts
 from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
 
 CLASSES = 4
@@ -31,33 +31,35 @@ def image(index: int, several: bool = True) -> ImageCounts:
 IMAGES = [image(index) for index in range(7)]
 
 
-def state(tally: EvaluationSums) -> list[bytes]:
-    views = [tally.single_scale(), tally.multi_scale()]
-    arrays = [array for view in views for array in vars(view).values()] + [tally.calibration()]
+def state(sums: EvaluationSums) -> list[bytes]:
+    views = [sums.single_scale(), sums.multi_scale()]
+    arrays = [array for view in views for array in vars(view).values()] + [sums.calibration()]
     assert {array.dtype for array in arrays} == {np.dtype(np.int64)}
-    return [*map(bytes, arrays), " ".join(tally.names).encode()]
+    return [*map(bytes, arrays), " ".join(sums.names).encode()]
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5, 9])
 def test_any_split_over_processes_adds_up_to_the_same_bits(processes):
     expected = state(EvaluationSums(CLASSES, IMAGES))
-    parts = [EvaluationSums(CLASSES, IMAGES[number::processes]) for number in range(processes)]
+    parts = [IMAGES[number::processes] for number in range(processes)]
     for order in itertools.islice(itertools.permutations(parts), 10):
-        assert state(sum(order, EvaluationSums(CLASSES))) == expected
+        assert state(EvaluationSums(CLASSES, itertools.chain(*order))) == expected
     assert state(EvaluationSums(CLASSES, reversed(IMAGES))) == expected
 
 
 def test_sums_are_those_of_the_images():
-    tally = EvaluationSums(CLASSES, IMAGES)
-    single = tally.single_scale()
-    assert len(tally) == 7 and 6 in tally and 7 not in tally
+    sums = EvaluationSums(CLASSES, IMAGES)
+    single = sums.single_scale()
+    assert len(sums) == 7 and 6 in sums and 7 not in sums
     np.testing.assert_array_equal(single.confusion, sum(i.single_scale.confusion for i in IMAGES))
     for index, one in enumerate(IMAGES):
         np.testing.assert_array_equal(single.boundary[index], one.single_scale.boundary)
         areas = ClassCounts(single.areas[index])
-        np.testing.assert_array_equal(areas.iou, Scores(one.single_scale.confusion).iou)
-    assert tally.calibration()[:, 0].sum() == single.confusion.sum()
-    assert not np.array_equal(tally.multi_scale().confusion, single.confusion)
+        np.testing.assert_array_equal(
+            areas.iou, ClassCounts.from_matrix(one.single_scale.confusion).iou
+        )
+    assert sums.calibration()[:, 0].sum() == single.confusion.sum()
+    assert not np.array_equal(sums.multi_scale().confusion, single.confusion)
 
 
 def test_a_record_survives_json():
@@ -70,18 +72,16 @@ def test_a_record_survives_json():
 
 
 def test_an_image_counts_once():
-    tally = EvaluationSums(CLASSES, IMAGES)
-    tally.add(image(2))
-    assert state(tally) == state(EvaluationSums(CLASSES, IMAGES))
+    sums = EvaluationSums(CLASSES, IMAGES)
+    sums.add(image(2))
+    assert state(sums) == state(EvaluationSums(CLASSES, IMAGES))
     other = ImageCounts(
         2,
         "image 2",
         *(getattr(image(3), n) for n in ("single_scale", "multi_scale", "calibration")),
     )
     with pytest.raises(UserError, match="image 2 was counted twice"):
-        tally.add(other)
-    with pytest.raises(UserError, match="counted twice"):
-        tally + EvaluationSums(CLASSES, IMAGES[2:3])
+        sums.add(other)
 
 
 def test_what_is_kept_of_an_image_is_small():
@@ -113,7 +113,7 @@ def test_scores_come_from_the_sums_of_their_own_counts():
         summary = view.summary("abcd")
         assert summary["boundary_mIoU"] == pytest.approx(np.nanmean(boundary))
         assert summary["mIoU"] == pytest.approx(
-            np.nanmean(Scores(sum(part.confusion for part in parts)).iou)
+            np.nanmean(ClassCounts.from_matrix(sum(part.confusion for part in parts)).iou)
         )
         assert summary["boundary_mIoU"] != summary["mIoU"]
         of_images = [np.nanmean(ClassCounts(part.boundary).iou) for part in parts]

@@ -94,7 +94,7 @@ def test_the_better_of_the_two_weightings_is_reported(manifest, tmp_path, monkey
         monkeypatch.setattr(
             baseline,
             "_scores",
-            lambda t, v, m, balance, better=better: baseline.Scores(
+            lambda t, v, m, balance, better=better: baseline.ClassCounts.from_matrix(
                 right if balance == better else wrong
             ),
         )
