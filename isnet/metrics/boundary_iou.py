@@ -1,4 +1,4 @@
-"""Boundary IoU (Cheng et al., CVPR 2021) of all classes in one pass; ignored pixels have no part."""
+"""Boundary IoU (Cheng et al., CVPR 2021) of all classes in one pass, without ignored pixels."""
 
 from __future__ import annotations
 

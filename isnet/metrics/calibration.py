@@ -1,4 +1,4 @@
-"""Expected calibration error (Guo et al., ICML 2017) and reliability diagram, from integer counts."""
+"""Expected calibration error (Guo et al., ICML 2017) and reliability diagram from counts."""
 
 from __future__ import annotations
 
