@@ -1,7 +1,8 @@
-"""Fixtures shared by all rooms."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import pytest
 from log_lines import stop_recording
 from repository import REPOSITORY
 
-# Before anything imports torch: several tests at once share the cores, also with stages' workers.
+# Set before torch is imported: several tests and their worker processes share the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 _RUN = """\
@@ -51,14 +52,14 @@ _LONG = ("workflow", "training", "distributed", "mim", "tracking", "mlflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first: at the end no process waits long for another one."""
+    """Run long tests first, so that no worker is left with one at the end."""
     place = {name: place for place, name in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path.parent.name, len(_LONG)))
 
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of a user's tracking and data is touched."""
+    """Keep tests away from the user's tracking store and data."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("ISNET_DATA", raising=False)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -66,23 +67,21 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_log() -> Iterator[None]:
-    """No test hears what another one logs."""
+    """Remove log handlers that a test has added."""
     yield
     stop_recording()
 
 
 @pytest.fixture(autouse=True)
 def _ctrl_c_is_heard() -> None:
-    """A shell lets what it starts in the background ignore Ctrl-C, stages take it over, and both
-    is inherited.
-    """
+    """Restore Ctrl-C: background processes of a shell ignore it, and stages replace its handler."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A git checkout of this project with two tiny runs, as the current directory."""
-    root = tmp_path / "checkout"
+@pytest.fixture(scope="session")
+def _checkout_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git checkout of this project with two tiny runs, made once and copied by `checkout`."""
+    root = tmp_path_factory.mktemp("template") / "checkout"
     root.mkdir()
     for name in ("Snakefile", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, root / name)
@@ -94,11 +93,37 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
     (root / "params.yaml").write_text(TINY)
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    subprocess.run([*git, "add", "-A"], cwd=root, check=True)
-    subprocess.run([*git, "commit", "-qm", "start"], cwd=root, check=True)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        subprocess.run([*git, *words], cwd=root, check=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def _converted_template(_checkout_template: Path, empty_store: Path) -> Path:
+    """The same with converted data, and with MLflow's tables; copied by `prepared`."""
+    from isnet.cli import main
+
+    root = shutil.copytree(_checkout_template, _checkout_template.with_name("converted"))
+    shutil.copy(empty_store, root / "mlflow.db")
+    with contextlib.chdir(root):
+        for stage in ("download", "convert"):
+            assert main([stage, "--dataset", "streets"]) == 0
+    return root
+
+
+@pytest.fixture
+def checkout(_checkout_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git checkout of this project with two tiny runs, as the current directory."""
+    root = shutil.copytree(_checkout_template, tmp_path / "checkout")
     monkeypatch.chdir(root)
     return root
+
+
+@pytest.fixture
+def prepared(checkout: Path, _converted_template: Path) -> Path:
+    """A checkout whose data are converted, and whose MLflow store has its tables."""
+    shutil.copytree(_converted_template, checkout, dirs_exist_ok=True)
+    return checkout
 
 
 @pytest.fixture(scope="session")
@@ -122,17 +147,6 @@ def edit(checkout: Path) -> Callable[[str, str], None]:
         path.write_text(text.replace(old, new, 1))
 
     return replace
-
-
-@pytest.fixture
-def prepared(checkout: Path, empty_store: Path) -> Path:
-    """A checkout whose data are converted, and whose MLflow has its tables."""
-    from isnet.cli import main
-
-    shutil.copy(empty_store, checkout / "mlflow.db")
-    for stage in ("download", "convert"):
-        assert main([stage, "--dataset", "streets"]) == 0
-    return checkout
 
 
 @pytest.fixture(scope="session")

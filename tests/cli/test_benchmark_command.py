@@ -22,11 +22,9 @@ WEIGHTS = Path("results/runs/two/train/weights.pth")
 
 
 @pytest.fixture
-def converted(checkout: Path, monkeypatch) -> Path:
+def converted(prepared: Path, monkeypatch) -> Path:
     monkeypatch.setattr(benchmark, "_SECONDS", 0.0)
-    for stage in ("download", "convert"):
-        assert main([stage, "--dataset", "streets"]) == 0
-    return checkout
+    return prepared
 
 
 def train_nothing() -> Plan:

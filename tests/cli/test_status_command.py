@@ -132,9 +132,7 @@ def test_the_rate_is_of_this_attempt_alone(checkout: Path) -> None:
     process.communicate()
 
 
-def test_a_finished_run_is_trained_then_evaluated(checkout: Path) -> None:
-    for stage in ("download", "convert"):
-        assert main([stage, "--dataset", "streets"]) == 0
+def test_a_finished_run_is_trained_then_evaluated(prepared: Path) -> None:
     assert main(["train", "--run", "one"]) == 0
     trained = _told()
     assert (trained["stage"], trained["iteration"]) == ("trained", 6)

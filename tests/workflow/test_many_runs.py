@@ -37,8 +37,6 @@ def _with_failures(checkout: Path) -> None:
 
 def _finish_two(checkout: Path) -> None:
     """Leave finished work of run two in its private folder, which both stages adopt in a second."""
-    for stage in ("download", "convert"):
-        assert main([stage, "--dataset", "streets"]) == 0
     digest = json.loads(Path("results/datasets/streets/manifest.json").read_text())["digest"]
     plan = Plan.of(load_params())
     tree.run(checkout / "made", "two", method="FCN", images=1)
@@ -56,9 +54,9 @@ def _finish_two(checkout: Path) -> None:
     (made / "evaluate").rename(work / f"evaluate-{plan.evaluate_key('two', sha256, digest)}")
 
 
-def test_a_failing_run_stops_no_other_and_the_report_names_it(checkout: Path) -> None:
-    _with_failures(checkout)
-    _finish_two(checkout)
+def test_a_failing_run_stops_no_other_and_the_report_names_it(prepared: Path) -> None:
+    _with_failures(prepared)
+    _finish_two(prepared)
     printed = call("snakemake", "--cores", "2", fails=True)
     assert len(re.findall(r"\[report all\] 2 of 3 runs are missing: broken \(", printed)) == 1
     _names_the_missing()

@@ -63,9 +63,7 @@ def test_without_a_manifest_it_names_the_command_that_makes_one(checkout: Path) 
         _build("streets", "train")
 
 
-def test_without_images_it_names_the_folder_and_the_data_root(checkout: Path) -> None:
-    for stage in ("download", "convert"):
-        assert main([stage, "--dataset", "streets"]) == 0
+def test_without_images_it_names_the_folder_and_the_data_root(prepared: Path) -> None:
     shutil.move("data", "elsewhere")
     with pytest.raises(UserError, match=r"folder data/streets/\w+/raw is missing.*data_root"):
         _build("streets", "val")
