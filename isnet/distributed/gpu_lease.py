@@ -1,8 +1,9 @@
-"""GPUs for one process and its children alone, among all runs of this user on this machine.
+"""Exclusive GPUs for a process and its children, among all runs of one user on one machine.
 
-A lease is a held file named after the GPU's UUID in the user's cache folder: `nvidia-smi` lists the
-same UUID in every container, and a home that several machines share has no two that are equal.
-`/run/user` would go with the user's last login, and the lease with it.
+Each process that wants GPUs has a lease file in the user's cache folder: the GPUs that it may use
+and those granted to it. It is locked while the process lives. Grants are made under one mutex, in
+the order of arrival: a run waits behind an earlier one that may use any of the same GPUs, so no run
+waits for ever. `/run/user` would be deleted with the user's last login, and the leases with it.
 """
 
 from __future__ import annotations
@@ -13,159 +14,156 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from isnet.distributed.visible_gpus import Gpu, gpu_pool
 from isnet.errors import UserError
-from isnet.io.atomic_files import digest_of
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.file_lock import LockedFile
 from isnet.io.lock_owner import LockOwner, format_time
+from isnet.io.visible_gpus import visible_gpus
 
 __all__ = ["gpu_lease"]
 
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
+_MUTEX_POLL_SECONDS = 0.01
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @contextlib.contextmanager
 def gpu_lease(count: int) -> Iterator[list[str]]:
-    """Hold `count` GPUs of those that CUDA_VISIBLE_DEVICES names, or of all, and let this process
-    and its children see no others. Enter it before CUDA starts.
+    """Wait for `count` of the visible GPUs and set CUDA_VISIBLE_DEVICES to them; 0 changes nothing.
 
-    It waits until all are free at once; of the runs with the same choice one waits for GPUs, and
-    the others behind it, so that one which needs many gets them. Inside a Slurm job with devices
-    of its own, only the runs of that job count: Slurm divides the rest.
-
-    Args:
-        count: GPUs; 0 changes nothing.
+    Enter it before CUDA starts. Inside a Slurm job with its own devices only the runs of that job
+    count, because Slurm assigns the other devices.
 
     Yields:
-        Their names, as CUDA_VISIBLE_DEVICES has them now.
+        The GPUs as CUDA_VISIBLE_DEVICES names them now.
 
     Raises:
-        UserError: there are fewer, whoever holds them.
+        UserError: fewer GPUs are visible.
     """
     if count == 0:
         yield []
         return
     given = os.environ.get(_VISIBLE)
-    pool = gpu_pool()
-    if count > len(pool):
-        raise _too_few(count, len(pool), given)
-    files = _files_of(pool)
-    held = _taken_in_turn(count, files)
-    names = [gpu.name for gpu, file in files.items() if file in held]
-    os.environ[_VISIBLE] = ",".join(names)
+    gpus = visible_gpus()
+    if count > len(gpus):
+        raise _too_few(count, len(gpus), given)
+    job = os.environ.get("SLURM_JOB_ID", "") if given is not None else ""
+    names = {f"{gpu.key}-job{job}" if job else gpu.key: gpu.name for gpu in gpus}
+    file = LockedFile(_folder() / f"{time.time_ns()}-{os.getpid()}.lease")
     try:
-        yield names
+        granted = [names[key] for key in _wait_for_grant(count, list(names), file)]
+        os.environ[_VISIBLE] = ",".join(granted)
+        yield granted
     finally:
-        if given is None:
-            del os.environ[_VISIBLE]
-        else:
+        os.environ.pop(_VISIBLE, None)
+        if given is not None:
             os.environ[_VISIBLE] = given
-        for file in held:
+        file.release(remove=True)
+
+
+@dataclass(frozen=True)
+class _Lease(LockOwner):
+    """Content of a lease file."""
+
+    choice: list[str]
+    granted: list[str]
+    """Empty while the process waits."""
+
+    def __str__(self) -> str:
+        if self.shares_pids(LockOwner.here()) and not self.is_running():
+            return "other processes"  # children of a killed one
+        since = f" since {format_time(self.since)}" if self.granted else ""
+        return f"process {self.pid} ({self.command}){since}"
+
+
+def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str]:
+    """Return the keys of `count` GPUs once they are free and no earlier process waits for any."""
+    with explain_write_errors(file.path), _mutex(file.path.parent):
+        file.acquire()
+        file.write(_Lease.here(choice=choice, granted=[]).text)
+    logged = ""
+    while True:
+        with explain_write_errors(file.path), _mutex(file.path.parent):
+            others = _other_leases(file.path, choice)
+            earlier = [lease for name, lease in others if name < file.path.name]
+            first = next((lease for lease in earlier if not lease.granted), None)
+            used = {key for _, lease in others for key in lease.granted}
+            free = [key for key in choice if key not in used]
+            granted = free[:count] if len(free) >= count and not first else []
+            if granted:
+                file.write(_Lease.here(choice=choice, granted=granted).text)
+        if granted:
+            return granted
+        users = ", ".join(dict.fromkeys(str(lease) for _, lease in others if lease.granted))
+        line = f"waits for {count} of {len(choice)} GPU{'s' * (len(choice) > 1)}"
+        line += f", held by {users}" * bool(users) + f"; {first} comes first" * bool(first)
+        if line != logged:
+            _log.info(line)
+            logged = line
+        time.sleep(_POLL_SECONDS)
+
+
+def _other_leases(own: Path, choice: list[str]) -> list[tuple[str, _Lease]]:
+    """Return the leases that share GPUs with `choice`, by file name; delete those of dead ones.
+
+    Only these files are touched: a home folder may be shared with machines whose locks are unseen.
+    """
+    leases: list[tuple[str, _Lease]] = []
+    for path in sorted(own.parent.glob("*.lease")):
+        lease = _Lease.read(path)
+        if path == own or lease is None or set(choice).isdisjoint(lease.choice):
+            continue
+        file = LockedFile(path)
+        if file.acquire():
             file.release(remove=True)
+        else:
+            leases.append((path.name, lease))
+    return leases
 
 
-def _too_few(count: int, there: int, given: str | None) -> UserError:
-    among = f" in {_VISIBLE}={given}" if given is not None else ""
-    are = {0: "there are none", 1: "there is one"}.get(there, f"there are {there}")
-    return UserError(
-        f"{count} GPU{'s are' if count > 1 else ' is'} asked for, {are}{among}",
-        where="params.yaml: runs",
-        hint="Write devices: cpu or fewer, or run it where the GPUs are",
-    )
-
-
-def _files_of(pool: list[Gpu]) -> dict[Gpu, LockedFile]:
-    job = os.environ.get("SLURM_JOB_ID") if _VISIBLE in os.environ else None
-    folder = _folder()
-    suffix = f"-job{job}" if job else ""
-    return {gpu: LockedFile(folder / f"{gpu.key}{suffix}.lock") for gpu in pool}
+@contextlib.contextmanager
+def _mutex(folder: Path) -> Iterator[None]:
+    """Let one process of this machine at a time read and write the leases in `folder`."""
+    lock = LockedFile(folder / f"mutex-{LockOwner.here().boot}.lock")
+    while not (is_locked := lock.acquire()):
+        if is_locked is None:
+            raise UserError(
+                "GPUs cannot be shared out: this file system has no locks",
+                where=str(folder),
+                hint="Let XDG_CACHE_HOME name a folder on a disk of this machine",
+            )
+        time.sleep(_MUTEX_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release(remove=True)
 
 
 def _folder() -> Path:
-    """Return the folder of leases; a container may have a home that nobody can write."""
+    """Return the folder of leases; a container may have a home that is not writable."""
     home = user_cache_path("isnet") / "gpus"
-    try:
+    with contextlib.suppress(OSError):
         home.mkdir(parents=True, exist_ok=True)
         if os.access(home, os.W_OK):
             return home
-    except OSError:
-        pass
     other = Path(tempfile.gettempdir()) / f"isnet-gpus-{os.getuid()}"
     with explain_write_errors(other):
         other.mkdir(mode=0o700, exist_ok=True)
     return other
 
 
-def _taken_in_turn(count: int, files: dict[Gpu, LockedFile]) -> list[LockedFile]:
-    """Wait to be the next one, then until `count` files are free at once."""
-    places = [file.path for file in files.values()]
-    first = LockedFile(
-        places[0].with_name(f"queue-{digest_of(sorted(map(str, places)))[:16]}.lock")
+def _too_few(count: int, available: int, given: str | None) -> UserError:
+    among = f" in {_VISIBLE}={given}" if given is not None else ""
+    are = {0: "there are none", 1: "there is one"}.get(available, f"there are {available}")
+    return UserError(
+        f"{count} GPU{'s are' if count > 1 else ' is'} requested, {are}{among}",
+        where="params.yaml: runs",
+        hint="Write devices: cpu or fewer, or run it where the GPUs are",
     )
-    is_first, told = False, ""
-    try:
-        while True:
-            is_first = is_first or _take(first)
-            if is_first and (held := _taken(count, list(files.values()))):
-                return held
-            if (line := _waiting(count, files, first, is_first)) != told:
-                _log.info(line)
-                told = line
-            time.sleep(_POLL_SECONDS)
-    finally:
-        first.release(remove=True)
-
-
-def _taken(count: int, files: list[LockedFile]) -> list[LockedFile]:
-    """Take `count` of the files, or none: who holds some and waits for more may wait for ever."""
-    held: list[LockedFile] = []
-    for file in files:
-        if _take(file):
-            held.append(file)
-        if len(held) == count:
-            return held
-    for file in held:
-        file.release(remove=True)
-    return []
-
-
-def _take(file: LockedFile) -> bool:
-    with explain_write_errors(file.path):
-        taken = file.take()
-        if taken:
-            file.write(LockOwner.here().text)
-    if taken is None:
-        raise UserError(
-            "GPUs cannot be shared out: this file system has no locks",
-            where=str(file.path.parent),
-            hint="Let XDG_CACHE_HOME name a folder on a disk of this machine",
-        )
-    return taken
-
-
-def _waiting(count: int, files: dict[Gpu, LockedFile], first: LockedFile, is_first: bool) -> str:
-    holders = filter(None, map(_living, files.values()))
-    told = [f"{_who(holder)} since {format_time(holder.since)}" for holder in holders]
-    before = "" if is_first else f"; {_who(_living(first))} comes first"
-    held = ", ".join(dict.fromkeys(told)) or "other processes"
-    return f"waits for {count} of {len(files)} GPU{'s' * (len(files) > 1)}, held by {held}{before}"
-
-
-def _living(file: LockedFile) -> LockOwner | None:
-    """Return who holds a file; a killed one leaves it there."""
-    holder = LockOwner.read(file.path)
-    if holder and holder.shares_pids(LockOwner.here()) and not holder.is_running():
-        return None
-    return holder
-
-
-def _who(holder: LockOwner | None) -> str:
-    return f"process {holder.pid} ({holder.command})" if holder else "another process"

@@ -114,7 +114,7 @@ def _claim_in_time(name: str, work: Path) -> tuple[LockedFile, int]:
 def _claim(name: str, work: Path) -> tuple[LockedFile, int]:
     """Return the lock, and the descriptor of the record that names this process."""
     lock = LockedFile(work / "lock")
-    taken = lock.take()
+    taken = lock.acquire()
     if taken is False:
         raise _refusal(name, work, _awaited(work))
     try:

@@ -16,9 +16,9 @@ from isnet.distributed.node import Node
 from isnet.distributed.rank import is_rank
 from isnet.distributed.slurm_job import wait_for_requeue
 from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
-from isnet.distributed.visible_gpus import gpu_pool
 from isnet.io.atomic_files import digest_of
 from isnet.io.console import show_progress
+from isnet.io.visible_gpus import visible_gpus
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.mlflow_updates import track
 from isnet.pipeline.run_model import load_model, protocol_of, validation_set
@@ -99,7 +99,7 @@ def _evaluate(
 
 def _devices(devices: Devices, images: int) -> Devices:
     """Return what of a run's devices evaluates: those of one machine, as many as there are."""
-    there = max(len(gpu_pool()), 1) if devices.gpus else devices.per_node
+    there = max(len(visible_gpus()), 1) if devices.gpus else devices.per_node
     return Devices(kind=devices.kind, per_node=max(min(devices.per_node, there, images), 1))
 
 

@@ -1,4 +1,4 @@
-"""No two runs share a GPU; the GPUs are a stand-in `nvidia-smi` or names that nobody opens."""
+"""No two runs share a GPU, and none waits for ever. A stand-in for NVML shows the GPUs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from log_lines import record_log
+from stand_in_gpus import show_gpus
 
 from isnet.distributed.gpu_lease import gpu_lease
-from isnet.distributed.visible_gpus import gpu_pool
 from isnet.errors import UserError
 from isnet.io.file_lock import LockedFile
+from isnet.io.visible_gpus import visible_gpus
 
 LEASE = """
-import os, sys, subprocess
+import logging, os, sys, subprocess
 from isnet.distributed.gpu_lease import gpu_lease
-with gpu_lease(int(sys.argv[1]), lambda line: print(line, flush=True)) as names:
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+with gpu_lease(int(sys.argv[1])) as names:
     seen = subprocess.run([sys.executable, "-c", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"], capture_output=True, text=True).stdout.strip()
     assert seen == ",".join(names)
     print("has", *names, flush=True)
@@ -35,24 +39,13 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    _driver(tmp_path, monkeypatch, "exit 9")
+    show_gpus(monkeypatch, None)
 
 
-def _driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Put a program `nvidia-smi` first on PATH."""
-    program = tmp_path / "bin" / "nvidia-smi"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-
-
-def _gpus(count: int, mig_of_last: int = 0) -> str:
-    lines = [f"echo 'GPU {n}: NVIDIA H200 (UUID: {UUID.format(n)})'" for n in range(count)]
-    lines += [
-        f"echo '  MIG 1g.18gb     Device  {n}: (UUID: {MIG.format(n)})'" for n in range(mig_of_last)
-    ]
-    return "\n".join(lines)
+def _gpus(count: int, mig_of_last: int = 0) -> list[dict[str, Any]]:
+    gpus: list[dict[str, Any]] = [{"uuid": UUID.format(number)} for number in range(count)]
+    gpus[-1]["mig"] = [{"uuid": MIG.format(number)} for number in range(mig_of_last)]
+    return gpus
 
 
 def _start(count: int, **environment: str) -> subprocess.Popen[str]:
@@ -141,17 +134,17 @@ def test_a_run_that_needs_many_is_not_overtaken() -> None:
 def test_more_than_there_are_is_refused_at_once() -> None:
     holder = _start(4)
     assert _said(holder) == "has 0 1 2 3"
-    with pytest.raises(UserError, match=r"5 GPUs are asked for, there are 4 in CUDA_VISIBLE_DEV"):
-        with gpu_lease(5, print):
+    with pytest.raises(UserError, match=r"5 GPUs are requested, there are 4 in CUDA_VISIBLE_DEV"):
+        with gpu_lease(5):
             pass
     _end(holder)
 
 
 def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    with gpu_lease(1, print) as names:
+    with gpu_lease(1) as names:
         assert (names, os.environ["CUDA_VISIBLE_DEVICES"]) == (["0"], "0")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
-    with gpu_lease(0, print) as names:
+    with gpu_lease(0) as names:
         assert (names, os.environ["CUDA_VISIBLE_DEVICES"]) == ([], "0,1,2,3")
 
 
@@ -171,14 +164,14 @@ def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_the_pool_is_what_cuda_would_see(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: list[str]
+    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: list[str]
 ) -> None:
-    _driver(tmp_path, monkeypatch, _gpus(3, mig_of_last=2))
+    show_gpus(monkeypatch, _gpus(3, mig_of_last=2))
     if given is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert [gpu.name for gpu in gpu_pool()] == expected
+    assert [gpu.name for gpu in visible_gpus()] == expected
 
 
 class _WaitsError(Exception):
@@ -190,13 +183,14 @@ def _waits(line: str) -> None:
 
 
 def test_an_index_and_a_uuid_of_one_gpu_exclude_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _driver(tmp_path, monkeypatch, _gpus(2))
+    show_gpus(monkeypatch, _gpus(2))
     first = _start(1, CUDA_VISIBLE_DEVICES="1")
     assert _said(first) == f"has {UUID.format(1)}"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1111")
-    with pytest.raises(_WaitsError), gpu_lease(1, _waits):
+    record_log(_waits)
+    with pytest.raises(_WaitsError), gpu_lease(1):
         pass
     _end(first)
 
@@ -214,8 +208,8 @@ def test_a_file_that_its_holder_removes_in_between_is_made_anew(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     mine, other = LockedFile(path), LockedFile(path)
-    assert mine.take() is True
-    assert other.take() is False
+    assert mine.acquire() is True
+    assert other.acquire() is False
     mine.release()
 
 
@@ -229,3 +223,32 @@ def test_runs_of_one_slurm_job_exclude_each_other_and_jobs_do_not(
     same = _start(1, SLURM_JOB_ID="11")
     assert _said(same).startswith("waits for 1 of 4 GPUs")
     _end(first, other, same)
+
+
+def test_runs_are_served_in_the_order_of_their_arrival() -> None:
+    first = _start(3)
+    assert _said(first) == "has 0 1 2"
+    waiting = []
+    for _ in range(4):
+        waiting.append(_start(2))
+        assert _said(waiting[-1]).startswith("waits for 2 of 4 GPUs")
+    _end(first)
+    for one, other in zip(waiting[::2], waiting[1::2], strict=True):
+        assert {_granted(one), _granted(other)} == {"has 0 1", "has 2 3"}
+        _end(one, other)
+
+
+def test_a_waiting_run_is_not_overtaken_by_one_that_chooses_from_fewer_gpus() -> None:
+    small = _start(1, CUDA_VISIBLE_DEVICES="0")
+    assert _said(small) == "has 0"
+    large = _start(2, CUDA_VISIBLE_DEVICES="0,1")
+    assert _said(large).startswith("waits for 2 of 2 GPUs")
+    later = _start(1, CUDA_VISIBLE_DEVICES="1")
+    assert f"process {large.pid}" in _said(later)
+    apart = _start(2, CUDA_VISIBLE_DEVICES="2,3")
+    assert _said(apart) == "has 2 3"
+    _end(small, apart)
+    assert _granted(large) == "has 0 1"
+    _end(large)
+    assert _granted(later) == "has 1"
+    _end(later)

@@ -164,5 +164,5 @@ def test_the_official_evaluator_agrees_and_neither_stop_nor_processes_change_a_b
 def test_it_takes_the_devices_that_are_there_and_have_something_to_do(
     asked: Devices, pool: int, images: int, taken: str, monkeypatch
 ):
-    monkeypatch.setattr("isnet.pipeline.evaluate.gpu_pool", lambda: [None] * pool)
+    monkeypatch.setattr("isnet.pipeline.evaluate.visible_gpus", lambda: [None] * pool)
     assert str(_devices(asked, images)) == taken

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from stand_in_gpus import show_gpus
 
 STAND_IN = """#!/bin/sh
 # A stage that makes the outputs of its rule, and does no work.
@@ -49,8 +50,7 @@ def test_two_runs_share_the_gpus_there_are(
     params.write_text(params.read_text().replace("devices: cpu", "devices: 1"))
     programs = checkout / "programs"
     _program(programs / "isnet", STAND_IN)
-    shown = "".join(f"echo 'GPU {n}: NVIDIA H200 (UUID: GPU-{n}000)'\n" for n in range(gpus))
-    _program(programs / "nvidia-smi", f"#!/bin/sh\n{shown}")
+    show_gpus(monkeypatch, [{"uuid": f"GPU-{number}000"} for number in range(gpus)])
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     done = subprocess.run(

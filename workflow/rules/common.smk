@@ -4,7 +4,7 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
-from isnet.distributed.visible_gpus import gpu_pool
+from isnet.io.visible_gpus import visible_gpus
 from isnet.errors import UserError
 from isnet.settings.params import NAME_PATTERN, load_params
 from isnet.settings.plan import Plan
@@ -61,7 +61,7 @@ def per_node(run):
 
 # Runs share the GPUs of this machine, or `--resources gpu=N` of them. On a cluster they request `gres`.
 if "gpu" not in workflow.global_resources and any(per_node(run) for run in RUNS):
-    workflow.register_resource("gpu", len(gpu_pool()))
+    workflow.register_resource("gpu", len(visible_gpus()))
 
 
 def local_gpus(wildcards):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isnet import __version__
 from isnet.distributed.gpu_lease import gpu_lease
-from isnet.distributed.visible_gpus import gpu_pool
 from isnet.errors import UserError
 from isnet.io.console import show_progress
+from isnet.io.visible_gpus import visible_gpus
 
 if TYPE_CHECKING:
     from isnet.inference.image_files import ImageFile
@@ -88,7 +88,7 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Predict
 @contextlib.contextmanager
 def _gpu(wanted: PredictOptions) -> Any:
     """Yield whether a GPU is used, held for this process alone."""
-    there = wanted.device != "cpu" and bool(gpu_pool())
+    there = wanted.device != "cpu" and bool(visible_gpus())
     if wanted.device == "gpu" and not there:
         raise UserError(
             "this machine has no GPU that can be used", where="--device gpu", hint="Leave it out"

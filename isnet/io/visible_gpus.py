@@ -1,0 +1,134 @@
+"""The GPUs that this process may use, listed by the driver (NVML) without creating a CUDA context.
+
+Follows CUDA_VISIBLE_DEVICES as CUDA does: names after the first invalid one are ignored. Indices
+count in PCI bus order, as in `nvidia-smi -L`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pynvml
+
+__all__ = ["Gpu", "gpu_models", "gpu_usage", "visible_gpus"]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU, or a MIG instance of one."""
+
+    name: str
+    """Its value in CUDA_VISIBLE_DEVICES: the UUID, or the index if the driver has no NVML."""
+    key: str
+    """Identifies the GPU among those of all machines, however a process has named it."""
+
+
+def visible_gpus() -> list[Gpu]:
+    """Return the GPUs of CUDA_VISIBLE_DEVICES, or all; MIG instances in place of a divided GPU."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    uuids = _driver_uuids()
+    if given is None and uuids is None:
+        return [_by_index(index) for index in range(_count_with_torch())]
+    if given is None:
+        return [Gpu(uuid, uuid) for parts in uuids or () for uuid in parts]
+    return list(dict.fromkeys(_resolve(given, uuids)))
+
+
+def gpu_usage() -> list[dict[str, float]]:
+    """Return utilisation (`percent`) and used memory (`memory_gb`, 10^9 bytes) of the visible GPUs.
+
+    Figures that the driver does not have are absent: MIG instances have no utilisation.
+    """
+    with _nvml_devices() as devices:
+        return [_usage(gpu.name) for gpu in visible_gpus()] if devices else []
+
+
+def gpu_models() -> list[str]:
+    """Return `NAME, MEMORY MiB` for each GPU of this machine, whether CUDA may use it or not."""
+    with _nvml_devices() as devices:
+        names = map(pynvml.nvmlDeviceGetName, devices or ())
+        memories = map(pynvml.nvmlDeviceGetMemoryInfo, devices or ())
+        return [f"{name}, {one.total >> 20} MiB" for name, one in zip(names, memories, strict=True)]
+
+
+def _usage(uuid: str) -> dict[str, float]:
+    usage: dict[str, float] = {}
+    with contextlib.suppress(pynvml.NVMLError):
+        device = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        memory = pynvml.nvmlDeviceGetMemoryInfo(device, version=pynvml.nvmlMemory_v2)
+        usage["memory_gb"] = round(memory.used / 1e9, 3)
+        usage["percent"] = float(pynvml.nvmlDeviceGetUtilizationRates(device).gpu)
+    return usage
+
+
+def _resolve(given: str, uuids: list[list[str]] | None) -> Iterator[Gpu]:
+    """Yield the GPUs that a value of CUDA_VISIBLE_DEVICES names."""
+    known = [uuid for parts in uuids or () for uuid in parts]
+    for name in map(str.strip, given.split(",")):
+        if name.isdecimal() and uuids is None:
+            yield _by_index(int(name))
+            continue
+        if name.isdecimal():
+            matches = uuids[int(name)][:1] if uuids and int(name) < len(uuids) else []
+        elif not name.startswith(("GPU-", "MIG-")):
+            return
+        else:
+            matches = [uuid for uuid in known if uuid.startswith(name)] if uuids else [name]
+        if len(matches) != 1:
+            return
+        yield Gpu(matches[0], matches[0])
+
+
+def _by_index(index: int) -> Gpu:
+    return Gpu(str(index), f"{socket.gethostname()}-{index}")
+
+
+@contextlib.contextmanager
+def _nvml_devices() -> Iterator[list[Any] | None]:
+    """Yield the driver's handle of each GPU in PCI bus order; None if it has no NVML."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield None
+        return
+    try:
+        count = pynvml.nvmlDeviceGetCount()
+        yield [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _driver_uuids() -> list[list[str]] | None:
+    """Return each GPU's UUID, or those of its MIG instances; None if the driver has no NVML."""
+    with _nvml_devices() as devices:
+        if devices is None:
+            return None
+        return [_mig_uuids(device) or [pynvml.nvmlDeviceGetUUID(device)] for device in devices]
+
+
+def _mig_uuids(device: Any) -> list[str]:
+    uuids: list[str] = []
+    with contextlib.suppress(pynvml.NVMLError):  # MIG is not supported, or no instance is left
+        for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(device)):
+            instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index)
+            uuids.append(pynvml.nvmlDeviceGetUUID(instance))
+    return uuids
+
+
+def _count_with_torch() -> int:
+    """Count GPUs in a container that has the CUDA driver but no NVML.
+
+    A subprocess does it: torch must not read CUDA_VISIBLE_DEVICES here before a lease sets it.
+    """
+    code = "import torch; print(torch.cuda.device_count())"
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    return int(result.stdout.strip() or 0)
