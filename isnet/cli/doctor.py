@@ -11,7 +11,8 @@ from pathlib import Path
 
 from isnet.errors import UserError
 from isnet.io.cpp_toolchain import missing_tool
-from isnet.tracking.environment import gpus, hardware, installed_versions
+from isnet.io.visible_gpus import gpu_models
+from isnet.tracking.environment import hardware, installed_versions
 from isnet.tracking.store_address import scrubbed
 
 __all__ = ["Check", "examine", "run_checks"]
@@ -111,7 +112,7 @@ def _programs() -> Check:
 
 def _gpus() -> Check:
     """Compare the GPUs of the driver with those that torch can use."""
-    shown = gpus()
+    shown = gpu_models()
     if not shown:
         return Check("GPUs", "none: runs need `devices: cpu`")
     code = "import torch; print(torch.cuda.device_count())"

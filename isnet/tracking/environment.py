@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from isnet.io.visible_gpus import gpu_models
 from isnet.tracking.store_address import scrubbed
 
 __all__ = ["collect_environment", "git_commit", "hardware", "installed_versions"]
@@ -44,7 +44,7 @@ def collect_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "hardware": hardware(),
-        "gpus": gpus(),
+        "gpus": gpu_models(),
         "packages": {name: version for name, version in versions.items() if version},
         "command": scrubbed(" ".join(["isnet", *sys.argv[1:]])),
     }
@@ -92,16 +92,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()
-
-
-def gpus() -> list[str]:
-    """Return the names of the NVIDIA GPUs that the driver shows."""
-    if not shutil.which("nvidia-smi"):
-        return []
-    answer = subprocess.run(
-        ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]

@@ -5,23 +5,18 @@ MLflow's own monitor shows every GPU of the host (mlflow/issues/13398).
 
 from __future__ import annotations
 
-import csv
 import os
-import subprocess
 import threading
 import time
-from itertools import takewhile
 from pathlib import Path
 
 import psutil
 
+from isnet.io.visible_gpus import gpu_usage
 from isnet.tracking.journal import Journal
 from isnet.tracking.journal_tail import JournalTail
 
 __all__ = ["SystemSampler", "gpu_figures"]
-
-_QUERY = "index,uuid,utilization.gpu,memory.used"
-_DRIVER_SECONDS = 20.0
 
 
 class SystemSampler(threading.Thread):
@@ -85,46 +80,9 @@ class SystemSampler(threading.Thread):
 
 
 def gpu_figures() -> dict[str, float]:
-    """Return utilisation (percent) and memory of the GPUs of CUDA_VISIBLE_DEVICES, numbered as
-    torch does, or of all where it is not set. A part of a GPU (MIG) has no such figures.
-    """
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    # Like CUDA, what follows the first name that is none is passed over.
-    named = [] if given is None else [name.strip() for name in given.split(",")]
-    names = list(takewhile(lambda name: name.isdecimal() or name.startswith("GPU-"), named))
-    if given is not None and not names:
-        return {}
-    shown = _ask_driver(names)
-    if given is None:
-        mine: list[list[str] | None] = list(shown)
-    else:
-        mine = [_named(name, shown) for name in names]
-    figures: dict[str, float] = {}
-    for number, row in enumerate(mine):
-        for key, text, unit in zip(
-            ("percent", "memory_gb"), row[2:4] if row else (), (1.0, 1024**2 / 1e9), strict=False
-        ):
-            if text.replace(".", "", 1).isdecimal():  # not "[N/A]"
-                figures[f"gpu{number}_{key}"] = round(float(text) * unit, 3)
-    return figures
-
-
-def _named(name: str, shown: list[list[str]]) -> list[str] | None:
-    return next((row for row in shown if row[0] == name or row[1].startswith(name)), None)
-
-
-def _ask_driver(names: list[str]) -> list[list[str]]:
-    """Return the rows of nvidia-smi: index, UUID, percent, MiB."""
-    only = ["-i", ",".join(names)] if names else []
-    try:
-        answer = subprocess.run(
-            ["nvidia-smi", *only, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"],
-            capture_output=True,
-            text=True,
-            timeout=_DRIVER_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = csv.reader(answer.stdout.splitlines(), skipinitialspace=True)
-    return [row for row in rows if len(row) == 4]
+    """Return utilisation (percent) and memory of the visible GPUs, numbered as torch does."""
+    return {
+        f"gpu{number}_{key}": value
+        for number, usage in enumerate(gpu_usage())
+        for key, value in usage.items()
+    }

@@ -1,4 +1,4 @@
-"""What a training uses of its machine; the driver is a stand-in program `nvidia-smi`."""
+"""What a training uses of its machine; the driver is a stand-in for NVML."""
 
 from __future__ import annotations
 
@@ -10,31 +10,19 @@ import time
 from pathlib import Path
 
 import pytest
+from stand_in_gpus import show_gpus
 
 from isnet.tracking.system_metrics import SystemSampler, gpu_figures
 
-DRIVER = """#!/usr/bin/env python3
-import os, sys
-assert ("-i" in sys.argv) == bool(os.environ.get("CUDA_VISIBLE_DEVICES"))  # not all of the host
 UUID = "GPU-{0}{0}{0}{0}{0}{0}{0}{0}-1111-2222-3333-444444444444"
-shown = [(str(n), UUID.format(n)) for n in range(4)]
-if "-i" in sys.argv:
-    names = sys.argv[sys.argv.index("-i") + 1].split(",")
-    shown = [row for row in shown if row[0] in names or row[1] in names]
-assert "--query-gpu=index,uuid,utilization.gpu,memory.used" in sys.argv
-for index, uuid in shown:
-    print(f"{index}, {uuid}, {'[N/A]' if index == '3' else 10 * int(index)}, 1000")
-"""
-GPU_1 = "GPU-11111111-1111-2222-3333-444444444444"
+GPU_1 = UUID.format(1)
 
 
 @pytest.fixture(autouse=True)
-def _driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "bin" / "nvidia-smi"
-    program.parent.mkdir()
-    program.write_text(DRIVER)
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+def _driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    percents = [0, 10, 20, None]
+    gpus = [{"uuid": UUID.format(n), "percent": percent} for n, percent in enumerate(percents)]
+    show_gpus(monkeypatch, gpus)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +48,8 @@ def test_only_the_gpus_of_the_job_are_shown(
     assert all(value == 1.049 for key, value in figures.items() if key.endswith("memory_gb"))
 
 
-def test_no_driver_is_no_figure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "bin" / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+def test_no_driver_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    show_gpus(monkeypatch, None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert gpu_figures() == {}
 
