@@ -51,8 +51,23 @@ runs:
 _LONG = ("workflow", "training", "distributed", "mim", "tracking", "mlflow")
 
 
+_MARKERS = {
+    "server": "server",
+    "module_server": "server",
+    "address": "server",
+    "browser": "browser",
+}
+"""Markers of the tests that use a fixture."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run long tests first, so that no worker is left with one at the end."""
+    """Mark tests by the fixtures they use, and run long tests first.
+
+    So no worker is left with a long test at the end.
+    """
+    for item in items:
+        for name in set(getattr(item, "fixturenames", ())) & _MARKERS.keys():
+            item.add_marker(_MARKERS[name])
     place = {name: place for place, name in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path.parent.name, len(_LONG)))
 

@@ -30,6 +30,9 @@ HALF = len(CONTENT) // 2
 CURE = "Give it as `source`"
 
 
+pytestmark = pytest.mark.server
+
+
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No credentials of whoever runs the tests, and no pauses."""
