@@ -13,7 +13,7 @@ from isnet.errors import UserError
 from isnet.io.cpp_toolchain import missing_tool
 from isnet.io.visible_gpus import gpu_models
 from isnet.tracking.environment import hardware, installed_versions
-from isnet.tracking.store_address import scrubbed
+from isnet.tracking.redaction import redact
 
 __all__ = ["Check", "examine", "run_checks"]
 
@@ -150,6 +150,6 @@ def _parameters() -> Check:
 def _mlruns() -> Check:
     """Find an old ./mlruns folder, with which `mlflow ui` fails to start."""
     old = list(Path("mlruns").glob("*/meta.yaml"))
-    store = scrubbed(os.environ.get("MLFLOW_TRACKING_URI", "params.yaml: tracking.uri"))
+    store = redact(os.environ.get("MLFLOW_TRACKING_URI", "params.yaml: tracking.uri"))
     hint = "Move ./mlruns away: `mlflow ui` does not start with it" if old else None
     return Check("MLflow store", "an old ./mlruns folder" if old else store, hint)

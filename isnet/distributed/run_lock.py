@@ -24,7 +24,7 @@ from isnet.distributed.slurm_job import is_batch_job, job_has_ended
 from isnet.errors import UserError
 from isnet.io.file_lock import LockedFile
 from isnet.io.lock_owner import LockOwner, format_time
-from isnet.tracking.journal_end import last_records
+from isnet.tracking.journal_reader import last_records
 
 __all__ = ["run_lock", "run_lock_owner"]
 

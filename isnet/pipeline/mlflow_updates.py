@@ -1,158 +1,165 @@
-"""Feeding MLflow: while a run trains, after a stage, and by `isnet track sync`."""
+"""MLflow updates: while a run trains, at the end of a stage, and by `isnet track sync`."""
 
 from __future__ import annotations
 
 import logging
 import time
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.pipeline.mlflow_contents import begun_record, ended_record, tracked_run
+from isnet.pipeline.mlflow_run_records import current_record, ended_record, started_record
 from isnet.settings.plan import Plan
-from isnet.tracking.mlflow.backoff import Breaker
-from isnet.tracking.mlflow.failure_reason import reason_of
-from isnet.tracking.mlflow.mlflow_sink import is_sent, send
-from isnet.tracking.mlflow.run_record import RunRecord, Store
-from isnet.tracking.mlflow.uploader_client import (
-    BRINGING,
-    FOLLOWING,
-    SYNCING,
-    Brought,
-    Feeder,
-    Patience,
-)
-from isnet.tracking.store_address import in_cluster_job, is_database_file, scrubbed, store_uri
+from isnet.tracking.mlflow.backoff import Backoff
+from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
+from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
+from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
+from isnet.tracking.redaction import redact
+from isnet.tracking.store_address import in_cluster_job, is_database_file, store_uri
 
-__all__ = ["Following", "sync", "track", "track_all"]
+__all__ = ["LiveTracking", "sync", "track", "track_all"]
 
 _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_PASSES = 5.0
 _SAMPLE_SECONDS = 30.0
-_LAST_WORDS_SECONDS = 3.0
-"""For a training that is stopped, or whose server is known to be down."""
+_SHORT_WAIT_SECONDS = 3.0
+"""At the end of a training that is stopped, or whose store is known to be down."""
 _LATER = "nothing is lost: `isnet track sync` sends it later"
 
 
 def track(plan: Plan, name: str) -> bool:
-    """Bring a run to MLflow at the end of a stage; return False and say so in one line where this
-    was not possible.
+    """Upload a run at the end of a stage; log one line and return False if that fails.
 
-    A job of a cluster leaves a database file alone: many would write it, over a network.
+    A cluster job does not write to a database file: many jobs would, over a network file system.
     """
     store = _usable_store(plan)
     if store and is_database_file(store.uri) and in_cluster_job():
         return True
-    return store is not None and _bring_and_tell(plan, [name], store)
+    return store is not None and _upload_at_stage_end(plan, [name], store)
 
 
 def track_all(plan: Plan) -> bool:
-    """The same for all runs, by the one stage that is local to the conductor."""
+    """Upload all runs, from the one stage that the workflow engine runs locally."""
     store = _usable_store(plan)
-    return store is not None and _bring_and_tell(plan, list(plan.runs), store)
+    return store is not None and _upload_at_stage_end(plan, list(plan.runs), store)
 
 
 def sync(plan: Plan, *, follow: bool) -> int:
-    """Bring all runs to MLflow; return the exit code: 1 where some are not there.
+    """Upload all runs; return the exit code: 1 if some could not be uploaded.
 
     Args:
         plan: all of params.yaml.
-        follow: go on every few seconds, until no run trains any more or Ctrl-C.
+        follow: repeat every few seconds until no run trains any more, or Ctrl-C.
 
     Raises:
-        UserError: MLflow's address cannot be.
+        UserError: the address of the store is invalid.
     """
     store = _store(plan)
-    breaker = Breaker()
+    outages, backoff = _OutageLog(_describe(store)), Backoff()
     while True:
         records = _records(plan, list(plan.runs))
-        brought = _bring(records, store, SYNCING)
-        _tell_notes(brought, store)
+        result = _upload(records, store, SYNC)
         if not follow or not any(record.state == "running" for record in records):
             break
-        if brought.reason and breaker.failed():
-            _log.info(f"{_shown(store)} could not be fed ({brought.reason}); tries again")
-        elif not brought.reason and breaker.worked():
-            _log.info(f"{_shown(store)} could be fed again")
+        if result.reason:
+            backoff.fail()
+            outages.failed(f"could not be updated ({result.reason}); trying again")
+        else:
+            backoff.succeed()
+            outages.succeeded()
         try:
             time.sleep(_SECONDS_BETWEEN_PASSES)
-            while not breaker.may_try():
+            while not backoff.may_try():
                 time.sleep(1)
         except KeyboardInterrupt:
             break
-    _log.info(_summary(records, brought, store))
-    return 1 if brought.reason else 0
+    summary = f"{len(result.uploaded)} of {len(records)} runs are in MLflow"
+    if result.reason:
+        missing = ", ".join(r.name for r in records if r.name not in result.uploaded)
+        summary += f"; {_describe(store)} is without {missing} ({result.reason}); {_LATER}"
+    _log.info(summary)
+    return 1 if result.reason else 0
 
 
-class Following:
-    """Tells MLflow of a training while it runs, from a process of its own, and records what it uses
-    of its machine.
+class _OutageLog:
+    """Logs the first failure of a store and its first recovery."""
 
-    Enter it around the training, when its lock and its GPUs are held; call `finish` when nobody
-    waits for them any more. Where the store is a database file, MLflow is fed by `finish`, and by
-    nobody inside a cluster's job.
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self.is_down = self.failure_logged = self._recovery_logged = False
+
+    def failed(self, what: str) -> None:
+        self.is_down = True
+        if not self.failure_logged:
+            self.failure_logged = True
+            _log.info(f"{self._store} {what}")
+
+    def succeeded(self) -> None:
+        if self.is_down and not self._recovery_logged:
+            self._recovery_logged = True
+            _log.info(f"{self._store} could be updated again and has all records so far")
+        self.is_down = False
+
+    def failed_finally(self, what: str) -> None:
+        """Log that data are missing at the end, unless the last message already was a failure."""
+        if not self.failure_logged or self._recovery_logged:
+            _log.info(f"{self._store} {what}")
+
+
+class LiveTracking:
+    """Context manager around a training: an uploader process sends its records to MLflow and
+    samples the system.
+
+    Enter it with the run's lock and GPUs acquired; call `finish` after they are released. A
+    database file is written only by `finish`, and not at all inside a cluster job.
 
     Args:
         plan: all of params.yaml.
         name: the run.
-        work: private folder of the training.
+        work: work folder of the training.
         manifest_digest: of its data.
-        speaks: whether it is this one of several machines that tells of the run.
+        enabled: False on all but the first machine of a run.
     """
 
     def __init__(
-        self, plan: Plan, name: str, work: Path, manifest_digest: str, *, speaks: bool = True
+        self, plan: Plan, name: str, work: Path, manifest_digest: str, *, enabled: bool = True
     ) -> None:
         self._plan, self._name, self._work = plan, name, work
         self._manifest_digest = manifest_digest
-        self._speaks = speaks
-        self._feeder: Feeder | None = None
-        self._is_live = self._is_down = False
-        self._has_ended = 0.0
-        self._last_word = self._where = ""
+        self._enabled = enabled
+        self._uploader: Uploader | None = None
+        self._is_live = False
+        self._ended_at = 0.0
+        self._outages = _OutageLog("")
 
-    def __enter__(self) -> Following:
-        if not self._speaks:
+    def __enter__(self) -> LiveTracking:
+        if not self._enabled:
             return self
         store = _usable_store(self._plan)
-        self._is_live = store is not None and not is_database_file(store.uri)
-        self._where = _shown(store) if store else ""
-        planned = self._plan.run(self._name)
-        record = begun_record(self._plan, self._name, self._work, self._manifest_digest)
+        is_live = store is not None and not is_database_file(store.uri)
+        store = store or TrackingStore("", "", self._plan.layout.home)
+        self._outages = _OutageLog(_describe(store))
+        record = started_record(self._plan, self._name, self._work, self._manifest_digest)
         self._work.mkdir(parents=True, exist_ok=True)
         try:
-            self._feeder = Feeder(FOLLOWING, self._hear)
+            self._uploader = Uploader(LIVE, self._on_event)
         except OSError as error:
-            _log.info(f"MLflow is not fed while this trains: {error}")
-            self._is_live = False
+            _log.info(f"MLflow is not updated during this training: {error}")
             return self
-        self._feeder.follow(
-            record,
-            store or Store("", "", self._plan.layout.home),
-            live=self._is_live,
-            gpus=planned.run.devices.gpus > 0,
-            seconds=_SAMPLE_SECONDS,
-        )
+        self._is_live = is_live
+        gpus = self._plan.run(self._name).run.devices.gpus > 0
+        self._uploader.follow(record, store, live=is_live, gpus=gpus, seconds=_SAMPLE_SECONDS)
         return self
 
-    def _hear(self, answer: dict[str, Any]) -> None:
-        """Say what the feeder has to say: at its first failure and its first recovery."""
-        if "down" in answer:
-            self._is_down = True
-            if answer["say"]:
-                self._say_failure(f"could not be fed ({answer['down']})")
-        elif "up" in answer:
-            self._is_down = False
-            if answer["say"]:
-                self._last_word = "up"
-                _log.info(f"{self._where} could be fed again; it has all so far")
-
-    def _say_failure(self, what: str) -> None:
-        self._last_word = "down"
-        _log.info(f"{self._where} {what}; {_LATER}")
+    def _on_event(self, event: dict[str, Any]) -> None:
+        if "failed" in event:
+            self._outages.failed(f"could not be updated ({event['failed']}); {_LATER}")
+        elif "succeeded" in event:
+            self._outages.succeeded()
 
     def __exit__(
         self,
@@ -160,9 +167,9 @@ class Following:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._feeder is None:
+        if self._uploader is None:
             return
-        self._has_ended = time.monotonic()
+        self._ended_at = time.monotonic()
         record = ended_record(
             self._plan,
             self._name,
@@ -170,102 +177,92 @@ class Following:
             self._manifest_digest,
             failed=kind is not None and issubclass(kind, Exception),
         )
-        self._feeder.end_run(record)
+        self._uploader.end_run(record)
         if record.state != "finished":
-            self._wait(_LAST_WORDS_SECONDS)
+            self._wait(_SHORT_WAIT_SECONDS)
 
     def finish(self) -> None:
-        """Wait for what is on its way, ten seconds after the training's end at most; feed a
+        """Wait for the last upload, at most ten seconds after the training's end; write to a
         database file.
         """
-        if self._feeder is not None:
-            self._wait(_LAST_WORDS_SECONDS if self._is_down else FOLLOWING.total)
+        if self._uploader is not None:
+            self._wait(_SHORT_WAIT_SECONDS if self._outages.is_down else LIVE.total)
         if not self._is_live:
             track(self._plan, self._name)
 
     def _wait(self, seconds: float) -> None:
-        assert self._feeder is not None
-        was_done = False
+        assert self._uploader is not None
         if self._is_live:
-            left = self._has_ended + seconds - time.monotonic()
-            was_done = any("done" in answer for answer in self._feeder.answers(left))
-        self._feeder.close()
-        self._feeder = None
-        if self._is_live and (self._is_down or not was_done) and self._last_word != "down":
-            self._say_failure("did not take the last of it")
+            left = self._ended_at + seconds - time.monotonic()
+            is_done = any("done" in event for event in self._uploader.events(left))
+            if self._outages.is_down or not is_done:
+                self._outages.failed_finally(f"did not receive the last records; {_LATER}")
+        self._uploader.close()
+        self._uploader = None
 
 
-def _store(plan: Plan) -> Store:
+@dataclass
+class _Result:
+    """Result of an upload, collected from its events."""
+
+    uploaded: list[str]
+    reason: str | None = None
+    """Why the others were not uploaded."""
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def add(self, event: dict[str, Any]) -> None:
+        if "uploaded" in event:
+            self.uploaded.append(event["uploaded"])
+            self.notes |= dict.fromkeys(filter(None, [event["note"]]))
+        if "done" in event:
+            self.reason = event["reason"]
+
+
+def _store(plan: Plan) -> TrackingStore:
     tracking, home = plan.params.tracking, plan.layout.home
-    return Store(store_uri(tracking.uri, home), tracking.experiment, home)
+    return TrackingStore(store_uri(tracking.uri, home), tracking.experiment, home)
 
 
-def _usable_store(plan: Plan) -> Store | None:
-    """Return the store; an address that cannot be costs a line, and no stage."""
+def _usable_store(plan: Plan) -> TrackingStore | None:
+    """Return the store; log an invalid address, which fails no stage."""
     try:
         return _store(plan)
     except UserError as error:
-        _log.info(f"MLflow is not fed: {error}")
+        _log.info(f"MLflow is not updated: {error}")
         return None
 
 
 def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
-    return [record for name in names if (record := tracked_run(plan, name))]
+    return [record for name in names if (record := current_record(plan, name))]
 
 
-def _bring_and_tell(plan: Plan, names: list[str], store: Store) -> bool:
-    brought = _bring(_records(plan, names), store, BRINGING)
-    _tell_notes(brought, store)
-    if brought.reason:
-        _log.info(f"{_shown(store)} could not be fed ({brought.reason}); {_LATER}")
-    return not brought.reason
+def _upload_at_stage_end(plan: Plan, names: list[str], store: TrackingStore) -> bool:
+    result = _upload(_records(plan, names), store, STAGE_END)
+    if result.reason:
+        _log.info(f"{_describe(store)} could not be updated ({result.reason}); {_LATER}")
+    return not result.reason
 
 
-def _bring(records: list[RunRecord], store: Store, patience: Patience) -> Brought:
-    """Send what was not sent: into a database file from here, to a server from a process that can
-    be ended whatever it waits for.
+def _upload(records: list[RunRecord], store: TrackingStore, timeouts: Timeouts) -> _Result:
+    """Upload what was not uploaded: to a database file from this process, to a server from a
+    process that can be killed at any time.
     """
-    there = tuple(record.name for record in records if is_sent(record, store))
-    missing = [record for record in records if record.name not in there]
-    if not missing:
-        return Brought(there)
-    if is_database_file(store.uri):
-        brought = _bring_from_here(missing, store)
-    else:
-        feeder = Feeder(patience)
-        try:
-            brought = feeder.bring(missing, store)
-        finally:
-            feeder.close()
-    return Brought(there + brought.sent, brought.reason, brought.notes)
-
-
-def _bring_from_here(records: list[RunRecord], store: Store) -> Brought:
-    sent: list[str] = []
-    notes: dict[str, None] = {}
-    try:
+    result = _Result([record.name for record in records if is_uploaded(record, store)])
+    missing = [record for record in records if record.name not in result.uploaded]
+    if missing and is_database_file(store.uri):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for record in records:
-                notes |= dict.fromkeys(filter(None, [send(record, store)]))
-                sent.append(record.name)
-    except Exception as error:
-        return Brought(tuple(sent), reason_of(error), tuple(notes))
-    return Brought(tuple(sent), notes=tuple(notes))
+            upload_runs(missing, store, result.add)
+    elif missing:
+        uploader = Uploader(timeouts)
+        try:
+            uploader.upload(missing, store, result.add)
+        finally:
+            uploader.close()
+    for note in result.notes:
+        _log.info(f"{_describe(store)}: {note}")
+    return result
 
 
-def _tell_notes(brought: Brought, store: Store) -> None:
-    for note in brought.notes:
-        _log.info(f"{_shown(store)}: {note}")
-
-
-def _shown(store: Store) -> str:
-    return f"MLflow at {scrubbed(store.uri)}"
-
-
-def _summary(records: list[RunRecord], brought: Brought, store: Store) -> str:
-    counted = f"{len(brought.sent)} of {len(records)} runs are in MLflow"
-    if not brought.reason:
-        return counted
-    missing = ", ".join(record.name for record in records if record.name not in brought.sent)
-    return f"{counted}; {_shown(store)} is without {missing} ({brought.reason}); {_LATER}"
+def _describe(store: TrackingStore) -> str:
+    return f"MLflow at {redact(store.uri)}"

@@ -11,7 +11,7 @@ from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.io.lock_owner import LockOwner
 from isnet.settings.plan import Plan
-from isnet.tracking.journal_end import last_records, validations
+from isnet.tracking.journal_reader import last_records, validations
 
 __all__ = [
     "Checkpoints",

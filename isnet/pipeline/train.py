@@ -20,12 +20,13 @@ from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
 from isnet.io.atomic_files import sha256_of, write_text
 from isnet.io.console import show_progress
 from isnet.io.cpp_toolchain import require_tools
-from isnet.pipeline.mlflow_updates import Following
+from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
 from isnet.records.train_record import TrainRecord
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
+from isnet.tracking.journal_reader import read_records
 
 __all__ = ["INTERRUPTED", "train"]
 
@@ -56,12 +57,12 @@ def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest
         if is_first:
             publish(finished, plan.layout.train_results(name))
         return 0
-    following = Following(plan, name, work, manifest["digest"], speaks=is_first)
+    tracking = LiveTracking(plan, name, work, manifest["digest"], enabled=is_first)
     with run_lock(name, work, node=node.index), gpu_lease(planned.run.devices.gpus):
         _bring_pretrained(planned, work)
         if planned.run.compile:
             require_tools(name)
-        with following:
+        with tracking:
             if planned.batch.processes == 1:
                 status = _train_here(plan, planned, key, manifest, work, stop_request)
             else:
@@ -74,7 +75,7 @@ def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest
         return 0
     stop_request.end_deferral()
     publish(finished, plan.layout.train_results(name))
-    following.finish()
+    tracking.finish()
     return 0
 
 
@@ -216,7 +217,7 @@ def _write_outputs(
     write_text(made / "config.py", outcome.resolved_config)
     write_text(made / "curves.csv", journal.as_csv("train"))
     write_text(made / "validation.csv", journal.as_csv("validation"))
-    records = journal.records("train")
+    records = read_records(journal.path, "train")
     rates = [record["images_per_second"] for record in records]
     measured = {
         "images_per_second": sum(rates) / len(rates) if rates else None,

@@ -1,1 +1,1 @@
-"""What is recorded of a run: the journal on disk, and MLflow fed from it."""
+"""Experiment tracking: the journal on disk, the environment of a run, and the upload to MLflow."""

@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, commit, hardware."""
+"""Environment of a result: package versions, git commit, hardware."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isnet.io.visible_gpus import gpu_models
-from isnet.tracking.store_address import scrubbed
+from isnet.tracking.redaction import redact
 
 __all__ = ["collect_environment", "git_commit", "hardware", "installed_versions"]
 
@@ -28,13 +28,11 @@ PACKAGES = (
     "snakemake",
     "dvc",
 )
-
-
 _SETTINGS = (":(top,exclude)params.yaml", ":(top,exclude)dvc.lock")
 
 
 def collect_environment() -> dict[str, Any]:
-    """Return all that may explain why a number differs elsewhere. Imports no torch."""
+    """Return what may explain why a result differs elsewhere, without importing torch."""
     commit, dirty = git_commit()
     versions = installed_versions()
     return {
@@ -46,12 +44,12 @@ def collect_environment() -> dict[str, Any]:
         "hardware": hardware(),
         "gpus": gpu_models(),
         "packages": {name: version for name, version in versions.items() if version},
-        "command": scrubbed(" ".join(["isnet", *sys.argv[1:]])),
+        "command": redact(" ".join(["isnet", *sys.argv[1:]])),
     }
 
 
 def installed_versions() -> dict[str, str | None]:
-    """Return the versions of the packages that decide a result; None where one is not installed."""
+    """Return the versions of packages that affect results; None if one is not installed."""
     found: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -62,8 +60,8 @@ def installed_versions() -> dict[str, str | None]:
 
 
 def git_commit() -> tuple[str | None, bool]:
-    """Return the checkout's commit, and whether files differ from it that are not the user's own
-    settings: those are recorded with each result.
+    """Return the checkout's commit, and whether tracked files differ from it. Settings of the user
+    are not counted: they are recorded with each result.
     """
 
     def git(*words: str) -> str:
@@ -79,7 +77,7 @@ def git_commit() -> tuple[str | None, bool]:
 
 
 def hardware() -> str:
-    """Return cores, processor and memory in one line."""
+    """Return usable cores, processor and memory in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{cores} x {_processor()}, {memory:.0f} GiB"

@@ -1,6 +1,4 @@
-"""The journal of a training: one JSON object a line, the truth from which curves and MLflow are
-made.
-"""
+"""Training journal: append-only JSON lines, the source of curves, reports and MLflow metrics."""
 
 from __future__ import annotations
 
@@ -11,42 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from isnet.io.atomic_files import write_text
+from isnet.tracking.journal_reader import read_records
 
-__all__ = ["Journal", "parsed"]
+__all__ = ["Journal"]
 
 
 class Journal:
-    """Append-only records `{"kind": "train"|"validation"|..., "iteration": n, "time": unix
-    seconds, ...}`.
+    """Records `{"kind": "train" | "validation" | ..., "iteration": n, "time": Unix seconds, ...}`,
+    one JSON object per line.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one record; it is on disk when this returns, so that a killed run loses at most
-        the line in the making.
-        """
+        """Append one record and flush it: a killed run loses at most an incomplete last line."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")
 
-    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return the records, without a last line that a kill tore."""
-        if not self.path.is_file():
-            return []
-        records = parsed(self.path.read_bytes().splitlines())
-        return [record for record in records if kind in (None, record["kind"])]
-
     def rewind(self, iteration: int) -> None:
-        """Forget what comes after `iteration`: a resumed run does it again."""
-        kept = [record for record in self.records() if record["iteration"] <= iteration]
+        """Remove the records after `iteration`, which a resumed run computes again."""
+        kept = [record for record in read_records(self.path) if record["iteration"] <= iteration]
         write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def as_csv(self, kind: str) -> str:
-        """Return the numbers of one kind of record as CSV, a row an iteration."""
+        """Return the records of one kind as CSV, one row per iteration."""
         rows = [
-            {k: v for k, v in r.items() if k not in ("kind", "time")} for r in self.records(kind)
+            {k: v for k, v in record.items() if k not in ("kind", "time")}
+            for record in read_records(self.path, kind)
         ]
         columns = list(dict.fromkeys(column for row in rows for column in row)) or ["iteration"]
         text = io.StringIO()
@@ -54,16 +45,3 @@ class Journal:
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue()
-
-
-def parsed(lines: list[bytes]) -> list[dict[str, Any]]:
-    """Return the records of a journal's lines, without those that a kill tore."""
-    records = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and "kind" in record:
-            records.append(record)
-    return records

@@ -1,6 +1,6 @@
-"""What a training uses of its machine: its own processes, and its own GPUs alone.
+"""System metrics of a training: CPU and memory of its processes, and use of its GPUs.
 
-MLflow's own monitor shows every GPU of the host (mlflow/issues/13398).
+MLflow's own monitor records every GPU of the host (mlflow/issues/13398).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import psutil
 
 from isnet.io.visible_gpus import gpu_usage
 from isnet.tracking.journal import Journal
-from isnet.tracking.journal_tail import JournalTail
+from isnet.tracking.journal_reader import read_records
 
 __all__ = ["SystemSampler", "gpu_figures"]
 
 
 class SystemSampler(threading.Thread):
-    """Writes a record every so often: `{"kind": "system", "sample": n, "time": unix seconds,
+    """Thread that appends records `{"kind": "system", "sample": n, "time": Unix seconds,
     "cpu_cores": cores in use, "memory_gb": 10^9 bytes, "gpu0_percent": 0..100,
     "gpu0_memory_gb": ...}`.
 
     Args:
-        path: of the records; those of an earlier attempt are continued.
-        process: whose children and grandchildren count with it, without this process.
-        has_gpus: whether it uses GPUs.
+        path: of the records; the samples of an earlier attempt are continued.
+        process: id of the measured process; its descendants count with it, except this process.
+        has_gpus: whether the training uses GPUs.
         seconds: between records.
     """
 
@@ -38,7 +38,7 @@ class SystemSampler(threading.Thread):
         self._has_gpus = has_gpus
         self._seconds = seconds
         self._ended = threading.Event()
-        samples = [record["sample"] for record in JournalTail(path).new_records()]
+        samples = [record["sample"] for record in read_records(path)]
         self._sample = max(samples, default=-1) + 1
         self._cpu: dict[int, float] = {}
         self._at = time.monotonic()
@@ -52,17 +52,17 @@ class SystemSampler(threading.Thread):
                 self._journal.append(record | self._processes() | self._gpus())
                 self._sample += 1
         except (OSError, psutil.Error):
-            return  # a full disk, or the training has gone
+            return  # a full disk, or the training has ended
 
     def end(self) -> None:
-        """Write no more."""
+        """Stop sampling."""
         self._ended.set()
 
     def _gpus(self) -> dict[str, float]:
         return gpu_figures() if self._has_gpus else {}
 
     def _processes(self) -> dict[str, float]:
-        """Return cores in use since the last call, and memory; what processes share counts once."""
+        """Return cores in use since the last call, and memory; shared memory counts once."""
         now, cpu, memory = time.monotonic(), dict[int, float](), 0
         for process in [self._process, *self._process.children(recursive=True)]:
             if process.pid == os.getpid():
@@ -70,7 +70,7 @@ class SystemSampler(threading.Thread):
             try:
                 times, used = process.cpu_times(), process.memory_info()
             except psutil.Error:
-                continue  # it has just ended
+                continue  # the process has just ended
             cpu[process.pid] = times.user + times.system
             memory += used.rss - (used.shared if cpu.keys() != {process.pid} else 0)
         spent = sum(seconds - self._cpu.get(pid, 0.0) for pid, seconds in cpu.items())

@@ -1,4 +1,4 @@
-"""What a finished and evaluated training leaves on disk."""
+"""Files of a finished and evaluated training, without training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["pretend_finished", "score"]
 def pretend_finished(
     checkout: Path, run: str, miou: float, *, weights: str = "provenance flip_pairs"
 ) -> None:
-    """Write it; `weights` is what stands in the pickle of its weights file, if anything."""
+    """Write them; `weights` is the text in the pickle of the weights file; empty: no such file."""
     work = checkout / f"work/runs/{run}/{run}-key"
     work.mkdir(parents=True)
     rows = [
@@ -52,7 +52,7 @@ def pretend_finished(
 
 
 def score(checkout: Path, run: str, miou: float) -> None:
-    """Let a run's evaluation say something else."""
+    """Write the scores of a run's evaluation."""
     file = checkout / f"results/runs/{run}/evaluate/metrics.json"
     metrics = json.loads(file.read_text())
     metrics["single_scale"] = {"mIoU": miou, "mAcc": miou, "aAcc": miou}
@@ -61,7 +61,7 @@ def score(checkout: Path, run: str, miou: float) -> None:
 
 
 def _write_weights(file: Path, text: str) -> str:
-    entry = zipfile.ZipInfo("archive/data.pkl")  # of 1980: the same bytes at any time
+    entry = zipfile.ZipInfo("archive/data.pkl")  # dated 1980: reproducible bytes
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(entry, text)
     return hashlib.sha256(file.read_bytes()).hexdigest()

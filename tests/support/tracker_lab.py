@@ -1,4 +1,4 @@
-"""Real trackers to be broken: an MLflow server, PostgreSQL, and a proxy that makes faults."""
+"""Real tracking stores for fault injection: an MLflow server, PostgreSQL, and a faulty proxy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from isnet.pipeline.mlflow_updates import Following
+from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.journal import Journal
-from isnet.tracking.mlflow.uploader_client import FOLLOWING
+from isnet.tracking.mlflow.uploader_client import LIVE
 
 __all__ = [
     "FaultProxy",
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 class Server:
-    """`mlflow server`; it keeps its address when it is started again."""
+    """`mlflow server`, which keeps its address when it is restarted."""
 
     def __init__(self, folder: Path, backend: str | None = None) -> None:
         self.folder = folder
@@ -86,7 +86,7 @@ class Server:
 
 
 class Postgres:
-    """A server of its own, run by the user `postgres` where we are root: it refuses root."""
+    """A PostgreSQL server, run by the user `postgres` if the tests run as root: it refuses root."""
 
     @staticmethod
     def is_installed() -> bool:
@@ -118,14 +118,14 @@ class Postgres:
         self.uri = f"postgresql://isnet@127.0.0.1:{self.port}/postgres"
 
     def _run(self, program: str, *arguments: str) -> str:
-        # Not through pipes: what pg_ctl starts would keep them open.
-        with tempfile.TemporaryFile("w+") as told:
+        # No pipes: the server that pg_ctl starts would keep them open.
+        with tempfile.TemporaryFile("w+") as output:
             subprocess.run(
                 [*self._as, str(_POSTGRES[-1] / program), *arguments],
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=told, stderr=told, check=True,
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True,
             )  # fmt: skip
-            told.seek(0)
-            return told.read()
+            output.seek(0)
+            return output.read()
 
     def dump(self) -> str:
         return self._run(
@@ -138,9 +138,9 @@ class Postgres:
 
 
 class FaultProxy:
-    """Between a client and a server: passes on, delays, cuts connections, or answers 500.
+    """TCP proxy that forwards, delays, cuts connections, or answers 500.
 
-    `fault` is one of "", "delay", "cut", "lose" (the server gets it, its answer is lost) and "500".
+    `fault` is "", "delay", "cut", "lose" (the request arrives, the answer is lost) or "500".
     """
 
     def __init__(self, target: int) -> None:
@@ -189,9 +189,7 @@ class FaultProxy:
 
 
 class Training:
-    """What a training of run `one` does as far as its followers see: a journal that grows, and
-    results at its end.
-    """
+    """A pretended training as tracking sees it: a growing journal, and results at its end."""
 
     def __init__(self, checkout: Path, name: str = "one", iterations: int = 6) -> None:
         results = checkout / "results/datasets/streets"
@@ -205,8 +203,8 @@ class Training:
         self.work = plan.layout.run_work(name, self.key)
         self.journal = Journal(self.work / "journal.jsonl")
 
-    def following(self) -> Following:
-        return Following(self.plan, self.name, self.work, "m" * 64)
+    def track(self) -> LiveTracking:
+        return LiveTracking(self.plan, self.name, self.work, "m" * 64)
 
     def go(self, first: int, last: int) -> None:
         """Write the records of some iterations; every third is validated."""
@@ -232,7 +230,7 @@ class Training:
 
 
 def found_runs(uri: str) -> dict[str, Run]:
-    """Return the runs of MLflow by name; no name is there twice."""
+    """Return the runs of MLflow by name; names are unique."""
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("isnet")
     runs = client.search_runs([experiment.experiment_id]) if experiment else []
@@ -242,13 +240,13 @@ def found_runs(uri: str) -> dict[str, Run]:
 
 
 def steps_of(uri: str, run: Run, key: str = "train/loss") -> list[int]:
-    """Return the steps of a curve, as they are stored."""
+    """Return the steps of a curve in the order in which they are stored."""
     history = MlflowClient(tracking_uri=uri).get_metric_history(run.info.run_id, key)
     return [metric.step for metric in history]
 
 
 def wait_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a training's end wait until everything is sent: a busy machine takes its time."""
-    patience = replace(FOLLOWING, silence=300.0, total=300.0)
-    monkeypatch.setattr("isnet.pipeline.mlflow_updates.FOLLOWING", patience)
-    monkeypatch.setattr("isnet.pipeline.mlflow_updates._LAST_WORDS_SECONDS", 300.0)
+    """Let the end of a training wait until everything is sent, also on a busy machine."""
+    timeouts = replace(LIVE, silence=300.0, total=300.0)
+    monkeypatch.setattr("isnet.pipeline.mlflow_updates.LIVE", timeouts)
+    monkeypatch.setattr("isnet.pipeline.mlflow_updates._SHORT_WAIT_SECONDS", 300.0)

@@ -1,4 +1,4 @@
-"""What is recorded of the checkout."""
+"""The recorded state of the checkout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("changed", "dirty"), [("params.yaml", False), ("dvc.lock", False), ("code.py", True)]
 )
-def test_changed_settings_are_no_changed_code(repository: Path, changed: str, dirty: bool) -> None:
+def test_changed_settings_do_not_make_a_checkout_dirty(
+    repository: Path, changed: str, dirty: bool
+) -> None:
     (repository / changed).write_text("2\n")
     commit, found = git_commit()
     assert commit

@@ -1,4 +1,4 @@
-"""What a training uses of its machine; the driver is a stand-in for NVML."""
+"""System metrics of a training; the GPU driver is a stand-in for NVML."""
 
 from __future__ import annotations
 

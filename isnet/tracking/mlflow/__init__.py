@@ -1,1 +1,1 @@
-"""MLflow: one process that reads a training's journal and uploads what is missing."""
+"""MLflow upload: an uploader process reads a training's journal and sends what MLflow lacks."""

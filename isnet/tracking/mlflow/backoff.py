@@ -1,49 +1,31 @@
-"""When to try again what has failed, and what is said of it."""
+"""Exponential backoff between attempts to reach a tracking store."""
 
 from __future__ import annotations
 
 import time
 
-__all__ = ["Breaker"]
+__all__ = ["Backoff"]
 
-_FIRST_PAUSE = 5.0
-_LONGEST_PAUSE = 300.0
+_FIRST_SECONDS = 5.0
+_LONGEST_SECONDS = 300.0
 
 
-class Breaker:
-    """Pauses that double from five seconds to five minutes while something fails, and one line at
-    its first failure and at its first recovery.
-    """
+class Backoff:
+    """Pauses that double from 5 seconds to 5 minutes while attempts fail."""
 
     def __init__(self) -> None:
-        self.is_open = False
-        self._pause = _FIRST_PAUSE
+        self._pause = _FIRST_SECONDS
         self._until = 0.0
-        self._told: set[str] = set()
 
     def may_try(self) -> bool:
-        """Whether a pause, if any, is over."""
+        """Return whether the current pause, if any, is over."""
         return time.monotonic() >= self._until
 
-    def failed(self) -> bool:
-        """Begin a longer pause; return whether this is to be said."""
-        self.is_open = True
+    def fail(self) -> None:
+        """Start the next, longer pause."""
         self._until = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        return self._once("failure")
+        self._pause = min(2 * self._pause, _LONGEST_SECONDS)
 
-    def worked(self) -> bool:
-        """End the pauses; return whether this is to be said."""
-        was_open, self.is_open = self.is_open, False
-        self._pause, self._until = _FIRST_PAUSE, 0.0
-        return was_open and self._once("recovery")
-
-    @property
-    def last_word_is_recovery(self) -> bool:
-        """Whether all that was said lets one believe that it works."""
-        return "failure" not in self._told or "recovery" in self._told
-
-    def _once(self, what: str) -> bool:
-        is_new = what not in self._told
-        self._told.add(what)
-        return is_new
+    def succeed(self) -> None:
+        """Reset the pauses."""
+        self._pause, self._until = _FIRST_SECONDS, 0.0

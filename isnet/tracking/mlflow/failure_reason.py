@@ -1,13 +1,13 @@
-"""Why MLflow could not be fed, in a few words instead of a chain of exceptions."""
+"""Short reasons for failed MLflow calls, in place of chains of exceptions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from isnet.tracking.store_address import scrubbed
+from isnet.tracking.redaction import redact
 
-__all__ = ["reason_of"]
+__all__ = ["failure_reason"]
 
 _KNOWN = {
     "connection refused": r"connection refused",
@@ -16,23 +16,23 @@ _KNOWN = {
     "no answer in time": r"timed out|timeout expired|read timeout",
     "the connection was cut": r"connection aborted|connection reset|remote end closed|"
     r"server closed the connection|incompleteread|broken pipe",
-    "it refuses this name of its host (see `mlflow server --allowed-hosts`)": r"dns rebinding",
+    "it refuses this host name (see `mlflow server --allowed-hosts`)": r"dns rebinding",
     "not allowed (check user, password or token)": r"\b40[13]\b|permission_denied|unauthori[sz]ed|"
     r"password authentication failed",
     "its disk is full": r"disk (is )?full|no space left",
 }
-_LENGTH = 200
+_MAX_LENGTH = 200
 
 
-def reason_of(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Return what went wrong in one line, without secrets."""
-    told = " ".join(map(str, _chain(error)))
-    if match := re.search(r"\b(?:code|many|server error:?)\W+(5\d\d)\b", told, re.IGNORECASE):
+    text = " ".join(map(str, _chain(error)))
+    if match := re.search(r"\b(?:code|many|server error:?)\W+(5\d\d)\b", text, re.IGNORECASE):
         return f"it answers {match[1]}"
     for reason, pattern in _KNOWN.items():
-        if re.search(pattern, told, re.IGNORECASE):
+        if re.search(pattern, text, re.IGNORECASE):
             return reason
-    return f"{type(error).__name__}: {scrubbed(str(error))}"[:_LENGTH]
+    return f"{type(error).__name__}: {redact(str(error))}"[:_MAX_LENGTH]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

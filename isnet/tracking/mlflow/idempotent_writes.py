@@ -1,4 +1,6 @@
-"""What several feeders may make at once: locks on one machine, between machines the older stays."""
+"""Makes concurrent MLflow writes idempotent: a file lock within a host; across hosts the oldest of
+several equal entries is used, and none is deleted.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["CREATED", "all_pages", "lock_on", "make_once", "oldest_first"]
+__all__ = ["CREATED", "create_once", "lock_creation", "oldest_first", "search_all", "use_oldest"]
 
 CREATED = "isnet.created"
-"""A tag, in Unix nanoseconds: of two things that are one, all feeders keep the older."""
+"""Tag: creation time in Unix nanoseconds."""
+_DUPLICATE_OF = "isnet.duplicate_of"
 
 
 @contextlib.contextmanager
-def lock_on(folder: Path, name: str = "mlflow") -> Iterator[None]:
-    """Keep others on this machine from making the same, for ten seconds at most."""
+def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
+    """Lock the creation of an MLflow entry on this host; waits at most ten seconds."""
     lock = FileLock(folder / f".{name}.lock")
     with contextlib.suppress(OSError, NotImplementedError, Timeout):
-        # A file system without locks, or a feeder that hangs: searching again must do.
+        # Without a lock (file system without locks, hanging owner) the oldest entry decides.
         lock.acquire(timeout=10)
     try:
         yield
@@ -28,26 +31,37 @@ def lock_on(folder: Path, name: str = "mlflow") -> Iterator[None]:
         lock.release()
 
 
-def make_once(is_there: Callable[[], bool], make: Callable[[], Any]) -> None:
-    """Make what is not there. MLflow refuses the second of two who do so at once: that one sees
-    that it is there now.
+def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
+    """Create an entry unless it exists. If MLflow refuses, another uploader may have created it in
+    between: that is no error.
     """
-    if is_there():
+    if exists():
         return
     try:
-        make()
+        create()
     except Exception:
-        if not is_there():
+        if not exists():
             raise
 
 
 def oldest_first(runs: Iterable[Any]) -> list[Any]:
-    """Return MLflow's runs in the order on which all feeders agree."""
+    """Return MLflow runs sorted by creation time, the same order for all uploaders."""
     return sorted(runs, key=lambda run: (int(run.data.tags.get(CREATED, 0)), str(run.info.run_id)))
 
 
-def all_pages(search: Callable[[str | None], Any]) -> list[Any]:
-    """Return what a search of MLflow finds on all its pages; `search` is given a page's token."""
+def use_oldest(client: Any, runs: Iterable[Any]) -> str:
+    """Return the id of the oldest run, and mark the others as its duplicates by tag and name."""
+    oldest, *others = oldest_first(runs)
+    for run in others:
+        if _DUPLICATE_OF not in run.data.tags:
+            name = f"{run.info.run_name} (duplicate)"
+            client.set_tag(run.info.run_id, _DUPLICATE_OF, oldest.info.run_id)
+            client.update_run(run.info.run_id, status="KILLED", name=name)
+    return str(oldest.info.run_id)
+
+
+def search_all(search: Callable[[str | None], Any]) -> list[Any]:
+    """Return the results of all pages of an MLflow search; `search` is called with page tokens."""
     found, token = [], None
     while True:
         page = search(token)

@@ -1,4 +1,4 @@
-"""A weights file as a folder that MLflow can load, ask and serve."""
+"""Packs a weights file as an MLflow pyfunc model folder, with the code that serves it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LOADER", "is_self_describing", "model_folder"]
+__all__ = ["LOADER", "has_metadata", "model_folder"]
 
 LOADER = "isnet.inference.serving.pyfunc_model"
-"""By its name: what serves is above this room, and is loaded when MLflow serves."""
+"""A name and no import: MLflow imports it when it serves, and it is in a higher layer."""
 
 _PACKAGES = (
     *("mlflow", "numpy", "onedl-mmcv", "onedl-mmengine", "onedl-mmsegmentation", "pandas"),
     *("opencv-python-headless", "pillow", "pydantic", "ruamel.yaml", "torch", "torchvision"),
 )
-_ROOMS = ("deployment", "engine", "evaluation", "feed", "models", "serving", "weights")
-"""What a model needs of this package; each file costs an upload."""
+_NOT_SERVED = (
+    *("cli", "configs", "distributed", "pipeline", "records", "reporting", "tracking", "training"),
+    *("catalog", "convert", "download", "streets", "__pycache__"),
+)
+"""Packages that serving does not import: each file costs an upload."""
+_PACKAGE = Path(__file__).parents[2]
 _EXAMPLE_SIDE = 256
+"""Pixels."""
 _PREFIX = ".model-"
 
 
-def is_self_describing(weights: Path) -> bool:
-    """Whether a weights file says what it is, as those of earlier versions do not; without torch,
-    which would take seconds.
+def has_metadata(weights: Path) -> bool:
+    """Return whether a weights file contains its metadata, which earlier versions did not write.
+    Reads the pickle's text, because importing torch takes seconds.
     """
     with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
         [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
@@ -43,23 +48,23 @@ def is_self_describing(weights: Path) -> bool:
 def model_folder(
     weights: Path, example: Path | None, work: Path, model_id: str, run_id: str
 ) -> Iterator[Path]:
-    """Yield the folder, which lasts as long as the context.
+    """Yield a temporary model folder, which is removed at the end of the context.
 
     Args:
-        weights: a self-describing weights file.
-        example: an image, of which a small copy becomes the input example.
-        work: where there is room for a copy, and nobody else makes one.
-        model_id: of MLflow, for the folder to say what it is.
-        run_id: the same.
+        weights: a weights file with metadata.
+        example: an image; a small copy of it becomes the input example.
+        work: folder with space for a copy, used by one process at a time.
+        model_id: MLflow's id of the model, written into the folder.
+        run_id: MLflow's id of the run, likewise.
     """
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    for left in work.glob(f"{_PREFIX}*"):  # by a feeder that was killed
+    for left in work.glob(f"{_PREFIX}*"):  # by an uploader that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=work) as made:
         code = Path(made) / "code" / "isnet"
-        _copy_package(code)
+        shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns(*_NOT_SERVED))
         folder = Path(made) / "model"
         pyfunc.save_model(
             folder,
@@ -72,16 +77,6 @@ def model_folder(
             pip_requirements=list(_requirements()),
         )
         yield folder
-
-
-def _copy_package(target: Path) -> None:
-    source = Path(__file__).parents[1]
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-    target.mkdir(parents=True)
-    for file in source.glob("*.py"):
-        shutil.copy(file, target)
-    for room in _ROOMS:
-        shutil.copytree(source / room, target / room, ignore=ignored)
 
 
 def _requirements() -> Iterator[str]:

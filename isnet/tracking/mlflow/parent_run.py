@@ -1,13 +1,19 @@
-"""The parent run of a sweep: it holds what its finished runs have in common."""
+"""The parent run of a sweep: mean and standard deviation over the sweep's finished runs."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
-from isnet.tracking.mlflow.idempotent_writes import CREATED, all_pages, lock_on, oldest_first
+from isnet.tracking.mlflow.idempotent_writes import (
+    CREATED,
+    lock_creation,
+    oldest_first,
+    search_all,
+    use_oldest,
+)
+from isnet.tracking.mlflow.mlflow_run import KEY
 from isnet.tracking.mlflow.run_record import RunRecord
 
 __all__ = ["PARENT", "ParentRun"]
@@ -19,62 +25,53 @@ _ROUNDS = 10
 
 
 class ParentRun:
-    """The run of MLflow under which the runs of one sweep stand.
+    """The MLflow run that is the parent of a sweep's runs.
 
     Args:
         client: an MlflowClient.
-        experiment_id: where the runs are.
-        run_id: the parent.
-        beat: called after each answer.
+        experiment_id: of the runs.
+        sweep: its name.
+        run_id: of the parent.
     """
 
-    def __init__(
-        self, client: Any, experiment_id: str, run_id: str, beat: Callable[[], None]
-    ) -> None:
+    def __init__(self, client: Any, experiment_id: str, sweep: str, run_id: str) -> None:
         self.client, self.id = client, run_id
-        self._experiment_id, self._beat = experiment_id, beat
+        self._experiment_id, self._sweep = experiment_id, sweep
 
     @classmethod
-    def of(
-        cls, client: Any, experiment_id: str, record: RunRecord, beat: Callable[[], None]
-    ) -> ParentRun:
-        """Find the parent of a run's sweep by its tag, or create it. Where two were created, the
-        older one takes the other's runs.
+    def find_or_create(cls, client: Any, experiment_id: str, record: RunRecord) -> ParentRun:
+        """Find the parent of a run's sweep by its tag, or create it; the oldest if there are
+        several.
         """
         assert record.sweep is not None
-        folder = record.work.parent.parent  # one lock for all runs of the sweep
-        with lock_on(folder, f"sweep-{record.sweep}"):
-            if not (found := _search(client, experiment_id, record.sweep)):
+        filtered = f"tags.`{_SWEEP}` = '{record.sweep}'"
+        runs_folder = record.work.parent.parent  # one lock for all runs of the sweep
+        with lock_creation(runs_folder, f"sweep-{record.sweep}"):
+            found = client.search_runs([experiment_id], filtered)
+            if not found:
                 created = _create(client, experiment_id, record)
-                found = _search(client, experiment_id, record.sweep) or [created]
-            parent = cls(client, experiment_id, found[0], beat)
-            for double in found[1:]:
-                for child in parent._children(double):
-                    client.set_tag(child.info.run_id, PARENT, parent.id)
-                client.delete_run(double)
-        beat()
-        return parent
+                found = client.search_runs([experiment_id], filtered) or [created]
+        return cls(client, experiment_id, record.sweep, use_oldest(client, found))
 
     def summarise(self) -> None:
-        """Bring mean and spread over the finished runs up to date.
+        """Update mean and standard deviation over the finished runs, and the status.
 
-        Their number is the step, so that what was computed from fewer never shows last.
+        The number of runs is the step, so that a summary of fewer runs is never shown last.
         """
         for _ in range(_ROUNDS):
-            children = self._children(self.id)
+            children = self._children()
             values = _summary(children)
-            mine = self.client.get_run(self.id)
-            there = mine.data.metrics
+            parent = self.client.get_run(self.id)
+            there = parent.data.metrics
             changed = {key: value for key, value in values.items() if there.get(key) != value}
             if changed:
                 self._send(changed, int(values["sweep/runs"]))
             running = any(child.info.status == "RUNNING" for child in children)
             status = "RUNNING" if running else "FINISHED"
-            if mine.info.status != status:
+            if parent.info.status != status:
                 self.client.update_run(self.id, status=status)
-            self._beat()
             if not changed:
-                return  # looked at again after it was sent: nobody has ended in between
+                return  # checked again after sending: no run has ended in between
 
     def _send(self, values: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric
@@ -83,24 +80,24 @@ class ParentRun:
         metrics = [Metric(key, value, now, step) for key, value in values.items()]
         self.client.log_batch(self.id, metrics=metrics)
 
-    def _children(self, parent: str) -> list[Any]:
-        of_parent = f"tags.`{PARENT}` = '{parent}'"
-        return all_pages(
-            lambda token: self.client.search_runs(
-                [self._experiment_id], of_parent, page_token=token
-            )
+    def _children(self) -> list[Any]:
+        """Return the runs of the sweep, the oldest of each training, and set their parent: another
+        host may have created and used a younger parent.
+        """
+        filtered = f"tags.`sweep` = '{self._sweep}'"
+        found = search_all(
+            lambda token: self.client.search_runs([self._experiment_id], filtered, page_token=token)
         )
+        trainings = [run for run in found if KEY in run.data.tags]
+        oldest = {run.data.tags[KEY]: run for run in reversed(oldest_first(trainings))}
+        for run in oldest.values():
+            if run.data.tags.get(PARENT) != self.id:
+                self.client.set_tag(run.info.run_id, PARENT, self.id)
+        return list(oldest.values())
 
 
-def _search(client: Any, experiment_id: str, sweep: str) -> list[str]:
-    """Return the parents of a sweep, the oldest first."""
-    found = client.search_runs([experiment_id], f"tags.`{_SWEEP}` = '{sweep}'")
-    parents = [run for run in found if PARENT not in run.data.tags]
-    return [str(run.info.run_id) for run in oldest_first(parents)]
-
-
-def _create(client: Any, experiment_id: str, record: RunRecord) -> str:
-    run = client.create_run(
+def _create(client: Any, experiment_id: str, record: RunRecord) -> Any:
+    return client.create_run(
         experiment_id,
         run_name=f"{record.sweep} (sweep)",
         tags={
@@ -108,16 +105,15 @@ def _create(client: Any, experiment_id: str, record: RunRecord) -> str:
             CREATED: str(time.time_ns()),
             "dataset": str(record.settings["dataset"]),
             "mlflow.source.name": "isnet",
-            "mlflow.note.content": f"Mean and standard deviation over the finished runs that "
-            f"`isnet sweep {record.sweep}` made; the runs are below.",
+            "mlflow.note.content": "Mean and standard deviation over the finished runs of "
+            f"`isnet sweep {record.sweep}`, which are the children of this run.",
         },
     )
-    return str(run.info.run_id)
 
 
 def _summary(children: list[Any]) -> dict[str, float]:
-    """Return the number of runs with scores, and of each score mean and standard deviation (of a
-    sample: over n - 1), as soon as there are two.
+    """Return the number of evaluated runs, and the mean and (from two runs on) the sample standard
+    deviation of each score.
     """
     finished = [run for run in children if _SUMMARISED[0] in run.data.metrics]
     values = {"sweep/runs": float(len(finished))}

@@ -1,4 +1,4 @@
-"""What is told of a run to whoever feeds MLflow; it imports little, for the feeder's sake."""
+"""Description of a run for its upload to MLflow. Imports little: the uploader process loads it."""
 
 from __future__ import annotations
 
@@ -9,35 +9,44 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isnet.io.atomic_files import digest_of, sha256_of
-from isnet.tracking.store_address import scrubbed
+from isnet.tracking.redaction import redact
 
-__all__ = ["RunRecord", "State", "Store"]
+__all__ = ["RunRecord", "State", "TrackingStore"]
 
 State = Literal["running", "interrupted", "failed", "finished"]
 
 
 @dataclass(frozen=True)
-class Store:
-    """Where runs are recorded."""
+class TrackingStore:
+    """The MLflow store and experiment that runs are uploaded to."""
 
     uri: str
-    """With its password, where it has one: it travels through a pipe, never on a command line."""
+    """May contain a password: passed through a pipe, never on a command line."""
     experiment: str
     home: Path
-    """The checkout that keeps a database file and its artifacts."""
+    """The checkout, which contains a database file and its artifacts."""
+
+    def as_json(self) -> dict[str, str]:
+        """Return the fields for a pipe."""
+        return {"uri": self.uri, "experiment": self.experiment, "home": str(self.home)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, str]) -> TrackingStore:
+        """Inverse of `as_json`."""
+        return cls(value["uri"], value["experiment"], Path(value["home"]))
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that is on disk of one run, or where it is."""
+    """What is on disk of one run, or where it is."""
 
     name: str
     key: str
     settings: dict[str, Any]
-    """All of them, flattened."""
+    """All settings, flattened."""
     iterations: int
     work: Path
-    """Private folder: journal, system metrics, and a note of what was sent where."""
+    """Work folder: journal, system samples, and a note of what was uploaded where."""
     state: State
     manifest_digest: str
     summary: dict[str, Any] | None = None
@@ -45,11 +54,11 @@ class RunRecord:
     metrics: dict[str, Any] | None = None
     """`metrics.json`, once the run is evaluated."""
     artifacts: tuple[Path, ...] = ()
-    """Files and folders to keep with a finished run."""
+    """Files and folders to upload with a finished run."""
     parameters: dict[str, str] = field(default_factory=dict)
-    """What of the settings runs are compared by."""
+    """The settings that become MLflow parameters."""
     sweep: str | None = None
-    """The sweep that it is a run of."""
+    """The sweep that the run belongs to."""
     weights: Path | None = None
     """The file that becomes MLflow's model, once the run is evaluated."""
 
@@ -60,17 +69,17 @@ class RunRecord:
 
     @property
     def system(self) -> Path:
-        """The machine's records."""
+        """The system samples."""
         return self.work / "system.jsonl"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for a pipe."""
+        """Return the fields for a pipe."""
         found: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return found
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> RunRecord:
-        """Return what `as_json` gave."""
+        """Inverse of `as_json`."""
         paths = tuple(Path(path) for path in value["artifacts"])
         weights = value["weights"] and Path(value["weights"])
         given = {**value, "work": Path(value["work"]), "artifacts": paths, "weights": weights}
@@ -83,8 +92,8 @@ class RunRecord:
         return next(images, None)
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Yield each artifact's name below the run, and its place; hidden ones are a conductor's
-        own (Snakemake's `.snakemake_timestamp`).
+        """Yield each artifact's name below the run, and its path. Hidden files belong to the
+        workflow engine (Snakemake's `.snakemake_timestamp`) and are skipped.
         """
         for path in self.artifacts:
             if path.is_file():
@@ -92,11 +101,11 @@ class RunRecord:
             for file in sorted(p for p in path.rglob("[!.]*") if p.is_file()):
                 yield f"{path.name}/{file.relative_to(path)}", file
 
-    def digest(self, store: Store) -> str:
-        """Return what changes when there is something to send."""
+    def digest(self, store: TrackingStore) -> str:
+        """Return a hash of everything that is uploaded, and of the store."""
         return digest_of(
             [
-                scrubbed(store.uri),
+                redact(store.uri),
                 store.experiment,
                 self.state,
                 self.settings,

@@ -1,4 +1,4 @@
-"""The near end of the feeder: starts it, gives it orders, and waits for it no longer than said."""
+"""Starts the uploader process, sends it commands, and waits for it within limits."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from isnet.tracking.mlflow.run_record import RunRecord, Store
+from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
+from isnet.tracking.mlflow.run_upload import Report
 
-__all__ = ["BRINGING", "FOLLOWING", "SYNCING", "Brought", "Feeder", "Patience"]
+__all__ = ["LIVE", "STAGE_END", "SYNC", "Timeouts", "Uploader"]
 
-_HELD_BACK = (
+_BLOCKED = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG),
 )
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long MLflow is waited for.
+class Timeouts:
+    """Limits on the waiting for MLflow; its own defaults are a quarter of an hour for each call.
 
-    MLflow's own patience with a dead server is a quarter of an hour for each call. What a user has
-    set in the environment wins over `answer` and `retries`.
+    `answer` and `retries` are defaults of MLflow's environment variables.
     """
 
     answer: int
@@ -38,15 +38,15 @@ class Patience:
     retries: int
     """By MLflow, within a call."""
     attempts: int
-    """For a run, each from where the last one came to."""
+    """For a run. Each continues where the previous one failed."""
     silence: float
-    """Seconds without any answer after which the feeder is killed."""
+    """Seconds without any answer after which the uploader is given up."""
     total: float
     """Seconds in all."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the feeder runs with."""
+        """Environment variables of the uploader."""
         return {
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.answer),
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.retries),
@@ -56,148 +56,127 @@ class Patience:
 
     @property
     def longest_silence(self) -> float:
-        """At least what a user waits for one answer."""
+        """`silence`, or more if the user's MLFLOW_HTTP_REQUEST_TIMEOUT needs it."""
         with contextlib.suppress(ValueError):
             given = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
             return max(self.silence, 1.5 * float(given))
         return self.silence
 
 
-FOLLOWING = Patience(answer=45, retries=0, attempts=1, silence=10, total=10)
-"""While a run trains nobody waits; at its end, ten seconds in all."""
-BRINGING = Patience(answer=10, retries=0, attempts=1, silence=12, total=30)
+LIVE = Timeouts(answer=45, retries=0, attempts=1, silence=10, total=10)
+"""While a run trains; `silence` and `total` limit the wait at its end."""
+STAGE_END = Timeouts(answer=10, retries=0, attempts=1, silence=12, total=30)
 """At the end of other stages."""
-SYNCING = Patience(answer=60, retries=1, attempts=2, silence=90, total=float("inf"))
+SYNC = Timeouts(answer=60, retries=1, attempts=2, silence=90, total=float("inf"))
 """For `isnet track sync`."""
 
 
-@dataclass(frozen=True)
-class Brought:
-    """What became of runs that were to be sent."""
-
-    sent: tuple[str, ...]
-    reason: str | None = None
-    """Why the others were not."""
-    notes: tuple[str, ...] = ()
-    """What else is to be said, each once."""
-
-
-class Feeder:
-    """A process that feeds MLflow, in the background and at low priority.
+class Uploader:
+    """An uploader process, running in the background.
 
     Args:
-        patience: how long it is waited for.
-        hear: called, from a thread, with each of its answers.
+        timeouts: limits on waiting for it.
+        report: called from a thread with each of its events.
 
     Raises:
-        OSError: no process can be started.
+        OSError: the process cannot be started.
     """
 
-    def __init__(
-        self, patience: Patience, hear: Callable[[dict[str, Any]], None] | None = None
-    ) -> None:
-        self._patience = patience
-        self._hear = hear
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        with _held_back():
+    def __init__(self, timeouts: Timeouts, report: Report | None = None) -> None:
+        self._timeouts = timeouts
+        self._report = report
+        self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        with _blocked_signals():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "isnet.tracking.mlflow.uploader", str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # Python's and MLflow's own complaints
+                stderr=subprocess.DEVNULL,  # warnings of Python and MLflow
             )
-        threading.Thread(target=self._listen, name="mlflow-feeder", daemon=True).start()
+        threading.Thread(target=self._read_events, name="mlflow-uploader", daemon=True).start()
 
-    def _listen(self) -> None:
+    def _read_events(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with contextlib.suppress(ValueError):
-                answer = json.loads(line)
-                self._answers.put(answer)
-                if self._hear:
+                event = json.loads(line)
+                self._events.put(event)
+                if self._report:
                     with contextlib.suppress(OSError):  # a log on a full disk
-                        self._hear(answer)
-        self._answers.put(None)
+                        self._report(event)
+        self._events.put(None)
 
-    def _order(self, **order: Any) -> None:
+    def _send(self, **command: Any) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has died: nothing comes back either
-            self._process.stdin.write((json.dumps(order) + "\n").encode())
+        with contextlib.suppress(OSError):  # the process has died, and sends no events either
+            self._process.stdin.write((json.dumps(command) + "\n").encode())
             self._process.stdin.flush()
 
     def follow(
-        self, record: RunRecord, store: Store, *, live: bool, gpus: bool, seconds: float
+        self, record: RunRecord, store: TrackingStore, *, live: bool, gpus: bool, seconds: float
     ) -> None:
-        """Begin to feed a run that trains in this process or below it; returns at once.
+        """Start to upload a run that trains in this process or its children; does not wait.
 
         Args:
             record: the run.
-            store: where to.
-            live: whether MLflow is fed; else only the machine's figures are recorded.
+            store: to upload to.
+            live: whether to upload; if not, only the system is sampled.
             gpus: whether the run uses GPUs.
-            seconds: between two records of what it uses of the machine.
+            seconds: between two system samples.
         """
-        self._order(
+        self._send(
             follow=record.as_json(),
-            store=_as_json(store),
+            store=store.as_json(),
             live=live,
             gpus=gpus,
             seconds=seconds,
-            environment=self._patience.environment,
+            environment=self._timeouts.environment,
         )
 
     def end_run(self, record: RunRecord) -> None:
-        """Say how the followed run ended; returns at once."""
-        self._order(ended=record.as_json())
+        """Describe how the followed run ended; does not wait."""
+        self._send(ended=record.as_json())
 
-    def bring(self, records: list[RunRecord], store: Store) -> Brought:
-        """Send runs that are on disk."""
-        self._order(
-            bring=[record.as_json() for record in records],
-            store=_as_json(store),
-            attempts=self._patience.attempts,
-            environment=self._patience.environment,
+    def upload(self, records: list[RunRecord], store: TrackingStore, report: Report) -> None:
+        """Upload runs and pass on the events, as `upload_runs` does."""
+        self._send(
+            upload=[record.as_json() for record in records],
+            store=store.as_json(),
+            attempts=self._timeouts.attempts,
+            environment=self._timeouts.environment,
         )
-        sent: list[str] = []
-        notes: dict[str, None] = {}
-        for answer in self.answers(self._patience.total):
-            if "sent" in answer:
-                sent.append(answer["sent"])
-                notes |= dict.fromkeys(filter(None, [answer["note"]]))
-            if "done" in answer:
-                return Brought(tuple(sent), answer.get("reason"), tuple(notes))
-        return Brought(tuple(sent), "no answer", tuple(notes))
+        for event in self.events(self._timeouts.total):
+            report(event)
+            if "done" in event:
+                return
+        report({"done": 1, "reason": "no answer"})
 
-    def answers(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """Yield answers, until the feeder ends, is silent for too long, or `seconds` are over."""
+    def events(self, seconds: float) -> Iterator[dict[str, Any]]:
+        """Yield events until the process ends, is silent for too long, or `seconds` are over."""
         end = time.monotonic() + seconds
         while True:
-            left = min(end - time.monotonic(), self._patience.longest_silence)
+            left = min(end - time.monotonic(), self._timeouts.longest_silence)
             try:
-                answer = self._answers.get(timeout=max(0.0, left))
+                event = self._events.get(timeout=max(0.0, left))
             except queue.Empty:
                 return
-            if answer is None:
+            if event is None:
                 return
-            yield answer
+            yield event
 
     def close(self) -> None:
-        """Let it end, here and now: what it was sending arrives as a whole or not at all."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        """Kill the process. What it was sending arrives as a whole or not at all."""
+        assert self._process.stdin is not None
         self._process.kill()
         self._process.wait()
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 
 
-def _as_json(store: Store) -> Mapping[str, str]:
-    return {"uri": store.uri, "experiment": store.experiment, "home": str(store.home)}
-
-
 @contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Keep stopping signals away from what is started here, for all its life."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+def _blocked_signals() -> Iterator[None]:
+    """Block stop signals in processes that are started in this context."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     try:
         yield
     finally:

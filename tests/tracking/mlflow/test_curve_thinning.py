@@ -1,4 +1,4 @@
-"""MLflow's curves have a bounded number of points, the same ones however often the feeding began."""
+"""MLflow's curves have a bounded number of points, independent of where an upload started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isnet.tracking.mlflow.curve_thinning import POINTS, rows_of, thinned
+from isnet.tracking.mlflow.curve_thinning import POINTS, rows_of, thin
 
 
 def _train(iterations: int, interval: int = 1) -> list[dict[str, Any]]:
@@ -18,13 +18,15 @@ def _train(iterations: int, interval: int = 1) -> list[dict[str, Any]]:
 
 
 def _steps(records: list[dict[str, Any]], iterations: int, last: dict[str, int]) -> list[int]:
-    return [record["iteration"] for record in thinned(records, iterations, last)]
+    return [record["iteration"] for record in thin(records, iterations, last)]
 
 
 @pytest.mark.parametrize(
     ("iterations", "interval"), [(160_000, 1), (160_000, 50), (2001, 1), (2000, 1), (800, 16)]
 )
-def test_a_curve_has_at_most_so_many_points_and_its_end(iterations: int, interval: int) -> None:
+def test_a_curve_has_a_bounded_number_of_points_and_the_last_one(
+    iterations: int, interval: int
+) -> None:
     records = _train(iterations, interval)
     kept = _steps(records, iterations, {})
     assert len(kept) <= POINTS
@@ -35,7 +37,7 @@ def test_a_curve_has_at_most_so_many_points_and_its_end(iterations: int, interva
 
 
 @pytest.mark.parametrize("sent", [1, 79, 80, 81, 100_000, 159_999])
-def test_who_begins_in_the_middle_keeps_the_same(sent: int) -> None:
+def test_an_upload_that_starts_in_the_middle_selects_the_same_points(sent: int) -> None:
     records = _train(160_000)
     kept = _steps(records, 160_000, {})
     there = [step for step in kept if step <= sent]
@@ -48,13 +50,13 @@ def test_every_validation_is_kept_and_none_is_sent_twice() -> None:
     assert _steps(records, 160_000, {"validation": 4990, "train": 5000}) == list(range(4991, 5001))
 
 
-def test_samples_of_the_machine_grow_with_the_logarithm() -> None:
+def test_system_samples_grow_with_the_logarithm() -> None:
     month = 2 * 60 * 24 * 30
     records = [{"kind": "system", "sample": n, "time": 0.0} for n in range(month)]
-    kept = [record["sample"] for record in thinned(records, 100, {})]
+    kept = [record["sample"] for record in thin(records, 100, {})]
     assert kept[:1000] == list(range(1000))
     assert len(kept) < 5000
-    again = [record["sample"] for record in thinned(records, 100, {"system": kept[2500]})]
+    again = [record["sample"] for record in thin(records, 100, {"system": kept[2500]})]
     assert again == kept[2501:]
 
 

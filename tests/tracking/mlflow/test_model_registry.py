@@ -1,4 +1,4 @@
-"""Models, their registry and the parents of sweeps: each once, whoever feeds them, best first."""
+"""Models, their registry and the parents of sweeps: each is used once, by any uploader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from pretended_run import pretend_finished, score
 
 from isnet.cli import main
-from isnet.pipeline.mlflow_contents import tracked_run
+from isnet.pipeline.mlflow_run_records import current_record
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.logged_model import WEIGHTS
@@ -26,7 +26,7 @@ NAME = "isnet-streets"
 
 @pytest.fixture
 def client(checkout: Path, empty_store: Path) -> MlflowClient:
-    """MLflow's view of the checkout, in which run `one` is the worse of two finished runs."""
+    """A client of the checkout's store; run `one` is the worse of two finished runs."""
     shutil.copy(empty_store, checkout / "mlflow.db")
     for run, miou in {"one": 0.25, "two": 0.5}.items():
         pretend_finished(checkout, run, miou)
@@ -34,9 +34,11 @@ def client(checkout: Path, empty_store: Path) -> MlflowClient:
 
 
 def _runs(client: MlflowClient) -> dict[str, Any]:
+    """Return the runs by name, without those that are marked as duplicates."""
     experiment = client.get_experiment_by_name("isnet")
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
+    found = client.search_runs([experiment.experiment_id])
+    runs = [run for run in found if "isnet.duplicate_of" not in run.data.tags]
     names = [str(run.info.run_name) for run in runs]
     assert len(set(names)) == len(names)
     return dict(zip(names, runs, strict=True))
@@ -51,15 +53,15 @@ def _best(client: MlflowClient) -> str:
     return str(client.get_model_version_by_alias(NAME, "best").tags["run"])
 
 
-def _feed_again() -> None:
-    for memory in Path("work").rglob("mlflow.json"):
-        memory.unlink()  # as after a crash between sending and remembering
+def _upload_again() -> None:
+    for note in Path("work").rglob("mlflow.json"):
+        note.unlink()  # as after a crash before it was written
     assert main(["track", "sync"]) == 0
 
 
-def test_each_evaluated_run_has_one_model_that_the_registry_knows(client: MlflowClient) -> None:
+def test_each_evaluated_run_has_one_registered_model(client: MlflowClient) -> None:
     assert main(["track", "sync"]) == 0
-    _feed_again()
+    _upload_again()
     runs = _runs(client)
     models = client.search_logged_models([runs["one"].info.experiment_id])
     assert {model.source_run_id for model in models} == {run.info.run_id for run in runs.values()}
@@ -98,28 +100,33 @@ def test_best_moves_only_to_a_better_one_on_the_same_data(
     assert _best(client) == "two"
 
 
-def test_what_two_feeders_made_at_once_becomes_one(checkout: Path, client: MlflowClient) -> None:
+def test_of_two_models_and_versions_created_at_once_the_oldest_is_used(
+    checkout: Path, client: MlflowClient
+) -> None:
     assert main(["track", "sync"]) == 0
     [first, second] = _versions(client)
     double = client.create_model_version(
         NAME, second.source, second.run_id, tags={WEIGHTS: second.tags[WEIGHTS]}
     )
-    client.set_registered_model_alias(NAME, "best", first.version)  # from what it saw before
+    client.set_registered_model_alias(NAME, "best", first.version)  # set from earlier scores
     runs = _runs(client)
     experiment = runs["one"].info.experiment_id
     run_id = runs["two"].info.run_id
-    client.create_logged_model(
+    unused = client.create_logged_model(
         experiment, "model", run_id, {WEIGHTS: second.tags[WEIGHTS], "isnet.created": str(2**62)}
     )
-    _feed_again()
-    assert [version.version for version in _versions(client)] == [first.version, second.version]
-    assert double.version not in {first.version, second.version}
-    assert _best(client) == "two"
-    assert len(client.search_logged_models([experiment])) == 2
+    _upload_again()
+    # Nothing is deleted; the younger ones get neither scores nor files.
+    versions = _versions(client)
+    assert [v.version for v in versions] == [first.version, second.version, double.version]
+    assert ["mIoU" in version.tags for version in versions] == [True, True, False]
+    assert client.get_model_version_by_alias(NAME, "best").version == second.version
+    models = client.search_logged_models([experiment])
+    assert [m.model_id for m in models if str(m.status) != "READY"] == [unused.model_id]
 
 
-def test_an_older_run_that_arrives_late_takes_over(client: MlflowClient) -> None:
-    """Another machine made it at the same time; this one had looked before it was there."""
+def test_an_older_run_that_appears_late_is_used(client: MlflowClient) -> None:
+    """Another machine created it at the same time, after this one had searched."""
     assert main(["track", "sync"]) == 0
     mine = _runs(client)["two"]
     experiment = mine.info.experiment_id
@@ -128,18 +135,44 @@ def test_an_older_run_that_arrives_late_takes_over(client: MlflowClient) -> None
         run_name="two",
         tags={"isnet.key": mine.data.tags["isnet.key"], "isnet.created": "1"},
     )
-    _feed_again()
+    _upload_again()
     assert _runs(client)["two"].info.run_id == older.info.run_id
+    history = client.get_metric_history(older.info.run_id, "train/loss")
+    assert [metric.step for metric in history] == [1, 2]
+    duplicate = client.get_run(mine.info.run_id)
+    assert duplicate.info.run_name == "two (duplicate)"
+    assert duplicate.data.tags["isnet.duplicate_of"] == older.info.run_id
+    assert duplicate.info.lifecycle_stage == "active"
     models = client.search_logged_models([experiment])
-    assert sorted(model.source_run_id for model in models) == sorted(
-        run.info.run_id for run in _runs(client).values()
-    )
-    assert client.get_model_version_by_alias(NAME, "best").run_id == older.info.run_id
-    assert len(_versions(client)) == 2
+    assert older.info.run_id in {model.source_run_id for model in models}
+    assert _best(client) == "two"
+    assert len(_versions(client)) == 2  # of the same weights: the version stays
+
+
+def test_an_older_run_that_appears_during_an_upload_gets_everything(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original, older = MlflowClient.log_inputs, list[str]()
+
+    def create_older(self: MlflowClient, run_id: str, *given: Any, **named: Any) -> None:
+        original(self, run_id, *given, **named)
+        run = client.get_run(run_id)
+        if not older and run.info.run_name == "two":
+            tags = {"isnet.key": run.data.tags["isnet.key"], "isnet.created": "1"}
+            created = client.create_run(run.info.experiment_id, run_name="two", tags=tags)
+            older.append(created.info.run_id)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", create_older)
+    assert main(["track", "sync"]) == 1
+    assert "an older run of this training" in capsys.readouterr().err
+    assert main(["track", "sync"]) == 0
+    two = _runs(client)["two"]
+    assert two.info.run_id == older[0]
+    assert two.data.metrics["final/mIoU"] == 0.5
 
 
 @pytest.mark.parametrize("call", ["log_inputs", "log_outputs", "create_registered_model"])
-def test_another_feeder_that_was_quicker_is_no_failure(
+def test_an_entry_that_another_uploader_created_first_is_no_failure(
     client: MlflowClient, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = getattr(MlflowClient, call)
@@ -156,7 +189,7 @@ def test_another_feeder_that_was_quicker_is_no_failure(
     assert _best(client) == "two"
 
 
-def test_an_upload_that_was_cut_off_is_done_again(
+def test_an_interrupted_upload_is_repeated(
     client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut(*_: Any) -> None:
@@ -173,7 +206,7 @@ def test_an_upload_that_was_cut_off_is_done_again(
     assert not left.exists()
 
 
-def test_a_store_without_a_registry_costs_a_line(
+def test_a_store_without_a_registry_costs_one_line(
     client: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def unknown(*_: Any, **__: Any) -> None:
@@ -181,13 +214,13 @@ def test_a_store_without_a_registry_costs_a_line(
 
     monkeypatch.setattr(MlflowClient, "search_registered_models", unknown)
     assert main(["track", "sync"]) == 0
-    told = capsys.readouterr().err
-    assert told.count("keeps no models") == 1
-    assert "2 of 2 runs are in MLflow" in told
+    log = capsys.readouterr().err
+    assert log.count("keeps no models") == 1
+    assert "2 of 2 runs are in MLflow" in log
     assert len(_runs(client)) == 2
 
 
-def test_weights_that_do_not_say_what_they_are_become_no_model(
+def test_weights_without_metadata_become_no_model(
     checkout: Path, client: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(checkout / "results/runs/one")
@@ -198,13 +231,13 @@ def test_weights_that_do_not_say_what_they_are_become_no_model(
     assert [version.tags["run"] for version in _versions(client)] == ["two"]
 
 
-def test_runs_of_a_sweep_stand_below_one_parent_with_mean_and_spread(
+def test_runs_of_a_sweep_have_one_parent_with_mean_and_standard_deviation(
     checkout: Path, client: MlflowClient, edit: Callable[[str, str], None]
 ) -> None:
     for name in ("one", "two"):
         edit(f"  {name}:\n", f"  {name}:\n    sweep: grid\n")
     assert main(["track", "sync"]) == 0
-    _feed_again()
+    _upload_again()
     runs = _runs(client)
     parent = runs.pop("grid (sweep)")
     assert runs.keys() == {"one", "two"}
@@ -214,25 +247,33 @@ def test_runs_of_a_sweep_stand_below_one_parent_with_mean_and_spread(
     assert parent.data.metrics["sweep/mIoU_std"] == pytest.approx(0.125 * 2**0.5)
     assert parent.info.status == "FINISHED"
 
-    # Another machine made a parent at the same time, and has put a run there.
+    # Another machine created a parent at the same time and used it; a duplicate run has scores.
     other = client.create_run(
         parent.info.experiment_id, tags={"isnet.sweep": "grid", "isnet.created": str(2**62)}
     )
     client.set_tag(runs["one"].info.run_id, PARENT, other.info.run_id)
-    record = tracked_run(Plan.of(load_params()), "two")
+    duplicate = client.create_run(
+        parent.info.experiment_id,
+        tags={**runs["two"].data.tags, "isnet.created": str(2**62)},
+    )
+    client.log_metric(duplicate.info.run_id, "final/mIoU", 1.0)
+    record = current_record(Plan.of(load_params()), "two")
     assert record is not None
-    kept = ParentRun.of(client, parent.info.experiment_id, record, lambda: None)
+    kept = ParentRun.find_or_create(client, parent.info.experiment_id, record)
+    kept.summarise()
     assert kept.id == parent.info.run_id
     assert _runs(client)["one"].data.tags[PARENT] == parent.info.run_id
-    assert client.get_run(other.info.run_id).info.lifecycle_stage == "deleted"
+    assert client.get_run(other.info.run_id).data.tags["isnet.duplicate_of"] == kept.id
+    assert client.get_run(kept.id).data.metrics["sweep/runs"] == 2
+    assert client.get_run(kept.id).data.metrics["sweep/mIoU_mean"] == pytest.approx(0.375)
 
 
-def test_a_registry_fed_from_what_was_seen_before_ends_at_the_best(client: MlflowClient) -> None:
-    """Between looking and setting the alias, another feeder registers a better one."""
+def test_the_alias_ends_at_the_best_despite_concurrent_scores(client: MlflowClient) -> None:
+    """Another uploader registers a better score between the search and the setting of the alias."""
     assert main(["track", "sync"]) == 0
     [first, second] = _versions(client)
     client.set_registered_model_alias(NAME, "best", first.version)
-    record = tracked_run(Plan.of(load_params()), "one")
+    record = current_record(Plan.of(load_params()), "one")
     assert record is not None
     set_alias, seen = client.set_registered_model_alias, list[int]()
 
@@ -243,5 +284,5 @@ def test_a_registry_fed_from_what_was_seen_before_ends_at_the_best(client: Mlflo
         set_alias(name, alias, version)
 
     client.set_registered_model_alias = set_late  # type: ignore[method-assign]
-    register(client, NAME, first.model_id, str(first.run_id), record, lambda: None)
+    register(client, NAME, first.model_id, str(first.run_id), record)
     assert seen == [int(second.version), int(first.version)]

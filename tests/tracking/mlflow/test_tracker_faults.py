@@ -1,4 +1,4 @@
-"""Real trackers that break while runs train: PostgreSQL behind an MLflow server behind a proxy."""
+"""Faults of a real tracking store while runs train: PostgreSQL, an MLflow server and a proxy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 from tracker_lab import FaultProxy, Postgres, Server, Training, found_runs, steps_of, wait_for_all
 
 from isnet.cli import main
@@ -30,7 +31,7 @@ SECRETS = {
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    folder = Path("/tmp") / f"isnet-postgres-{os.getpid()}"  # where the user postgres may go
+    folder = Path("/tmp") / f"isnet-postgres-{os.getpid()}"  # readable for the user postgres
     folder.mkdir()
     database = Postgres(folder)
     yield database
@@ -49,7 +50,7 @@ def server(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def proxy(
     server: Server, monkeypatch: pytest.MonkeyPatch, edit: Callable[[str, str], None]
 ) -> Iterator[FaultProxy]:
-    """A way to the server, whose experiment is as empty as the checkout."""
+    """A proxy to the server, with an empty experiment."""
     between = FaultProxy(server.port)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", between.uri)
     from mlflow import MlflowClient
@@ -69,7 +70,7 @@ def _wait_for(server: Server, step: int) -> None:
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "lose", "delay"])
-def test_what_a_fault_keeps_back_is_brought_later_once(
+def test_records_that_a_fault_delayed_are_sent_later_once(
     checkout: Path,
     server: Server,
     proxy: FaultProxy,
@@ -77,16 +78,16 @@ def test_what_a_fault_keeps_back_is_brought_later_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     training = Training(checkout)
-    with training.following() as following:
+    with training.track() as tracking:
         training.go(1, 2)
         _wait_for(server, 2)
         proxy.fault = fault
         training.go(3, 6)
         training.write_results()
-    following.finish()
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "`isnet track sync` sends it later" in told
+    tracking.finish()
+    log = capsys.readouterr().err
+    assert log.count("\n") == 1
+    assert "`isnet track sync` sends it later" in log
     proxy.fault = ""
     assert main(["track", "sync"]) == 0
     one = found_runs(server.uri)["one"]
@@ -105,7 +106,7 @@ def test_a_server_that_comes_back_gets_what_it_missed_while_the_run_trains(
     wait_for_all(monkeypatch)
     proxy.fault = "cut"  # down at the start
     training = Training(checkout)
-    with training.following() as following:
+    with training.track() as tracking:
         training.go(1, 3)
         while not capsys.readouterr().err:
             time.sleep(0.2)
@@ -113,26 +114,26 @@ def test_a_server_that_comes_back_gets_what_it_missed_while_the_run_trains(
         _wait_for(server, 3)
         training.go(4, 6)
         training.write_results()
-    following.finish()
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "could be fed again" in told
+    tracking.finish()
+    log = capsys.readouterr().err
+    assert log.count("\n") == 1
+    assert "could be updated again" in log
     assert steps_of(server.uri, found_runs(server.uri)["one"]) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL, signal.SIGTERM])
-def test_a_server_that_stops_keeps_no_training_from_its_end(
+def test_a_server_that_stops_delays_no_training(
     checkout: Path, server: Server, proxy: FaultProxy, number: signal.Signals
 ) -> None:
     training = Training(checkout)
     try:
-        with training.following() as following:
+        with training.track() as tracking:
             training.go(1, 3)
             _wait_for(server, 3)
             server.send(number)
             training.go(4, 6)
             training.write_results()
-        following.finish()  # while nobody answers
+        tracking.finish()  # while nobody answers
     finally:
         if number is signal.SIGSTOP:
             server.send(signal.SIGCONT)
@@ -147,16 +148,16 @@ def test_a_server_that_stops_keeps_no_training_from_its_end(
 
 RUN_OF_TEN = """
 import sys, time
-sys.path[:0] = [{here!r}]
+sys.path[:0] = [{support!r}]
 from pathlib import Path
 from tracker_lab import Training
 training = Training(Path.cwd(), sys.argv[1], iterations=60)
-with training.following() as following:
+with training.track() as tracking:
     for at in range(0, 60, 10):
         training.go(at + 1, at + 10)
         time.sleep(1)
     training.write_results()
-following.finish()
+tracking.finish()
 """
 
 
@@ -169,31 +170,31 @@ def test_ten_runs_at_once_arrive_in_order(
     names = [f"run{number}" for number in range(10)]
     (checkout / "params.yaml").write_text(head + "".join(f"  {name}:\n{one}" for name in names))
     Training(checkout, "run0")  # writes what all read
-    code = RUN_OF_TEN.format(here=str(Path(__file__).parent))
+    code = RUN_OF_TEN.format(support=str(REPOSITORY / "tests/support"))
     runs = [subprocess.Popen([sys.executable, "-c", code, name]) for name in names]
     assert [run.wait() for run in runs] == [0] * 10
-    assert main(["track", "sync"]) == 0  # a slow machine does not bring all within ten seconds
+    assert main(["track", "sync"]) == 0  # a slow machine does not send all within ten seconds
     found = found_runs(server.uri)
     assert found.keys() == set(names)
     for name in names:
         assert steps_of(server.uri, found[name]) == list(range(1, 61))
 
 
-def test_two_feeders_of_one_run_make_one_run(
+def test_several_uploaders_of_one_run_create_one_run(
     checkout: Path, server: Server, proxy: FaultProxy
 ) -> None:
     training = Training(checkout)
-    with training.following() as following:
+    with training.track() as tracking:
         training.go(1, 6)
         code = "from isnet.cli import main; raise SystemExit(main(['track', 'sync']))"
         syncs = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
         assert [sync.wait() for sync in syncs] == [0] * 3
         training.write_results()
-    following.finish()
+    tracking.finish()
     assert steps_of(server.uri, found_runs(server.uri)["one"]) == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_long_training_arrives_thinned_and_in_order(
+def test_a_long_training_is_uploaded_thinned_and_in_order(
     checkout: Path, server: Server, proxy: FaultProxy, edit: Callable[[str, str], None]
 ) -> None:
     edit("max_iters: 6, val_interval: 3", "max_iters: 160000, val_interval: 16000")
@@ -233,13 +234,13 @@ def test_no_secret_is_found_anywhere(
     uri = proxy.uri.replace("://", "://somebody:planted-in-uri@")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     training = Training(checkout)
-    with training.following() as following:
+    with training.track() as tracking:
         training.go(1, 3)
         _wait_for(server, 3)
         proxy.fault = "500"
         training.go(4, 6)
         training.write_results()
-    following.finish()
+    tracking.finish()
     assert main(["track", "sync"]) == 1
     proxy.fault = ""
     assert main(["track", "sync"]) == 0

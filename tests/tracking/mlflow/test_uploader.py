@@ -1,4 +1,4 @@
-"""MLflow is fed while a run trains, by a process that nobody waits for."""
+"""The uploader process sends a run to MLflow while it trains, and delays nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 from tracker_lab import Server, Training, found_runs, free_port, steps_of, wait_for_all
 
 from isnet.cli import main
 from isnet.distributed.run_lock import run_lock
-from isnet.pipeline.mlflow_contents import tracked_run
+from isnet.pipeline.mlflow_run_records import current_record
 from isnet.pipeline.mlflow_updates import track, track_all
-from isnet.tracking.mlflow.mlflow_sink import is_sent
-from isnet.tracking.mlflow.run_record import Store
+from isnet.tracking.mlflow.run_record import TrackingStore
+from isnet.tracking.mlflow.run_upload import is_uploaded
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +56,16 @@ def test_a_resumed_run_stays_one_and_has_no_step_twice(
 ) -> None:
     wait_for_all(monkeypatch)
     training = Training(checkout)
-    with training.following():
+    with training.track():
         training.go(1, 4)
         _wait_for(uri, "one", 4)
         assert found_runs(uri)["one"].info.status == "RUNNING"
     assert found_runs(uri)["one"].info.status == "KILLED"
-    with training.following() as following:
+    with training.track() as tracking:
         training.journal.rewind(2)
         training.go(3, 6)
         training.write_results()
-    following.finish()
+    tracking.finish()
     one = found_runs(uri)["one"]
     assert one.info.status == "FINISHED"
     assert steps_of(uri, one) == [1, 2, 3, 4, 5, 6]
@@ -73,12 +74,12 @@ def test_a_resumed_run_stays_one_and_has_no_step_twice(
     assert one.data.metrics["final/train_seconds"] == 2.0
     assert one.data.params["seed"] == "0"
     assert capsys.readouterr().err == ""
-    record = tracked_run(training.plan, "one")
+    record = current_record(training.plan, "one")
     assert record is not None
-    store = Store(uri, "isnet", checkout)
-    assert is_sent(record, store)  # the server is not even asked
+    store = TrackingStore(uri, "isnet", checkout)
+    assert is_uploaded(record, store)  # without asking the server
     training.journal.append({"kind": "train", "iteration": 6, "time": 0.0})
-    assert not is_sent(record, store)
+    assert not is_uploaded(record, store)
 
 
 def test_a_server_that_is_down_costs_one_line_and_sync_brings_all(
@@ -91,20 +92,20 @@ def test_a_server_that_is_down_costs_one_line_and_sync_brings_all(
     dead = f"http://me:planted@127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", dead)
     training = Training(checkout)
-    with training.following() as following:
+    with training.track() as tracking:
         training.go(1, 6)
         training.write_results()
-    following.finish()
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "connection refused" in told
-    assert "`isnet track sync` sends it later" in told
-    assert "planted" not in told
+    tracking.finish()
+    log = capsys.readouterr().err
+    assert log.count("\n") == 1
+    assert "connection refused" in log
+    assert "`isnet track sync` sends it later" in log
+    assert "planted" not in log
     assert main(["track", "sync"]) == 1
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "0 of 1 runs are in MLflow" in told
-    assert "is without one (connection refused)" in told
+    log = capsys.readouterr().err
+    assert log.count("\n") == 1
+    assert "0 of 1 runs are in MLflow" in log
+    assert "is without one (connection refused)" in log
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert main(["track", "sync"]) == 0
     one = found_runs(uri)["one"]
@@ -120,21 +121,21 @@ def _is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_signals_to_the_group_do_not_end_the_feeder_and_its_parents_death_does(
+def test_signals_to_the_group_do_not_end_the_uploader_and_the_end_of_its_parent_does(
     checkout: Path, tmp_path: Path
 ) -> None:
     """As `timeout`, Slurm and Ctrl-C signal, and as the kernel kills."""
     code = (
         "import sys, time, os, signal\n"
-        f"sys.path[:0] = {[str(Path(__file__).parent)]!r}\n"
+        f"sys.path[:0] = {[str(REPOSITORY / 'tests/support')]!r}\n"
         "from pathlib import Path\n"
         "from tracker_lab import Training\n"
         "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):\n"
         "    signal.signal(number, lambda *_: None)\n"
         "training = Training(Path.cwd())\n"
-        "with training.following() as following:\n"
-        "    print(following._feeder._process.pid, flush=True)\n"
-        "    os.fork() or (time.sleep(30), os._exit(0))\n"  # as a data worker: it keeps the pipe open
+        "with training.track() as tracking:\n"
+        "    print(tracking._uploader._process.pid, flush=True)\n"
+        "    os.fork() or (time.sleep(30), os._exit(0))\n"  # a data loading worker keeps the pipe open
         "    time.sleep(600)\n"
     )
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"}
@@ -144,16 +145,16 @@ def test_signals_to_the_group_do_not_end_the_feeder_and_its_parents_death_does(
             env=environment, start_new_session=True,
         )  # fmt: skip
     assert process.stdout is not None
-    feeder = int(process.stdout.readline())
+    uploader = int(process.stdout.readline())
     for number in (2, 15, 10, 2):
         os.killpg(process.pid, number)
     time.sleep(1)
-    assert _is_alive(feeder)
+    assert _is_alive(uploader)
     process.kill()
     process.wait()
-    while _is_alive(feeder):
+    while _is_alive(uploader):
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)  # the data worker
+    os.killpg(process.pid, signal.SIGKILL)  # the data loading worker
     assert "Traceback" not in (tmp_path / "err").read_text()
 
 
@@ -167,27 +168,27 @@ def _open_files(pid: int) -> set[str]:
 
 def test_no_lock_is_inherited(checkout: Path) -> None:
     training = Training(checkout)
-    with run_lock("one", training.work), training.following() as following:
-        assert following._feeder is not None
-        assert not _open_files(following._feeder._process.pid) & {"lock", "holder.json"}
+    with run_lock("one", training.work), training.track() as tracking:
+        assert tracking._uploader is not None
+        assert not _open_files(tracking._uploader._process.pid) & {"lock", "holder.json"}
 
 
-def test_jobs_of_a_cluster_leave_a_database_file_to_the_report(
+def test_cluster_jobs_leave_a_database_file_to_the_report(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = Training(checkout)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    with training.following() as following:
+    with training.track() as tracking:
         training.go(1, 6)
         training.write_results()
-    following.finish()
-    assert track(training.plan, "one", training.console)
+    tracking.finish()
+    assert track(training.plan, "one")
     assert not (checkout / "mlflow.db").exists()
-    assert track_all(training.plan, training.console)
+    assert track_all(training.plan)
     assert found_runs(f"sqlite:///{checkout}/mlflow.db")["one"].info.status == "FINISHED"
 
 
-def test_following_a_file_shows_running_and_interrupted_runs(
+def test_sync_follow_shows_running_and_interrupted_runs(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     uri = f"sqlite:///{checkout}/mlflow.db"

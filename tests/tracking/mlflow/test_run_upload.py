@@ -1,4 +1,4 @@
-"""MLflow as its users see it: one comparable run per training, fed from disk, never in the way."""
+"""Uploaded runs as MLflow's users see them: one comparable run per training, with all its points."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _found(uri: str) -> dict[str, Run]:
     return {run.info.run_name: run for run in runs}
 
 
-def test_a_bare_mlflow_ui_finds_the_runs_with_all_that_compares_them(finished: Path) -> None:
+def test_uploaded_runs_have_parameters_tags_metrics_and_artifacts(finished: Path) -> None:
     assert main(["track", "sync"]) == 0
     uri = f"sqlite:///{finished}/mlflow.db"
     runs = _found(uri)
@@ -65,13 +65,13 @@ def test_a_bare_mlflow_ui_finds_the_runs_with_all_that_compares_them(finished: P
         "overlays",
     } <= artifacts
     assert (finished / "mlartifacts").is_dir()
-    assert not (finished / "mlruns").exists()  # a bare `mlflow ui` would take it for its store
+    assert not (finished / "mlruns").exists()  # a bare `mlflow ui` would open it
 
 
-def test_feeding_again_adds_no_run_and_no_point(finished: Path) -> None:
+def test_uploading_again_adds_no_run_and_no_point(finished: Path) -> None:
     assert main(["track", "sync"]) == 0
-    for memory in Path("work").rglob("mlflow.json"):
-        memory.unlink()  # as after a crash between sending and remembering
+    for note in Path("work").rglob("mlflow.json"):
+        note.unlink()  # as after a crash before it was written
     assert main(["track", "sync"]) == 0
     uri = f"sqlite:///{finished}/mlflow.db"
     runs = _found(uri)
@@ -83,16 +83,16 @@ def test_feeding_again_adds_no_run_and_no_point(finished: Path) -> None:
     assert len(runs["one"].inputs.dataset_inputs) == 1
 
 
-def test_a_dead_server_costs_a_line_and_nothing_is_lost(
+def test_a_dead_server_costs_one_line_and_loses_nothing(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert main(["track", "sync"]) == 1
-    told = capsys.readouterr().err
-    assert "`isnet track sync` sends it later" in told
-    assert "Traceback" not in told
-    assert "secret" not in told
+    log = capsys.readouterr().err
+    assert "`isnet track sync` sends it later" in log
+    assert "Traceback" not in log
+    assert "secret" not in log
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert main(["track", "sync"]) == 0
     assert _found(f"sqlite:///{finished}/mlflow.db").keys() == RUNS.keys()

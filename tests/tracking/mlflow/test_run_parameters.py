@@ -1,25 +1,28 @@
-"""What runs are compared by in MLflow: few parameters, each worth a row."""
+"""Parameters of runs in MLflow."""
 
 from __future__ import annotations
 
+from isnet.tracking.mlflow.compared_settings import run_parameters
+
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
-from isnet.tracking.mlflow.compared_settings import parameters_of
 
 
-def test_optimizer_and_schedule_are_told_and_usual_settings_are_not(checkout: object) -> None:
+def test_optimizer_and_schedule_are_parameters_and_default_settings_are_not(
+    checkout: object,
+) -> None:
     planned = Plan.of(load_params()).run("one")
-    found = parameters_of(planned.settings, planned.experiment.config)
+    found = run_parameters(planned.settings, planned.experiment.config)
     assert found["optimizer"] == "SGD"
     assert found["lr"] == "0.02"
     assert found["schedule"] == "PolyLR 0.9"
     assert found["overrides.train_cfg.max_iters"] == "6"
     assert not found.keys() & {"channels_last", "compile", "deterministic", "ema"}
-    assert "channels_last" in parameters_of(planned.settings | {"channels_last": False}, None)
+    assert "channels_last" in run_parameters(planned.settings | {"channels_last": False}, None)
 
 
-def test_two_hundred_overrides_are_no_two_hundred_parameters() -> None:
+def test_the_number_of_override_parameters_is_limited() -> None:
     noise = {f"overrides.model.part{number}.channels": number for number in range(200)}
     lists = {"overrides.param_scheduler": [{"type": "PolyLR"}], "overrides.text": "x" * 1000}
-    assert len(parameters_of({"seed": 0} | noise | lists, None)) < 30
-    assert not parameters_of(lists, None)
+    assert len(run_parameters({"seed": 0} | noise | lists, None)) < 30
+    assert not run_parameters(lists, None)

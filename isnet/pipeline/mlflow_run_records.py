@@ -1,4 +1,4 @@
-"""What of a run is told to MLflow, as it is on disk now."""
+"""Builds the records of runs for MLflow from what is on disk."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import dataset_status
 from isnet.settings.plan import Plan
-from isnet.tracking.mlflow.compared_settings import parameters_of
+from isnet.tracking.mlflow.run_parameters import run_parameters
 from isnet.tracking.mlflow.run_record import RunRecord, State
 
-__all__ = ["begun_record", "ended_record", "tracked_run"]
+__all__ = ["current_record", "ended_record", "started_record"]
 
 
-def tracked_run(plan: Plan, name: str) -> RunRecord | None:
-    """Return the run with its present settings, however far it is; or else the one that was
-    published last; None where there is neither.
+def current_record(plan: Plan, name: str) -> RunRecord | None:
+    """Return the training with the present settings, finished or not; else the one published last;
+    None if there is neither.
     """
     declared = read_json(plan.layout.train_results(name) / "train.json")
     digest = dataset_status(plan, plan.run(name).run.dataset).digest
@@ -34,15 +34,15 @@ def tracked_run(plan: Plan, name: str) -> RunRecord | None:
     return _finished(plan, name, work, plan.layout.train_results(name))
 
 
-def begun_record(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunRecord:
-    """Return a run that trains from now on."""
+def started_record(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunRecord:
+    """Return the record of a training that starts now."""
     return _record(plan, name, work, manifest_digest, "running")
 
 
 def ended_record(
     plan: Plan, name: str, work: Path, manifest_digest: str, *, failed: bool = False
 ) -> RunRecord:
-    """Return a run that trains no more: finished if its results are there."""
+    """Return the record of a training that has ended: finished if its results are there."""
     if (work / "train").is_dir():
         return _finished(plan, name, work, work / "train")
     return _record(plan, name, work, manifest_digest, "failed" if failed else "interrupted")
@@ -58,7 +58,7 @@ def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
     evaluated = plan.layout.evaluate_results(name)
     metrics = read_json(evaluated / "metrics.json") or None
     if metrics and metrics["weights_sha256"] != summary["weights_sha256"]:
-        metrics = None  # of other weights, which the conductor has not replaced yet
+        metrics = None  # of other weights; the workflow engine has not replaced it yet
     weights = trained / "weights.pth"
     artifacts = [trained / "config.py", plan.layout.train_settings(name)]
     if metrics:
@@ -85,13 +85,13 @@ def _record(
     planned = plan.run(name)
     summary = more.get("summary") or {}
     settings = summary.get("settings") or planned.settings
-    # The plan's config is that of an earlier training only if nothing that decides it has changed.
+    # An earlier training had the planned config only if its key is the same.
     is_planned = work.name == plan.train_key(name, manifest_digest)
     return RunRecord(
         name=name,
         key=work.name,
         settings=settings,
-        parameters=parameters_of(settings, planned.experiment.config if is_planned else None),
+        parameters=run_parameters(settings, planned.experiment.config if is_planned else None),
         sweep=planned.run.sweep,
         iterations=int(summary.get("iterations") or planned.experiment.iterations),
         work=work,

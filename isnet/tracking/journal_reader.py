@@ -1,0 +1,87 @@
+"""Readers of a journal while another process writes it. Incomplete lines are skipped, and a missing
+journal has no records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["JournalReader", "last_records", "read_records", "validations"]
+
+_TAIL_BYTES = 1 << 14
+"""About fifty records."""
+
+
+class JournalReader:
+    """Reads a journal incrementally, each record once.
+
+    Resuming a training replaces its journal by a shortened copy: the new file is read from its
+    beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = (0, 0)
+        self._offset = 0
+
+    def new_records(self) -> list[dict[str, Any]]:
+        """Return the records of the complete lines that were added since the last call."""
+        try:
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                identity = (status.st_dev, status.st_ino)
+                if identity != self._file or status.st_size < self._offset:
+                    self._file, self._offset = identity, 0
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        complete = content[: content.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        return _parse(complete.splitlines())
+
+
+def read_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """Return all records, or those of one kind."""
+    records = _parse(_read(path).splitlines())
+    return [record for record in records if kind in (None, record["kind"])]
+
+
+def last_records(path: Path) -> list[dict[str, Any]]:
+    """Return about the last fifty records, oldest first."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    return _parse(lines[1:] if size > _TAIL_BYTES else lines)  # the first line may be cut
+
+
+def validations(path: Path) -> list[dict[str, Any]]:
+    """Return all validation records, oldest first. Only these few lines are parsed."""
+    return _parse(line for line in _read(path).splitlines() if b'"kind": "validation"' in line)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _parse(lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    records = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and "kind" in record:
+            records.append(record)
+    return records

@@ -1,0 +1,209 @@
+"""Uploads runs to MLflow: whatever it does not have yet, in the order of the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from filelock import FileLock
+
+from isnet.io.atomic_files import write_json
+from isnet.tracking.journal_reader import JournalReader
+from isnet.tracking.mlflow.curve_thinning import rows_of, thin
+from isnet.tracking.mlflow.failure_reason import failure_reason
+from isnet.tracking.mlflow.logged_model import log_model
+from isnet.tracking.mlflow.mlflow_run import MlflowRun, milliseconds
+from isnet.tracking.mlflow.model_folder import has_metadata
+from isnet.tracking.mlflow.model_registry import is_without_registry, register, registered_name
+from isnet.tracking.mlflow.parent_run import PARENT, ParentRun
+from isnet.tracking.mlflow.run_parameters import run_tags
+from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
+from isnet.tracking.mlflow.tracking_client import TrackingClient
+from isnet.tracking.store_address import is_database_file
+
+__all__ = ["Report", "RunUpload", "is_uploaded", "upload_runs"]
+
+Report = Callable[[dict[str, Any]], None]
+"""Receives events: `{"alive": 1}` after each answer of MLflow, `{"uploaded": run, "note": text}`
+and at the end `{"done": 1, "reason": text or None}`.
+"""
+
+_LOCK_SECONDS = 60.0
+_PAUSE_SECONDS = 2.0
+
+
+def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
+    """Return whether an ended run was uploaded as it is now, from the note in its work folder."""
+    try:
+        note = json.loads((record.work / "mlflow.json").read_text())
+        return record.state != "running" and bool(note["content"] == record.digest(store))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def upload_runs(
+    records: list[RunRecord], store: TrackingStore, report: Report, *, attempts: int = 1
+) -> None:
+    """Upload runs and report events. Stops at the first run whose last attempt fails, because each
+    further run would take as long if the store is down. Raises nothing.
+    """
+    try:
+        for record in records:
+            with _lock_database_file(store):
+                note = _upload(record, store, report, attempts)
+            report({"uploaded": record.name, "note": note})
+    except Exception as error:
+        report({"done": 1, "reason": failure_reason(error)})
+    else:
+        report({"done": 1, "reason": None})
+
+
+def _upload(record: RunRecord, store: TrackingStore, report: Report, attempts: int) -> str:
+    for _ in range(attempts - 1):
+        with contextlib.suppress(Exception):
+            return RunUpload(record, store, report).send_all()
+        time.sleep(_PAUSE_SECONDS)
+    return RunUpload(record, store, report).send_all()
+
+
+@contextlib.contextmanager
+def _lock_database_file(store: TrackingStore) -> Iterator[None]:
+    if not is_database_file(store.uri):
+        yield
+        return
+    store.home.mkdir(parents=True, exist_ok=True)
+    with FileLock(store.home / ".mlflow.lock", timeout=_LOCK_SECONDS):
+        yield
+
+
+class RunUpload:
+    """Uploads one run while its journal grows.
+
+    After a failure, create another one: it asks MLflow what has arrived.
+
+    Args:
+        record: the run.
+        store: to upload to.
+        report: receives `{"alive": 1}` after each answer.
+        environment: of the training process, for a run that is not finished.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        store: TrackingStore,
+        report: Report,
+        environment: dict[str, Any] | None = None,
+    ) -> None:
+        self.record, self.store = record, store
+        self._client = TrackingClient(store.uri, lambda: report({"alive": 1}))
+        self._experiment = _find_or_create_experiment(self._client, store)
+        self.run = MlflowRun.find_or_create(self._client, self._experiment, record)
+        tags = run_tags(record) | (_environment_tags(environment) if environment else {})
+        self._parent: ParentRun | None = None
+        if record.sweep:
+            self._parent = ParentRun.find_or_create(self._client, self._experiment, record)
+            tags[PARENT] = self._parent.id
+        self.run.set_tags(tags)
+        if record.state == "running":
+            self.run.set_state("running")
+        self._readers = (JournalReader(record.journal), JournalReader(record.system))
+
+    def send_new(self) -> None:
+        """Send the records that were added to the journal and the system samples."""
+        for reader in self._readers:
+            records = thin(reader.new_records(), self.record.iterations, self.run.last)
+            self.run.add(map(rows_of, records))
+
+    def send_all(self) -> str:
+        """Upload everything of the run and note it in the work folder; return a message for the
+        user, empty if there is none.
+        """
+        record = self.record
+        content = record.digest(self.store)
+        self.send_new()
+        ended = None
+        if record.summary:
+            self.run.set_final(_final_metrics(record), int(record.summary["iterations"]))
+            self.run.set_tags(_environment_tags(record.summary["environment"]))
+            ended = milliseconds(record.summary["finished"])
+        self.run.set_dataset(str(record.settings["dataset"]), record.manifest_digest)
+        self.run.add_artifacts(record)
+        self.run.set_state(record.state, ended)
+        if self._parent:
+            self._parent.summarise()
+        note = self._send_model() if record.weights and record.metrics else ""
+        if record.state != "running":
+            self.run.require_oldest(self._experiment, record)
+            write_json(record.work / "mlflow.json", {"run_id": self.run.id, "content": content})
+        return note
+
+    def _send_model(self) -> str:
+        """Upload the weights as a model, and register it if the store has a registry."""
+        record, client = self.record, self._client
+        assert record.weights is not None
+        if not has_metadata(record.weights):
+            return f"the weights of {record.name} are of an earlier isnet and become no model"
+        try:
+            model = log_model(client, self._experiment, self.run.id, record)
+            name = registered_name(self.store.experiment, str(record.settings["dataset"]))
+            register(client, name, model, self.run.id, record)
+        except Exception as error:
+            if not is_without_registry(error):
+                raise
+            return f"it keeps no models ({failure_reason(error)})"
+        return ""
+
+
+def _find_or_create_experiment(client: Any, store: TrackingStore) -> str:
+    found = client.get_experiment_by_name(store.experiment)
+    if found is not None:
+        return str(found.experiment_id)
+    # With a database, artifacts go beside it: MLflow's default ./mlruns would make a bare
+    # `mlflow ui` open the file store that MLflow refuses. A server has its own place.
+    has_server = store.uri.startswith(("http", "databricks"))
+    place = None if has_server else (store.home / "mlartifacts" / store.experiment).as_uri()
+    try:
+        return str(client.create_experiment(store.experiment, artifact_location=place))
+    except Exception:
+        found = client.get_experiment_by_name(store.experiment)  # created concurrently?
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _environment_tags(environment: dict[str, Any]) -> dict[str, str]:
+    tags = {
+        "hardware": environment["hardware"],
+        "gpus": ", ".join(environment["gpus"]) or "none",
+        "git.commit": str(environment["git_commit"]),
+        "git.dirty": str(environment["git_dirty"]),
+        "mlflow.source.git.commit": str(environment["git_commit"]),
+    }
+    return tags | {f"package.{name}": version for name, version in environment["packages"].items()}
+
+
+_SCORES = ("mIoU", "mAcc", "aAcc", "fwIoU", "boundary_mIoU", "ece")
+_COSTS = {
+    "parameters": ("parameters_million", 1e6),
+    "flops": ("gflops", 1e9),
+    "images_per_second": ("images_per_second", 1),
+    "peak_memory_gb": ("peak_memory_gb", 1),
+}
+"""Keys of metrics.json: the name in MLflow, with its unit, and the divisor."""
+
+
+def _final_metrics(record: RunRecord) -> dict[str, float]:
+    assert record.summary is not None
+    final = {"train_seconds": record.summary["seconds"]}
+    if record.metrics:
+        for name, suffix in (("single_scale", ""), ("multi_scale_flip", "_ms_flip")):
+            scores = record.metrics[name] or {}
+            final |= {f"{key}{suffix}": scores[key] for key in _SCORES if key in scores}
+        for key, (name, unit) in _COSTS.items():
+            if (value := record.metrics.get(key)) is not None:
+                final[name] = value / unit
+    return {f"final/{key}": float(value) for key, value in final.items() if value is not None}

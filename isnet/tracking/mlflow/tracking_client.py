@@ -1,0 +1,73 @@
+"""MLflow client whose answered calls are counted as signs of life."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["TrackingClient"]
+
+_HEARTBEAT_SECONDS = 3.0
+_LOGGERS = ("mlflow", "alembic", "urllib3")
+
+
+class TrackingClient:
+    """An `MlflowClient` that calls `heartbeat` after each answer of the store.
+
+    Args:
+        uri: of the store.
+        heartbeat: whoever waits for an upload takes its absence for a server that hangs.
+    """
+
+    def __init__(self, uri: str, heartbeat: Callable[[], None]) -> None:
+        self._client = _create_client(uri)
+        self._heartbeat = heartbeat
+        heartbeat()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            answer = method(*arguments, **named)
+            self._heartbeat()
+            return answer
+
+        return call
+
+    @contextlib.contextmanager
+    def keep_alive(self, seconds: float) -> Iterator[None]:
+        """Send heartbeats during one long call, for at most `seconds`."""
+        done = threading.Event()
+        end = time.monotonic() + seconds
+
+        def beat() -> None:
+            while not done.wait(_HEARTBEAT_SECONDS) and time.monotonic() < end:
+                self._heartbeat()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def _create_client(uri: str) -> Any:
+    # No usage statistics; MLflow's telemetry thread also made early requests fail.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+    from mlflow.store.db import utils
+
+    # The default is ten attempts to open a database that is down.
+    utils.MAX_RETRY_COUNT = 1
+    os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
+    # The import configures these loggers. Failures are reported by isnet.
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return MlflowClient(tracking_uri=uri)
