@@ -262,7 +262,7 @@ def test_runs_of_a_sweep_have_one_parent_with_mean_and_standard_deviation(
     kept = ParentRun.find_or_create(client, parent.info.experiment_id, record)
     kept.summarise()
     assert kept.id == parent.info.run_id
-    assert _runs(client)["one"].data.tags[PARENT] == parent.info.run_id
+    assert client.get_run(runs["one"].info.run_id).data.tags[PARENT] == parent.info.run_id
     assert client.get_run(other.info.run_id).data.tags["isnet.duplicate_of"] == kept.id
     assert client.get_run(kept.id).data.metrics["sweep/runs"] == 2
     assert client.get_run(kept.id).data.metrics["sweep/mIoU_mean"] == pytest.approx(0.375)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from log_lines import record_log
 from repository import REPOSITORY
 from tracker_lab import FaultProxy, Postgres, Server, Training, found_runs, steps_of, wait_for_all
 
@@ -75,8 +76,8 @@ def test_records_that_a_fault_delayed_are_sent_later_once(
     server: Server,
     proxy: FaultProxy,
     fault: str,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    lines = record_log()
     training = Training(checkout)
     with training.track() as tracking:
         training.go(1, 2)
@@ -85,9 +86,8 @@ def test_records_that_a_fault_delayed_are_sent_later_once(
         training.go(3, 6)
         training.write_results()
     tracking.finish()
-    log = capsys.readouterr().err
-    assert log.count("\n") == 1
-    assert "`isnet track sync` sends it later" in log
+    [line] = lines
+    assert "`isnet track sync` sends it later" in line
     proxy.fault = ""
     assert main(["track", "sync"]) == 0
     one = found_runs(server.uri)["one"]
@@ -101,23 +101,22 @@ def test_a_server_that_comes_back_gets_what_it_missed_while_the_run_trains(
     server: Server,
     proxy: FaultProxy,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     wait_for_all(monkeypatch)
+    lines = record_log()
     proxy.fault = "cut"  # down at the start
     training = Training(checkout)
     with training.track() as tracking:
         training.go(1, 3)
-        while not capsys.readouterr().err:
+        while not lines:
             time.sleep(0.2)
         proxy.fault = ""
         _wait_for(server, 3)
         training.go(4, 6)
         training.write_results()
     tracking.finish()
-    log = capsys.readouterr().err
-    assert log.count("\n") == 1
-    assert "could be updated again" in log
+    assert len(lines) == 2
+    assert "could be updated again" in lines[1]
     assert steps_of(server.uri, found_runs(server.uri)["one"]) == [1, 2, 3, 4, 5, 6]
 
 
@@ -233,6 +232,7 @@ def test_no_secret_is_found_anywhere(
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "somebody")
     uri = proxy.uri.replace("://", "://somebody:planted-in-uri@")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    lines = record_log()
     training = Training(checkout)
     with training.track() as tracking:
         training.go(1, 3)
@@ -249,5 +249,5 @@ def test_no_secret_is_found_anywhere(
     everything = "\n".join(path.read_bytes().decode(errors="replace") for path in written)
     out, err = capfd.readouterr()
     assert "500" in err
-    for where in (everything, postgres.dump(), out, err):
+    for where in (everything, postgres.dump(), out, err, *lines):
         assert "planted" not in where
