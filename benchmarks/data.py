@@ -36,8 +36,7 @@ from mmengine.registry import init_default_scope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
 
 import isnet.mmseg_components  # noqa: E402, F401
-from isnet.data.loading.sample_reader import StoredSample  # noqa: E402
-from isnet.data.packed.packed_store import Store  # noqa: E402
+from isnet.data.packed.packed_store import PackedStore  # noqa: E402
 from isnet.data.packed.packing import pack  # noqa: E402
 from isnet.data.streets import StreetsSettings, generate_streets  # noqa: E402
 
@@ -59,9 +58,9 @@ STOCK = [
     dict(type="PackSegInputs"),
 ]
 OURS = [
-    dict(type="RandomWindow", **RESIZE, crop_size=CROP, cat_max_ratio=0.75, flip=0.5),
-    dict(type="DrawColours"),
-    dict(type="PackWindow"),
+    dict(type="LoadRandomCrop", **RESIZE, crop_size=CROP, cat_max_ratio=0.75, flip=0.5),
+    dict(type="SamplePhotometricDistortion"),
+    dict(type="PackCropInputs"),
 ]
 NORMALISE = dict(
     mean=[123.675, 116.28, 103.53],
@@ -78,7 +77,9 @@ Pipeline = Callable[[Sample], Sample]
 class Scenes(torch.utils.data.Dataset):
     """Street scenes on disk, and packed."""
 
-    def __init__(self, root: Path, pipeline: list[dict[str, Any]], store: Store | None) -> None:
+    def __init__(
+        self, root: Path, pipeline: list[dict[str, Any]], store: PackedStore | None
+    ) -> None:
         self.root, self.store = root, store
         self.run: Pipeline = Compose(pipeline)
 
@@ -89,15 +90,15 @@ class Scenes(torch.utils.data.Dataset):
         """Return what a data set gives to its pipeline."""
         files = {"img_path": f"images/{number}.png", "seg_map_path": f"labels/{number}.png"}
         record = {key: str(self.root / path) for key, path in files.items()}
-        stored = {"stored": StoredSample(self.store, number)} if self.store else {}
-        return {**record, "label_map": None, "reduce_zero_label": False, "seg_fields": [], **stored}
+        packed = {"packed": self.store[number]} if self.store else {}
+        return {**record, "label_map": None, "reduce_zero_label": False, "seg_fields": [], **packed}
 
     def __getitem__(self, draw: int) -> Sample:
         np.random.seed(draw)
         return self.run(self.record(draw % IMAGES))
 
 
-def make_scenes(root: Path) -> Store:
+def make_scenes(root: Path) -> PackedStore:
     """Write images and train-id labels, and pack them."""
     raw = root / "raw"
     settings = StreetsSettings(train=IMAGES, val=1, width=WIDTH, height=HEIGHT, seed=0)
@@ -121,7 +122,7 @@ def make_scenes(root: Path) -> Store:
         "splits": {"train": entries},
     }
     pack(manifest, root / "store", data=root, workers=1, show=lambda *_: None)
-    return Store(root / "store", "train", "")
+    return PackedStore(root / "store", "train", "")
 
 
 def core_ms(work: Callable[[int], object], times: int) -> float:
@@ -155,11 +156,14 @@ def step_records(stock: Scenes, ours: Scenes) -> Iterator[Record]:
     print("stock, ms:", ", ".join(f"{name} {spent:.2f}" for name, spent in theirs.items()))
     last = ("PhotoMetricDistortion", "PackSegInputs")
     window = sum(spent for name, spent in theirs.items() if name not in last)
-    yield _record("  read, resize, crop, mirror", "ms", window, mine["RandomWindow"])
+    yield _record("  read, resize, crop, mirror", "ms", window, mine["LoadRandomCrop"])
     yield _record(
-        "  colours (ours: drawn, not applied)", "ms", theirs[last[0]], mine["DrawColours"]
+        "  colours (ours: drawn, not applied)",
+        "ms",
+        theirs[last[0]],
+        mine["SamplePhotometricDistortion"],
     )
-    yield _record("  pack", "ms", theirs[last[1]], mine["PackWindow"])
+    yield _record("  pack", "ms", theirs[last[1]], mine["PackCropInputs"])
 
 
 def through_worker(scenes: Scenes) -> float:
@@ -257,7 +261,7 @@ def disk_records(root: Path, stock: Scenes) -> list[Record]:
     # A copy that nothing maps: the system keeps what is mapped.
     shutil.copytree(root / "store", root / "cold")
     tiles = [root / "cold/train.tiles"]
-    unread = Scenes(root, OURS, Store(root / "cold", "train", ""))
+    unread = Scenes(root, OURS, PackedStore(root / "cold", "train", ""))
     sizes = [sum(file.stat().st_size for file in some) / IMAGES / 1e6 for some in (plain, tiles)]
     theirs, mine = cold(stock, plain), cold(unread, tiles)
     return [

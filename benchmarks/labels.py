@@ -21,9 +21,9 @@ from measure import alternate
 from PIL import Image
 from records import Record, arguments, publish
 
+from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
 from isnet.data.convert.png_codec import encode_grey
-from isnet.data.convert.relabel import Relabel
 from isnet.data.streets.generator import StreetsSettings, paint_scene
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.params import PublishedDataset
@@ -68,7 +68,7 @@ def write_scene(folder: Path, index: int) -> tuple[Path, Path]:
 def compare(folder: Path) -> list[Record]:
     """Time and bytes per label, mean over the scenes."""
     table = table_of(PublishedDataset(kind="cityscapes"))
-    relabel = Relabel(table)
+    lookup = LabelLookup(table)
     scenes = [write_scene(folder, index) for index in range(SCENES)]
     made = {side: [folder / f"{side}_{index}.png" for index in range(SCENES)] for side in SIDES}
 
@@ -78,12 +78,12 @@ def compare(folder: Path) -> list[Record]:
 
     def ours() -> None:
         for (_, drawn), target in zip(scenes * ROUNDS, made["ours"] * ROUNDS, strict=True):
-            train = relabel.look_up(read_label(drawn, table.form, table.origin))
+            train = lookup.look_up(read_label(drawn, table.form, table.origin))
             target.write_bytes(encode_grey(train))
 
     def with_census() -> None:
         for (_, drawn), target in zip(scenes * ROUNDS, made["with census"] * ROUNDS, strict=True):
-            train, _ = relabel(read_label(drawn, table.form, table.origin), drawn)
+            train, _ = lookup(read_label(drawn, table.form, table.origin), drawn)
             target.write_bytes(encode_grey(train))
 
     work = dict(zip(SIDES, (public, ours, with_census), strict=True))

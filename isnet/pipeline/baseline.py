@@ -1,4 +1,4 @@
-"""The `baseline` stage: scores a classifier of one pixel's colour and position."""
+"""The `baseline` stage: scores a per-pixel classifier that a network has to beat."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def baseline(plan: Plan, dataset: str) -> None:
-    """Score a classifier that sees one pixel's colour and position, and write `baseline.json`."""
+    """Score a classifier of a pixel's colour and position, and write `baseline.json`."""
     manifest = read_manifest(plan, dataset)
     finished = cached_result(plan, dataset, manifest, "baseline.json")
     if finished.is_file():

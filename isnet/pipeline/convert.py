@@ -17,16 +17,16 @@ _log = logging.getLogger(__name__)
 
 
 def convert(plan: Plan, dataset: str) -> None:
-    """Write train-id labels under the data root, `manifest.json`, `census.json`, and the page by
-    which a person sees that they are right, `labels.html`.
+    """Write train-id labels under the data root, `manifest.json`, `census.json`, and `labels.html`,
+    a page for checking the labels by eye.
     """
-    from isnet.data.convert.dataset_conversion import convert as make_labels
+    from isnet.data.convert.dataset_conversion import convert as convert_labels
     from isnet.reporting.labels_page import write_labels_page
 
     source = read_source(plan, dataset)
     settings = plan.params.datasets[dataset]
     with show_progress("images") as progress:
-        manifest, census = make_labels(
+        manifest, census = convert_labels(
             source,
             description_of(settings),
             table_of(settings),
@@ -46,4 +46,4 @@ def convert(plan: Plan, dataset: str) -> None:
         missing = [c for c, pixels in zip(counts.classes, split.pixels, strict=True) if not pixels]
         absent = f"; absent: {', '.join(missing)}" if missing else ""
         _log.info(f"{name}: {split.images} images{absent}")
-    _log.info(f"look at {results / 'labels.html'} before you train")
+    _log.info(f"check the labels in {results / 'labels.html'} before you train")

@@ -1,4 +1,4 @@
-"""The `download` stage: brings the files of a data set under the data root."""
+"""The `download` stage: fetches the files of a data set to the data root."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ _log = logging.getLogger(__name__)
 
 
 def download(plan: Plan, dataset: str) -> None:
-    """Bring the data set's files under the data root and write `source.json`."""
+    """Fetch the data set's files to the data root and write `source.json`."""
     from isnet.data.download.dataset_download import download_dataset
 
-    key = plan.dataset_key(dataset)
     source = download_dataset(
         dataset,
         plan.params.datasets[dataset],
-        key,
+        plan.dataset_key(dataset),
         data=plan.layout.data,
         workers=available_cores(),
     )

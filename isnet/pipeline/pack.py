@@ -15,22 +15,21 @@ _log = logging.getLogger(__name__)
 
 
 def pack(plan: Plan, dataset: str) -> None:
-    """Decode the images once, into a memory-mapped store, and write `store.json`; a disk that is
-    too small, or `store: false`, leaves the files as they are.
+    """Pack a data set and write `store.json`. With too little disk space, or `store: false` in
+    params.yaml, trainings read the image files instead.
     """
     manifest = read_manifest(plan, dataset)
     folder = f"{dataset}/{manifest['key']}/store"
-    place = plan.layout.under_data(folder)
-    if not plan.params.datasets[dataset].store:
-        why: str | None = "params.yaml has store: false"
-    else:
-        from isnet.data.packed.packing import pack as make_store
+    path = plan.layout.under_data(folder)
+    why: str | None = "params.yaml has store: false"
+    if plan.params.datasets[dataset].store:
+        from isnet.data.packed.packing import pack as pack_dataset
 
         with show_progress("images") as show:
-            why = make_store(
-                manifest, place, data=plan.layout.data, workers=available_cores(), show=show
+            why = pack_dataset(
+                manifest, path, data=plan.layout.data, workers=available_cores(), show=show
             )
-    size = sum(path.stat().st_size for path in place.glob("*.tiles")) if why is None else 0
+    size = sum(file.stat().st_size for file in path.glob("*.tiles")) if why is None else 0
     record = StoreRecord(
         dataset=dataset,
         manifest_digest=manifest["digest"],
@@ -39,5 +38,7 @@ def pack(plan: Plan, dataset: str) -> None:
         why=why,
     )
     record.write(plan.layout.dataset_results(dataset) / "store.json")
-    files = f"trainings read the files as they are: {why}"
-    _log.info(f"packed, {format_bytes(size)} in {place}" if why is None else files)
+    if why is None:
+        _log.info(f"packed, {format_bytes(size)} in {path}")
+    else:
+        _log.info(f"trainings read the image files: {why}")

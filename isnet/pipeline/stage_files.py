@@ -1,6 +1,4 @@
-"""Reading what earlier stages have written, with a word on how to make what is missing; publishing
-finished work.
-"""
+"""Files that stages exchange: reading what earlier stages wrote, publishing finished work."""
 
 from __future__ import annotations
 
@@ -27,85 +25,84 @@ __all__ = [
     "usable_store",
 ]
 
-_REMAKE = "Run `isnet download --dataset {dataset}` and then `isnet convert --dataset {dataset}`"
-
 
 def available_cores() -> int:
-    """Number of worker processes a data stage may use: the rule's threads, or all cores it is
-    allowed on.
-    """
+    """Number of worker processes of a data stage: the rule's threads, or all allowed cores."""
     return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
 def _read(path: Path, command: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"there is no {path}", hint=f"Run `{command}` first")
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def _read_current(plan: Plan, dataset: str, name: str, stage: str) -> dict[str, Any]:
+    """Read a data set's file; refuse one that was made with other settings of the data set, which
+    happens if stages are run by hand in a wrong order.
+    """
+    path = plan.layout.dataset_results(dataset) / name
+    content = _read(path, f"isnet {stage} --dataset {dataset}")
+    if content["key"] != plan.dataset_key(dataset):
+        raise _outdated("was made with other settings of this data set", path, dataset)
+    return content
+
+
+def _outdated(what: str, path: Path, dataset: str) -> UserError:
+    commands = (f"`isnet {stage} --dataset {dataset}`" for stage in ("download", "convert"))
+    return UserError(what, where=str(path), hint=f"Run {' and then '.join(commands)}")
 
 
 def read_source(plan: Plan, dataset: str) -> dict[str, Any]:
-    """Return what `download` wrote."""
-    path = plan.layout.dataset_results(dataset) / "source.json"
-    return _current(plan, dataset, _read(path, f"isnet download --dataset {dataset}"), path)
+    """Return `source.json`, written by `download`."""
+    return _read_current(plan, dataset, "source.json", "download")
 
 
 def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
-    """Return what `convert` wrote, once every file that it names has been seen."""
-    path = plan.layout.dataset_results(dataset) / "manifest.json"
-    command = f"isnet convert --dataset {dataset}"
-    manifest = _current(plan, dataset, _read(path, command), path)
+    """Return `manifest.json`, written by `convert`.
+
+    Raises:
+        UserError: it is missing or outdated, or a file that it lists is missing.
+    """
+    manifest = _read_current(plan, dataset, "manifest.json", "convert")
     for entries in manifest["splits"].values():
         for entry in entries:
             for root, name in (("image_root", "image"), ("label_root", "label")):
                 file = plan.layout.under_data(manifest[root]) / entry[name]
                 if not file.is_file():
-                    raise UserError(
-                        f"there is no {file}",
-                        where=str(path),
-                        hint=_REMAKE.format(dataset=dataset),
-                    )
+                    path = plan.layout.dataset_results(dataset) / "manifest.json"
+                    raise _outdated(f"there is no {file}", path, dataset)
     return manifest
 
 
-def _current(plan: Plan, dataset: str, found: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Refuse what was made with other settings: by hand, stages can be run in a wrong order."""
-    if found["key"] != plan.dataset_key(dataset):
-        raise UserError(
-            "was made with other settings of this data set",
-            where=str(path),
-            hint=_REMAKE.format(dataset=dataset),
-        )
-    return found
-
-
 def read_train_record(plan: Plan, run: str) -> TrainRecord:
-    """Return what `train` wrote."""
+    """Return `train.json`, written by `train`."""
     path = plan.layout.train_results(run) / "train.json"
     return TrainRecord.model_validate(_read(path, f"isnet train --run {run}"))
 
 
 def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[str | None, str]:
-    """Return the folder of the packed images under the data root; or None and why files are read
-    instead, which gives the same training, slower.
+    """Return the folder of the packed store under the data root and an empty string; or None and
+    why training reads files instead, to the same result but slower.
     """
-    from isnet.data.packed.packed_store import Store
+    from isnet.data.packed.packed_store import PackedStore
 
     path = plan.layout.dataset_results(dataset) / "store.json"
     if not path.is_file():
         return None, f"reads images from files: `isnet pack --dataset {dataset}` makes that faster"
-    made = StoreRecord.read(path)
-    if made.folder is None:
-        return None, f"reads images from files: {made.why}"
+    packed = StoreRecord.read(path)
+    if packed.folder is None:
+        return None, f"reads images from files: {packed.why}"
     try:
-        Store(plan.layout.under_data(made.folder), "train", manifest["digest"])
+        PackedStore(plan.layout.under_data(packed.folder), "train", manifest["digest"])
     except UserError as error:
         return None, f"reads images from files: {error}"
-    return made.folder, ""
+    return packed.folder, ""
 
 
 def publish(finished: Path, declared: Path) -> None:
-    """Make the declared outputs of a stage the copy of its finished work."""
+    """Make the declared output folder of a stage a copy of its finished work."""
     wanted = {path.relative_to(finished) for path in finished.rglob("*") if path.is_file()}
     for path in sorted(declared.rglob("*"), reverse=True):
         if path.is_file() and path.relative_to(declared) not in wanted:
@@ -116,17 +113,17 @@ def publish(finished: Path, declared: Path) -> None:
         copy_file(finished / path, declared / path)
 
 
-def replace_folder(made: Path, place: Path) -> None:
-    """Put a finished folder in its place as a whole."""
+def replace_folder(new: Path, place: Path) -> None:
+    """Replace the folder `place` by `new`."""
     shutil.rmtree(place, ignore_errors=True)
-    made.rename(place)
+    new.rename(place)
 
 
 def cached_result(plan: Plan, dataset: str, manifest: dict[str, Any], name: str) -> Path:
-    """Return the path under the data root that keeps a result computed from this manifest.
+    """Return the path under the data root that caches a result computed from this manifest.
 
-    The name holds the manifest's digest: files of a folder outside the data root may change while
-    the settings stay the same.
+    The name has the manifest's digest, because files of a folder outside the data root may change
+    while the settings stay the same.
     """
     path = Path(name)
     digest = manifest["digest"][:16]

@@ -9,7 +9,10 @@ from isnet.settings.params import Run
 
 __all__ = ["check_run"]
 
-_DEVICE_TRANSFORMS = ("DrawColours", "PackWindow")
+_DEVICE_TRANSFORMS = (
+    *("SamplePhotometricDistortion", "PackCropInputs"),
+    *("DrawColours", "PackWindow"),  # their former names, until 0.2
+)
 """Transforms whose work `DevicePreProcessor` completes on the model's device."""
 
 _AUTOCAST_WRAPPERS = (
@@ -97,5 +100,5 @@ def _check_flip(run: Run, experiment: Experiment, table: LabelTable, where: str)
             f"{run.config} mirrors images without swapping the left and right classes of data set "
             f"{run.dataset}",
             where=f"{where}.config",
-            hint=f"Give its RandomFlip swap_seg_labels={table.flip_pairs}, or use RandomWindow",
+            hint=f"Give its RandomFlip swap_seg_labels={table.flip_pairs}, or use LoadRandomCrop",
         )

@@ -31,7 +31,7 @@ _EVALUATION_KEYS = (
 """Config keys that only evaluation reads: a change in them starts an evaluation, not a training."""
 
 
-_CROPS = ("RandomCrop", "RandomWindow")
+_CROPS = ("RandomCrop", "LoadRandomCrop", "RandomWindow")
 """Transforms with a `crop_size`."""
 
 

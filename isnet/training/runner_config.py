@@ -48,7 +48,7 @@ def runner_config(
     # Copies to the device overlap with its work from pinned memory alone.
     train["pin_memory"] = not on_cpu
     train["batch_size"] = batch.per_process
-    train["sampler"] = {"type": "ExactSampler", "shuffle": True}
+    train["sampler"] = {"type": "SeededInfiniteSampler", "shuffle": True}
     sync_norm = "SyncBN"
     if on_cpu:
         sync_norm = "CpuSyncBN" if batch.processes > 1 else "BN"

@@ -88,7 +88,7 @@ def test_mmsegs_test_time_augmentation_has_each_ratio_twice(
 
 def test_a_mirror_swaps_left_and_right_of_lip(source: dict[str, Any]) -> None:
     pipeline = config_of("lip_473x473").train_pipeline
-    kept = [step for step in pipeline if step["type"] in ("RandomWindow", "PackWindow")]
+    kept = [step for step in pipeline if step["type"] in ("LoadRandomCrop", "PackCropInputs")]
     kept[0].update(WHOLE, flip=1.0)
     pairs = table_of(PublishedDataset(kind="lip")).flip_pairs
     sample = run("lip_473x473", kept, source | {"flip_pairs": pairs})
@@ -98,7 +98,7 @@ def test_a_mirror_swaps_left_and_right_of_lip(source: dict[str, Any]) -> None:
 
 def test_what_a_rotation_of_lip_uncovers_is_not_scored(source: dict[str, Any]) -> None:
     pipeline = config_of("lip_473x473").train_pipeline
-    kept = [step for step in pipeline if step["type"] != "DrawColours"]
+    kept = [step for step in pipeline if step["type"] != "SamplePhotometricDistortion"]
     kept[0].update(WHOLE)
     kept[1].update(prob=1.0, degree=(20, 21))
     sample = run("lip_473x473", kept, source)
@@ -119,7 +119,7 @@ def test_published_labels_of_ade20k_are_reduced_by_mmseg(
         shutil.copy(tmp_path / f"a.{suffix}", folder)
     config.data_root = str(tmp_path / config.data_root)
     for step in config.pipeline:
-        if step["type"] == "RandomWindow":
+        if step["type"] == "LoadRandomCrop":
             step.update(WHOLE)
     init_default_scope("mmseg")
     dataset = DATASETS.build(config)

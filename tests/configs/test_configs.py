@@ -70,7 +70,7 @@ def test_the_file_name_tells_method_batch_iterations_and_crop(name: str) -> None
     size = (int(match["height"]), int(match["width"]))
     crop = tuple(config.crop_size)
     assert all(small <= large for small, large in zip(crop, size, strict=True))
-    assert tuple(transforms(config, "train_dataloader")["RandomWindow"]["crop_size"]) == crop
+    assert tuple(transforms(config, "train_dataloader")["LoadRandomCrop"]["crop_size"]) == crop
     assert tuple(config.model.data_preprocessor.size) == crop
 
 

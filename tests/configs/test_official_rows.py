@@ -129,8 +129,8 @@ def test_the_augmentation_is_the_official_one(name: str) -> None:
     row, experiment = ROWS[name], read(name)
     size = REFERENCE["datasets"][row["dataset"]]
     train = steps(experiment, "train_dataloader")
-    assert train["RandomWindow"] == dict(
-        type="RandomWindow",
+    assert train["LoadRandomCrop"] == dict(
+        type="LoadRandomCrop",
         scale=tuple(size["train_resize"]),
         ratio_range=tuple(size["ratio_range"]),
         keep_ratio=size["keep_ratio"],
@@ -138,11 +138,16 @@ def test_the_augmentation_is_the_official_one(name: str) -> None:
         cat_max_ratio=0.75,
         flip=0.5,
     )
-    assert train["DrawColours"] == {"type": "DrawColours"}
+    assert train["SamplePhotometricDistortion"] == {"type": "SamplePhotometricDistortion"}
     assert ("RandomRotate" in train) == (row["dataset"] == "lip")
     if row["dataset"] == "lip":
         assert (train["RandomRotate"]["prob"], train["RandomRotate"]["degree"]) == (0.6, (-30, 29))
-        assert list(train) == ["RandomWindow", "RandomRotate", "DrawColours", "PackWindow"]
+        assert list(train) == [
+            "LoadRandomCrop",
+            "RandomRotate",
+            "SamplePhotometricDistortion",
+            "PackCropInputs",
+        ]
 
 
 @rows

@@ -9,7 +9,7 @@ import pytest
 
 from isnet.errors import UserError
 from isnet.pipeline import pixel_classifier as baseline
-from isnet.pipeline.pixel_classifier import fit_baseline, grid
+from isnet.pipeline.pixel_classifier import fit_baseline, pixel_grid
 
 CLASSES = ["sky", "road", "ball", "absent"]
 
@@ -125,7 +125,7 @@ def test_ignored_pixels_are_not_learned(manifest, tmp_path):
 @pytest.mark.parametrize("size", [(32, 64), (1024, 2048), (7, 1000), (1, 1), (480, 360)])
 @pytest.mark.parametrize("pixels", [1, 50, 20_000])
 def test_the_grid_is_regular_inside_and_bounded(size, pixels):
-    rows, columns = grid(*size, pixels)
+    rows, columns = pixel_grid(*size, pixels)
     assert 0 < len(rows) == len(columns) <= pixels
     assert rows.max() < size[0] and columns.max() < size[1] and min(rows.min(), columns.min()) >= 0
     assert len(set(zip(rows.tolist(), columns.tolist(), strict=True))) == len(rows)

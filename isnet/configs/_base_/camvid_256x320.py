@@ -13,7 +13,7 @@ img_ratios = (0.75, 1.0, 1.25, 1.5)
 
 train_pipeline = [
     dict(
-        type="RandomWindow",
+        type="LoadRandomCrop",
         scale=(480, 360),
         ratio_range=(0.5, 2.0),
         keep_ratio=True,
@@ -21,8 +21,8 @@ train_pipeline = [
         cat_max_ratio=0.75,
         flip=0.5,
     ),
-    dict(type="DrawColours"),
-    dict(type="PackWindow"),
+    dict(type="SamplePhotometricDistortion"),
+    dict(type="PackCropInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),

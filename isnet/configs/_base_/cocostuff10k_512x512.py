@@ -14,7 +14,7 @@ img_ratios = (0.5, 0.75, 1.0, 1.25, 1.5)
 
 train_pipeline = [
     dict(
-        type="RandomWindow",
+        type="LoadRandomCrop",
         scale=(2048, 512),
         ratio_range=(0.5, 2.0),
         keep_ratio=True,
@@ -22,8 +22,8 @@ train_pipeline = [
         cat_max_ratio=0.75,
         flip=0.5,
     ),
-    dict(type="DrawColours"),
-    dict(type="PackWindow"),
+    dict(type="SamplePhotometricDistortion"),
+    dict(type="PackCropInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),

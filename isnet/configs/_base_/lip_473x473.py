@@ -16,7 +16,7 @@ act_cfg = dict(type="LeakyReLU", negative_slope=0.01)
 
 train_pipeline = [
     dict(
-        type="RandomWindow",
+        type="LoadRandomCrop",
         scale=(520, 520),
         ratio_range=(0.75, 1.25),
         keep_ratio=False,
@@ -25,8 +25,8 @@ train_pipeline = [
         flip=0.5,
     ),
     dict(type="RandomRotate", prob=0.6, degree=(-30, 29), pad_val=0, seg_pad_val=255),
-    dict(type="DrawColours"),
-    dict(type="PackWindow"),
+    dict(type="SamplePhotometricDistortion"),
+    dict(type="PackCropInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),

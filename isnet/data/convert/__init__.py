@@ -1,3 +1,1 @@
-"""From labels as they are published to train ids, with every file looked at and every pixel
-counted.
-"""
+"""Conversion of published labels to train ids, with every file checked and every pixel counted."""

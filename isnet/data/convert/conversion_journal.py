@@ -1,23 +1,31 @@
-"""What of a conversion is done: a line for every label file, so that a killed one goes on."""
+"""Journal of a conversion: one record per converted label, so that a killed one resumes."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-__all__ = ["ConversionRecord", "Converted", "Job", "Stamp", "stamp_of"]
+from isnet.io.json_lines import read_records
 
-Stamp = tuple[int, int]
-"""Size in bytes and time of the last change in nanoseconds."""
+__all__ = [
+    "ConversionJob",
+    "ConversionResult",
+    "FileStamp",
+    "file_stamp",
+    "finished_jobs",
+    "journal_record",
+]
+
+FileStamp = tuple[int, int]
+"""Size in bytes and modification time in nanoseconds."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """An image and its label, relative to the data set's folder, and the file that is made of the
-    label, relative to the folder of labels.
+class ConversionJob:
+    """An image and its label, relative to the data set's folder, and the converted label, relative
+    to the folder of labels.
     """
 
     image: str
@@ -26,11 +34,11 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Converted:
-    """What is known once a job is done; `counts` are pixels by train id, without zeros."""
+class ConversionResult:
+    """Facts about a converted label; `counts` are its pixels by train id, without zeros."""
 
-    image_stamp: Stamp
-    label_stamp: Stamp
+    image_stamp: FileStamp
+    label_stamp: FileStamp
     target_bytes: int
     image_sha256: str
     label_sha256: str
@@ -40,95 +48,53 @@ class Converted:
     counts: dict[int, int]
 
 
-class ConversionRecord:
-    """An append-only file, written by one process. Its first line says for what it holds.
+def journal_record(job: ConversionJob, result: ConversionResult) -> dict[str, Any]:
+    """Return the record of a job whose target is in place."""
+    return {"job": asdict(job), "converted": asdict(result)}
+
+
+def finished_jobs(
+    journal: Path, made_with: str, jobs: Iterable[ConversionJob], root: Path, labels: Path
+) -> dict[ConversionJob, ConversionResult]:
+    """Return the journal's jobs whose files have not changed since.
 
     Args:
-        path: the file.
-        made_with: hash of all that decides what a label becomes; a record made with another is
-            begun anew.
+        journal: the journal file.
+        made_with: hash of everything that decides what a label becomes.
+        jobs: the jobs of this conversion.
+        root: folder of images and raw labels.
+        labels: folder of the converted labels.
     """
-
-    def __init__(self, path: Path, made_with: str) -> None:
-        self._head = {"made_with": made_with}
-        self._file = self._open(path)
-        self._lines = [entry for entry in map(_parsed, self._file) if entry]
-
-    def _open(self, path: Path) -> IO[bytes]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        file = path.open("r+b")
-        content = file.read()
-        whole = content.rfind(b"\n") + 1  # behind it: a line that was being written
-        file.truncate(whole)
-        file.seek(0)
-        if _parsed(file.readline()) != self._head:
-            file.seek(0)
-            file.truncate()
-            self._append(file, self._head)
-        return file
-
-    def __enter__(self) -> ConversionRecord:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def add(self, job: Job, converted: Converted) -> None:
-        """Note what is done; its target is in place already."""
-        self._append(self._file, {"job": asdict(job), "converted": asdict(converted)})
-
-    @staticmethod
-    def _append(file: IO[bytes], entry: dict[str, Any]) -> None:
-        file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-        file.flush()
-
-    def valid(self, jobs: Iterable[Job], root: Path, labels: Path) -> dict[Job, Converted]:
-        """Return the jobs whose files are what they were when they were done.
-
-        Args:
-            jobs: those in question.
-            root: folder of images and labels.
-            labels: folder of the converted labels.
-        """
-        wanted = set(jobs)
-        noted = {}
-        for entry in self._lines:
-            job = Job(**entry["job"])
-            if job in wanted:
-                noted[job] = _converted(entry["converted"])
-        return {job: done for job, done in noted.items() if _holds(job, done, root, labels)}
+    wanted = set(jobs)
+    recorded = {}
+    for record in read_records(journal, made_with):
+        job = ConversionJob(**record["job"])
+        if job in wanted:
+            recorded[job] = _parse_result(record["converted"])
+    return {
+        job: result for job, result in recorded.items() if _is_unchanged(job, result, root, labels)
+    }
 
 
-def stamp_of(path: Path) -> Stamp:
-    """Return what changes when a file does, without reading it."""
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns
+def file_stamp(path: Path) -> FileStamp:
+    """Return what changes when a file is changed, without reading it."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
-def _holds(job: Job, done: Converted, root: Path, labels: Path) -> bool:
+def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labels: Path) -> bool:
     try:
         return (
-            (labels / job.target).stat().st_size == done.target_bytes
-            and stamp_of(root / job.image) == done.image_stamp
-            and stamp_of(root / job.label) == done.label_stamp
+            (labels / job.target).stat().st_size == result.target_bytes
+            and file_stamp(root / job.image) == result.image_stamp
+            and file_stamp(root / job.label) == result.label_stamp
         )
     except OSError:
         return False
 
 
-def _converted(entry: dict[str, Any]) -> Converted:
-    """JSON knows no tuples, and no numbers as keys."""
-    stamps = {key: tuple(entry[key]) for key in ("image_stamp", "label_stamp")}
-    counts = {int(train_id): pixels for train_id, pixels in entry["counts"].items()}
-    return Converted(**(entry | stamps | {"counts": counts}))
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:  # a disk that lost its power
-        return None
-    return entry if isinstance(entry, dict) else None
+def _parse_result(record: dict[str, Any]) -> ConversionResult:
+    """JSON has no tuples and no integer keys."""
+    stamps = {key: tuple(record[key]) for key in ("image_stamp", "label_stamp")}
+    counts = {int(train_id): pixels for train_id, pixels in record["counts"].items()}
+    return ConversionResult(**(record | stamps | {"counts": counts}))

@@ -1,6 +1,4 @@
-"""The conversion of one label: checked with its image, looked up, written. It runs in a worker
-process.
-"""
+"""Converts one label in a worker process: checks it with its image, maps its ids, writes it."""
 
 from __future__ import annotations
 
@@ -13,98 +11,124 @@ import cv2
 from PIL import Image
 
 from isnet.data.catalog import LabelTable
-from isnet.data.convert.conversion_journal import Converted, Job, Stamp, stamp_of
-from isnet.data.convert.image_reader import ImageFacts, inspect_image, read_bytes, unreadable
-from isnet.data.convert.label_reader import RawIds, read_label
+from isnet.data.convert.conversion_journal import (
+    ConversionJob,
+    ConversionResult,
+    FileStamp,
+    file_stamp,
+)
+from isnet.data.convert.label_lookup import LabelLookup
+from isnet.data.convert.label_reader import read_label
 from isnet.data.convert.png_codec import encode_grey
-from isnet.data.convert.relabel import Relabel
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
+from isnet.io.image_file import ImageHeader, decode, read_file, read_header, unreadable
 
-__all__ = ["convert_label", "prepare"]
+__all__ = ["convert_label", "initialize_worker"]
+
+_IMAGE_MODES = ("RGB", "L", "P", "RGBA", "LA")
+
+Size = tuple[int, int]
+"""Width and height."""
 
 
 @dataclass(frozen=True)
-class _Workplace:
+class _WorkerState:
     root: Path
     labels: Path
-    table: LabelTable
-    relabel: Relabel
+    lookup: LabelLookup
 
 
-_workplaces: list[_Workplace] = []
-"""The one of this process."""
+_state: list[_WorkerState] = []
+"""The state of this process."""
 
 
-def prepare(root: Path, labels: Path, table: LabelTable) -> None:
-    """Make a worker process ready.
+def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
+    """Initialise a worker process.
 
     Args:
         root: folder of images and raw labels.
-        labels: where converted ones go.
-        table: the one mapping from raw ids to train ids.
+        labels: folder of the converted labels.
+        table: maps raw ids to train ids.
     """
     cv2.setNumThreads(1)  # the processes already use every core
-    Image.MAX_IMAGE_PIXELS = None  # aerial images are large; the user's own are no attack
-    # libpng and cv2 tell of damaged files on their own; all that is to be said is raised.
+    Image.MAX_IMAGE_PIXELS = None  # the user's own images, aerial ones among them, are trusted
+    # libpng and OpenCV print warnings about damaged files; the error raised here names them.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    _workplaces[:] = [_Workplace(root, labels, table, Relabel(table))]
+    _state[:] = [_WorkerState(root, labels, LabelLookup(table))]
 
 
-def convert_label(job: Job) -> Converted:
-    """Convert a label; all of its file is in place, or nothing.
+def convert_label(job: ConversionJob) -> ConversionResult:
+    """Convert a label; its target is written atomically.
 
     Raises:
         UserError: image or label is damaged, of another form or size, or has an unknown id.
     """
-    place = _workplaces[0]
-    image, label, target = place.root / job.image, place.root / job.label, place.labels / job.target
-    # Before they are read: what changes meanwhile is found changed.
+    state = _state[0]
+    image, label, target = state.root / job.image, state.root / job.label, state.labels / job.target
+    # Taken before the files are read, so that a change in between is noticed next time.
     image_stamp, label_stamp = _stamp(image), _stamp(label)
-    raw = read_label(label, place.table.form, place.table.origin)
-    content = read_bytes(image)
-    facts = inspect_image(image, content)
-    _refuse_other_size(facts, raw, image, label)
-    train, counts = place.relabel(raw, label)
+    raw = read_label(label, state.lookup.table.form, state.lookup.table.origin)
+    content = read_file(image)
+    header, size = _inspect_image(image, content)
+    _check_size(header, size, (raw.shape[1], raw.shape[0]), image, label)
+    train, counts = state.lookup(raw, label)
     encoded = encode_grey(train)
     with explain_write_errors(target):
         write_bytes(target, encoded)
-    return Converted(
+    return ConversionResult(
         image_stamp=image_stamp,
         label_stamp=label_stamp,
         target_bytes=len(encoded),
         image_sha256=hashlib.sha256(content).hexdigest(),
         label_sha256=hashlib.sha256(encoded).hexdigest(),
-        width=facts.width,
-        height=facts.height,
-        has_alpha=facts.has_alpha,
+        width=size[0],
+        height=size[1],
+        has_alpha=header.has_alpha,
         counts=counts,
     )
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: Path) -> FileStamp:
     try:
-        return stamp_of(path)
+        return file_stamp(path)
     except OSError as error:
         raise unreadable(path, error.strerror or str(error)) from None
 
 
-def _refuse_other_size(facts: ImageFacts, raw: RawIds, image: Path, label: Path) -> None:
-    size = (raw.shape[1], raw.shape[0])
-    if size != (facts.width, facts.height):
-        turned = ", turned as its EXIF orientation says" if facts.is_turned else ""
+def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Size]:
+    """Decode an image once; return its header and its size after EXIF orientation.
+
+    Raises:
+        UserError: it is damaged, or training cannot read its mode without loss.
+    """
+    header = read_header(path, content)
+    if header.mode not in _IMAGE_MODES:
         raise UserError(
-            f"the label is {size[0]}x{size[1]}, its image {facts.width}x{facts.height}{turned}",
-            where=str(label),
-            hint="Make the label fit the image as it is shown"
-            if turned
-            else "Replace the damaged file",
+            f"has mode {header.mode}, images are {', '.join(_IMAGE_MODES)} of 8 bits",
+            where=str(path),
+            hint="Save it as 8-bit RGB",
         )
-    if facts.is_turned and size == facts.stored:
+    height, width = decode(path, content).shape[:2]
+    return header, (width, height)
+
+
+def _check_size(
+    header: ImageHeader, size: Size, label_size: Size, image: Path, label: Path
+) -> None:
+    if label_size != size:
+        sizes = f"the label is {'x'.join(map(str, label_size))}, its image {size[0]}x{size[1]}"
+        if header.is_rotated:
+            sizes += ", turned as its EXIF orientation says"
+            raise UserError(
+                sizes, where=str(label), hint="Make the label fit the image as it is shown"
+            )
+        raise UserError(sizes, where=str(label), hint="Replace the damaged file")
+    if header.is_rotated and label_size == header.size:
         raise UserError(
-            "an EXIF orientation turns or mirrors it, and sizes do not tell whether its label is "
-            "turned too",
+            "an EXIF orientation turns or mirrors it, and the sizes do not show whether its label "
+            "is turned too",
             where=str(image),
             hint="Save it as it is shown, without the orientation, and its label to fit",
         )

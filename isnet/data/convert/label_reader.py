@@ -1,4 +1,4 @@
-"""Label files of every form, read to the raw ids that they hold."""
+"""Reads the raw ids of label files: grey, palette, colours, MATLAB."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy.typing as npt
 from PIL import Image
 
 from isnet.data.catalog.dataset_description import LabelForm
-from isnet.data.convert.image_reader import decode, open_header, read_bytes, unreadable
-from isnet.data.convert.png_codec import inflated
+from isnet.data.convert.png_codec import store_uncompressed
 from isnet.errors import UserError
+from isnet.io.image_file import decode, read_file, read_header, unreadable
 
 __all__ = ["RawIds", "read_label"]
 
 RawIds = npt.NDArray[Any]
-"""(H, W) of uint8, uint16 or, where they are colours (65536 R + 256 G + B), uint32."""
+"""(H, W) of uint8, uint16 or, for colours (65536 R + 256 G + B), uint32."""
 
 _MODES = {"ids": ("L", "I;16"), "palette": ("P",), "colors": ("RGB",)}
 _FORM_OF = {mode: form for form, modes in _MODES.items() for mode in modes}
 _LOSSLESS = ("PNG", "BMP", "TIFF")
 _AS_STORED = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-_VARIABLE = "S"
+_MATLAB_VARIABLE = "S"
 
 
 def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
@@ -33,33 +33,33 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
 
     Args:
         path: the file.
-        form: what such files are.
-        origin: the file that says so; named where a label is of another form.
+        form: form of the data set's labels.
+        origin: the description that states the form, for messages.
 
     Raises:
         UserError: it cannot be read, or is of another form.
     """
-    content = read_bytes(path)
+    content = read_file(path)
     if form == "mat":
-        return _from_matlab(path, content)
-    mode, container = open_header(path, content)
-    if container not in _LOSSLESS:
+        return _read_matlab(path, content)
+    header = read_header(path, content)
+    if header.container not in _LOSSLESS:
         raise UserError(
-            f"is a {container} file, needed is {', '.join(_LOSSLESS)}",
+            f"is a {header.container} file, needed is {', '.join(_LOSSLESS)}",
             where=str(path),
-            hint="Save it as PNG, from what it was made of: JPEG changes ids at edges",
+            hint="Save the original as PNG: JPEG changes ids at edges",
         )
-    if mode not in _MODES[form]:
-        raise _other_form(path, form, mode, origin)
-    if container != "PNG":
-        return _by_pillow(path, content)
+    if header.mode not in _MODES[form]:
+        raise _wrong_form(path, form, header.mode, origin)
+    if header.container != "PNG":
+        return _read_with_pillow(path, content)
     if form == "ids":
-        return decode(path, inflated(content), _AS_STORED)
-    decode(path, content, cv2.IMREAD_UNCHANGED)  # Pillow overlooks wrong checksums
-    return _by_pillow(path, content)
+        return decode(path, store_uncompressed(content), _AS_STORED)
+    decode(path, content, cv2.IMREAD_UNCHANGED)  # Pillow does not verify checksums
+    return _read_with_pillow(path, content)
 
 
-def _other_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
+def _wrong_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
     needed = " or ".join(_MODES[form])
     hint = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
     if mode in _FORM_OF:
@@ -69,7 +69,7 @@ def _other_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserErro
     )
 
 
-def _by_pillow(path: Path, content: bytes) -> RawIds:
+def _read_with_pillow(path: Path, content: bytes) -> RawIds:
     try:
         with Image.open(io.BytesIO(content)) as image:
             if image.mode != "RGB":
@@ -80,22 +80,23 @@ def _by_pillow(path: Path, content: bytes) -> RawIds:
     return padded.view(">u4")[..., 0] >> 8
 
 
-def _from_matlab(path: Path, content: bytes) -> RawIds:
+def _read_matlab(path: Path, content: bytes) -> RawIds:
     from scipy.io import loadmat
 
+    name = _MATLAB_VARIABLE
     try:
-        variables: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=[_VARIABLE])
-    except Exception:  # scipy has a dozen of them for damaged files
+        variables: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=[name])
+    except Exception:  # scipy raises a dozen types for damaged files
         raise unreadable(path, "a damaged or no MATLAB file (up to version 7.2)") from None
-    if _VARIABLE not in variables:
+    if name not in variables:
         raise UserError(
-            f"has no variable {_VARIABLE}", where=str(path), hint="Replace it: ids are in that one"
+            f"has no variable {name}", where=str(path), hint="Replace it: the ids are read from it"
         )
-    ids = variables[_VARIABLE]
-    if ids.dtype.kind not in "uif" or ids.ndim != 2 or not _whole(ids):
+    ids = variables[name]
+    if ids.dtype.kind not in "uif" or ids.ndim != 2 or not _are_ids(ids):
         shape = "x".join(map(str, ids.shape))
         raise UserError(
-            f"{_VARIABLE} is {shape} of {ids.dtype}, needed are whole numbers from 0 to 65535 in "
+            f"{name} is {shape} of {ids.dtype}, needed are whole numbers from 0 to 65535 in "
             "rows and columns",
             where=str(path),
             hint="Replace the file",
@@ -103,5 +104,5 @@ def _from_matlab(path: Path, content: bytes) -> RawIds:
     return np.ascontiguousarray(ids, np.uint8 if ids.max(initial=0) < 256 else np.uint16)
 
 
-def _whole(ids: npt.NDArray[Any]) -> bool:
+def _are_ids(ids: npt.NDArray[Any]) -> bool:
     return bool(ids.min(initial=0) >= 0 and ids.max(initial=0) <= 65535 and (ids % 1 == 0).all())

@@ -1,1 +1,1 @@
-"""What lies between the files and the model: colours and normalisation on the model's device."""
+"""Data loading for training: data set, sampler, transforms and the pre-processor on the device."""

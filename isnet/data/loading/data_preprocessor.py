@@ -1,4 +1,4 @@
-"""mmseg's pre-processor for images that reach the device as the bytes that were read."""
+"""mmseg's data pre-processor for uint8 images, with photometric distortion on the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import stack_batch
 from torch import Tensor
 
-from isnet.data.loading.photometric_distortion import Colours, distort
+from isnet.data.loading.photometric_distortion import DistortionParameters, distort
 from isnet.errors import UserError
 
 __all__ = ["DevicePreProcessor"]
@@ -20,21 +20,25 @@ __all__ = ["DevicePreProcessor"]
 
 @MODELS.register_module()
 class DevicePreProcessor(SegDataPreProcessor):
-    """`SegDataPreProcessor` that in training also does the colours that `DrawColours` drew.
+    """`SegDataPreProcessor` that in training also applies the distortion sampled by
+    `SamplePhotometricDistortion`.
 
-    Same arguments, and without `colours` among the meta information the same results, save that
-    images keep the memory format in which they come. Images may come as uint8 `(3, H, W)`, mostly
-    views of `(H, W, 3)` memory, and labels as uint8 `(1, H, W)`: a quarter and an eighth of the
-    bytes to move. Labels leave as int64. Without training it is `SegDataPreProcessor`.
+    Same arguments and, without `colours` in the meta information, the same results, except that
+    images keep their memory format. Images may be uint8 `(3, H, W)`, usually views of `(H, W, 3)`
+    memory, and labels uint8 `(1, H, W)`: a quarter and an eighth of the bytes to copy to the
+    device. Labels are returned as int64. Outside training it is `SegDataPreProcessor`.
     """
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Return `inputs` `(B, 3, H, W)` float32, normalised and padded, and `data_samples`.
 
-        `data`: `inputs`, a list of images or a batch, and `data_samples`. Raises `UserError` where
-        colours were drawn for images that are not uint8 BGR.
+        Args:
+            data: `inputs`, a list of images or a batch, and `data_samples`.
+
+        Raises:
+            UserError: distortion was sampled for images that are not uint8 BGR.
         """
-        # The device's stream orders its own copies; a copy to the CPU has nothing that would.
+        # Copies to a GPU are ordered by its stream; a non-blocking copy to the CPU is not.
         self._non_blocking = self.device.type != "cpu"
         if not training:
             result: dict[str, Any] = super().forward(data, training=False)
@@ -42,13 +46,14 @@ class DevicePreProcessor(SegDataPreProcessor):
         data = self.cast_data(data)
         images, samples = data["inputs"], data["data_samples"]
         for sample in samples:
-            _widen_labels(sample)
-        # Without memory behind the images, mmseg's function finds sizes and pads labels alone.
+            if "gt_sem_seg" in sample and sample.gt_sem_seg.data.dtype == torch.uint8:
+                sample.gt_sem_seg.data = sample.gt_sem_seg.data.long()
+        # With meta tensors, mmseg's function computes the padded size and pads only the labels.
         shapes = [torch.empty(image.shape, device="meta") for image in images]
         padded, samples = stack_batch(
             shapes, samples, self.size, self.size_divisor, self.pad_val, self.seg_pad_val
         )
-        inputs = self._normalised(_coloured(_as_batch(images, padded.shape), samples))
+        inputs = self._normalise(_distort(_stack(images, padded.shape), samples))
         for image, shape in zip(inputs, shapes, strict=True):
             image[:, shape.shape[1] :] = self.pad_val
             image[:, :, shape.shape[2] :] = self.pad_val
@@ -56,14 +61,14 @@ class DevicePreProcessor(SegDataPreProcessor):
             inputs, samples = self.batch_augments(inputs, samples)
         return {"inputs": inputs, "data_samples": samples}
 
-    def _normalised(self, images: Tensor) -> Tensor:
+    def _normalise(self, images: Tensor) -> Tensor:
         """Return `images` `(B, C, H, W)` as new float32 memory, in the model's channel order."""
         channels = images.shape[1]
-        flipped = self._channel_conversion and channels == 3
+        swap = self._channel_conversion and channels == 3
         result = torch.empty_like(images, dtype=torch.float32)
-        # Channel by channel: on interleaved memory a CPU takes a quarter of the time so.
+        # Channel by channel: a quarter of the time on a CPU for channels_last memory.
         for channel in range(channels):
-            plane = images[:, channels - 1 - channel if flipped else channel].float()
+            plane = images[:, channels - 1 - channel if swap else channel].float()
             if self._enable_normalize:
                 mean, std = (x.expand(channels, 1, 1)[channel] for x in (self.mean, self.std))
                 plane = (plane - mean).div_(std)
@@ -71,35 +76,31 @@ class DevicePreProcessor(SegDataPreProcessor):
         return result
 
 
-def _widen_labels(sample: SegDataSample) -> None:
-    if "gt_sem_seg" in sample and sample.gt_sem_seg.data.dtype == torch.uint8:
-        sample.gt_sem_seg.data = sample.gt_sem_seg.data.long()
+def _stack(images: Tensor | Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+    """Return a batch of `shape` `(B, C, H, W)` with the images at the top left, the rest unset.
 
-
-def _as_batch(images: Tensor | Sequence[Tensor], shape: Sequence[int]) -> Tensor:
-    """Return new memory `shape` `(B, C, H, W)` with the images at the top left, the rest unset.
-
-    It is channels_last where the first image is a view of `(H, W, C)` memory.
+    It is channels_last if the first image is a view of `(H, W, C)` memory.
     """
-    interleaved = images[0].stride(0) == 1
-    layout = torch.channels_last if interleaved else torch.contiguous_format
+    channels_last = images[0].stride(0) == 1
     same = len({image.dtype for image in images}) == 1
     batch = torch.empty(
         tuple(shape),
         dtype=images[0].dtype if same else torch.float32,
         device=images[0].device,
-        memory_format=layout,
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
     )
     for place, image in zip(batch, images, strict=True):
         place[:, : image.shape[1], : image.shape[2]] = image
     return batch
 
 
-def _coloured(images: Tensor, samples: Sequence[SegDataSample]) -> Tensor:
-    draws = [sample.metainfo.get("colours") for sample in samples]
-    if all(draw is None for draw in draws):
+def _distort(images: Tensor, samples: Sequence[SegDataSample]) -> Tensor:
+    parameters = [sample.metainfo.get("colours") for sample in samples]
+    if all(each is None for each in parameters):
         return images
     if images.dtype != torch.uint8 or images.shape[1] != 3:
-        what = f"colours drawn for {images.dtype} images with {images.shape[1]} channels"
-        raise UserError(what, hint="DrawColours needs uint8 BGR images: read and crop only")
-    return distort(images, [Colours() if draw is None else Colours(*draw) for draw in draws])
+        raise UserError(
+            f"distortion was sampled for {images.dtype} images with {images.shape[1]} channels",
+            hint="SamplePhotometricDistortion needs uint8 BGR images: only load and crop before it",
+        )
+    return distort(images, [DistortionParameters(*(each or ())) for each in parameters])

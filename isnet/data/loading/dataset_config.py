@@ -1,4 +1,4 @@
-"""The data set part of a config, with a converted manifest as its source."""
+"""Data set part of a config: replaces its source by a converted manifest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["evaluation_dataset", "innermost_dataset", "manifest_dataset"]
 
 
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
-    """Return the config of the validation split, fed through the config's test pipeline."""
+    """Return the config of the validation split with the config's test pipeline."""
     loader = config.get("test_dataloader") or config["val_dataloader"]
     return manifest_dataset(loader["dataset"], manifest, data, "val", store=None, test_mode=True)
 
@@ -31,14 +31,13 @@ def manifest_dataset(
     store: str | None,
     test_mode: bool = False,
 ) -> dict[str, Any]:
-    """Replace the source of a config's data set and keep its transforms; wrappers such as
-    RepeatDataset fall away.
+    """Return the config of a `ManifestDataset` with the transforms of `dataset`; wrappers such as
+    RepeatDataset are dropped.
     """
-    dataset = innermost_dataset(dataset)
-    pipeline = copy.deepcopy(dataset["pipeline"])
+    pipeline = copy.deepcopy(innermost_dataset(dataset)["pipeline"])
     for step in pipeline:
         if step["type"] == "LoadAnnotations":
-            step["reduce_zero_label"] = False  # labels are train ids since conversion
+            step["reduce_zero_label"] = False  # converted labels are train ids already
     return {
         "type": "ManifestDataset",
         "manifest": str(manifest),

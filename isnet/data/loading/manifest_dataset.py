@@ -1,6 +1,4 @@
-"""The mmseg data set of a converted manifest; every sample's augmentation follows from its draw
-alone.
-"""
+"""The mmseg data set of a converted `manifest.json`."""
 
 from __future__ import annotations
 
@@ -14,9 +12,8 @@ import torch
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from isnet.data.loading.sample_reader import StoredSample
-from isnet.data.loading.sampler import Draw, seed_from
-from isnet.data.packed.packed_store import Store
+from isnet.data.loading.sampler import SeededIndex, seed_from
+from isnet.data.packed.packed_store import PackedStore
 from isnet.errors import UserError
 
 __all__ = ["ManifestDataset"]
@@ -28,14 +25,13 @@ class ManifestDataset(BaseSegDataset):
 
     Args:
         manifest: path of the manifest.
-        data_root: the data root its folders are relative to.
+        data_root: the data root; the manifest's folders are relative to it.
         split: `train` or `val`.
-        pipeline: mmseg transforms; labels are train ids already, so nothing is to be reduced.
-        store: folder of the packed images, under the data root; `RandomWindow` reads from there.
+        pipeline: mmseg transforms; labels are train ids, so `reduce_zero_label` does not apply.
+        store: folder of the packed store under the data root, read by `LoadRandomCrop`.
 
     Raises:
-        UserError: there is no such manifest, its images or labels are not under the data root, or
-        the store is not of this manifest.
+        UserError: the manifest, images or labels are missing, or the store is of other data.
     """
 
     def __init__(
@@ -47,26 +43,23 @@ class ManifestDataset(BaseSegDataset):
         store: str | None = None,
         test_mode: bool = False,
     ) -> None:
-        self._manifest = _read(Path(manifest))
-        self._store = (
-            Store(Path(data_root) / store, split, self._manifest["digest"]) if store else None
-        )
-        self._split = split
-        self._images, self._labels = (
-            _folder(Path(data_root) / self._manifest[root], manifest)
-            for root in ("image_root", "label_root")
-        )
+        content = _read(Path(manifest))
+        root = Path(data_root)
+        self._store = PackedStore(root / store, split, content["digest"]) if store else None
+        self._images = _existing_folder(root / content["image_root"], manifest)
+        self._labels = _existing_folder(root / content["label_root"], manifest)
+        self._entries: list[dict[str, Any]] = content["splits"][split]
         super().__init__(
             metainfo={
-                "classes": tuple(self._manifest["classes"]),
-                "palette": self._manifest["palette"],
-                "flip_pairs": tuple(map(tuple, self._manifest["flip_pairs"])),
+                "classes": tuple(content["classes"]),
+                "palette": content["palette"],
+                "flip_pairs": tuple(map(tuple, content["flip_pairs"])),
             },
-            ignore_index=self._manifest["ignore_index"],
+            ignore_index=content["ignore_index"],
             pipeline=pipeline,
             test_mode=test_mode,
         )
-        names = [entry["image"] for entry in self._manifest["splits"][split]]
+        names = [entry["image"] for entry in self._entries]
         cityscapes = all(name.endswith("_leftImg8bit.png") for name in names)
         self.img_suffix = "_leftImg8bit.png" if cityscapes else Path(names[0]).suffix
 
@@ -81,24 +74,23 @@ class ManifestDataset(BaseSegDataset):
                 "seg_fields": [],
                 "flip_pairs": self._metainfo["flip_pairs"],
             }
-            for entry in self._manifest["splits"][self._split]
+            for entry in self._entries
         ]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return the record of an image; with its place in the store, if there is one."""
+        """Return the record of an image, with `packed`, its `PackedSample`, if there is a store."""
         info: dict[str, Any] = super().get_data_info(idx)
-        return info | {"stored": StoredSample(self._store, idx)} if self._store else info
+        return info | {"packed": self._store[idx]} if self._store else info
 
-    def __getitem__(self, draw: int | Draw) -> Any:
-        """Return the transformed sample of an index, or of a draw of `ExactSampler`."""
-        if isinstance(draw, tuple):
-            index, number, seed = draw
-            mixed = seed_from(seed, number)
+    def __getitem__(self, index: int | SeededIndex) -> Any:
+        """Return the transformed sample; a `SeededIndex` first seeds all random generators."""
+        if isinstance(index, tuple):
+            index, draw, seed = index
+            mixed = seed_from(seed, draw)
             random.seed(mixed)
             np.random.seed(mixed)
             torch.manual_seed(mixed)
-            return super().__getitem__(index)
-        return super().__getitem__(draw)
+        return super().__getitem__(index)
 
 
 def _read(manifest: Path) -> dict[str, Any]:
@@ -108,15 +100,15 @@ def _read(manifest: Path) -> dict[str, Any]:
             hint=f"Run `isnet convert --dataset {manifest.parent.name}` first, and this from the "
             "folder of params.yaml",
         )
-    found: dict[str, Any] = json.loads(manifest.read_text())
-    return found
+    content: dict[str, Any] = json.loads(manifest.read_text())
+    return content
 
 
-def _folder(folder: Path, manifest: str) -> Path:
+def _existing_folder(folder: Path, manifest: str) -> Path:
     if not folder.is_dir():
         raise UserError(
             f"its folder {folder} is missing",
             where=manifest,
-            hint="Name the data root (`paths.data`) as the data set's `data_root`",
+            hint="Set `data_root` of the data set to the data root (`paths.data`)",
         )
     return folder

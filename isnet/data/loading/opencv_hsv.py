@@ -1,6 +1,6 @@
-"""OpenCV's 8-bit BGR <-> HSV conversion on tensors, grey level for grey level. Torch alone.
+"""OpenCV's 8-bit BGR <-> HSV conversion in PyTorch, for any device.
 
-Source: OpenCV, `modules/imgproc/src/color_hsv.simd.hpp` (`RGB2HSV_b`, `HSV2RGB_b`). All values are
+Source: OpenCV, `modules/imgproc/src/color_hsv.simd.hpp` (`RGB2HSV_b`, `HSV2RGB_b`). Values are
 whole numbers in float32: hue 0..179 (steps of 2 degrees), everything else 0..255.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["HUES", "bgr_of_hsv", "hsv_of_bgr"]
+__all__ = ["HUES", "bgr_to_hsv", "hsv_to_bgr"]
 
 HUES = 180
 _FIXED_POINT = 4096  # `1 << hsv_shift`
 
 
-def hsv_of_bgr(bgr: Tensor) -> Tensor:
+def bgr_to_hsv(bgr: Tensor) -> Tensor:
     """Return `(3, ...)` hue, saturation and value of `(3, ...)` blue, green and red.
 
     Equal to `cv2.COLOR_BGR2HSV` for all 256**3 colours.
@@ -26,15 +26,15 @@ def hsv_of_bgr(bgr: Tensor) -> Tensor:
     below = value - bgr  # how far each channel lies below the largest
     chroma = torch.maximum(torch.maximum(below[0], below[1]), below[2])
     saturation.copy_(_times_ratio(chroma, 255, value))
-    # In sixths of a turn times chroma: red largest, else green largest, else blue largest. Whole
-    # numbers clamped to 0 and 1 do what `torch.where` does, several times as fast on a CPU.
+    # Hue times chroma, in sixths of a turn, by the largest channel: red, else green, else blue.
+    # Masks clamped to 0 and 1 replace `torch.where`: several times as fast on a CPU.
     not_red, not_green = below[2].clamp(max=1), below[1].clamp(max=1)
     red = below[0] - below[1]
     green = (below[2] - below[0]).add_(chroma, alpha=2)
     blue = (below[1] - below[2]).add_(chroma, alpha=4)
     green.addcmul_(not_green, blue.sub_(green))
     hue.copy_(_times_ratio(red.addcmul_(not_red, green.sub_(red)), HUES // 6, chroma))
-    hue.add_(hue.neg().clamp_(0, 1), alpha=HUES)  # -29 .. -1 are 151 .. 179
+    hue.add_(hue.neg().clamp_(0, 1), alpha=HUES)  # -29 .. -1 become 151 .. 179
     return hsv
 
 
@@ -47,20 +47,20 @@ def _times_ratio(x: Tensor, numerator: int, divisor: Tensor) -> Tensor:
     return ratio.mul_(x).add_(_FIXED_POINT // 2).mul_(1 / _FIXED_POINT).floor_()
 
 
-def bgr_of_hsv(hsv: Tensor) -> Tensor:
+def hsv_to_bgr(hsv: Tensor) -> Tensor:
     """Return `(3, ...)` blue, green and red of `(3, ...)` hue, saturation and value.
 
-    Equal to `cv2.COLOR_HSV2BGR` for all hues, saturations and values, rounding errors included, if
-    both or neither fuse multiply and add (OpenCV does with AVX2); else 1758 of 35 million results
-    differ, by 1. OpenCV truncates, save in the last pixels of a row, after the last multiple of 32
-    (AVX2) or 16: there it rounds, which gives up to 1 more. This function truncates everywhere.
+    Equal to `cv2.COLOR_HSV2BGR` for all inputs if both or neither fuse multiply and add (OpenCV
+    does with AVX2); else 1758 of 35 million results differ, by 1. OpenCV truncates, except in the
+    pixels after a row's last multiple of 32 (AVX2) or 16, where it rounds. This function always
+    truncates.
     """
     sector = hsv[0] * (6 / HUES)
     bgr = torch.empty_like(hsv)
     torch.maximum(3 - sector, sector - 5, out=bgr[0])
     torch.maximum(1 - sector, sector - 3, out=bgr[1])
     torch.minimum(sector - 1, 5 - sector, out=bgr[2])
-    bgr.clamp_(0, 1)  # the share of the saturation that is taken off the channel
+    bgr.clamp_(0, 1)  # how much of the saturation is subtracted
     saturation, value = hsv[1] * (1 / 255), hsv[2] * (1 / 255)
     bgr = torch.addcmul(hsv.new_ones(()), saturation, bgr, value=-1)
     return bgr.mul_(value).mul_(255).floor_()

@@ -1,4 +1,4 @@
-"""The transform that hands a sample to the device as it is: uint8, uncopied."""
+"""Transform that packs a training crop as uint8, without copying it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
-__all__ = ["PackWindow"]
+__all__ = ["PackCropInputs"]
 
 _META = (
     *("img_path", "seg_map_path", "ori_shape", "img_shape", "scale_factor"),
@@ -19,12 +19,13 @@ _META = (
 )
 
 
-@TRANSFORMS.register_module()
-class PackWindow(BaseTransform):
-    """mmseg's PackSegInputs for `DevicePreProcessor`, which does the rest on the device.
+# PackWindow is the former name, an alias until 0.2.
+@TRANSFORMS.register_module(name=["PackCropInputs", "PackWindow"])
+class PackCropInputs(BaseTransform):
+    """mmseg's PackSegInputs for `DevicePreProcessor`, which converts types on the device.
 
     `inputs`: uint8 `(3, H, W)`, a view of the image's `(H, W, 3)` memory; `gt_sem_seg`: uint8
-    `(1, H, W)`, an eighth of int64's bytes on their way between processes and to the device.
+    `(1, H, W)`, an eighth of the bytes of int64 to send to other processes and the device.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The transform that reads, resizes, crops and mirrors at once."""
+"""Transform that loads, resizes, crops and flips an image with its label in one step."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from isnet.data.loading.resized_crop import Window, read_image, read_label
-from isnet.data.loading.sample_reader import Sample, open_sample
+from isnet.data.loading.decoded_sample import Sample, open_sample
+from isnet.data.loading.resized_crop import ResizedCrop, read_image_crop, read_label_crop
 from isnet.data.packed.packed_store import Pixels
 
-__all__ = ["RandomWindow"]
+__all__ = ["LoadRandomCrop"]
 
 _TRIES = 10
 
 
-@TRANSFORMS.register_module()
-class RandomWindow(BaseTransform):
+# RandomWindow is the former name, an alias until 0.2.
+@TRANSFORMS.register_module(name=["LoadRandomCrop", "RandomWindow"])
+class LoadRandomCrop(BaseTransform):
     """mmseg's LoadImageFromFile, LoadAnnotations, RandomResize, RandomCrop and RandomFlip in one.
 
-    It draws the same random numbers in the same order, so the same seed gives the same window:
-    labels equal to the bit, images within a grey level. Of an image in a store it reads only what
-    the window needs. It takes records of any mmseg data set.
+    It draws the same random numbers in the same order, so the same seed gives the same crop: equal
+    labels, images within one grey level. From a packed store it reads only the pixels that the
+    crop needs. It accepts the records of any mmseg data set.
 
     Args:
         scale: (width, height) that ratio 1 resizes to.
         ratio_range: smallest and largest ratio.
-        keep_ratio: whether the image's own proportions are kept, within `scale`.
         crop_size: (height, width); a smaller image stays smaller.
+        keep_ratio: keep the aspect ratio of the image, within `scale`.
         cat_max_ratio: a crop in which one class has a larger share is drawn again, up to 10 times.
-        flip: probability of a mirror image; it swaps the data set's left and right classes.
-        ignore_index: label that is no class.
+        flip: probability of a horizontal flip, which also swaps the data set's `flip_pairs`.
+        ignore_index: label of unlabelled pixels.
     """
 
     def __init__(
@@ -58,29 +59,29 @@ class RandomWindow(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add `img` `(h, w, 3)` uint8 BGR and `gt_seg_map` `(h, w)` uint8 to `results`."""
         sample = open_sample(results)
-        full = self._resized(sample)
-        window = self._drawn(full)
-        label = read_label(sample, window)
+        resized = self._draw_size(sample)
+        crop = self._draw_crop(resized)
+        label = read_label_crop(sample, crop)
         if self.cat_max_ratio < 1:
             for _ in range(_TRIES):
                 if self._is_varied(label):
                     break
-                window = self._drawn(full)
-                label = read_label(sample, window)
-        mirrored = bool(np.random.random_sample() < self.flip)
-        if mirrored:
-            label = _mirrored(label, results.get("flip_pairs", ()))
-        results["img"] = read_image(sample, window, mirrored=mirrored)
+                crop = self._draw_crop(resized)
+                label = read_label_crop(sample, crop)
+        flipped = bool(np.random.random_sample() < self.flip)
+        if flipped:
+            label = _flip_label(label, results.get("flip_pairs", ()))
+        results["img"] = read_image_crop(sample, crop, flipped=flipped)
         results["gt_seg_map"] = label
         results["seg_fields"] = ["gt_seg_map"]
         results["ori_shape"] = (sample.height, sample.width)
-        results["img_shape"] = (window.height, window.width)
-        results["scale_factor"] = (full[1] / sample.width, full[0] / sample.height)
-        results["flip"] = mirrored
-        results["flip_direction"] = "horizontal" if mirrored else None
+        results["img_shape"] = (crop.height, crop.width)
+        results["scale_factor"] = (resized[1] / sample.width, resized[0] / sample.height)
+        results["flip"] = flipped
+        results["flip_direction"] = "horizontal" if flipped else None
         return results
 
-    def _resized(self, sample: Sample) -> tuple[int, int]:
+    def _draw_size(self, sample: Sample) -> tuple[int, int]:
         """Draw a ratio; return the (height, width) that it resizes the image to."""
         low, high = self.ratio_range
         ratio = np.random.random_sample() * (high - low) + low
@@ -89,13 +90,13 @@ class RandomWindow(BaseTransform):
             width, height = mmcv.rescale_size((sample.width, sample.height), (width, height))
         return height, width
 
-    def _drawn(self, full: tuple[int, int]) -> Window:
+    def _draw_crop(self, resized: tuple[int, int]) -> ResizedCrop:
         top, left = (
             int(np.random.randint(0, max(size - crop, 0) + 1))
-            for size, crop in zip(full, self.crop_size, strict=True)
+            for size, crop in zip(resized, self.crop_size, strict=True)
         )
-        height, width = (min(pair) for pair in zip(full, self.crop_size, strict=True))
-        return Window(top, left, height, width, full)
+        height, width = (min(pair) for pair in zip(resized, self.crop_size, strict=True))
+        return ResizedCrop(top, left, height, width, resized)
 
     def _is_varied(self, label: Pixels) -> bool:
         counts = cv2.calcHist([label], [0], None, [256], [0, 256]).ravel()
@@ -104,11 +105,11 @@ class RandomWindow(BaseTransform):
         return bool(is_mixed and counts.max() / counts.sum(dtype=np.float64) < self.cat_max_ratio)
 
 
-def _mirrored(label: Pixels, flip_pairs: tuple[tuple[int, int], ...]) -> Pixels:
-    mirrored = cv2.flip(label, 1)
+def _flip_label(label: Pixels, flip_pairs: tuple[tuple[int, int], ...]) -> Pixels:
+    flipped = cv2.flip(label, 1)
     if flip_pairs:
         swap = np.arange(256, dtype=np.uint8)
         for left, right in flip_pairs:
             swap[left], swap[right] = right, left
-        mirrored = cv2.LUT(mirrored, swap)
-    return np.asarray(mirrored, np.uint8)
+        flipped = cv2.LUT(flipped, swap)
+    return np.asarray(flipped, np.uint8)

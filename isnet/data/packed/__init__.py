@@ -1,1 +1,1 @@
-"""Decoded images and labels of a split in one memory-mapped file."""
+"""Packed data sets: decoded images and labels in memory-mapped files."""

@@ -1,9 +1,8 @@
-"""A split packed for reading at random: decoded images and labels in one memory-mapped file.
+"""Packed store: the decoded images and labels of one split in one memory-mapped file.
 
-The file has no header: records lie one behind the other, an image (uint8, BGR) and then its label
-(uint8 train ids). Each is a row of bands of 256 rows, each band a row of tiles of 256 columns, each
-tile whole in itself: what a crop needs lies in few pieces. The index beside it, written last, says
-where each record is, how large, and its CRC-32.
+The file has no header. It is a sequence of records: an image (uint8, BGR), then its label (uint8
+train ids). Both are stored as tiles of 256x256 pixels, row by row, so that a crop touches few
+pages. The JSON index beside it, written last, has the offset, size and CRC-32 of each record.
 """
 
 from __future__ import annotations
@@ -20,7 +19,15 @@ import numpy.typing as npt
 
 from isnet.errors import UserError
 
-__all__ = ["STORE_VERSION", "Record", "Store", "index_file", "tiled", "tiles_file"]
+__all__ = [
+    "STORE_VERSION",
+    "PackedSample",
+    "PackedStore",
+    "TileRecord",
+    "index_file",
+    "tiles_file",
+    "to_tiles",
+]
 
 STORE_VERSION = 1
 TILE = 256
@@ -31,18 +38,18 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def tiles_file(folder: Path, split: str) -> Path:
-    """Return the place of a split's pixels."""
+    """Return the path of a split's pixels."""
     return folder / f"{split}.tiles"
 
 
 def index_file(folder: Path, split: str) -> Path:
-    """Return the place of a split's index; once it is there, the split is whole."""
+    """Return the path of a split's index; the split is complete once it exists."""
     return folder / f"{split}.json"
 
 
 @dataclass(frozen=True)
-class Record:
-    """Where an image and its label are."""
+class TileRecord:
+    """Offset in bytes and size in pixels of an image and its label."""
 
     offset: int
     height: int
@@ -50,125 +57,130 @@ class Record:
 
     @property
     def size(self) -> int:
-        """Bytes of both."""
+        """Bytes of image and label."""
         return self.height * self.width * (IMAGE_CHANNELS + 1)
 
     @property
     def label_offset(self) -> int:
-        """Where the label begins."""
+        """Offset of the label, which follows the image."""
         return self.offset + self.height * self.width * IMAGE_CHANNELS
 
 
-def _touched(length: int, wanted: slice) -> Iterator[tuple[int, int]]:
-    """Return the spans that have something of `wanted`."""
+def _tile_spans(length: int, wanted: slice) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of the tiles that overlap `wanted` along one axis."""
     for start in range(wanted.start // TILE * TILE, wanted.stop, TILE):
         yield start, min(start + TILE, length)
 
 
-def tiled(pixels: Pixels) -> bytes:
-    """Return the bytes of `(H, W)` or `(H, W, C)` pixels, tile by tile."""
+def to_tiles(pixels: Pixels) -> bytes:
+    """Return `(H, W)` or `(H, W, C)` pixels as the bytes of their tiles."""
     height, width = pixels.shape[:2]
     return b"".join(
         pixels[top:bottom, left:right].tobytes()
-        for top, bottom in _touched(height, slice(0, height))
-        for left, right in _touched(width, slice(0, width))
+        for top, bottom in _tile_spans(height, slice(0, height))
+        for left, right in _tile_spans(width, slice(0, width))
     )
 
 
-class Store:
-    """One split, opened for reading; each process maps the file for itself, at its first read.
+class PackedStore:
+    """One split, opened for reading. Each process maps the file at its first read.
 
     Args:
-        folder: holds the split's two files.
+        folder: holds the split's tiles and index.
         split: `train` or `val`.
-        digest: of the manifest that the store must have been made from.
+        digest: digest of the manifest that the store must have been packed from.
 
     Raises:
-        UserError: the store is missing, cut, of another version or of other data.
+        UserError: the store is missing, incomplete, of another version or of other data.
     """
 
     def __init__(self, folder: Path, split: str, digest: str) -> None:
         self._file = tiles_file(folder, split)
         index = _read_index(index_file(folder, split))
-        wrong = None
+        problem = None
         if index.get("version") != STORE_VERSION:
-            wrong = f"has version {index.get('version')}, not {STORE_VERSION}"
+            problem = f"has version {index.get('version')}, not {STORE_VERSION}"
         elif index["manifest_digest"] != digest:
-            wrong = "was made from other data"
+            problem = "was made from other data"
         elif not self._file.is_file() or self._file.stat().st_size != index["bytes"]:
-            wrong = "is not whole"
-        if wrong:
-            raise _unusable(self._file, wrong)
-        self.records = [Record(*numbers) for numbers in index["records"]]
+            problem = "is not whole"
+        if problem:
+            raise _unusable(self._file, problem)
+        self.records = [TileRecord(*numbers) for numbers in index["records"]]
         self.checksums: list[int] = index["crc32"]
         self._map: mmap.mmap | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_map": None}
 
-    def _mapped(self) -> mmap.mmap:
+    def __getitem__(self, number: int) -> PackedSample:
+        """Return an image and its label, without reading them."""
+        return PackedSample(self, self.records[number])
+
+    def read(self, record: TileRecord, channels: int, rows: slice, columns: slice) -> Pixels:
+        """Return a copy `(h, w, channels)` of a crop: of the image for 3 channels, of the label
+        for 1.
+        """
         if self._map is None:
             with self._file.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return self._map
-
-    def raw(self, number: int) -> memoryview:
-        """Return the bytes of a record as they are stored."""
-        record = self.records[number]
-        return memoryview(self._mapped())[record.offset : record.offset + record.size]
-
-    def image(self, number: int, rows: slice, columns: slice) -> Pixels:
-        """Return a copy of a window of an image, `(h, w, 3)`, BGR."""
-        record = self.records[number]
-        return self._window(record, record.offset, IMAGE_CHANNELS, rows, columns)
-
-    def label(self, number: int, rows: slice, columns: slice) -> Pixels:
-        """Return a copy of a window of a label, `(h, w)`, train ids."""
-        record = self.records[number]
-        return self._window(record, record.label_offset, 1, rows, columns)[..., 0]
-
-    def _window(
-        self, record: Record, offset: int, channels: int, rows: slice, columns: slice
-    ) -> Pixels:
+        offset = record.offset if channels == IMAGE_CHANNELS else record.label_offset
         shape = (rows.stop - rows.start, columns.stop - columns.start, channels)
-        window = np.empty(shape, np.uint8)
-        mapped = self._mapped()
-        spans = list(_touched(record.width, columns))
-        for top, bottom in _touched(record.height, rows):
-            height = bottom - top
+        crop = np.empty(shape, np.uint8)
+        spans = list(_tile_spans(record.width, columns))
+        for top, bottom in _tile_spans(record.height, rows):
             band = offset + top * record.width * channels
-            row = height * channels  # bytes of a tile's column
-            _announce(mapped, band + row * spans[0][0], row * (spans[-1][1] - spans[0][0]))
+            bytes_per_column = (bottom - top) * channels
+            start, stop = (
+                band + bytes_per_column * column for column in (spans[0][0], spans[-1][1])
+            )
+            _prefetch(self._map, start, stop)
+            crop_rows, tile_rows = _overlap(rows, top, bottom)
             for left, right in spans:
-                shape = (height, right - left, channels)
-                tile = np.ndarray(shape, np.uint8, mapped, band + row * left)
-                _copy_common(tile, (top, left), window, (rows.start, columns.start))
-        return window
+                crop_columns, tile_columns = _overlap(columns, left, right)
+                tile_shape = (bottom - top, right - left, channels)
+                place = band + bytes_per_column * left
+                tile = np.ndarray(tile_shape, np.uint8, self._map, place)
+                crop[crop_rows, crop_columns] = tile[tile_rows, tile_columns]
+        return crop
 
 
-def _announce(mapped: mmap.mmap, start: int, length: int) -> None:
-    """Let the system read a band's tiles at once, where they are not in memory."""
+@dataclass(frozen=True)
+class PackedSample:
+    """An image and its label in a store; crops are slices with start and stop inside the image."""
+
+    store: PackedStore
+    record: TileRecord
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.record.height
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.record.width
+
+    def image(self, rows: slice, columns: slice) -> Pixels:
+        """Return a crop of the image `(h, w, 3)` uint8, BGR."""
+        return self.store.read(self.record, IMAGE_CHANNELS, rows, columns)
+
+    def label(self, rows: slice, columns: slice) -> Pixels:
+        """Return a crop of the label `(h, w)` uint8, train ids."""
+        return self.store.read(self.record, 1, rows, columns)[..., 0]
+
+
+def _prefetch(mapped: mmap.mmap, start: int, stop: int) -> None:
+    """Let the kernel read a range of the file at once, if it is not in memory."""
     aligned = start // mmap.PAGESIZE * mmap.PAGESIZE
-    mapped.madvise(mmap.MADV_WILLNEED, aligned, length + start - aligned)
+    mapped.madvise(mmap.MADV_WILLNEED, aligned, stop - aligned)
 
 
-def _copy_common(
-    tile: Pixels, tile_origin: tuple[int, int], window: Pixels, window_origin: tuple[int, int]
-) -> None:
-    """Copy what both cover; origins are (row, column) in the image."""
-    parts = []
-    for axis in (0, 1):
-        first = max(tile_origin[axis], window_origin[axis])
-        last = min(tile_origin[axis] + tile.shape[axis], window_origin[axis] + window.shape[axis])
-        parts.append((first, last))
-    (top, bottom), (left, right) = parts
-    window[
-        top - window_origin[0] : bottom - window_origin[0],
-        left - window_origin[1] : right - window_origin[1],
-    ] = tile[
-        top - tile_origin[0] : bottom - tile_origin[0],
-        left - tile_origin[1] : right - tile_origin[1],
-    ]
+def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
+    """Return what a crop and a tile have in common along one axis, as a slice of each."""
+    first, last = max(crop.start, start), min(crop.stop, stop)
+    return slice(first - crop.start, last - crop.start), slice(first - start, last - start)
 
 
 def _read_index(path: Path) -> dict[str, Any]:

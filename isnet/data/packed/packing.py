@@ -1,14 +1,12 @@
-"""The `pack` stage: decode a data set once, so that no training has to."""
+"""Packs a data set: decodes its images and labels once into a store that trainings read."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,19 +14,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
-import numpy as np
 
 from isnet.data.packed.packed_store import (
     STORE_VERSION,
-    Record,
-    Store,
+    PackedStore,
+    TileRecord,
     index_file,
-    tiled,
     tiles_file,
+    to_tiles,
 )
 from isnet.errors import UserError
-from isnet.io.atomic_files import write_json, write_text
+from isnet.io.atomic_files import write_json
 from isnet.io.console import ProgressCallback, format_bytes
+from isnet.io.image_file import read_image, read_train_ids
+from isnet.io.json_lines import JsonLinesFile, read_records
 from isnet.io.process_pool import map_in_processes
 
 __all__ = ["pack"]
@@ -37,146 +36,119 @@ _log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-_SHARE_LEFT = 0.1
-"""Of the free disk; the rest of a pipeline needs some too."""
+_RESERVE = 0.1
+"""Fraction of the free disk space that a store leaves to the later stages."""
 
 
 def pack(
     manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: ProgressCallback
 ) -> str | None:
-    """Pack both splits of a data set, or find them packed and check every byte.
-
-    What an interrupted attempt has packed is kept.
+    """Pack both splits of a data set. Splits that are packed already are verified byte by byte;
+    an interrupted packing is resumed.
 
     Args:
-        manifest: what `convert` wrote.
-        folder: where the store is to be.
+        manifest: content of `manifest.json`.
+        folder: folder of the store.
         data: the data root.
         workers: number of processes.
-        show: told images done and images in all.
+        show: progress callback, in images.
 
     Returns:
-        None, or why there is no store: the disk is too small for it.
+        None, or the reason why there is no store: too little disk space.
 
     Raises:
-        UserError: an image or label is not what it was.
+        UserError: an image or label cannot be read or has changed its size.
     """
-    splits = {split: _Split(manifest, split, folder, data) for split in manifest["splits"]}
-    missing = [split for split in splits.values() if not split.is_sound(workers)]
+    splits = [_SplitPacker(manifest, split, folder, data) for split in manifest["splits"]]
+    missing = [split for split in splits if not split.is_packed(workers)]
     needed = sum(split.missing_bytes for split in missing)
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if needed > free * (1 - _SHARE_LEFT):
+    if needed > free * (1 - _RESERVE):
         return (
             f"it would need {format_bytes(needed)}, and {format_bytes(free)} of the disk are free"
         )
     total = sum(len(split.records) for split in missing)
     before = 0
     for split in missing:
-        split.write(workers, partial(_following, show, before, total))
+        split.write(workers, partial(_show_split, show, before, total))
         before += len(split.records)
     return None
 
 
-def _following(show: ProgressCallback, before: int, total: int, done: int) -> None:
+def _show_split(show: ProgressCallback, before: int, total: int, done: int) -> None:
     show(before + done, total)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One image and its label, and where they go."""
+    """An image with its label, and where they are stored."""
 
     number: int
     image: Path
     label: Path
-    record: Record
+    record: TileRecord
 
 
-class _Split:
-    """One split on its way into a store."""
+class _SplitPacker:
+    """Packs one split.
+
+    Pixels are written to `SPLIT.part`; `SPLIT.part.jsonl` lists the CRC-32 of the records done.
+    """
 
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
         self._folder, self._split = folder, split
         self._digest: str = manifest["digest"]
         self._tiles = tiles_file(folder, split)
         self._part = self._tiles.with_suffix(".part")
-        self._done = self._tiles.with_suffix(".part.jsonl")
-        entries = manifest["splits"][split]
+        self._journal = self._tiles.with_suffix(".part.jsonl")
         images, labels = data / manifest["image_root"], data / manifest["label_root"]
-        self.records = list(_laid_out(entries))
-        self._jobs = [
-            _Job(number, images / entry["image"], labels / entry["label"], record)
-            for number, (entry, record) in enumerate(zip(entries, self.records, strict=True))
-        ]
-
-    @property
-    def _bytes(self) -> int:
-        return self.records[-1].offset + self.records[-1].size
+        self._jobs: list[_Job] = []
+        self._bytes = 0
+        for number, entry in enumerate(manifest["splits"][split]):
+            record = TileRecord(self._bytes, entry["height"], entry["width"])
+            image, label = images / entry["image"], labels / entry["label"]
+            self._jobs.append(_Job(number, image, label, record))
+            self._bytes += record.size
+        self.records = [job.record for job in self._jobs]
 
     @property
     def missing_bytes(self) -> int:
-        """Disk that it needs beyond what it has."""
-        there = self._part.stat().st_blocks * 512 if self._part.is_file() else 0
-        return max(self._bytes - there, 0)
+        """Disk space that packing needs beyond what an interrupted attempt has allocated."""
+        allocated = self._part.stat().st_blocks * 512 if self._part.is_file() else 0
+        return max(self._bytes - allocated, 0)
 
-    def is_sound(self, workers: int) -> bool:
-        """Say whether the split is packed, every byte of it as it was written."""
+    def is_packed(self, workers: int) -> bool:
+        """Whether the split is packed and every byte has its checksum."""
         if not index_file(self._folder, self._split).is_file():
             return False
         try:
-            store = Store(self._folder, self._split, self._digest)
+            store = PackedStore(self._folder, self._split, self._digest)
         except UserError:
             return False
-        check = partial(_checksum, self._tiles)
-        with closing(_in_processes(check, store.records, workers)) as found:
-            if dict(found) == dict(zip(store.records, store.checksums, strict=True)):
+        with closing(
+            _in_processes(partial(_checksum, self._tiles), store.records, workers)
+        ) as checksums:
+            if dict(checksums) == dict(zip(store.records, store.checksums, strict=True)):
                 return True
-        _log.info(f"{self._tiles} is damaged; it is packed anew")
+        _log.info(f"{self._tiles} is damaged and is packed again")
         return False
 
     def write(self, workers: int, show: Callable[[int], None]) -> None:
-        """Pack what is missing, and publish: the pixels first, then the index."""
+        """Pack what is missing, then publish the pixels and, last, the index."""
         index = index_file(self._folder, self._split)
         index.unlink(missing_ok=True)
         self._tiles.unlink(missing_ok=True)
-        checksums = self._earlier()
+        checksums = self._resume()
         with self._part.open("r+b" if self._part.is_file() else "w+b") as part:
             os.posix_fallocate(part.fileno(), 0, self._bytes)
         jobs = [job for job in self._jobs if job.number not in checksums]
         done = _in_processes(partial(_pack_one, self._part), jobs, workers)
-        with closing(done), self._done.open("a") as log:
+        with closing(done), JsonLinesFile(self._journal, self._digest) as journal:
             for job, checksum in done:
                 checksums[job.number] = checksum
-                log.write(self._line(job.number, checksum))
-                log.flush()
+                journal.append({"number": job.number, "crc32": checksum})
                 show(len(checksums))
-        self._publish(index, [checksums[number] for number in range(len(self.records))])
-
-    def _earlier(self) -> dict[int, int]:
-        """Return the checksums of records that an interrupted attempt has packed."""
-        noted: dict[int, int] = {}
-        if self._part.is_file() and self._part.stat().st_size == self._bytes:
-            with contextlib.suppress(OSError, ValueError):  # the last line may be torn
-                for line in self._done.read_text().splitlines():
-                    digest, number, checksum = json.loads(line)
-                    if digest == self._digest:
-                        noted[number] = checksum
-        else:
-            self._part.unlink(missing_ok=True)
-        # After a loss of power, a line may be there and its bytes not.
-        sound = {
-            number: checksum
-            for number, checksum in noted.items()
-            if _checksum(self._part, self.records[number]) == checksum
-        }
-        # Written anew: what would follow a torn line would be torn with it.
-        write_text(self._done, "".join(self._line(*each) for each in sound.items()))
-        return sound
-
-    def _line(self, number: int, checksum: int) -> str:
-        return json.dumps([self._digest, number, checksum]) + "\n"
-
-    def _publish(self, index: Path, checksums: list[int]) -> None:
         with self._part.open("rb") as part:
             os.fsync(part.fileno())
         self._part.replace(self._tiles)
@@ -185,44 +157,49 @@ class _Split:
             "manifest_digest": self._digest,
             "bytes": self._bytes,
             "records": [[one.offset, one.height, one.width] for one in self.records],
-            "crc32": checksums,
+            "crc32": [checksums[number] for number in range(len(self.records))],
         }
         write_json(index, value)
-        self._done.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)
+
+    def _resume(self) -> dict[int, int]:
+        """Return the checksums of the records that an interrupted attempt has packed."""
+        if not self._part.is_file() or self._part.stat().st_size != self._bytes:
+            self._part.unlink(missing_ok=True)
+            self._journal.unlink(missing_ok=True)
+        journal = read_records(self._journal, self._digest)
+        packed = {record["number"]: record["crc32"] for record in journal}
+        # After a power failure a record may be listed without its bytes.
+        return {
+            number: checksum
+            for number, checksum in packed.items()
+            if _checksum(self._part, self.records[number]) == checksum
+        }
 
 
 def _in_processes(
     work: Callable[[Item], int], items: list[Item], workers: int
 ) -> Generator[tuple[Item, int]]:
-    # The processes already use every core.
+    # OpenCV's threads would compete with the processes.
     return map_in_processes(work, items, workers, initializer=cv2.setNumThreads, initargs=(1,))
 
 
-def _laid_out(entries: list[dict[str, Any]]) -> Iterator[Record]:
-    offset = 0
-    for entry in entries:
-        record = Record(offset, entry["height"], entry["width"])
-        yield record
-        offset += record.size
-
-
 def _pack_one(part: Path, job: _Job) -> int:
-    """Write one image and its label in their place; return their CRC-32."""
-    image = cv2.imread(str(job.image), cv2.IMREAD_COLOR)
-    label = cv2.imread(str(job.label), cv2.IMREAD_UNCHANGED)
+    """Write one image and its label to their place; return their CRC-32."""
+    image, label = read_image(job.image), read_train_ids(job.label)
     for pixels, file in ((image, job.image), (label, job.label)):
-        if pixels is None or pixels.shape[:2] != (job.record.height, job.record.width):
+        if pixels.shape[:2] != (job.record.height, job.record.width):
             raise UserError(
-                "cannot be read, or has another size than when it was converted",
+                "has another size than when it was converted",
                 where=str(file),
                 hint="Run `isnet convert` again",
             )
-    written = tiled(np.asarray(image, np.uint8)) + tiled(np.asarray(label, np.uint8))
-    with part.open("r+b") as opened:
-        os.pwrite(opened.fileno(), written, job.record.offset)
-    return zlib.crc32(written)
+    content = to_tiles(image) + to_tiles(label)
+    with part.open("r+b") as file_:
+        os.pwrite(file_.fileno(), content, job.record.offset)
+    return zlib.crc32(content)
 
 
-def _checksum(tiles: Path, record: Record) -> int:
+def _checksum(tiles: Path, record: TileRecord) -> int:
     with tiles.open("rb") as file:
         return zlib.crc32(os.pread(file.fileno(), record.size, record.offset))

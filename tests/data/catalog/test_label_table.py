@@ -9,10 +9,10 @@ from types import ModuleType
 import mmseg.datasets
 import numpy as np
 import pytest
+from isnet.data.convert.relabel import Relabel
 from PIL import Image
 
 from isnet.data.catalog import IGNORE, LabelTable
-from isnet.data.convert.relabel import Relabel
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.params import CocoStuffDataset, PublishedDataset
 

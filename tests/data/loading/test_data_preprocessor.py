@@ -15,7 +15,10 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from isnet.data.loading.data_preprocessor import DevicePreProcessor
-from isnet.data.loading.photometric_distortion import Colours, DrawColours
+from isnet.data.loading.photometric_distortion import (
+    DistortionParameters,
+    SamplePhotometricDistortion,
+)
 from isnet.errors import UserError
 
 ARGUMENTS: dict[str, Any] = {
@@ -96,14 +99,16 @@ def test_drawn_colours_give_the_batch_of_mmsegs_transform(
         np.random.seed(seed)
         data = packed(pixels)
         for each in data["data_samples"]:
-            each.set_metainfo({"colours": DrawColours().transform({})["colours"]})
+            each.set_metainfo({"colours": SamplePhotometricDistortion().transform({})["colours"]})
         assert_same(ours(data, training=True), of_mmseg(distorted, size=(48, 64)))
 
 
 def test_samples_without_colours_keep_theirs_beside_samples_with() -> None:
     pixels = images(SAME)
     data = packed(pixels)
-    data["data_samples"][1].set_metainfo({"colours": tuple(Colours(contrast_last=1.5))})
+    data["data_samples"][1].set_metainfo(
+        {"colours": tuple(DistortionParameters(contrast_last=1.5))}
+    )
     ours = DevicePreProcessor(**ARGUMENTS, size=(32, 64))(data, training=True)
     pixels[1] = PhotoMetricDistortion().convert(pixels[1], alpha=1.5)
     assert_same(ours, of_mmseg(pixels, size=(32, 64)))
@@ -143,7 +148,10 @@ def test_batch_augments_see_the_finished_batch() -> None:
 
 @pytest.mark.parametrize("test_cfg", [None, {"size_divisor": 48}], ids=["no padding", "padding"])
 def test_without_training_it_is_mmsegs(test_cfg: dict[str, int] | None) -> None:
-    data = [packed(images(SAME), torch.int64, colours=Colours(brightness=9.0)) for _ in range(2)]
+    data = [
+        packed(images(SAME), torch.int64, colours=DistortionParameters(brightness=9.0))
+        for _ in range(2)
+    ]
     build = {**ARGUMENTS, "size": (48, 64), "test_cfg": test_cfg}
     ours = MODELS.build({"type": "DevicePreProcessor", **build})(data[0], training=False)
     theirs = SegDataPreProcessor(**build)(data[1], training=False)
@@ -154,7 +162,7 @@ def test_without_training_it_is_mmsegs(test_cfg: dict[str, int] | None) -> None:
 
 
 def test_colours_for_images_that_are_not_bytes_are_refused() -> None:
-    data = packed(images(SAME), colours=Colours(brightness=9.0))
+    data = packed(images(SAME), colours=DistortionParameters(brightness=9.0))
     data["inputs"] = [one.float() for one in data["inputs"]]
     with pytest.raises(UserError, match="uint8"):
         DevicePreProcessor(**ARGUMENTS, size=(32, 64))(data, training=True)
@@ -162,7 +170,7 @@ def test_colours_for_images_that_are_not_bytes_are_refused() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_the_gpu_makes_the_batch_of_the_cpu_and_nobody_waits_for_it() -> None:
-    draw = Colours(12.0, 1.2, 0.7, 5, 1.0)
+    draw = DistortionParameters(12.0, 1.2, 0.7, 5, 1.0)
     here = DevicePreProcessor(**ARGUMENTS, size=(48, 64))
     there = DevicePreProcessor(**ARGUMENTS, size=(48, 64)).cuda()
     there(packed(images(SAME), colours=draw), training=True)  # libraries and code are loaded

@@ -12,16 +12,16 @@ import torch
 from mmseg.datasets.transforms import PhotoMetricDistortion
 from torch import Tensor
 
-from isnet.data.loading.opencv_hsv import bgr_of_hsv, hsv_of_bgr
+from isnet.data.loading.opencv_hsv import bgr_to_hsv, hsv_to_bgr
 from isnet.data.loading.photometric_distortion import (
-    Colours,
-    DrawColours,
+    DistortionParameters,
+    SamplePhotometricDistortion,
     distort,
     distort_with_opencv,
     distort_with_torch,
 )
 
-Distort = Callable[[Tensor, Sequence[Colours]], Tensor]
+Distort = Callable[[Tensor, Sequence[DistortionParameters]], Tensor]
 
 either = pytest.mark.parametrize("means", [distort_with_opencv, distort_with_torch])
 
@@ -57,9 +57,9 @@ def of_mmseg(pixels: np.ndarray, seed: int, **arguments: object) -> Tensor:
     return batch(PhotoMetricDistortion(**arguments).transform({"img": pixels})["img"]).float()
 
 
-def drawn(seed: int, **arguments: object) -> Colours:
+def drawn(seed: int, **arguments: object) -> DistortionParameters:
     np.random.seed(seed)
-    return DrawColours(**arguments).transform({})["colours"]
+    return SamplePhotometricDistortion(**arguments).transform({})["colours"]
 
 
 def assert_equal_but_for_rounding(ours: Tensor, theirs: Tensor, share: float = 1e-3) -> None:
@@ -104,7 +104,7 @@ def test_bgr_becomes_hsv_as_in_opencv_for_all_colours() -> None:
     green, blue = np.mgrid[0:256, 0:256]
     for red in range(256):
         bgr = np.stack([blue, green, np.full_like(blue, red)], -1).astype(np.uint8)
-        ours = hsv_of_bgr(batch(bgr)[0].float().contiguous())
+        ours = bgr_to_hsv(batch(bgr)[0].float().contiguous())
         assert torch.equal(ours, batch(cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV))[0].float()), red
 
 
@@ -113,7 +113,7 @@ def test_hsv_becomes_bgr_as_in_opencv_for_all_values() -> None:
     different = 0
     for hue in range(180):
         hsv = np.stack([np.full_like(value, hue), saturation, value], -1).astype(np.uint8)
-        ours = bgr_of_hsv(batch(hsv)[0].float().contiguous())
+        ours = hsv_to_bgr(batch(hsv)[0].float().contiguous())
         difference = (ours - batch(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR))[0]).abs()
         assert difference.max() <= 1
         different += int(difference.count_nonzero())
@@ -141,7 +141,7 @@ def test_pixels_are_those_of_mmseg(kind: str, arguments: dict[str, object], mean
 def test_brightness_truncates_as_in_mmseg(shift: float, means: Distort) -> None:
     pixels = image("noise")
     theirs = batch(PhotoMetricDistortion().convert(pixels, beta=shift)).float()
-    assert torch.equal(means(batch(pixels), [Colours(brightness=shift)]), theirs)
+    assert torch.equal(means(batch(pixels), [DistortionParameters(brightness=shift)]), theirs)
 
 
 def test_a_width_that_opencv_ends_by_rounding_changes_its_last_columns_alone() -> None:
@@ -164,10 +164,10 @@ def test_a_batch_is_its_images_and_keeps_its_memory_format(
     images = torch.cat([batch(image(kind)) for kind in ("noise", "smooth", "grey", "corners")])
     images = images.contiguous(memory_format=layout)
     draws = [
-        Colours(),
-        Colours(contrast_first=1.3, saturation=0.6, hue=-7),
-        Colours(brightness=-20.0, hue=0),
-        Colours(saturation=1.4, contrast_last=0.7),
+        DistortionParameters(),
+        DistortionParameters(contrast_first=1.3, saturation=0.6, hue=-7),
+        DistortionParameters(brightness=-20.0, hue=0),
+        DistortionParameters(saturation=1.4, contrast_last=0.7),
     ]
     together = means(images, draws)
     apart = [means(one[None], [draw]) for one, draw in zip(images, draws, strict=True)]
@@ -181,7 +181,9 @@ def test_a_drawn_turn_of_nothing_still_goes_through_8_bit_hsv(means: Distort) ->
     pixels = image("noise")
     through = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2HSV), cv2.COLOR_HSV2BGR)
     assert not np.array_equal(through, pixels)
-    assert_equal_but_for_rounding(means(batch(pixels), [Colours(hue=0)]), batch(through))
+    assert_equal_but_for_rounding(
+        means(batch(pixels), [DistortionParameters(hue=0)]), batch(through)
+    )
 
 
 def test_draws_are_plain_tuples_that_travel_between_processes() -> None:
@@ -193,13 +195,13 @@ def test_draws_are_plain_tuples_that_travel_between_processes() -> None:
 @pytest.mark.parametrize(
     ("images", "draws"),
     [
-        (torch.zeros(1, 3, 4, 4), [Colours()]),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), [Colours()]),
-        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), [Colours()]),
+        (torch.zeros(1, 3, 4, 4), [DistortionParameters()]),
+        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), [DistortionParameters()]),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), [DistortionParameters()]),
     ],
     ids=["float32", "one channel", "one draw for two images"],
 )
-def test_other_images_are_refused(images: Tensor, draws: list[Colours]) -> None:
+def test_other_images_are_refused(images: Tensor, draws: list[DistortionParameters]) -> None:
     with pytest.raises(ValueError, match="images"):
         distort(images, draws)
 

@@ -1,4 +1,4 @@
-"""RandomWindow against the stock transforms that it replaces: same seeds, same windows."""
+"""LoadRandomCrop against the stock transforms that it replaces: same seeds, same crops."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs, RandomCrop
 from small_data import FLIP_PAIRS, Manifest
 
 from isnet.data.loading.manifest_dataset import ManifestDataset
-from isnet.data.loading.pack_inputs import PackWindow
-from isnet.data.loading.random_crop import RandomWindow
-from isnet.data.loading.sample_reader import StoredSample
-from isnet.data.packed.packed_store import Store
+from isnet.data.loading.pack_inputs import PackCropInputs
+from isnet.data.loading.random_crop import LoadRandomCrop
+from isnet.data.packed.packed_store import PackedStore
 
 SETTINGS = [
     dict(scale=(600, 300), ratio_range=(0.5, 2.0), crop_size=(128, 256), cat_max_ratio=0.75),
@@ -57,18 +56,18 @@ def record(root: Path, number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_the_same_seed_gives_the_stock_window(
+def test_the_same_seed_gives_the_stock_crop(
     settings: dict[str, Any], manifest: Manifest, packed: Path, tmp_path: Path
 ) -> None:
-    store = Store(packed, "train", manifest["digest"])
-    theirs, ours = stock(settings), RandomWindow(**settings)
+    store = PackedStore(packed, "train", manifest["digest"])
+    theirs, ours = stock(settings), LoadRandomCrop(**settings)
     for seed in range(30):
         number = seed % 3
         np.random.seed(seed)
         wanted = theirs(record(tmp_path, number))
         drawn = np.random.random_sample()
         np.random.seed(seed)
-        made = ours(record(tmp_path, number) | {"stored": StoredSample(store, number)})
+        made = ours(record(tmp_path, number) | {"packed": store[number]})
         assert np.random.random_sample() == drawn, "draws other numbers, or more, or fewer"
         np.testing.assert_array_equal(made["gt_seg_map"], wanted["gt_seg_map"])
         assert made["gt_seg_map"].dtype == made["img"].dtype == np.uint8
@@ -84,12 +83,12 @@ def test_the_same_seed_gives_the_stock_window(
 def test_files_give_the_same_as_the_store(
     settings: dict[str, Any], manifest: Manifest, packed: Path, tmp_path: Path
 ) -> None:
-    store = Store(packed, "train", manifest["digest"])
-    ours = RandomWindow(**settings)
+    store = PackedStore(packed, "train", manifest["digest"])
+    ours = LoadRandomCrop(**settings)
     for seed in range(12):
         number = seed % 3
         np.random.seed(seed)
-        stored = ours(record(tmp_path, number) | {"stored": StoredSample(store, number)})
+        stored = ours(record(tmp_path, number) | {"packed": store[number]})
         np.random.seed(seed)
         read = ours(record(tmp_path, number))
         np.testing.assert_array_equal(stored["img"], read["img"])
@@ -99,7 +98,9 @@ def test_files_give_the_same_as_the_store(
 def test_published_labels_are_reduced_where_a_data_set_of_mmseg_says_so(
     manifest: Manifest, tmp_path: Path
 ) -> None:
-    window = RandomWindow(scale=(600, 300), ratio_range=(1.0, 1.0), crop_size=(300, 600), flip=0.0)
+    window = LoadRandomCrop(
+        scale=(600, 300), ratio_range=(1.0, 1.0), crop_size=(300, 600), flip=0.0
+    )
     plain = window(record(tmp_path, 0))["gt_seg_map"].astype(int)
     reduced = window(record(tmp_path, 0) | {"reduce_zero_label": True})["gt_seg_map"]
     expected = np.where((plain == 0) | (plain == 255), 255, plain - 1)
@@ -112,7 +113,7 @@ def test_draws_are_distributed_as_the_stock_ones(tmp_path: Path, manifest: Manif
         scale=(300, 150), ratio_range=(0.5, 2.0), crop_size=(48, 96), cat_max_ratio=0.75
     )
     shares = []
-    for pipeline, seed in ((stock(settings), 1), (RandomWindow(**settings), 2)):
+    for pipeline, seed in ((stock(settings), 1), (LoadRandomCrop(**settings), 2)):
         np.random.seed(seed)
         drawn = [pipeline(record(tmp_path, 1)) for _ in range(400)]
         classes = [np.bincount(one["gt_seg_map"].ravel(), minlength=256)[:4] for one in drawn]
@@ -125,8 +126,8 @@ def test_draws_are_distributed_as_the_stock_ones(tmp_path: Path, manifest: Manif
 
 
 def test_packing_copies_nothing_and_keeps_uint8(manifest: Manifest, tmp_path: Path) -> None:
-    made = RandomWindow(**SETTINGS[0])(record(tmp_path, 0))
-    packed = PackWindow()(made | {"colours": (1.0,)})
+    made = LoadRandomCrop(**SETTINGS[0])(record(tmp_path, 0))
+    packed = PackCropInputs()(made | {"colours": (1.0,)})
     wanted = PackSegInputs()(dict(made))
     assert packed["inputs"].dtype == torch.uint8
     assert torch.equal(packed["inputs"], wanted["inputs"])
@@ -148,7 +149,7 @@ def test_the_data_set_reads_from_its_store(
             data_root=str(tmp_path / "data"),
             split="train",
             store=store,
-            pipeline=[dict(type="RandomWindow", **SETTINGS[0]), dict(type="PackWindow")],
+            pipeline=[dict(type="LoadRandomCrop", **SETTINGS[0]), dict(type="PackCropInputs")],
         )
 
     stored, plain = dataset("store"), dataset(None)

@@ -20,7 +20,7 @@ from log_lines import record_log
 from small_data import Manifest, pack_here
 
 from isnet.data.packed import packing
-from isnet.data.packed.packed_store import Store
+from isnet.data.packed.packed_store import PackedStore
 from isnet.data.packed.packing import pack
 from isnet.errors import UserError
 
@@ -36,7 +36,7 @@ def files_of(manifest: Manifest, root: Path, split: str, number: int) -> tuple[A
 def test_any_window_is_that_of_the_files(
     split: str, manifest: Manifest, packed: Path, tmp_path: Path
 ) -> None:
-    store = Store(packed, split, manifest["digest"])
+    store = PackedStore(packed, split, manifest["digest"])
     rng = np.random.default_rng(0)
     for number in range(len(store.records)):
         image, label = files_of(manifest, tmp_path, split, number)
@@ -45,26 +45,26 @@ def test_any_window_is_that_of_the_files(
             top, bottom = sorted(rng.choice(height + 1, 2, replace=False))
             left, right = sorted(rng.choice(width + 1, 2, replace=False))
             window = slice(int(top), int(bottom)), slice(int(left), int(right))
-            np.testing.assert_array_equal(store.image(number, *window), image[window])
-            np.testing.assert_array_equal(store.label(number, *window), label[window])
+            np.testing.assert_array_equal(store[number].image(*window), image[window])
+            np.testing.assert_array_equal(store[number].label(*window), label[window])
 
 
 def test_a_window_may_be_changed_without_changing_the_store(
     manifest: Manifest, packed: Path
 ) -> None:
-    store = Store(packed, "train", manifest["digest"])
+    store = PackedStore(packed, "train", manifest["digest"])
     window = slice(0, 10), slice(0, 10)
-    before = store.image(0, *window).copy()
-    store.image(0, *window)[:] = 0
-    np.testing.assert_array_equal(store.image(0, *window), before)
+    before = store[0].image(*window).copy()
+    store[0].image(*window)[:] = 0
+    np.testing.assert_array_equal(store[0].image(*window), before)
 
 
 def test_a_store_goes_to_other_processes_by_its_path(manifest: Manifest, packed: Path) -> None:
-    store = Store(packed, "train", manifest["digest"])
+    store = PackedStore(packed, "train", manifest["digest"])
     window = slice(0, 40), slice(0, 30)
-    here = store.image(0, *window)
+    here = store[0].image(*window)
     assert len(pickle.dumps(store)) < 2000
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store)).image(0, *window), here)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))[0].image(*window), here)
 
 
 def test_packing_again_checks_every_byte_and_keeps_the_files(
@@ -78,10 +78,10 @@ def test_packing_again_checks_every_byte_and_keeps_the_files(
         file.write(b"\x00\x01\x02\x03")
     told = record_log()
     assert pack_here(pack, manifest, tmp_path) is None
-    assert told == [f"{packed}/train.tiles is damaged; it is packed anew"]
+    assert told == [f"{packed}/train.tiles is damaged and is packed again"]
     image, _ = files_of(manifest, tmp_path, "train", 0)
-    store = Store(packed, "train", manifest["digest"])
-    np.testing.assert_array_equal(store.image(0, slice(0, 300), slice(0, 600)), image)
+    store = PackedStore(packed, "train", manifest["digest"])
+    np.testing.assert_array_equal(store[0].image(slice(0, 300), slice(0, 600)), image)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_is_no_store_of_this_data_is_refused_in_one_line(
 ) -> None:
     damage(packed)
     with pytest.raises(UserError, match=message) as caught:
-        Store(packed, "train", manifest["digest"])
+        PackedStore(packed, "train", manifest["digest"])
     assert "\n" not in str(caught.value)
     assert f"Delete {packed} and run `isnet pack`" in str(caught.value)
 
@@ -125,7 +125,7 @@ def test_a_damaged_image_is_named(manifest: Manifest, tmp_path: Path) -> None:
     image.write_bytes(b"no image")
     with pytest.raises(UserError, match=f"{image}: cannot be read") as caught:
         pack_here(pack, manifest, tmp_path)
-    assert "Run `isnet convert` again" in str(caught.value)
+    assert "run `isnet convert` again" in str(caught.value)
     assert not (tmp_path / "data/store/train.json").exists()
 
 
@@ -167,9 +167,9 @@ def test_a_killed_packing_goes_on_where_it_was(
     assert {path.name for path in store.iterdir()} == {
         *("train.tiles", "train.json", "val.tiles", "val.json"),
     }
-    opened = Store(store, "train", manifest["digest"])
+    opened = PackedStore(store, "train", manifest["digest"])
     for number in range(3):
         image, label = files_of(manifest, tmp_path, "train", number)
         whole = slice(0, label.shape[0]), slice(0, label.shape[1])
-        np.testing.assert_array_equal(opened.image(number, *whole), image)
-        np.testing.assert_array_equal(opened.label(number, *whole), label)
+        np.testing.assert_array_equal(opened[number].image(*whole), image)
+        np.testing.assert_array_equal(opened[number].label(*whole), label)

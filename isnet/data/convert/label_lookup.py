@@ -1,4 +1,4 @@
-"""Raw ids to train ids by a table of all ids; an id that the table has not stops."""
+"""Maps raw label ids to train ids by lookup table, and refuses ids that the table does not have."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ from isnet.data.catalog import IGNORE, LabelTable
 from isnet.data.convert.label_reader import RawIds
 from isnet.errors import UserError
 
-__all__ = ["Relabel"]
+__all__ = ["LabelLookup"]
 
 _UNKNOWN = IGNORE - 1
-"""No train id: there are at most 254 classes."""
+"""Not a train id: there are at most 254 classes."""
 _MANY = 12
-"""Unknown ids in one file, from which it is no matter of a forgotten class."""
+"""Unknown ids in one file from which on a forgotten class is not the reason."""
 
 
-class Relabel:
-    """The lookup of one table."""
+class LabelLookup:
+    """Lookup from raw ids to train ids, built from one label table."""
 
     def __init__(self, table: LabelTable) -> None:
-        self._table = table
-        colors = table.form == "colors"
-        size = 1 << 24 if colors else 1 << 16
-        self._lookup = np.full(size, _UNKNOWN, np.uint8)
+        self.table = table
+        self._lookup = np.full(1 << (24 if table.form == "colors" else 16), _UNKNOWN, np.uint8)
         for raw, train_id in table.train_id.items():
             self._lookup[raw] = train_id
-        self._small = self._lookup[:256].copy()
 
     def __call__(self, raw: RawIds, path: Path) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-        """Return train ids (H, W) and how many pixels each of them has.
+        """Return train ids (H, W) and the number of pixels of each.
 
         Args:
             raw: ids of a label file, (H, W).
@@ -49,37 +46,34 @@ class Relabel:
         return train, {int(found): int(counts[found]) for found in np.flatnonzero(counts)}
 
     def look_up(self, raw: RawIds) -> npt.NDArray[np.uint8]:
-        """Return train ids (H, W); what the table has not is 254."""
+        """Return train ids (H, W); ids that the table does not have become 254."""
         if raw.dtype == np.uint8:
-            return cv2.LUT(raw, self._small).astype(np.uint8, copy=False)
+            return cv2.LUT(raw, self._lookup[:256]).astype(np.uint8, copy=False)
         return self._lookup[raw]
 
     def _unknown(self, raw: RawIds, where: npt.NDArray[np.bool_], path: Path) -> UserError:
         ids, counts = np.unique(raw[where], return_counts=True)
         row, column = np.argwhere(raw == ids[0])[0]
-        what = "color" if self._table.form == "colors" else "id"
+        what, shown = "id", str(ids[0])
+        if self.table.form == "colors":
+            what, shown = "color", f"{ids[0] >> 16},{ids[0] >> 8 & 255},{ids[0] & 255}"
         more = f"; {len(ids) - 1} more unknown {what}s" if len(ids) > 1 else ""
         return UserError(
-            f"unknown label {what} {self._written(int(ids[0]))} in {counts[0]} pixels, the first "
-            f"at row {row}, column {column}{more}",
+            f"unknown label {what} {shown} in {counts[0]} pixels, the first at row {row}, column "
+            f"{column}{more}",
             where=str(path),
             hint=self._hint(raw, len(ids)),
         )
 
-    def _written(self, raw: int) -> str:
-        if self._table.form != "colors":
-            return str(raw)
-        return f"{raw >> 16},{raw >> 8 & 255},{raw & 255}"
-
     def _hint(self, raw: RawIds, unknown: int) -> str:
-        origin = self._table.origin
-        if self._table.form == "colors":
+        origin = self.table.origin
+        if self.table.form == "colors":
             if unknown >= _MANY:
                 return (
                     "So many come from blurred edges (resized, or once saved as JPEG): make the "
-                    "masks anew without"
+                    "masks again without"
                 )
-        elif set(np.unique(raw).tolist()) == {0, 255} and 255 not in self._table.train_id:
+        elif set(np.unique(raw).tolist()) == {0, 255} and 255 not in self.table.train_id:
             return (
                 f"This is a mask of 0 and 255: in {origin}, write `id: 255` for its class, "
                 "or add 255 to `ignore`"
@@ -89,7 +83,7 @@ class Relabel:
                 "So many are no ids: this looks like a colour mask turned grey, or a photo; "
                 "give the file with the ids"
             )
-        return f"{origin} has it neither as a class nor to ignore: add it, or mend the file"
+        return f"{origin} has it neither as a class nor to ignore: add it, or correct the file"
 
 
 def _histogram(train: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

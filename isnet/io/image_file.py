@@ -1,0 +1,157 @@
+"""Image files: read, checked and decoded by one set of rules.
+
+Images are decoded by OpenCV, as mmseg's `LoadImageFromFile` decodes them: EXIF orientation applied,
+the first frame of several, grey and palettes as colours, 16 bits as 8, transparency dropped.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from isnet.errors import UserError
+
+__all__ = [
+    "MAX_PIXELS",
+    "ImageHeader",
+    "Pixels",
+    "decode",
+    "read_file",
+    "read_header",
+    "read_image",
+    "read_train_ids",
+    "unreadable",
+]
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Pillow's own limit against decompression bombs, for images from unknown sources."""
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at half of the limit
+
+_ORIENTATION = 0x0112
+_PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image file states before its pixels."""
+
+    mode: str
+    """Pillow's mode; for PNG files of 1, 2, 4 or 16 bits also the depth, such as `2-bit L`, as
+    Pillow and OpenCV scale their values. 16-bit grey is `I;16`.
+    """
+    container: str
+    """Such as PNG."""
+    size: tuple[int, int]
+    """Width and height as stored."""
+    is_rotated: bool
+    """Whether an EXIF orientation rotates or mirrors the image."""
+    has_alpha: bool
+
+
+def read_file(path: Path) -> bytes:
+    """Read a regular file.
+
+    Raises:
+        UserError: it cannot be read, or is empty.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise unreadable(path, "not a file")
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error.strerror or str(error)) from None
+    if not content:
+        raise unreadable(path, "empty")
+    return content
+
+
+def read_header(path: Path, content: bytes) -> ImageHeader:
+    """Read the header of an image file.
+
+    Raises:
+        UserError: it is no image, or has more pixels than Pillow allows.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            tags = Image.Exif()
+            tags.load(image.info.get("exif", b""))
+            mode = _png_mode(content) if image.format == "PNG" else image.mode
+            return ImageHeader(
+                mode=mode,
+                container=str(image.format),
+                size=image.size,
+                is_rotated=tags.get(_ORIENTATION, 1) in range(2, 9),
+                has_alpha="A" in mode or "transparency" in image.info,
+            )
+    except Image.DecompressionBombError:
+        raise unreadable(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        is_page = content[:64].lstrip().startswith(b"<")
+        raise unreadable(path, "a web page" if is_page else "no image, or a damaged one") from None
+
+
+def _png_mode(content: bytes) -> str:
+    depth, mode = content[24], _PNG_MODES.get(content[25], "unknown")
+    if depth == 8 or mode == "P":
+        return mode
+    return "I;16" if (depth, mode) == (16, "L") else f"{depth}-bit {mode}"
+
+
+def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDArray[Any]:
+    """Decode an image file with OpenCV, by default to `(H, W, 3)` uint8 BGR.
+
+    Raises:
+        UserError: it is damaged. Unlike Pillow, OpenCV verifies the checksums of a PNG.
+    """
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise unreadable(path, "truncated, damaged, or of a kind that OpenCV does not read")
+    return pixels
+
+
+def read_image(path: Path) -> Pixels:
+    """Read an image file as `(H, W, 3)` uint8 BGR.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return np.asarray(decode(path, read_file(path)), np.uint8)
+
+
+def read_train_ids(path: Path) -> Pixels:
+    """Read a converted label as `(H, W)` uint8 train ids.
+
+    Raises:
+        UserError: it cannot be read, or is not 8-bit grey.
+    """
+    labels = decode(path, read_file(path), cv2.IMREAD_UNCHANGED)
+    if labels.ndim != 2 or labels.dtype != np.uint8:
+        raise UserError(
+            "is not an 8-bit label image of one channel",
+            where=str(path),
+            hint="Run `isnet convert` again",
+        )
+    return np.asarray(labels, np.uint8)
+
+
+def unreadable(path: Path, why: str) -> UserError:
+    """Return the error for a file that cannot be read."""
+    return UserError(
+        f"cannot be read: {why}",
+        where=str(path),
+        hint="Replace the damaged file, and run `isnet convert` again",
+    )

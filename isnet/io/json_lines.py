@@ -1,0 +1,106 @@
+"""JSON Lines files (one object per line) that survive a killed process and a damaged line."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["JsonLinesFile", "decode_line", "encode_line", "read_records"]
+
+Record = dict[str, Any]
+
+
+def encode_line(record: Record, *, checksum: bool = False) -> bytes:
+    """Return a record as one line; with `checksum` after the CRC-32 of its JSON in hex."""
+    text = json.dumps(record, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text) if checksum else text + b"\n"
+
+
+def decode_line(line: bytes, *, checksum: bool = False) -> Record | None:
+    """Return the record of a line; None if the line is torn or damaged."""
+    text = line
+    if checksum:
+        crc, _, text = line.partition(b" ")
+        if crc != b"%08x" % zlib.crc32(text.removesuffix(b"\n")):
+            return None
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+class JsonLinesFile:
+    """Append-only file of records, written by one process at a time.
+
+    Its first line is a header, `{"made_with": ...}`. A file with another header is emptied when it
+    is opened; a torn or damaged end is cut off.
+
+    Args:
+        path: the file; it is created if missing.
+        made_with: hash of everything that the records depend on.
+        checksum: write a CRC-32 before each record; nothing after a damaged line is trusted.
+    """
+
+    def __init__(self, path: Path, made_with: str, *, checksum: bool = False) -> None:
+        self._checksum = checksum
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        self._file = path.open("r+b")
+        end = 0
+        if _decode(self._file.readline(), checksum) == _header(made_with):
+            end = self._file.tell()
+            for _ in _read_all(self._file, checksum):
+                end = self._file.tell()
+        self._file.seek(end)
+        self._file.truncate()
+        if not end:
+            self.append(_header(made_with))
+
+    def __enter__(self) -> JsonLinesFile:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def append(self, record: Record) -> None:
+        """Write one record. It survives a kill of the process, but not a power failure."""
+        self._file.write(encode_line(record, checksum=self._checksum))
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Make all records survive a power failure."""
+        os.fsync(self._file.fileno())
+
+
+def read_records(path: Path, made_with: str, *, checksum: bool = False) -> Iterator[Record]:
+    """Yield the valid records of a `JsonLinesFile`; none if it is absent or has another header."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if _decode(file.readline(), checksum) == _header(made_with):
+            yield from _read_all(file, checksum)
+
+
+def _header(made_with: str) -> Record:
+    return {"made_with": made_with}
+
+
+def _decode(line: bytes, checksum: bool) -> Record | None:
+    # A line without its end would be continued by the next record.
+    return decode_line(line, checksum=checksum) if line.endswith(b"\n") else None
+
+
+def _read_all(file: IO[bytes], checksum: bool) -> Iterator[Record]:
+    for line in iter(file.readline, b""):
+        record = _decode(line, checksum)
+        if record is not None:
+            yield record
+        elif checksum:
+            return
