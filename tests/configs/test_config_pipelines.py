@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 from repository import REPOSITORY
 
+import isnet.mmseg_components  # noqa: F401  (registers the transforms)
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.params import PublishedDataset
 
