@@ -20,7 +20,7 @@ from torch import Tensor
 from isnet.checkpoints.checkpoint_folder import load_weights
 from isnet.checkpoints.official_names import official_name
 from isnet.cli import main
-from isnet.cli.commands.weights import _outline
+from isnet.cli.commands.weights import _build_on_meta
 from isnet.inference.model_config import deployed_model
 from isnet.mmseg_import import import_mmseg
 from isnet.settings.experiment import read_config
@@ -80,7 +80,7 @@ def test_the_written_down_tree_is_the_published_one() -> None:
 @pytest.mark.parametrize("config", PUBLISHED)
 def test_each_official_model_has_the_names_and_shapes_of_our_config(config: str) -> None:
     path = CONFIGS / f"{config}.py"
-    ours = _outline(read_config(path, config), path).state_dict()
+    ours = _build_on_meta(read_config(path, config), path).state_dict()
     assert {official_name(name): tuple(value.shape) for name, value in ours.items()} == (
         official_shapes(PUBLISHED[config])
     )
