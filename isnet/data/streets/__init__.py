@@ -1,7 +1,7 @@
 """Generated street scenes in the folder format of Cityscapes: a data set that needs no download.
 
-All 19 evaluated classes and the usual void ones occur. Appearance alone is made ambiguous on
-purpose (see `style`), so that a per-pixel classifier does badly and context helps.
+All 19 evaluated classes and the usual void ones occur. Colours are ambiguous on purpose (see
+`scene`), so that a per-pixel classifier does badly and context helps.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ __all__ = ["LabelId"]
 class LabelId(IntEnum):
     """Cityscapes `labelIds` (cityscapesscripts `helpers/labels.py`), as in `*_labelIds.png`."""
 
-    UNLABELED = 0
     EGO_VEHICLE = 1
     RECTIFICATION_BORDER = 2
     OUT_OF_ROI = 3
@@ -24,10 +23,7 @@ class LabelId(IntEnum):
     BUILDING = 11
     WALL = 12
     FENCE = 13
-    GUARD_RAIL = 14
-    BRIDGE = 15
     POLE = 17
-    POLEGROUP = 18
     TRAFFIC_LIGHT = 19
     TRAFFIC_SIGN = 20
     VEGETATION = 21
@@ -38,8 +34,6 @@ class LabelId(IntEnum):
     CAR = 26
     TRUCK = 27
     BUS = 28
-    CARAVAN = 29
-    TRAILER = 30
     TRAIN = 31
     MOTORCYCLE = 32
     BICYCLE = 33

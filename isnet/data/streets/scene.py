@@ -1,187 +1,159 @@
-"""One street: draws style, camera and layout, paints from far to near, develops the photograph."""
+"""Appearance of one image: palette, light and weather, and the conversion to a photograph.
+
+The palettes rotate with the image's region: the colour of buses in one region is the colour of
+trucks in another, the brick of houses here is the brick of garden walls elsewhere. Colour alone is
+therefore ambiguous. Sky, lane markings, pavement and the other objects of the image indicate the
+region, which is what image-level and class-level context can learn.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from isnet.data.streets.atmosphere import develop
-from isnet.data.streets.canvas import Camera, Canvas, shaded
-from isnet.data.streets.frontage import paint_bridge, paint_frontage, paint_skyline, paint_tree
-from isnet.data.streets.furniture import (
-    paint_bin,
-    paint_guard_rail,
-    paint_lamp,
-    paint_pole_group,
-    paint_sign,
-    paint_traffic_light,
-    paint_trolley,
-)
-from isnet.data.streets.ground import CrossSection, draw_cross_section, paint_ground, paint_sky
+from isnet.data.streets.canvas import OVERSAMPLE, Canvas, Colour
 from isnet.data.streets.label_ids import LabelId
-from isnet.data.streets.people import paint_bicycle, paint_motorcycle, paint_person
-from isnet.data.streets.style import Style, draw_style
-from isnet.data.streets.vehicles import (
-    Berth,
-    paint_bus,
-    paint_car,
-    paint_caravan,
-    paint_trailer,
-    paint_train,
-    paint_truck,
+
+__all__ = ["GROUND_ROLES", "Scene", "develop", "draw_scene"]
+
+RGB = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.float32]
+
+_MATERIALS = ((150, 84, 66), (206, 188, 150), (122, 128, 136))
+_COATS = ((196, 60, 44), (44, 92, 170), (214, 214, 204))
+_GREENS = ((62, 98, 48), (168, 122, 52), (124, 142, 62))
+_ROADS = ((84, 84, 88), (142, 138, 132), (112, 102, 100))
+_PAVEMENTS = ((154, 148, 142), (98, 96, 100), (158, 124, 112))
+_SKIES = ((112, 158, 216), (186, 184, 170), (142, 176, 186))
+_CAR_PAINTS = ((176, 178, 182), (36, 38, 42), (226, 226, 224), (150, 36, 36), (40, 66, 122))
+# Role: colours by region, how far the role's entry is rotated, spread between images.
+_PALETTE = {
+    "sky": (_SKIES, 0, 0.07),
+    "road": (_ROADS, 0, 0.08),
+    "parking": (_ROADS, 0, 0.12),
+    "rail track": (_ROADS, 0, 0.13),
+    "marking": (((232, 232, 228), (224, 184, 58), (176, 208, 226)), 0, 0.03),
+    "pavement": (_PAVEMENTS, 0, 0.08),
+    "ground": (_PAVEMENTS, 0, 0.12),
+    "vegetation": (_GREENS, 0, 0.09),
+    "terrain": (_GREENS, 1, 0.09),
+    "building": (_MATERIALS, 0, 0.1),
+    "wall": (_MATERIALS, 1, 0.1),
+    "fence": (_MATERIALS, 2, 0.1),
+    "bus": (_COATS, 0, 0.08),
+    "truck": (_COATS, 1, 0.08),
+    "train": (_COATS, 2, 0.08),
+    "pole": (((92, 96, 98), (66, 82, 74), (172, 174, 172)), 0, 0.08),
+    "lamp case": (((40, 42, 44), (196, 158, 40), (64, 84, 70)), 0, 0.05),
+    "clothes": (((62, 66, 92), (196, 150, 60), (170, 62, 84)), 0, 0.08),
+    "gear": (((214, 216, 60), (232, 120, 40), (120, 206, 70)), 0, 0.08),  # of riders
+}
+GROUND_ROLES = {
+    LabelId.ROAD: "road",
+    LabelId.SIDEWALK: "pavement",
+    LabelId.TERRAIN: "terrain",
+    LabelId.PARKING: "parking",
+    LabelId.RAIL_TRACK: "rail track",
+    LabelId.GROUND: "ground",
+}
+"""Role in the palette of each label that lies on the ground."""
+# Time of day: probability, factors of light, what the sky is mixed with and how much.
+_TIMES = (
+    (0.46, (1.04, 1.0, 0.94), (188, 190, 194), 0.0),
+    (0.26, (0.84, 0.86, 0.88), (188, 190, 194), 0.6),  # overcast
+    (0.16, (1.0, 0.78, 0.6), (226, 178, 142), 0.45),  # evening
+    (0.12, (0.5, 0.52, 0.62), (60, 70, 100), 0.35),  # night
 )
+# Standard deviation of brightness: broad stains, fine grain.
+_TEXTURE = {
+    LabelId.SKY: (0.0, 0.0),
+    LabelId.RAIL_TRACK: (0.06, 0.14),
+    LabelId.TERRAIN: (0.12, 0.2),
+    LabelId.VEGETATION: (0.12, 0.28),
+    LabelId.WALL: (0.08, 0.08),
+}
+_OTHER_TEXTURE = (0.05, 0.05)
 
-__all__ = ["paint_street"]
 
-Painter = Callable[[Canvas, Style, np.random.Generator], None]
-Thing = tuple[float, Painter]
-"""Depth in metres, and what paints it."""
+@dataclass(frozen=True)
+class Scene:
+    """A scene being painted: canvas, random generator, and the appearance that objects share.
 
-
-def paint_street(
-    seed: tuple[int, ...], height: int, width: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return image (H, W, 3) RGB and label ids (H, W) of the street that `seed` stands for.
-
-    The layout does not depend on the size: at the same aspect, another size shows the same street.
+    Colours are albedos; `light` multiplies them. `sun` is side and strength of the sun, -1 (left)
+    to 1 (right); `fog` is the extinction per metre.
     """
-    layout, sensor = (np.random.default_rng((*seed, stream)) for stream in (0, 1))
-    style = draw_style(layout)
-    rail_side = int(layout.choice([-1, 1, 0], p=[0.38, 0.22, 0.4]))
-    left, right = (draw_cross_section(layout, side, rail_side == side) for side in (-1, 1))
-    camera = Camera(
-        focal=layout.uniform(1.25, 1.6),
-        horizon=layout.uniform(0.32, 0.55),
-        centre=width / height / 2 + layout.uniform(-0.4, 0.4),
-        x=right.strips[0].outer * layout.uniform(0.3, 0.6),
-        height=layout.uniform(1.4, 2.0),
-    )
-    canvas = Canvas(camera, height, width)
-    paint_sky(canvas, style, layout)
-    paint_ground(canvas, style, layout, (left, right))
-    paint_skyline(canvas, style, layout, (left, right))
-    for section in (left, right):
-        paint_frontage(canvas, style, layout, section)
-    things = _traffic(layout, left, right) + _kerbside(layout, left) + _kerbside(layout, right)
-    if layout.random() < 0.12:
-        z = layout.uniform(25.0, 45.0)
-        things.append((z, partial(paint_bridge, z=z)))
-    for _, paint in sorted(things, key=lambda thing: -thing[0]):
-        paint(canvas, style, layout)
-    _paint_frame(canvas, style, layout)
-    return develop(canvas, style, sensor)
+
+    canvas: Canvas
+    rng: np.random.Generator
+    colours: dict[str, RGB]
+    haze: RGB
+    light: RGB
+    sun: float
+    fog: float
+
+    def colour(self, role: str | Colour, spread: float = 0.06) -> RGB:
+        """Draw one object's colour around the image's colour of a role, or around a given one."""
+        if role == "car":  # of any colour in every region
+            role = self.rng.choice(_CAR_PAINTS)
+        base = self.colours[role] if isinstance(role, str) else role
+        return _jitter(self.rng, base, spread)
 
 
-def _traffic(rng: np.random.Generator, left: CrossSection, right: CrossSection) -> list[Thing]:
-    """Place vehicles: a bag of big ones and cars is dealt to berths in lanes, at kerbs, across."""
-    things: list[Thing] = []
-    for section in (left, right):
-        rails = section.find(LabelId.RAIL_TRACK)
-        if rails is not None and rng.random() < 0.85:
-            z = rng.uniform(7.0, 20.0)
-            things.append((z, partial(paint_train, berth=Berth(section.side * rails.middle, z))))
-    berths = _berths(rng, left, right)
-    order = rng.permutation(len(berths))
-    bag = [paint for paint, chance in _VEHICLES if rng.random() < chance]
-    bag += [paint_car] * int(rng.integers(2, 5))
-    for place, paint in zip(order, bag, strict=False):
-        things.append((berths[place].z, partial(paint, berth=berths[place])))
-    wheelers = (paint_bicycle, paint_motorcycle)
-    for paint_wheeler in wheelers:
-        for ridden, chance in ((True, 0.45), (False, 0.4)):
-            if rng.random() < chance:
-                z = rng.uniform(4.5, 8.5)
-                section = left if rng.random() < 0.5 else right
-                x = section.side * section.strips[0].outer * rng.uniform(0.5, 1.15)
-                things.append((z, partial(paint_wheeler, x=x, z=z, ridden=ridden)))
-    return things
+def _jitter(rng: np.random.Generator, colour: Colour, spread: float) -> RGB:
+    factor = 1.0 + spread * rng.standard_normal()
+    hue = 80.0 * spread * rng.standard_normal(3)
+    return np.clip(np.asarray(colour, np.float64) * factor + hue, 8.0, 248.0)
 
 
-_VEHICLES = (
-    (paint_bus, 0.6),
-    (paint_bus, 0.15),
-    (paint_truck, 0.62),
-    (paint_truck, 0.15),
-    (paint_caravan, 0.1),
-    (paint_trailer, 0.1),
-)
+def draw_scene(canvas: Canvas, rng: np.random.Generator) -> Scene:
+    """Draw region, palette, time of day and weather of one image."""
+    region = int(rng.integers(3))
+    colours = {
+        role: _jitter(rng, table[(region + shift) % 3], spread)
+        for role, (table, shift, spread) in _PALETTE.items()
+    }
+    time = rng.choice(len(_TIMES), p=[entry[0] for entry in _TIMES])
+    _, light, tint, share = _TIMES[time]
+    sky = colours["sky"] = (1.0 - share) * colours["sky"] + share * np.array(tint)
+    exposure = np.exp(0.13 * rng.standard_normal()) * (1.0 + 0.045 * rng.standard_normal(3))
+    fog = rng.uniform(0.012, 0.035) if rng.random() < 0.22 else rng.uniform(0.001, 0.006)
+    haze = 0.45 * sky + 0.55 * np.array((222.0, 222.0, 220.0))
+    return Scene(canvas, rng, colours, haze, light * exposure, rng.uniform(-1.0, 1.0), fog)
 
 
-def _berths(rng: np.random.Generator, left: CrossSection, right: CrossSection) -> list[Berth]:
-    """Return places far enough from each other for the longest vehicle."""
-    oncoming = -left.strips[0].outer * 0.5
-    own = right.strips[0].outer * 0.5
-    berths = [Berth(oncoming, z + rng.uniform(-1.5, 1.5), oncoming=True) for z in (9.0, 23.0)]
-    berths.append(Berth(own, rng.uniform(12.0, 20.0)))
-    for section in (left, right):
-        parking = section.find(LabelId.PARKING)
-        kerb = parking.middle if parking else section.strips[0].outer - 0.9
-        for z in (7.5, 20.0):
-            place = section.side * kerb
-            berths.append(Berth(place, z + rng.uniform(-1.5, 2.0), oncoming=section.side < 0))
-    z = rng.uniform(15.0, 24.0)
-    berths += [Berth(x + rng.uniform(-1.0, 1.0), z, across=True) for x in (-5.0, 5.0)]
-    return berths
+def develop(
+    scene: Scene, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return the image `(H, W, 3)` RGB and label ids `(H, W)`: texture, light, fog and noise."""
+    canvas, inside = scene.canvas, slice(OVERSAMPLE // 2, None, OVERSAMPLE)
+    labels = np.ascontiguousarray(canvas.labels[inside, inside])
+    size, light = labels.shape[::-1], scene.light.astype(np.float32)
+    image: Plane = cv2.resize(canvas.colour, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    image *= _texture(labels, rng)[:, :, None] * light
+    rows = (np.arange(len(labels)) + 0.5) / len(labels)
+    on_ground = canvas.camera.ground_depth(rows)[:, None]
+    is_ground = np.isin(labels, list(GROUND_ROLES))
+    depth = np.where(is_ground, on_ground, 0.5 * canvas.depth[inside, inside])
+    clear = np.exp(-scene.fog * depth).astype(np.float32)[:, :, None]
+    image = image * clear + scene.haze.astype(np.float32) * light * (1.0 - clear)
+    gamma = np.float32(np.exp(0.1 * rng.standard_normal()))
+    noise = np.float32(rng.uniform(2.0, 7.0)) * rng.standard_normal(image.shape, np.float32)
+    exposed = 255.0 * (image.clip(0.0, 255.0) / 255.0) ** gamma + noise
+    return exposed.clip(0, 255).astype(np.uint8), labels
 
 
-def _kerbside(rng: np.random.Generator, section: CrossSection) -> list[Thing]:
-    """Place people, poles, lights, signs, trees and void objects on one side's pavement."""
-    things: list[Thing] = []
-    pavement = section.find(LabelId.SIDEWALK)
-    assert pavement is not None, "every cross-section has a pavement"
-    side, kerb = section.side, section.side * (pavement.inner + 0.25)
-
-    def place(paint: Callable[..., None], x: float, z: float) -> None:
-        things.append((z, partial(paint, x=x, z=z)))
-
-    for _ in range(int(rng.integers(2, 5))):
-        x = side * rng.uniform(pavement.inner - 1.0, pavement.outer)
-        place(paint_person, x, rng.uniform(6.5, 12.0))
-    start = rng.uniform(8.0, 13.0)
-    for z in np.arange(start, 45.0, rng.uniform(10.0, 15.0)):
-        place(paint_lamp, kerb, float(z))
-    for paint, chance, near, far in _FURNITURE:
-        if rng.random() < chance:
-            place(paint, kerb, rng.uniform(near, far))
-    verge = section.find(LabelId.TERRAIN)
-    if verge is not None:
-        for z in np.arange(rng.uniform(10.0, 20.0), 40.0, 12.0):
-            if rng.random() < 0.5:
-                x, tall = side * verge.middle, rng.uniform(4.0, 6.5)
-                things.append((float(z), partial(paint_tree, x=x, z=float(z), height=tall)))
-    return things
-
-
-_FURNITURE = (
-    (paint_traffic_light, 0.45, 7.0, 13.0),
-    (paint_traffic_light, 0.25, 12.0, 20.0),
-    (paint_sign, 0.55, 6.0, 12.0),
-    (paint_sign, 0.3, 10.0, 20.0),
-    (paint_bin, 0.3, 6.0, 16.0),
-    (paint_trolley, 0.15, 6.0, 12.0),
-    (paint_pole_group, 0.1, 8.0, 16.0),
-    (paint_guard_rail, 0.1, 6.0, 14.0),
-)
-
-
-def _paint_frame(canvas: Canvas, style: Style, rng: np.random.Generator) -> None:
-    """Paint what Cityscapes excludes: the car's own hood and the borders of rectification."""
-    aspect = canvas.aspect
-    if rng.random() < 0.75:
-        middle, rise = aspect * rng.uniform(0.4, 0.6), rng.uniform(0.03, 0.08)
-        angles = np.linspace(0.0, math.pi, 24)
-        hood = np.empty((24, 2))
-        hood[:, 0] = middle + 0.62 * aspect * np.cos(angles)
-        hood[:, 1] = 1.01 - rise * np.sin(angles) ** 0.7
-        canvas.image_polygons(hood[None], style.hood, LabelId.EGO_VEHICLE)
-        canvas.image_polygons(hood[None] + (0, 0.03), shaded(style.hood, 1.3), None)
-    edge = 0.012
-    for x in (0.0, aspect - edge):
-        bar = np.array([(x, -0.1), (x + edge, -0.1), (x + edge, 1.1), (x, 1.1)])
-        canvas.image_polygons(bar[None], (0, 0, 0), LabelId.RECTIFICATION_BORDER)
-    rows = max(1, round(edge * canvas.colour.shape[0]))
-    canvas.meta[:rows, :, 0] = LabelId.OUT_OF_ROI
+def _texture(labels: npt.NDArray[np.uint8], rng: np.random.Generator) -> Plane:
+    """Return factors `(H, W)` on the brightness, stronger for rough materials."""
+    height, width = labels.shape
+    amplitudes = np.tile(np.array(_OTHER_TEXTURE, np.float32), (256, 1))
+    for label, pair in _TEXTURE.items():
+        amplitudes[label] = pair
+    factors = np.ones((height, width), np.float32)
+    for column, cells in ((0, 6), (0, 16), (1, 64), (1, 128)):
+        coarse = rng.standard_normal((cells, max(2, round(cells * width / height))), np.float32)
+        noise = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        factors += np.float32(0.5**0.5) * noise * amplitudes[:, column][labels]
+    return factors

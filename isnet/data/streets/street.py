@@ -1,0 +1,131 @@
+"""Layout of one street: draws appearance, camera and objects, and paints them from far to near."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isnet.data.streets.canvas import Camera, Canvas, box
+from isnet.data.streets.furniture import FURNITURE, paint_lamp
+from isnet.data.streets.label_ids import LabelId
+from isnet.data.streets.people import paint_bicycle, paint_motorcycle, paint_person
+from isnet.data.streets.scene import Scene, develop, draw_scene
+from isnet.data.streets.surroundings import (
+    CrossSection,
+    draw_cross_section,
+    paint_surroundings,
+    paint_tree,
+)
+from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, Place, paint_vehicle
+
+__all__ = ["paint_street"]
+
+Object = tuple[float, Callable[[Scene], None]]
+"""Distance in metres, and the function that paints it."""
+
+
+def paint_street(
+    seed: tuple[int, ...], height: int, width: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return image `(H, W, 3)` RGB and label ids `(H, W)` of the street drawn from `seed`.
+
+    The layout does not depend on the size: at the same aspect, another size shows the same street.
+    """
+    layout, sensor = (np.random.default_rng((*seed, stream)) for stream in (0, 1))
+    rail_side = int(layout.choice([-1, 1, 0], p=[0.38, 0.22, 0.4]))
+    left, right = (draw_cross_section(layout, side, rail_side == side) for side in (-1, 1))
+    camera = Camera(
+        focal=layout.uniform(1.25, 1.6),
+        horizon=layout.uniform(0.32, 0.55),
+        centre=width / height / 2 + layout.uniform(-0.4, 0.4),
+        x=right.strips[0].outer * layout.uniform(0.3, 0.6),
+        height=layout.uniform(1.4, 2.0),
+    )
+    scene = draw_scene(Canvas(camera, height, width), layout)
+    paint_surroundings(scene, left, right)
+    objects = _traffic(layout, left, right) + _kerbside(layout, left) + _kerbside(layout, right)
+    for _, paint in sorted(objects, key=lambda entry: -entry[0]):
+        paint(scene)
+    _paint_frame(scene)
+    return develop(scene, sensor)
+
+
+def _object(paint: Callable[..., None], z: float, **settings: Any) -> Object:
+    return z, partial(paint, z=z, **settings)
+
+
+def _traffic(rng: np.random.Generator, left: CrossSection, right: CrossSection) -> list[Object]:
+    """Place vehicles in lanes, at kerbs, across the road and on rails, and two-wheelers."""
+    kinds = [kind for kind, chance in LARGE_VEHICLES if rng.random() < chance]
+    kinds += [CAR] * int(rng.integers(2, 5))
+    places = _places(rng, left, right)
+    order = rng.permutation(len(places))
+    vehicles = [(kind, places[index]) for kind, index in zip(kinds, order, strict=False)]
+    for section in (left, right):
+        rails = section.find(LabelId.RAIL_TRACK)
+        if rails is not None and rng.random() < 0.85:
+            vehicles.append((TRAIN, Place(section.side * rails.middle, rng.uniform(7.0, 20.0))))
+    objects: list[Object] = [
+        (place.z, partial(paint_vehicle, kind=kind, place=place)) for kind, place in vehicles
+    ]
+    for paint in (paint_bicycle, paint_motorcycle):
+        for ridden, chance in ((True, 0.45), (False, 0.4)):
+            if rng.random() < chance:
+                section = (left, right)[int(rng.integers(2))]
+                x = section.side * section.strips[0].outer * rng.uniform(0.5, 1.15)
+                objects.append(_object(paint, z=rng.uniform(4.5, 8.5), x=x, ridden=ridden))
+    return objects
+
+
+def _places(rng: np.random.Generator, left: CrossSection, right: CrossSection) -> list[Place]:
+    """Return places far enough from each other for the longest vehicle."""
+    lane = -left.strips[0].outer * 0.5
+    places = [Place(lane, z + rng.uniform(-1.5, 1.5), oncoming=True) for z in (9.0, 23.0)]
+    places.append(Place(right.strips[0].outer * 0.5, rng.uniform(12.0, 20.0)))
+    for section in (left, right):
+        parking = section.find(LabelId.PARKING)
+        kerb = section.side * (parking.middle if parking else section.strips[0].outer - 0.9)
+        for z in (7.5, 20.0):
+            places.append(Place(kerb, z + rng.uniform(-1.5, 2.0), oncoming=section.side < 0))
+    z = rng.uniform(15.0, 24.0)
+    return places + [Place(x + rng.uniform(-1.0, 1.0), z, across=True) for x in (-5.0, 5.0)]
+
+
+def _kerbside(rng: np.random.Generator, section: CrossSection) -> list[Object]:
+    """Place people, lamps, furniture and trees on one side's pavement."""
+    pavement, verge = section.find(LabelId.SIDEWALK), section.strips[-2]
+    assert pavement is not None, "every cross-section has a pavement"
+    side, kerb = section.side, section.side * (pavement.inner + 0.25)
+    objects = []
+    for _ in range(int(rng.integers(2, 5))):
+        x = side * rng.uniform(pavement.inner - 1.0, pavement.outer)
+        objects.append(_object(paint_person, z=rng.uniform(6.5, 12.0), x=x))
+    for z in np.arange(rng.uniform(8.0, 13.0), 45.0, rng.uniform(10.0, 15.0)):
+        objects.append(_object(paint_lamp, z=z, x=kerb))
+    for paint, chance, near, far in FURNITURE:
+        if rng.random() < chance:
+            objects.append(_object(paint, z=rng.uniform(near, far), x=kerb))
+    if verge.label == LabelId.TERRAIN:
+        for z in np.arange(rng.uniform(10.0, 20.0), 40.0, 20.0):
+            height = rng.uniform(4.0, 6.5)
+            objects.append(_object(paint_tree, z=z, x=side * verge.middle, height=height))
+    return objects
+
+
+def _paint_frame(scene: Scene) -> None:
+    """Paint what Cityscapes excludes: the hood of the own car and the borders of the image."""
+    canvas, rng, edge = scene.canvas, scene.rng, 0.012
+    if rng.random() < 0.75:
+        middle, rise = canvas.aspect * rng.uniform(0.4, 0.6), rng.uniform(0.03, 0.08)
+        angles = np.linspace(0.0, np.pi, 24)
+        u = middle + 0.62 * canvas.aspect * np.cos(angles)
+        hood = np.stack([u, 1.01 - rise * np.sin(angles) ** 0.7], axis=1)
+        canvas.fill_image(hood[None], scene.colour((70, 74, 82), 0.3), LabelId.EGO_VEHICLE)
+    sides = np.array([0.0, canvas.aspect - edge])
+    borders = box(sides, sides + edge, -0.1, 1.1)
+    canvas.fill_image(borders, (0, 0, 0), LabelId.RECTIFICATION_BORDER)
+    canvas.labels[: max(1, round(edge * canvas.scale))] = LabelId.OUT_OF_ROI
