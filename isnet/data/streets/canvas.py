@@ -79,7 +79,7 @@ class Camera:
 class Canvas:
     """Sub-pixels of one image: `colour` `(H, W, 3)` RGB, `labels` and `depth` `(H, W)`.
 
-    `depth` is in half metres; on the ground it does not count (see `scene.develop`).
+    `depth` is in half metres; 0 is the distance of the ground in that row.
     """
 
     def __init__(self, camera: Camera, height: int, width: int) -> None:
@@ -94,20 +94,17 @@ class Canvas:
         self.depth = np.full(shape, 80, np.uint8)  # the sky shows through 40 m of fog
 
     def fill(self, outlines: Points, colour: Colour, label: LabelId) -> None:
-        """Fill world polygons `(P, N, 3)` of one colour at the distance of their nearest point."""
-        if len(outlines):
-            depth = float(outlines[..., 2].min())
-            self.fill_image(self.camera.project(outlines), colour, label, depth)
+        """Fill world polygons `(..., N, 3)` of one colour; the nearest point gives the distance."""
+        self.fill_image(self.camera.project(outlines), colour, label, float(outlines[..., 2].min()))
 
     def fill_ground(self, outlines: Points, colour: Colour, label: LabelId) -> None:
         """Fill polygons `(..., N, 2)` of x and z that lie on the ground."""
-        world = np.insert(outlines.reshape(-1, *outlines.shape[-2:]), 1, 0.0, axis=-1)
-        self.fill(world, colour, label)
+        self.fill_image(self.camera.project(np.insert(outlines, 1, 0.0, axis=-1)), colour, label)
 
     def fill_image(
         self, outlines: Points, colour: Colour, label: LabelId, depth: float = 0.0
     ) -> None:
-        """Fill image polygons `(P, N, 2)`, in heights."""
+        """Fill image polygons `(..., N, 2)`, in heights."""
         points = self._fixed_point(outlines)
         for plane, value in (
             (self.colour, np.clip(colour, 0.0, 255.0).tolist()),
@@ -120,14 +117,14 @@ class Canvas:
         """Darken what is painted so far on a rectangle of the ground by `strength` (0..1)."""
         outline = np.insert(box(x0, x1, z0, z1), 1, 0.0, axis=-1)
         mask = np.zeros(self.labels.shape, np.uint8)
-        points = self._fixed_point(self.camera.project(outline)[None])
+        points = self._fixed_point(self.camera.project(outline))
         cv2.fillPoly(mask, points, (1,), cv2.LINE_8, _SUBPIXEL_BITS)
         self.colour[mask == 1] = self.colour[mask == 1] * (1.0 - strength)
 
     def _fixed_point(self, outlines: Points) -> list[npt.NDArray[np.int32]]:
         # Far outside the image cv2 would overflow; the clip is wide enough to keep the slopes.
         fixed = (outlines * self.scale - 0.5).clip(-3e4, 3e4) * (1 << _SUBPIXEL_BITS)
-        return list(np.rint(fixed).astype(np.int32))
+        return list(np.rint(fixed).astype(np.int32).reshape(-1, *outlines.shape[-2:]))
 
 
 @dataclass(frozen=True)
@@ -148,5 +145,4 @@ class Board:
         """Fill polygons `(..., N, 2)` of s and t with the board's label or another one."""
         s, t = outlines[..., 0] * self.size[0], outlines[..., 1] * self.size[1]
         world = np.stack([self.x + s * self.along[0], t, self.z + s * self.along[1]], axis=-1)
-        world = world.reshape(-1, *world.shape[-2:])
         self.canvas.fill(world, colour, self.label if label is None else label)

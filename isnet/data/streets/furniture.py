@@ -24,7 +24,7 @@ _PLATES: tuple[tuple[int, float, Colour, Colour], ...] = (
 
 
 def _paint_pole(scene: Scene, x: float, z: float, height: float) -> Board:
-    board, colour = Board(scene.canvas, LabelId.POLE, x, z), scene.colours["pole"]
+    board, colour = Board(scene.canvas, LabelId.POLE, x, z), scene.colours[LabelId.POLE]
     board.fill(box(-0.16, 0.16, 0.0, height), colour)
     board.fill(box(0.03, 0.16, 0.0, height), colour * 0.72)
     return board
@@ -36,7 +36,7 @@ def paint_lamp(scene: Scene, x: float, z: float) -> None:
     board = _paint_pole(scene, x, z, height)
     reach = -math.copysign(scene.rng.uniform(1.0, 1.8), x)
     arm = limb((0.0, height - 0.1), (reach, height), 0.14)
-    board.fill(arm, scene.colours["pole"])
+    board.fill(arm, scene.colours[LabelId.POLE])
     lamp = box(reach - 0.35, reach + 0.35, height - 0.12, height + 0.14)
     board.fill(lamp, (200, 200, 196), LabelId.STATIC)
 
@@ -45,7 +45,7 @@ def _paint_traffic_light(scene: Scene, x: float, z: float) -> None:
     """Paint a traffic light on a pole, one of three lamps lit; sometimes a second one below."""
     rng, height, label = scene.rng, scene.rng.uniform(3.2, 4.2), LabelId.TRAFFIC_LIGHT
     board, lit = _paint_pole(scene, x, z, height), int(rng.integers(3))
-    case = scene.colours["pole" if rng.random() < 0.3 else "lamp case"]
+    case = scene.colours[LabelId.POLE if rng.random() < 0.3 else label]
     for base in (height - 0.5, height - 2.3)[: 2 if rng.random() < 0.35 else 1]:
         board.fill(box(-0.4, 0.4, base - 0.1, base + 1.6), case, label)
         for index, colour in enumerate(_LIGHTS):
@@ -69,7 +69,7 @@ def _paint_sign(scene: Scene, x: float, z: float) -> None:
 def _paint_bin(scene: Scene, x: float, z: float) -> None:
     """Paint a litter bin (static, void in training)."""
     height, board = scene.rng.uniform(0.8, 1.3), Board(scene.canvas, LabelId.STATIC, x, z)
-    colour = scene.colour("fence", 0.15) * 0.7
+    colour = scene.colour(LabelId.FENCE, 0.15) * 0.7
     board.fill(box(-0.4, 0.4, 0.0, height), colour)
     board.fill(box(-0.45, 0.45, height - 0.15, height), colour * 0.7)
 
@@ -77,7 +77,7 @@ def _paint_bin(scene: Scene, x: float, z: float) -> None:
 def _paint_trolley(scene: Scene, x: float, z: float) -> None:
     """Paint a trolley (dynamic, void in training)."""
     board = Board(scene.canvas, LabelId.DYNAMIC, x, z)
-    board.fill(box(-0.35, 0.4, 0.3, 0.85), scene.colour("clothes", 0.2))
+    board.fill(box(-0.35, 0.4, 0.3, 0.85), scene.colour(LabelId.PERSON, 0.2))
     for s in (-0.25, 0.25):
         board.fill(disc(s, 0.14, 0.14), (34, 34, 36))
 

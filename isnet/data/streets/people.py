@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from isnet.data.streets.canvas import Board, Colour, box, disc, limb
 from isnet.data.streets.label_ids import LabelId
 from isnet.data.streets.scene import Scene
 
-__all__ = ["paint_bicycle", "paint_motorcycle", "paint_person"]
+__all__ = ["paint_cycle", "paint_person"]
 
 _SKINS = ((226, 184, 152), (180, 128, 96), (112, 76, 56))
 _TYRE: Colour = (30, 30, 32)
+# One line through hubs, crank, seat and handlebar that covers every tube of the frame.
+_BICYCLE_TUBES = (
+    (-0.62, 0.36), (-0.05, 0.34), (-0.2, 0.92), (-0.62, 0.36), (-0.05, 0.34), (0.44, 0.98),
+    (-0.2, 0.92), (0.44, 0.98), (0.62, 0.36),
+)  # fmt: skip
+_MOTOR_BODY = np.array([
+    (-0.7, 0.5), (-0.5, 0.3), (0.35, 0.26), (0.55, 0.55),
+    (0.62, 1.0), (0.36, 1.02), (0.05, 0.8), (-0.75, 0.86),
+])  # fmt: skip
 
 
 def paint_person(scene: Scene, x: float, z: float) -> None:
@@ -19,7 +30,7 @@ def paint_person(scene: Scene, x: float, z: float) -> None:
     rng = scene.rng
     tall, half = rng.uniform(1.5, 1.95), rng.uniform(0.21, 0.28)
     stride, swing = rng.uniform(0.05, 0.32), rng.uniform(-0.25, 0.25)
-    coat, trousers = scene.colour("clothes", 0.1), scene.colour((54, 56, 66), 0.2)
+    coat, trousers = scene.colour(LabelId.PERSON, 0.1), scene.colour((54, 56, 66), 0.2)
     scene.canvas.shade_ground(x - 0.3, x + 0.3, z - 0.15, z + 0.5, 0.4)
     board = Board(scene.canvas, LabelId.PERSON, x, z)
     hip, neck = 0.48 * tall, 0.83 * tall
@@ -34,56 +45,39 @@ def paint_person(scene: Scene, x: float, z: float) -> None:
 
 def _paint_rider(scene: Scene, board: Board, seat: float) -> None:
     """Paint a person who sits on a two-wheeler."""
-    coat, trousers = scene.colour("gear"), scene.colour((50, 52, 60), 0.2)
+    coat, trousers = scene.colour(LabelId.RIDER), scene.colour((50, 52, 60), 0.2)
     for outline, colour in (
         (limb((-0.18, 0.0), (0.2, -0.28), 0.19), trousers),
         (limb((0.2, -0.28), (0.02, -0.68), 0.16), trousers),
         (limb((-0.18, -0.1), (0.1, 0.56), 0.42), coat),
         (limb((0.1, 0.56), (0.46, 0.18), 0.14), coat * 0.88),
         (disc(0.2, 0.76, 0.15), scene.rng.choice(_SKINS)),
-        (box(0.06, 0.34, 0.78, 0.94), scene.colour("gear", 0.15)),
+        (box(0.06, 0.34, 0.78, 0.94), scene.colour(LabelId.RIDER, 0.15)),
     ):
         board.fill(outline + np.array([0.0, seat]), colour, LabelId.RIDER)
 
 
-def _two_wheeler(scene: Scene, label: LabelId, x: float, z: float) -> Board:
-    """Return a board that shows a two-wheeler from the left or right, more or less turned."""
+def paint_cycle(scene: Scene, x: float, z: float, motor: bool, ridden: bool) -> None:
+    """Paint a bicycle or motorcycle, more or less turned to the left or right.
+
+    The label of a bicycle covers the gaps between its spokes too, as in Cityscapes.
+    """
     scene.canvas.shade_ground(x - 0.8, x + 0.8, z - 0.15, z + 0.5, 0.4)
     turn = float(scene.rng.uniform(0.6, 1.0) * scene.rng.choice((-1.0, 1.0)))
-    return Board(scene.canvas, label, x, z, size=(turn, 1.0))
-
-
-def paint_bicycle(scene: Scene, x: float, z: float, ridden: bool) -> None:
-    """Paint a bicycle; its label covers the gaps between the spokes too, as in Cityscapes."""
-    board, frame = _two_wheeler(scene, LabelId.BICYCLE, x, z), scene.colour((150, 60, 50), 0.4)
-    for s in (-0.56, 0.56):
-        for radius, colour in ((0.38, _TYRE), (0.29, (128, 128, 126)), (0.07, _TYRE)):
-            board.fill(disc(s, 0.36, radius), colour)
-    rear, front, crank, seat, bar = (
-        (-0.56, 0.36), (0.56, 0.36), (-0.05, 0.34), (-0.2, 0.92), (0.44, 0.98),
-    )  # fmt: skip
-    tubes = ((rear, crank), (rear, seat), (crank, seat), (crank, bar), (seat, bar), (front, bar))
-    for start, end in tubes:
-        board.fill(limb(start, end, 0.09), frame)
-    board.fill(box([-0.32, 0.34], [-0.08, 0.5], [0.9, 0.98], [0.99, 1.06]), _TYRE)
+    label = LabelId.MOTORCYCLE if motor else LabelId.BICYCLE
+    board = Board(scene.canvas, label, x, z, size=(turn, 1.0))
+    for s in (-0.62, 0.62):
+        board.fill(disc(s, 0.36, 0.37), _TYRE)
+        board.fill(disc(s, 0.36, 0.15 if motor else 0.29), (140, 140, 138))
+    if motor:
+        board.fill(_MOTOR_BODY, scene.colour((60, 70, 130), 0.4))
+        board.fill(box(-0.28, 0.28, 0.24, 0.58), (72, 72, 74))
+        board.fill(limb((-0.75, 0.84), (0.0, 0.84), 0.16), (34, 32, 32))
+        board.fill(disc(0.62, 0.96, 0.12), (240, 236, 210))
+    else:
+        frame = scene.colour((150, 60, 50), 0.4)
+        for start, end in pairwise(_BICYCLE_TUBES):
+            board.fill(limb(start, end, 0.09), frame)
+        board.fill(box([-0.32, 0.34], [-0.08, 0.5], [0.9, 0.98], [0.99, 1.06]), _TYRE)
     if ridden:
-        _paint_rider(scene, board, 0.98)
-
-
-def paint_motorcycle(scene: Scene, x: float, z: float, ridden: bool) -> None:
-    """Paint a motorcycle: thick wheels, a painted body, an engine and a headlight."""
-    board, paint = _two_wheeler(scene, LabelId.MOTORCYCLE, x, z), scene.colour((60, 70, 130), 0.4)
-    for s in (-0.7, 0.7):
-        board.fill(disc(s, 0.34, 0.36), _TYRE)
-        board.fill(disc(s, 0.34, 0.15), (150, 150, 150))
-    body = [
-        (-0.7, 0.5), (-0.5, 0.3), (0.35, 0.26), (0.55, 0.55),
-        (0.62, 1.0), (0.36, 1.02), (0.05, 0.8), (-0.75, 0.86),
-    ]  # fmt: skip
-    board.fill(np.array(body), paint)
-    board.fill(box(-0.28, 0.28, 0.24, 0.58), (72, 72, 74))
-    board.fill(limb((-0.75, 0.84), (0.0, 0.84), 0.16), (34, 32, 32))
-    board.fill(limb((0.68, 0.34), (0.48, 1.1), 0.12), (150, 150, 152))
-    board.fill(disc(0.62, 0.96, 0.12), (240, 236, 210))
-    if ridden:
-        _paint_rider(scene, board, 0.92)
+        _paint_rider(scene, board, 0.92 if motor else 0.98)

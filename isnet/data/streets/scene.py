@@ -17,7 +17,7 @@ import numpy.typing as npt
 from isnet.data.streets.canvas import OVERSAMPLE, Canvas, Colour
 from isnet.data.streets.label_ids import LabelId
 
-__all__ = ["GROUND_ROLES", "Scene", "develop", "draw_scene"]
+__all__ = ["Scene", "develop", "draw_scene"]
 
 RGB = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
@@ -29,37 +29,28 @@ _ROADS = ((84, 84, 88), (142, 138, 132), (112, 102, 100))
 _PAVEMENTS = ((154, 148, 142), (98, 96, 100), (158, 124, 112))
 _SKIES = ((112, 158, 216), (186, 184, 170), (142, 176, 186))
 _CAR_PAINTS = ((176, 178, 182), (36, 38, 42), (226, 226, 224), (150, 36, 36), (40, 66, 122))
-# Role: colours by region, how far the role's entry is rotated, spread between images.
-_PALETTE = {
-    "sky": (_SKIES, 0, 0.07),
-    "road": (_ROADS, 0, 0.08),
-    "parking": (_ROADS, 0, 0.12),
-    "rail track": (_ROADS, 0, 0.13),
+# Colours by region, how far the entry is rotated, spread between images.
+_PALETTE: dict[LabelId | str, tuple[tuple[Colour, ...], int, float]] = {
+    LabelId.SKY: (_SKIES, 0, 0.07),
+    LabelId.ROAD: (_ROADS, 0, 0.08),
+    LabelId.PARKING: (_ROADS, 0, 0.12),
+    LabelId.RAIL_TRACK: (_ROADS, 0, 0.13),
+    LabelId.SIDEWALK: (_PAVEMENTS, 0, 0.08),
+    LabelId.GROUND: (_PAVEMENTS, 0, 0.12),
+    LabelId.VEGETATION: (_GREENS, 0, 0.09),
+    LabelId.TERRAIN: (_GREENS, 1, 0.09),
+    LabelId.BUILDING: (_MATERIALS, 0, 0.1),
+    LabelId.WALL: (_MATERIALS, 1, 0.1),
+    LabelId.FENCE: (_MATERIALS, 2, 0.1),
+    LabelId.BUS: (_COATS, 0, 0.08),
+    LabelId.TRUCK: (_COATS, 1, 0.08),
+    LabelId.TRAIN: (_COATS, 2, 0.08),
+    LabelId.POLE: (((92, 96, 98), (66, 82, 74), (172, 174, 172)), 0, 0.08),
+    LabelId.TRAFFIC_LIGHT: (((40, 42, 44), (196, 158, 40), (64, 84, 70)), 0, 0.05),
+    LabelId.PERSON: (((62, 66, 92), (196, 150, 60), (170, 62, 84)), 0, 0.08),
+    LabelId.RIDER: (((214, 216, 60), (232, 120, 40), (120, 206, 70)), 0, 0.08),
     "marking": (((232, 232, 228), (224, 184, 58), (176, 208, 226)), 0, 0.03),
-    "pavement": (_PAVEMENTS, 0, 0.08),
-    "ground": (_PAVEMENTS, 0, 0.12),
-    "vegetation": (_GREENS, 0, 0.09),
-    "terrain": (_GREENS, 1, 0.09),
-    "building": (_MATERIALS, 0, 0.1),
-    "wall": (_MATERIALS, 1, 0.1),
-    "fence": (_MATERIALS, 2, 0.1),
-    "bus": (_COATS, 0, 0.08),
-    "truck": (_COATS, 1, 0.08),
-    "train": (_COATS, 2, 0.08),
-    "pole": (((92, 96, 98), (66, 82, 74), (172, 174, 172)), 0, 0.08),
-    "lamp case": (((40, 42, 44), (196, 158, 40), (64, 84, 70)), 0, 0.05),
-    "clothes": (((62, 66, 92), (196, 150, 60), (170, 62, 84)), 0, 0.08),
-    "gear": (((214, 216, 60), (232, 120, 40), (120, 206, 70)), 0, 0.08),  # of riders
 }
-GROUND_ROLES = {
-    LabelId.ROAD: "road",
-    LabelId.SIDEWALK: "pavement",
-    LabelId.TERRAIN: "terrain",
-    LabelId.PARKING: "parking",
-    LabelId.RAIL_TRACK: "rail track",
-    LabelId.GROUND: "ground",
-}
-"""Role in the palette of each label that lies on the ground."""
 # Time of day: probability, factors of light, what the sky is mixed with and how much.
 _TIMES = (
     (0.46, (1.04, 1.0, 0.94), (188, 190, 194), 0.0),
@@ -82,24 +73,22 @@ _OTHER_TEXTURE = (0.05, 0.05)
 class Scene:
     """A scene being painted: canvas, random generator, and the appearance that objects share.
 
-    Colours are albedos; `light` multiplies them. `sun` is side and strength of the sun, -1 (left)
-    to 1 (right); `fog` is the extinction per metre.
+    Colours are albedos; `light` multiplies them. `fog` is the extinction per metre.
     """
 
     canvas: Canvas
     rng: np.random.Generator
-    colours: dict[str, RGB]
+    colours: dict[LabelId | str, RGB]
     haze: RGB
     light: RGB
-    sun: float
     fog: float
 
-    def colour(self, role: str | Colour, spread: float = 0.06) -> RGB:
-        """Draw one object's colour around the image's colour of a role, or around a given one."""
-        if role == "car":  # of any colour in every region
-            role = self.rng.choice(_CAR_PAINTS)
-        base = self.colours[role] if isinstance(role, str) else role
-        return _jitter(self.rng, base, spread)
+    def colour(self, base: LabelId | Colour, spread: float = 0.08) -> RGB:
+        """Draw an object's colour around the image's colour of a label, or around a given one."""
+        if base is LabelId.CAR:  # of any colour in every region
+            base = _CAR_PAINTS[int(self.rng.integers(len(_CAR_PAINTS)))]
+        mean = self.colours[base] if isinstance(base, LabelId) else base
+        return _jitter(self.rng, mean, spread)
 
 
 def _jitter(rng: np.random.Generator, colour: Colour, spread: float) -> RGB:
@@ -117,11 +106,11 @@ def draw_scene(canvas: Canvas, rng: np.random.Generator) -> Scene:
     }
     time = rng.choice(len(_TIMES), p=[entry[0] for entry in _TIMES])
     _, light, tint, share = _TIMES[time]
-    sky = colours["sky"] = (1.0 - share) * colours["sky"] + share * np.array(tint)
+    sky = colours[LabelId.SKY] = (1.0 - share) * colours[LabelId.SKY] + share * np.array(tint)
     exposure = np.exp(0.13 * rng.standard_normal()) * (1.0 + 0.045 * rng.standard_normal(3))
     fog = rng.uniform(0.012, 0.035) if rng.random() < 0.22 else rng.uniform(0.001, 0.006)
     haze = 0.45 * sky + 0.55 * np.array((222.0, 222.0, 220.0))
-    return Scene(canvas, rng, colours, haze, light * exposure, rng.uniform(-1.0, 1.0), fog)
+    return Scene(canvas, rng, colours, haze, light * exposure, fog)
 
 
 def develop(
@@ -134,9 +123,8 @@ def develop(
     image: Plane = cv2.resize(canvas.colour, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     image *= _texture(labels, rng)[:, :, None] * light
     rows = (np.arange(len(labels)) + 0.5) / len(labels)
-    on_ground = canvas.camera.ground_depth(rows)[:, None]
-    is_ground = np.isin(labels, list(GROUND_ROLES))
-    depth = np.where(is_ground, on_ground, 0.5 * canvas.depth[inside, inside])
+    depth = 0.5 * canvas.depth[inside, inside]
+    depth = np.where(depth > 0.0, depth, canvas.camera.ground_depth(rows)[:, None])
     clear = np.exp(-scene.fog * depth).astype(np.float32)[:, :, None]
     image = image * clear + scene.haze.astype(np.float32) * light * (1.0 - clear)
     gamma = np.float32(np.exp(0.1 * rng.standard_normal()))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from isnet.data.streets.canvas import Camera, Canvas, box
 from isnet.data.streets.furniture import FURNITURE, paint_lamp
 from isnet.data.streets.label_ids import LabelId
-from isnet.data.streets.people import paint_bicycle, paint_motorcycle, paint_person
+from isnet.data.streets.people import paint_cycle, paint_person
 from isnet.data.streets.scene import Scene, develop, draw_scene
 from isnet.data.streets.surroundings import (
     CrossSection,
@@ -20,7 +20,7 @@ from isnet.data.streets.surroundings import (
     paint_surroundings,
     paint_tree,
 )
-from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, Place, paint_vehicle
+from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, paint_vehicle
 
 __all__ = ["paint_street"]
 
@@ -63,36 +63,37 @@ def _traffic(rng: np.random.Generator, left: CrossSection, right: CrossSection) 
     kinds = [kind for kind, chance in LARGE_VEHICLES if rng.random() < chance]
     kinds += [CAR] * int(rng.integers(2, 5))
     places = _places(rng, left, right)
-    order = rng.permutation(len(places))
-    vehicles = [(kind, places[index]) for kind, index in zip(kinds, order, strict=False)]
-    for section in (left, right):
-        rails = section.find(LabelId.RAIL_TRACK)
-        if rails is not None and rng.random() < 0.85:
-            vehicles.append((TRAIN, Place(section.side * rails.middle, rng.uniform(7.0, 20.0))))
-    objects: list[Object] = [
-        (place.z, partial(paint_vehicle, kind=kind, place=place)) for kind, place in vehicles
+    objects = [
+        _object(paint_vehicle, kind=kind, **places[index])
+        for kind, index in zip(kinds, rng.permutation(len(places)), strict=False)
     ]
-    for paint in (paint_bicycle, paint_motorcycle):
-        for ridden, chance in ((True, 0.45), (False, 0.4)):
-            if rng.random() < chance:
-                section = (left, right)[int(rng.integers(2))]
-                x = section.side * section.strips[0].outer * rng.uniform(0.5, 1.15)
-                objects.append(_object(paint, z=rng.uniform(4.5, 8.5), x=x, ridden=ridden))
+    for section in (left, right):
+        rails, x = section.find(LabelId.RAIL_TRACK), section.side * section.strips[0].outer
+        if rails is not None and rng.random() < 0.85:
+            track, z = section.side * rails.middle, rng.uniform(7.0, 20.0)
+            objects.append(_object(paint_vehicle, kind=TRAIN, x=track, z=z))
+        for motor in (False, True):
+            for ridden in (False, True):
+                if rng.random() < 0.22:
+                    place = {"x": x * rng.uniform(0.5, 1.15), "z": rng.uniform(4.5, 8.5)}
+                    objects.append(_object(paint_cycle, motor=motor, ridden=ridden, **place))
     return objects
 
 
-def _places(rng: np.random.Generator, left: CrossSection, right: CrossSection) -> list[Place]:
+def _places(
+    rng: np.random.Generator, left: CrossSection, right: CrossSection
+) -> list[dict[str, Any]]:
     """Return places far enough from each other for the longest vehicle."""
     lane = -left.strips[0].outer * 0.5
-    places = [Place(lane, z + rng.uniform(-1.5, 1.5), oncoming=True) for z in (9.0, 23.0)]
-    places.append(Place(right.strips[0].outer * 0.5, rng.uniform(12.0, 20.0)))
+    places = [dict(x=lane, z=z + rng.uniform(-1.5, 1.5), oncoming=True) for z in (9.0, 23.0)]
+    places.append(dict(x=right.strips[0].outer * 0.5, z=rng.uniform(12.0, 20.0)))
     for section in (left, right):
-        parking = section.find(LabelId.PARKING)
+        parking, oncoming = section.find(LabelId.PARKING), section.side < 0
         kerb = section.side * (parking.middle if parking else section.strips[0].outer - 0.9)
         for z in (7.5, 20.0):
-            places.append(Place(kerb, z + rng.uniform(-1.5, 2.0), oncoming=section.side < 0))
+            places.append(dict(x=kerb, z=z + rng.uniform(-1.5, 2.0), oncoming=oncoming))
     z = rng.uniform(15.0, 24.0)
-    return places + [Place(x + rng.uniform(-1.0, 1.0), z, across=True) for x in (-5.0, 5.0)]
+    return places + [dict(x=x + rng.uniform(-1.0, 1.0), z=z, across=True) for x in (-5.0, 5.0)]
 
 
 def _kerbside(rng: np.random.Generator, section: CrossSection) -> list[Object]:
@@ -124,7 +125,7 @@ def _paint_frame(scene: Scene) -> None:
         angles = np.linspace(0.0, np.pi, 24)
         u = middle + 0.62 * canvas.aspect * np.cos(angles)
         hood = np.stack([u, 1.01 - rise * np.sin(angles) ** 0.7], axis=1)
-        canvas.fill_image(hood[None], scene.colour((70, 74, 82), 0.3), LabelId.EGO_VEHICLE)
+        canvas.fill_image(hood, scene.colour((70, 74, 82), 0.3), LabelId.EGO_VEHICLE)
     sides = np.array([0.0, canvas.aspect - edge])
     borders = box(sides, sides + edge, -0.1, 1.1)
     canvas.fill_image(borders, (0, 0, 0), LabelId.RECTIFICATION_BORDER)

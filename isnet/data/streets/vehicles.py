@@ -10,7 +10,7 @@ from isnet.data.streets.canvas import Board, Colour, Points, box, disc
 from isnet.data.streets.label_ids import LabelId
 from isnet.data.streets.scene import Scene
 
-__all__ = ["CAR", "LARGE_VEHICLES", "TRAIN", "Place", "Vehicle", "paint_vehicle"]
+__all__ = ["CAR", "LARGE_VEHICLES", "TRAIN", "Vehicle", "paint_vehicle"]
 
 Shapes = tuple[tuple[Points, float | Colour], ...]
 """Polygons in shares of a face's width and height, each with a factor on the paint or a colour."""
@@ -18,16 +18,6 @@ Shapes = tuple[tuple[Points, float | Colour], ...]
 _GLASS: Colour = (40, 48, 58)
 _DARK: Colour = (40, 40, 42)
 _PALE: Colour = (228, 228, 222)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Middle of a vehicle's nearest face, and its heading."""
-
-    x: float
-    z: float
-    oncoming: bool = False
-    across: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,6 @@ class Vehicle:
     """
 
     label: LabelId
-    paint: str  # role in the palette
     width: float
     length: tuple[float, float]
     height: tuple[float, float]
@@ -59,7 +48,6 @@ def _tyres(top: float) -> Points:
 
 CAR = Vehicle(
     LabelId.CAR,
-    "car",
     width=1.8,
     length=(3.9, 4.6),
     height=(1.4, 1.65),
@@ -80,7 +68,6 @@ CAR = Vehicle(
 _RIBS = np.arange(0.03, 0.73, 0.08)
 _TRUCK = Vehicle(
     LabelId.TRUCK,
-    "truck",
     width=2.5,
     length=(7.0, 9.5),
     height=(3.1, 3.7),
@@ -102,7 +89,6 @@ _TRUCK = Vehicle(
 _WINDOWS = 0.04 + 0.16 * np.arange(6)
 _BUS = Vehicle(
     LabelId.BUS,
-    "bus",
     width=2.5,
     length=(8.5, 11.5),
     height=(2.9, 3.3),
@@ -120,7 +106,6 @@ _BUS = Vehicle(
 )
 TRAIN = Vehicle(
     LabelId.TRAIN,
-    "train",
     width=2.6,
     length=(19.0, 36.0),
     height=(3.4, 3.9),
@@ -142,18 +127,23 @@ LARGE_VEHICLES = ((_BUS, 0.6), (_BUS, 0.15), (_TRUCK, 0.62), (_TRUCK, 0.15))
 """Each with the probability that it occurs in a street."""
 
 
-def paint_vehicle(scene: Scene, kind: Vehicle, place: Place) -> None:
-    """Paint a vehicle and its shadow: the face towards the camera and the face towards the axis."""
-    rng, x, z, width = scene.rng, place.x, place.z, kind.width
+def paint_vehicle(
+    scene: Scene, kind: Vehicle, x: float, z: float, oncoming: bool = False, across: bool = False
+) -> None:
+    """Paint a vehicle and its shadow: the face towards the camera and the face towards the axis.
+
+    (x, z) is the middle of its nearest face; a vehicle `across` the road shows its side alone.
+    """
+    rng, width = scene.rng, kind.width
     length, height = rng.uniform(*kind.length), rng.uniform(*kind.height)
-    paint = scene.colour(kind.paint)
-    half, reach = (length / 2, width) if place.across else (width / 2 + 0.15, length)
+    paint = scene.colour(kind.label)
+    half, reach = (length / 2, width) if across else (width / 2 + 0.15, length)
     scene.canvas.shade_ground(x - half, x + half, z - 0.25, z + reach, 0.55)
     towards_axis = -width / 2 if x > scene.canvas.camera.x else width / 2
     start, along = np.array([x + towards_axis, z]), np.array([0.0, 1.0])
-    if place.across:
+    if across:
         start, along = np.array([x - length / 2, z]), np.array([1.0, 0.0])
-    if place.oncoming:  # its front is at the near end
+    if oncoming:  # its front is at the near end
         start, along = start + length * along, -along
     heading = (float(along[0]), float(along[1]))
     side = Board(scene.canvas, kind.label, start[0], start[1], heading, (length, height))
@@ -162,11 +152,11 @@ def paint_vehicle(scene: Scene, kind: Vehicle, place: Place) -> None:
     for s in kind.wheels:
         side.fill(disc(s, radius, radius, height / length), _DARK)
         side.fill(disc(s, radius, 0.5 * radius, height / length), (130, 130, 132))
-    if not place.across:
+    if not across:
         end = Board(scene.canvas, kind.label, x - width / 2, z, size=(width, height))
-        _fill(end, kind.end + (kind.front if place.oncoming else ()), paint)
+        _fill(end, kind.end + (kind.front if oncoming else ()), paint)
         lamps = box([0.06, 0.82], [0.18, 0.94], 0.55 / height, 0.71 / height)
-        end.fill(lamps, (246, 240, 214) if place.oncoming else (190, 30, 26))
+        end.fill(lamps, (246, 240, 214) if oncoming else (190, 30, 26))
 
 
 def _fill(board: Board, shapes: Shapes, paint: Colour) -> None:
