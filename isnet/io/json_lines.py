@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["JsonLinesFile", "decode_line", "encode_line", "read_records"]
+__all__ = ["JsonLinesFile", "decode_line", "encode_line", "read_json_lines"]
 
 Record = dict[str, Any]
 
@@ -42,24 +42,24 @@ class JsonLinesFile:
 
     Args:
         path: the file; it is created if missing.
-        made_with: hash of everything that the records depend on.
+        fingerprint: digest of everything that the records depend on.
         checksum: write a CRC-32 before each record; nothing after a damaged line is trusted.
     """
 
-    def __init__(self, path: Path, made_with: str, *, checksum: bool = False) -> None:
+    def __init__(self, path: Path, fingerprint: str, *, checksum: bool = False) -> None:
         self._checksum = checksum
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         self._file = path.open("r+b")
         end = 0
-        if _decode(self._file.readline(), checksum) == _header(made_with):
+        if _decode(self._file.readline(), checksum) == _header(fingerprint):
             end = self._file.tell()
             for _ in _read_all(self._file, checksum):
                 end = self._file.tell()
         self._file.seek(end)
         self._file.truncate()
         if not end:
-            self.append(_header(made_with))
+            self.append(_header(fingerprint))
 
     def __enter__(self) -> JsonLinesFile:
         """Return itself."""
@@ -79,17 +79,17 @@ class JsonLinesFile:
         os.fsync(self._file.fileno())
 
 
-def read_records(path: Path, made_with: str, *, checksum: bool = False) -> Iterator[Record]:
+def read_json_lines(path: Path, fingerprint: str, *, checksum: bool = False) -> Iterator[Record]:
     """Yield the valid records of a `JsonLinesFile`; none if it is absent or has another header."""
     if not path.is_file():
         return
     with path.open("rb") as file:
-        if _decode(file.readline(), checksum) == _header(made_with):
+        if _decode(file.readline(), checksum) == _header(fingerprint):
             yield from _read_all(file, checksum)
 
 
-def _header(made_with: str) -> Record:
-    return {"made_with": made_with}
+def _header(fingerprint: str) -> Record:
+    return {"made_with": fingerprint}
 
 
 def _decode(line: bytes, checksum: bool) -> Record | None:

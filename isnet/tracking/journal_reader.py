@@ -4,11 +4,12 @@ journal has no records.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from isnet.io.json_lines import decode_line
 
 __all__ = ["JournalReader", "last_records", "read_records", "validations"]
 
@@ -76,12 +77,4 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    records = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and "kind" in record:
-            records.append(record)
-    return records
+    return [record for record in map(decode_line, lines) if record and "kind" in record]

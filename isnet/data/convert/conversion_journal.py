@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from isnet.io.json_lines import read_records
+from isnet.io.json_lines import read_json_lines
 
 __all__ = [
     "ConversionJob",
@@ -67,7 +67,7 @@ def finished_jobs(
     """
     wanted = set(jobs)
     recorded = {}
-    for record in read_records(journal, made_with):
+    for record in read_json_lines(journal, made_with):
         job = ConversionJob(**record["job"])
         if job in wanted:
             recorded[job] = _parse_result(record["converted"])

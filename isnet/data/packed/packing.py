@@ -27,7 +27,7 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
 from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.image_file import read_image, read_train_ids
-from isnet.io.json_lines import JsonLinesFile, read_records
+from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
 
 __all__ = ["pack"]
@@ -167,7 +167,7 @@ class _SplitPacker:
         if not self._part.is_file() or self._part.stat().st_size != self._bytes:
             self._part.unlink(missing_ok=True)
             self._journal.unlink(missing_ok=True)
-        journal = read_records(self._journal, self._digest)
+        journal = read_json_lines(self._journal, self._digest)
         packed = {record["number"]: record["crc32"] for record in journal}
         # After a power failure a record may be listed without its bytes.
         return {
