@@ -1,4 +1,4 @@
-"""The `report` stage, and what the user sees at the end."""
+"""The `report` stage, and the results table on the terminal."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ __all__ = ["print_results", "report"]
 _log = logging.getLogger(__name__)
 
 _SHOWN = ("Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)")
-"""What fits a terminal; the rest is in reports/results.md."""
+"""Columns that fit a terminal; reports/results.md has all."""
 
 _EXPORTS = Path("exports")
-"""Where `isnet export` writes, seen from the checkout."""
+"""Folder that `isnet export` writes to, relative to the checkout."""
 
 
 def report(plan: Plan) -> None:
-    """Write the pages and tables of all runs of params.yaml; those without results are named with
-    what goes on with them.
+    """Write the pages and tables of all runs of params.yaml.
+
+    Runs without results are listed with the command that continues them.
     """
     from isnet.reporting import write_report
     from isnet.reporting.missing_results import missing_line
@@ -57,10 +58,10 @@ def _shown(plan: Plan, missing: list[MissingRun]) -> list[str]:
 
 
 def print_results(plan: Plan) -> None:
-    """Print the table of results, what is missing, where the report is and how to open MLflow."""
+    """Print the results table, the missing runs, the path of the report and the MLflow command."""
     from rich.console import Console as RichConsole
 
-    # Where there is no terminal, its width is a guess of 80 that breaks names.
+    # Without a terminal, rich assumes a width of 80, which breaks names.
     out = RichConsole() if sys.stdout.isatty() else RichConsole(width=120)
     missing = missing_runs(plan)
     if shown := _shown(plan, missing):

@@ -1,4 +1,4 @@
-"""How far a run and a data set are, from what is on disk; imports no torch."""
+"""Progress of runs and data sets, read from disk; imports no torch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from isnet.tracking.journal_reader import last_records, validations
 __all__ = [
     "Checkpoints",
     "DatasetStatus",
-    "Others",
     "RunStatus",
+    "UnusedFolders",
     "dataset_status",
     "run_status",
     "unnamed_runs",
@@ -37,15 +37,15 @@ Stage = Literal[
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of a training, oldest first."""
+    """Iterations and total size of a training's checkpoints, oldest first."""
 
     iterations: tuple[int, ...]
     bytes: int
 
 
 @dataclass(frozen=True)
-class Others:
-    """Folders that no present setting needs."""
+class UnusedFolders:
+    """Number and size of folders that no present setting uses."""
 
     count: int
     bytes: int
@@ -53,40 +53,41 @@ class Others:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run; scores are fractions in 0..1."""
+    """Progress of one run; scores are fractions in 0..1."""
 
     run: str
     stage: Stage
     iteration: int
-    """Where it is; of an interrupted one, where it goes on."""
+    """Current iteration; for an interrupted training, the one it resumes at."""
     iterations: int
     seconds_left: float | None
-    """While it trains, once its rate is known."""
+    """Only while it trains, once its rate is known."""
     mIoU: float | None
     """Of the last validation."""
     best: dict[str, Any] | None
     holder: LockOwner | None
+    """The process that trains it."""
     checkpoints: Checkpoints
     bytes: int
-    """Of its work folder."""
-    others: Others
-    """Its trainings with other settings or data."""
+    """Size of its work folder."""
+    others: UnusedFolders
+    """Trainings of this run with other settings or data."""
 
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """One data set: which of its stages are done with the present settings."""
+    """Finished stages of a data set with the present settings."""
 
     dataset: str
     stage: Literal["nothing done", "out of date", "downloaded", "converted"]
     digest: str | None
-    """Of the converted data."""
+    """Digest of the manifest, once converted."""
     packed_bytes: int
-    """Of its packed store; 0: trainings read files."""
+    """Size of its packed store; 0 without one."""
 
 
 def dataset_status(plan: Plan, name: str) -> DatasetStatus:
-    """Return how far a data set is."""
+    """Return the progress of a data set."""
     results, key = plan.layout.dataset_results(name), plan.dataset_key(name)
     source, manifest = read_json(results / "source.json"), read_json(results / "manifest.json")
     if manifest.get("key") == key:
@@ -100,7 +101,7 @@ def dataset_status(plan: Plan, name: str) -> DatasetStatus:
 
 
 def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
-    """Return how far a run is; without converted data there is no training of it yet."""
+    """Return the progress of a run; `manifest_digest` is None before its data are converted."""
     key = plan.train_key(name, manifest_digest) if manifest_digest else "no-data"
     work = plan.layout.run_work(name, key)
     folders = [path for path in _folders(work.parent) if path != work]
@@ -129,14 +130,14 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
         holder=holder,
         checkpoints=checkpoints,
         bytes=_size(work),
-        others=Others(len(folders), sum(map(_size, folders))),
+        others=UnusedFolders(len(folders), sum(map(_size, folders))),
     )
 
 
-def unnamed_runs(plan: Plan) -> Others:
-    """Return what is kept of runs that params.yaml does not name any more."""
+def unnamed_runs(plan: Plan) -> UnusedFolders:
+    """Return the work folders of runs that are not in params.yaml."""
     folders = [path for path in _folders(plan.layout.work / "runs") if path.name not in plan.runs]
-    return Others(len(folders), sum(map(_size, folders)))
+    return UnusedFolders(len(folders), sum(map(_size, folders)))
 
 
 def _unfinished(has_begun: bool, holder: LockOwner | None, has_others: bool) -> Stage:
@@ -153,7 +154,7 @@ def _iteration(
     if summary:
         return int(summary["iterations"])
     newest = max(kept.iterations, default=0)
-    # What is after the newest checkpoint is lost where nobody trains.
+    # Without a running process, iterations after the newest checkpoint are lost.
     return max(newest, records[-1]["iteration"]) if stage == "training" and records else newest
 
 
@@ -167,14 +168,14 @@ def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) ->
     if (work / f"evaluate-{key}").is_dir():
         return True
     declared = read_json(plan.layout.evaluate_results(name) / "metrics.json")
-    # Where the work folder was deleted, only the weights can be compared.
+    # Without a work folder, only the weights can be compared.
     return not work.is_dir() and declared.get("weights_sha256") == weights
 
 
 def _seconds_left(
     plan: Plan, name: str, records: list[dict[str, Any]], holder: LockOwner | None
 ) -> float | None:
-    """Return the time that is left at the rate of this attempt, validations included."""
+    """Return the remaining time at the rate of the running process, validations included."""
     since = holder.since if holder else 0.0
     steps = [record for record in records if record["kind"] == "train" and record["time"] >= since]
     if not steps:
@@ -212,7 +213,7 @@ def _size(folder: Path) -> int:
 
 
 def _file_size(path: Path) -> int:
-    """Return a file's bytes; one that goes while we look has none."""
+    """Return a file's size; 0 if it disappears meanwhile."""
     try:
         return path.stat().st_size if path.is_file() else 0
     except OSError:

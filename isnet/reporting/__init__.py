@@ -1,4 +1,4 @@
-"""The last stage: what the runs found, as pages that open from disk and tables to paste."""
+"""Writes the report: self-contained HTML pages, and tables as Markdown and CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures that only a comparison has: speed against accuracy, and scores over seeds."""
+"""Data of the charts that compare runs: accuracy against speed, and scores over seeds."""
 
 from __future__ import annotations
 
@@ -6,68 +6,57 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from isnet.records.base_record import Environment
 from isnet.records.result_reader import RunResults
-from isnet.reporting.seed_spread import Spread
+from isnet.reporting.seed_spread import SeedSpread
 
 __all__ = ["seed_dots", "speed_scatter"]
 
 _LOG_RATIO = 10
-"""Speeds that span more than this are drawn on a logarithmic axis."""
-
+"""Max/min ratio of speeds above which their axis is logarithmic."""
 _TICKS = 5
 
 
 def speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
-    """Return one point per run that has both numbers, or None for fewer than two.
+    """Return one point per run, or None for fewer than two runs with a speed and a score.
 
-    `x` images per second at single scale, `y` mIoU in 0..1; the runs' order gives the styles.
+    `x`: images per second at single scale; `y`: mIoU in 0..1; the order of the runs sets the style.
     """
-    points = [
-        {"name": run.name, "style": style, "x": speed, "y": score}
-        for style, run in enumerate(runs)
-        if (speed := run.evaluated.images_per_second)
-        and (score := run.evaluated.single_scale.mIoU) is not None
-    ]
+    points, machines = [], set()
+    for style, run in enumerate(runs):
+        speed, score = run.evaluated.images_per_second, run.evaluated.single_scale.mIoU
+        if speed and score is not None:
+            points.append({"name": run.name, "style": style, "x": speed, "y": score})
+            environment = run.evaluated.environment
+            machines.add(str(environment.gpus or environment.hardware))
     if len(points) < 2:
         return None
-    shown = {point["name"] for point in points}
-    places = {_place(run.evaluated.environment) for run in runs if run.name in shown}
-    speeds = [run.evaluated.images_per_second or 0.0 for run in runs if run.name in shown]
+    speeds = [float(str(point["x"])) for point in points]
+    note = "Measured on different machines: the speeds are not comparable."
     return {
         "key": "speed",
         "points": points,
         "log": max(speeds) > _LOG_RATIO * min(speeds),
-        "note": "Measured on different machines: the speeds do not compare."
-        if len(places) > 1
-        else "",
+        "note": note if len(machines) > 1 else "",
     }
 
 
-def _place(environment: Environment) -> str:
-    return str(environment.gpus or environment.hardware)
+def seed_dots(found: Sequence[SeedSpread]) -> dict[str, Any]:
+    """Return one row of points per method; `at` is the position in percent of the axis."""
+    scores = [score * 100 for spread in found for score in spread.scores]
+    ticks = _ticks(min(scores), max(scores))
 
-
-def seed_dots(found: Sequence[Spread]) -> dict[str, Any]:
-    """Return one row of points per method on an axis that spans the scores; `at` is in percent
-    of its length.
-    """
-    scores = [score for spread in found for score in spread.scores]
-    ticks = _ticks(min(scores) * 100, max(scores) * 100)
-    low, high = ticks[0], ticks[-1]
-
-    def at(fraction: float) -> float:
-        return round((fraction * 100 - low) / (high - low) * 100, 3)
+    def at(percent: float) -> float:
+        return round((percent - ticks[0]) / (ticks[-1] - ticks[0]) * 100, 3)
 
     return {
-        "ticks": [{"text": f"{tick:g}", "at": at(tick / 100)} for tick in ticks],
+        "ticks": [{"text": f"{tick:g}", "at": at(tick)} for tick in ticks],
         "rows": [
             {
                 "label": spread.label,
                 "mean": spread.mean,
-                "mean_at": at(spread.mean),
+                "mean_at": at(spread.mean * 100),
                 "points": [
-                    {"run": run, "seed": seed, "score": score, "at": at(score)}
+                    {"run": run, "seed": seed, "score": score, "at": at(score * 100)}
                     for run, seed, score in zip(
                         spread.runs, spread.seeds, spread.scores, strict=True
                     )
@@ -79,7 +68,7 @@ def seed_dots(found: Sequence[Spread]) -> dict[str, Any]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return round numbers from below `low` to above `high`."""
+    """Return round numbers that cover the range `low` to `high`."""
     width = max(high - low, 0.1)
     power = 10.0 ** math.floor(math.log10(width / _TICKS))
     step = next(f * power for f in (1, 2, 2.5, 5, 10, 20) if f * power * _TICKS >= width)

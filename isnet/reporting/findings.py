@@ -1,4 +1,4 @@
-"""What the numbers say in words, and what they do not say."""
+"""Main results and caveats in words."""
 
 from __future__ import annotations
 
@@ -8,61 +8,69 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from isnet.records.result_reader import DatasetResults, RunResults
-from isnet.reporting.seed_spread import group_label, one_of_each_seed, seed_groups
+from isnet.reporting.seed_spread import method_groups
 
-__all__ = ["Finding", "Headline", "concerns", "headline", "settings_differences"]
+__all__ = [
+    "Headline",
+    "MethodScore",
+    "concerns",
+    "headline",
+    "setting_text",
+    "settings_differences",
+]
 
 NAMED = 4
-"""How many methods the headline names; the rest are in the table."""
+"""Most methods that the headline names; the table has all."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """The score of one method: of one run, or the mean of runs that differ by their seed alone."""
+class MethodScore:
+    """mIoU of a method, 0..1: of one run, or the mean over runs that differ in the seed alone."""
 
     label: str
     runs: list[str]
     mIoU: float | None
     spread: float | None
+    """Standard deviation over the seeds."""
     multi: float | None
+    """Multi-scale and flip."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The main result on one data set, best first, and what a reader must know beside it."""
+    """Main result on one data set: the methods, best first, and notes on their evidence."""
 
     dataset: str
     split: str
-    first: Finding
-    others: list[Finding]
+    first: MethodScore
+    others: list[MethodScore]
     more: int
+    """Number of methods not named."""
     baseline: float | None
     notes: list[str] = field(default_factory=list)
 
 
 def headline(dataset: DatasetResults, runs: Sequence[RunResults]) -> Headline:
     """Return the main result on one data set."""
-    methods = [one_of_each_seed(group) for group in seed_groups(runs)]
-    counts = [group[0].evaluated.method for group in methods]
-    findings = [_finding(group, counts.count(group[0].evaluated.method) > 1) for group in methods]
-    findings.sort(key=lambda finding: -1.0 if finding.mIoU is None else finding.mIoU, reverse=True)
+    methods = [_method_score(label, group) for label, group in method_groups(runs)]
+    methods.sort(key=lambda method: -1.0 if method.mIoU is None else method.mIoU, reverse=True)
     return Headline(
         dataset=dataset.name,
         split=", ".join(dict.fromkeys(run.evaluated.split for run in runs)),
-        first=findings[0],
-        others=findings[1:NAMED],
-        more=len(findings[NAMED:]),
+        first=methods[0],
+        others=methods[1:NAMED],
+        more=len(methods[NAMED:]),
         baseline=dataset.baseline.mIoU if dataset.baseline else None,
-        notes=_seed_notes(findings),
+        notes=_seed_notes(methods),
     )
 
 
-def _finding(group: Sequence[RunResults], shared_name: bool) -> Finding:
+def _method_score(label: str, group: Sequence[RunResults]) -> MethodScore:
     scores = [run.evaluated.single_scale.mIoU for run in group]
     multi = [m.mIoU if (m := run.evaluated.multi_scale_flip) else None for run in group]
     known = [score for score in scores if score is not None]
-    return Finding(
-        label=group_label(group, shared_name),
+    return MethodScore(
+        label=label,
         runs=[run.name for run in group],
         mIoU=_mean(scores),
         spread=statistics.stdev(known) if len(known) > 1 else None,
@@ -71,29 +79,27 @@ def _finding(group: Sequence[RunResults], shared_name: bool) -> Finding:
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:
-    """Return the mean, or None where one is missing: a mean over fewer runs is another."""
+    """Return the mean; None if a score is missing."""
     known = [score for score in scores if score is not None]
     return statistics.fmean(known) if len(known) == len(scores) else None
 
 
-def _seed_notes(findings: Sequence[Finding]) -> list[str]:
+def _seed_notes(methods: Sequence[MethodScore]) -> list[str]:
     notes = []
-    if len(findings) > 1 and any(len(finding.runs) == 1 for finding in findings):
+    if len(methods) > 1 and any(len(method.runs) == 1 for method in methods):
         notes.append(
             "A method with one run has one seed, and a difference from a single seed is not yet "
-            "evidence. Repeat the runs with other seeds before you conclude from it."
+            "evidence. Repeat the runs with other seeds before drawing conclusions."
         )
-    if len(findings) == 1 and len(findings[0].runs) == 1:
-        notes.append(
-            "This is one run with one seed: how far another seed would move it is unknown."
-        )
-    if any(finding.spread is not None for finding in findings):
+    if len(methods) == 1 and len(methods[0].runs) == 1:
+        notes.append("This is one run with one seed: the variation over seeds is unknown.")
+    if any(method.spread is not None for method in methods):
         notes.append("\u00b1 is the standard deviation over runs of the same settings.")
     return notes
 
 
 def concerns(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
-    """Return what a careful reader would object to: mixed data or protocols, uncommitted code."""
+    """Return reasons to doubt the scores: mixed data or protocols, uncommitted code."""
     found = [line for run in runs for line in _run_concerns(dataset, run)]
     protocols: dict[str, set[str]] = {
         "splits": {run.evaluated.split for run in runs},
@@ -101,47 +107,41 @@ def concerns(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
         "modes of inference": {str(run.evaluated.single_scale.mode) for run in runs},
         "scales": {str(m.scales) for run in runs if (m := run.evaluated.multi_scale_flip)},
     }
-    for what, values in protocols.items():
-        if len(values) > 1:
-            listed = ", ".join(sorted(values))
-            found.append(f"The runs were scored with different {what} ({listed}).")
-    return found
+    return found + [
+        f"The runs were scored with different {what} ({', '.join(sorted(values))})."
+        for what, values in protocols.items()
+        if len(values) > 1
+    ]
 
 
 def _run_concerns(dataset: DatasetResults, run: RunResults) -> list[str]:
     trained, evaluated = run.trained, run.evaluated
     found = []
     if trained.weights_sha256 != evaluated.weights_sha256:
-        found.append(f"{run.name}: the scored weights are not those that training left last.")
+        found.append("the scored weights are not those of the last training.")
     if len({dataset.manifest.digest, trained.manifest_digest, evaluated.manifest_digest}) > 1:
-        found.append(
-            f"{run.name}: trained or scored on another version of {dataset.name} than the one "
-            "described here."
-        )
+        found.append(f"trained or scored on another version of {dataset.name} than shown here.")
     stages = {"trained": trained.environment, "scored": evaluated.environment}
-    dirty = [stage for stage, environment in stages.items() if environment.git_dirty]
-    if dirty:
-        found.append(f"{run.name}: {' and '.join(dirty)} from code with uncommitted changes.")
+    if dirty := [stage for stage, environment in stages.items() if environment.git_dirty]:
+        found.append(f"{' and '.join(dirty)} from code with uncommitted changes.")
     if evaluated.iteration is not None and evaluated.iteration < trained.iterations:
         found.append(
-            f"{run.name}: the scored weights are those of iteration {evaluated.iteration} of "
-            f"{trained.iterations}. Where they were chosen by validation on this split, the score "
-            "is slightly optimistic."
+            f"the scored weights are those of iteration {evaluated.iteration} of "
+            f"{trained.iterations}. If they were chosen by validation on this split, the score is "
+            "slightly optimistic."
         )
-    return found
+    return [f"{run.name}: {line}" for line in found]
 
 
 def settings_differences(runs: Sequence[RunResults]) -> list[tuple[str, list[str | None]]]:
-    """Return the settings that differ: (flattened key, value per run; None where not set)."""
-    columns = [run.settings for run in runs]
-    keys = sorted({key for column in columns for key in column})
-    table = [
-        (key, [setting_text(column[key]) if key in column else None for column in columns])
-        for key in keys
-    ]
-    return [(key, values) for key, values in table if len(set(values)) > 1]
+    """Return the settings that differ as (flattened key, value per run; None if not set)."""
+    table = {
+        key: [setting_text(run.settings[key]) if key in run.settings else None for run in runs]
+        for key in sorted({key for run in runs for key in run.settings})
+    }
+    return [(key, values) for key, values in table.items() if len(set(values)) > 1]
 
 
 def setting_text(value: object) -> str:
-    """Return a setting as params.yaml would write it, near enough: text bare, the rest as JSON."""
+    """Return a setting for display: text as it is, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,103 +1,110 @@
-"""A few samples of a data set that show every class, embedded as a photograph and its labels."""
+"""Chooses samples of a data set that show every class, and embeds images and labels."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from isnet.errors import UserError
+from isnet.records.base_record import Colour
 from isnet.records.convert_record import Manifest
-from isnet.reporting.overlay_gallery import BUDGET, LONGEST, Picture
+from isnet.reporting.embedded_image import (
+    BUDGET,
+    LONGEST,
+    EmbeddedImage,
+    embed_image,
+    encode_image,
+    resized,
+)
 
-__all__ = ["Sample", "Samples", "choose_samples", "distinct_colours"]
+__all__ = ["LabelSample", "LabelSamples", "choose_samples", "distinct_colours"]
 
 CANDIDATES = 400
-"""Labels that are decoded to choose from, at most; a data set may have 100,000."""
-
+"""Most labels that are decoded to choose from."""
 WANTED = 12
-"""Samples of a page, where these show every class."""
-
+"""Samples per page, if they show every class."""
 MOST = 36
-"""Samples of a page, where more are needed for that."""
-
+"""Samples per page, if more are needed for that."""
 PER_SPLIT = 4
-"""Samples of each split, at least."""
-
+"""Fewest samples per split."""
 CLEAR = 0.005
-"""Share of an image's pixels from which a class is clearly seen in it."""
+"""Share of an image's pixels from which a class is clearly visible."""
 
-Colour = tuple[int, int, int]
+_IGNORED = (127, 127, 127)
+
 Shares = npt.NDArray[np.float64]
 """Share of pixels `(N, 256)` of each train id in N labels."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One image with its labels; `classes` are the train ids in it with their share of its pixels,
-    the largest first.
+class LabelSample:
+    """One image with its labels.
+
+    `classes`: train ids with their share of pixels, the largest first.
     """
 
     split: str
     name: str
     width: int
     height: int
-    photo: Picture
-    labels: Picture
+    photo: EmbeddedImage
+    labels: EmbeddedImage
     classes: list[tuple[int, float]]
     ignored: float
 
 
 @dataclass(frozen=True)
-class Samples:
-    """The samples of a page, and how many labels were decoded to choose them."""
+class LabelSamples:
+    """The samples of a page, and the number of labels they were chosen from."""
 
-    chosen: list[Sample]
+    chosen: list[LabelSample]
     decoded: int
 
 
 @dataclass(frozen=True)
-class _File:
+class _Candidate:
     split: str
     name: str
     image: Path
     label: Path
 
 
-def choose_samples(manifest: Manifest, data: Path) -> Samples:
-    """Choose samples of every split so that each class is seen, and embed them within a budget.
+def choose_samples(manifest: Manifest, data: Path) -> LabelSamples:
+    """Choose samples of every split that show each class, and embed them within a budget.
 
-    The choice follows from the manifest and the labels alone. At most `CANDIDATES` labels, spread
-    over the manifest, are decoded. Raises UserError where a file is gone or damaged.
+    Decodes at most `CANDIDATES` labels, spread over the manifest; the choice is deterministic.
+    `data`: data root. Raises UserError if a file is missing or damaged.
     """
     files = _candidates(manifest, data)
     ignore, count = manifest.ignore_index, len(manifest.classes)
     shares = np.array([_shares(file.label) for file in files]).reshape(-1, 256)
     chosen = cover(shares[:, :count], [file.split for file in files])
-    palette = _palette(distinct_colours(manifest.palette), ignore)
-    samples: list[Sample] = []
+    *colours, grey = distinct_colours(manifest.palette)
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:count], palette[ignore] = colours, grey
+    samples: list[LabelSample] = []
     for longest in (LONGEST, LONGEST // 2, LONGEST // 4):
-        samples = [_sample(files[i], shares[i], palette, longest, count, ignore) for i in chosen]
+        samples = [
+            _sample(files[i], shares[i], palette.tobytes(), longest, count, ignore) for i in chosen
+        ]
         if sum(len(s.photo.uri) + len(s.labels.uri) for s in samples) <= BUDGET:
             break
-    return Samples(samples, len(files))
+    return LabelSamples(samples, len(files))
 
 
 def distinct_colours(palette: Sequence[Sequence[int]]) -> list[Colour]:
-    """Return one colour per class and, last, the grey of ignored pixels, no two alike.
+    """Return one colour per class and, last, the grey of ignored pixels, all different.
 
-    Palettes repeat colours; those are moved by a shade that nobody sees, so that the colour under
-    the pointer tells the class.
+    The page identifies the class under the pointer by its colour. Repeated colours of a palette
+    are changed in the lowest bits of blue, which is invisible.
     """
     colours: dict[Colour, None] = {}
-    for red, green, blue in [*palette, (127, 127, 127)]:
+    for red, green, blue in [*palette, _IGNORED]:
         shades = ((red, green, blue ^ change) for change in range(256))
         colours[next(shade for shade in shades if shade not in colours)] = None
     return list(colours)
@@ -106,14 +113,13 @@ def distinct_colours(palette: Sequence[Sequence[int]]) -> list[Colour]:
 def cover(shares: Shares, splits: Sequence[str]) -> list[int]:
     """Return the rows of `shares` `(N, classes)` to show, ascending.
 
-    Greedy: the row that clearly shows most classes not yet seen, of such rows the one whose
-    classes are rarest. Then rows far from those chosen, until there are `WANTED` and every split
-    has its part.
+    Greedy set cover: takes the row that clearly shows the most uncovered classes; ties go to the
+    row with rarer classes. Adds distant rows up to `WANTED`, and `PER_SPLIT` per split.
     """
     best = shares.max(axis=0, initial=0)
     clear = (shares > 0) & (shares >= np.minimum(best / 2, CLEAR))
     images = (shares > 0).sum(axis=0)
-    # A rarity is below one in all, so that it only decides between rows that show as many.
+    # The sum of all rarities is below one: they only break ties.
     worth = 1 + 1 / np.maximum(images, 1) / len(images)
     missing = images > 0
     chosen: list[int] = []
@@ -127,26 +133,27 @@ def _fill(chosen: list[int], splits: Sequence[str]) -> list[int]:
     rows = {split: [i for i, s in enumerate(splits) if s == split] for split in splits}
     while True:
         taken = {split: [i for i in some if i in chosen] for split, some in rows.items()}
-        open_ = [split for split in rows if len(taken[split]) < len(rows[split])]
-        least = min(open_, key=lambda split: len(taken[split]), default=None)
+        unfinished = [split for split in rows if len(taken[split]) < len(rows[split])]
+        least = min(unfinished, key=lambda split: len(taken[split]), default=None)
         if least is None or (len(chosen) >= WANTED and len(taken[least]) >= PER_SPLIT):
             return sorted(chosen)
         ends = taken[least] or [rows[least][0] - 1, rows[least][-1] + 1]
         chosen.append(max(rows[least], key=lambda i: min(abs(i - end) for end in ends)))
 
 
-def _candidates(manifest: Manifest, data: Path) -> list[_File]:
-    """Return at most `CANDIDATES` files, the same number of each split where it has them."""
+def _candidates(manifest: Manifest, data: Path) -> list[_Candidate]:
+    """Return at most `CANDIDATES` files, equally many per split as far as it has them."""
     images, labels = data / manifest.image_root, data / manifest.label_root
-    files: list[_File] = []
+    files: list[_Candidate] = []
     left = CANDIDATES
-    # The smallest first: what it does not need is for the others.
+    # The smallest split first: the others share what it leaves.
     splits = sorted(manifest.splits.items(), key=lambda item: len(item[1]))
     for done, (split, entries) in enumerate(splits):
         number = min(len(entries), left // (len(splits) - done))
         left -= number
         for entry in (entries[i * len(entries) // number] for i in range(number)):
-            files.append(_File(split, entry.image, images / entry.image, labels / entry.label))
+            image, label = images / entry.image, labels / entry.label
+            files.append(_Candidate(split, entry.image, image, label))
     order = list(manifest.splits)
     return sorted(files, key=lambda file: order.index(file.split))
 
@@ -169,41 +176,24 @@ def _open(path: Path) -> Image.Image:
         ) from None
 
 
-def _palette(colours: list[Colour], ignore: int) -> bytes:
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(colours) - 1] = colours[:-1]
-    table[ignore] = colours[-1]
-    return table.tobytes()
-
-
 def _sample(
-    file: _File, shares: Shares, palette: bytes, longest: int, count: int, ignore: int
-) -> Sample:
+    file: _Candidate, shares: Shares, palette: bytes, longest: int, count: int, ignore: int
+) -> LabelSample:
     photo, labels = _open(file.image), _open(file.label)
     full = labels.size
-    scale = longest / max(*full, longest)
-    size = (max(1, round(full[0] * scale)), max(1, round(full[1] * scale)))
     if photo.mode not in ("L", "RGB"):
         photo = photo.convert("RGB")
-    # Nearest: a mean of two ids is a third class.
-    labels = labels.resize(size, Image.Resampling.NEAREST)
+    photo = resized(photo, longest, smooth=True)
+    labels = resized(labels, longest, smooth=False)
     labels.putpalette(palette)
     present = [(int(i), float(shares[i])) for i in np.argsort(-shares[:count], kind="stable")]
-    return Sample(
+    return LabelSample(
         split=file.split,
         name=file.name,
         width=full[0],
         height=full[1],
-        photo=_embed(photo.resize(size, Image.Resampling.LANCZOS, reducing_gap=3), "photo", "JPEG"),
-        labels=_embed(labels, "labels", "PNG"),
+        photo=embed_image(encode_image(photo, "JPEG"), "JPEG", photo.size, "photo", "photo"),
+        labels=embed_image(encode_image(labels, "PNG"), "PNG", labels.size, "labels", "labels"),
         classes=[(i, share) for i, share in present if share],
         ignored=float(shares[ignore]),
     )
-
-
-def _embed(image: Image.Image, kind: str, form: str) -> Picture:
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"quality": 82} if form == "JPEG" else {"optimize": True}
-    image.save(buffer, format=form, **options)
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(kind, kind, f"data:image/{form.lower()};base64,{text}", *image.size)

@@ -1,6 +1,4 @@
-"""The page of a data set, written before any training: what its labels are, and what looks wrong
-with them.
-"""
+"""Page of a converted data set: class frequencies, samples and findings, before any training."""
 
 from __future__ import annotations
 
@@ -9,70 +7,60 @@ from pathlib import Path
 
 from isnet.io.atomic_files import write_text
 from isnet.records.convert_record import Census, Manifest, SplitCounts
-from isnet.records.result_reader import DatasetResults
-from isnet.reporting.charts import census_bars
-from isnet.reporting.html_templates import render
-from isnet.reporting.label_samples import Samples, choose_samples, distinct_colours
+from isnet.reporting.class_charts import census_bars
+from isnet.reporting.label_samples import LabelSamples, choose_samples, distinct_colours
+from isnet.reporting.page_templates import render_page
 
 __all__ = ["label_findings", "write_labels_page"]
 
-SCRIPTS = ("tips.js", "labels.js")
+SCRIPTS = ("tips.js", "save.js", "labels.js")
 STYLES = ("labels.css",)
 
 IGNORED = 0.3
-"""Share of ignored pixels above which a split is remarked on."""
-
+"""Share of ignored pixels above which a split is reported."""
 DOMINANT = 0.95
-"""Share of labelled pixels above which one class is."""
-
+"""Share of labelled pixels above which a class is reported."""
 FEW_IMAGES = 3
-"""Number of images below which a class is."""
-
+"""Number of images below which a class is reported."""
 RATIO = 10
-"""Factor between a class's shares in train and val above which it is."""
-
+"""Ratio of a class's shares in train and val above which it is reported."""
 NAMED = 8
-"""Classes that one sentence names, at most."""
-
+"""Most classes that one sentence names."""
 FEW_SIZES = 3
-"""Number of image sizes up to which each is named."""
-
+"""Most image sizes that are listed one by one."""
 MANY = 40
-"""Number of classes from which the bars are drawn in two columns."""
+"""Number of classes above which the bars are in two columns."""
 
 
 def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Path) -> None:
-    """Write the page of a converted data set to `target`, whole or not at all.
+    """Write the page of a converted data set atomically; the same inputs give the same bytes.
 
-    `manifest` and `census` are what `convert` returns; images and labels are read from under the
-    data root `data`. The same inputs give the same bytes. Raises UserError where a file is gone.
+    `data`: data root with images and labels. Raises UserError if a file is missing.
     """
-    counts = census
-    dataset = DatasetResults(manifest.dataset, manifest, counts, None)
     samples = choose_samples(manifest, data)
     colours = distinct_colours(manifest.palette)
-    names = [*counts.classes, "ignored"]
+    names = [*census.classes, "ignored"]
     context = {
-        "dataset": dataset,
-        "images": sum(split.images for split in counts.splits.values()),
-        "findings": label_findings(counts),
-        "census": census_bars(dataset),
-        "sizes": {name: _sizes(split) for name, split in counts.splits.items()},
-        "order": _by_frequency(counts),
-        "columns": 2 if len(counts.classes) > MANY else 1,
+        "manifest": manifest,
+        "images": sum(split.images for split in census.splits.values()),
+        "findings": label_findings(census),
+        "census": census_bars(census),
+        "sizes": {name: _sizes(split) for name, split in census.splits.items()},
+        "order": _by_frequency(census),
+        "columns": 2 if len(census.classes) > MANY else 1,
         "samples": samples,
         "share": _share,
-        "unseen": _unseen(counts, samples),
+        "unseen": _unseen(census, samples),
         "data": {
             "names": {",".join(map(str, c)): n for c, n in zip(colours, names, strict=True)},
             "ignored": ",".join(map(str, colours[-1])),
         },
     }
-    write_text(target, render("labels.html.j2", context, scripts=SCRIPTS, styles=STYLES))
+    write_text(target, render_page("labels.html.j2", context, scripts=SCRIPTS, styles=STYLES))
 
 
 def label_findings(census: Census) -> list[str]:
-    """Return a sentence for each thing in the counts that looks wrong."""
+    """Return a sentence for each suspicious count."""
     splits = census.splits
     findings = []
     nowhere = [
@@ -81,7 +69,7 @@ def label_findings(census: Census) -> list[str]:
         if not any(split.pixels[i] for split in splits.values())
     ]
     if nowhere:
-        findings.append(f"In the class table, but in no label of any split: {_named(nowhere)}.")
+        findings.append(f"In the class table, but in no label of any split: {_join(nowhere)}.")
     for name, split in splits.items():
         findings += _split_findings(name, split, census.classes, set(nowhere))
     if {"train", "val"} <= splits.keys():
@@ -100,7 +88,7 @@ def _split_findings(
         findings.append(f"{share} % of the pixels of {name} are ignored.")
     absent = [c for c, n in zip(classes, split.pixels, strict=True) if not n and c not in nowhere]
     if absent:
-        findings.append(f"Not in {name}, but in another split: {_named(absent)}.")
+        findings.append(f"Not in {name}, but in another split: {_join(absent)}.")
     for cls, pixels in zip(classes, split.pixels, strict=True):
         if labelled and pixels > DOMINANT * labelled:
             share = _share(pixels / labelled)
@@ -111,7 +99,7 @@ def _split_findings(
         if 0 < count < FEW_IMAGES
     ]
     if few:
-        findings.append(f"In fewer than {FEW_IMAGES} images of {name}: {_named(few)}.")
+        findings.append(f"In fewer than {FEW_IMAGES} images of {name}: {_join(few)}.")
     return findings
 
 
@@ -128,35 +116,34 @@ def _ratio_findings(train: SplitCounts, val: SplitCounts, classes: list[str]) ->
     ]
     if not uneven:
         return []
-    return [f"More than {RATIO} times as frequent in one split as in the other: {_named(uneven)}."]
+    return [f"More than {RATIO} times as frequent in one split as in the other: {_join(uneven)}."]
 
 
 def _share(fraction: float) -> str:
-    """Return a share in percent with three digits, however small: shares span decades."""
+    """Return a share in percent with three significant digits: shares span decades."""
     percent = fraction * 100
     if 0 < percent < 1e-4:
         return "<0.0001"
     return f"{percent:#.3g}".rstrip(".") if percent else "0"
 
 
-def _named(names: Iterable[str]) -> str:
-    """Return names as a list in words, shortened."""
+def _join(names: Iterable[str]) -> str:
+    """Return the first names as a list in words, and the number of others."""
     known = list(names)
     more = len(known) - NAMED
     return ", ".join(known[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _unseen(census: Census, samples: Samples) -> str:
-    """Name the classes that are in the data set but in no sample, those of most images first."""
+def _unseen(census: Census, samples: LabelSamples) -> str:
+    """List the classes of the data set that are in no sample, those in most images first."""
     shown = {i for sample in samples.chosen for i, _ in sample.classes}
     images = [
         (sum(split.images_with_class[i] for split in census.splits.values()), name)
         for i, name in enumerate(census.classes)
         if i not in shown
     ]
-    # Stable: equals stay in the order of the classes.
     images.sort(key=lambda entry: -entry[0])
-    return _named(f"{name} (in {_images(count)})" for count, name in images if count)
+    return _join(f"{name} (in {_images(count)})" for count, name in images if count)
 
 
 def _by_frequency(census: Census) -> list[int]:
@@ -170,7 +157,7 @@ def _images(count: int) -> str:
 
 
 def _sizes(split: SplitCounts) -> str:
-    """Return the sizes of a split's images, as a range where there are many."""
+    """Return the sizes of a split's images; many are shortened to a range."""
     if len(split.sizes) <= FEW_SIZES:
         return ", ".join(
             size if len(split.sizes) == 1 else f"{size} ({_images(count)})"

@@ -1,4 +1,4 @@
-"""Runs that have no results yet: why, and what goes on with them."""
+"""Runs without results: the reason, and the command that continues them."""
 
 from __future__ import annotations
 
@@ -8,47 +8,44 @@ from dataclasses import dataclass
 __all__ = ["MissingRun", "missing_line", "missing_markdown"]
 
 _NAMED = 5
-"""How many runs one line names; the rest are in `results.md`."""
+"""Most runs that one line names; `results.md` has all."""
 
 
 @dataclass(frozen=True)
 class MissingRun:
-    """A run of params.yaml that the report cannot show."""
+    """A run of params.yaml without results."""
 
     run: str
     dataset: str
     method: str
     why: str
-    """As a part of a sentence: `interrupted at iteration 400 of 800`."""
+    """As part of a sentence: `interrupted at iteration 400 of 800`."""
     command: str
-    """What goes on with it."""
+    """Continues the run."""
     log: str
-    """Path of what its last attempt printed; empty where there is none."""
-    said: str
-    """The last line of that log."""
+    """Path of its log; empty without one."""
+    last_line: str
+    """Last line of the log."""
 
 
 def missing_line(missing: Sequence[MissingRun], runs: int) -> str:
-    """Return one line for a terminal; `runs` are those of params.yaml."""
+    """Return one line for a terminal; `runs`: number of runs in params.yaml."""
     named = ", ".join(f"{entry.run} ({entry.why})" for entry in missing[:_NAMED])
-    more = len(missing) - _NAMED
+    more = f" and {rest} more" if (rest := len(missing) - _NAMED) > 0 else ""
     verb = "is" if len(missing) == 1 else "are"
     return (
-        f"{len(missing)} of {runs} runs {verb} missing: {named}"
-        f"{f' and {more} more' if more > 0 else ''}; reports/results.md says what goes on with them"
+        f"{len(missing)} of {runs} runs {verb} missing: {named}{more}; "
+        "reports/results.md has the commands to continue"
     )
 
 
 def missing_markdown(missing: Sequence[MissingRun]) -> list[str]:
-    """Return the lines of `results.md` that say what is missing and what to do about it."""
-    if not missing:
-        return []
-    lines = ["## Missing runs", ""]
+    """Return the lines of `results.md` on missing runs."""
+    lines = ["## Missing runs", ""] if missing else []
     for entry in missing:
-        log = f" Its log: `{entry.log}`" if entry.log else ""
-        ends = f", which ends with `{entry.said.replace('`', chr(39))}`" if entry.said else ""
-        lines.append(
-            f"- **{entry.run}** on {entry.dataset}: {entry.why}. "
-            f"Go on: `{entry.command}`.{f'{log}{ends}.' if log else ''}"
-        )
-    return [*lines, ""]
+        line = f"- **{entry.run}** on {entry.dataset}: {entry.why}. Continue: `{entry.command}`."
+        if entry.log:
+            last = entry.last_line.replace("`", "'")
+            line += f" Its log: `{entry.log}`" + (f", last line `{last}`." if last else ".")
+        lines.append(line)
+    return [*lines, ""] if missing else []

@@ -1,8 +1,6 @@
-"""Where each number comes from: command, key, hashes, code, machine, time."""
+"""Provenance of each number: command, key, hashes, code, machine, time."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from isnet.records.base_record import Environment
 from isnet.records.evaluate_record import MetricsRecord
@@ -22,7 +20,7 @@ _SCORED = (
 
 
 def provenance(dataset: DatasetResults, run: RunResults) -> list[dict[str, object]]:
-    """Return one entry per stage behind a run's page: what it made, its command and its facts."""
+    """Return one entry per stage behind a run's page: its results, its command and its facts."""
     manifest, trained, evaluated = dataset.manifest, run.trained, run.evaluated
     return [
         _entry("convert", dataset.name, "Data census, classes, palette", [
@@ -37,16 +35,16 @@ def provenance(dataset: DatasetResults, run: RunResults) -> list[dict[str, objec
             ("seed", "" if trained.seed is None else str(trained.seed)),
             ("devices", trained.devices),
             ("started", trained.started or ""), ("finished", trained.finished or ""),
-            ("seconds", _text(trained.seconds)), *_where(trained.environment),
+            ("seconds", _text(trained.seconds)), *_environment(trained.environment),
         ]),
         _entry("evaluate", run.name, _SCORED, [
             ("weights sha256", evaluated.weights_sha256),
             ("data digest", evaluated.manifest_digest),
             ("split", f"{evaluated.split}, {evaluated.images} images"),
-            ("protocol", _protocol(evaluated)), *_where(evaluated.environment),
+            ("protocol", _protocol(evaluated)), *_environment(evaluated.environment),
         ]),
         *[
-            _entry("export", run.name, f"{export.format}: size, speed, difference from torch", [
+            _entry("export", run.name, f"{export.format}: size, speed, difference from PyTorch", [
                 ("file", export.file), ("weights sha256", export.weights_sha256),
                 ("runtime", export.runtime), ("made", export.made),
             ])
@@ -56,12 +54,11 @@ def provenance(dataset: DatasetResults, run: RunResults) -> list[dict[str, objec
 
 
 def _protocol(evaluated: MetricsRecord) -> str:
-    several = evaluated.multi_scale_flip
-    parts = [f"single scale, {evaluated.single_scale.mode or 'mode unknown'}"]
-    if several:
-        mirror = ", each mirrored too" if several.flip else ""
-        parts.append(f"scales {', '.join(f'{scale:g}' for scale in several.scales)}{mirror}")
-    return "; ".join(parts)
+    text = f"single scale, {evaluated.single_scale.mode or 'mode unknown'}"
+    if several := evaluated.multi_scale_flip:
+        scales = ", ".join(f"{scale:g}" for scale in several.scales)
+        text += f"; scales {scales}{', each also flipped' if several.flip else ''}"
+    return text
 
 
 def _baseline(dataset: DatasetResults) -> list[dict[str, object]]:
@@ -86,13 +83,13 @@ def _entry(stage: str, name: str, makes: str, facts: Facts) -> dict[str, object]
     }
 
 
-def _where(environment: Environment) -> Facts:
+def _environment(environment: Environment) -> Facts:
     state = {True: " with uncommitted changes", False: " (clean)", None: ""}
     commit = environment.git_commit
     return [
         ("git commit", f"{commit}{state[environment.git_dirty]}" if commit else ""),
         ("hardware", environment.hardware or ""),
-        ("gpus", ", ".join(str(gpu) for gpu in environment.gpus)),
+        ("gpus", ", ".join(environment.gpus)),
         ("platform", environment.platform or ""),
         ("python", environment.python or ""),
         ("torch", environment.packages.get("torch") or ""),
@@ -101,15 +98,11 @@ def _where(environment: Environment) -> Facts:
 
 def package_table(run: RunResults) -> list[tuple[str, str, str]]:
     """Return (package, version in training, version in evaluation), isnet and Python first."""
-    stages = [run.trained.environment, run.evaluated.environment]
-    tables = [{"isnet": e.isnet, "python": e.python} | dict(e.packages) for e in stages]
-    names = dict.fromkeys(name for table in tables for name in table)
-    return [(name, *_versions(name, tables)) for name in names]
-
-
-def _versions(name: str, tables: Sequence[dict[str, str | None]]) -> tuple[str, str]:
-    first, second = (table.get(name) or "" for table in tables)
-    return first, second
+    first, second = (
+        {"isnet": stage.isnet, "python": stage.python} | dict(stage.packages)
+        for stage in (run.trained.environment, run.evaluated.environment)
+    )
+    return [(name, first.get(name) or "", second.get(name) or "") for name in first | second]
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""A run beside the result that the authors of its config publish."""
+"""Comparison of a run with the result that the authors of its config publish."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from importlib.resources import as_file, files
 from pathlib import PurePosixPath
 
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
-from isnet.records.evaluate_record import MultiScaleScores, SingleScaleScores
+from isnet.records.evaluate_record import ViewMeans
 from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.text_table import TextTable
 
 __all__ = [
-    "Beside",
-    "Official",
-    "OfficialResults",
-    "beside_official",
+    "PublishedComparison",
+    "PublishedResult",
+    "PublishedResults",
+    "compare_with_published",
     "interval_text",
-    "official_results",
+    "read_published_results",
 ]
 
 AS_PUBLISHED = "the settings are the official ones"
 
 _COLUMNS = ("Run", "Protocol", "mIoU", "95 % interval", "Official", "Difference", "Inside")
 _NUMERIC = _COLUMNS[2:6]
-_UNSAID = ("overrides.train_cfg.max_iters", "overrides.method")
-"""Settings that do not deviate by themselves: one is said as the number of iterations."""
+_IGNORED = ("overrides.train_cfg.max_iters", "overrides.method")
+"""Settings that are no deviation; the first is compared as the number of iterations."""
+_USUAL = {"precision": "float32", "ema": None}
 
 
-class Official(StrictModel):
-    """What is published of one config; mIoU in percent."""
+class PublishedResult(StrictModel):
+    """Published settings and mIoU (percent) of one config."""
 
     kind: str
     iterations: int
@@ -40,26 +41,26 @@ class Official(StrictModel):
     ms_flip: float
 
 
-class OfficialData(StrictModel):
-    """The data set that is scored."""
+class PublishedData(StrictModel):
+    """The data set on which a result was published."""
 
     images: int
     classes: int
 
 
-class OfficialResults(StrictModel):
-    """`published_results.yaml`: results by the file name of the config, data sets by their kind."""
+class PublishedResults(StrictModel):
+    """`published_results.yaml`: results by file name of the config, data sets by kind."""
 
     source: str
-    data: dict[str, OfficialData]
-    results: dict[str, Official]
+    data: dict[str, PublishedData]
+    results: dict[str, PublishedResult]
 
 
 @dataclass(frozen=True)
-class Beside:
-    """The runs of one data set that have an official result, one or two rows each.
+class PublishedComparison:
+    """The runs of a data set that have a published result, one or two rows each.
 
-    `deviations[run]` says in words how the run was made otherwise; empty where as published.
+    `deviations[run]`: how its settings differ from the published ones; empty if they do not.
     """
 
     table: TextTable
@@ -67,105 +68,92 @@ class Beside:
     source: str
 
     def sentences(self) -> list[tuple[list[str], str]]:
-        """Return how runs were made otherwise, or that they were not: (names, what is said)."""
-        said: dict[str, list[str]] = {}
+        """Return (names of runs, how their settings deviate)."""
+        names: dict[str, list[str]] = {}
         for run, found in self.deviations.items():
-            line = f"not made as the official one: {'; '.join(found)}" if found else AS_PUBLISHED
-            said.setdefault(line, []).append(run)
-        return [(names, line) for line, names in said.items()]
+            line = f"differs from the official settings: {'; '.join(found)}"
+            names.setdefault(line if found else AS_PUBLISHED, []).append(run)
+        return [(runs, line) for line, runs in names.items()]
 
 
 @functools.cache
-def official_results() -> OfficialResults:
-    """Return the published results."""
+def read_published_results() -> PublishedResults:
+    """Read the published results that come with the package."""
     with as_file(files("isnet.reporting").joinpath("published_results.yaml")) as path:
-        return validate(OfficialResults, read_yaml(path, "Restore it"), path)
+        return validate(PublishedResults, read_yaml(path, "Restore it"), path)
 
 
-def beside_official(dataset: DatasetResults, runs: Sequence[RunResults]) -> Beside | None:
-    """Return the runs beside the official results, or None where there are none for them.
-
-    A config on another kind of data than it was published for has none.
-    """
-    published = official_results()
+def compare_with_published(
+    dataset: DatasetResults, runs: Sequence[RunResults]
+) -> PublishedComparison | None:
+    """Compare runs with the results published for their config and kind of data; None without."""
+    published = read_published_results()
     known = [
-        (run, official)
+        (run, result)
         for run in runs
-        if (official := published.results.get(PurePosixPath(run.trained.config).name))
-        and official.kind == dataset.manifest.kind
+        if (result := published.results.get(PurePosixPath(run.trained.config).name))
+        and result.kind == dataset.manifest.kind
     ]
     if not known:
         return None
-    rows = [row for run, official in known for row in _rows(run, official)]
-    return Beside(
-        table=TextTable(_COLUMNS, rows, _NUMERIC),
-        deviations={run.name: _deviations(dataset, run, official) for run, official in known},
-        source=published.source,
-    )
+    rows = []
+    for run, result in known:
+        evaluated = run.evaluated
+        rows.append(_row(run.name, "single scale", evaluated.single_scale, result.mIoU))
+        if evaluated.multi_scale_flip is not None:
+            rows.append(_row(run.name, "ms+flip", evaluated.multi_scale_flip, result.ms_flip))
+    deviations = {run.name: _deviations(dataset, run, result) for run, result in known}
+    return PublishedComparison(TextTable(_COLUMNS, rows, _NUMERIC), deviations, published.source)
 
 
-def _rows(run: RunResults, official: Official) -> list[dict[str, str]]:
-    evaluated = run.evaluated
-    rows = [_row(run.name, "single scale", evaluated.single_scale, official.mIoU)]
-    if evaluated.multi_scale_flip is not None:
-        rows.append(_row(run.name, "ms+flip", evaluated.multi_scale_flip, official.ms_flip))
-    return rows
-
-
-def _row(
-    name: str, protocol: str, scores: SingleScaleScores | MultiScaleScores, official: float
-) -> dict[str, str]:
-    own = None if scores.mIoU is None else scores.mIoU * 100
-    bounds = _bounds(scores)
-    # The difference is that of the numbers shown, so that a reader who subtracts them finds it.
-    difference = None if own is None else round(own, 2) - official
+def _row(name: str, protocol: str, scores: ViewMeans, published: float) -> dict[str, str]:
+    own, bounds = scores.mIoU, _bounds(scores)
+    # The difference is that of the rounded numbers in the table.
+    difference = None if own is None else round(own * 100, 2) - published
     cells = (
         name,
         protocol,
-        "-" if own is None else f"{own:.2f}",
+        "-" if own is None else f"{own * 100:.2f}",
         interval_text(scores),
-        f"{official:.2f}",
+        f"{published:.2f}",
         "-" if difference is None else f"{difference:+.2f}".replace("-", "\u2212"),
-        "-" if bounds is None else "yes" if bounds[0] <= official <= bounds[1] else "no",
+        "-" if bounds is None else "yes" if bounds[0] <= published <= bounds[1] else "no",
     )
     return dict(zip(_COLUMNS, cells, strict=True))
 
 
-def interval_text(scores: SingleScaleScores | MultiScaleScores) -> str:
-    """Return the interval of mIoU in percent as a table shows it."""
+def interval_text(scores: ViewMeans) -> str:
+    """Return the interval of mIoU in percent for a table cell."""
     bounds = _bounds(scores)
     return "-" if bounds is None else f"{bounds[0]:.2f}\u2013{bounds[1]:.2f}"
 
 
-def _bounds(scores: SingleScaleScores | MultiScaleScores) -> tuple[float, float] | None:
+def _bounds(scores: ViewMeans) -> tuple[float, float] | None:
     low, high = (scores.intervals or {}).get("mIoU", (None, None))
     return None if low is None or high is None else (low * 100, high * 100)
 
 
-def _deviations(dataset: DatasetResults, run: RunResults, official: Official) -> list[str]:
-    """Return how a run was made otherwise than the official one."""
+def _deviations(dataset: DatasetResults, run: RunResults, result: PublishedResult) -> list[str]:
+    """Return how a run's settings differ from the published ones."""
     trained, evaluated, settings = run.trained, run.evaluated, run.settings
-    data = official_results().data[official.kind]
+    data = read_published_results().data[result.kind]
     found = [
-        f"{what} {_thousands(own)} instead of {_thousands(theirs)}"
-        for what, own, theirs in (
-            ("iterations", trained.iterations, official.iterations),
-            ("global batch", trained.global_batch, official.batch),
+        f"{what} {own:,} instead of {published:,}"
+        for what, own, published in (
+            ("iterations", trained.iterations, result.iterations),
+            ("global batch", trained.global_batch, result.batch),
             ("scored images", evaluated.images, data.images),
             ("classes", len(dataset.manifest.classes), data.classes),
         )
-        if own is not None and own != theirs
+        if own is not None and own != published
     ]
-    changed = {k: v for k, v in settings.items() if k.startswith("overrides.") and k not in _UNSAID}
-    changed |= {
-        key: settings[key]
-        for key, usual in (("precision", "float32"), ("ema", None))
-        if settings.get(key, usual) != usual
-    }
+    found += [
+        f"override {key.removeprefix('overrides.')} = {value}"
+        for key, value in settings.items()
+        if key.startswith("overrides.") and key not in _IGNORED
+    ]
     return found + [
-        f"{key.replace('overrides.', 'override ', 1)} = {value}" for key, value in changed.items()
+        f"{key} = {settings[key]}"
+        for key, usual in _USUAL.items()
+        if settings.get(key, usual) != usual
     ]
-
-
-def _thousands(count: int) -> str:
-    return f"{count:,}"

@@ -1,23 +1,23 @@
-"""The results table: one row per run and one for the baseline, as text, Markdown and CSV."""
+"""The results table as display text, Markdown and CSV: one row per run and one per baseline."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from isnet.records.evaluate_record import MetricsRecord
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.missing_results import MissingRun, missing_markdown
-from isnet.reporting.published_results import beside_official, interval_text
+from isnet.reporting.page_templates import percent
+from isnet.reporting.published_results import compare_with_published, interval_text
 from isnet.reporting.seed_spread import RULE, over_seeds, spread_table, verdicts
 from isnet.reporting.text_table import TextTable
 
 __all__ = [
     "COLUMNS",
     "NUMERIC",
-    "Group",
+    "ResultGroup",
     "cost_table",
     "crop_size",
     "results_csv",
@@ -26,48 +26,68 @@ __all__ = [
     "results_table",
 ]
 
-COLUMNS = (
-    "Run",
-    "Method",
-    "Backbone",
-    "Crop Size",
-    "Lr schd",
-    "Mem (GB)",
-    "Inf time (fps)",
-    "mIoU",
-    "95 % interval",
-    "mIoU(ms+flip)",
-    "Boundary mIoU",
-    "config",
-    "weights",
-)
-"""The columns that mmseg's model zoo prints, after the name of the run, and how sure they are."""
-
-NUMERIC = (
-    *("Crop Size", "Lr schd", "Mem (GB)", "Inf time (fps)"),
-    *("mIoU", "95 % interval", "mIoU(ms+flip)", "Boundary mIoU"),
-)
-"""The columns that are set flush right."""
-
-_COST = (
-    *("Run", "Params (M)", "GFLOPs", "Input", "Inference (fps)", "Inference (GB)"),
-    *("Training (fps)", "Training (GB)", "Training (min)"),
-)
-
 NONE = "-"
 BASELINE = "baseline"
 
-Group = tuple[DatasetResults, list[RunResults]]
+ResultGroup = tuple[DatasetResults, list[RunResults]]
+Cells = dict[str, Callable[[RunResults], str]]
+"""Display text by column."""
+
+
+def crop_size(run: RunResults) -> str:
+    """Return the training crop as in mmseg's tables, height x width; empty if unknown."""
+    return "x".join(str(side) for side in run.evaluated.crop or run.trained.crop or [])
+
+
+def _fixed(value: float | None, digits: int = 2, unit: float = 1) -> str:
+    return NONE if value is None else f"{value / unit:.{digits}f}"
+
+
+_CELLS: Cells = {
+    "Run": lambda run: run.name,
+    "Method": lambda run: run.evaluated.method,
+    "Backbone": lambda run: run.evaluated.backbone or NONE,
+    "Crop Size": lambda run: crop_size(run) or NONE,
+    "Lr schd": lambda run: str(run.trained.iterations),
+    "Mem (GB)": lambda run: _fixed(run.trained.peak_memory_gb),
+    "Inf time (fps)": lambda run: _fixed(run.evaluated.images_per_second),
+    "mIoU": lambda run: percent(run.evaluated.single_scale.mIoU, 2),
+    "95 % interval": lambda run: interval_text(run.evaluated.single_scale),
+    "mIoU(ms+flip)": lambda run: percent(_multi_scale(run, "mIoU"), 2),
+    "Boundary mIoU": lambda run: percent(run.evaluated.single_scale.boundary_mIoU, 2),
+    "config": lambda run: run.trained.config,
+    "weights": lambda run: run.weights,
+}
+_COST: Cells = {
+    "Run": lambda run: run.name,
+    "Params (M)": lambda run: _fixed(run.evaluated.parameters, unit=1e6),
+    "GFLOPs": lambda run: _fixed(run.evaluated.flops, unit=1e9),
+    "Input": lambda run: "x".join(map(str, run.evaluated.input or ())) or NONE,
+    "Inference (fps)": lambda run: _fixed(run.evaluated.images_per_second),
+    "Inference (GB)": lambda run: _fixed(run.evaluated.peak_memory_gb),
+    "Training (fps)": lambda run: _fixed(run.trained.images_per_second),
+    "Training (GB)": lambda run: _fixed(run.trained.peak_memory_gb),
+    "Training (min)": lambda run: _fixed(run.trained.seconds, 1, unit=60),
+}
+COLUMNS = tuple(_CELLS)
+"""The columns of mmseg's model zoo, after the name of the run, and the interval of mIoU."""
+
+NUMERIC = COLUMNS[3:11]
+"""Right-aligned columns."""
+
+
+def _multi_scale(run: RunResults, score: str) -> float | None:
+    return getattr(run.evaluated.multi_scale_flip, score, None)
 
 
 def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
-    """Return the rows of `results.md`, ready to print: `Data set`, then `COLUMNS`; mIoU in percent.
+    """Return the rows of `results.md` for printing: `Data set`, then `COLUMNS`; mIoU in percent.
 
     Raises UserError as `write_report` does.
     """
     groups = read_results(runs, results=results, settings={})
     return [
-        {"Data set": f"{dataset.name} {_split(group)}"} | row
+        {"Data set": f"{dataset.name} {_splits(group)}"} | row
         for dataset, group in groups
         for row in results_rows(dataset, group)
     ]
@@ -75,37 +95,38 @@ def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
 
 def results_rows(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, str]]:
     """Return one row of display text per run of one data set, then the baseline's."""
-    rows = [_run_row(run) for run in runs]
+    rows = [{column: cell(run) for column, cell in _CELLS.items()} for run in runs]
     if dataset.baseline is not None:
-        row = dict.fromkeys(COLUMNS, NONE)
-        row |= {
-            "Run": BASELINE,
-            "Method": dataset.baseline.method,
-            "mIoU": _percent(dataset.baseline.mIoU),
-        }
-        rows.append(row)
+        score = percent(dataset.baseline.mIoU, 2)
+        row = {"Run": BASELINE, "Method": dataset.baseline.method, "mIoU": score}
+        rows.append(dict.fromkeys(COLUMNS, NONE) | row)
     return rows
 
 
 def cost_table(runs: Sequence[RunResults]) -> TextTable:
-    """Return what each run costs: size, arithmetic, speed and memory of the model and its training.
+    """Return the cost of each run: parameters, FLOPs, speed and memory of model and training.
 
-    GFLOPs count a multiply-add as two, for one forward pass of `Input`, height x width; fps are
-    images per second, GB the peak.
+    GFLOPs are of one forward pass of `Input` (height x width) and count a multiply-add as two; fps
+    are images per second; GB are peaks.
     """
-    return TextTable(_COST, [_cost_row(run) for run in runs], _COST[1:])
+    rows = [{column: cell(run) for column, cell in _COST.items()} for run in runs]
+    return TextTable(tuple(_COST), rows, tuple(_COST)[1:])
 
 
-def results_markdown(groups: Sequence[Group], missing: Sequence[MissingRun] = ()) -> str:
-    """Return `results.md`: one table per data set, never one across data sets; then what is
-    missing.
-    """
+def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun] = ()) -> str:
+    """Return `results.md`: one section per data set, then the missing runs."""
     parts = ["# Results", ""]
     for dataset, runs in groups:
         images = runs[0].evaluated.images
-        parts += [f"## {dataset.name}", "", f"Scored on {_split(runs)} ({images} images).", ""]
+        parts += [f"## {dataset.name}", "", f"Scored on {_splits(runs)} ({images} images).", ""]
         parts.append(TextTable(COLUMNS, results_rows(dataset, runs), NUMERIC).markdown())
-        parts += _beside(dataset, runs) + _over_seeds(runs)
+        if published := compare_with_published(dataset, runs):
+            lines = [f"- {', '.join(names)}: {line}." for names, line in published.sentences()]
+            head = f"### Comparison with the official results ({published.source})"
+            parts += [head, "", published.table.markdown(), *lines, ""]
+        if found := over_seeds(runs):
+            lines = [f"- {line}" for line in verdicts(found)]
+            parts += ["### Over seeds", "", spread_table(found).markdown(), *lines, "", RULE, ""]
         parts += ["### Cost", "", cost_table(runs).markdown()]
     parts += missing_markdown(missing)
     parts.append(
@@ -116,38 +137,13 @@ def results_markdown(groups: Sequence[Group], missing: Sequence[MissingRun] = ()
     return "\n".join(parts) + "\n"
 
 
-def _beside(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
-    beside = beside_official(dataset, runs)
-    if beside is None:
-        return []
-    lines = [f"- {', '.join(names)}: {said}." for names, said in beside.sentences()]
-    head = f"### Beside the official results ({beside.source})"
-    return [head, "", beside.table.markdown(), *lines, ""]
-
-
-def _over_seeds(runs: Sequence[RunResults]) -> list[str]:
-    found = over_seeds(runs)
-    if not found:
-        return []
-    said = [f"- {line}" for line in verdicts(found)]
-    return ["### Over seeds", "", spread_table(found).markdown(), *said, "", RULE, ""]
-
-
-def results_csv(groups: Sequence[Group]) -> str:
+def results_csv(groups: Sequence[ResultGroup]) -> str:
     """Return `results.csv`: the same runs unrounded, fractions in 0..1, empty where unknown."""
     rows = [_raw_row(run) for _, runs in groups for run in runs]
-    rows += [
-        {
-            "dataset": dataset.name,
-            "run": BASELINE,
-            "method": dataset.baseline.method,
-            "mIoU": dataset.baseline.mIoU,
-            "mAcc": dataset.baseline.mAcc,
-            "aAcc": dataset.baseline.aAcc,
-        }
-        for dataset, _ in groups
-        if dataset.baseline is not None
-    ]
+    for dataset, _ in groups:
+        if baseline := dataset.baseline:
+            row = {"dataset": dataset.name, "run": BASELINE, "method": baseline.method}
+            rows.append(row | {name: getattr(baseline, name) for name in ("mIoU", "mAcc", "aAcc")})
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -155,46 +151,10 @@ def results_csv(groups: Sequence[Group]) -> str:
     return text.getvalue()
 
 
-def _run_row(run: RunResults) -> dict[str, str]:
-    evaluated, trained = run.evaluated, run.trained
-    several = evaluated.multi_scale_flip
-    cells = (
-        run.name,
-        evaluated.method,
-        evaluated.backbone or NONE,
-        crop_size(run) or NONE,
-        str(trained.iterations),
-        _decimals(trained.peak_memory_gb, 2),
-        _decimals(evaluated.images_per_second, 2),
-        _percent(evaluated.single_scale.mIoU),
-        interval_text(evaluated.single_scale),
-        _percent(several.mIoU) if several else NONE,
-        _percent(evaluated.single_scale.boundary_mIoU),
-        trained.config,
-        run.weights,
-    )
-    return dict(zip(COLUMNS, cells, strict=True))
-
-
-def _cost_row(run: RunResults) -> dict[str, str]:
-    evaluated, trained = run.evaluated, run.trained
-    size, sums = evaluated.parameters, evaluated.flops
-    cells = (
-        run.name,
-        _decimals(None if size is None else size / 1e6, 2),
-        _decimals(None if sums is None else sums / 1e9, 2),
-        "x".join(map(str, evaluated.input or ())) or NONE,
-        _decimals(evaluated.images_per_second, 2),
-        _decimals(evaluated.peak_memory_gb, 2),
-        _decimals(trained.images_per_second, 2),
-        _decimals(trained.peak_memory_gb, 2),
-        _decimals(None if trained.seconds is None else trained.seconds / 60, 1),
-    )
-    return dict(zip(_COST, cells, strict=True))
-
-
 def _raw_row(run: RunResults) -> dict[str, object]:
-    evaluated, trained = run.evaluated, run.trained
+    evaluated, trained, single = run.evaluated, run.trained, run.evaluated.single_scale
+    low, high = (single.intervals or {}).get("mIoU", (None, None))
+    names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU")
     return {
         "dataset": evaluated.dataset,
         "split": evaluated.split,
@@ -211,7 +171,10 @@ def _raw_row(run: RunResults) -> dict[str, object]:
         "train_seconds": trained.seconds,
         "train_memory_gb": trained.peak_memory_gb,
         "images_per_second": evaluated.images_per_second,
-        **_scores(evaluated),
+        **{name: getattr(single, name) for name in names},
+        "mIoU_low": low,
+        "mIoU_high": high,
+        **{f"{name}_ms_flip": _multi_scale(run, name) for name in names},
         "config": trained.config,
         "weights": run.weights,
         "weights_sha256": evaluated.weights_sha256,
@@ -219,27 +182,5 @@ def _raw_row(run: RunResults) -> dict[str, object]:
     }
 
 
-def _scores(evaluated: MetricsRecord) -> dict[str, object]:
-    one, several = evaluated.single_scale, evaluated.multi_scale_flip
-    names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU")
-    low, high = (one.intervals or {}).get("mIoU", (None, None))
-    scores: dict[str, object] = {name: getattr(one, name) for name in names}
-    scores |= {"mIoU_low": low, "mIoU_high": high}
-    return scores | {f"{name}_ms_flip": getattr(several, name, None) for name in names}
-
-
-def crop_size(run: RunResults) -> str:
-    """Return the training crop as mmseg writes it, height x width, or ''."""
-    return "x".join(str(side) for side in run.evaluated.crop or run.trained.crop or [])
-
-
-def _split(runs: Sequence[RunResults]) -> str:
+def _splits(runs: Sequence[RunResults]) -> str:
     return ", ".join(dict.fromkeys(run.evaluated.split for run in runs))
-
-
-def _percent(fraction: float | None) -> str:
-    return NONE if fraction is None else f"{fraction * 100:.2f}"
-
-
-def _decimals(value: float | None, digits: int) -> str:
-    return NONE if value is None else f"{value:.{digits}f}"

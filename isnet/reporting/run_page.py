@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from isnet.records.result_reader import DatasetResults, RunResults
-from isnet.reporting.charts import (
-    census_bars,
-    class_bars,
-    confused_pairs,
-    confusion_data,
-    run_charts,
-)
+from isnet.reporting.class_charts import census_bars, class_bars, confused_pairs, confusion_data
+from isnet.reporting.curve_charts import run_curves
+from isnet.reporting.embedded_image import BUDGET
 from isnet.reporting.findings import concerns, headline, setting_text
-from isnet.reporting.html_templates import render
-from isnet.reporting.overlay_gallery import BUDGET, run_gallery
+from isnet.reporting.overlay_gallery import run_gallery
+from isnet.reporting.page_templates import render_page
 from isnet.reporting.provenance import HASHES, package_table, provenance
 from isnet.reporting.results_table import crop_size
 from isnet.reporting.score_charts import (
@@ -25,12 +21,12 @@ from isnet.reporting.score_charts import (
 
 __all__ = ["run_page"]
 
-_SCRIPTS = ("tips.js", "axes.js", "charts.js", "confusion.js", "viewer.js")
+_SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "confusion.js", "viewer.js")
 _STYLES = ("run.css",)
 _VIEWS = {
     "Side by side": ("image", "truth", "prediction", "errors", "confidence", "classes"),
     "Image": ("image",),
-    "Truth": ("truth",),
+    "Ground truth": ("truth",),
     "Prediction": ("prediction",),
     "Errors": ("errors",),
     "Confidence": ("confidence",),
@@ -38,14 +34,11 @@ _VIEWS = {
 
 
 def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> str:
-    """Return the page; its images weigh `budget` bytes at most."""
-    return render("run.html.j2", _context(dataset, run, budget), scripts=_SCRIPTS, styles=_STYLES)
-
-
-def _context(dataset: DatasetResults, run: RunResults, budget: int) -> dict[str, object]:
-    charts = [chart.data() for chart in run_charts(run)]
+    """Return the page; its images take at most `budget` bytes."""
+    charts = [chart.data() for chart in run_curves(run)]
     gallery = run_gallery(run, budget)
-    return {
+    kinds = {image.kind for entry in gallery.entries for image in entry.images}
+    context = {
         "run": run,
         "dataset": dataset,
         "headline": headline(dataset, [run]),
@@ -61,22 +54,18 @@ def _context(dataset: DatasetResults, run: RunResults, budget: int) -> dict[str,
         "distribution": image_distribution(run.per_image),
         "pairs": confused_pairs(run.confusion),
         "gallery": gallery,
-        "views": _views({picture.kind for scene in gallery.scenes for picture in scene.pictures}),
-        "shown": {scene.name for scene in gallery.scenes},
+        "views": [
+            {"label": label, "kinds": view}
+            for label, view in _VIEWS.items()
+            if kinds.intersection(view)
+        ],
+        "shown": {entry.name for entry in gallery.entries},
         "legend": list(zip(dataset.manifest.classes, dataset.manifest.palette, strict=False)),
-        "census": census_bars(dataset),
+        "census": census_bars(dataset.census),
         "hashes": HASHES,
         "provenance": provenance(dataset, run),
         "packages": package_table(run),
         "settings": sorted((key, setting_text(value)) for key, value in run.settings.items()),
         "data": {"charts": charts, "confusion": confusion_data(run.confusion)},
     }
-
-
-def _views(kinds: set[str]) -> list[dict[str, object]]:
-    """Return the views of which there are pictures."""
-    return [
-        {"label": label, "kinds": shown}
-        for label, shown in _VIEWS.items()
-        if kinds.intersection(shown)
-    ]
+    return render_page("run.html.j2", context, scripts=_SCRIPTS, styles=_STYLES)

@@ -1,4 +1,4 @@
-"""One run's scores: the table of all, how reliable confidence is, how images differ."""
+"""Tables and charts of one run's scores: all scores, reliability diagram, histogram of images."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isnet.records.base_record import Interval
-from isnet.records.evaluate_record import (
-    ClassScore,
-    ImageScore,
-    MultiScaleScores,
-    SingleScaleScores,
-)
+from isnet.records.evaluate_record import ClassScore, ImageScore, ViewMeans
 from isnet.records.result_reader import RunResults
 
 __all__ = [
-    "Distribution",
+    "ImageDistribution",
     "Reliability",
     "ScoreRow",
     "absent_classes",
@@ -27,13 +22,11 @@ __all__ = [
 ]
 
 BINS = 20
-"""Bars of the histogram of image scores."""
-
+"""Bins of the histogram of image scores."""
 NAMED = 8
-"""Worst images that are named beside it."""
-
+"""Worst images listed beside it."""
 FURTHEST = 4
-"""Bins of confidence that are named."""
+"""Confidence bins listed beside the reliability diagram."""
 
 _SCORES = {
     "mIoU": "Mean IoU",
@@ -44,11 +37,12 @@ _SCORES = {
     "category_mIoU": "Category mIoU",
     "ece": "Calibration error (ECE)",
 }
+_ALWAYS = ("mIoU", "mAcc", "aAcc")
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One score of both protocols, as fractions, each with its interval where there is one."""
+    """One score of both protocols, as fractions, with its intervals."""
 
     key: str
     label: str
@@ -59,29 +53,22 @@ class ScoreRow:
 
 
 def score_table(run: RunResults) -> list[ScoreRow]:
-    """Return the scores that the evaluation has, in a fixed order; mIoU, mAcc and aAcc always."""
-    one, several = run.evaluated.single_scale, run.evaluated.multi_scale_flip
+    """Return the scores of an evaluation; mIoU, mAcc and aAcc always."""
+    single, multi = run.evaluated.single_scale, run.evaluated.multi_scale_flip
+
+    def pair(scores: ViewMeans | None, key: str) -> tuple[float | None, Interval | None]:
+        intervals = (scores.intervals if scores else None) or {}
+        return getattr(scores, key, None), intervals.get(key)
+
     rows = [
-        ScoreRow(
-            key=key,
-            label=label,
-            single=getattr(one, key),
-            single_bounds=_bounds(one, key),
-            multi=getattr(several, key, None),
-            multi_bounds=_bounds(several, key),
-        )
+        ScoreRow(key, label, *pair(single, key), *pair(multi, key))
         for key, label in _SCORES.items()
     ]
-    always = ("mIoU", "mAcc", "aAcc")
-    return [row for row in rows if row.key in always or row.single is not None]
-
-
-def _bounds(scores: SingleScaleScores | MultiScaleScores | None, key: str) -> Interval | None:
-    return (scores.intervals or {}).get(key) if scores else None
+    return [row for row in rows if row.key in _ALWAYS or row.single is not None]
 
 
 def absent_classes(run: RunResults) -> list[str]:
-    """Return the classes that are in neither truth nor prediction, and so in no mean."""
+    """Return the classes that are in neither label nor prediction, and so in no mean."""
     return [score.name for score in run.per_class if score.iou is None]
 
 
@@ -92,8 +79,8 @@ def worst_classes(run: RunResults, count: int = 3) -> list[ClassScore]:
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A bin of confidences; `share` is of all pixels, `height` of those of the fullest bin."""
+class ReliabilityBar:
+    """A confidence bin; `share` of all pixels, `height` relative to the fullest bin."""
 
     low: float
     high: float
@@ -105,55 +92,53 @@ class Bar:
 
     @property
     def error(self) -> float:
-        """What the bin adds to the calibration error."""
+        """Contribution to the calibration error."""
         return abs((self.accuracy or 0.0) - (self.confidence or 0.0)) * self.share
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram, and in a number how far a confidence is to be trusted."""
+    """Reliability diagram with its calibration error, mean accuracy and mean confidence."""
 
-    bars: list[Bar]
+    bars: list[ReliabilityBar]
     ece: float | None
     accuracy: float
     confidence: float
 
     @property
     def total(self) -> float:
-        """The calibration error that the bars add up to."""
+        """Sum of the bars' contributions: the calibration error."""
         return sum(bar.error for bar in self.bars)
 
     @property
-    def furthest(self) -> list[Bar]:
-        """Return the bars that add most to the calibration error, largest part first."""
+    def furthest(self) -> list[ReliabilityBar]:
+        """The bars that contribute most to the calibration error, largest first."""
         wrong = [bar for bar in self.bars if bar.error]
         return sorted(wrong, key=lambda bar: -bar.error)[:FURTHEST]
 
 
 def reliability(run: RunResults) -> Reliability | None:
-    """Return the reliability diagram (single scale), or None where no pixel was scored."""
-    rows = run.evaluated.calibration
-    total = sum(row.pixels for row in rows)
+    """Return the single-scale reliability diagram; None without scored pixels."""
+    bins = run.evaluated.calibration
+    total = sum(entry.pixels for entry in bins)
     if not total:
         return None
-    most = max(row.pixels for row in rows)
+    fullest = max(entry.pixels for entry in bins)
+    bars = [
+        ReliabilityBar(**dict(entry), share=entry.pixels / total, height=entry.pixels / fullest)
+        for entry in bins
+    ]
     return Reliability(
-        bars=[
-            Bar(
-                *(row.low, row.high, row.pixels, row.accuracy, row.confidence),
-                *(row.pixels / total, row.pixels / most),
-            )
-            for row in rows
-        ],
+        bars=bars,
         ece=run.evaluated.single_scale.ece,
-        accuracy=sum(row.pixels * (row.accuracy or 0.0) for row in rows) / total,
-        confidence=sum(row.pixels * (row.confidence or 0.0) for row in rows) / total,
+        accuracy=sum(bar.pixels * (bar.accuracy or 0.0) for bar in bars) / total,
+        confidence=sum(bar.pixels * (bar.confidence or 0.0) for bar in bars) / total,
     )
 
 
 @dataclass(frozen=True)
-class Step:
-    """A bar of the histogram: images from `low` to `high`, and their part of the highest bar."""
+class HistogramBin:
+    """Images with a score from `low` to `high`; `height` relative to the fullest bin."""
 
     low: float
     high: float
@@ -162,30 +147,31 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """Single-scale mIoU of the images one by one: histogram, quartiles, the worst by name."""
+class ImageDistribution:
+    """Single-scale mIoU per image: histogram, quartiles and worst images."""
 
-    steps: list[Step]
+    bins: list[HistogramBin]
     images: int
     unscored: int
     quartiles: tuple[float, float, float]
     worst: list[ImageScore]
 
 
-def image_distribution(images: Sequence[ImageScore]) -> Distribution | None:
-    """Return the distribution of the images' scores, or None for fewer than two that are scored."""
-    scored = [(image.mIoU, image) for image in images if image.mIoU is not None]
+def image_distribution(images: Sequence[ImageScore]) -> ImageDistribution | None:
+    """Return the distribution of the images' scores; None for fewer than two scored images."""
+    known = [(image.mIoU, image.name, image) for image in images if image.mIoU is not None]
+    scored = sorted(known, key=lambda entry: entry[:2])
     if len(scored) < 2:
         return None
+    scores = [score for score, _, _ in scored]
     counts = [0] * BINS
-    for score, _ in scored:
+    for score in scores:
         counts[min(int(score * BINS), BINS - 1)] += 1
-    steps = [
-        Step(place / BINS, (place + 1) / BINS, count, count / max(counts))
+    bins = [
+        HistogramBin(place / BINS, (place + 1) / BINS, count, count / max(counts))
         for place, count in enumerate(counts)
     ]
-    first, median, third = statistics.quantiles([score for score, _ in scored], method="inclusive")
-    worst = sorted(scored, key=lambda pair: (pair[0], pair[1].name))[:NAMED]
+    first, median, third = statistics.quantiles(scores, method="inclusive")
+    worst = [image for _, _, image in scored[:NAMED]]
     unscored = len(images) - len(scored)
-    named = [image for _, image in worst]
-    return Distribution(steps, len(scored), unscored, (first, median, third), named)
+    return ImageDistribution(bins, len(scored), unscored, (first, median, third), worst)

@@ -52,7 +52,7 @@ def _log(stage: str, name: str, *lines: str) -> str:
 
 def _told() -> list[tuple[str, str, str, str, str]]:
     found = missing_runs(Plan.of(load_params()))
-    return [(entry.run, entry.why, entry.command, entry.log, entry.said) for entry in found]
+    return [(entry.run, entry.why, entry.command, entry.log, entry.last_line) for entry in found]
 
 
 def test_finished_runs_are_not_missing(checkout: Path) -> None:
@@ -79,7 +79,7 @@ def test_an_interrupted_run_goes_on_at_its_checkpoint(checkout: Path) -> None:
     (work / "checkpoints").mkdir()
     (work / "checkpoints/iteration-4.pth").touch()
     log = _log("train", "one", "starts", "stopped at iteration 4 by SIGTERM")
-    why = "interrupted, and goes on at iteration 4 of 6"
+    why = "interrupted, resumes at iteration 4 of 6"
     assert _told() == [("one", why, TRAIN, log, "stopped at iteration 4 by SIGTERM")]
 
 
@@ -115,12 +115,12 @@ def test_results_of_other_settings_are_not_shown_as_those_of_the_present(
     [
         (
             "train/train.json",
-            "trained, but its files in results/ are absent or of other settings",
+            "trained, but its files in results/ are missing or of other settings",
             TRAIN,
         ),
         (
             "evaluate/metrics.json",
-            "evaluated, but its scores in results/ are absent or of other weights",
+            "evaluated, but its scores in results/ are missing or of other weights",
             EVALUATE,
         ),
     ],

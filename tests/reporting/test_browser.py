@@ -118,7 +118,7 @@ def test_arrow_keys_read_the_confusion_matrix(browser: Browser, reports: Path) -
     browser.key("ArrowDown")
     browser.key("ArrowRight")
     readout = browser.run("return document.getElementById('confusion-readout').textContent")
-    assert readout.startswith("Truth road, predicted sidewalk: ") and "pixels" in readout
+    assert readout.startswith("Label road, predicted sidewalk: ") and "pixels" in readout
 
 
 def test_the_viewer_is_worked_by_keyboard(browser: Browser, reports: Path) -> None:

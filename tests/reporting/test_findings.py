@@ -11,7 +11,8 @@ import pytest
 
 from isnet.records.evaluate_record import Confusion
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
-from isnet.reporting.charts import POINTS, census_bars, confused_pairs, thin
+from isnet.reporting.class_charts import census_bars, confused_pairs
+from isnet.reporting.curve_charts import POINTS, thin
 from isnet.reporting.findings import concerns, headline, settings_differences
 
 from . import tree
@@ -62,7 +63,7 @@ def test_a_clean_run_raises_no_concern(results: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "changes", "said"),
     [
-        ("evaluate/metrics.json", {"weights_sha256": "0"}, "not those that training left"),
+        ("evaluate/metrics.json", {"weights_sha256": "0"}, "not those of the last training"),
         ("evaluate/metrics.json", {"manifest_digest": "0"}, "another version of streets"),
         ("train/train.json", {"manifest_digest": "0"}, "another version of streets"),
         ("evaluate/metrics.json", {"iteration": 200}, "iteration 200 of 300"),
@@ -116,7 +117,7 @@ def test_long_curves_are_means_that_keep_their_end() -> None:
 
 def test_census_shares_are_of_labelled_pixels(results: Path) -> None:
     dataset, _ = streets(results, ["isnet"])
-    bars = census_bars(dataset)
+    bars = census_bars(dataset.census)
     assert bars is not None and dataset.census is not None
     classes: Any = bars["classes"]
     for index, split in enumerate(dataset.census.splits.values()):

@@ -307,7 +307,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     )
     page = page_of(made, tmp_path / "labels.html")
     assert "<img src=x" not in page.source and "<script>alert" not in page.source
-    assert sum(tag == "script" for tag, _ in page.tags) == 4  # theme, data, tips, labels
+    assert sum(tag == "script" for tag, _ in page.tags) == 5  # theme, data, tips, save, labels
     assert attack in page.text
 
 

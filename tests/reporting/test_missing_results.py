@@ -16,10 +16,10 @@ STOPPED = MissingRun(
     run="stopped",
     dataset="streets",
     method="FCN",
-    why="interrupted, and goes on at iteration 400 of 800",
+    why="interrupted, resumes at iteration 400 of 800",
     command="isnet train --run stopped",
     log="logs/train/stopped.log",
-    said="loss <b>nan</b> at iteration 401",
+    last_line="loss <b>nan</b> at iteration 401",
 )
 NEVER = MissingRun(
     run="never",
@@ -28,7 +28,7 @@ NEVER = MissingRun(
     why="never trained",
     command="isnet train --run never",
     log="",
-    said="",
+    last_line="",
 )
 
 
@@ -45,12 +45,12 @@ def _missing_rows(page: Path) -> list[str]:
 def test_a_missing_run_is_in_the_table_with_its_reason_command_and_log(results: Path) -> None:
     index = _report(results, ["isnet", "fcn"], STOPPED)
     page = Page(index)
-    assert "1 run is missing here: stopped." in page.text
-    assert "Interrupted, and goes on at iteration 400 of 800. Go on: isnet train" in page.text
-    assert "logs/train/stopped.log, its last line: loss <b>nan</b> at iteration 401" in page.text
+    assert "1 run is missing: stopped." in page.text
+    assert "Interrupted, resumes at iteration 400 of 800. Continue: isnet train" in page.text
+    assert "logs/train/stopped.log, last line: loss <b>nan</b> at iteration 401" in page.text
     assert _missing_rows(index) == ["missing", "baseline"]
     table = (index.parent / "results.md").read_text()
-    assert "- **stopped** on streets: interrupted, and goes on at iteration 400 of 800." in table
+    assert "- **stopped** on streets: interrupted, resumes at iteration 400 of 800." in table
     assert "`isnet train --run stopped`. Its log: `logs/train/stopped.log`" in table
 
 

@@ -57,7 +57,7 @@ def test_what_the_data_forbid_is_said(results: Path) -> None:
     assert yaml.safe_load(text.split("---\n")[1])["license"] == "other"
     assert "free for non-commercial use" in text
     edit(results / "datasets" / "streets" / "manifest.json", kind="../streets")
-    assert "its owner's to say" in card(results)
+    assert "decided by its owner" in card(results)
 
 
 def test_another_method_does_not_cite_isnet(results: Path) -> None:

@@ -11,7 +11,11 @@ import pytest
 from repository import REPOSITORY
 
 from isnet.records.result_reader import read_results
-from isnet.reporting.published_results import Beside, beside_official, official_results
+from isnet.reporting.published_results import (
+    PublishedComparison,
+    compare_with_published,
+    read_published_results,
+)
 
 from .pages import Page, edit, report
 
@@ -34,9 +38,9 @@ def reproduced(results: Path) -> Path:
     return results
 
 
-def beside(results: Path, **settings: Any) -> Beside | None:
+def beside(results: Path, **settings: Any) -> PublishedComparison | None:
     given = {"isnet": settings} if settings else {}
-    return beside_official(*read_results(["isnet"], results=results, settings=given)[0])
+    return compare_with_published(*read_results(["isnet"], results=results, settings=given)[0])
 
 
 def test_the_published_results_are_those_of_the_page_of_configs() -> None:
@@ -51,10 +55,12 @@ def test_the_published_results_are_those_of_the_page_of_configs() -> None:
     }
     kept = {
         name: (entry.iterations, entry.batch, entry.mIoU, entry.ms_flip)
-        for name, entry in official_results().results.items()
+        for name, entry in read_published_results().results.items()
     }
     assert kept == told and len(kept) == 12
-    assert all(f"_{entry.kind}-" in name for name, entry in official_results().results.items())
+    assert all(
+        f"_{entry.kind}-" in name for name, entry in read_published_results().results.items()
+    )
 
 
 def test_difference_and_interval_are_those_of_the_record(reproduced: Path) -> None:
@@ -72,7 +78,7 @@ def test_a_run_made_as_published_is_said_to_be(tmp_path: Path, reproduced: Path)
         (["isnet"], "the settings are the official ones")
     ]
     page = Page(report(reproduced, ["isnet"], isnet={"seed": 0}))
-    assert "Beside the official results" in page.text and "+0.09" in page.text
+    assert "Comparison with the official results" in page.text and "+0.09" in page.text
     assert "| isnet | single scale | 79.41 |" in (tmp_path / "reports/results.md").read_text()
 
 

@@ -54,7 +54,7 @@ def test_missing_baseline_census_curves_and_overlays_leave_pages(results: Path) 
         edit(results / "runs" / run / "evaluate" / "metrics.json", overlays=[])
     index = report(results, ["isnet", "fcn"])
     assert "classifier" not in Page(index).text
-    assert "left no curves" in Page(index.parent / "runs" / "isnet.html").text
+    assert "has no curves" in Page(index.parent / "runs" / "isnet.html").text
 
 
 def test_a_split_without_labels_has_no_score(results: Path) -> None:

@@ -60,7 +60,7 @@ def test_many_classes_without_a_hit_are_counted(results: Path) -> None:
     cells = [row.split(",") for row in rows]
     zero = [",".join([row[0], "0.0", *row[2:]]) for row in cells[:5]]
     table.write_text("\n".join([header, *zero, *rows[5:]]) + "\n")
-    assert "(5 classes are never right)" in page_of(results).text
+    assert "(5 classes have an IoU of 0)" in page_of(results).text
 
 
 def test_each_bar_has_its_whisker_and_its_boundary(results: Path, run: RunResults) -> None:
@@ -81,14 +81,14 @@ def test_the_bins_add_up_to_the_calibration_error(results: Path, run: RunResults
     assert sum(bar.share for bar in found.bars) == pytest.approx(1)
     assert [bar.pixels for bar in found.furthest] == [40 * 2**i for i in (14, 13, 12, 11)]
     page = page_of(results)
-    assert "(ECE) is 6.00 %" in page.text and "surer than it is right" in page.text
+    assert "(ECE) is 6.00 %" in page.text and "the model is overconfident" in page.text
     assert page.source.count('<i class="right"') == 12, "three bins are empty"
 
 
 def test_images_are_counted_once_and_the_worst_named(run: RunResults) -> None:
     found = image_distribution(run.per_image)
     assert found is not None and (found.images, found.unscored) == (79, 1)
-    assert sum(step.images for step in found.steps) == 79
+    assert sum(step.images for step in found.bins) == 79
     scores = sorted(image.mIoU for image in run.per_image if image.mIoU is not None)
     assert [image.mIoU for image in found.worst] == scores[:8]
     assert found.quartiles[1] == scores[39]
@@ -97,7 +97,7 @@ def test_images_are_counted_once_and_the_worst_named(run: RunResults) -> None:
 def test_a_perfect_image_is_in_the_last_bar() -> None:
     found = image_distribution([ImageScore(name="a", mIoU=1.0), ImageScore(name="b", mIoU=0.0)])
     assert found is not None
-    assert [step.images for step in found.steps] == [1] + [0] * 18 + [1]
+    assert [step.images for step in found.bins] == [1] + [0] * 18 + [1]
     assert image_distribution([ImageScore(name="a", mIoU=1.0)]) is None
 
 
@@ -142,7 +142,7 @@ def test_an_evaluation_of_an_earlier_version_still_has_a_page(results: Path) -> 
     assert "Calibration" not in page.text and "Worst images" not in page.text
     views = json.loads(page.attributes("data-views")[0])
     assert [view["label"] for view in views] == [
-        "Side by side", "Image", "Truth", "Prediction", "Errors",
+        "Side by side", "Image", "Ground truth", "Prediction", "Errors",
     ]  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_provenance_has_config_weights_data_commit_and_environment(
     results: Path, run: RunResults
 ) -> None:
     text = Page(report(results, ["isnet"]).parent / "runs" / "isnet.html").text
-    provenance = text.split("What made each number")[1]
+    provenance = text.split("The stages behind the numbers")[1]
     evaluated, where = run.evaluated, run.trained.environment
     assert len(run.config_sha256) == 64
     hashes = (run.config_sha256, run.trained.key, evaluated.weights_sha256,

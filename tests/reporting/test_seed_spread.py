@@ -11,7 +11,7 @@ from scipy import stats
 from isnet.records.result_reader import RunResults, read_results
 from isnet.reporting.comparison_charts import seed_dots
 from isnet.reporting.seed_spread import (
-    Spread,
+    SeedSpread,
     difference_interval,
     seed_groups,
     spread_table,
@@ -44,8 +44,8 @@ def read(results: Path, names: list[str]) -> list[RunResults]:
     return read_results(names, results=results, settings=GIVEN)[0][1]
 
 
-def made(label: str, *scores: float) -> Spread:
-    return Spread(
+def made(label: str, *scores: float) -> SeedSpread:
+    return SeedSpread(
         label, [f"{label}{i}" for i in range(len(scores))], list(range(len(scores))), list(scores)
     )
 
@@ -97,11 +97,11 @@ def test_a_difference_is_larger_than_the_spread_or_it_is_not() -> None:
     assert "not larger than the spread over seeds" in unclear
 
 
-def test_one_seed_cannot_be_told_and_two_single_runs_are_not_compared() -> None:
+def test_one_seed_is_no_evidence_and_two_single_runs_are_not_compared() -> None:
     several, one, other = made("several", 0.7, 0.72), made("one", 0.6), made("other", 0.5)
     said = verdicts([several, one, other])
     assert len(said) == 2
-    assert all("has one seed: whether that is chance cannot be told" in line for line in said)
+    assert all("has one seed: the difference may be chance" in line for line in said)
     assert verdicts([one, other]) == []
 
 

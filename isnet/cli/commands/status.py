@@ -1,4 +1,4 @@
-"""`isnet status`: every run of params.yaml in one line, also while they train."""
+"""`isnet status`: progress of every run of params.yaml, one line each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from isnet.io.console import format_bytes
 from isnet.io.lock_owner import LockOwner
 from isnet.pipeline.run_status import (
     DatasetStatus,
-    Others,
     RunStatus,
+    UnusedFolders,
     dataset_status,
     run_status,
     unnamed_runs,
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["print_status"]
 
-_GIVEN_UP = ("Checkpoints", "Disk", "Held by", "mIoU (best)", "ETA")
-"""What a terminal that is too narrow loses, first to last."""
+_DROPPED_FIRST = ("Checkpoints", "Disk", "Held by", "mIoU (best)", "ETA")
+"""Columns that a narrow terminal drops, in this order."""
 _NUMERIC = ("Iteration", "ETA", "mIoU (best)", "Checkpoints", "Disk")
 _GAP = 2
 _NONE = "-"
 
 
 def print_status(plan: Plan, *, as_json: bool) -> None:
-    """Print how far every run and data set is: a table, or the same as JSON."""
+    """Print the progress of every run and data set, as a table or as JSON."""
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     runs = [
         run_status(plan, name, datasets[planned.run.dataset].digest)
@@ -49,9 +49,9 @@ def print_status(plan: Plan, *, as_json: bool) -> None:
     width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120)
     out = RichConsole(width=width)
     _print_runs(out, runs)
-    told = [f"{status.dataset} {_dataset(status)}" for status in datasets.values()]
-    _line(out, f"data sets: {'; '.join(told)}")
-    for line in _remains(runs, unnamed):
+    states = [f"{status.dataset} {_dataset(status)}" for status in datasets.values()]
+    _line(out, f"data sets: {'; '.join(states)}")
+    for line in _unused(runs, unnamed):
         _line(out, line)
 
 
@@ -63,7 +63,7 @@ def _print_runs(out: RichConsole, runs: list[RunStatus]) -> None:
     from rich.table import Table
 
     rows = [_row(status) for status in runs]
-    shown, given_up = _fitting(rows, out.width)
+    shown, dropped = _fitting(rows, out.width)
     table = Table(box=None, header_style="bold", padding=(0, _GAP, 0, 0), pad_edge=False)
     for column in shown:
         table.add_column(
@@ -75,21 +75,21 @@ def _print_runs(out: RichConsole, runs: list[RunStatus]) -> None:
     for row in rows:
         table.add_row(*(row[column] for column in shown))
     out.print(table, highlight=False, markup=False)
-    if given_up:
-        _line(out, f"a wider terminal also shows: {', '.join(given_up)}")
+    if dropped:
+        _line(out, f"a wider terminal also shows: {', '.join(dropped)}")
 
 
 def _fitting(rows: list[dict[str, str]], width: int) -> tuple[list[str], list[str]]:
-    """Return the columns that fit into `width` side by side, and those that do not."""
+    """Return the columns that fit into `width` characters, and those that do not."""
     shown = list(rows[0])
-    given_up: list[str] = []
+    dropped: list[str] = []
     needed = {column: max(len(column), *(len(row[column]) for row in rows)) for column in shown}
-    for column in _GIVEN_UP:
+    for column in _DROPPED_FIRST:
         if sum(needed[name] + _GAP for name in shown) - _GAP <= width:
             break
         shown.remove(column)
-        given_up.insert(0, column)
-    return shown, given_up
+        dropped.insert(0, column)
+    return shown, dropped
 
 
 def _row(status: RunStatus) -> dict[str, str]:
@@ -125,7 +125,7 @@ def _held_by(holder: LockOwner | None) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    """Return a time in its two largest units."""
+    """Return a duration in its two largest units."""
     if seconds is None:
         return _NONE
     minutes, hours = round(seconds / 60), round(seconds / 3600)
@@ -143,17 +143,15 @@ def _dataset(status: DatasetStatus) -> str:
     return f"{status.stage}{packed}"
 
 
-def _remains(runs: list[RunStatus], unnamed: Others) -> list[str]:
-    """Say what else takes room: trainings with other settings are kept, because settings are
-    changed back.
-    """
-    told = [
+def _unused(runs: list[RunStatus], unnamed: UnusedFolders) -> list[str]:
+    """Return lines on the disk space of trainings with other settings, which are kept."""
+    others = [
         f"{status.run} {_counted(status.others.count, 'other training')}, "
         f"{format_bytes(status.others.bytes)}"
         for status in runs
         if status.others.count
     ]
-    lines = [f"with other settings or data, in work/runs: {'; '.join(told)}"] if told else []
+    lines = [f"with other settings or data, in work/runs: {'; '.join(others)}"] if others else []
     if unnamed.count:
         lines.append(
             f"not in params.yaml, in work/runs: {_counted(unnamed.count, 'run')}, "
@@ -167,7 +165,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _as_json(
-    runs: list[RunStatus], datasets: list[DatasetStatus], unnamed: Others
+    runs: list[RunStatus], datasets: list[DatasetStatus], unnamed: UnusedFolders
 ) -> dict[str, Any]:
     return {
         "runs": [asdict(status) for status in runs],

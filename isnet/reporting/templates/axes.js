@@ -1,4 +1,4 @@
-// What charts share: SVG nodes, how values are written, round numbers for axes.
+// Shared by the charts: SVG nodes, number formats, round ticks.
 const axes = (() => {
   const NS = "http://www.w3.org/2000/svg";
   const svg = (name, attributes = {}, text) => {

@@ -12,7 +12,7 @@
       this.plot = figure.querySelector(".plot");
       this.hidden = new Set();
       this.at = null;
-      // What is seen of x, [from, to]; null is all of it.
+      // Visible range of x, [from, to]; null: all.
       this.range = null;
       this.from = null;
       this.legend(figure.querySelector(".legend"));
@@ -46,7 +46,7 @@
           button.setAttribute("aria-pressed", String(shown));
           this.draw();
         });
-        // Among thirty lines, one is found by its name.
+        // Pointing at a name highlights its line among many.
         const single = (on) => {
           this.plot.classList.toggle("focused", on);
           for (const node of this.plot.querySelectorAll(".line")) node.classList.toggle("chosen", node.dataset.name === line.name);
@@ -75,7 +75,7 @@
     }
     inside(x) { return !this.range || (x >= this.range[0] && x <= this.range[1]); }
 
-    // Show x from..to, at least two points of it; null shows all.
+    // Show x from..to, at least two points; null shows all.
     zoom(range) {
       if (range) {
         const [first, last] = this.full;
@@ -93,7 +93,7 @@
       tip.hide();
       this.draw();
     }
-    // The part around what is being read gets `factor` times as wide; at a side of the chart it moves inwards.
+    // Scale the visible range by `factor` around the current point; it stays inside the chart.
     scaleBy(factor) {
       const [first, last] = this.full;
       const [from, to] = this.range ?? this.full;
@@ -107,7 +107,7 @@
 
     scales(width, height) {
       const { log, form } = this.spec;
-      // A part is looked at for its details: its axis does not go down to zero.
+      // A zoomed axis need not include zero.
       const zero = this.spec.zero && !this.range;
       const ys = this.lines.flatMap((line) => line.y.filter((v, i) => v !== null && (!log || v > 0) && this.inside(line.x[i])));
       const max = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -150,7 +150,7 @@
         root.append(svg("text", { x: scale.x(value), y: box.bottom + 17, "text-anchor": "middle" }, iteration(value)));
       }
       root.append(svg("text", { x: box.right, y: box.bottom + 34, "text-anchor": "end" }, "iteration"));
-      // Of a part, lines end at its sides; room is left for half a point.
+      // Zoomed lines are clipped, with room for half a point.
       const view = { x: box.left - 4, y: box.top - 6, width: box.right - box.left + 8, height: box.bottom - box.top + 10 };
       const pane = svg("svg", { ...view, viewBox: Object.values(view).join(" "), class: this.range ? "part" : "" });
       for (const line of this.lines) pane.append(this.line(line, scale));
@@ -235,7 +235,7 @@
       this.follow(x);
       this.show(x);
     }
-    // A step over the side of a part takes the part along.
+    // A step beyond the visible range moves it.
     follow(x) {
       if (this.inside(x)) return;
       const [from, to] = this.range;

@@ -1,4 +1,4 @@
-// Row-normalised confusion matrix on a canvas: 150 classes are 22 500 cells. Pointer or arrow keys read a cell.
+// Row-normalised confusion matrix on a canvas: 150 classes are 22 500 cells. Pointer or arrow keys show a cell.
 (() => {
   const holder = document.getElementById("confusion");
   if (!holder) return;
@@ -25,10 +25,8 @@
     return `${cut}…`;
   };
 
-  function draw() {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d");
+  function measure() {
     const narrow = holder.clientWidth < 480;
     const font = `${narrow ? 10.5 : 12}px ${getComputedStyle(document.body).fontFamily}`;
     context.font = font;
@@ -47,12 +45,25 @@
     canvas.style.width = `${width}px`;
     canvas.style.height = `${height}px`;
     context.scale(ratio, ratio);
+    return { font, room };
+  }
+  function draw() { paint(context, measure()); }
+  canvas.toSvg = () => {
+    const recorder = new saved.Recorder(context);
+    paint(recorder, measure());
+    draw();
+    return recorder.nodes;
+  };
+
+  function paint(context, { font, room }) {
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(name).trim();
     context.font = font;
     context.fillStyle = colour("--surface");
     context.fillRect(left, top, cell * n, cell * n);
     const gap = cell > 9 ? 1 : 0;
     for (const [t, p] of cells) {
-      // Square root: a pair of 1 % must be seen beside a diagonal of 95 %.
+      // Square root: 1 % must be visible beside a diagonal of 95 %.
       context.globalAlpha = Math.sqrt(share(t, p));
       context.fillStyle = colour("--heat");
       context.fillRect(left + p * cell, top + t * cell, cell - gap, cell - gap);
@@ -92,7 +103,7 @@
     cursor = { t, p };
     const many = counts[t][p].toLocaleString("en").replaceAll(",", "\u202f");
     const part = (share(t, p) * 100).toFixed(share(t, p) < 0.01 ? 3 : 1);
-    readout.textContent = `Truth ${classes[t]}, predicted ${classes[p]}: ${part} % of ${classes[t]}, ${many} pixels`;
+    readout.textContent = `Label ${classes[t]}, predicted ${classes[p]}: ${part} % of ${classes[t]}, ${many} pixels`;
     draw();
   }
 
@@ -103,7 +114,7 @@
     const t = Math.floor((event.clientY - frame.top - top) / cell);
     if (t < 0 || p < 0 || t >= n || p >= n) { leave(); return; }
     if (!(cursor && cursor.t === t && cursor.p === p)) read(t, p);
-    // The line below a tall matrix may be out of sight.
+    // The line of text below a tall matrix may be off screen.
     tip.text(readout.textContent, event.clientX, event.clientY);
   });
   canvas.addEventListener("pointerleave", leave);

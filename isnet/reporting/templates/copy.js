@@ -1,4 +1,4 @@
-// Buttons that copy a table in another form. From disk, and in some browsers, there is no clipboard: then the text is shown, selected.
+// Buttons that copy a table as text. Without a clipboard (pages opened from disk, some browsers), the text is shown and selected.
 (() => {
   const fallback = (host, text) => {
     const area = host.querySelector("textarea") ?? document.createElement("textarea");
@@ -9,7 +9,7 @@
     host.append(area);
     area.focus();
     area.select();
-    // Old, and still the only way where the new one is missing.
+    // Deprecated, but works without the clipboard API.
     return document.execCommand("copy");
   };
   const write = async (host, text) => {
@@ -22,9 +22,9 @@
     }
   };
   for (const host of document.querySelectorAll("[data-copy]")) {
-    const said = document.createElement("span");
-    said.setAttribute("role", "status");
-    said.className = "quiet";
+    const status = document.createElement("span");
+    status.setAttribute("role", "status");
+    status.className = "quiet";
     const buttons = ["Markdown", "LaTeX"].map((form) => {
       const text = reportData.copies[host.dataset.copy][form];
       const button = document.createElement("button");
@@ -33,11 +33,11 @@
       button.setAttribute("aria-label", `Copy the table as ${form}`);
       button.addEventListener("click", async () => {
         const copied = await write(host, text);
-        said.textContent = copied ? `Copied as ${form}.` : "Selected below: copy it with Ctrl+C or ⌘C.";
+        status.textContent = copied ? `Copied as ${form}.` : "Selected below: copy it with Ctrl+C or ⌘C.";
       });
       return button;
     });
-    host.append("Copy as", ...buttons, said);
+    host.append("Copy as", ...buttons, status);
     host.hidden = false;
   }
 })();

@@ -1,4 +1,4 @@
-// Samples: labels over the photograph at the reader's opacity, outlined and named. Without scripts both are side by side.
+// Samples: labels over the photograph with adjustable opacity, outlines and names. Without scripts both are side by side.
 (() => {
   const LIGHT = [255, 255, 255, 255], DARK = [20, 20, 20, 255], STRIPE = [30, 30, 30, 200];
   const FINE = 900;  // Pixels of an outline's canvas, so that a line is fine on a small mask.

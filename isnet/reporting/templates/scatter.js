@@ -2,7 +2,7 @@
 (() => {
   const { svg, FORMS, AXES, niceTicks, logTicks, ruled } = axes;
   const FILLS = ["", "hollow", "square", "square hollow"];
-  // A pointer further than this from a point reads none.
+  // Largest distance between pointer and point, in pixels.
   const REACH = 40;
 
   class Scatter {
@@ -22,7 +22,7 @@
     scales(width, height) {
       const [xs, ys] = [this.points.map((p) => p.x), this.points.map((p) => p.y)];
       const y = niceTicks(...this.widened(ys, 0.01), Math.max(2, Math.floor(height / 52)));
-      // A point does not lie on the axis.
+      // Keep points off the axis.
       const bottom = Math.max(0, Math.floor(Math.min(...ys) / y.step - 0.15) * y.step);
       const top = Math.ceil(Math.max(...ys) / y.step) * y.step;
       const level = this.spec.log ? Math.log : (v) => v;
@@ -69,7 +69,7 @@
         : svg("circle", { cx: x, cy: y, r: 5.5 }));
       return group;
     }
-    // A name stands beside its point where there is room; else it is read off the point.
+    // Write a name beside its point where there is room; the tooltip shows the others.
     label(root, box) {
       const taken = this.points.map((p) => ({ x: this.scale.x(p.x) - 7, y: this.scale.y(p.y) - 7, width: 14, height: 14 }));
       const meets = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;

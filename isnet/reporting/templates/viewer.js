@@ -43,7 +43,7 @@
       const score = filter.value ? (inside[i][filter.value] * 100).toFixed(1) : scenes[i].dataset.score;
       return score ? `${score} %` : "–";
     };
-    // Only images that contain the class, those that lose most of it first.
+    // Show only images with the class, lowest IoU first.
     const sift = () => {
       const name = filter.value;
       shown = scenes.map((_, i) => i).filter((i) => !name || Object.hasOwn(inside[i], name));
@@ -88,7 +88,7 @@
     if (scenes.length > 1) { controls.append(turn); viewer.prepend(strip); }
     viewer.prepend(controls);
     viewer.addEventListener("keydown", (event) => {
-      // A list of classes has arrow keys of its own.
+      // The list of classes uses the arrow keys itself.
       if (event.target === filter) return;
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       const number = Number(event.key) - 1;
@@ -118,7 +118,7 @@
     return select;
   }
 
-  // A finger that goes sideways over the pictures turns them; up and down scrolls the page.
+  // Swiping sideways over an image shows the next; up and down scrolls the page.
   function swipe(viewer, go) {
     let from = null;
     viewer.addEventListener("touchstart", (event) => {
@@ -134,7 +134,7 @@
     });
   }
 
-  // The class under the pointer, read from the exact colour of a truth or a prediction.
+  // Shows the class under the pointer, by the exact colour of a label or prediction.
   function nameUnderPointer(viewer) {
     const names = new Map([...viewer.querySelectorAll("[data-rgb]")].map((item) => [item.dataset.rgb, item.textContent.trim()]));
     const canvas = document.createElement("canvas");

@@ -1,0 +1,144 @@
+"""Data of the charts per class: IoU bars, confusion matrix, class frequencies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from isnet.records.base_record import Colour
+from isnet.records.convert_record import Census, SplitCounts
+from isnet.records.evaluate_record import Confusion
+from isnet.records.result_reader import DatasetResults, RunResults
+
+__all__ = ["census_bars", "class_bars", "class_dots", "confused_pairs", "confusion_data"]
+
+
+def class_bars(dataset: DatasetResults, run: RunResults) -> list[dict[str, object]]:
+    """Return one bar per class: IoU with its interval, boundary IoU, baseline, share of pixels."""
+    colours, baseline = _colours(dataset), _baseline(dataset)
+    total = sum(score.pixels for score in run.per_class) or 1
+    return [
+        {
+            "name": score.name,
+            "colour": colours.get(score.name),
+            "iou": score.iou,
+            "low": score.iou_low,
+            "high": score.iou_high,
+            "boundary": score.boundary_iou,
+            "multi": score.iou_ms_flip,
+            "accuracy": score.accuracy,
+            "baseline": baseline.get(score.name),
+            "share": score.pixels / total,
+        }
+        for score in run.per_class
+    ]
+
+
+def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, object]]:
+    """Return one row per class with the single-scale IoU of every run, in the order of the runs."""
+    colours, baseline = _colours(dataset), _baseline(dataset)
+    tables = [{score.name: score.iou for score in run.per_class} for run in runs]
+    return [
+        {
+            "name": name,
+            "colour": colours.get(name),
+            "iou": [table.get(name) for table in tables],
+            "baseline": baseline.get(name),
+        }
+        for name in dict.fromkeys(name for table in tables for name in table)
+    ]
+
+
+def _colours(dataset: DatasetResults) -> dict[str, Colour]:
+    manifest = dataset.manifest
+    return dict(zip(manifest.classes, manifest.palette, strict=False))
+
+
+def _baseline(dataset: DatasetResults) -> dict[str, float | None]:
+    scores = dataset.baseline.per_class_iou if dataset.baseline else []
+    return dict(zip(dataset.manifest.classes, scores, strict=False))
+
+
+def confusion_data(confusion: Confusion) -> dict[str, object]:
+    """Return the heat map as class names and (true, predicted, pixels) of the non-zero cells."""
+    cells = [
+        [label, predicted, count]
+        for label, row in enumerate(confusion.counts)
+        for predicted, count in enumerate(row)
+        if count
+    ]
+    return {"classes": confusion.classes, "cells": cells}
+
+
+def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[str, object]]]:
+    """Return the most confused pairs of classes, by share of the true class and by pixels."""
+    wrong = sum(sum(row) - row[i] for i, row in enumerate(confusion.counts)) or 1
+    pairs = [
+        (pixels / sum(row), pixels, label, predicted)
+        for label, row in enumerate(confusion.counts)
+        for predicted, pixels in enumerate(row)
+        if predicted != label and pixels
+    ]
+
+    def worst(key: int) -> list[dict[str, object]]:
+        chosen = sorted(pairs, key=lambda pair: -pair[key])[:count]
+        return [
+            {
+                "truth": confusion.classes[label],
+                "predicted": confusion.classes[predicted],
+                "pixels": pixels,
+                "share": share,
+                "of_wrong": pixels / wrong,
+            }
+            for share, pixels, label, predicted in chosen
+        ]
+
+    return {"share": worst(0), "pixels": worst(1)}
+
+
+def census_bars(census: Census | None) -> dict[str, object] | None:
+    """Return the share of pixels per class and split, on a logarithmic axis."""
+    if census is None:
+        return None
+    shares = {
+        split: [n / (sum(entry.pixels) or 1) for n in entry.pixels]
+        for split, entry in census.splits.items()
+    }
+    known = [share for column in shares.values() for share in column if share > 0]
+    # At least two decades, so that a balanced data set does not look unbalanced.
+    low = min(-2, max(-6, math.floor(math.log10(min(known))))) if known else -2
+    classes = [
+        {
+            "name": name,
+            "colour": colour,
+            "bars": [
+                {
+                    "split": split,
+                    "share": column[i],
+                    "length": max(0.0, 1 - math.log10(column[i]) / low) if column[i] else None,
+                    "images": census.splits[split].images_with_class[i],
+                }
+                for split, column in shares.items()
+            ],
+        }
+        for i, (name, colour) in enumerate(zip(census.classes, census.palette, strict=True))
+    ]
+    return {
+        "classes": classes,
+        "ticks": [{"share": 10.0**power, "at": 1 - power / low} for power in range(low, 1)],
+        "splits": [_split(name, entry) for name, entry in census.splits.items()],
+    }
+
+
+def _split(name: str, entry: SplitCounts) -> dict[str, object]:
+    total = sum(entry.pixels) + entry.ignored_pixels
+    sizes = sorted(entry.sizes.items(), key=lambda item: -item[1])
+    return {
+        "name": name,
+        "images": entry.images,
+        "pixels": total,
+        "ignored": entry.ignored_pixels / total if total else 0.0,
+        "sizes": sizes[:4],
+        "more_sizes": max(0, len(sizes) - 4),
+        "absent": entry.pixels.count(0),
+    }
