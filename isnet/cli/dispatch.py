@@ -73,9 +73,14 @@ def run_stage(stage: str) -> Callable[[argparse.Namespace], int]:
         stop_request.install()  # before the imports that take seconds
         from isnet.distributed.rank import report_errors
         from isnet.io.console import console_output
+        from isnet.pipeline.train import train_job
+        from isnet.training.train_job import TrainJob
 
         run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
         with report_errors():
+            if stage == "train" and (job := TrainJob.from_launcher()):
+                with console_output(stage, options.run, job.layout.log(stage, options.run)):
+                    return train_job(job, stop_request)
             plan = _plan()
             plan.run(options.run)
             with console_output(stage, options.run, plan.layout.log(stage, options.run)):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
 from isnet.distributed.gpu_lease import gpu_lease
@@ -23,32 +23,41 @@ from isnet.io.cpp_toolchain import require_tools
 from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
 from isnet.records.train_record import TrainRecord
-from isnet.settings.plan import Plan, PlannedRun
+from isnet.settings.plan import Plan
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
 from isnet.tracking.journal_reader import read_records
+from isnet.training.train_job import TrainJob
 
-__all__ = ["INTERRUPTED", "train"]
+if TYPE_CHECKING:
+    from isnet.training.trainer import TrainResult
+
+__all__ = ["INTERRUPTED", "train", "train_job"]
 
 _log = logging.getLogger(__name__)
 
+_PROVENANCE = (
+    *("run", "dataset", "config", "config_digest", "key", "manifest_digest", "seed", "iterations"),
+)
+
 
 def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest) -> int:
-    """Train a run, or adopt a training with the same settings on the same data; return the exit
-    code. MLflow is told of an adopted one by the stages that follow, should it not have all of it.
+    """Train a run, or reuse a finished training with the same settings and data; return the exit
+    code. Later stages send a reused training to MLflow if it is not there.
 
     Args:
         plan: all of params.yaml.
         name: the run.
         arguments: the command line, for runs of several processes.
-        stop_request: whether a stopping signal has arrived.
+        stop_request: records a signal that asks to stop.
     """
     planned = plan.run(name)
     manifest = read_manifest(plan, planned.run.dataset)
-    key = plan.train_key(name, manifest["digest"])
+    digest = manifest["digest"]
+    key = plan.train_key(name, digest)
     work = plan.layout.run_work(name, key)
-    if is_rank():
-        return _train_here(plan, planned, key, manifest, work, stop_request)
+    if is_rank():  # a rank of torchrun or srun
+        return train_job(_resolve_job(plan, name, key, manifest), stop_request)
     node = current_node(planned.run.devices, name)
     is_first = node.index == 0
     finished = work / "train"
@@ -57,21 +66,23 @@ def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest
         if is_first:
             publish(finished, plan.layout.train_results(name))
         return 0
-    tracking = LiveTracking(plan, name, work, manifest["digest"], enabled=is_first)
+    tracking = LiveTracking(plan, name, work, digest, enabled=is_first)
     with run_lock(name, work, node=node.index), gpu_lease(planned.run.devices.gpus):
-        _bring_pretrained(planned, work)
-        if planned.run.compile:
+        job = _resolve_job(plan, name, key, manifest)
+        _fetch_pretrained(job)
+        if job.speed.compile:
             require_tools(name)
         with tracking:
-            if planned.batch.processes == 1:
-                status = _train_here(plan, planned, key, manifest, work, stop_request)
+            if job.batch.processes == 1:
+                status = train_job(job, stop_request)
             else:
-                status = launch(arguments, planned.run.devices, node, work, stop_request)
+                with job.shared_with_ranks(work / f"train_job-{node.index}.pickle"):
+                    status = launch(arguments, job.devices, node, work, stop_request)
     if not finished.is_dir():
         if stop_request.signal_name:
             wait_for_requeue(stop_request.signal_name)
         return status
-    if not is_first:  # that one publishes for all
+    if not is_first:  # node 0 publishes
         return 0
     stop_request.end_deferral()
     publish(finished, plan.layout.train_results(name))
@@ -79,25 +90,23 @@ def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest
     return 0
 
 
-def _bring_pretrained(planned: PlannedRun, work: Path) -> None:
-    """Fetch and check ImageNet weights here, once, and not in each process; a training that goes
-    on needs none.
-    """
-    if not any((work / "checkpoints").glob("iteration-*.pth")):
-        for file in pretrained_files(planned.experiment.config["model"]):
+def _resolve_job(plan: Plan, name: str, key: str, manifest: dict[str, Any]) -> TrainJob:
+    planned = plan.run(name)
+    store, note = usable_store(plan, planned.run.dataset, manifest)
+    return TrainJob(planned, plan.layout, key, manifest["digest"], store, note)
+
+
+def _fetch_pretrained(job: TrainJob) -> None:
+    """Fetch and check ImageNet weights once per node; a training that resumes needs none."""
+    if not any((job.work / "checkpoints").glob("iteration-*.pth")):
+        for file in pretrained_files(job.experiment.config["model"]):
             _log.info(f"starts from {file.path.name}")
             with show_progress("bytes") as show:
                 fetch_pretrained(file, show)
 
 
-def _train_here(
-    plan: Plan,
-    planned: PlannedRun,
-    key: str,
-    manifest: dict[str, Any],
-    work: Path,
-    stop_request: StopRequest,
-) -> int:
+def train_job(job: TrainJob, stop_request: StopRequest) -> int:
+    """Run one process of a training; rank 0 writes the outputs. Return the exit code."""
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
@@ -106,63 +115,39 @@ def _train_here(
     from isnet.training.trainer import train as run_training
 
     started = time.time()
-    store, remark = usable_store(plan, planned.run.dataset, manifest)
-    outcome = run_training(
-        planned.experiment,
-        devices=planned.run.devices,
-        batch=planned.batch,
-        speed=planned.run.speed,
-        ema=planned.run.ema,
-        seed=planned.run.seed,
-        manifest=plan.layout.dataset_results(planned.run.dataset) / "manifest.json",
-        data=plan.layout.data,
-        store=store,
-        remark=remark,
-        work=work,
-        stop_request=stop_request,
-    )
+    result = run_training(job, stop_request)
     if get_rank() != 0:
         return 0
-    if not outcome.finished:
+    if not result.finished:
+        signal = stop_request.signal_name or "a signal to another rank"
         _log.info(
-            f"stopped at iteration {outcome.iteration} by "
-            f"{stop_request.signal_name or 'a signal to another rank'}; "
-            "the same command continues"
+            f"stopped at iteration {result.iteration} by {signal}; the same command continues"
         )
         return INTERRUPTED
-    summary = _summary(plan, planned, key, manifest, outcome, started)
-    meta = _meta(planned, summary, manifest, outcome.resolved_config)
-    _write_outputs(work, outcome, summary, meta, Journal(work / "journal.jsonl"))
-    best = outcome.best
-    told = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
-    _log.info(f"finished in {outcome.seconds:.0f} s{told}")
+    _write_outputs(job, result, _summary(job, result, started))
+    best = result.best
+    score = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
+    _log.info(f"finished in {result.seconds:.0f} s{score}")
     return 0
 
 
-def _summary(
-    plan: Plan,
-    planned: PlannedRun,
-    key: str,
-    manifest: dict[str, Any],
-    outcome: Any,
-    started: float,
-) -> dict[str, Any]:
-    experiment = planned.experiment
+def _summary(job: TrainJob, result: TrainResult, started: float) -> dict[str, Any]:
+    run, experiment = job.planned.run, job.experiment
     return {
-        "run": planned.name,
-        "dataset": planned.run.dataset,
-        "config": planned.run.config,
+        "run": job.planned.name,
+        "dataset": run.dataset,
+        "config": run.config,
         "config_digest": experiment.train_digest,
-        "key": key,
-        "manifest_digest": manifest["digest"],
-        "seed": planned.run.seed,
-        "iterations": outcome.iteration,
+        "key": job.key,
+        "manifest_digest": job.manifest_digest,
+        "seed": run.seed,
+        "iterations": result.iteration,
         "global_batch": experiment.global_batch,
         "crop": list(experiment.crop) if experiment.crop else None,
-        "devices": str(planned.run.devices),
-        "best": outcome.best,
-        "seconds": round(outcome.seconds, 1),
-        "settings": planned.settings,
+        "devices": str(run.devices),
+        "best": result.best,
+        "seconds": round(result.seconds, 1),
+        "settings": job.planned.settings,
         "started": _utc(started),
         "finished": _utc(time.time()),
         "environment": collect_environment(),
@@ -173,48 +158,42 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-_PROVENANCE = (
-    *("run", "dataset", "config", "config_digest", "key", "manifest_digest", "seed", "iterations"),
-)
-
-
-def _meta(
-    planned: PlannedRun, summary: dict[str, Any], manifest: dict[str, Any], config_text: str
-) -> dict[str, Any]:
-    """Return what the weights file says of itself; equal trainings say the same."""
+def _metadata(job: TrainJob, result: TrainResult, summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the `meta` of the weights file; equal trainings get equal metadata."""
     from isnet.checkpoints.weights_metadata import WeightsMetadata
     from isnet.inference.model_config import deployed_model
 
+    manifest = json.loads(job.manifest.read_text())
     classes, palette = manifest["classes"], manifest["palette"]
-    environment = summary["environment"]
-    described = WeightsMetadata.from_config(
-        planned.experiment.config,
-        deployed_model(planned.experiment.config),
+    experiment, environment = job.experiment, summary["environment"]
+    metadata = WeightsMetadata.from_config(
+        experiment.config,
+        deployed_model(experiment.config),
         classes=classes,
         palette=palette,
         flip_pairs=manifest["flip_pairs"],
         provenance={key: summary[key] for key in _PROVENANCE}
-        | {"method": planned.experiment.method, "backbone": planned.experiment.backbone}
+        | {"method": experiment.method, "backbone": experiment.backbone}
         | {"isnet": environment["isnet"], "git_commit": environment["git_commit"]},
     )
+    # `dataset_meta` and `config` are what mmseg's `init_model` and inferencer read.
     return {
-        # mmseg's names: its `init_model` and inferencer read them.
         "dataset_meta": {"classes": classes, "palette": palette},
-        "config": config_text,
-        **described.as_meta(),
+        "config": result.resolved_config,
+        **metadata.as_meta(),
     }
 
 
-def _write_outputs(
-    work: Path, outcome: Any, summary: dict[str, Any], meta: dict[str, Any], journal: Journal
-) -> None:
-    """Write the finished training into a folder that appears as a whole."""
+def _write_outputs(job: TrainJob, result: TrainResult, summary: dict[str, Any]) -> None:
+    """Write the finished training into a folder that is then renamed into place."""
     from isnet.checkpoints.checkpoint_folder import save_torch
 
-    made = work / "train.part"
+    journal = Journal(job.work / "journal.jsonl")
+    made = job.work / "train.part"
     shutil.rmtree(made, ignore_errors=True)
-    save_torch(made / "weights.pth", {"state_dict": outcome.weights, "meta": meta})
-    write_text(made / "config.py", outcome.resolved_config)
+    meta = _metadata(job, result, summary)
+    save_torch(made / "weights.pth", {"state_dict": result.weights, "meta": meta})
+    write_text(made / "config.py", result.resolved_config)
     write_text(made / "curves.csv", journal.as_csv("train"))
     write_text(made / "validation.csv", journal.as_csv("validation"))
     records = read_records(journal.path, "train")
@@ -225,4 +204,4 @@ def _write_outputs(
         "weights_sha256": sha256_of(made / "weights.pth"),
     }
     TrainRecord.model_validate({**summary, **measured}).write(made / "train.json")
-    replace_folder(made, work / "train")
+    replace_folder(made, job.work / "train")

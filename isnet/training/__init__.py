@@ -1,1 +1,1 @@
-"""Training: mmengine's Runner, assembled from an experiment, resumable and quiet."""
+"""Training: mmengine's Runner built from a job, with exact resume and mixed precision."""

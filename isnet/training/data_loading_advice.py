@@ -1,4 +1,4 @@
-"""What a training that waits for its data can do about it."""
+"""Advice for a training that waits for its data: more loader workers, or packed images."""
 
 from __future__ import annotations
 
@@ -7,61 +7,51 @@ from dataclasses import dataclass
 
 __all__ = ["DataLoadingAdvice", "workers_needed"]
 
-_TOLERATED = 0.1
-"""Share of the time that a training may wait without a word."""
-_OBSERVED = 30.0
-"""Seconds of training before anything is said."""
+_TOLERATED_SHARE = 0.1
+_SECONDS_OBSERVED = 30.0
 
 
 @dataclass
 class DataLoadingAdvice:
-    """Watches how long a training waits, and says once what would help.
+    """Adds up how long a training waits for data, and advises once if that is over 10 %.
 
     Args:
-        workers: loader workers of each process.
-        most: as many as there are cores for.
-        packed: whether images come from a store.
+        workers: loader workers per process.
+        max_workers: workers per process that there are cores for.
+        packed: whether images come from a packed store.
     """
 
     workers: int
-    most: int
+    max_workers: int
     packed: bool
     waited: float = 0.0
     elapsed: float = 0.0
     is_given: bool = False
 
-    def after(self, waited: float, elapsed: float) -> str | None:
-        """Take in `elapsed` seconds of training, `waited` of them for data; return what is to be
-        said.
-        """
+    def update(self, waited: float, elapsed: float) -> str | None:
+        """Add `elapsed` seconds, `waited` of them for data; return the advice when it is due."""
         self.waited += waited
         self.elapsed += elapsed
         share = self.waited / self.elapsed
-        if self.is_given or self.elapsed < _OBSERVED or share <= _TOLERATED:
+        if self.is_given or self.elapsed < _SECONDS_OBSERVED or share <= _TOLERATED_SHARE:
             return None
         self.is_given = True
-        return self._line(share)
-
-    def _line(self, share: float) -> str:
         needed = workers_needed(share, self.workers)
         counted = "1 worker" if self.workers == 1 else f"{self.workers or 'no'} workers"
-        told = f"waits {share:.0%} of the time for data with {counted} loading"
-        if needed <= self.most:
-            return (
-                f"{told}; {needed} would do: overrides: "
-                f"{{train_dataloader: {{num_workers: {needed}}}}}"
-            )
-        hint = f"{told}; {needed} would do, there are cores for {self.most}: give the run more"
-        return hint if self.packed else f"{hint}, or let `isnet pack` decode the images beforehand"
+        line = f"waits {share:.0%} of the time for data with {counted} loading; {needed} would do"
+        if needed <= self.max_workers:
+            return f"{line}: overrides: {{train_dataloader: {{num_workers: {needed}}}}}"
+        line = f"{line}, there are cores for {self.max_workers}: give the run more"
+        return line if self.packed else f"{line}, or let `isnet pack` decode the images beforehand"
 
 
 def workers_needed(wait: float, workers: int) -> int:
-    """Return the number of loader workers by which no step would wait.
+    """Return the number of loader workers with which no step waits.
 
     Args:
-        wait: share of the time that was spent waiting for data, below 1.
-        workers: how many there are. While a training waits, all of them are busy, so they deliver
-            `1 - wait` of what the steps could take. Without any, steps and loading take turns.
+        wait: share of the time spent waiting for data, below 1.
+        workers: current number. While a training waits all of them are busy, so they deliver
+            `1 - wait` of what the steps could take. Without any, steps and loading alternate.
     """
     busy = 1 - min(wait, 0.99)
     return max(1, math.ceil(wait / busy if workers == 0 else workers / busy))

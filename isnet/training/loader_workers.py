@@ -1,4 +1,4 @@
-"""Data workers in a process that may be asked to stop: they live until it ends them or dies."""
+"""Data loader workers that survive stopping signals and end with their process."""
 
 from __future__ import annotations
 
@@ -16,46 +16,44 @@ from isnet.distributed.stop_signals import STOP_SIGNALS
 
 __all__ = ["ShutdownWorkersHook", "ignore_signals"]
 
-_mask_of_parent: list[set[int]] = []
+_parent_masks: list[set[int]] = []
 
 
-def _hold_signals_back() -> None:
-    _mask_of_parent.append(signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS))
+def _block_signals() -> None:
+    _parent_masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS))
 
 
-def _let_signals_through() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _mask_of_parent.pop())
+def _restore_mask() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _parent_masks.pop())
 
 
-# A worker never lets them through: one signal to the whole group must not end it, not even in its
-# first moments, before torch calls `ignore_signals`.
-os.register_at_fork(before=_hold_signals_back, after_in_parent=_let_signals_through)
+# A worker keeps them blocked: a signal to the process group must not end it, not even before torch
+# calls `ignore_signals`.
+os.register_at_fork(before=_block_signals, after_in_parent=_restore_mask)
 
 
 @FUNCTIONS.register_module()
 def ignore_signals(worker_id: int) -> None:
-    """Let a data worker live through stopping signals, unless they come from its parent, and end
-    when that one dies.
+    """Make a loader worker ignore stopping signals that are not from its parent, and end when its
+    parent dies.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     parent = multiprocessing.parent_process()
     assert parent is not None and parent.pid is not None
     end_with_parent(signal.SIGKILL, parent.pid)
-    threading.Thread(target=_obey, args=(parent.pid,), daemon=True).start()
+    threading.Thread(target=_end_on_sigterm, args=(parent.pid,), daemon=True).start()
 
 
-def _obey(parent: int) -> None:
-    """End on the SIGTERM by which multiprocessing, at exit, ends the workers that it then waits
-    for.
-    """
+def _end_on_sigterm(parent: int) -> None:
+    """End on SIGTERM from the parent: at exit, multiprocessing sends it and waits for workers."""
     while True:
-        heard = signal.sigwaitinfo(STOP_SIGNALS)
-        if heard.si_signo == signal.SIGTERM and heard.si_pid == parent:
+        received = signal.sigwaitinfo(STOP_SIGNALS)
+        if received.si_signo == signal.SIGTERM and received.si_pid == parent:
             os._exit(0)
 
 
 class ShutdownWorkersHook(Hook):
-    """Ends the data workers after training."""
+    """Ends the loader workers after training."""
 
     def after_train(self, runner: Runner) -> None:
         """Shut down the workers of both loaders."""

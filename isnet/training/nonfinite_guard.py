@@ -1,6 +1,4 @@
-"""No step with a loss, gradient or running statistic that is not finite: left out on the device,
-before anything is changed, and without a wait for it.
-"""
+"""Optimizer wrapper that skips steps with a non-finite loss, gradient or running statistic."""
 
 from __future__ import annotations
 
@@ -16,25 +14,25 @@ from torch import distributed, nn
 __all__ = ["GuardedOptimWrapper"]
 
 _FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
-"""Optimizers with a fused kernel: it reads on the device whether to do nothing."""
+"""Optimizers whose fused kernel skips the step on the device if `found_inf` is 1."""
 
 
 @OPTIM_WRAPPERS.register_module()
 class GuardedOptimWrapper(OptimWrapper):
-    """mmengine's OptimWrapper, which leaves out every step that is not finite.
+    """mmengine's OptimWrapper that skips every non-finite step.
 
-    A step is left out where the loss of one of its micro-batches, the norm of its gradients or a
-    buffer of the model (a running statistic of a norm) is not finite, in any process. Then weights,
-    optimizer state and all buffers are to the bit what they were before the step's first
-    micro-batch. A step that is finite is to the bit OptimWrapper's.
+    A step is skipped if, in any process, the loss of a micro-batch, the norm of the gradients or a
+    buffer of the model (a running statistic of a norm) is not finite. Weights, optimizer state and
+    buffers then stay bit-equal to those before the step's first micro-batch. A finite step is
+    bit-equal to OptimWrapper's.
 
-    On a GPU all this is decided there, and no step waits for the host: optimizers with a fused
-    kernel use it, others wait for one flag. (mmengine's own clipping reads the norm each step.)
+    On a GPU the decision is made there: with a fused kernel no step waits for the host; other
+    optimizers wait for one flag. (mmengine's own clipping reads the norm in each step.)
 
     Attributes:
-        skipped: 0-dim float32 on the device, 1 where the last step was left out.
-        faults: (1 + micro-batches) float32 on the device: whether the last step was at fault, and
-            which of this process's losses were not finite.
+        skipped: 0-dim float32 on the device, 1 if the last step was skipped.
+        faults: (1 + micro-batches) float32 on the device: whether the last step counts as a fault,
+            and which of this process's losses were not finite.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -42,42 +40,41 @@ class GuardedOptimWrapper(OptimWrapper):
         device = self.optimizer.param_groups[0]["params"][0].device
         self.skipped = torch.zeros((), device=device)
         self.faults = torch.zeros(1 + self._accumulative_counts, device=device)
-        self._losses: list[torch.Tensor] = []
-        self._buffers: list[_Buffers] | None = None
-        self._fused = _fuse(self.optimizer)
+        self._bad_losses: list[torch.Tensor] = []
+        self._buffers: list[_BufferCopies] | None = None
+        self._is_fused = _use_fused_kernel(self.optimizer)
 
     @contextlib.contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Keep the model's buffers before the first micro-batch of a step."""
+        """Copy the model's buffers before the first micro-batch of a step."""
         if self._buffers is None:
-            self._buffers = _buffers(model)
-        if not self._losses:
-            for group in self._buffers:
-                group.keep()
+            self._buffers = _copy_buffers(model)
+        if not self._bad_losses:
+            for copies in self._buffers:
+                copies.save()
         with super().optim_context(model):
             yield
 
     def backward(self, loss: torch.Tensor, **settings: Any) -> None:
-        """Note whether the loss is finite, and go back from it."""
-        self._losses.append(~loss.detach().isfinite())
+        """Record whether the loss is finite, then run the backward pass."""
+        self._bad_losses.append(~loss.detach().isfinite())
         super().backward(self._scaled(loss), **settings)
 
     def step(self, **settings: Any) -> None:
-        """Clip, and step if all is finite."""
-        losses = torch.stack(self._losses)
-        self._losses = []
-        forward = losses.any()
-        for group in self._buffers or []:
-            forward = forward | group.spoilt()
-        verdict = torch.stack([forward | ~self._clipped_norm().isfinite(), forward]).float()
+        """Clip the gradients, and step if all is finite."""
+        bad_losses = torch.stack(self._bad_losses)
+        self._bad_losses = []
+        buffers = self._buffers or []
+        bad = torch.stack([bad_losses.any(), *(copies.is_spoilt() for copies in buffers)]).any()
+        verdict = torch.stack([bad | ~self._clipped_norm().isfinite(), bad]).float()
         if distributed.is_initialized() and distributed.get_world_size() > 1:
-            # Gradients are those of all processes by now; losses and buffers are not.
+            # Gradients are reduced already; losses and buffers are those of this process.
             distributed.all_reduce(verdict, distributed.ReduceOp.MAX)
-        self.skipped, forward = verdict.unbind()
-        self.faults = torch.cat([self._at_fault(forward).view(1), losses.float()])
+        self.skipped, bad = verdict.unbind()
+        self.faults = torch.cat([self._is_fault(bad).view(1), bad_losses.float()])
         self._apply(**settings)
-        for group in self._buffers or []:
-            group.put_back(self.skipped, waits=not self._fused)
+        for copies in buffers:
+            copies.restore(self.skipped)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state that may have been saved with another kernel or memory layout."""
@@ -85,17 +82,17 @@ class GuardedOptimWrapper(OptimWrapper):
         for saved, group in groups:
             saved.update({key: group[key] for key in ("fused", "foreach") if key in group})
         super().load_state_dict(state_dict)
-        self._fused = _fuse(self.optimizer)
+        self._is_fused = _use_fused_kernel(self.optimizer)
 
     def _scaled(self, loss: torch.Tensor) -> torch.Tensor:
         return loss
 
-    def _at_fault(self, forward: torch.Tensor) -> torch.Tensor:
-        """0-dim float32: whether the step is at fault; `forward`: the losses or buffers are."""
+    def _is_fault(self, bad: torch.Tensor) -> torch.Tensor:
+        """0-dim float32: whether the step counts as a fault; `bad`: its losses or buffers are."""
         return self.skipped
 
     def _apply(self, **settings: Any) -> None:
-        if not self._fused:
+        if not self._is_fused:
             if not self.skipped.item():
                 self.optimizer.step(**settings)
             return
@@ -113,65 +110,56 @@ class GuardedOptimWrapper(OptimWrapper):
         if clips and self.grad_name == "grad_norm":
             norm: torch.Tensor = self.clip_func(parameters, **self.clip_grad_kwargs)
         else:
-            # Before the values are clipped: that would make large numbers of infinite ones.
+            # Before clipping by value, which makes infinite gradients finite.
             norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
             if clips:
                 self.clip_func(parameters, **self.clip_grad_kwargs)
         return norm.to(self.skipped.device)
 
 
-class _Buffers:
-    """Buffers of one number format, kept in one flat tensor: a handful of kernels for hundreds of
-    layers.
+class _BufferCopies:
+    """Buffers of one dtype before and after a step, each in one flat tensor: a few kernels instead
+    of hundreds.
     """
 
     def __init__(self, buffers: list[torch.Tensor]) -> None:
         self.buffers = buffers
-        self.kept = torch.cat([buffer.flatten() for buffer in buffers])
-        self.now = torch.empty_like(self.kept)
-        self.kept_parts = self._parts(self.kept)
-        self.now_parts = self._parts(self.now)
+        self.before, self.after = (torch.cat([b.flatten() for b in buffers]) for _ in range(2))
+        sizes = [buffer.numel() for buffer in buffers]
+        self.before_parts, self.after_parts = (
+            [part.view(b.shape) for part, b in zip(torch.split(flat, sizes), buffers, strict=True)]
+            for flat in (self.before, self.after)
+        )
 
-    def _parts(self, flat: torch.Tensor) -> list[torch.Tensor]:
-        sizes = [buffer.numel() for buffer in self.buffers]
-        parts = zip(torch.split(flat, sizes), self.buffers, strict=True)
-        return [part.view(buffer.shape) for part, buffer in parts]
+    def save(self) -> None:
+        torch._foreach_copy_(self.before_parts, self.buffers)
 
-    def keep(self) -> None:
-        torch._foreach_copy_(self.kept_parts, self.buffers)
+    def is_spoilt(self) -> torch.Tensor:
+        """0-dim bool: whether a finite number became non-finite since `save`."""
+        torch._foreach_copy_(self.after_parts, self.buffers)
+        return (~self.after.isfinite() & self.before.isfinite()).any()
 
-    def spoilt(self) -> torch.Tensor:
-        """0-dim bool: whether a number is no longer finite that was."""
-        torch._foreach_copy_(self.now_parts, self.buffers)
-        return (~self.now.isfinite() & self.kept.isfinite()).any()
-
-    def put_back(self, skipped: torch.Tensor, *, waits: bool) -> None:
-        """Make the buffers what was kept, where `skipped` is 1; expects `spoilt` before."""
-        if waits:
-            if skipped.item():
-                torch._foreach_copy_(self.buffers, self.kept_parts)
-            return
-        torch.where(skipped.bool(), self.kept, self.now, out=self.now)
-        torch._foreach_copy_(self.buffers, self.now_parts)
+    def restore(self, skipped: torch.Tensor) -> None:
+        """Undo the changes since `save` if `skipped` is 1; call after `is_spoilt`."""
+        torch.where(skipped.bool(), self.before, self.after, out=self.after)
+        torch._foreach_copy_(self.buffers, self.after_parts)
 
 
-def _buffers(model: nn.Module) -> list[_Buffers]:
+def _copy_buffers(model: nn.Module) -> list[_BufferCopies]:
     groups: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
     for buffer in model.buffers():
         groups.setdefault((buffer.dtype, buffer.device), []).append(buffer)
-    return [_Buffers(group) for group in groups.values()]
+    return [_BufferCopies(group) for group in groups.values()]
 
 
-def _fuse(optimizer: torch.optim.Optimizer) -> bool:
-    """Prepare the fused kernel, on a GPU or where the config asks for it; return whether it is
-    used.
-    """
+def _use_fused_kernel(optimizer: torch.optim.Optimizer) -> bool:
+    """Choose the fused kernel on a GPU, or if the config asks for it; return whether it is used."""
     groups = optimizer.param_groups
     on_gpu = all(p.is_cuda for group in groups for p in group["params"])
-    asked = all(group.get("fused") for group in groups)
-    # With dampening, SGD's first step has a momentum of its own, which zeros do not give.
+    requested = all(group.get("fused") for group in groups)
+    # With dampening, SGD's first step sets the momentum otherwise than zeros would.
     dampened = any(group.get("dampening") for group in groups)
-    if type(optimizer) not in _FUSED or dampened or not (on_gpu or asked):
+    if type(optimizer) not in _FUSED or dampened or not (on_gpu or requested):
         return False
     optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]
     for group in groups:
@@ -186,10 +174,10 @@ def _prepare_state(
 ) -> None:
     state = optimizer.state[parameter] if parameter in optimizer.state else {}
     for name, value in state.items():
-        # The kernel walks through memory, and a checkpoint may come from another layout.
+        # The kernel needs the parameter's memory layout; a checkpoint may have another one.
         if torch.is_tensor(value) and value.shape == parameter.shape:
             state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     if group.get("momentum") and parameter.requires_grad and "momentum_buffer" not in state:
-        # torch's first fused step takes uninitialised memory for it, which a step that is left out
-        # leaves as it is. Zeros give the first step's bits.
+        # torch's first fused step allocates it without initialising it, and a skipped step would
+        # keep it so. Zeros give the first step's bits.
         optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

@@ -1,4 +1,4 @@
-"""Number formats of a training: autocast with or without a gradient scaler, TensorFloat-32."""
+"""Number formats of training: optimizer wrappers for bfloat16 and float16 autocast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isnet.training.nonfinite_guard import GuardedOptimWrapper
 __all__ = ["BFloat16OptimWrapper", "Float16OptimWrapper", "optimizer_wrapper"]
 
 _AMP_SETTINGS = ("dtype", "loss_scale", "use_fsdp")
-"""What mmengine's AmpOptimWrapper takes beyond OptimWrapper."""
+"""Settings of mmengine's AmpOptimWrapper that OptimWrapper does not have."""
 
 _REPLACED = (
     "OptimWrapper",
@@ -26,38 +26,35 @@ _REPLACED = (
     "BFloat16OptimWrapper",
     "Float16OptimWrapper",
 )
-"""Wrappers that differ in the number format alone."""
+"""Wrappers that differ only in the number format."""
 
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(GuardedOptimWrapper):
-    """Runs the forward pass and the loss in bfloat16 autocast; weights and their gradients stay
-    float32.
+    """Forward pass and loss in bfloat16 autocast; weights and gradients stay float32.
 
-    On CPU and GPU, and without a gradient scaler: bfloat16 has float32's range. mmengine's
-    AmpOptimWrapper refuses the CPU, and scales in any case.
+    Runs on CPU and GPU, without a gradient scaler: bfloat16 has float32's range. mmengine's
+    AmpOptimWrapper refuses the CPU, and always scales.
     """
 
     @contextlib.contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Enter autocast on the model's device."""
-        device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+        with super().optim_context(model), torch.autocast(self.skipped.device.type, torch.bfloat16):
             yield
 
 
 @OPTIM_WRAPPERS.register_module()
 class Float16OptimWrapper(GuardedOptimWrapper):
-    """Runs the forward pass and the loss in float16 autocast, and scales gradients so that small
-    ones are not lost.
+    """Forward pass and loss in float16 autocast, with scaled gradients against underflow.
 
-    Gradients that overflow are left out, and the scale is halved: that is how it is found, and no
-    fault. A loss that is not finite is one, and so is an overflow at a scale below 1, to which 17
-    overflows in a row lead from the first scale (65536).
+    A step whose gradients overflow is skipped and the scale halved; that is no fault, but how the
+    scale is found. A non-finite loss is a fault, and so is an overflow at a scale below 1, which 17
+    overflows in a row reach from the initial scale (65536).
 
     Args:
-        loss_scale: as mmengine's AmpOptimWrapper takes it: `dynamic`, GradScaler's settings, or a
-            fixed scale.
+        loss_scale: as for mmengine's AmpOptimWrapper: `dynamic`, GradScaler's settings, or a fixed
+            scale.
         settings: of OptimWrapper.
     """
 
@@ -82,38 +79,37 @@ class Float16OptimWrapper(GuardedOptimWrapper):
         return scaled
 
     def step(self, **settings: Any) -> None:
-        """Unscale, clip, and step if all is finite."""
+        """Unscale and clip the gradients, and step if all is finite."""
         self.loss_scaler.unscale_(self.optimizer)
         super().step(**settings)
         self.loss_scaler.update(self._fixed_scale)
 
     def _apply(self, **settings: Any) -> None:
-        # The scaler found its own infinities; one process's loss must stop the others' step too.
+        # The scaler knows its own infinities; a bad loss in one process must skip all steps.
         for found in self.loss_scaler._found_inf_per_device(self.optimizer).values():
             found.copy_(self.skipped)
         self.loss_scaler.step(self.optimizer, **settings)
 
-    def _at_fault(self, forward: torch.Tensor) -> torch.Tensor:
+    def _is_fault(self, bad: torch.Tensor) -> torch.Tensor:
         scale = self.loss_scaler._get_scale_async()
         assert scale is not None  # there was a loss
-        return torch.where(scale < 1, self.skipped, forward)
+        return torch.where(scale < 1, self.skipped, bad)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimizer's state and the scaler's."""
+        """Return the state of optimizer and scaler."""
         return {**super().state_dict(), "loss_scaler": self.loss_scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load both."""
+        """Load the state of optimizer and scaler."""
         if "loss_scaler" in state_dict:
             self.loss_scaler.load_state_dict(state_dict.pop("loss_scaler"))
         super().load_state_dict(state_dict)
 
 
 def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
-    """Return an `optim_wrapper` config with the type that `precision` needs.
+    """Return an `optim_wrapper` config with the type for `precision`; its other settings stay.
 
-    Everything else in it stays (`clip_grad`, `paramwise_cfg`, `constructor`, ...). The run decides,
-    also over a config with autocast: there is one place to say it, and no CPU could run mmengine's.
+    The run's precision overrides autocast in the config. A wrapper of any other type is kept.
     """
     if config.get("type", "OptimWrapper") not in _REPLACED:
         return config

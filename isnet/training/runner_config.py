@@ -1,51 +1,45 @@
-"""From an experiment to the config that mmengine's Runner gets: data source, batch, schedule,
-hooks.
-"""
+"""mmengine Runner settings of a training job: loaders, model, schedule, optimizer wrapper."""
 
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 from isnet.data.loading.dataset_config import manifest_dataset
 from isnet.inference.model_config import model_config
-from isnet.settings.experiment import Batch
-from isnet.settings.params import Speed
 from isnet.training.precision import optimizer_wrapper
+from isnet.training.train_job import TrainJob
 
-__all__ = ["runner_config"]
+__all__ = ["SCHEDULE_LENGTHS", "runner_config"]
 
-_SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
+SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
+"""Settings of mmengine's parameter schedulers that count iterations."""
 
 
 def runner_config(
-    config: dict[str, Any],
-    *,
-    manifest: Path,
-    data: Path,
-    store: str | None,
-    work: Path,
-    seed: int,
-    batch: Batch,
-    speed: Speed,
-    workers: int,
-    on_cpu: bool,
-    resuming: bool,
-    hooks: list[Any],
+    job: TrainJob, *, max_workers: int, resuming: bool, hooks: list[Any]
 ) -> dict[str, Any]:
     """Return the keyword arguments for `mmengine.runner.Runner`.
 
-    mmengine counts micro-iterations: with accumulation, lengths, intervals and the schedule are
-    stretched by it.
+    mmengine counts micro-iterations: lengths, intervals and the schedule are multiplied by the
+    number of accumulated micro-batches.
+
+    Args:
+        job: the training.
+        max_workers: most loader workers of this process.
+        resuming: whether weights come from a checkpoint, and not from a pretrained file.
+        hooks: all hooks of the training.
     """
-    config = copy.deepcopy(config)
+    config = copy.deepcopy(job.experiment.config)
+    batch, on_cpu = job.batch, job.devices.kind == "cpu"
+    data = (job.manifest, job.layout.data)
     train, val = config["train_dataloader"], config["val_dataloader"]
-    _feed(train, manifest_dataset(train["dataset"], manifest, data, "train", store=store), workers)
-    # The test pipeline reads whole images, of which files are the smaller form.
-    dataset = manifest_dataset(val["dataset"], manifest, data, "val", store=None, test_mode=True)
-    _feed(val, dataset, workers)
-    # Copies to the device overlap with its work from pinned memory alone.
+    train["dataset"] = manifest_dataset(train["dataset"], *data, "train", store=job.store)
+    # The test pipeline reads whole images, which take less room as files.
+    val["dataset"] = manifest_dataset(val["dataset"], *data, "val", store=None, test_mode=True)
+    for loader in (train, val):
+        _set_workers(loader, max_workers)
+    # Copies to the device overlap with its work only from pinned memory.
     train["pin_memory"] = not on_cpu
     train["batch_size"] = batch.per_process
     train["sampler"] = {"type": "SeededInfiniteSampler", "shuffle": True}
@@ -54,65 +48,59 @@ def runner_config(
         sync_norm = "CpuSyncBN" if batch.processes > 1 else "BN"
     settings = {
         "model": model_config(config, pretrained=not resuming, sync_norm=sync_norm),
-        "work_dir": str(work),
+        "work_dir": str(job.work / "runner"),
         "train_dataloader": train,
         "val_dataloader": val,
-        "train_cfg": _stretched_loop(config["train_cfg"], batch.accumulation),
+        "train_cfg": _scaled(
+            config["train_cfg"], ("max_iters", "val_interval", "val_begin"), batch.accumulation
+        ),
         "val_cfg": {"type": "StoppableValLoop"},
         "val_evaluator": {"type": "ConfusionMetric"},
         "optim_wrapper": {
-            **optimizer_wrapper(config["optim_wrapper"], speed.precision),
+            **optimizer_wrapper(config["optim_wrapper"], job.speed.precision),
             "accumulative_counts": batch.accumulation,
         },
-        "param_scheduler": _stretched_schedule(config.get("param_scheduler"), batch.accumulation),
+        "param_scheduler": [
+            _scaled(schedule, SCHEDULE_LENGTHS, batch.accumulation)
+            for schedule in _as_list(config.get("param_scheduler"))
+        ],
         "default_hooks": {"timer": None, "logger": None, "checkpoint": None},
         "custom_hooks": hooks,
-        "randomness": {"seed": seed},
+        "randomness": {"seed": job.seed},
         "env_cfg": {
-            # It times kernels, and may choose another one in the next process.
-            "cudnn_benchmark": not on_cpu and not speed.deterministic,
+            # cuDNN's benchmark chooses kernels by time: the next process may use others.
+            "cudnn_benchmark": not on_cpu and not job.speed.deterministic,
             "mp_cfg": {"opencv_num_threads": 0},
         },
         "default_scope": "mmseg",
         "log_level": "ERROR",
         "visualizer": {"type": "Visualizer", "vis_backends": None},
-        "experiment_name": work.name,
+        "experiment_name": "runner",
     }
     if batch.processes > 1:
-        settings["launcher"] = "pytorch"
-        settings |= _distributed(on_cpu)
+        wrapper: dict[str, Any] = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+        if on_cpu:
+            wrapper["device_ids"] = None  # DDP refuses device ids for CPU modules
+        settings |= {"launcher": "pytorch", "cfg": {"model_wrapper_cfg": wrapper}}
     return settings
 
 
-def _distributed(on_cpu: bool) -> dict[str, Any]:
-    # mmengine's default wrapper names a device, which CPU modules refuse.
-    wrapper = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
-    return {"cfg": {"model_wrapper_cfg": wrapper | ({"device_ids": None} if on_cpu else {})}}
-
-
-def _feed(loader: dict[str, Any], dataset: dict[str, Any], workers: int) -> None:
-    loader["dataset"] = dataset
-    loader["num_workers"] = min(loader.get("num_workers", 0), workers)
-    loader["persistent_workers"] = loader["num_workers"] > 0
+def _set_workers(loader: dict[str, Any], max_workers: int) -> None:
+    workers = min(loader.get("num_workers", 0), max_workers)
+    loader["num_workers"] = workers
+    loader["persistent_workers"] = workers > 0
     loader["worker_init_fn"] = {"type": "ignore_signals"}
-    if not loader["num_workers"]:
+    if not workers:
         loader.pop("prefetch_factor", None)
 
 
-def _stretched_loop(loop: dict[str, Any], accumulation: int) -> dict[str, Any]:
-    stretched = dict(loop)
-    for key in ("max_iters", "val_interval", "val_begin"):
-        if key in stretched:
-            stretched[key] = int(stretched[key]) * accumulation
-    return stretched
+def _as_list(schedules: Any) -> list[dict[str, Any]]:
+    return [schedules] if isinstance(schedules, dict) else list(schedules or [])
 
 
-def _stretched_schedule(schedule: Any, accumulation: int) -> list[dict[str, Any]]:
-    schedules = [schedule] if isinstance(schedule, dict) else list(schedule or [])
-    return [
-        {
-            key: value * accumulation if key in _SCHEDULE_LENGTHS and value is not None else value
-            for key, value in one.items()
-        }
-        for one in schedules
-    ]
+def _scaled(settings: dict[str, Any], lengths: tuple[str, ...], factor: int) -> dict[str, Any]:
+    """Return a copy in which `lengths` are multiplied by `factor`."""
+    return {
+        key: int(value) * factor if key in lengths and value is not None else value
+        for key, value in settings.items()
+    }

@@ -1,4 +1,4 @@
-"""A validation that can be stopped in the middle: it is done again, from its start, on resume."""
+"""A validation loop that a hook can leave; a resumed training repeats that validation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["StoppableValLoop", "ValidationStopped"]
 
 
 class ValidationStopped(Exception):
-    """Raised by a hook in the middle of a validation."""
+    """Raised by a hook to leave a validation."""
 
 
 @LOOPS.register_module()
 class StoppableValLoop(ValLoop):
-    """mmengine's loop, which a hook can leave."""
+    """mmengine's ValLoop that ends early on `ValidationStopped`."""
 
     def run(self) -> dict[str, Any]:
-        """Validate; return the scores, none where it was stopped."""
+        """Validate; return the scores, or an empty dict if stopped."""
         try:
             scores: dict[str, Any] = super().run()
         except ValidationStopped:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from log_lines import record_log, stop_recording
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder, load_weights, save_torch
 from isnet.errors import UserError
@@ -40,8 +41,9 @@ def _is_whole(state: dict[str, Any]) -> bool:
 
 
 def _newest(folder: Path, key: str = KEY) -> tuple[int | None, list[str]]:
-    said: list[str] = []
-    state = CheckpointFolder(folder, key).newest(said.append)
+    said = record_log()
+    state = CheckpointFolder(folder, key).newest()
+    stop_recording()
     assert state is None or _is_whole(state)
     return state and state["iteration"], said
 
@@ -147,7 +149,7 @@ def test_no_flipped_byte_of_the_hash_file_is_believed(saved: Path) -> None:
     end = len(content) - 1  # white space that nobody reads
     for at in range(end):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        believed = CheckpointFolder(saved, KEY).newest(lambda line: None)
+        believed = CheckpointFolder(saved, KEY).newest()
         assert believed is not None and believed["iteration"] == 2, chr(content[at])
 
 
@@ -166,7 +168,7 @@ def test_what_is_passed_over_never_displaces_a_good_one(saved: Path) -> None:
     for iteration in (3, 5, 7):
         _flip(saved / f"iteration-{iteration}.pth")
     folder = CheckpointFolder(saved, KEY)
-    state = folder.newest(lambda line: None)
+    state = folder.newest()
     assert state is not None and state["iteration"] == 2
     folder.save(4, _state(4))
     assert _names(saved) == _pairs(2, 4, 5, 7)
@@ -202,7 +204,7 @@ def test_only_remains_of_killed_processes_are_removed(saved: Path) -> None:
     for name in [*old, "notes.txt"]:
         os.utime(saved / name, (1, 1))
     os.utime(saved / new[0], (time.time() + 1,) * 2)
-    folder.newest(lambda line: None)
+    folder.newest()
     assert _names(saved) == sorted([*_pairs(2, 3), *new])
 
 
@@ -216,7 +218,7 @@ def test_a_kill_between_the_two_files_of_an_iteration_saved_again_costs_nothing(
         killed_before = path.read_bytes()
         CheckpointFolder(saved, KEY).save(3, _state(3, after))
         path.write_bytes(killed_before)  # the hash file is the new one's
-        state = CheckpointFolder(saved, KEY).newest(lambda line: None)
+        state = CheckpointFolder(saved, KEY).newest()
         assert state is not None
         assert (state["iteration"], state["phase"]) == (3, before)
 
@@ -224,7 +226,7 @@ def test_a_kill_between_the_two_files_of_an_iteration_saved_again_costs_nothing(
 def _save_on(folder: Path, log: Path) -> None:
     """Train on: save each iteration twice, as before and after a validation, and note each save."""
     checkpoints = CheckpointFolder(folder, KEY)
-    state = checkpoints.newest(lambda line: None)
+    state = checkpoints.newest()
     start = state["iteration"] if state else 1
     with log.open("a") as notes:
         for iteration in range(start, 10**6):
@@ -254,8 +256,9 @@ def test_a_kill_at_any_moment_loses_no_completed_save(tmp_path: Path) -> None:
         remains += any(name.startswith(".") for name in _names(folder))
         completed = [int(word) for word in log.read_text().splitlines()[-1].split()]
 
-        said: list[str] = []
-        state = CheckpointFolder(folder, KEY).newest(said.append)
+        said = record_log()
+        state = CheckpointFolder(folder, KEY).newest()
+        stop_recording()
         assert state is not None
         assert said == []
         assert _is_whole(state)

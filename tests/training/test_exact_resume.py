@@ -130,7 +130,10 @@ def test_on_other_devices_it_goes_on_with_the_same_global_batch(prepared: Path, 
     assert process.wait(60) == 75, process.communicate()[1]
     edit("devices: cpu", "devices: cpu:2")
     told = train()
-    assert "was interrupted on 1 processes with 1 micro-batches a step, goes on on 2 with 1" in told
+    assert (
+        "resumes on 2 processes, 1 micro-batches per step (was 1 processes, 1 micro-batches)"
+        in told
+    )
     moved = outcome()
     loss = moved["curves"][0].index("loss")
     pairs = zip(moved["curves"][1:], undisturbed["curves"][1:], strict=True)

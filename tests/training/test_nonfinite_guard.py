@@ -269,7 +269,7 @@ def test_each_fault_is_told_with_the_images_of_its_micro_batch() -> None:
     for number in range(6):
         _iterate(hook, model, optim, number, bad=number == 3)
     assert said == [
-        "iteration 2 is left out: the loss or its gradients are not finite "
+        "iteration 2 is skipped: the loss or its gradients are not finite "
         "(1 in a row, 1 in all); images 3-0.png, 3-1.png"
     ]
 

@@ -22,6 +22,7 @@ from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.training.compilation import compile_parts
 from isnet.training.precision import optimizer_wrapper
+from isnet.training.train_job import TrainJob
 from isnet.training.trainer import TrainResult, train
 
 Edit = Callable[[str, str], None]
@@ -50,27 +51,18 @@ def _train(work: str, settings: str = "", *, stop: bool = False) -> TrainResult:
     path.write_text(text.replace("    devices: cpu\n", f"    {settings or 'devices: cpu'}\n", 1))
     plan = Plan.of(load_params())
     path.write_text(text)
-    planned = plan.run("one")
     stop_request = StopRequest()
     stop_request.signal_name = "SIGTERM" if stop else None
-    return train(
-        planned.experiment,
-        devices=planned.run.devices,
-        batch=planned.batch,
-        speed=planned.run.speed,
-        ema=planned.run.ema,
-        seed=0,
-        manifest=plan.layout.dataset_results("streets") / "manifest.json",
-        data=plan.layout.data,
-        store=None,
-        remark="",
-        work=Path(work),
-        stop_request=stop_request,
-    )
+    job = TrainJob(plan.run("one"), plan.layout, work, manifest_digest="", store=None)
+    return train(job, stop_request)
+
+
+def _folder(work: str) -> Path:
+    return Path("work/runs/one", work)
 
 
 def _losses(work: str) -> list[float]:
-    lines = (Path(work) / "journal.jsonl").read_text().splitlines()
+    lines = (_folder(work) / "journal.jsonl").read_text().splitlines()
     return [record["loss"] for record in map(json.loads, lines) if record["kind"] == "train"]
 
 
@@ -228,7 +220,7 @@ def test_each_precision_trains_and_resumes_on_a_gpu(precision: str, short: Path)
     settings = f"devices: 1\n    precision: {precision}"
     _train("float32", "devices: 1", stop=True)
     assert _train("run", settings, stop=True).iteration == 1
-    saved = torch.load(Path("run/checkpoints/iteration-1.pth"), weights_only=True)
+    saved = torch.load(_folder("run") / "checkpoints/iteration-1.pth", weights_only=True)
     assert ("loss_scaler" in saved["optimizer"]) is (precision == "fp16")
     assert _train("run", settings).finished
     assert torch.backends.cudnn.allow_tf32 is (precision == "tf32")

@@ -1,1 +1,1 @@
-"""mmengine hooks of a training."""
+"""mmengine hooks: checkpoints, journal, non-finite steps, weight averaging."""

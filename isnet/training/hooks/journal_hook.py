@@ -1,11 +1,10 @@
-"""Measures a training while it runs: losses, rate, wait for data, memory, validation."""
+"""Records losses, speed, data wait, memory and validation scores while a run trains."""
 
 from __future__ import annotations
 
 import logging
 import resource
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,46 +12,41 @@ from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from isnet.io.console import ProgressCallback
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
+from isnet.training.train_job import TrainJob
 
 __all__ = ["JournalHook"]
 
 _log = logging.getLogger(__name__)
 
-Show = Callable[[int, int, str], None]
-
 
 class JournalHook(Hook):
-    """Writes a record every `interval` optimizer steps and after each validation.
+    """Writes a record every `record_interval` optimizer steps and after each validation.
 
-    Losses are summed on the device and read once an interval: no step waits for the host.
+    Losses are summed on the device and read once per interval, so that no step waits for the host.
 
     Args:
-        journal: where records go.
-        accumulation: micro-iterations per optimizer step; records count optimizer steps.
-        interval: optimizer steps between records.
-        images_per_step: the global batch.
-        advice: on waiting for data.
-        show: called with iteration, iterations and a line of figures after each step.
+        job: the training.
+        journal: where rank 0 writes records.
+        advice: decides whether to log advice on data loading.
+        show: progress callback; None on ranks that show nothing.
     """
 
     priority = "NORMAL"
 
     def __init__(
         self,
+        job: TrainJob,
         journal: Journal,
-        *,
-        accumulation: int,
-        interval: int,
-        images_per_step: int,
         advice: DataLoadingAdvice,
-        show: Show,
+        show: ProgressCallback | None,
     ) -> None:
         self.journal = journal
-        self.accumulation = accumulation
-        self.interval = interval
-        self.images_per_step = images_per_step
+        self.accumulation = job.batch.accumulation
+        self.interval = job.record_interval
+        self.images_per_step = job.experiment.global_batch
         self.advice = advice
         self.show = show
         self.is_warm = False
@@ -64,14 +58,14 @@ class JournalHook(Hook):
         self._restart_clock()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, so that the interval in which a run was stopped is averaged as
-        if it had not been.
+        """Return the sums of the open interval for a checkpoint, so that a resume changes no
+        record.
         """
         sums = {name: float(value) for name, value in self.sums.items()}
         return {"sums": sums, "count": self.count, "last_miou": self.last_miou}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a checkpoint's state."""
+        """Restore the sums of a checkpoint."""
         self.sums = dict(state["sums"])
         self.count, self.last_miou = state["count"], state["last_miou"]
 
@@ -81,50 +75,50 @@ class JournalHook(Hook):
         self.timed_steps = 0
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Count the time since the last step as wait for data."""
+        """Count the time since the last step as waiting for data."""
         self.waited += time.perf_counter() - self.step_ended
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Add the losses; write a record where an interval is full."""
+        """Add the losses; write a record at the end of an interval."""
         for name, value in (outputs or {}).items():
             if "loss" in name:
-                # One that is not finite belongs to a step that is left out.
+                # A non-finite loss belongs to a skipped step.
                 finite = value.detach().double().nan_to_num(0.0, 0.0, 0.0)
                 self.sums[name] = self.sums.get(name, 0.0) + finite
         self.count += 1
         self.timed_steps += 1
-        self.done = done = (batch_idx + 1) // self.accumulation
+        self.done = (batch_idx + 1) // self.accumulation
         if (batch_idx + 1) % (self.interval * self.accumulation) == 0:
-            self._record(runner, done)
+            self._record(runner)
         self.step_ended = time.perf_counter()
-        self.show(done, runner.max_iters // self.accumulation, self.note)
+        if self.show:
+            self.show(self.done, runner.max_iters // self.accumulation, self.note)
 
-    def _record(self, runner: Runner, iteration: int) -> None:
+    def _record(self, runner: Runner) -> None:
         elapsed = time.perf_counter() - self.interval_begun
         images = self.timed_steps / self.accumulation * self.images_per_step
-        means = self._mean_losses()
         record = {
             "kind": "train",
-            "iteration": iteration,
+            "iteration": self.done,
             "time": time.time(),
-            **means,
+            **self._mean_losses(),
             "lr": runner.optim_wrapper.get_lr()["lr"][0],
             "images_per_second": images / elapsed,
             "data_wait": self.waited / elapsed,
             "memory_gb": _peak_memory_gb(),
         }
         self._write(record)
-        if self.is_warm and (line := self.advice.after(self.waited, elapsed)):
+        if self.is_warm and (line := self.advice.update(self.waited, elapsed)):
             _log.info(line)
         self.is_warm = True  # the first interval waits for workers to start
-        self.note = _figures(record, self.last_miou)
+        self.note = _format_figures(record, self.last_miou)
         self.sums, self.count = {}, 0
         self._restart_clock()
 
     def _mean_losses(self) -> dict[str, float]:
-        """Mean of the interval's losses over its steps and over all ranks; read with one copy."""
+        """Return the mean of each loss over the interval and all ranks, read in one copy."""
         stacked = torch.stack([torch.as_tensor(total) for total in self.sums.values()]) / self.count
         all_reduce(stacked, "mean")
         return dict(zip(self.sums, stacked.tolist(), strict=True))
@@ -134,7 +128,7 @@ class JournalHook(Hook):
             self.journal.append(record)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the validation's scores; its time is nobody's wait."""
+        """Write the validation's scores; its time does not count as waiting for data."""
         scores = {name.removeprefix("val/"): value for name, value in (metrics or {}).items()}
         iteration = runner.iter // self.accumulation
         self._write({"kind": "validation", "iteration": iteration, "time": time.time(), **scores})
@@ -142,7 +136,7 @@ class JournalHook(Hook):
         self._restart_clock()
 
 
-def _figures(record: dict[str, Any], miou: float | None) -> str:
+def _format_figures(record: dict[str, Any], miou: float | None) -> str:
     parts = [
         f"loss {record['loss']:.3f}",
         f"lr {record['lr']:.4f}",
@@ -154,7 +148,7 @@ def _figures(record: dict[str, Any], miou: float | None) -> str:
 
 
 def _peak_memory_gb() -> float:
-    """Peak memory of the device, or of this process on the CPU, in 10^9 bytes."""
+    """Return the peak memory of the GPU, or of this process on the CPU, in 10^9 bytes."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -1,6 +1,4 @@
-"""Counts and tells of the steps that were left out because they were not finite; stops after too
-many.
-"""
+"""Logs skipped non-finite steps with their images, and stops a run that has too many."""
 
 from __future__ import annotations
 
@@ -23,56 +21,51 @@ __all__ = ["NonFiniteHook"]
 
 _log = logging.getLogger(__name__)
 
-_WHERE = "the loss or its gradients"
+_WHAT = "the loss or its gradients"
 
 
-class _Arriving:
-    """A few numbers on their way to the host; reading them before they are there waits."""
-
-    def __init__(self, values: torch.Tensor) -> None:
-        self.values = values.to("cpu", non_blocking=True)
-        self.event = torch.cuda.Event() if values.is_cuda else None  # type: ignore[no-untyped-call]
-        if self.event:
-            self.event.record()
-
-    def read(self) -> list[float]:
-        if self.event:
-            self.event.synchronize()
-        numbers: list[float] = self.values.tolist()
-        return numbers
-
-
-@dataclass(frozen=True)
 class _Step:
-    """An optimizer step: its number, its images by micro-batch, and whether it was at fault."""
+    """An optimizer step whose fault flags are being copied to the host."""
 
-    iteration: int
-    images: list[list[str]]
-    faults: _Arriving
+    def __init__(self, iteration: int, images: list[list[str]], faults: torch.Tensor) -> None:
+        self.iteration = iteration
+        self.images = images
+        """Paths of this process's images, by micro-batch."""
+        self._faults = faults.to("cpu", non_blocking=True)
+        self._copied = torch.cuda.Event() if faults.is_cuda else None  # type: ignore[no-untyped-call]
+        if self._copied:
+            self._copied.record()
+
+    def faults(self) -> list[float]:
+        """Wait for the copy; return whether the step is a fault, then whether each loss is."""
+        if self._copied:
+            self._copied.synchronize()
+        flags: list[float] = self._faults.tolist()
+        return flags
 
 
 @dataclass(frozen=True)
 class _Fault:
     iteration: int
-    culprits: list[str]
-    """Images whose loss was not finite, in this process."""
+    bad_images: list[str]
+    """Images of this process in micro-batches with a non-finite loss."""
     images: list[str]
     in_a_row: int
     in_all: int
 
 
 class NonFiniteHook(Hook):
-    """Says in one line which steps were left out, and ends a run that has too many.
+    """Logs each skipped step in one line, and stops a run with too many.
 
-    On a GPU a step's verdict is read after the next step was sent off: nothing waits. All processes
-    read the same verdicts, so all end in the same iteration.
+    On a GPU the flags of a step are read after the next step was queued, so that nothing waits. All
+    processes read the same flags, so all stop in the same iteration.
 
     Args:
         accumulation: micro-iterations per optimizer step.
-        precision: what the hint depends on.
-        last_checkpoint: names the newest checkpoint with its iteration; asked when a run ends here.
-        most_in_a_row: so many steps in a row may be left out.
-        most_in_all: so many in the whole run, also over resumes.
+        precision: number format, for the hint.
+        last_checkpoint: returns the name of the newest checkpoint, for the message.
+        most_in_a_row: consecutive steps that may be skipped.
+        most_in_all: steps that may be skipped in the whole run, resumes included.
     """
 
     priority = "NORMAL"
@@ -94,112 +87,111 @@ class NonFiniteHook(Hook):
         self.in_a_row = self.in_all = 0
         self._images: list[list[str]] = []
         self._unread: _Step | None = None
-        self._untold: list[_Fault] = []
+        self._unreported: list[_Fault] = []
 
     def state(self) -> dict[str, int]:
-        """What a checkpoint keeps: the counts with the step just done."""
+        """Return the counts for a checkpoint, the last step included."""
         self._read()
         return {"in_a_row": self.in_a_row, "in_all": self.in_all}
 
     def restore(self, state: dict[str, int]) -> None:
-        """Take up a checkpoint's state."""
+        """Restore the counts of a checkpoint."""
         self.in_a_row, self.in_all = state["in_a_row"], state["in_all"]
 
     def before_train(self, runner: Runner) -> None:
-        """Say so where nothing is guarded: a config may name a wrapper of its own."""
+        """Log if the config's own optimizer wrapper has no guard."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, GuardedOptimWrapper) and get_rank() == 0:
-            _log.info(f"{type(wrapper).__name__} also takes steps that are not finite")
+            _log.info(f"{type(wrapper).__name__} does not skip non-finite steps")
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Read the verdict of the step before; on a CPU, of this one.
+        """Read the flags of the step before; on a CPU, of this one.
 
         Raises:
-            UserError: too many steps were left out.
+            UserError: too many steps were skipped.
         """
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, GuardedOptimWrapper):
             return
-        self._images.append(_images(data_batch))
+        self._images.append(_image_paths(data_batch))
         if (batch_idx + 1) % self.accumulation:
             return
         self._read()
-        iteration = (batch_idx + 1) // self.accumulation
-        self._unread = _Step(iteration, self._images, _Arriving(wrapper.faults))
+        self._unread = _Step((batch_idx + 1) // self.accumulation, self._images, wrapper.faults)
         self._images = []
         if not wrapper.faults.is_cuda:
             self._read()
-        self._tell(wrapper)
+        self._report(wrapper)
 
     def after_train(self, runner: Runner) -> None:
-        """Read the last step's verdict.
+        """Read the flags of the last step.
 
         Raises:
-            UserError: too many steps were left out.
+            UserError: too many steps were skipped.
         """
         self._read()
-        self._tell(runner.optim_wrapper)
+        self._report(runner.optim_wrapper)
 
     def _read(self) -> None:
-        """Count the unread step. Speaks to no other process: checkpoints are written by one."""
+        """Count the unread step; without communication, since one process writes checkpoints."""
         if self._unread is None:
             return
         step, self._unread = self._unread, None
-        at_fault, *losses = step.faults.read()
-        self.in_a_row = self.in_a_row + 1 if at_fault else 0
-        if not at_fault:
+        is_fault, *bad_losses = step.faults()
+        self.in_a_row = self.in_a_row + 1 if is_fault else 0
+        if not is_fault:
             return
         self.in_all += 1
-        culprits = [images for images, bad in zip(step.images, losses, strict=True) if bad]
-        fault = _Fault(
-            step.iteration, [*chain(*culprits)], [*chain(*step.images)], self.in_a_row, self.in_all
+        bad = [images for images, is_bad in zip(step.images, bad_losses, strict=True) if is_bad]
+        counts = (self.in_a_row, self.in_all)
+        self._unreported.append(
+            _Fault(step.iteration, [*chain(*bad)], [*chain(*step.images)], *counts)
         )
-        self._untold.append(fault)
 
-    def _tell(self, wrapper: GuardedOptimWrapper) -> None:
-        """Every process has the same faults to tell, and other images."""
-        untold, self._untold = self._untold, []
-        for fault in untold:
-            images = _of_all_processes(fault)
+    def _report(self, wrapper: GuardedOptimWrapper) -> None:
+        """Log new faults, with the images of all processes; stop after too many."""
+        faults, self._unreported = self._unreported, []
+        for fault in faults:
+            images = _gather_images(fault)
             if fault.in_a_row > self.most_in_a_row or fault.in_all > self.most_in_all:
                 self._stop(fault, images, wrapper)
             if get_rank() == 0:
                 _log.info(
-                    f"iteration {fault.iteration} is left out: {_WHERE} are not finite "
+                    f"iteration {fault.iteration} is skipped: {_WHAT} are not finite "
                     f"({fault.in_a_row} in a row, {fault.in_all} in all); images {images}"
                 )
 
     def _stop(self, fault: _Fault, images: str, wrapper: GuardedOptimWrapper) -> NoReturn:
-        hints = ["Look at these files", "lower optim_wrapper.optimizer.lr"]
+        hints = ["Check these files", "lower optim_wrapper.optimizer.lr"]
         if wrapper.clip_grad_kwargs is None:
             hints.append("clip: overrides: {optim_wrapper: {clip_grad: {max_norm: 1}}}")
         if self.precision != "float32":
             better = "bf16 or float32" if self.precision == "fp16" else "float32"
             hints.append(f"write precision: {better}")
         raise UserError(
-            f"{_WHERE} are not finite, {fault.in_a_row} times in a row and {fault.in_all} in all; "
-            f"images {images}; nothing of it is in the weights; "
+            f"{_WHAT} are not finite, {fault.in_a_row} times in a row and {fault.in_all} in all; "
+            f"images {images}; the weights are unaffected; "
             f"last checkpoint: {self.last_checkpoint()}",
             where=f"iteration {fault.iteration}",
             hint="; or ".join(hints),
         )
 
 
-def _images(data_batch: Any) -> list[str]:
+def _image_paths(data_batch: Any) -> list[str]:
     samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
     return [str(getattr(sample, "img_path", "?")) for sample in samples]
 
 
-def _of_all_processes(fault: _Fault) -> str:
-    """Name the images whose loss was not finite, or else all of the step; with several processes,
-    by rank.
+def _gather_images(fault: _Fault) -> str:
+    """List the images with a non-finite loss, or all of the step if no loss is; by rank if there
+    are several.
     """
-    gathered = all_gather_object((fault.culprits, fault.images))
-    known = any(culprits for culprits, _ in gathered)
-    named = [culprits if known else images for culprits, images in gathered]
-    if len(named) == 1:
-        return ", ".join(named[0])
-    parts = [f"rank {rank}: {', '.join(images)}" for rank, images in enumerate(named) if images]
-    return "; ".join(parts)
+    gathered = all_gather_object((fault.bad_images, fault.images))
+    any_bad = any(bad for bad, _ in gathered)
+    listed = [bad if any_bad else images for bad, images in gathered]
+    if len(listed) == 1:
+        return ", ".join(listed[0])
+    ranks = [f"rank {rank}: {', '.join(images)}" for rank, images in enumerate(listed) if images]
+    return "; ".join(ranks)

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is what such a run evaluates and exports."""
+"""Exponential moving average (EMA) of the weights, which the run validates and keeps."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from torch import nn
 
 from isnet.training.nonfinite_guard import GuardedOptimWrapper
 
-__all__ = ["WeightAverage"]
+__all__ = ["WeightAverage", "bare_model"]
+
+
+def bare_model(runner: Runner) -> nn.Module:
+    """Return the model without its DistributedDataParallel wrapper."""
+    model: nn.Module = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model
 
 
 class WeightAverage(Hook):
-    """Averages the weights after each optimizer step, and puts the average in their place while the
-    model is validated.
+    """Averages the weights after each optimizer step, and validates the average.
 
-    All floating point numbers of the state dict are averaged, also BatchNorm's running statistics:
-    averaged weights need statistics that fit them. So do timm's ModelEmaV3, torchvision's
-    references (`use_buffers=True`) and mmdet's RTMDet (`update_buffers=True`); mmengine's default
-    copies the statistics. Counters are those of the model.
+    All floating point tensors of the state dict are averaged, BatchNorm's running statistics too,
+    as in timm's ModelEmaV3, torchvision's references (`use_buffers=True`) and mmdet's RTMDet
+    (`update_buffers=True`); mmengine's default copies the statistics. Counters are the model's.
 
     Step t (from 0) keeps min(decay, (1 + t) / (10 + t)) of the average, as TensorFlow's
-    ExponentialMovingAverage does given `num_updates`: the initial weights are forgotten soon, also
-    in a short run. A step that was left out changes no average, though t counts it.
+    ExponentialMovingAverage with `num_updates`, so that short runs forget the initial weights too.
+    A skipped step changes no average, but t counts it.
 
-    The average takes once more the memory of the weights, on their device.
+    The average takes as much memory as the weights, on their device.
 
     Args:
         decay: of the average, 0 to 1; 0.9998 averages over about 5000 steps.
@@ -41,36 +45,34 @@ class WeightAverage(Hook):
         self.decay = decay
         self.accumulation = accumulation
         self.steps = 0
-        self._saved: dict[str, torch.Tensor] = {}
+        self._restored: dict[str, torch.Tensor] = {}
         self._averages: dict[str, torch.Tensor] = {}
         self._sources: dict[str, torch.Tensor] = {}
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the averages themselves, no copies."""
-        return {"steps": self.steps, "averages": self._averages or self._saved}
+        """Return the averages themselves, without copies, for a checkpoint."""
+        return {"steps": self.steps, "averages": self._averages or self._restored}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a checkpoint's state, before the first step."""
-        self.steps, self._saved = state["steps"], state["averages"]
+        """Restore the averages of a checkpoint, before the first step."""
+        self.steps, self._restored = state["steps"], state["averages"]
 
     def weights(self, runner: Runner) -> dict[str, torch.Tensor]:
-        """Return the bare model's state dict with the averages in it: what is to be kept of the
-        run.
-        """
+        """Return the bare model's state dict with averages in place of the weights."""
         self._begin(runner)
         averages = {id(self._sources[name]): value for name, value in self._averages.items()}
-        state = _bare(runner).state_dict(keep_vars=True)
+        state = bare_model(runner).state_dict(keep_vars=True)
         return {name: averages.get(id(value), value.detach()) for name, value in state.items()}
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Begin with the weights of before the first step."""
+        """Start from the weights before the first step."""
         self._begin(runner)
 
     @torch.no_grad()
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Take a step's weights into the average; the device decides whether there was one."""
+        """Update the average after a step; the device decides whether the step was skipped."""
         if (batch_idx + 1) % self.accumulation:
             return
         kept = min(self.decay, (1 + self.steps) / (10 + self.steps))
@@ -81,27 +83,27 @@ class WeightAverage(Hook):
         torch._foreach_lerp_(averages, list(self._sources.values()), shares)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Put the averages into the model."""
+        """Swap the averages into the model."""
         self._begin(runner)
         self._swap()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Put the model's own weights back, to the bit."""
+        """Swap the model's own weights back, bit-equal."""
         self._swap()
 
     def _begin(self, runner: Runner) -> None:
-        """Copy the weights once, in their layout; hooks that restore the model are through."""
+        """Copy the weights once, in their layout, after other hooks have restored the model."""
         if self._averages:
             return
         seen: set[int] = set()
-        for name, value in _bare(runner).state_dict(keep_vars=True).items():
+        for name, value in bare_model(runner).state_dict(keep_vars=True).items():
             if value.is_floating_point() and id(value) not in seen:
                 seen.add(id(value))  # shared weights are averaged once
                 self._sources[name] = value
                 self._averages[name] = value.detach().clone()
-        for name, value in self._saved.items():
+        for name, value in self._restored.items():
             self._averages[name].copy_(value)
-        self._saved = {}
+        self._restored = {}
 
     @torch.no_grad()
     def _swap(self) -> None:
@@ -113,11 +115,6 @@ class WeightAverage(Hook):
 
 
 def _skipped(runner: Runner, like: torch.Tensor) -> torch.Tensor:
-    """0-dim: 1 where the last step was left out; a config's own wrapper leaves none out."""
+    """0-dim: 1 if the last step was skipped; always 0 with a wrapper that skips none."""
     wrapper = runner.optim_wrapper
     return wrapper.skipped if isinstance(wrapper, GuardedOptimWrapper) else like.new_zeros(())
-
-
-def _bare(runner: Runner) -> nn.Module:
-    model: nn.Module = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return model
