@@ -143,7 +143,7 @@ def test_a_limit_that_is_met_is_named() -> None:
         [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True, env=environment
     )
     assert result.stdout.startswith("devices: cpu: out of memory in setting up after iteration 7: ")
-    total = float(result.stdout.partition(" of ")[2].partition(" GB")[0])
+    total = float(result.stdout.partition(" GB.")[0].rpartition(" of ")[2])
     assert total <= 16
     assert "{batch_size: 2}}" in result.stdout
     assert not result.stderr
