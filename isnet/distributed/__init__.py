@@ -1,1 +1,1 @@
-"""Processes of a run: launcher, ranks, rendezvous, signals, Slurm job, locks on runs and GPUs."""
+"""Processes of a run: launcher, ranks, rendezvous, signals, Slurm job, run lock, GPU leases."""

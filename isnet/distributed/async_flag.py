@@ -1,4 +1,4 @@
-"""What all processes of a training decide together, without a wait in the steps."""
+"""A flag that all ranks of a run read in the same iteration; training steps do not wait for it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ __all__ = ["AsyncFlag"]
 
 
 class AsyncFlag:
-    """Whether any process has said yes, known to all of them one call later.
+    """Whether any rank has set the flag, known to all ranks one call later.
 
-    Each call sends this process's word on its way and returns what was agreed in the call before:
-    all processes make the same calls, so all act in the same iteration. The words travel from CPU
-    to CPU, also between processes with GPUs: no device is waited for.
+    All ranks make the same calls, so they all act in the same iteration. The reduction runs on the
+    CPUs (gloo), also between ranks with GPUs: no device is synchronised.
     """
 
     def __init__(self) -> None:
@@ -25,24 +24,20 @@ class AsyncFlag:
             self._group = distributed.new_group(backend="gloo")
 
     def any_rank(self, mine: bool) -> bool:
-        """Say `mine`; return whether somebody said yes in the call before.
+        """Send this rank's value; return whether any rank sent True in the previous call.
 
-        A process on its own decides at once.
+        A single process gets its own value back.
         """
         if self._group is None:
             return mine
-        agreed = self._settle()
-        word = torch.tensor(int(mine))
-        handle = distributed.all_reduce(
-            word, distributed.ReduceOp.MAX, group=self._group, async_op=True
+        previous = False
+        if self._pending is not None:
+            value, reduction = self._pending
+            reduction.wait()
+            previous = bool(value.item())
+        value = torch.tensor(int(mine))
+        reduction = distributed.all_reduce(
+            value, distributed.ReduceOp.MAX, group=self._group, async_op=True
         )
-        self._pending = word, handle
-        return agreed
-
-    def _settle(self) -> bool:
-        if self._pending is None:
-            return False
-        word, handle = self._pending
-        self._pending = None
-        handle.wait()
-        return bool(word.item())
+        self._pending = value, reduction
+        return previous

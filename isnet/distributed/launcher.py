@@ -1,8 +1,11 @@
-"""Starts the processes of a run on this machine, watches over them, and says once how they ended.
+"""Starts the ranks of a run on this node, passes signals on, and prints the first failure.
 
-Not torchrun: on a signal it raises a traceback of its own, exits with 1 whatever the ranks say,
-does not pass on SIGUSR1 and SIGURG, and leaves orphans when it is killed. On several machines one
-launcher runs on each. Ranks that torchrun has started are trained all the same.
+It stays beside torchrun because of torchrun's behaviour in torch 2.14.1, measured with two ranks
+and `--signals-to-handle=SIGTERM,SIGINT,SIGUSR1,SIGURG --shutdown-timeout=20`: all four signals now
+reach the ranks, but it then exits with 1 and a traceback of 34 lines although the ranks exit with
+75; a rank's own exit code 75 also becomes 1, with 40 lines; and when torchrun is killed by SIGKILL
+its ranks go on as orphans. It also cannot pass the run lock to the ranks. Ranks started by torchrun
+train all the same. A run on several nodes has one launcher on each.
 """
 
 from __future__ import annotations
@@ -32,53 +35,51 @@ from isnet.settings.params import Devices
 
 __all__ = ["launch"]
 
-_BETWEEN_LOOKS = 0.05  # seconds
+_POLL_SECONDS = 0.05
 
 
 def launch(
     arguments: list[str], devices: Devices, node: Node, work: Path, stop_request: StopRequest
 ) -> int:
-    """Run `isnet ARGUMENTS` in every process that `devices` has on this machine; return the exit
-    code.
+    """Run `isnet ARGUMENTS` in all ranks of this node and return the exit code.
 
-    Stopping signals are passed on to all ranks, and what they make of it counts; a second SIGINT
-    kills them. Where one fails, the others are ended.
+    Stop signals are passed on to all ranks, whose exit code counts; a second SIGINT kills them.
+    When one rank fails, the others are killed.
 
     Args:
         arguments: the command line.
-        devices: how many processes.
-        node: this machine; the others have a launcher of their own.
-        work: a folder that all of them see.
-        stop_request: remembers a stopping signal.
+        devices: numbers of ranks and nodes.
+        node: this node.
+        work: a folder that all nodes see.
+        stop_request: records a stop signal.
     """
-    command = [sys.executable, "-m", "isnet", *arguments]
     with (
         tempfile.TemporaryDirectory(prefix="isnet-", ignore_cleanup_errors=True) as folder,
-        _meeting(node, work, Path(folder)) as meeting,
+        _rendezvous_file(node, work, Path(folder)) as rendezvous,
         _Ranks(devices, node, Path(folder), stop_request) as ranks,
     ):
-        ranks.start(command, os.environ | _shared(devices, node), meeting)
+        ranks.start([sys.executable, "-m", "isnet", *arguments], rendezvous)
         return ranks.wait()
 
 
-def _shared(devices: Devices, node: Node) -> dict[str, str]:
-    """Return what all ranks get: their share of the cores, and quiet."""
+def _shared_environment(devices: Devices, node: Node) -> Mapping[str, str]:
+    """Return the environment of all ranks; each gets an equal share of the cores."""
     cores = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-    shared = {
+    defaults = {
         "GLOO_SOCKET_IFNAME": node.interface,
-        "TORCH_CPP_LOG_LEVEL": "ERROR",  # else each rank complains when another one has gone
+        "TORCH_CPP_LOG_LEVEL": "ERROR",  # else each rank warns when another one has ended
     }
-    given = {name: os.environ.get(name) or value for name, value in shared.items()}
-    return given | {"OMP_NUM_THREADS": str(max(1, cores // devices.per_node))}
+    given = {name: os.environ.get(name) or value for name, value in defaults.items()}
+    return os.environ | given | {"OMP_NUM_THREADS": str(max(1, cores // devices.per_node))}
 
 
 @contextlib.contextmanager
-def _meeting(node: Node, work: Path, folder: Path) -> Iterator[Path]:
-    """Give the file by which the ranks meet: on one machine nobody else's business."""
+def _rendezvous_file(node: Node, work: Path, folder: Path) -> Iterator[Path]:
+    """Yield the file in which rank 0 stores its address: private on one node, else in `work`."""
     if node.count == 1:
-        yield folder / "meeting"
+        yield folder / "rendezvous"
         return
-    file = work / f"meeting-{node.meeting}"
+    file = work / f"rendezvous-{node.step}"
     try:
         yield file
     finally:
@@ -87,7 +88,7 @@ def _meeting(node: Node, work: Path, folder: Path) -> Iterator[Path]:
 
 
 class _Ranks:
-    """The processes of a run: rank `n` is the n-th."""
+    """The processes of the ranks of this node; they are killed on exit."""
 
     def __init__(
         self, devices: Devices, node: Node, folder: Path, stop_request: StopRequest
@@ -97,89 +98,74 @@ class _Ranks:
         self.folder = folder
         self.stop_request = stop_request
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.heard: list[int] = []
-        self.forwarded = 0
-        self.insistence = SecondInterrupt()
-        self.at_once = False
+        self.signals: list[int] = []
+        """Received and not passed on yet."""
+        self.second_interrupt = SecondInterrupt()
+        self.is_aborted = False
 
     def __enter__(self) -> _Ranks:
-        self.before = {number: signal.signal(number, self._hear) for number in STOP_SIGNALS}
+        self.handlers = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._kill()
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        self.heard.append(number)
-        self.stop_request.signal_name = self.stop_request.signal_name or signal.Signals(number).name
-        self.at_once |= self.insistence.heard(number)
-
-    def start(self, command: list[str], environment: Mapping[str, str], meeting: Path) -> None:
-        """Start all; they are born with stopping signals held back, until they can handle them."""
-        with _held_back():
-            for local in range(self.devices.per_node):
-                own = rank_environment(local, self.devices, self.node, self.folder, meeting)
-                self.processes.append(
-                    subprocess.Popen(
-                        command, env={**environment, **own}, pass_fds=lock_descriptors()
-                    )
-                )
-
-    def wait(self) -> int:
-        """Pass signals on until all have ended, or one has failed; return the exit code."""
-        while True:
-            self._forward()
-            if self.at_once:
-                return _tell(ABORTED, ABORTED_MESSAGE)
-            codes = [process.poll() for process in self.processes]
-            if any(codes):
-                return self._verdict(codes)
-            if None not in codes:
-                return 0
-            time.sleep(_BETWEEN_LOOKS)
-
-    def _forward(self) -> None:
-        while self.forwarded < len(self.heard):
-            for process in self.processes:
-                process.send_signal(self.heard[self.forwarded])
-            self.forwarded += 1
-
-    def _verdict(self, codes: list[int | None]) -> int:
-        """Say what the first failure was: those of the others follow from it."""
-        first = self.node.index * self.devices.per_node
-        for rank, code in enumerate(codes, first):
-            if code is not None and code < 0:
-                name = signal.Signals(-code).name
-                guess = " (out of memory?)" if -code == signal.SIGKILL else ""
-                who = f"rank {rank} (pid {self.processes[rank - first].pid})"
-                return _tell(1, f"isnet: {who} was killed by {name}{guess}")
-        reports = [
-            RankReport.read(self.folder, rank) for rank, code in enumerate(codes, first) if code
-        ]
-        told = [report for report in reports if report is not None]
-        if told:
-            cause = min(told, key=lambda report: report.seconds)
-            return _tell(cause.status, cause.text)
-        return next(code for code in codes if code)  # it has told its end itself
-
-    def _kill(self) -> None:
         for process in self.processes:
             process.kill()
         for process in self.processes:
             process.wait()
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.signals.append(number)
+        self.stop_request.signal_name = self.stop_request.signal_name or signal.Signals(number).name
+        self.is_aborted |= self.second_interrupt.detect(number)
+
+    def start(self, command: list[str], rendezvous: Path) -> None:
+        """Start all ranks, with stop signals blocked until they have installed their handlers."""
+        shared = _shared_environment(self.devices, self.node)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            for local_rank in range(self.devices.per_node):
+                own = rank_environment(local_rank, self.devices, self.node, self.folder, rendezvous)
+                self.processes.append(
+                    subprocess.Popen(command, env={**shared, **own}, pass_fds=lock_descriptors())
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def wait(self) -> int:
+        """Pass signals on until all ranks have ended or one has failed; return the exit code."""
+        while True:
+            while self.signals:
+                number = self.signals.pop(0)
+                for process in self.processes:
+                    process.send_signal(number)
+            if self.is_aborted:
+                return _print_end(ABORTED, ABORTED_MESSAGE)
+            codes = [process.poll() for process in self.processes]
+            if any(codes):
+                return self._print_failure(codes)
+            if None not in codes:
+                return 0
+            time.sleep(_POLL_SECONDS)
+
+    def _print_failure(self, codes: list[int | None]) -> int:
+        """Print the first failure, or the death of a rank by a signal; return the exit code."""
+        first = self.node.index * self.devices.per_node
+        for rank, (code, process) in enumerate(zip(codes, self.processes, strict=True), first):
+            if code is not None and code < 0:
+                name = signal.Signals(-code).name
+                guess = " (out of memory?)" if -code == signal.SIGKILL else ""
+                line = f"isnet: rank {rank} (pid {process.pid}) was killed by {name}{guess}"
+                return _print_end(1, line)
+        failed = [rank for rank, code in enumerate(codes, first) if code]
+        reports = [report for rank in failed if (report := RankReport.read(self.folder, rank))]
+        if reports:
+            cause = min(reports, key=lambda report: report.seconds)
+            return _print_end(cause.status, cause.text)
+        return next(code for code in codes if code)  # that rank has printed its error itself
 
 
-def _tell(status: int, text: str) -> int:
+def _print_end(status: int, text: str) -> int:
     print(text, file=sys.stderr, flush=True)
     return status
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

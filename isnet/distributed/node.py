@@ -1,65 +1,71 @@
-"""This machine among those of a run."""
+"""This machine among the nodes of a run."""
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 
 import psutil
 
-from isnet.distributed.slurm_job import current_step
 from isnet.errors import UserError
 from isnet.settings.params import Devices
 
 __all__ = ["Node", "current_node"]
 
+_STEP_ID = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_STEP_LAUNCHER_PORT", "SLURM_SRUN_COMM_PORT")
+
 
 @dataclass(frozen=True)
 class Node:
-    """One of the machines that train a run together; by default the only one."""
+    """One of the machines of a run; by default the only one."""
 
     index: int = 0
     count: int = 1
     address: str = "127.0.0.1"
-    """Of this one, where the others reach it."""
+    """IP address at which the other nodes reach this one."""
     interface: str = "lo"
-    """The network interface of that address. On one machine the loopback: the host's own name may
-    have no address.
+    """Network interface of that address. The loopback on one machine, whose host name may have no
+    address.
     """
-    meeting: str = ""
-    """A name that these machines share, and no other attempt has had."""
+    step: str = ""
+    """Name of the `srun` step that started the nodes, different after each requeue."""
 
 
 def current_node(devices: Devices, run: str) -> Node:
-    """Return which of the run's machines this is.
+    """Return which of the nodes of `run` this machine is.
 
     Raises:
-        UserError: the run spans several, and `srun` has not started one process on each.
+        UserError: the run spans several nodes and `srun` has not started one process on each.
     """
     if devices.nodes == 1:
         return Node()
-    step = current_step()
-    if step is None or (step.nodes, step.tasks) != (devices.nodes, devices.nodes):
-        started = f", and srun has started {step.tasks} on {step.nodes}" if step else ""
+    slurm = os.environ
+    counts: tuple[int, ...] = ()
+    if "SLURM_PROCID" in slurm and "SLURM_LAUNCH_NODE_IPADDR" in slurm:
+        counts = int(slurm["SLURM_STEP_NUM_NODES"]), int(slurm["SLURM_STEP_NUM_TASKS"])
+    if counts != (devices.nodes, devices.nodes):
+        started = f", and srun has started {counts[1]} on {counts[0]}" if counts else ""
         raise UserError(
             f"devices: {devices} spans {devices.nodes} machines with one process each{started}",
             where=f"params.yaml: runs.{run}.devices",
             hint="Use `snakemake --workflow-profile profiles/slurm`, or in a job of your own "
             f"`srun --nodes={devices.nodes} --ntasks-per-node=1 isnet train --run {run}`",
         )
-    address = _address_towards(step.address)
-    return Node(step.node, step.nodes, address, _interface_of(address), step.name)
+    address = _address_towards(slurm["SLURM_LAUNCH_NODE_IPADDR"])
+    step = "-".join(slurm.get(name, "") for name in _STEP_ID)
+    return Node(int(slurm["SLURM_NODEID"]), devices.nodes, address, _interface_of(address), step)
 
 
 def _address_towards(other: str) -> str:
-    """Return this machine's address on the way to another one; nothing is sent."""
+    """Return this machine's address on the route to `other`; no packet is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((other, 9))
         return str(probe.getsockname()[0])
 
 
 def _interface_of(address: str) -> str:
-    """Return the name of the interface with `address`; empty where none has it."""
+    """Return the network interface that has `address`; empty if none has it."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(found.address == address for found in addresses):
             return str(name)

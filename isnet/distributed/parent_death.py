@@ -1,6 +1,4 @@
-"""A process that ends with the one that started it: nobody would miss it, stop it, or free what it
-holds.
-"""
+"""Ends a process when its parent dies: an orphan would keep its GPU, its memory and its locks."""
 
 from __future__ import annotations
 
@@ -14,11 +12,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
-    """Have the kernel send this process `number` when its parent has died, by SIGKILL too.
+    """Have the kernel send signal `number` to this process when its parent dies, even by SIGKILL.
 
-    Args:
-        number: the signal.
-        parent: its process id, where it is known: if it has died already, this process ends here.
+    If the pid `parent` is given and that process is already dead, this process ends here.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
     if parent is not None and os.getppid() != parent:

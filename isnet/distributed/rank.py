@@ -1,5 +1,5 @@
-"""A process that is one of several of a run: it leaves what it has to say about its end to the
-launcher, which says it once.
+"""Per-rank environment and error reports. The launcher prints only the first failure of its ranks,
+because the others usually follow from it.
 """
 
 from __future__ import annotations
@@ -32,58 +32,51 @@ __all__ = [
     "report_errors",
 ]
 
-_LAUNCHER, _FOLDER = "ISNET_LAUNCHER", "ISNET_REPORTS"
-_MEETING, _ADDRESS = "ISNET_MEETING", "ISNET_ADDRESS"
+_LAUNCHER, _REPORTS = "ISNET_LAUNCHER", "ISNET_REPORTS"
+_RENDEZVOUS, _ADDRESS = "ISNET_RENDEZVOUS", "ISNET_ADDRESS"
 _SHOW_CURSOR = "\x1b[?25h\n"  # a progress bar hides it
 
 
 def is_rank() -> bool:
-    """Say whether this process is a rank: of ours, of torchrun, or of srun with its variables."""
+    """Whether this process is a rank: of our launcher, torchrun, or srun with their variables."""
     return "LOCAL_RANK" in os.environ
 
 
 def rank_environment(
-    local: int, devices: Devices, node: Node, reports: Path, meeting: Path
+    local_rank: int, devices: Devices, node: Node, reports: Path, rendezvous: Path
 ) -> Mapping[str, str]:
-    """Return the variables that make a process a rank of this launcher.
+    """Return the environment variables of a rank of this launcher.
 
     Args:
-        local: its number on this machine.
-        devices: how many there are.
-        node: this machine.
-        reports: an empty folder, shared by the ranks of this machine and the launcher.
-        meeting: a file that is not there yet, shared by all ranks.
+        local_rank: its number on this node.
+        devices: numbers of ranks and nodes.
+        node: this node.
+        reports: an empty folder, shared by the launcher and the ranks of this node.
+        rendezvous: a file that does not exist yet, shared by all ranks.
     """
     return {
-        "RANK": str(node.index * devices.per_node + local),
-        "LOCAL_RANK": str(local),
+        "RANK": str(node.index * devices.per_node + local_rank),
+        "LOCAL_RANK": str(local_rank),
         "WORLD_SIZE": str(devices.processes),
         "LOCAL_WORLD_SIZE": str(devices.per_node),
         _LAUNCHER: str(os.getpid()),
-        _FOLDER: str(reports),
-        _MEETING: str(meeting),
+        _REPORTS: str(reports),
+        _RENDEZVOUS: str(rendezvous),
         _ADDRESS: node.address,
     }
 
 
 def launcher_rendezvous() -> tuple[str, Path] | None:
-    """Return this machine's address, and the file by which the ranks of our launchers meet; None
-    under torchrun and the like.
-    """
-    file = os.environ.get(_MEETING)
+    """Return this node's address and the rendezvous file of our launcher; None under torchrun."""
+    file = os.environ.get(_RENDEZVOUS)
     return (os.environ[_ADDRESS], Path(file)) if file else None
 
 
-def _reports() -> Path | None:
-    folder = os.environ.get(_FOLDER)
-    return Path(folder) if folder else None
-
-
 def end_with_launcher() -> None:
-    """Let this rank not outlive the process that watches over it.
+    """End this rank when its launcher dies.
 
-    Our launcher holds the lock of the run, so its ranks are killed with it. torchrun may have died
-    of a signal that was meant to stop the training: its ranks are asked to stop.
+    Our launcher owns the run lock, so its ranks are killed with it. torchrun may have died of a
+    signal that was meant to stop the training, so its ranks get SIGTERM.
     """
     if _LAUNCHER in os.environ:
         end_with_parent(signal.SIGKILL, int(os.environ[_LAUNCHER]))
@@ -98,56 +91,47 @@ class RankReport:
     status: int
     text: str
     seconds: float
-    """When, on the machine's monotonic clock."""
+    """Time of the end on the machine's monotonic clock."""
 
     @classmethod
     def read(cls, folder: Path, rank: int) -> RankReport | None:
-        """Return what a rank has reported."""
+        """Return the report of a rank; None if it has written none."""
         try:
-            return cls(**json.loads(_report(folder, rank).read_text()))
+            return cls(**json.loads((folder / f"rank-{rank}.json").read_text()))
         except FileNotFoundError:
             return None
 
     def write(self, folder: Path, rank: int) -> None:
-        """Leave it for the launcher."""
-        write_json(_report(folder, rank), asdict(self))
-
-
-def _report(folder: Path, rank: int) -> Path:
-    return folder / f"rank-{rank}.json"
+        """Write the report for the launcher."""
+        write_json(folder / f"rank-{rank}.json", asdict(self))
 
 
 def exit_now(status: int, text: str) -> NoReturn:
-    """End this process here and now, with one line: no handlers, no clean-up, no waiting.
+    """End this process with one line and without clean-up.
 
-    Nothing is lost by it: what is on disk is whole or absent, and locks and data workers go with
-    their process. An exception could come out of a half-done import as something else.
+    Nothing is lost: files are whole or absent, and the kernel releases locks and data workers. An
+    exception could be swallowed by a half-done import.
     """
-    folder = _reports()
     rank = int(os.environ.get("RANK", "0"))
-    if folder is not None:
-        with contextlib.suppress(OSError):  # it goes with the launcher
-            RankReport(status, text, time.monotonic()).write(folder, rank)
+    if reports := os.environ.get(_REPORTS):
+        with contextlib.suppress(OSError):  # the launcher, which owns the folder, has ended
+            RankReport(status, text, time.monotonic()).write(Path(reports), rank)
     elif rank == 0:
-        end = _SHOW_CURSOR if sys.stderr.isatty() else ""
-        os.write(2, f"{end}{text}\n".encode())
+        prefix = _SHOW_CURSOR if sys.stderr.isatty() else ""
+        os.write(2, f"{prefix}{text}\n".encode())
     os._exit(status)
 
 
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
-    """Leave errors of this rank to its launcher: the first one is the cause of those of the others.
-
-    Under torchrun and srun they go their usual way.
-    """
+    """Report the errors of this rank to our launcher; under torchrun and srun they propagate."""
+    if not os.environ.get(_REPORTS):
+        yield
+        return
     try:
         yield
     except UserError as error:
-        if _reports() is None:
-            raise
         exit_now(2, f"isnet: {error}")
     except Exception:
-        if _reports() is None:
-            raise
-        who = f"isnet: rank {os.environ['RANK']} (pid {os.getpid()}) failed"
-        exit_now(1, f"{who}\n{traceback.format_exc().rstrip()}")
+        line = f"isnet: rank {os.environ['RANK']} (pid {os.getpid()}) failed"
+        exit_now(1, f"{line}\n{traceback.format_exc().rstrip()}")

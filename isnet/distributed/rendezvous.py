@@ -1,4 +1,4 @@
-"""Where the processes of a run meet, before they train."""
+"""Rendezvous of the ranks of a run over a TCP store, and torch's process group."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import distributed
@@ -24,18 +23,16 @@ from isnet.settings.params import Devices
 
 __all__ = ["join_process_group"]
 
-Result = TypeVar("Result")
-
-_PATIENCE = 300.0
-_BETWEEN_LOOKS = 0.05  # seconds
+_TIMEOUT_SECONDS = 300.0
+_POLL_SECONDS = 0.05
 
 
 def join_process_group(devices: Devices) -> None:
     """Form torch's process group with the other ranks of this run: gloo on CPUs, NCCL on GPUs.
 
     Raises:
-        UserError: there are not as many ranks as the run asks for, or some have not come within 300
-            s (ISNET_START_TIMEOUT).
+        UserError: the number of ranks is not that of `devices`, or some have not started within
+            300 s (ISNET_START_TIMEOUT).
     """
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if ranks != devices.processes:
@@ -44,83 +41,73 @@ def join_process_group(devices: Devices) -> None:
             where="params.yaml: runs",
             hint="Start as many, or change devices",
         )
-    patience = float(os.environ.get("ISNET_START_TIMEOUT") or _PATIENCE)
-    store = _store(rank, ranks, patience)
-    _check_in(store, rank, ranks, patience)
+    timeout = float(os.environ.get("ISNET_START_TIMEOUT") or _TIMEOUT_SECONDS)
+    store = _connect_store(rank, ranks, timeout)
+    _wait_for_all(store, rank, ranks, timeout)
     if devices.kind == "gpu":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "gloo" if devices.kind == "cpu" else "nccl"
     distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
 
 
-def _store(rank: int, ranks: int, patience: float) -> Any:
-    """Return the store that all ranks share."""
-    limit = timedelta(seconds=patience)
-    own = launcher_rendezvous()
+def _connect_store(rank: int, ranks: int, timeout: float) -> Any:
+    """Return the store shared by all ranks; rank 0 opens it at a free port."""
+    limit = timedelta(seconds=timeout)
+    launcher = launcher_rendezvous()
     try:
-        if own is None:
-            return _heeding_signals(
-                lambda: next(rendezvous("env://", rank, ranks, timeout=limit))[0]
-            )
-        address, meeting = own
+        if launcher is None:
+            return _torch_store(rank, ranks, limit)
+        address, file = launcher
         if rank == 0:
-            return _opened(address, meeting, ranks, limit)
-        host, port = _found(meeting, patience)
+            store = TCPStore(address, 0, ranks, True, limit, wait_for_workers=False)
+            write_text(file, f"{address} {store.port}")
+            return store
+        host, port = _wait_for_address(file, timeout)
         return TCPStore(host, port, ranks, False, limit)
     except distributed.DistError:
         place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-        raise _missing([0], patience, f"nobody answers at {place}") from None
+        raise _missing([0], timeout, f"no answer from {place}") from None
 
 
-def _opened(address: str, meeting: Path, ranks: int, limit: timedelta) -> Any:
-    """Open the store at any free port, and tell the others where."""
-    store = TCPStore(address, 0, ranks, True, limit, wait_for_workers=False)
-    write_text(meeting, f"{address} {store.port}")
-    return store
+def _torch_store(rank: int, ranks: int, limit: timedelta) -> Any:
+    """Return torchrun's store; a thread waits for it, as torch would delay signal handlers."""
+    with ThreadPoolExecutor(1) as pool:
+        store = pool.submit(lambda: next(rendezvous("env://", rank, ranks, timeout=limit))[0])
+        while not store.done():
+            time.sleep(_POLL_SECONDS)
+        return store.result()
 
 
-def _found(meeting: Path, patience: float) -> tuple[str, int]:
-    """Wait until rank 0 has told where the store is, and answers there."""
-    end = time.monotonic() + patience
+def _wait_for_address(file: Path, timeout: float) -> tuple[str, int]:
+    """Return the store's host and port, once rank 0 has written them and answers there."""
+    end = time.monotonic() + timeout
     while time.monotonic() < end:
-        # Where the folder is on another machine, listing it makes new files show early.
-        if meeting in meeting.parent.iterdir():
-            host, port = meeting.read_text().split()
+        # On a network file system, listing the folder makes a new file visible earlier.
+        if file in file.parent.iterdir():
+            host, port = file.read_text().split()
             with contextlib.suppress(OSError):
                 socket.create_connection((host, int(port)), timeout=5).close()
                 return host, int(port)
-        time.sleep(_BETWEEN_LOOKS)
-    raise _missing([0], patience)
+        time.sleep(_POLL_SECONDS)
+    raise _missing([0], timeout)
 
 
-def _check_in(store: Any, rank: int, ranks: int, patience: float) -> None:
-    """Wait for all, and name those who do not come; torch would name none."""
-    store.set(_key(rank), "here")
-    end = time.monotonic() + patience
+def _wait_for_all(store: Any, rank: int, ranks: int, timeout: float) -> None:
+    """Wait for all ranks; the error names the missing ones, which torch's does not."""
+    key = "isnet/rank-{}".format
+    store.set(key(rank), "started")
+    end = time.monotonic() + timeout
     missing = list(range(ranks))
-    while missing := [other for other in missing if not store.check([_key(other)])]:
+    while missing := [other for other in missing if not store.check([key(other)])]:
         if time.monotonic() > end:
-            raise _missing(missing, patience)
-        time.sleep(_BETWEEN_LOOKS)
+            raise _missing(missing, timeout)
+        time.sleep(_POLL_SECONDS)
 
 
-def _key(rank: int) -> str:
-    return f"isnet/rank-{rank}"
-
-
-def _missing(ranks: list[int], patience: float, detail: str = "") -> UserError:
+def _missing(ranks: list[int], timeout: float, detail: str = "") -> UserError:
     names = ("rank " if len(ranks) == 1 else "ranks ") + ", ".join(map(str, ranks))
     return UserError(
-        f"{names} did not start within {patience:g} s{': ' + detail if detail else ''}",
-        hint="See what its process says; a slow start may take longer with ISNET_START_TIMEOUT "
-        "(seconds)",
+        f"{names} did not start within {timeout:g} s{': ' + detail if detail else ''}",
+        hint="See the output of that process; allow a slow start more time with "
+        "ISNET_START_TIMEOUT (seconds)",
     )
-
-
-def _heeding_signals(wait: Callable[[], Result]) -> Result:
-    """Wait in a thread: Python handles no signal while torch waits in this one."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(wait)
-        while not future.done():
-            time.sleep(_BETWEEN_LOOKS)
-        return future.result()

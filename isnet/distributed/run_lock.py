@@ -1,13 +1,13 @@
-"""One process at a time trains a run.
+"""Lets one process at a time train a run.
 
-The kernel's lock on `lock` decides on one machine: it ends with its holder. Where a file system
-does not share such locks between machines, the holder's record `holder.json` decides, which its
-holder touches every twenty seconds. A holder on another machine counts as dead when
+On one machine a kernel lock on the file `lock` decides, which ends with its owner. Between machines
+whose file system does not share such locks, the owner's record `holder.json` decides, which the
+owner touches every 20 s. An owner on another machine counts as dead if
 
-- its record was not touched for ten minutes, by the clock of the file server;
+- its record was not touched for 600 s, by the clock of the file server;
 - it belongs to this very Slurm job, which was requeued here;
-- it was not touched for forty seconds, and Slurm says that its job has ended;
-- its machine is this one, and was started since.
+- its record was not touched for 40 s, and Slurm reports the end of its job;
+- its machine is this one, which was rebooted since.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from isnet.distributed.slurm_job import is_batch_job, job_has_ended
 from isnet.errors import UserError
+from isnet.io.disk_space import explain_write_errors
 from isnet.io.file_lock import LockedFile
 from isnet.io.lock_owner import LockOwner, format_time
 from isnet.tracking.journal_reader import last_records
@@ -31,49 +32,43 @@ __all__ = ["run_lock", "run_lock_owner"]
 _log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 20.0
-_BETWEEN_LOOKS_SECONDS = 10.0
+_POLL_SECONDS = 10.0
 _DEAD_AFTER_SECONDS = 600.0
-_PATIENCE_SECONDS = 2.0
-"""How long a record may be in the making."""
-_HELD_ABOVE = "ISNET_RUN_LOCK"
-"""Environment of the processes that a holder starts: the folder that is held for them."""
+_RECORD_SECONDS = 2.0
+"""Upper limit of the time between creating and writing a record."""
+_LOCKED_FOLDER = "ISNET_RUN_LOCK"
+"""Environment variable of the owner's child processes: the folder that is locked for them."""
 
 
 @contextlib.contextmanager
 def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
-    """Hold the training in `work`.
+    """Lock the training in the folder `work`.
 
-    The launcher of the first node holds it for all that the launchers start (which should inherit
-    `held_descriptors()`). A batch job waits for a holder that may be on its way out, such as the
-    job before it on a machine that was lost.
+    The launcher of the first node locks it for all ranks; these should inherit
+    `lock_descriptors()`. A batch job waits for another owner, which may be about to end: for
+    example its predecessor on a machine that was lost.
 
     Args:
         name: the run.
         work: private folder of the training.
-        node: number of this machine among those of the run.
+        node: index of this node among those of the run.
 
     Raises:
-        UserError: a living process holds it; or the folder cannot be written.
+        UserError: a living process owns the lock, or the folder is not writable.
     """
-    place = str(work.resolve())
-    if node or os.environ.get(_HELD_ABOVE) == place:
+    folder = str(work.resolve())
+    if node or os.environ.get(_LOCKED_FOLDER) == folder:
         yield
         return
-    from isnet.io.disk_space import (
-        explain_write_errors,  # with all that downloads: `isnet status` needs none
-    )
-
     with explain_write_errors(work / "lock"):
         work.mkdir(parents=True, exist_ok=True)
-        lock, record = _claim_in_time(name, work)
-    heart = _Heart(record)
-    heart.start()
-    os.environ[_HELD_ABOVE] = place
+        lock, record = _acquire(name, work)
+    os.environ[_LOCKED_FOLDER] = folder
     try:
-        yield
+        with _heartbeat(record):
+            yield
     finally:
-        del os.environ[_HELD_ABOVE]
-        heart.end()
+        del os.environ[_LOCKED_FOLDER]
         with contextlib.suppress(OSError):
             if os.path.samestat(os.fstat(record), _record(work).stat()):
                 _record(work).unlink()
@@ -82,13 +77,11 @@ def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
 
 
 def run_lock_owner(work: Path) -> LockOwner | None:
-    """Return the living holder of a training, without touching anything."""
-    holder = LockOwner.read(_record(work))
-    if holder is None:
-        return None
+    """Return the living owner of the training in `work`, without writing anything."""
+    owner = LockOwner.read(_record(work))
     with contextlib.suppress(FileNotFoundError):
         silence = time.time() - _record(work).stat().st_mtime
-        return holder if _seems_alive(holder, LockOwner.here(), silence) else None
+        return owner if owner and _seems_alive(owner, silence) else None
     return None
 
 
@@ -96,87 +89,86 @@ def _record(work: Path) -> Path:
     return work / "holder.json"
 
 
-def _claim_in_time(name: str, work: Path) -> tuple[LockedFile, int]:
+def _acquire(name: str, work: Path) -> tuple[LockedFile, int]:
+    """Return the lock and the descriptor of this process's record; only a batch job waits."""
     end = time.monotonic() + (1.5 * _DEAD_AFTER_SECONDS if is_batch_job() else 0.0)
-    told = False
+    is_logged = False
     while True:
         try:
-            return _claim(name, work)
+            return _try_acquire(name, work)
         except UserError as refusal:
             if time.monotonic() >= end:
                 raise
-            if not told:
+            if not is_logged:
                 _log.info(f"waits: {refusal}")
-                told = True
-        time.sleep(_BETWEEN_LOOKS_SECONDS)
+                is_logged = True
+        time.sleep(_POLL_SECONDS)
 
 
-def _claim(name: str, work: Path) -> tuple[LockedFile, int]:
-    """Return the lock, and the descriptor of the record that names this process."""
+def _try_acquire(name: str, work: Path) -> tuple[LockedFile, int]:
     lock = LockedFile(work / "lock")
-    taken = lock.acquire()
-    if taken is False:
-        raise _refusal(name, work, _awaited(work))
+    is_locked = lock.acquire()
+    if is_locked is False:
+        raise _refusal(name, work, _read_owner(work))
     try:
         while True:
             with contextlib.suppress(FileExistsError):
                 return lock, _write_record(work)
-            holder = _awaited(work)
-            if holder and not _is_dead(holder, work, has_kernel_lock=taken is True):
-                raise _refusal(name, work, holder)
-            _set_aside(name, work, holder)
+            owner = _read_owner(work)
+            if owner and not _is_dead(owner, work, has_kernel_lock=is_locked is True):
+                raise _refusal(name, work, owner)
+            _remove_record(name, work, owner)
     except BaseException:
         lock.release()
         raise
 
 
 def _write_record(work: Path) -> int:
-    """Create the record, of which only one process can be the creator, also on NFS."""
+    """Create the record and return its descriptor; O_EXCL lets one process succeed, also on NFS."""
     path = _record(work)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         os.write(descriptor, LockOwner.here().text.encode())
         os.fsync(descriptor)
-    except BaseException:  # a full disk: the next one shall not take an empty record for a holder
+    except BaseException:  # a full disk: leave no empty record
         os.close(descriptor)
         path.unlink(missing_ok=True)
         raise
     return descriptor
 
 
-def _awaited(work: Path) -> LockOwner | None:
-    """Return whom the record names, which may be in the making."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while (holder := LockOwner.read(_record(work))) is None and time.monotonic() < end:
+def _read_owner(work: Path) -> LockOwner | None:
+    """Return the owner in the record, which another process may be writing."""
+    end = time.monotonic() + _RECORD_SECONDS
+    while (owner := LockOwner.read(_record(work))) is None and time.monotonic() < end:
         time.sleep(0.02)
-    return holder
+    return owner
 
 
-def _is_dead(holder: LockOwner, work: Path, *, has_kernel_lock: bool) -> bool:
+def _is_dead(owner: LockOwner, work: Path, *, has_kernel_lock: bool) -> bool:
+    here, silence = LockOwner.here(), _silence(work)
+    if owner.shares_kernel(here):
+        return has_kernel_lock or not _seems_alive(owner, silence)
+    if owner.job and owner.job == here.job:
+        return True
+    # Slurm reports the end of a job on a lost machine, where its processes may still run.
+    if owner.job and silence > 2 * _BEAT_SECONDS and job_has_ended(owner.job):
+        return True
+    return not _seems_alive(owner, silence)
+
+
+def _seems_alive(owner: LockOwner, silence: float) -> bool:
     here = LockOwner.here()
-    if holder.shares_kernel(here):
-        return has_kernel_lock or not _seems_alive(holder, here, _silence(work))
-    if holder.job and holder.job == here.job:
-        return True
-    # Its machine may be lost and the controller have given it up before it has ended.
-    if holder.job and _silence(work) > 2 * _BEAT_SECONDS and job_has_ended(holder.job):
-        return True
-    return not _seems_alive(holder, here, _silence(work))
-
-
-def _seems_alive(holder: LockOwner, here: LockOwner, silence: float) -> bool:
-    if holder.shares_pids(here):
-        return holder.is_running()
-    uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
-    if holder.host == here.host and not holder.shares_kernel(here) and silence > uptime:
+    if owner.shares_pids(here):
+        return owner.is_running()
+    is_rebooted = owner.host == here.host and not owner.shares_kernel(here)
+    if is_rebooted and silence > time.clock_gettime(time.CLOCK_BOOTTIME):
         return False
     return silence < _DEAD_AFTER_SECONDS
 
 
 def _silence(work: Path) -> float:
-    """Return for how many seconds the record was not touched, by the clock that stamps files
-    there: those of two machines may differ.
-    """
+    """Return the seconds since the record was touched, by the clock of the file server."""
     now = work / f".now-{os.getpid()}"
     try:
         now.touch()
@@ -187,63 +179,62 @@ def _silence(work: Path) -> float:
         now.unlink(missing_ok=True)
 
 
-def _set_aside(name: str, work: Path, dead: LockOwner | None) -> None:
-    """Remove the record of a dead holder, and of no other: somebody on another machine may have
-    been quicker.
+def _remove_record(name: str, work: Path, dead: LockOwner | None) -> None:
+    """Remove the record of `dead`.
+
+    Raises:
+        UserError: a process on another machine has replaced the record in the meantime.
     """
     aside = work / f".holder-{os.getpid()}.json"
     try:
         _record(work).rename(aside)
     except FileNotFoundError:
         return
-    found = LockOwner.read(aside)
-    if found == dead:
+    owner = LockOwner.read(aside)
+    if owner == dead:
         aside.unlink(missing_ok=True)
         return
     aside.rename(_record(work))
-    raise _refusal(name, work, found)
+    raise _refusal(name, work, owner)
 
 
-def _refusal(name: str, work: Path, holder: LockOwner | None) -> UserError:
-    if holder is None:
+def _refusal(name: str, work: Path, owner: LockOwner | None) -> UserError:
+    if owner is None:
         return UserError(
             f"run {name} is being trained by another process",
             where=str(work / "lock"),
             hint="Wait for it, or stop it",
         )
     here = LockOwner.here()
-    who = f"process {holder.pid} on {holder.host} since {format_time(holder.since)}"
-    records = last_records(work / "journal.jsonl")
-    at = f", at iteration {records[-1]['iteration']}" if records else ""
-    stop = f"kill {holder.pid}"
-    if not holder.shares_kernel(here):
-        at += f"; its last sign of life is {max(0, _silence(work)):.0f} s old"
-        at += f", and it counts as dead after {_DEAD_AFTER_SECONDS:.0f} s"
-        stop = f"on {holder.host}, {stop}"
-    elif holder.shares_pids(here) and not holder.is_running():
-        at += "; it was killed, and what it had started is still ending"
+    line = f"run {name} is being trained by process {owner.pid} on {owner.host}"
+    line += f" since {format_time(owner.since)}"
+    if records := last_records(work / "journal.jsonl"):
+        line += f", at iteration {records[-1]['iteration']}"
+    stop = f"kill {owner.pid}"
+    if not owner.shares_kernel(here):
+        line += f"; its last sign of life is {max(0, _silence(work)):.0f} s old"
+        line += f", and it counts as dead after {_DEAD_AFTER_SECONDS:.0f} s"
+        stop = f"on {owner.host}, {stop}"
+    elif owner.shares_pids(here) and not owner.is_running():
+        line += "; it was killed, and its child processes still run"
         stop = f"see `fuser {work / 'lock'}`"
-    return UserError(
-        f"run {name} is being trained by {who}{at}", hint=f"Wait for it, or stop it: {stop}"
-    )
+    return UserError(line, hint=f"Wait for it, or stop it: {stop}")
 
 
-class _Heart(threading.Thread):
-    """Touches the record through its descriptor: one that another process has put in its place
-    stays as it is.
-    """
+@contextlib.contextmanager
+def _heartbeat(record: int) -> Iterator[None]:
+    """Touch the record regularly, through its descriptor: not one that has replaced it."""
+    is_ended = threading.Event()
 
-    def __init__(self, record: int) -> None:
-        super().__init__(name="run-lock", daemon=True)
-        self._record = record
-        self._ended = threading.Event()
-
-    def run(self) -> None:
-        while not self._ended.wait(_BEAT_SECONDS):
+    def beat() -> None:
+        while not is_ended.wait(_BEAT_SECONDS):
             with contextlib.suppress(OSError):
-                os.utime(self._record)
+                os.utime(record)
 
-    def end(self) -> None:
-        """Beat no more."""
-        self._ended.set()
-        self.join()
+    thread = threading.Thread(target=beat, name="run-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_ended.set()
+        thread.join()

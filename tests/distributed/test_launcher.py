@@ -142,7 +142,7 @@ def test_launchers_of_two_machines_meet(start: Start, edit: Edit) -> None:
     assert [tree.end(120) for tree in trees] == [0, 0], [tree.told for tree in trees]
     assert sum("finished in" in tree.told for tree in trees) == 1
     assert Path("results/runs/one/train/weights.pth").is_file()
-    assert not list(Path("work").rglob("meeting-*"))
+    assert not list(Path("work").rglob("rendezvous-*"))
 
 
 def test_a_stopped_launch_is_resumable(start: Start) -> None:

@@ -147,7 +147,7 @@ def test_what_a_killed_launcher_has_started_still_holds(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         child = int((tmp_path / "child").read_text())
-        assert "what it had started is still ending" in _refusal(tmp_path)
+        assert "its child processes still run" in _refusal(tmp_path)
         os.kill(child, signal.SIGKILL)
         end = time.monotonic() + 30
         while _state(child) != "Z":

@@ -29,7 +29,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("ISNET_BATCH_JOB", "1")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr("isnet.distributed.slurm_job._BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("isnet.distributed.slurm_job._POLL_SECONDS", 0.05)
     monkeypatch.chdir(tmp_path)
 
     def write(name: str, script: str) -> None:
@@ -65,7 +65,7 @@ def test_before_the_time_limit_the_job_asks_to_be_requeued(slurm: Slurm) -> None
     said: list[str] = []
     wait_for_requeue("SIGURG", said.append)
     assert Path("asked").read_text() == "requeue 7\n"
-    assert said == ["job 7 goes back into the queue, and on from there"]
+    assert said == ["job 7 goes back into the queue and resumes from its checkpoint"]
 
 
 def test_what_cannot_be_requeued_ends_at_once(slurm: Slurm) -> None:
@@ -112,7 +112,7 @@ def test_the_lock_of_a_job_that_has_ended_elsewhere_is_taken_over(
 def test_a_batch_job_waits_for_the_one_before_it(
     slurm: Slurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isnet.distributed.run_lock._BETWEEN_LOOKS_SECONDS", 0.05)
+    monkeypatch.setattr("isnet.distributed.run_lock._POLL_SECONDS", 0.05)
     here = LockOwner.here()
     record = tmp_path / "holder.json"
     record.write_text(
