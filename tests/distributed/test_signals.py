@@ -169,7 +169,7 @@ def test_a_stopped_validation_is_done_again(start: Start, edit: Edit) -> None:
     wait_for(lambda: _steps() == 2, "two steps")
     tree.send(signal.SIGTERM, "process")
     _assert_stopped(tree)
-    state = CheckpointFolder(_work() / "checkpoints", _work().name).newest(print)
+    state = CheckpointFolder(_work() / "checkpoints", _work().name).newest()
     assert state is not None
     assert (state["iteration"], state["validation_due"]) == (2, True)
 
