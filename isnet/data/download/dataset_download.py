@@ -11,10 +11,10 @@ from typing import Any
 from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
 from isnet.data.download import HashLockFile
-from isnet.data.download.archive_members import BadArchive
+from isnet.data.download.archive_base import BadArchive
 from isnet.data.download.archive_sources import local_path, read_sources
-from isnet.data.download.archives import LocalArchive, gather
 from isnet.data.download.dataset_root import find_root
+from isnet.data.download.local_archives import LocalArchive, gather
 from isnet.data.download.raw_files import RawFiles
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json

@@ -11,8 +11,8 @@ from pathlib import Path
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
 from isnet.data.download import unpack
-from isnet.data.download.archives import LocalArchive
 from isnet.data.download.dataset_root import archives_in, find_root
+from isnet.data.download.local_archives import LocalArchive
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
 from isnet.io.console import show_progress

@@ -1,156 +1,117 @@
-"""Zip archives: members are checked before the first is written, then unpacked side by side."""
+"""Zip archives: all members are checked first, then unpacked by several threads."""
 
 from __future__ import annotations
 
 import stat
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 
-from isnet.data.download.archive_members import (
-    BadArchive,
-    Links,
-    bomb,
-    inner_path,
-    no_file,
-    placing,
-    ratio_limit,
-    save,
-)
+from isnet.data.download.archive_base import Archive, BadArchive, Links
 
 __all__ = ["ZipArchive"]
 
-_MOST_WORKERS = 8
-"""Inflating and checking run beside each other; opening members does not, and takes over."""
-_FEW = 64
-"""Members that are not worth a second thread."""
+_MAX_WORKERS = 8
+"""Decompression and checksums run in parallel, but opening members does not."""
 _BLOCK = 1 << 20
 _ENCRYPTED = 0x1
 _LONGEST_TARGET = 4096
 _READ_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
 
-Members = dict[Path, zipfile.ZipInfo]
-"""Path relative to the folder -> member."""
 
-
-class ZipArchive:
-    """A zip archive, whose files are checked against their CRCs."""
+class ZipArchive(Archive):
+    """A zip archive. Its files are checked against their CRCs."""
 
     def __init__(self, path: Path, workers: int) -> None:
-        self.path = path
-        self._workers = min(workers, _MOST_WORKERS)
-
-    @cached_property
-    def _infos(self) -> list[zipfile.ZipInfo]:
+        super().__init__(path)
+        self._workers = min(workers, _MAX_WORKERS)
         try:
-            with zipfile.ZipFile(self.path) as zipped:
-                return zipped.infolist()
+            with zipfile.ZipFile(path) as zipped:
+                self._members = zipped.infolist()
         except _READ_ERRORS as error:
-            raise _damaged(self.path, error) from None
+            raise self.damaged(error) from None
 
-    def announced(self) -> int:
-        """Return the bytes of all members; zipfile reads no more of them than they announce.
+    def unpacked_bytes(self) -> int:
+        """Return the sum of the stored sizes; zipfile reads no more of a member than that.
 
         Raises:
-            BadArchive: it is damaged or a bomb.
+            BadArchive: it is a decompression bomb.
         """
-        size = sum(info.file_size for info in self._infos)
-        if size > ratio_limit(self.path):
-            raise bomb(self.path)
+        size = sum(member.file_size for member in self._members)
+        if size > self.max_bytes:
+            raise self.bomb()
         return size
 
     def unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
-        """See `Archive`. Files of an earlier attempt are kept if their CRC is right."""
-        files, links = self._sort(folder)
-        members = list(files.items())
-        workers = self._workers if len(members) > _FEW else 1
-        work = _Work(self.path, folder, advance)
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                shares = (members[number::workers] for number in range(workers))
-                for result in [pool.submit(work.unpack, share) for share in shares]:
-                    result.result()
-            finally:
-                work.stop.set()  # after an error, or Ctrl-C, nobody goes on
-        return {str(path): self._target(info) for path, info in links.items()}
+        """Write the files into `folder`; return the symbolic links.
 
-    def _sort(self, folder: Path) -> tuple[Members, Members]:
-        """Make the folders; return files and links. A name that stands twice means the last."""
-        files: Members = {}
-        links: Members = {}
-        for info in self._infos:
-            path = Path(inner_path(self.path, info.filename))
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if info.flag_bits & _ENCRYPTED:
+        Files of an earlier attempt are kept if their CRC is right.
+        """
+        try:
+            with zipfile.ZipFile(self.path) as zipped:
+                files, links = self._sort(zipped, folder)
+                self._write_all(zipped, files, advance)
+        except (*_READ_ERRORS, UnicodeDecodeError) as error:
+            raise self.damaged(error) from None
+        return links
+
+    def _sort(
+        self, zipped: zipfile.ZipFile, folder: Path
+    ) -> tuple[dict[Path, zipfile.ZipInfo], Links]:
+        """Make the folders; return the files by path, and the links. The last of a name counts."""
+        files: dict[Path, zipfile.ZipInfo] = {}
+        links: Links = {}
+        for member in self._members:
+            path = self.inner_path(member.filename)
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if member.flag_bits & _ENCRYPTED:
                 raise BadArchive(
                     f"{self.path} is encrypted", hint="Unpack it yourself and give the folder"
                 )
-            if info.is_dir():
-                with placing(self.path, folder / path):
-                    (folder / path).mkdir(parents=True, exist_ok=True)
+            if member.is_dir():
+                self.make_folder(folder / path)
             elif kind == stat.S_IFLNK:
-                links[path] = info
+                with zipped.open(member) as file:
+                    links[str(path)] = file.read(_LONGEST_TARGET).decode()
             elif kind in (0, stat.S_IFREG):
-                files[path] = info
+                files[folder / path] = member
             else:
-                raise no_file(self.path, info.filename)
+                raise self.special(member.filename)
         return files, links
 
-    def _target(self, link: zipfile.ZipInfo) -> str:
-        try:
-            with zipfile.ZipFile(self.path) as zipped, zipped.open(link) as file:
-                return file.read(_LONGEST_TARGET).decode()
-        except (*_READ_ERRORS, UnicodeDecodeError) as error:
-            raise _damaged(self.path, error) from None
+    def _write_all(
+        self,
+        zipped: zipfile.ZipFile,
+        files: dict[Path, zipfile.ZipInfo],
+        advance: Callable[[int], None],
+    ) -> None:
+        done = 0
+        with ThreadPoolExecutor(self._workers) as pool:
+            tasks = [pool.submit(self._write, zipped, *item) for item in files.items()]
+            try:
+                for task in tasks:
+                    done += task.result()
+                    advance(done)
+            except BaseException:  # Ctrl-C too
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _write(self, zipped: zipfile.ZipFile, path: Path, member: zipfile.ZipInfo) -> int:
+        """Write a file unless it is there; return its compressed size."""
+        if not _is_unpacked(member, path):
+            with zipped.open(member) as content:
+                self.save(content.read, path)
+        return member.compress_size
 
 
-class _Work:
-    """What the threads share."""
-
-    def __init__(self, archive: Path, folder: Path, advance: Callable[[int], None]) -> None:
-        self._archive, self._folder, self._advance = archive, folder, advance
-        self._done = 0
-        self._counting = threading.Lock()
-        self.stop = threading.Event()
-
-    def unpack(self, members: list[tuple[Path, zipfile.ZipInfo]]) -> None:
-        """Write some of the members, as one thread of several."""
-        try:
-            with zipfile.ZipFile(self._archive) as zipped:
-                for path, info in members:
-                    if self.stop.is_set():
-                        return
-                    self._write(zipped, info, self._folder / path)
-        except _READ_ERRORS as error:
-            self.stop.set()
-            raise _damaged(self._archive, error) from None
-        except BaseException:
-            self.stop.set()
-            raise
-
-    def _write(self, zipped: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-        if not _is_there(info, path):
-            with zipped.open(info) as member:
-                save(self._archive, member.read, path)
-        with self._counting:
-            self._done += info.compress_size
-            self._advance(self._done)
-
-
-def _is_there(info: zipfile.ZipInfo, path: Path) -> bool:
-    """Whether an earlier attempt wrote the member: reading is cheaper than inflating."""
-    if not path.is_file() or path.stat().st_size != info.file_size:
+def _is_unpacked(member: zipfile.ZipInfo, path: Path) -> bool:
+    """Return whether an earlier attempt wrote the member: reading is faster than decompressing."""
+    if not path.is_file() or path.stat().st_size != member.file_size:
         return False
     crc = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             crc = zlib.crc32(block, crc)
-    return crc == info.CRC
-
-
-def _damaged(archive: Path, error: Exception) -> BadArchive:
-    return BadArchive(f"{archive} cannot be unpacked: {error}", hint="Get it again")
+    return crc == member.CRC

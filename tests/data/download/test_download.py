@@ -109,7 +109,7 @@ def test_aninterrupted_unpacking_goes_on_with_what_is_there(
     url, _ = lab.serve_camvid()
     lab.write("camvid", url)
     with monkeypatch.context() as patch:
-        patch.setattr("isnet.data.download.extraction._Attempt.publish", interrupt)
+        patch.setattr("isnet.data.download.extraction._PartialFolder.publish", interrupt)
         assert main(["download", "--dataset", "set"]) == 130
     files = [path for path in (lab.place() / "raw.part").rglob("*") if path.is_file()]
     before = {path.name: path.stat().st_ino for path in files}

@@ -108,7 +108,7 @@ def test_a_disk_too_small_for_the_files_is_one_line(
     shutil.rmtree(lab.place())
     usage = shutil.disk_usage("/")._replace(free=(64 << 20) + 1000)
     monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
-    assert lab.fails().startswith(f"{lab.place()}/raw.part: what is in camvid.zip needs ")
+    assert lab.fails().startswith(f"{lab.place()}/raw.part: the content of camvid.zip needs ")
 
 
 @pytest.fixture
@@ -173,10 +173,10 @@ def damaged() -> bytes:
 ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "damaged": (damaged, "{path} cannot be unpacked: Bad CRC-32 for file 'train/a.jpg'. Get it again"),
     "none": (lambda: b"no archive", "{path} is neither a zip nor a tar archive. Get it again (is it an HTML page?)"),
-    "traversal": (lambda: zip_of({"../outside": b"x"}), "{path} wants to write ../outside, outside its folder. Do not use it"),
-    "link": (lambda: link_zip("link", "../.."), "{path} wants a link link to ../.., which is not in its folder. Do not use it"),
-    "bomb": (bomb, "{path} ({size}) grows to more than 1.1 GB, as bombs do. If you trust it, unpack it yourself and give the folder"),
-    "inner": (lambda: zip_of({"x.zip": zip_of({"../outside": b"x"})}), "{place}/raw/x.zip wants to write ../outside, outside its folder. Do not use it"),
+    "traversal": (lambda: zip_of({"../outside": b"x"}), "{path} contains ../outside, which is outside its folder. Do not use it"),
+    "link": (lambda: link_zip("link", "../.."), "{path} contains a link link to ../.., which is not in its folder. Do not use it"),
+    "bomb": (bomb, "{path} ({size}) grows to more than 1.1 GB, like a decompression bomb. If you trust it, unpack it yourself and give the folder"),
+    "inner": (lambda: zip_of({"x.zip": zip_of({"../outside": b"x"})}), "{place}/raw/x.zip contains ../outside, which is outside its folder. Do not use it"),
     "another": (lambda: zip_of({"train/a.jpg": png(), "trainannot/a.png": png()}), "{place}/raw: has no val, valannot. Give the folder, or the archives, that hold all of the data set"),
     "another, with an archive": (lambda: zip_of({"train/a.jpg": png(), "x.zip": zip_of({"y": b""})}), "{place}/raw and {place}/inner: has no val, trainannot, valannot. Give the folder, or the archives, that hold all of the data set"),
     "empty split": (lambda: zip_of({"train/a.jpg": png(), "trainannot/a.png": png(), "val/x": b"", "valannot/x": b""}), "{place}/raw: the split val has no images. Complete the data set"),

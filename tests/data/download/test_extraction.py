@@ -21,9 +21,9 @@ import pytest
 from hostile import HOSTILE, LINKS_INSIDE, OUTSIDE, write_tar, write_zip
 from log_lines import record_log
 
-from isnet.data.download import archive_members as archive
+from isnet.data.download import archive_base as archive
 from isnet.data.download import unpack
-from isnet.data.download.archive_members import BadArchive
+from isnet.data.download.archive_base import BadArchive
 from isnet.errors import UserError
 
 DRAW = random.Random(0)
@@ -104,7 +104,7 @@ def test_hostile_archives_are_refused_and_leave_nothing(
 ) -> None:
     write, told = HOSTILE[case]
     if case == "tar: bomb":
-        monkeypatch.setattr(archive, "_HARMLESS", 8 << 20)
+        monkeypatch.setattr(archive, "_ALWAYS_ALLOWED_BYTES", 8 << 20)
     (tmp_path / "deep/er").mkdir(parents=True)
     source = tmp_path / "deep/er" / ("x.zip" if case.startswith("zip") else "x.tar")
     write(source)
@@ -295,7 +295,7 @@ def test_a_small_disk_is_found_before_anything_is_written(
     usage = shutil.disk_usage("/")._replace(free=(64 << 20) + 1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(
-        UserError, match=rf"what is in {name} needs \d+\.\d kB, and there are 1\.0 kB free"
+        UserError, match=rf"the content of {name} needs \d+\.\d kB, and there are 1\.0 kB free"
     ):
         unpacked(tmp_path / name, into=tmp_path / "raw")
     assert not list((tmp_path / "raw.part").iterdir())
