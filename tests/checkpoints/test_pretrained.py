@@ -134,7 +134,7 @@ def test_a_damaged_file_in_the_cache_is_found(
     [place] = cached(tmp_path)
     place.write_bytes(CONTENT[:-1])
     assert fetch(config) == 2
-    assert "Delete it; the same command fetches it again" in capsys.readouterr().err
+    assert "Delete it; the same command downloads it again" in capsys.readouterr().err
 
 
 def test_a_file_that_the_user_staged_needs_no_server(

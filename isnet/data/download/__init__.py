@@ -1,4 +1,4 @@
-"""The `download` stage: fetch archives over HTTP, verify them, unpack them into one folder."""
+"""Downloads data sets: fetches files over HTTP, verifies them, unpacks archives into a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `source` of a data set in params.yaml means: files of this machine and files of servers."""
+"""Entries of `source` in params.yaml: folders and archives of this machine, archives on servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from isnet.data.catalog import DatasetDescription, PublishedArchive, PublishedDescription
 from isnet.data.download import ExpectedFile
-from isnet.data.download.url_text import LOOPBACK, shown
+from isnet.data.download.credentials import LOOPBACK, redact_url
 from isnet.errors import UserError
 from isnet.settings.params import RemoteSource
 
@@ -24,15 +24,15 @@ class RemoteArchive:
     """An archive on a server."""
 
     url: str
-    place: str
-    """Its path below the folder of downloads."""
-    identity: ExpectedFile
+    relative_path: str
+    """Path of the download, relative to the folder of downloads."""
+    expected: ExpectedFile
     login: str | None = None
-    """Address of the log-in form, where an account is needed."""
+    """Address of the log-in form, if an account is needed."""
 
 
 Source = Path | RemoteArchive
-"""A folder or archive of this machine, or an archive of a server."""
+"""A folder or archive of this machine, or an archive on a server."""
 
 
 def read_sources(
@@ -42,42 +42,43 @@ def read_sources(
     home: Path,
     where: str,
 ) -> list[Source]:
-    """Tell addresses from paths, and published archives from others.
+    """Parse the entries of `source`.
 
     Args:
-        sources: as in params.yaml; none means those of the catalogue.
+        sources: as in params.yaml; if empty, the archives of the catalogue are used.
         description: of the data set.
-        home: relative paths start there.
-        where: the key in params.yaml, for messages.
+        home: folder that relative paths start from.
+        where: key in params.yaml, for messages.
 
     Raises:
-        UserError: nothing is there, a folder is not alone, or an address is none that http has.
+        UserError: a path does not exist, an address is not http or https, or a folder is given
+            together with other entries.
     """
     if not sources and isinstance(description, PublishedDescription):
         sources = [archive.url for archive in description.archives]
-    found: list[Source] = []
+    parsed: list[Source] = []
     for source in sources:
         if isinstance(source, RemoteSource):
-            found.append(_remote(source, description, where))
+            parsed.append(_remote(source, description, where))
         elif re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):
-            found.append(_remote(RemoteSource(url=source), description, where))
+            parsed.append(_remote(RemoteSource(url=source), description, where))
         else:
-            found.append(_local(source, home, description, where))
-    folders = [source for source in found if isinstance(source, Path) and source.is_dir()]
-    if folders and len(found) > 1:
+            parsed.append(_local(source, home, description, where))
+    folders = [source for source in parsed if isinstance(source, Path) and source.is_dir()]
+    if folders and len(parsed) > 1:
         raise UserError(
-            f"{folders[0]} is a folder, and there are {len(found)} entries",
+            f"{folders[0]} is a folder, and there are {len(parsed)} entries",
             where=where,
-            hint="Give one folder that holds all, or archives and addresses alone",
+            hint="Give one folder with the whole data set, or only archives and addresses",
         )
-    return found
+    return parsed
 
 
 def local_path(text: str, home: Path) -> Path:
-    """Return the path that a source means: `~` is a home, what is relative starts at `home`."""
+    """Return the path of a source: `~` is expanded, relative paths start at `home`."""
     try:
         return home / Path(text).expanduser()
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # `~NAME` of an unknown user
         return home / text
 
 
@@ -87,40 +88,41 @@ def _local(text: str, home: Path, description: DatasetDescription, where: str) -
         return path
     hint = "Give a folder, archives, or addresses (http, https) of archives"
     if isinstance(description, PublishedDescription):
-        hint += f"; without `source`, {description.title} is fetched from where it is published"
+        hint += f"; without `source`, the published files of {description.title} are downloaded"
     what = f"{path} cannot be read" if path.exists() else f"there is no {path}"
     raise UserError(what, where=where, hint=hint)
 
 
 def _remote(source: RemoteSource, description: DatasetDescription, where: str) -> RemoteArchive:
-    address = _address(source.url, where)
-    given = _given_identity(source, where)
-    archive = _catalogued(address, description)
-    login = _login(address, archive, description)
+    address = _parse_address(source.url, where)
+    given = _given_hashes(source, where)
+    archive = _published_archive(address, description)
+    login = _login_address(address, archive, description)
     if archive and not given.digests:
-        return RemoteArchive(source.url, archive.name, _identity(archive), login)
-    # Addresses that end alike are not the same file.
+        expected = ExpectedFile(archive.size, archive.sha256, archive.sha1, archive.md5)
+        return RemoteArchive(source.url, archive.name, expected, login)
+    # The hash separates files of the same name from different addresses.
     digest = hashlib.sha256(source.url.encode()).hexdigest()[:8]
-    place = f"{address.hostname}-{digest}/{archive.name if archive else _name(address)}"
-    return RemoteArchive(source.url, place, given, login)
+    name = archive.name if archive else _file_name(address)
+    return RemoteArchive(source.url, f"{address.hostname}-{digest}/{name}", given, login)
 
 
-def _address(url: str, where: str) -> SplitResult:
+def _parse_address(url: str, where: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # refuses what is no number
+        _ = parts.port  # raises ValueError unless it is a number
     except ValueError:
-        raise UserError("an address is malformed", where=where, hint="Mend it") from None
+        raise UserError("an address is malformed", where=where, hint="Correct it") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(
-            f"{shown(url)} is no address that http or https has",
+            f"{redact_url(url)} is not an http or https address",
             where=where,
-            hint="Get the file otherwise, and give its path",
+            hint="Get the file by other means, and give its path",
         )
     return parts
 
 
-def _given_identity(source: RemoteSource, where: str) -> ExpectedFile:
+def _given_hashes(source: RemoteSource, where: str) -> ExpectedFile:
     try:
         hashes = (source.sha256, source.sha1, source.md5)
         return ExpectedFile(None, *(digest.lower() if digest else None for digest in hashes))
@@ -130,41 +132,39 @@ def _given_identity(source: RemoteSource, where: str) -> ExpectedFile:
         ) from None
 
 
-def _catalogued(address: SplitResult, description: DatasetDescription) -> PublishedArchive | None:
-    """Return the published archive that an address, maybe a mirror's, has."""
+def _published_archive(
+    address: SplitResult, description: DatasetDescription
+) -> PublishedArchive | None:
+    """Return the archive of the catalogue with this address or, for mirrors, this file name."""
     if not isinstance(description, PublishedDescription):
         return None
     for archive in description.archives:
-        if _name(address) == archive.name or _same_target(address, archive):
+        if _file_name(address) == archive.name or _has_same_target(address, archive):
             return archive
     return None
 
 
-def _login(
+def _login_address(
     address: SplitResult, archive: PublishedArchive | None, description: DatasetDescription
 ) -> str | None:
-    """Return where one logs in: at the site, or at a server of this machine in its stead. Nobody
-    else may ask for the password.
+    """Return the address of the log-in form, on the site itself or on a server of this machine.
+
+    No other host may receive the password.
     """
     if not (isinstance(description, PublishedDescription) and description.login and archive):
         return None
-    if not _same_target(address, archive):
-        return None
     site = urlsplit(description.login)
-    if address.hostname not in (site.hostname, *LOOPBACK):
+    is_trusted = address.hostname in (site.hostname, *LOOPBACK)
+    if not (is_trusted and _has_same_target(address, archive)):
         return None
     return urlunsplit((address.scheme, address.netloc, site.path, "", ""))
 
 
-def _name(address: SplitResult) -> str:
+def _file_name(address: SplitResult) -> str:
     name = PurePosixPath(unquote(address.path)).name
     return re.sub(r"[^\w.+-]", "_", name).lstrip(".")[-128:] or "archive"
 
 
-def _same_target(address: SplitResult, archive: PublishedArchive) -> bool:
-    """Whether path and query are those of the published address."""
+def _has_same_target(address: SplitResult, archive: PublishedArchive) -> bool:
+    """Return whether path and query are those of the published address."""
     return address[2:4] == urlsplit(archive.url)[2:4]
-
-
-def _identity(archive: PublishedArchive) -> ExpectedFile:
-    return ExpectedFile(archive.size, archive.sha256, archive.sha1, archive.md5)

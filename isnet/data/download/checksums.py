@@ -1,4 +1,4 @@
-"""What a file must be: its size and its hashes."""
+"""Expected size and hashes of a file, and hashes computed while it is written."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT_ALGORITHM", "UNKNOWN", "ExpectedFile", "Hashes"]
+__all__ = ["DEFAULT_ALGORITHM", "UNKNOWN", "ExpectedFile", "RunningHashes"]
 
 DEFAULT_ALGORITHM = "sha256"
-"""What is counted where nobody publishes a hash."""
+"""Algorithm for files without a published hash."""
 _FORMS = {"sha256": r"[0-9a-f]{8,64}", "sha1": r"[0-9a-f]{40}", "md5": r"[0-9a-f]{32}"}
 _NAMES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
 _BLOCK = 1 << 20
@@ -18,12 +18,12 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What is known of a file beforehand; everything that is given must hold.
+    """Known size and hashes of a file; None: unknown.
 
-    Hashes are lower-case hex. Of a SHA-256 the first digits will do, 8 at least.
+    Hashes are lower-case hex. A SHA-256 may be shortened to its first digits, 8 at least.
 
     Raises:
-        ValueError: a hash has another form.
+        ValueError: a hash is malformed.
     """
 
     size: int | None = None
@@ -35,15 +35,15 @@ class ExpectedFile:
     def __post_init__(self) -> None:
         for algorithm, digest in self.digests.items():
             if not re.fullmatch(_FORMS[algorithm], digest):
-                raise ValueError(f"{digest!r} is no {_NAMES[algorithm]}")
+                raise ValueError(f"{digest!r} is not a valid {_NAMES[algorithm]}")
 
     @property
     def digests(self) -> dict[str, str]:
-        """The hashes that are known, by algorithm."""
+        """Known hashes by algorithm."""
         return {name: digest for name in _FORMS if (digest := getattr(self, name))}
 
-    def difference(self, size: int, found: dict[str, str]) -> str | None:
-        """Say in a few words how a file of `size` bytes and hashes `found` differs, if it does."""
+    def mismatch(self, size: int, found: dict[str, str]) -> str | None:
+        """Describe how a file of `size` bytes and hashes `found` differs; None: it does not."""
         if self.size is not None and size != self.size:
             return f"it has {size:,} bytes, not {self.size:,}"
         for algorithm, digest in self.digests.items():
@@ -53,34 +53,34 @@ class ExpectedFile:
 
 
 UNKNOWN = ExpectedFile()
-"""Nothing is published."""
+"""No published size or hash."""
 
 
-class Hashes:
-    """Hashes of a file, counted while it is written: no second pass over it."""
+class RunningHashes:
+    """Hashes of a file that is written block by block, without a second pass over it."""
 
-    def __init__(self, identity: ExpectedFile) -> None:
-        self._algorithms = tuple(identity.digests) or (DEFAULT_ALGORITHM,)
+    def __init__(self, expected: ExpectedFile) -> None:
+        self._algorithms = tuple(expected.digests) or (DEFAULT_ALGORITHM,)
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew, for a file that is written from its start."""
+        """Forget all data."""
         self._running = {
             name: hashlib.new(name, usedforsecurity=False) for name in self._algorithms
         }
 
     def add(self, data: bytes | memoryview) -> None:
-        """Take in the next bytes."""
+        """Add the next bytes."""
         for running in self._running.values():
             running.update(data)
 
     def add_file(self, path: Path) -> None:
-        """Take in the content of a file."""
+        """Add the content of a file."""
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 self.add(block)
 
     @property
     def digests(self) -> dict[str, str]:
-        """Hex digests of what was taken in, by algorithm."""
+        """Hex digests of the data so far, by algorithm."""
         return {name: running.hexdigest() for name, running in self._running.items()}

@@ -1,6 +1,6 @@
-"""User name and password of a site: from the environment, from netrc, or asked for.
+"""User name and password of a site, from the environment, from netrc, or from the terminal.
 
-Values are in no message and no `repr`.
+Neither appears in messages, in a `repr`, or in an address that is shown or stored.
 """
 
 from __future__ import annotations
@@ -11,66 +11,84 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from isnet.errors import UserError
 
-__all__ = ["Credentials", "Variables", "ask", "from_netrc"]
+__all__ = [
+    "LOOPBACK",
+    "CredentialVariables",
+    "Credentials",
+    "ask_at_terminal",
+    "read_netrc",
+    "redact_url",
+]
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Host names of this machine."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who logs in, and where that stands."""
+    """User name and password."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
     origin: str
-    """What people know the place as."""
+    """Where they come from, for messages."""
 
 
-class Variables:
-    """`SERVICE_USERNAME` and `SERVICE_PASSWORD`, taken out of this process's environment: what it
-    starts from now on does not inherit them.
+class CredentialVariables:
+    """The variables `SERVICE_USERNAME` and `SERVICE_PASSWORD`.
+
+    They are removed from the environment of this process, so that its children do not inherit them.
     """
 
     def __init__(self, service: str) -> None:
         self.names = (f"{service.upper()}_USERNAME", f"{service.upper()}_PASSWORD")
-        self._values = {name: os.environ.pop(name, "") for name in self.names}
+        self._values = [os.environ.pop(name, "") for name in self.names]
 
     def __repr__(self) -> str:
-        return f"Variables({', '.join(self.names)})"
+        return f"CredentialVariables({', '.join(self.names)})"
 
     def credentials(self) -> Credentials | None:
-        """Return what the variables held; None: neither was set, or both are empty.
+        """Return the credentials; None: both variables are empty or not set.
 
         Raises:
-            UserError: one was set alone.
+            UserError: only one is set.
         """
-        username, password = (self._values[name] for name in self.names)
+        username, password = self._values
         if username and password:
-            return Credentials(username, password, f"{self.names[0]} and {self.names[1]}")
-        if not username and not password:
+            return Credentials(username, password, " and ".join(self.names))
+        if not (username or password):
             return None
-        there, missing = self.names if username else self.names[::-1]
-        raise UserError(f"{there} is set, and {missing} is not", hint="Set both, or neither")
+        present, missing = self.names if username else self.names[::-1]
+        raise UserError(f"{present} is set, and {missing} is not", hint="Set both, or neither")
 
 
-def from_netrc(host: str) -> Credentials | None:
-    """Return what `$NETRC`, or else `~/.netrc`, holds for `host`; an entry `default` is for none.
+def read_netrc(host: str) -> Credentials | None:
+    """Return the entry of `host` in `$NETRC` or `~/.netrc`; the entry `default` is not used.
 
     Raises:
-        UserError: the file cannot be read, others may read it, or it is malformed.
+        UserError: the file cannot be read, is readable by others, or is malformed.
     """
-    place = os.environ.get("NETRC") or None
-    shown = place or "~/.netrc"
+    path = os.environ.get("NETRC") or None
+    shown = path or "~/.netrc"
     try:
-        # Without a path it refuses a file of somebody else, or that others may read.
-        entry = netrc.netrc(place).hosts.get(host)
+        # Without a path, netrc refuses files of other users and files that others may read.
+        entry = netrc.netrc(path).hosts.get(host)
     except FileNotFoundError:
         return None
-    except netrc.NetrcParseError as error:  # its text may hold a password
-        raise _bad_netrc(shown, error.lineno) from None
+    except netrc.NetrcParseError as error:  # its text may contain a password
+        if error.lineno is None:
+            what = "others may read it, or it belongs to another user"
+            hint = f"Make it your own: chmod 600 {shown}"
+        else:
+            what = f"the entry that ends in line {error.lineno} is malformed"
+            hint = "An entry is `machine HOST login NAME password WORD`"
+        raise UserError(what, where=shown, hint=hint) from None
     except (OSError, UnicodeError) as error:
-        what = getattr(error, "strerror", None) or "it is no text"
+        what = getattr(error, "strerror", None) or "it is not a text file"
         raise UserError(f"cannot be read: {what}", where=shown) from None
     if entry is None:
         return None
@@ -80,54 +98,46 @@ def from_netrc(host: str) -> Credentials | None:
     return Credentials(username, password, shown)
 
 
-def _bad_netrc(shown: str, line: int | None) -> UserError:
-    if line is None:
-        return UserError(
-            "others may read it, or it is another user's",
-            where=shown,
-            hint=f"Make it your own: chmod 600 {shown}",
-        )
-    return UserError(
-        f"what ends in line {line} is no netrc",
-        where=shown,
-        hint="An entry is `machine HOST login NAME password WORD`",
+def ask_at_terminal(host: str, variables: CredentialVariables) -> Credentials:
+    """Ask for user name and password at the terminal.
+
+    Raises:
+        UserError: there is no terminal, or an answer is empty.
+    """
+    username = password = ""
+    if sys.stdin is not None and sys.stdin.isatty():
+        try:
+            _show_prompt(f"User name or e-mail address at {host}: ")
+            username = input().strip()
+            password = getpass.getpass(f"Password at {host}: ")
+        except EOFError:
+            pass
+    if username and password:
+        return Credentials(username, password, "the terminal")
+    raise UserError(
+        "downloading needs an account, and no credentials were given",
+        where=host,
+        hint=f"Set {' and '.join(variables.names)}, or write `machine {host} login NAME password "
+        "WORD` into ~/.netrc, or run the command in a terminal, where it asks for them; archives "
+        "that you have already can be given in params.yaml as `source`",
     )
 
 
-def ask(host: str, variables: Variables) -> Credentials:
-    """Ask whoever sits at the terminal.
-
-    Raises:
-        UserError: nobody does, or no answer was given.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise _no_credentials(host, variables)
-    try:
-        username = _ask_openly(f"User name or e-mail address at {host}: ")
-        password = getpass.getpass(f"Password at {host}: ")
-    except EOFError:
-        raise _no_credentials(host, variables) from None
-    if not (username and password):
-        raise _no_credentials(host, variables)
-    return Credentials(username, password, "the terminal")
-
-
-def _ask_openly(prompt: str) -> str:
-    # As getpass does: standard output and error may lead to files, or through a progress bar.
+def _show_prompt(prompt: str) -> None:
+    """Write to the terminal like getpass does: stdout and stderr may be redirected."""
     try:
         with Path("/dev/tty").open("w") as terminal:
             terminal.write(prompt)
     except OSError:
         print(prompt, end="", file=sys.__stderr__, flush=True)
-    return input().strip()
 
 
-def _no_credentials(host: str, variables: Variables) -> UserError:
-    username, password = variables.names
-    return UserError(
-        "downloading needs an account, and none was given",
-        where=host,
-        hint=f"Set {username} and {password}, or write `machine {host} login NAME password WORD` "
-        "into ~/.netrc, or start this in a terminal, which asks; archives that you have already "
-        "can be given in params.yaml as `source`",
-    )
+def redact_url(url: str) -> str:
+    """Return `url` without user, password and query, which may contain credentials.
+
+    Each is replaced by `...`.
+    """
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    query = "..." if parts.query else ""
+    return urlunsplit((parts.scheme, f"...{at}{host}" if user else host, parts.path, query, ""))

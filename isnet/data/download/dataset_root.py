@@ -1,13 +1,10 @@
-"""The folder that holds a data set: the one that was given, one in it, or one of links to parts
-that lie apart.
-"""
+"""Search for the folder of a data set in the folders that archives and users make around it."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
 from isnet.data.catalog import DatasetDescription
@@ -17,38 +14,39 @@ from isnet.errors import UserError
 __all__ = ["archives_in", "find_root"]
 
 _LEVELS = 3
-"""Folders that archives and their users put around a data set, at most."""
+"""Depth of the search."""
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
 def find_root(description: DatasetDescription, folders: Sequence[Path], joined: Path) -> Path:
-    """Return the first of `folders`, or of the folders in them, that holds the data set.
+    """Return the first folder in `folders`, or below them, that contains the data set.
 
-    Where no folder has all, as when each archive made its own, the parts are joined.
+    If its parts are in several folders, as when each archive made its own, they are joined by
+    links.
 
     Args:
-        description: says which folders and lists there must be.
-        folders: where to look.
-        joined: may become a folder of links to the parts.
+        description: the data set; its patterns name the folders and lists to look for.
+        folders: where to search.
+        joined: folder for the links, if they are needed.
 
     Raises:
-        UserError: a folder or list of the data set is nowhere.
+        UserError: a folder or list of the data set is missing.
     """
     needed = _fixed_parts(description)
-    for place in chain.from_iterable(map(_folders, folders)):
-        if all((place / part).exists() for part in needed):
-            return place
-    places = list(chain.from_iterable(map(_folders, folders)))
-    found = {part: _place_of(part, needed, places) for part in _outermost(needed)}
-    missing = [part for part, place in found.items() if place is None]
-    # What lies in no folder of its own can be linked to only with all that is beside it.
+    candidates = [path for folder in folders for path in _subfolders(folder)]
+    for path in candidates:
+        if all((path / part).exists() for part in needed):
+            return path
+    found = {part: _find_part(part, needed, candidates) for part in _outermost(needed)}
+    missing = [part for part, path in found.items() if path is None]
+    # The part "." is a whole folder, which cannot be joined with others.
     if missing or "." in needed:
         raise UserError(
             f"has no {', '.join(missing or needed)}",
             where=" and ".join(map(str, folders)),
             hint=_hint(folders),
         )
-    return _join({part: place / part for part, place in found.items() if place}, joined)
+    return _join({part: path / part for part, path in found.items() if path}, joined)
 
 
 def _fixed_parts(description: DatasetDescription) -> list[str]:
@@ -63,20 +61,20 @@ def _fixed_parts(description: DatasetDescription) -> list[str]:
     return list(dict.fromkeys(parts))
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """Give `folder`, then those in it, then those in these, as deep as is searched."""
+def _subfolders(folder: Path) -> Iterator[Path]:
+    """Yield `folder` and the folders below it, level by level."""
     level = [folder]
     for _ in range(_LEVELS):
         yield from level
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = [child for parent in level for child in _children(parent)]
     yield from level
 
 
-def _inside(folder: Path) -> list[Path]:
+def _children(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_dir()]
-    except OSError:  # not ours to read
+    except OSError:  # no permission
         return []
     return [folder / name for name in sorted(names) if name[0] != "." and name != "__MACOSX"]
 
@@ -85,12 +83,12 @@ def _outermost(parts: list[str]) -> list[str]:
     return [part for part in parts if not any(part.startswith(f"{other}/") for other in parts)]
 
 
-def _place_of(part: str, needed: list[str], places: list[Path]) -> Path | None:
-    """Return the first folder that has a part, and in it what is needed of it."""
-    below = [other for other in needed if other.startswith(f"{part}/")]
-    for place in places:
-        if all((place / name).exists() for name in (part, *below)):
-            return place
+def _find_part(part: str, needed: list[str], candidates: list[Path]) -> Path | None:
+    """Return the first folder that has `part` with everything needed below it."""
+    wanted = [part, *(other for other in needed if other.startswith(f"{part}/"))]
+    for path in candidates:
+        if all((path / name).exists() for name in wanted):
+            return path
     return None
 
 
@@ -104,19 +102,17 @@ def _join(parts: dict[str, Path], joined: Path) -> Path:
 
 
 def archives_in(folder: Path) -> list[Path]:
-    """Return the archives in `folder` and in the folders in it, as deep as data sets are searched,
-    by their names.
-    """
+    """Return the archives in `folder` and its subfolders, sorted by name in each."""
     return [
         path
-        for place in _folders(folder)
-        for path in sorted(place.iterdir())
+        for subfolder in _subfolders(folder)
+        for path in sorted(subfolder.iterdir())
         if path.name.lower().endswith(_ARCHIVES) and path.name[0] != "." and path.is_file()
     ]
 
 
 def _hint(folders: Sequence[Path]) -> str:
-    packed = [str(path) for folder in folders for path in archives_in(folder)]
-    if packed:
-        return f"Archives are not unpacked there: give {' and '.join(packed[:4])} as `source`"
-    return "Give the folder, or the archives, that hold all of the data set"
+    archives = [str(path) for folder in folders for path in archives_in(folder)]
+    if archives:
+        return f"Archives are not unpacked there: give {' and '.join(archives[:4])} as `source`"
+    return "Give the folder, or the archives, that contain the whole data set"

@@ -1,7 +1,7 @@
-"""Fetching one file over HTTP: whole and of the right content, or not at all.
+"""Download of one file over HTTP, verified and resumable.
 
-The bytes gather in `NAME.part`, which outlives cuts and killed processes; only when size and
-hashes are right does the file get its name.
+The bytes are written to `NAME.part`, which survives cut connections and killed processes. The
+file gets its name when its size and hashes are right.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ from pathlib import Path
 
 import requests
 
-from isnet.data.download.checksums import DEFAULT_ALGORITHM, UNKNOWN, ExpectedFile, Hashes
+from isnet.data.download.checksums import DEFAULT_ALGORITHM, UNKNOWN, ExpectedFile, RunningHashes
+from isnet.data.download.credentials import redact_url
 from isnet.data.download.hash_lock_file import HashLockFile
-from isnet.data.download.http_response import LoginRequired, is_page, place_in, request_headers
-from isnet.data.download.partial_download import Part
-from isnet.data.download.retry import TIMEOUTS, GivenUp, Patience, Setback
-from isnet.data.download.url_text import shown
+from isnet.data.download.http_response import (
+    LoginRequired,
+    is_web_page,
+    prepare,
+    request_headers,
+)
+from isnet.data.download.partial_download import PartialDownload
+from isnet.data.download.retry import TIMEOUTS, PermanentError, TransientError, retry
 from isnet.errors import UserError
-from isnet.io.console import ProgressCallback, format_bytes
+from isnet.io.console import Update, amount
 from isnet.io.disk_space import require_free_space
 from isnet.io.wait_lock import exclusive
 
@@ -33,162 +38,148 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file, where it comes from, and what it must be."""
+    """A file on a server, and where to save it."""
 
     url: str
-    """http or https; user and password may stand in it, and are never shown."""
+    """http or https; user and password in it are neither shown nor stored."""
     path: Path
     hash_lock: HashLockFile
-    """Holds the file to what it was at first, if `published` has no hash."""
+    """Records the hash of the first download if `published` has none."""
     hint: str
-    """Ends the message when the file cannot be had: how to get it otherwise."""
+    """End of error messages: how to get the file otherwise."""
     published: ExpectedFile = UNKNOWN
 
     @property
-    def identity(self) -> ExpectedFile:
-        """What it must be: as published, or as it was at first."""
+    def expected(self) -> ExpectedFile:
+        """Published hashes, else those of the first download."""
         if self.published.digests:
             return self.published
-        return self.hash_lock.identity(self.path) or self.published
-
-    def error(self, what: str) -> UserError:
-        """Return the one line that says why the file is not there."""
-        return UserError(f"{what}: {self.path} was not made", where=shown(self.url), hint=self.hint)
+        return self.hash_lock.expected(self.path) or self.published
 
 
-def fetch(
-    file: RemoteFile, *, show: ProgressCallback, session: requests.Session | None = None
-) -> None:
-    """Bring a file to its path, or check the one that is there.
+def fetch(file: RemoteFile, *, show: Update, session: requests.Session | None = None) -> None:
+    """Download a file, or verify the one that is there.
 
-    A download that was interrupted continues. What may pass (no connection, one that is cut, a busy
-    server) is tried again, with growing pauses. A second process waits for the first one.
+    An interrupted download is resumed. Temporary failures (no connection, a cut one, a busy server)
+    are retried with growing pauses. A second process waits for the first.
 
     Args:
-        file: what and where.
-        show: told bytes done and bytes in all.
-        session: with the cookies of somebody who is logged in.
+        file: source, target and expected content.
+        show: called with bytes done and bytes in all.
+        session: an HTTP session, for instance one that is logged in.
 
     Raises:
-        LoginRequired: a web page came in place of the file.
-        UserError: the file could not be had, or is another one, or the disk is full.
+        LoginRequired: the server sent a web page instead of the file.
+        UserError: the download failed, the content is wrong, or the disk is full.
     """
     if not file.path.is_file():
         with exclusive(file.path):
             if not file.path.is_file():
-                with requests.Session() if session is None else nullcontext(session) as asked:
-                    _fetch_now(file, asked, show)
+                with requests.Session() if session is None else nullcontext(session) as opened:
+                    _Download(file, opened, show).run()
                 return
-    _check(file)
-
-
-def _check(file: RemoteFile) -> None:
-    identity = file.identity
-    hashes = Hashes(identity)
+    hashes = RunningHashes(file.expected)
     hashes.add_file(file.path)
-    wrong = identity.difference(file.path.stat().st_size, hashes.digests)
-    if wrong:
+    if wrong := file.expected.mismatch(file.path.stat().st_size, hashes.digests):
         raise UserError(
             f"the content is not that of {file.path.name}: {wrong}",
             where=str(file.path),
-            hint="Delete it; the same command fetches it again",
+            hint="Delete it; the same command downloads it again",
         )
 
 
-def _fetch_now(file: RemoteFile, session: requests.Session, show: ProgressCallback) -> None:
-    identity = file.identity
-    part = Part(file.path, identity)
-    onward = f", from {format_bytes(part.size)} on" if part.size else ""
-    _log.info(f"fetches {shown(file.url)}{onward}")
-    _receive(file, part, session, show)
-    wrong = identity.difference(part.size, part.hashes.digests)
-    if wrong and part.is_joined:
-        # The server may have changed the file between two attempts without saying so.
-        _log.info(f"pieced together, {wrong}; fetches all of it anew")
-        part.discard()
-        _receive(file, part, session, show)
-        wrong = identity.difference(part.size, part.hashes.digests)
-    if wrong:
-        part.discard()
-        raise _other_content(file, wrong)
-    if not identity.digests:
-        digest = part.hashes.digests[DEFAULT_ALGORITHM]
-        file.hash_lock.record(file.path, file.url, part.size, digest)
-        _log.info(
-            f"{file.path.name} has no published hash; it is held to SHA-256 {digest} from now on"
+class _Download:
+    """The download of one file."""
+
+    def __init__(self, file: RemoteFile, session: requests.Session, show: Update) -> None:
+        self._file, self._session, self._show = file, session, show
+        self._expected = file.expected
+        self._partial = PartialDownload(file.path, self._expected)
+
+    def run(self) -> None:
+        file, partial = self._file, self._partial
+        resumed = f", from {amount(partial.size)} on" if partial.size else ""
+        _log.info(f"downloads {redact_url(file.url)}{resumed}")
+        wrong = self._receive()
+        if wrong and partial.is_joined:
+            # The server may have changed the file between two attempts without a new version.
+            _log.info(f"the resumed download is damaged ({wrong}); downloads all of it again")
+            partial.discard()
+            wrong = self._receive()
+        if wrong:
+            partial.discard()
+            raise self._wrong_content(wrong)
+        if not self._expected.digests:
+            digest = partial.hashes.digests[DEFAULT_ALGORITHM]
+            file.hash_lock.record(file.path, file.url, partial.size, digest)
+            _log.info(
+                f"{file.path.name} has no published hash; its SHA-256 {digest} is required from "
+                "now on"
+            )
+        partial.publish()
+        _log.info(f"has {file.path} ({amount(partial.size)})")
+
+    def _receive(self) -> str | None:
+        """Receive the whole file; return how it differs from the expected one."""
+        try:
+            retry(self._attempt, lambda: self._partial.size)
+        except PermanentError as error:
+            raise UserError(
+                f"{error}: {self._file.path} was not made",
+                where=redact_url(self._file.url),
+                hint=self._file.hint,
+            ) from None
+        return self._expected.mismatch(self._partial.size, self._partial.hashes.digests)
+
+    def _attempt(self) -> None:
+        file, partial, name = self._file, self._partial, self._file.path.name
+        length = partial.version and partial.version.length
+        if partial.size and partial.size == (length or self._expected.size):
+            return  # an earlier process was stopped just before the end
+        headers = request_headers(partial)
+        with self._session.get(file.url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
+            # The bytes so far are kept: when a session has expired, it is renewed.
+            if answer.status_code in (200, 206) and is_web_page(answer, name, b""):
+                raise self._web_page(answer)
+            if not prepare(partial, answer, file.url):
+                return
+            total = partial.version.length if partial.version else None
+            self._check_size(total)
+            self._show(partial.size, total)
+            for chunk in answer.raw.stream(_CHUNK, decode_content=False):
+                if not partial.size and is_web_page(answer, name, chunk):
+                    partial.discard()
+                    raise self._web_page(answer)
+                partial.append(chunk)
+                self._show(partial.size, total)
+        if total is not None and partial.size < total:
+            raise TransientError("the server sent fewer bytes than requested")
+        if total is not None and partial.size > total:
+            partial.discard()
+            raise TransientError("the server sent more bytes than the file has; starts again")
+
+    def _check_size(self, total: int | None) -> None:
+        """Raise UserError before the transfer if the size is wrong or the disk too small."""
+        known = self._expected.size
+        if known is not None and total is not None and total != known:
+            self._partial.discard()
+            raise self._wrong_content(f"the server offers {total:,} bytes, not {known:,}")
+        if (size := total or known) is not None:
+            path = self._file.path
+            require_free_space(path.parent, size - self._partial.size, f"the rest of {path.name}")
+
+    def _wrong_content(self, wrong: str) -> UserError:
+        file = self._file
+        is_recorded = not file.published.digests and file.hash_lock.expected(file.path) is not None
+        return UserError(
+            f"the content is not that of {file.path.name}: {wrong}",
+            where=redact_url(file.url),
+            hint=file.hash_lock.hint(file.path) if is_recorded else file.hint,
         )
-    part.publish()
-    _log.info(f"has {file.path} ({format_bytes(part.size)})")
 
-
-def _other_content(file: RemoteFile, wrong: str) -> UserError:
-    what = f"the content is not that of {file.path.name}: {wrong}"
-    is_recorded = not file.published.digests and file.hash_lock.identity(file.path) is not None
-    hint = file.hash_lock.hint(file.path) if is_recorded else file.hint
-    return UserError(what, where=shown(file.url), hint=hint)
-
-
-def _receive(
-    file: RemoteFile, part: Part, session: requests.Session, show: ProgressCallback
-) -> None:
-    """Make `part` whole, in as many attempts as it takes."""
-
-    def attempt() -> None:
-        if not _is_whole(part, file.identity):
-            _attempt(file, part, session, show)
-
-    try:
-        Patience().persist(attempt, lambda: part.size)
-    except GivenUp as end:
-        raise file.error(str(end)) from None
-
-
-def _is_whole(part: Part, identity: ExpectedFile) -> bool:
-    """Whether an earlier process was stopped just before the end."""
-    length = part.origin and part.origin.length
-    return part.size > 0 and part.size == (length or identity.size)
-
-
-def _attempt(
-    file: RemoteFile, part: Part, session: requests.Session, show: ProgressCallback
-) -> None:
-    headers = request_headers(part)
-    with session.get(file.url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
-        # A page must not replace what has arrived: a session that has expired is renewed.
-        if answer.status_code in (200, 206) and is_page(answer, file.path.name, b""):
-            raise _login_page(file, answer)
-        if not place_in(part, answer, file.url):
-            return
-        total = part.origin.length if part.origin else None
-        _refuse_size(file, part, total)
-        show(part.size, total)
-        for chunk in answer.raw.stream(_CHUNK, decode_content=False):
-            if not part.size and is_page(answer, file.path.name, chunk):
-                part.discard()
-                raise _login_page(file, answer)
-            part.append(chunk)
-            show(part.size, total)
-    if total is not None and part.size < total:
-        raise Setback("the server sent less than was asked for")
-    if total is not None and part.size > total:
-        part.discard()
-        raise Setback("the server sent more bytes than the file has; begins anew")
-
-
-def _refuse_size(file: RemoteFile, part: Part, total: int | None) -> None:
-    """Refuse before the transfer what cannot fit: the disk, or what is known of the file."""
-    known = file.identity.size
-    if known is not None and total is not None and total != known:
-        part.discard()
-        raise _other_content(file, f"the server offers {total:,} bytes, not {known:,}")
-    if (size := total or known) is not None:
-        require_free_space(file.path.parent, size - part.size, f"the rest of {file.path.name}")
-
-
-def _login_page(file: RemoteFile, answer: requests.Response) -> LoginRequired:
-    came_from = shown(answer.url)
-    return LoginRequired(
-        f"a web page came in place of {file.path.name} (a log-in page?)",
-        where=came_from,
-        hint=file.hint,
-    )
+    def _web_page(self, answer: requests.Response) -> LoginRequired:
+        return LoginRequired(
+            f"the server sent a web page instead of {self._file.path.name} (a log-in page?)",
+            where=redact_url(answer.url),
+            hint=self._file.hint,
+        )

@@ -1,4 +1,4 @@
-"""What a server answers when a file, or the rest of one, is asked for."""
+"""HTTP range requests: headers that ask for the missing bytes, and checks of the response."""
 
 from __future__ import annotations
 
@@ -7,89 +7,107 @@ from pathlib import PurePath
 
 import requests
 
-from isnet.data.download.partial_download import Origin, Part
-from isnet.data.download.retry import GivenUp, Setback, asked_pause
-from isnet.data.download.url_text import shown
+from isnet.data.download.credentials import redact_url
+from isnet.data.download.partial_download import FileVersion, PartialDownload
+from isnet.data.download.retry import PermanentError, TransientError, server_pause
 from isnet.errors import UserError
 
-__all__ = ["NO_ACCESS", "TRANSIENT", "LoginRequired", "is_page", "place_in", "request_headers"]
+__all__ = [
+    "NO_ACCESS",
+    "LoginRequired",
+    "check_status",
+    "is_web_page",
+    "prepare",
+    "request_headers",
+]
 
-TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 NO_ACCESS = (401, 403)
 _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 _PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
-_PAGE_NAMES = (".html", ".htm")
 
 
 class LoginRequired(UserError):
-    """The server sent a web page in place of the file."""
+    """The server sent a web page, or refused access, instead of sending the file."""
 
 
-def request_headers(part: Part) -> dict[str, str]:
-    """Return the headers that ask for what `part` lacks, if it is still the same content."""
-    # Compressed on the way, neither lengths nor ranges would be those of the file.
+def request_headers(partial: PartialDownload) -> dict[str, str]:
+    """Return the headers that request the missing bytes, if the file has not changed."""
+    # With another encoding, lengths and ranges would not be those of the file.
     headers = {"Accept-Encoding": "identity"}
-    if part.can_continue:
-        headers["Range"] = f"bytes={part.size}-"
-        if part.origin and part.origin.validator:
-            headers["If-Range"] = part.origin.validator
+    if partial.can_continue:
+        headers["Range"] = f"bytes={partial.size}-"
+        if partial.version and partial.version.validator:
+            headers["If-Range"] = partial.version.validator
     return headers
 
 
-def place_in(part: Part, answer: requests.Response, url: str) -> bool:
-    """Make `part` ready for the body of `answer`; False: it has all bytes, and none follow.
+def check_status(response: requests.Response, accepted: tuple[int, ...]) -> None:
+    """Raise unless the status is one of `accepted`.
 
     Raises:
-        Setback: nothing usable, but another attempt may go well; what does not fit is discarded.
-        GivenUp: the server refuses.
+        TransientError: a status that may pass, such as 503.
+        PermanentError: any other status.
     """
-    status = answer.status_code
-    if status == 416:
-        return _beyond_the_end(part, answer)
-    if status not in (200, 206):
-        reason = f"the server answers {status} {answer.reason}".rstrip()
-        if status in TRANSIENT:
-            raise Setback(reason, asked_pause(answer))
-        raise GivenUp(f"{reason} (is a log-in needed?)" if status in NO_ACCESS else reason)
-    start, total = _extent(answer)
-    origin = Origin(
-        url=shown(url),
-        etag=answer.headers.get("ETag"),
-        last_modified=answer.headers.get("Last-Modified"),
+    status = response.status_code
+    if status in accepted:
+        return
+    reason = f"the server answers {status} {response.reason}".rstrip()
+    if status in _TRANSIENT:
+        raise TransientError(reason, server_pause(response))
+    raise PermanentError(reason)
+
+
+def prepare(partial: PartialDownload, response: requests.Response, url: str) -> bool:
+    """Prepare `partial` for the body of a response; return False if it is already complete.
+
+    Raises:
+        TransientError: the response does not fit to the bytes so far, which are discarded.
+        PermanentError: the server refuses.
+    """
+    try:
+        check_status(response, (200, 206, 416))
+    except PermanentError as error:
+        hint = " (is a log-in needed?)" if response.status_code in NO_ACCESS else ""
+        raise PermanentError(f"{error}{hint}") from None
+    start, total = _range(response)
+    old = partial.version
+    version = FileVersion(
+        url=redact_url(url),
+        etag=response.headers.get("ETag"),
+        last_modified=response.headers.get("Last-Modified"),
         length=total,
     )
-    if status == 200:
-        part.restart(origin)
-    elif start != part.size or not (part.origin and part.origin.same_content(origin)):
-        part.discard()
-        raise Setback("the server goes on with other bytes than asked for, so all is fetched anew")
+    if response.status_code == 200:
+        partial.restart(version)
+    elif response.status_code == 416:  # range not satisfiable: no bytes after these
+        if partial.size and total == partial.size and old and old.length in (None, total):
+            return False
+        partial.discard()
+        raise TransientError("the partial download is not that of the file; starts again")
+    elif start != partial.size or not (old and old.matches(version)):
+        partial.discard()
+        raise TransientError("the server sent another range than requested; starts again")
     else:
-        part.is_joined = True
+        partial.is_joined = True
     return True
 
 
-def is_page(answer: requests.Response, name: str, head: bytes) -> bool:
-    """Whether a web page came in place of the file `name`, by its type or its first bytes."""
-    if PurePath(name).suffix.lower() in _PAGE_NAMES:
+def is_web_page(response: requests.Response, name: str, head: bytes) -> bool:
+    """Return whether a web page was sent instead of the file `name`, by type or first bytes."""
+    if PurePath(name).suffix.lower() in (".html", ".htm"):
         return False
-    return answer.headers.get("Content-Type", "").startswith("text/html") or bool(_PAGE.match(head))
+    is_html = response.headers.get("Content-Type", "").startswith("text/html")
+    return is_html or bool(_PAGE.match(head))
 
 
-def _beyond_the_end(part: Part, answer: requests.Response) -> bool:
-    _, total = _extent(answer)
-    if part.size and total == part.size and part.origin and part.origin.length in (None, total):
-        return False
-    part.discard()
-    raise Setback("the server has no more bytes, but they do not make the file; begins anew")
-
-
-def _extent(answer: requests.Response) -> tuple[int | None, int | None]:
-    """Return where the body starts in the file, and the length of the whole, as far as told."""
-    if answer.status_code == 200:
-        length = answer.headers.get("Content-Length", "")
+def _range(response: requests.Response) -> tuple[int | None, int | None]:
+    """Return the offset of the body and the length of the whole file; None: unknown."""
+    if response.status_code == 200:
+        length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None
-    told = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-    if not told:
+    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if not match:
         return None, None
-    start, total = told.groups()
+    start, total = match.groups()
     return None if start is None else int(start), None if total == "*" else int(total)

@@ -1,110 +1,107 @@
-"""Archives of a data set, fetched or found, and verified."""
+"""Archives of a data set on this machine: downloads those that are missing, verifies the others."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.download import HashLockFile, RemoteFile, fetch
 from isnet.data.download.archive_sources import RemoteArchive, Source
+from isnet.data.download.credentials import redact_url
 from isnet.data.download.login import LoginSession
-from isnet.data.download.url_text import shown
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
 
-__all__ = ["LocalArchive", "gather"]
+__all__ = ["LocalArchive", "fetch_archives"]
 
 _log = logging.getLogger(__name__)
+
+_show_bytes = functools.partial(show_progress, "bytes")
 
 
 @dataclass(frozen=True)
 class LocalArchive:
-    """An archive that is on this machine, whole."""
+    """A complete archive on this machine."""
 
     path: Path
     url: str | None
-    """Where it was fetched, as people may see it."""
+    """Where it was downloaded, without credentials; None for a file of the user."""
     hashes: dict[str, str]
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What `source.json` says of it."""
+        """Entry of the archive in `source.json`."""
         size = self.path.stat().st_size
         return {"name": self.path.name, "url": self.url, "bytes": size, "hashes": self.hashes}
 
 
-def gather(
+def fetch_archives(
     sources: Sequence[Source], description: DatasetDescription, *, service: str, downloads: Path
 ) -> list[LocalArchive]:
-    """Fetch what is not there yet, and verify what is.
+    """Download the archives that are missing, and verify the others.
 
     Args:
-        sources: archives of this machine and of servers.
+        sources: archives on this machine and on servers.
         description: of the data set.
-        service: whose account is meant, where one is needed.
-        downloads: the folder of downloads, shared by all data sets.
+        service: name of the account, if a log-in is needed.
+        downloads: folder of downloads, shared by all data sets.
 
     Raises:
-        UserError: an archive could not be had, or is another one.
+        UserError: a download fails, or the content of an archive is wrong.
     """
-    missing = [
-        source
-        for source in sources
-        if isinstance(source, RemoteArchive) and not (downloads / source.place).is_file()
-    ]
-    if missing:
+    remote = [source for source in sources if isinstance(source, RemoteArchive)]
+    if any(not (downloads / source.relative_path).is_file() for source in remote):
         if isinstance(description, PublishedDescription):
-            terms = f"licence: {description.licence}"
-            _log.info(f"{description.title}, {description.homepage}; {terms}")
+            licence = f"licence: {description.licence}"
+            _log.info(f"{description.title}, {description.homepage}; {licence}")
         _log.info(f"downloads go to {downloads}")
-    gathering = _Gathering(description, service, downloads)
-    with gathering.accounts_closed:
-        return [gathering.archive(source) for source in sources]
+    with contextlib.ExitStack() as sessions:
+
+        @functools.cache
+        def session(login: str) -> LoginSession:
+            return sessions.enter_context(LoginSession(login, service))
+
+        return [
+            _read(source)
+            if isinstance(source, Path)
+            else _fetch(source, downloads, description, session)
+            for source in sources
+        ]
 
 
-class _Gathering:
-    """What fetching and verifying several archives share."""
-
-    def __init__(self, description: DatasetDescription, service: str, downloads: Path) -> None:
-        self._description = description
-        self._service = service
-        self._downloads = downloads
-        self._ledger = HashLockFile(downloads)
-        self._accounts: dict[str, LoginSession] = {}
-        self.accounts_closed = contextlib.ExitStack()
-
-    def archive(self, source: Source) -> LocalArchive:
-        if isinstance(source, Path):
-            _log.info(f"reads {source}")
-            return LocalArchive(source, None, {"sha256": sha256_of(source)})
-        path = self._downloads / source.place
-        hint = _hint(self._description, path)
-        file = RemoteFile(source.url, path, self._ledger, hint, source.identity)
-        if path.is_file():
-            is_known = bool(file.identity.digests)
-            _log.info(f"{'verifies' if is_known else 'has'} {path}")
-        if source.login:
-            self._account(source.login).fetch(file, partial(show_progress, "bytes"))
-        else:
-            with show_progress("bytes") as show:
-                fetch(file, show=show)
-        hashes = file.identity.digests or {"sha256": sha256_of(path)}
-        return LocalArchive(path, shown(source.url), hashes)
-
-    def _account(self, login: str) -> LoginSession:
-        if login not in self._accounts:
-            account = LoginSession(login, self._service)
-            self._accounts[login] = self.accounts_closed.enter_context(account)
-        return self._accounts[login]
+def _read(path: Path) -> LocalArchive:
+    _log.info(f"reads {path}")
+    return LocalArchive(path, None, {"sha256": sha256_of(path)})
 
 
-def _hint(description: DatasetDescription, path: Path) -> str:
+def _fetch(
+    source: RemoteArchive,
+    downloads: Path,
+    description: DatasetDescription,
+    session: Callable[[str], LoginSession],
+) -> LocalArchive:
+    path = downloads / source.relative_path
+    hint = _manual_hint(description, path)
+    file = RemoteFile(source.url, path, HashLockFile(downloads), hint, source.expected)
+    if path.is_file():
+        _log.info(f"{'verifies' if file.expected.digests else 'has'} {path}")
+    if source.login:
+        session(source.login).fetch(file, _show_bytes)
+    else:
+        with _show_bytes() as show:
+            fetch(file, show=show)
+    hashes = file.expected.digests or {"sha256": sha256_of(path)}
+    return LocalArchive(path, redact_url(source.url), hashes)
+
+
+def _manual_hint(description: DatasetDescription, path: Path) -> str:
+    """Return how to get an archive that cannot be downloaded."""
     if not isinstance(description, PublishedDescription):
         return f"Correct the address, or put the file at {path} yourself"
     other = "Or give another address, or a file, as `source`"

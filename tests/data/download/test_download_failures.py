@@ -28,8 +28,8 @@ PAGE = b"<!DOCTYPE html>\n<html><title>Log in</title></html>"
 @pytest.mark.parametrize(
     ("replies", "told"),
     [
-        ([Reply(content=PAGE, headers={"Content-Type": "text/html"})], "{url}: a web page came in place of camvid.zip (a log-in page?). {hint}"),
-        ([Reply(content=PAGE)], "{url}: a web page came in place of camvid.zip (a log-in page?). {hint}"),
+        ([Reply(content=PAGE, headers={"Content-Type": "text/html"})], "{url}: the server sent a web page instead of camvid.zip (a log-in page?). {hint}"),
+        ([Reply(content=PAGE)], "{url}: the server sent a web page instead of camvid.zip (a log-in page?). {hint}"),
         ([Reply(status=404)], "{url}: the server answers 404 Not Found: {path} was not made. {hint}"),
         ([Reply(status=403)], "{url}: the server answers 403 Forbidden (is a log-in needed?): {path} was not made. {hint}"),
         ([Reply(told_length=10**6)] * 5, "{url}: the connection was cut, at attempt 5: {path} was not made. {hint}"),
@@ -58,8 +58,8 @@ def test_a_server_that_sends_less_and_says_so_is_found_by_the_damage_and_can_be_
     lab.server.replies = [Reply(told_length=1000, cut_after=1000)]
     ledger = lab.downloads / "downloads.lock.json"
     assert lab.fails() == (
-        f"{path} cannot be unpacked: File is not a zip file. Get it again. To fetch an archive "
-        f"anew, delete it, and its entry in {ledger} if it has one"
+        f"{path} cannot be unpacked: File is not a zip file. Get it again. To download an archive "
+        f"again, delete it, and its entry in {ledger} if it has one"
     )
     path.unlink()
     ledger.unlink()
@@ -177,8 +177,8 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "link": (lambda: link_zip("link", "../.."), "{path} contains a link link to ../.., which is not in its folder. Do not use it"),
     "bomb": (bomb, "{path} ({size}) grows to more than 1.1 GB, like a decompression bomb. If you trust it, unpack it yourself and give the folder"),
     "inner": (lambda: zip_of({"x.zip": zip_of({"../outside": b"x"})}), "{place}/raw/x.zip contains ../outside, which is outside its folder. Do not use it"),
-    "another": (lambda: zip_of({"train/a.jpg": png(), "trainannot/a.png": png()}), "{place}/raw: has no val, valannot. Give the folder, or the archives, that hold all of the data set"),
-    "another, with an archive": (lambda: zip_of({"train/a.jpg": png(), "x.zip": zip_of({"y": b""})}), "{place}/raw and {place}/inner: has no val, trainannot, valannot. Give the folder, or the archives, that hold all of the data set"),
+    "another": (lambda: zip_of({"train/a.jpg": png(), "trainannot/a.png": png()}), "{place}/raw: has no val, valannot. Give the folder, or the archives, that contain the whole data set"),
+    "another, with an archive": (lambda: zip_of({"train/a.jpg": png(), "x.zip": zip_of({"y": b""})}), "{place}/raw and {place}/inner: has no val, trainannot, valannot. Give the folder, or the archives, that contain the whole data set"),
     "empty split": (lambda: zip_of({"train/a.jpg": png(), "trainannot/a.png": png(), "val/x": b"", "valannot/x": b""}), "{place}/raw: the split val has no images. Complete the data set"),
 }  # fmt: skip
 
@@ -198,7 +198,7 @@ def test_what_is_wrong_with_an_archive_is_one_line(name: str, is_remote: bool, l
         expected = told.format(path=used, place=lab.place(), size=format_bytes(len(content)))
         if is_remote and name in ("damaged", "none", "traversal", "link", "bomb", "inner"):
             ledger = lab.downloads / "downloads.lock.json"
-            expected += f". To fetch an archive anew, delete it, and its entry in {ledger} if it has one"  # fmt: skip
+            expected += f". To download an archive again, delete it, and its entry in {ledger} if it has one"  # fmt: skip
         assert line == expected
     assert not list(Path.cwd().parent.rglob("outside"))
     assert not Path("results/datasets/set/source.json").exists()
@@ -207,7 +207,7 @@ def test_what_is_wrong_with_an_archive_is_one_line(name: str, is_remote: bool, l
 # What goes wrong: in params.yaml
 
 _WHERE = "params.yaml: datasets.set.source"
-_NO_ADDRESS = "is no address that http or https has. Get the file otherwise, and give its path"
+_NO_ADDRESS = "is not an http or https address. Get the file by other means, and give its path"
 
 
 @pytest.mark.parametrize(
@@ -219,14 +219,14 @@ _NO_ADDRESS = "is no address that http or https has. Get the file otherwise, and
         ({"url": "file:///x.zip"}, f"{_WHERE}: file:///x.zip {_NO_ADDRESS}"),
         ({"url": "camvid.zip"}, f"{_WHERE}: camvid.zip {_NO_ADDRESS}"),
         ("http:///camvid.zip", f"{_WHERE}: http:///camvid.zip {_NO_ADDRESS}"),
-        ("http://host.invalid:port/x", f"{_WHERE}: an address is malformed. Mend it"),
-        ("http://[::1/x", f"{_WHERE}: an address is malformed. Mend it"),
-        ({"url": "http://host.invalid/x", "md5": "abc"}, f"{_WHERE}: 'abc' is no MD5. Give all its hexadecimal digits, in quotes"),
-        ("absent.zip", f"{_WHERE}: there is no {{home}}/absent.zip. Give a folder, archives, or addresses (http, https) of archives; without `source`, CamVid-11 is fetched from where it is published"),
+        ("http://host.invalid:port/x", f"{_WHERE}: an address is malformed. Correct it"),
+        ("http://[::1/x", f"{_WHERE}: an address is malformed. Correct it"),
+        ({"url": "http://host.invalid/x", "md5": "abc"}, f"{_WHERE}: 'abc' is not a valid MD5. Give all its hexadecimal digits, in quotes"),
+        ("absent.zip", f"{_WHERE}: there is no {{home}}/absent.zip. Give a folder, archives, or addresses (http, https) of archives; without `source`, the published files of CamVid-11 are downloaded"),
         (["data", "results"], f"{_WHERE}: there is no {{home}}/data. Give"),
-        (["isnet", "workflow"], f"{_WHERE}: {{home}}/isnet is a folder, and there are 2 entries. Give one folder that holds all, or archives and addresses alone"),
+        (["isnet", "workflow"], f"{_WHERE}: {{home}}/isnet is a folder, and there are 2 entries. Give one folder with the whole data set, or only archives and addresses"),
         (["http://host.invalid/x.zip", "workflow"], f"{_WHERE}: {{home}}/workflow is a folder, and there are 2 entries"),
-        ("workflow", "{home}/workflow: has no train, val, trainannot, valannot. Give the folder, or the archives, that hold all of the data set"),
+        ("workflow", "{home}/workflow: has no train, val, trainannot, valannot. Give the folder, or the archives, that contain the whole data set"),
     ],
 )  # fmt: skip
 def test_sources_that_cannot_be_are_one_line(source: object, told: str, lab: Lab) -> None:

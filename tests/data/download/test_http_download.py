@@ -37,7 +37,7 @@ def test_a_file_is_fetched_once_verified_and_alone_in_its_folder(
     assert len(download.server.requests) == 1
     assert download.shown[0] == (0, len(CONTENT))
     assert download.shown[-1] == (len(CONTENT), len(CONTENT))
-    assert download.said == [f"fetches {download.url}", f"has {download.path} (300.0 kB)"]
+    assert download.said == [f"downloads {download.url}", f"has {download.path} (300.0 kB)"]
 
 
 def test_bytes_that_were_corrupted_in_one_go_are_refused(download: Download) -> None:
@@ -68,7 +68,7 @@ def test_a_login_page_with_status_200_is_named(
     with pytest.raises(LoginRequired) as told:
         download()
     assert str(told.value) == (
-        f"{download.server.url}/login?...: a web page came in place of set.zip (a log-in page?). "
+        f"{download.server.url}/login?...: the server sent a web page instead of set.zip (a log-in page?). "
         "Copy it by hand"
     )
     assert download.left() == set()
@@ -135,7 +135,7 @@ def test_a_slow_server_is_waited_for(download: Download) -> None:
 def test_no_address_is_one_line(download: Download, url: str) -> None:
     download.url = url
     with pytest.raises(
-        UserError, match=f"{url}: this is no address that http has: .* was not made"
+        UserError, match=f"{url}: this is not a valid http or https address: .* was not made"
     ):
         download()
 
@@ -165,14 +165,14 @@ def test_credentials_are_used_and_never_shown_or_written(download: Download) -> 
 
 def test_the_first_hash_is_held_where_none_is_published(download: Download) -> None:
     download()
-    assert any(f"held to SHA-256 {SHA256} from now on" in line for line in download.said)
+    assert any(f"its SHA-256 {SHA256} is required from now on" in line for line in download.said)
     hash_lock = download.path.with_name("downloads.lock.json")
     download.path.unlink()
     download.server.files["/set.zip"] = OTHER
     other = hashlib.sha256(OTHER).hexdigest()
     with pytest.raises(UserError) as told:
         download()
-    assert f"its SHA-256 is {other}, not {SHA256}. It was fetched first on 20" in str(told.value)
+    assert f"its SHA-256 is {other}, not {SHA256}. It was first downloaded on 20" in str(told.value)
     assert str(told.value).endswith(f'changed it, delete "set.zip" from {hash_lock}')
     assert not download.path.exists()
     hash_lock.write_text("{}\n")
@@ -185,7 +185,7 @@ def test_a_file_that_lies_there_is_checked(download: Download) -> None:
     download.path.parent.mkdir()
     download.path.write_bytes(OTHER)
     with pytest.raises(
-        UserError, match=r"its SHA-256 is .* Delete it; the same command fetches it"
+        UserError, match=r"its SHA-256 is .* Delete it; the same command downloads it"
     ):
         download(sha256=SHA256)
     assert download.server.requests == []
@@ -262,5 +262,5 @@ def test_of_several_downloaders_one_fetches_and_the_others_wait_for_it(
 
 @pytest.mark.parametrize("digest", ["abc", "A" * 64, "z" * 64])
 def test_a_published_hash_of_another_form_is_refused(download: Download, digest: str) -> None:
-    with pytest.raises(ValueError, match="is no SHA-256"):
+    with pytest.raises(ValueError, match="is not a valid SHA-256"):
         download.file(sha256=digest)

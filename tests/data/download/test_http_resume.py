@@ -124,7 +124,7 @@ def test_ctrl_c_leaves_a_part_that_the_next_call_continues(download: Download) -
     download()
     assert starts(download.server) == [0, reached]
     assert download.path.read_bytes() == CONTENT
-    assert f"fetches {download.url}, from {reached / 1000:.1f} kB on" in download.said
+    assert f"downloads {download.url}, from {reached / 1000:.1f} kB on" in download.said
 
 
 def test_a_part_that_does_not_say_what_it_is_is_not_continued(download: Download) -> None:
@@ -171,7 +171,7 @@ def test_bytes_that_were_corrupted_in_pieces_are_fetched_once_more(download: Dow
     download(sha256=SHA256)
     assert starts(server) == [0, HALF, 0]
     assert download.path.read_bytes() == CONTENT
-    assert any("pieced together, its SHA-256 is" in line for line in download.said)
+    assert any("the resumed download is damaged (its SHA-256 is" in line for line in download.said)
 
 
 def test_a_login_page_does_not_cost_what_has_arrived(download: Download) -> None:

@@ -21,7 +21,7 @@ from log_lines import record_log
 from isnet.data.download import ExpectedFile, HashLockFile, LoginRequired, RemoteFile
 from isnet.data.download import retry as patience
 from isnet.data.download.credentials import Credentials
-from isnet.data.download.login import LoginSession, _Session
+from isnet.data.download.login import LoginSession, _SiteSession
 from isnet.errors import UserError
 from isnet.io.console import ProgressCallback
 
@@ -117,7 +117,7 @@ def test_several_files_share_one_log_in_which_sends_the_hidden_inputs_of_its_for
         "submit": "Login",
     }
     assert said[0] == (
-        "logs in at 127.0.0.1; user name and password come from CITYSCAPES_USERNAME and "
+        "logs in at 127.0.0.1 with user name and password from CITYSCAPES_USERNAME and "
         "CITYSCAPES_PASSWORD"
     )
 
@@ -145,7 +145,7 @@ def test_wrong_credentials_are_one_line_after_one_attempt(
         _fetch(site, tmp_path)
     assert str(told.value) == (
         f"{site.login}: the user name and password from CITYSCAPES_USERNAME and CITYSCAPES_PASSWORD "
-        "are not accepted. Log in there with a browser to see which are right"
+        "are not accepted. Log in there with a browser to find out which are right"
     )
     assert _posts(site) == 1
 
@@ -161,7 +161,7 @@ def test_a_session_that_expires_is_renewed_and_the_download_goes_on(
     ranges = [one.headers.get("Range") for one in site.asked("GET", "/file-handling/?packageID=1")]
     assert ranges == [None, f"bytes={HALF}-", f"bytes={HALF}-"]
     assert _posts(site) == 2
-    assert "127.0.0.1 asks for a log-in in place of set1.zip" in said
+    assert "127.0.0.1 asks for a log-in instead of sending set1.zip" in said
 
 
 @pytest.mark.usefixtures("variables")
@@ -204,8 +204,8 @@ def test_the_environment_wins_over_netrc(site: AccountSite, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "mode", "line"),
     [
-        ("machine 127.0.0.1 login anna geheim\n", 0o600, "~/.netrc: what ends in line 2 is no netrc. An entry is `machine HOST login NAME password WORD`"),
-        ("machine 127.0.0.1 login anna password geheim\n", 0o644, "~/.netrc: others may read it, or it is another user's. Make it your own: chmod 600 ~/.netrc"),
+        ("machine 127.0.0.1 login anna geheim\n", 0o600, "~/.netrc: the entry that ends in line 2 is malformed. An entry is `machine HOST login NAME password WORD`"),
+        ("machine 127.0.0.1 login anna password geheim\n", 0o644, "~/.netrc: others may read it, or it belongs to another user. Make it your own: chmod 600 ~/.netrc"),
         ("machine 127.0.0.1 login geheim\n", 0o600, "~/.netrc: machine 127.0.0.1 needs both login and password"),
     ],
 )  # fmt: skip
@@ -251,10 +251,10 @@ def test_without_a_terminal_one_line_names_all_ways(
         monkeypatch.setattr("sys.stdin", script)
         _fetch(site, tmp_path)
     assert str(told.value) == (
-        "127.0.0.1: downloading needs an account, and none was given. Set CITYSCAPES_USERNAME and "
+        "127.0.0.1: downloading needs an account, and no credentials were given. Set CITYSCAPES_USERNAME and "
         "CITYSCAPES_PASSWORD, or write `machine 127.0.0.1 login NAME password WORD` into ~/.netrc, "
-        "or start this in a terminal, which asks; archives that you have already can be given in "
-        "params.yaml as `source`"
+        "or run the command in a terminal, where it asks for them; archives that you have already can be "
+        "given in params.yaml as `source`"
     )
     assert site.requests == []
 
@@ -336,7 +336,7 @@ def test_no_answer_at_a_terminal_is_one_line(
 ) -> None:
     code, screen = _type(site, tmp_path, answers)
     assert code == 1
-    assert "error: 127.0.0.1: downloading needs an account, and none was given" in screen
+    assert "error: 127.0.0.1: downloading needs an account, and no credentials were given" in screen
     assert "Traceback" not in screen
     assert site.requests == []
 
@@ -406,7 +406,7 @@ def test_a_redirect_to_another_site_gets_neither_cookies_nor_credentials(
 
 def test_a_redirect_without_https_gets_no_cookies(site: AccountSite) -> None:
     site.files["/open"] = CONTENT
-    with _Session(site.login.replace("http:", "https:")) as session:
+    with _SiteSession(site.login.replace("http:", "https:")) as session:
         session.cookies.set("session", "geheim", domain="127.0.0.1", path="/")
         session.get(f"{site.url}/open")
     assert site.requests
@@ -421,7 +421,7 @@ def test_a_form_that_has_moved_to_another_site_gets_no_password(
         site.redirects["/login/"] = other.login
         with pytest.raises(UserError) as told:
             _fetch(site, tmp_path)
-        assert f"nobody can log in: the form has moved to {other.login}" in str(told.value)
+        assert f"the log-in fails: the form has moved to {other.login}" in str(told.value)
         assert [one.method for one in other.requests] == ["GET"]
     assert _posts(site) == 0
 
@@ -435,7 +435,7 @@ def test_no_password_is_sent_without_https_to_another_machine(
         LoginSession("http://site.invalid/login/", "cityscapes") as account,
     ):
         account.fetch(_file(site, tmp_path), _progress)
-    assert str(told.value) == "http://site.invalid/login/: no password is sent without https"
+    assert str(told.value) == "http://site.invalid/login/: a password is only sent over https"
     assert site.requests == []
 
 
@@ -481,7 +481,7 @@ def test_a_log_in_that_stays_closed_is_one_line(
     with pytest.raises(UserError) as told:
         _fetch(site, tmp_path)
     assert str(told.value) == (
-        f"{site.login}: nobody can log in: {reason}. Try again later; archives that you have "
+        f"{site.login}: the log-in fails: {reason}. Try again later; archives that you have "
         "already can be given in params.yaml as `source`"
     )
 
@@ -489,12 +489,12 @@ def test_a_log_in_that_stays_closed_is_one_line(
 @pytest.mark.usefixtures("variables")
 def test_a_site_that_is_down_is_one_line(site: AccountSite, tmp_path: Path) -> None:
     site.url = "http://127.0.0.1:1"
-    with pytest.raises(UserError, match="nobody can log in: no connection, at attempt 5"):
+    with pytest.raises(UserError, match="the log-in fails: no connection, at attempt 5"):
         _fetch(site, tmp_path)
 
 
 @pytest.mark.usefixtures("variables")
 def test_a_redirect_to_no_address_is_one_line(site: AccountSite, tmp_path: Path) -> None:
     site.redirects["/away"] = "http://127.0.0.1:99999/"
-    with pytest.raises(UserError, match="this is no address that http has"):
+    with pytest.raises(UserError, match="this is not a valid http or https address"):
         _fetch(site, tmp_path, f"{site.url}/away")
