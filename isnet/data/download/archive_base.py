@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from isnet.errors import UserError
-from isnet.io.console import amount
+from isnet.io.console import format_bytes
 from isnet.io.disk_space import explain_write_errors
 
 __all__ = ["Archive", "BadArchive", "Links"]
@@ -138,8 +138,8 @@ class Archive(ABC):
     def bomb(self) -> BadArchive:
         """Return the error for an archive that grows beyond `max_bytes`."""
         return BadArchive(
-            f"{self.path} ({amount(self.path.stat().st_size)}) grows to more than "
-            f"{amount(self.max_bytes)}, like a decompression bomb",
+            f"{self.path} ({format_bytes(self.path.stat().st_size)}) grows to more than "
+            f"{format_bytes(self.max_bytes)}, like a decompression bomb",
             hint="If you trust it, unpack it yourself and give the folder",
         )
 

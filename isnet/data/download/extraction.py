@@ -11,7 +11,7 @@ from isnet.data.download.archive_base import Archive, BadArchive, Links
 from isnet.data.download.tar_archive import TarArchive, is_tar
 from isnet.data.download.zip_archive import ZipArchive
 from isnet.io.atomic_files import read_json, write_json
-from isnet.io.console import Update
+from isnet.io.console import ProgressCallback
 from isnet.io.disk_space import explain_write_errors, require_free_space
 from isnet.io.wait_lock import exclusive
 
@@ -21,7 +21,7 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip. `zipfile.is_zipfile` reads the end, and takes a tar of zips for one."""
 
 
-def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Update) -> None:
+def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: ProgressCallback) -> None:
     """Unpack zip and tar archives into one folder; does nothing if the folder exists.
 
     Files are written to `NAME.part`, which is renamed at the end. After an interruption the same
@@ -78,7 +78,7 @@ class _PartialFolder:
     def _save_state(self) -> None:
         write_json(self._state, {"archives": self._archives, "links": self._links})
 
-    def unpack(self, archives: Sequence[Archive], show: Update) -> None:
+    def unpack(self, archives: Sequence[Archive], show: ProgressCallback) -> None:
         """Unpack the archives that are not finished, then make the links of all."""
         self._check_disk(archives)
         sizes = [archive.path.stat().st_size for archive in archives]

@@ -25,7 +25,7 @@ from isnet.data.download.http_response import (
 from isnet.data.download.partial_download import PartialDownload
 from isnet.data.download.retry import TIMEOUTS, PermanentError, TransientError, retry
 from isnet.errors import UserError
-from isnet.io.console import Update, amount
+from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.disk_space import require_free_space
 from isnet.io.wait_lock import exclusive
 
@@ -57,7 +57,9 @@ class RemoteFile:
         return self.hash_lock.expected(self.path) or self.published
 
 
-def fetch(file: RemoteFile, *, show: Update, session: requests.Session | None = None) -> None:
+def fetch(
+    file: RemoteFile, *, show: ProgressCallback, session: requests.Session | None = None
+) -> None:
     """Download a file, or verify the one that is there.
 
     An interrupted download is resumed. Temporary failures (no connection, a cut one, a busy server)
@@ -91,14 +93,14 @@ def fetch(file: RemoteFile, *, show: Update, session: requests.Session | None = 
 class _Download:
     """The download of one file."""
 
-    def __init__(self, file: RemoteFile, session: requests.Session, show: Update) -> None:
+    def __init__(self, file: RemoteFile, session: requests.Session, show: ProgressCallback) -> None:
         self._file, self._session, self._show = file, session, show
         self._expected = file.expected
         self._partial = PartialDownload(file.path, self._expected)
 
     def run(self) -> None:
         file, partial = self._file, self._partial
-        resumed = f", from {amount(partial.size)} on" if partial.size else ""
+        resumed = f", from {format_bytes(partial.size)} on" if partial.size else ""
         _log.info(f"downloads {redact_url(file.url)}{resumed}")
         wrong = self._receive()
         if wrong and partial.is_joined:
@@ -117,7 +119,7 @@ class _Download:
                 "now on"
             )
         partial.publish()
-        _log.info(f"has {file.path} ({amount(partial.size)})")
+        _log.info(f"has {file.path} ({format_bytes(partial.size)})")
 
     def _receive(self) -> str | None:
         """Receive the whole file; return how it differs from the expected one."""

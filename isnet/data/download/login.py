@@ -23,7 +23,7 @@ from isnet.data.download.credentials import (
 from isnet.data.download.http_response import NO_ACCESS, check_status
 from isnet.data.download.retry import TIMEOUTS, PermanentError, retry
 from isnet.errors import UserError
-from isnet.io.console import Update
+from isnet.io.console import ProgressCallback
 
 __all__ = ["LoginSession"]
 
@@ -72,7 +72,7 @@ class LoginSession:
         self._session.close()
 
     def fetch(
-        self, file: RemoteFile, progress: Callable[[], AbstractContextManager[Update]]
+        self, file: RemoteFile, progress: Callable[[], AbstractContextManager[ProgressCallback]]
     ) -> None:
         """Download a file like `fetch`; log in again once if the session expires.
 
@@ -98,7 +98,7 @@ class LoginSession:
                 raise self._no_access(file) from None
 
     def _fetch(
-        self, file: RemoteFile, progress: Callable[[], AbstractContextManager[Update]]
+        self, file: RemoteFile, progress: Callable[[], AbstractContextManager[ProgressCallback]]
     ) -> None:
         with progress() as show:
             fetch(file, show=show, session=self._session)

@@ -20,7 +20,7 @@ from file_server import Reply
 
 from isnet.cli import main
 from isnet.data.catalog import read_published
-from isnet.io.console import amount
+from isnet.io.console import format_bytes
 
 _PUBLISHED = """\
 has 4 train images, 367 are published: scores will not be comparable
@@ -94,7 +94,7 @@ def test_a_killed_download_is_continued_by_the_same_command(lab: Lab) -> None:
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     reached = part.stat().st_size
-    assert f"downloads {url}, from {amount(reached)} on" in lab.download()
+    assert f"downloads {url}, from {format_bytes(reached)} on" in lab.download()
     assert [request.headers.get("Range") for request in lab.server.requests] == [
         None,
         f"bytes={reached}-",

@@ -68,8 +68,8 @@ def test_a_login_page_with_status_200_is_named(
     with pytest.raises(LoginRequired) as told:
         download()
     assert str(told.value) == (
-        f"{download.server.url}/login?...: the server sent a web page instead of set.zip (a log-in page?). "
-        "Copy it by hand"
+        f"{download.server.url}/login?...: the server sent a web page instead of set.zip (a log-in "
+        "page?). Copy it by hand"
     )
     assert download.left() == set()
 
