@@ -1,9 +1,9 @@
-"""ISNet, ResNet-50 with ImageNet weights, CamVid (11 classes), on one GPU.
+"""ISNet with ResNet-50 and ImageNet weights on CamVid (11 classes), on one GPU.
 
-Command:   a run with this `config` in params.yaml, then `isnet train --run NAME`.
-Hardware:  one GPU, 8 crops of 256x320. Time and memory: not measured here.
-Protocol:  20,000 iterations with the Cityscapes optimizer; evaluation on whole images of 480x360,
-           ms+flip over 4 ratios.
+Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
+Hardware:  one GPU x 8 crops of 256x320. Time and memory are not measured here.
+Protocol:  20,000 iterations with the optimizer of Cityscapes. Single scale on whole images of
+           360x480; ms+flip takes four scales and their mirror images: probabilities averaged.
 Expected:  not measured here, and no published ISNet result on CamVid is known.
 """
 

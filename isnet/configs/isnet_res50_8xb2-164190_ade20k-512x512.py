@@ -1,13 +1,12 @@
-"""ISNet, ResNet-50, ADE20K (150 classes): the official configuration.
+"""ISNet with ResNet-50 on ADE20K (150 classes): the official configuration.
 
-Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml;
-           with mmseg alone, `mim train mmsegmentation isnet/configs/<this file>`, and for 8 GPUs
-           `--launcher pytorch --gpus 8`.
-Hardware:  8 GPUs x 2 crops of 512x512; `isnet` keeps the global batch of 16 on any number of GPUs.
-           Time and memory: not measured here.
-Protocol:  164,190 iterations on training (20210 images), scored on validation (2000): single scale
-           on whole images, resized into 2048x512; ms+flip with six ratios of that, probabilities
-           averaged.
+Command:   `isnet train --run NAME`, for a run in params.yaml with this config. With mmseg's own
+           tools: `mim train mmsegmentation isnet/configs/<this file> --launcher pytorch --gpus 8`.
+Hardware:  8 GPUs x 2 crops of 512x512. `isnet` keeps the global batch of 16 on any number of GPUs.
+           Time and memory are not measured here.
+Protocol:  164,190 iterations on the 20,210 images of training; scored on the 2,000 of validation.
+           Single scale on whole images, resized to fit into 2048x512. ms+flip takes six scales of
+           that and their mirror images: probabilities averaged.
 Expected:  mIoU 44.22, ms+flip 45.03 (45.04 in 2021), the official result:
            SegmentationBLWX/sssegmentation, docs/modelzoo/isnet. Not measured here.
 """

@@ -1,11 +1,11 @@
-"""ISNet, ResNet-50, LIP (20 classes, people): the official configuration.
+"""ISNet with ResNet-50 on LIP (20 classes, people): the official configuration.
 
-Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml.
-Hardware:  8 GPUs x 4 crops of 473x473; `isnet` keeps the global batch of 32 on any number of GPUs.
-           Time and memory: not measured here.
-Protocol:  142,800 iterations on train (30462 images), scored on val (10000): single scale on whole
-           images, squeezed to 473x473; flip alone as ms+flip, left and right swapped back, logits
-           averaged.
+Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
+Hardware:  8 GPUs x 4 crops of 473x473. `isnet` keeps the global batch of 32 on any number of GPUs.
+           Time and memory are not measured here.
+Protocol:  142,800 iterations on the 30,462 images of train; scored on the 10,000 of val. Each image
+           is resized to 473x473 and scored whole. ms+flip adds the mirror image, with the classes
+           of left and right swapped back: logits averaged.
 Expected:  mIoU 53.14, flip 53.41, the official result: SegmentationBLWX/sssegmentation,
            docs/modelzoo/isnet. Not measured here.
 """

@@ -1,11 +1,11 @@
-"""ISNet, ResNeSt-101, LIP (20 classes, people): the official configuration.
+"""ISNet with ResNeSt-101 on LIP (20 classes, people): the official configuration.
 
-Command:   `isnet train --run NAME`, with a data set of this kind in params.yaml.
-Hardware:  8 GPUs x 5 crops of 473x473; `isnet` keeps the global batch of 40 on any number of GPUs.
-           Time and memory: not measured here.
-Protocol:  114,150 iterations on train (30462 images), scored on val (10000): single scale on whole
-           images, squeezed to 473x473; flip alone as ms+flip, left and right swapped back, logits
-           averaged.
+Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
+Hardware:  8 GPUs x 5 crops of 473x473. `isnet` keeps the global batch of 40 on any number of GPUs.
+           Time and memory are not measured here.
+Protocol:  114,150 iterations on the 30,462 images of train; scored on the 10,000 of val. Each image
+           is resized to 473x473 and scored whole. ms+flip adds the mirror image, with the classes
+           of left and right swapped back: logits averaged.
 Expected:  mIoU 56.52, flip 56.81, the official result: SegmentationBLWX/sssegmentation,
            docs/modelzoo/isnet. Not measured here.
 """

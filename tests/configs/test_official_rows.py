@@ -17,6 +17,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from repository import REPOSITORY
 
+import isnet.mmseg_components  # noqa: F401  (registers the model's parts)
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.model_config import deployed_model
 from isnet.settings.dataset_lookup import table_of

@@ -1,6 +1,7 @@
 """ADE20K (150 classes) in crops of 512x512, in mmseg's folder layout (`ADEChallengeData2016`).
 
-Published labels are 0 = other, 1..150: mmseg's data set reduces them, `isnet convert` has done so.
+Published labels are 0 = other, 1..150; train ids are 0..149. mmseg's data set class subtracts 1 at
+loading, `isnet convert` at conversion.
 Augmentation and evaluation follow the official ISNet configs (SegmentationBLWX/sssegmentation).
 """
 
@@ -28,11 +29,12 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    # After Resize: the truth keeps its own size.
+    # After Resize, so that labels keep their own size.
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-# For mmseg's `test.py --tta`. Ratios of (2048, 512), as official; mmseg has ratios of the image.
+# For mmseg's `test.py --tta`. As in the official code, ratios are of (2048, 512), not of the image
+# as in mmseg's own configs.
 tta_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(
@@ -69,8 +71,8 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Read by `isnet evaluate`. Official: the probabilities of six ratios of the resized image, and of
-# their mirror images, averaged.
+# Read by `isnet evaluate`. As in the official code, multi_scale averages the probabilities of six
+# ratios of the resized image and of their mirror images.
 evaluation = dict(
     single_scale=dict(mode="whole"),
     multi_scale=dict(mode="whole", scales=img_ratios, flip=True, average="probabilities"),

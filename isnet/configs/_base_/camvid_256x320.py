@@ -1,7 +1,7 @@
-"""CamVid with SegNet's 11 classes: images of 480x360, crops of 256x320 (height x width).
+"""CamVid with SegNet's 11 classes: images of 360x480, crops of 256x320 (height x width).
 
-Files and classes come from the manifest that `isnet convert` writes: from the one of the run's data
-set under `isnet`, from the one of `camvid` under mmseg's own tools.
+Files and classes are read from the manifest that `isnet convert` writes. `isnet` takes the manifest
+of the run's data set, mmseg's own tools take that of `camvid`.
 """
 
 _base_ = "./from_manifest.py"

@@ -62,8 +62,8 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Read by `isnet evaluate`. Official: the probabilities of six ratios and their mirror images, in
-# windows, averaged.
+# Read by `isnet evaluate`. As in the official code, multi_scale averages the probabilities of six
+# ratios and their mirror images, in windows.
 evaluation = dict(
     single_scale=dict(mode="whole"),
     multi_scale=dict(

@@ -1,7 +1,7 @@
-"""COCO-Stuff 10k in crops of 512x512, with the official code's 182 outputs, 11 of them never used.
+"""COCO-Stuff 10k in crops of 512x512, with the official code's 182 outputs (11 are never used).
 
-mmseg packs the ids into 171 classes. Here a train id is the COCO-Stuff id less 1, hence our
-`ManifestDataset`. Augmentation and evaluation follow the official ISNet configs
+mmseg renumbers the ids to 171 classes. Here a train id is the COCO-Stuff id minus 1, so the data
+set is our `ManifestDataset`. Augmentation and evaluation follow the official ISNet configs
 (SegmentationBLWX/sssegmentation).
 """
 
@@ -28,11 +28,12 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    # After Resize: the truth keeps its own size.
+    # After Resize, so that labels keep their own size.
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
-# For mmseg's `test.py --tta`. Ratios of (2048, 512), as official; mmseg has ratios of the image.
+# For mmseg's `test.py --tta`. As in the official code, ratios are of (2048, 512), not of the image
+# as in mmseg's own configs.
 tta_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(
@@ -52,14 +53,14 @@ tta_pipeline = [
 train_dataloader = dict(
     dataset=dict(manifest=manifest, pipeline=train_pipeline),
 )
-# The split `val` of the manifest: the 1,000 images published as `test`, which the authors score.
+# The manifest's split `val` holds the 1,000 images published as `test`, which the authors score.
 val_dataloader = dict(
     dataset=dict(manifest=manifest, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 
-# Read by `isnet evaluate`. Official: the logits (ResNeSt-101: probabilities) of five ratios of the
-# resized image, and of their mirror images, averaged.
+# Read by `isnet evaluate`. As in the official code, multi_scale averages the logits (ResNeSt-101:
+# the probabilities) of five ratios of the resized image and of their mirror images.
 evaluation = dict(
     single_scale=dict(mode="whole"),
     multi_scale=dict(mode="whole", scales=img_ratios, flip=True, average="logits"),

@@ -1,4 +1,4 @@
-"""A data set that `isnet convert` has written: `manifest` and pipelines are the child's."""
+"""A data set written by `isnet convert`; the child config adds `manifest` and the pipelines."""
 
 _base_ = "./loaders.py"
 

@@ -1,6 +1,7 @@
-"""A small ISNet that a CPU trains from scratch in minutes.
+"""A small ISNet that trains from scratch on a CPU in minutes.
 
-ResNet-18 (v1c stem) at half width, a quarter of the head's channels, no SyncBN, no download.
+ResNet-18 (v1c stem) at half width, a quarter of the head's channels, BatchNorm instead of SyncBN,
+no pretrained weights.
 """
 
 _base_ = "./isnet_r50-d8.py"

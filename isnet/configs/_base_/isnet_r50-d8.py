@@ -4,7 +4,8 @@ method = "ISNet"
 backbone_name = "R-50-D8"
 
 norm_cfg = dict(type="SyncBN", requires_grad=True)
-# avg_non_ignore: the mean over labelled pixels, as official. mmseg's default divides by all.
+# avg_non_ignore: the mean over labelled pixels, as in the official code; mmseg's default divides by
+# the number of all pixels.
 cross_entropy = dict(type="CrossEntropyLoss", use_sigmoid=False, avg_non_ignore=True)
 
 model = dict(

@@ -1,8 +1,8 @@
-"""LIP (20 classes, 0 = background is one of them): people, squeezed to 473x473 for the test.
+"""LIP (20 classes of people, background among them): images resized to 473x473 for evaluation.
 
-mmseg has no configs for it and never swaps channels when it tests mirror images; hence our
-`ManifestDataset` and evaluation. Both follow the official ISNet configs
-(SegmentationBLWX/sssegmentation), but rotation is bilinear and not bicubic.
+mmseg has no configs for LIP and does not swap the channels of left and right for mirror images, so
+data set (`ManifestDataset`) and evaluation are ours. Both follow the official ISNet configs
+(SegmentationBLWX/sssegmentation), except that rotation is bilinear instead of bicubic.
 """
 
 _base_ = "./from_manifest.py"
@@ -11,7 +11,7 @@ manifest = "results/datasets/lip/manifest.json"
 crop_size = (473, 473)
 num_classes = 20
 img_ratios = (1.0,)
-# Of the head and the auxiliary head; the backbone keeps ReLU.
+# For the head and the auxiliary head; the backbone keeps ReLU.
 act_cfg = dict(type="LeakyReLU", negative_slope=0.01)
 
 train_pipeline = [
@@ -31,7 +31,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=crop_size, keep_ratio=False),
-    # After Resize: the truth keeps its own size.
+    # After Resize, so that labels keep their own size.
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
@@ -45,8 +45,8 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Read by `isnet evaluate`. Official: the logits of the image and of its mirror image, with the
-# channels of left and right swapped back, averaged.
+# Read by `isnet evaluate`. As in the official code, multi_scale averages the logits of the image
+# and of its mirror image, with the channels of left and right swapped back.
 evaluation = dict(
     single_scale=dict(mode="whole"),
     multi_scale=dict(mode="whole", scales=img_ratios, flip=True, average="logits"),

@@ -1,4 +1,4 @@
-"""How images are drawn, on any data set: endlessly shuffled for training, in order for scores."""
+"""Data loaders of every data set: shuffled without end for training, in order for evaluation."""
 
 train_dataloader = dict(
     batch_size=2,

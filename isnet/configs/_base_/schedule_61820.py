@@ -1,4 +1,4 @@
-"""The official COCO-Stuff 10k schedule: 61,820 iterations (110 epochs of 562) at a lower rate."""
+"""The official COCO-Stuff 10k schedule: 61,820 iterations (110 epochs of 562), lower rate."""
 
 _base_ = "./schedule_81840.py"
 

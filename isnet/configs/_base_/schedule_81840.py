@@ -5,9 +5,9 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=0.0005),
     clip_grad=None,
 )
-# Without `end`, mmengine lets the schedule end with the last iteration, whatever max_iters is.
+# Without `end`, mmengine ends the schedule with the last iteration, whatever max_iters is.
 param_scheduler = [dict(type="PolyLR", eta_min=1e-4, power=0.9, begin=0, by_epoch=False)]
-# 440 epochs of 186 iterations; validated and saved ten times, as in all of these schedules.
+# 440 epochs of 186 iterations. Every schedule here validates and saves ten times.
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=81840, val_interval=8184)
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
@@ -17,5 +17,5 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
 )
-# The global batch, 8 GPUs x 2 images. `enable` would scale the learning rate with the batch.
+# The global batch of 8 GPUs x 2 images. `enable=True` would scale the learning rate with the batch.
 auto_scale_lr = dict(enable=False, base_batch_size=16)

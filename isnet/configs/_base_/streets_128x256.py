@@ -1,7 +1,7 @@
-"""`streets`, generated in the Cityscapes format: 19 classes, images and crops of 256x128.
+"""Generated streets (19 classes of Cityscapes): images and crops of 128x256 (height x width).
 
-Files and classes come from the manifest that `isnet convert` writes: from the one of the run's data
-set under `isnet`, from the one of `streets` under mmseg's own tools.
+Files and classes are read from the manifest that `isnet convert` writes. `isnet` takes the manifest
+of the run's data set, mmseg's own tools take that of `streets`.
 """
 
 _base_ = "./from_manifest.py"
