@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes and content hashes."""
+"""Atomic file writes, and content hashes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it, rename it into place and fsync the
-    folder, so that a power failure takes back neither.
+    """Yield a temporary path beside `path`, which replaces `path` on success.
 
-    The temporary file keeps the suffix of `path` (image writers choose the format by it). On an
-    error it is removed and `path` keeps its old content.
+    File and folder are synced, so the change survives a power failure. The temporary file has the
+    suffix of `path`, by which image writers choose the format. On an error it is removed, and
+    `path` keeps its old content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -43,13 +43,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync_names(path.parent)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_names(folder: Path) -> None:
-    """Make the names in a folder durable, where its file system can."""
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder durable, if its file system supports that."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -70,12 +70,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON atomically; NaN is refused, absent numbers are `null`."""
+    """Write `value` as indented JSON atomically; NaN raises a ValueError."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a stage's JSON object; an empty one where there is none that can be read."""
+    """Return the JSON object in `path`; an empty one if the file is absent or damaged."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         return found
@@ -84,8 +84,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_if_changed(path: Path, text: str) -> bool:
-    """Write `text` only where it differs from what is there, so that the file's time says when its
-    content changed.
+    """Write `text` if the file's content differs, so that its time is that of the last change.
+
+    Returns:
+        Whether it was written.
     """
     if path.is_file() and path.read_text() == text:
         return False
@@ -94,9 +96,7 @@ def write_if_changed(path: Path, text: str) -> bool:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy `source` to `target` atomically (a reflink or copy, never a hard link: workflow engines
-    delete and rewrite outputs).
-    """
+    """Copy `source` to `target` atomically. No hard link: workflow engines rewrite outputs."""
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
 
@@ -109,6 +109,5 @@ def sha256_of(path: Path) -> str:
 
 def digest_of(value: Any) -> str:
     """Return the SHA-256 of the canonical JSON of `value`, in hex."""
-    return hashlib.sha256(
-        json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-    ).hexdigest()
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -14,9 +14,9 @@ __all__ = ["missing_tool", "require_tools"]
 
 
 def missing_tool() -> str | None:
-    """Say what torch.compile lacks on this machine, None where it lacks nothing.
+    """Return what `torch.compile` lacks on this machine; None if it is complete.
 
-    It translates to C++ for the CPU; for a GPU, triton compiles its launchers likewise.
+    Triton needs the compiler for GPUs too, for its kernel launchers.
     """
     compiler = os.environ.get("CXX", "g++")
     if not shutil.which(shlex.split(compiler)[0]):
@@ -26,13 +26,12 @@ def missing_tool() -> str | None:
 
 
 def require_tools(run: str) -> None:
-    """Refuse `compile: true` of a run where it cannot work.
+    """Check that `compile: true` of a run can work.
 
     Raises:
-        UserError: naming what is missing.
+        UserError: a tool is missing.
     """
-    missing = missing_tool()
-    if missing:
+    if missing := missing_tool():
         raise UserError(
             f"compile needs a C++ compiler and Python's headers: {missing}",
             where=f"params.yaml: runs.{run}.compile",

@@ -1,4 +1,4 @@
-"""Worker processes of a stage that end with it, however it ends, and are silent about it."""
+"""Worker processes that end with their parent, and that Ctrl-C does not reach."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ def map_in_processes(
     initializer: Callable[..., None],
     initargs: tuple[Any, ...],
 ) -> Generator[tuple[Item, Result]]:
-    """Do `work` on every item; yield item and result as they are done.
+    """Yield each item and `work(item)` in order of completion, computed in `workers` processes.
 
     Args:
-        work: a function of a module; what it raises is raised here, and ends all.
-        items: what it is called with.
+        work: a function of a module; its first exception ends the map and is raised here.
+        items: arguments of `work`.
         workers: number of processes.
         initializer: called once in each process, with `initargs`.
+        initargs: arguments of `initializer`.
 
     Raises:
         UserError: a process was killed.
     """
-    # Not fork: the caller may hold threads (torch, a progress bar), which do not survive it.
+    # Not fork: the caller may have threads (torch, a progress bar), which a fork does not copy.
     context = multiprocessing.get_context("forkserver")
     pool = ProcessPoolExecutor(
-        workers, context, initializer=_start, initargs=(initializer, initargs)
+        workers, context, initializer=_initialize, initargs=(initializer, initargs)
     )
     try:
-        with _interrupts_held_back():
+        with _interrupts_deferred():
             futures = {pool.submit(work, item): item for item in items}
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
@@ -53,7 +54,7 @@ def map_in_processes(
         raise UserError(
             "a worker process was killed",
             where=f"{workers} processes",
-            hint="Probably memory ran out: the same command goes on, and takes less of it with "
+            hint="Memory has probably run out: the same command continues, and needs less with "
             "OMP_NUM_THREADS=1 before it",
         ) from None
     finally:
@@ -61,41 +62,34 @@ def map_in_processes(
 
 
 @contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let processes start that Ctrl-C does not reach, and let it wait until they have started:
-    those that it reaches print a traceback each, as do those whose parent does not wait for them.
+def _interrupts_deferred() -> Iterator[None]:
+    """Defer SIGINT until all workers have started; they inherit a mask that blocks it.
+
+    A worker that receives SIGINT, or starts when its parent no longer waits, prints a traceback.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with _noted_for_later():
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _noted_for_later() -> Iterator[None]:
-    """Hold back what another thread's mask lets in, too: a progress bar has one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # an interrupt is the main thread's
-        return
-    came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    received: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if is_main:
+        # The mask is this thread's; a progress bar has another one, which lets the signal in.
+        handler = signal.signal(signal.SIGINT, lambda number, frame: received.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)  # it arrives when the mask is lifted
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
+        if received:
+            signal.raise_signal(signal.SIGINT)  # delivered when the mask is restored
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _start(prepare: Callable[..., None], prepare_with: tuple[Any, ...]) -> None:
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    prepare(*prepare_with)
+def _initialize(initializer: Callable[..., None], initargs: tuple[Any, ...]) -> None:
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    initializer(*initargs)
 
 
-def _leave_with_parent() -> None:
-    """A pool's processes would wait for ever for work from a parent that was killed."""
+def _exit_with_parent() -> None:
+    """End this worker with its parent; the pool's workers would wait for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

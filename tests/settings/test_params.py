@@ -50,7 +50,7 @@ WRONG = {
     "no YAML": ("runs:\n", "runs: [\n", "not valid YAML"),
     "a list of runs": ("runs:\n  one:", "runs:\n  - one:", "not valid YAML"),
     "no runs": (None, "datasets: {streets: {kind: streets}}\nruns: {}\n", "runs: is empty. Add an entry"),
-    "nothing": (None, "", "is empty or no mapping"),
+    "nothing": (None, "", "is empty or not a mapping"),
 }  # fmt: skip
 
 

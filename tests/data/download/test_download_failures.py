@@ -215,7 +215,7 @@ _NO_ADDRESS = "is not an http or https address. Get the file by other means, and
     [
         ("ftp://host.invalid/camvid.zip", f"{_WHERE}: ftp://host.invalid/camvid.zip {_NO_ADDRESS}"),
         ("s3://bucket/camvid.zip", f"{_WHERE}: s3://bucket/camvid.zip {_NO_ADDRESS}"),
-        ("ftp://anna:geheim@host.invalid/x", f"{_WHERE}: an address has a user or password; write them into ~/.netrc instead. Mend that value"),
+        ("ftp://anna:geheim@host.invalid/x", f"{_WHERE}: an address has a user or password; write them into ~/.netrc instead. Correct that value"),
         ({"url": "file:///x.zip"}, f"{_WHERE}: file:///x.zip {_NO_ADDRESS}"),
         ({"url": "camvid.zip"}, f"{_WHERE}: camvid.zip {_NO_ADDRESS}"),
         ("http:///camvid.zip", f"{_WHERE}: http:///camvid.zip {_NO_ADDRESS}"),
