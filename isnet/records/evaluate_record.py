@@ -171,9 +171,9 @@ class ScoresRecord(Record):
 
 
 class ClassScore(Record):
-    """A row of `results/runs/<run>/evaluate/per_class.csv`.
+    """A row of `results/runs/<run>/evaluate/per_class.csv`: the scores of one class.
 
-    IoU is empty for a class that is in neither label nor prediction of any image.
+    `iou` is empty for a class that is in neither label nor prediction of any image.
     """
 
     name: str = Field(validation_alias="class", serialization_alias="class")

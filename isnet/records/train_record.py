@@ -68,7 +68,7 @@ class CurvePoint(Record):
 
 
 class ValidationPoint(Record):
-    """A row of `results/runs/<run>/train/validation.csv`."""
+    """A row of `results/runs/<run>/train/validation.csv`: one validation during training."""
 
     iteration: int
     mIoU: Fraction

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from commands_page import commands, commands_page
 from keys_page import keys_page, sections
+from records_page import STAGES, record_files, records_page
 from repository import REPOSITORY
 
 from isnet.cli import main
@@ -19,6 +20,11 @@ from isnet.data.catalog.dataset_description import DatasetDescription
 from isnet.io.yaml_file import StrictModel
 from isnet.settings.params import Params
 
+DATASET_RECORDS = ("source", "manifest", "census", "store", "baseline")
+TRAIN_RECORDS = ("train.json", "curves.csv", "validation.csv")
+EVALUATE_RECORDS = (
+    *("metrics.json", "scores.json", "per_class.csv", "per_image.csv", "confusion.csv"),
+)
 MODELS = {"params.yaml": Params, "description": DatasetDescription}
 
 
@@ -50,6 +56,26 @@ def test_the_rows_of_a_run_say_types_limits_and_defaults() -> None:
     assert rows["ema"][1:3] == ("number, above 0 below 1", "-")
 
 
+def test_every_file_of_the_records_is_on_the_page_with_all_its_keys() -> None:
+    page = records_page()
+    files = [file for stage in STAGES for file in record_files(stage)]
+    for path, _, kind in files:
+        section = page.partition(f"### {path}\n")[2].partition("\n### ")[0]
+        assert all(f"| `{field}` |" in section for field in _keys(kind)), path
+    written = {path.strip("`") for path, *_ in files}
+    assert written == {
+        *(f"results/datasets/<set>/{name}.json" for name in DATASET_RECORDS),
+        *(f"results/runs/<run>/train/{name}" for name in TRAIN_RECORDS),
+        *(f"results/runs/<run>/evaluate/{name}" for name in EVALUATE_RECORDS),
+        "exports/<run>/<file>.json",
+    }
+
+
+def _keys(kind: type) -> list[str]:
+    fields = getattr(kind, "model_fields", {})
+    return [str(field.serialization_alias or name) for name, field in fields.items()]
+
+
 def _help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit):
         main([*arguments, "--help"])
@@ -76,7 +102,7 @@ def _section_of(parser: ArgumentParser, page: str) -> str:
 
 
 def test_the_pages_are_the_same_in_any_process_and_terminal(tmp_path: Path) -> None:
-    code = "import commands_page, keys_page; print(keys_page.keys_page(), commands_page.commands_page())"
+    code = "from hooks import WRITERS; print(*(write() for write in WRITERS.values()))"
     pages = set()
     for seed, columns in (("1", "40"), ("2", "200")):
         environment = {"PYTHONHASHSEED": seed, "COLUMNS": columns, "FORCE_COLOR": "1"}

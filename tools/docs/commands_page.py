@@ -1,4 +1,4 @@
-"""The reference of every command and option, from the command line's own parsers."""
+"""Generates the reference of the commands and options from the command line's parsers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isnet.cli.parser import build_parser
 __all__ = ["commands", "commands_page"]
 
 WIDTH = 100
-"""Columns of a usage line, whatever the terminal's width."""
+"""Width of a usage line in characters, independent of the terminal."""
 
 
 def commands() -> list[ArgumentParser]:
@@ -32,7 +32,7 @@ def _below(parser: ArgumentParser) -> Iterator[ArgumentParser]:
 
 
 def _groups(parser: ArgumentParser) -> list[_SubParsersAction[ArgumentParser]]:
-    """Return what argparse keeps the commands in; it has no public way to ask for them."""
+    """Return the subparsers of a parser, for which argparse has no public interface."""
     return [action for action in parser._actions if isinstance(action, _SubParsersAction)]
 
 
@@ -60,11 +60,11 @@ def _row(action: argparse.Action, parser: ArgumentParser) -> str:
     value = "" if action.nargs == 0 or not action.option_strings else f" {_value(action)}"
     needed = action.required and action.nargs not in ("*", "?")
     default = "-" if action.default in (None, False, argparse.SUPPRESS) else f"`{action.default}`"
-    # What argparse shows: placeholders such as %(default)s are filled in.
-    told = argparse.HelpFormatter(parser.prog)._expand_help(action) if action.help else ""
+    # As argparse shows it: with placeholders such as %(default)s filled in.
+    text = argparse.HelpFormatter(parser.prog)._expand_help(action) if action.help else ""
     if action.choices is not None:
-        told += f" ({', '.join(f'`{choice}`' for choice in action.choices)})"
-    cells = (f"`{name}{value}`", "required" if needed else "optional", default, told)
+        text += f" ({', '.join(f'`{choice}`' for choice in action.choices)})"
+    cells = (f"`{name}{value}`", "required" if needed else "optional", default, text)
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 

@@ -1,4 +1,4 @@
-"""What mkdocs does beyond rendering `docs/`: pages that code writes, and the repository's own."""
+"""Hooks of mkdocs: generated pages, and pages of the repository's root."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ from keys_page import keys_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from records_page import records_page
 
 __all__ = ["on_files", "on_page_markdown"]
 
-WRITERS: dict[str, Callable[[], str]] = {"keys": keys_page, "commands": commands_page}
-"""By the name in `<!-- generated: NAME -->`: what stands from there to `<!-- /generated -->` is for
-readers of the repository, and the site has what the code says in its place.
+WRITERS: dict[str, Callable[[], str]] = {
+    "keys": keys_page,
+    "commands": commands_page,
+    "records": records_page,
+}
+"""Generators by the NAME in `<!-- generated: NAME -->`.
+
+The text from there to `<!-- /generated -->` is for readers of the repository; the site has the
+generated text in its place.
 """
 
 REPOSITORY_PAGES = ("BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md")
-"""Pages that lie beside `docs/` and belong to the site too."""
+"""Pages of the repository's root that are part of the site."""
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the repository's own pages."""
+    """Add the pages of the repository's root."""
     root = Path(config.docs_dir).parent
     for name in REPOSITORY_PAGES:
         files.append(File.generated(config, name, content=(root / name).read_text("utf-8")))
@@ -32,7 +39,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Write the generated parts of a page, and turn its links in the repository to the site's."""
+    """Insert the generated parts of a page, and make its repository links relative to the site."""
     generated = r"<!-- generated: (\w+) -->.*?<!-- /generated -->"
     text = re.sub(generated, lambda found: WRITERS[found[1]](), markdown, flags=re.DOTALL)
     if page.file.src_uri in REPOSITORY_PAGES:

@@ -1,6 +1,4 @@
-"""The reference of every key of params.yaml and of a data set's description, from the typed loader:
-what is written there is what the loader accepts.
-"""
+"""Generates the reference of params.yaml and of data set descriptions from their typed models."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ Schema = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """A key as a row of its table; Markdown."""
+    """One key, as Markdown for its row of the table."""
 
     name: str
     kind: str
@@ -29,7 +27,7 @@ class Key(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A mapping: its place (`runs.NAME`), for which values of `kind`, what it is, its keys."""
+    """A mapping: place (`runs.NAME`), values of `kind` it applies to, description and keys."""
 
     place: str
     kinds: list[str]
@@ -38,14 +36,14 @@ class Section(NamedTuple):
 
 
 class _Written(GenerateJsonSchema):
-    """The schema with defaults as a user would write them."""
+    """JSON schema whose defaults are written as in params.yaml."""
 
     def encode_default(self, dft: Any) -> Any:
         return str(dft) if isinstance(dft, Devices) else super().encode_default(dft)
 
 
 def keys_page() -> str:
-    """Return the page's tables as Markdown."""
+    """Return the tables of the page as Markdown."""
     parts = [_section(section) for section in sections(Params, "")]
     parts.append("## A description: `datasets/FILE.yaml`\n")
     parts += [_section(section) for section in sections(DatasetDescription, "FILE")]
@@ -53,11 +51,9 @@ def keys_page() -> str:
 
 
 def sections(model: type[BaseModel], place: str) -> list[Section]:
-    """Return the mapping that `model` reads, and all mappings in it, in the order of the file.
+    """Return the mapping of `model` and all mappings in it, in the order of the file.
 
-    Args:
-        model: what reads the file.
-        place: how to call the outermost mapping; empty for the file itself.
+    `place`: name of the outermost mapping; empty for the file itself.
     """
     schema = model.model_json_schema(schema_generator=_Written)
     return list(_walk(schema, schema.get("$defs", {}), place, set()))
@@ -66,7 +62,7 @@ def sections(model: type[BaseModel], place: str) -> list[Section]:
 def _walk(model: Schema, models: Schema, place: str, shown: set[str]) -> Iterator[Section]:
     required = model.get("required", [])
     keys, inner = [], []
-    # `kind` decides which other keys there are.
+    # First `kind`, which decides the other keys.
     for name, key in sorted(model["properties"].items(), key=lambda item: item[0] != "kind"):
         below = [*_references(key, f"{place}.{name}" if place else name)]
         default = "required" if name in required else _default(key, bool(below))
@@ -82,7 +78,7 @@ def _walk(model: Schema, models: Schema, place: str, shown: set[str]) -> Iterato
 
 
 def _references(key: Schema, place: str) -> Iterator[tuple[str, str]]:
-    """Yield the mappings that may stand at a key: their places and the names of their models."""
+    """Yield place and model of the mappings that a key may hold."""
     if "$ref" in key:
         yield place, key["$ref"].rpartition("/")[2]
     for member in (*key.get("anyOf", ()), *key.get("oneOf", ())):
@@ -94,14 +90,14 @@ def _references(key: Schema, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _default(key: Schema, has_keys: bool) -> str:
-    value = key["default"]
+    value = key.get("default")
     if value is None or value in ({}, []) or (has_keys and isinstance(value, dict)):
-        return "-"  # nothing, or what the inner keys say
+        return "-"  # none, or the defaults of the inner keys
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def _kind(key: Schema) -> str:
-    """Return in words what may stand at a key."""
+    """Return the type of a key in words."""
     if "$ref" in key:
         return "mapping"
     if "const" in key:
@@ -113,7 +109,7 @@ def _kind(key: Schema) -> str:
         return _either([_kind(member) for member in members if member.get("type") != "null"])
     if key["type"] == "array":
         return f"list of {_elements(key)}"
-    words = {"string": "text", "boolean": "`true` or `false`", "object": "mapping"}
+    words = {"string": "text", "boolean": "`true` or `false`", "object": "mapping", "null": "null"}
     return {"integer": "whole number", "number": "number", **words}[key["type"]] + _limits(key)
 
 
@@ -138,8 +134,8 @@ def _limits(key: Schema) -> str:
         "maximum": "to {:,}",
         "exclusiveMaximum": "below {:,}",
     }
-    told = [text.format(key[name]) for name, text in words.items() if name in key]
-    return ", " + " ".join(told) if told else ""
+    limits = [text.format(key[name]) for name, text in words.items() if name in key]
+    return ", " + " ".join(limits) if limits else ""
 
 
 def _either(kinds: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The README's picture: the report that the demo has written, as a browser shows it.
+"""Takes the README's screenshot of the demo's report.
 
 python tools/docs/picture.py reports/index.html docs/report.png
 """
@@ -19,25 +19,25 @@ from isnet.errors import UserError
 __all__ = ["SIZE", "picture"]
 
 SIZE = (1200, 1500)
-"""Width and height in pixels, the same on every machine."""
+"""Width and height in pixels."""
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 60.0
-"""Seconds after which a browser that does not answer is given up."""
+TIMEOUT = 60.0
+"""Seconds to wait for the browser."""
 
 
 def picture(page: Path, output: Path) -> None:
-    """Write the top of a page as a PNG of 256 colours: a third of the bytes, and no visible change.
+    """Write a screenshot of the top of a page as a PNG of 256 colours, a third of the full size.
 
     Raises:
-        UserError: there is no page, no browser, or the browser shows nothing.
+        UserError: there is no page, no browser, or the browser fails.
     """
     if not page.is_file():
         raise UserError(f"there is no {page}", hint="Run `make demo`")
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise UserError(
-            f"no picture of {page}: there is no browser", hint="apt-get install chromium"
+            f"no screenshot of {page}: no browser found", hint="apt-get install chromium"
         )
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "shot.png"
@@ -52,16 +52,16 @@ def _shoot(browser: str, page: Path, shot: Path, profile: Path) -> None:
     if os.geteuid() == 0:
         flags.append("no-sandbox")  # Chromium refuses root otherwise, as in CI's container.
     flags += ["window-size={},{}".format(*SIZE), "force-device-scale-factor=1"]
-    # Time is simulated: the page has drawn its figures, however slow the machine.
+    # Virtual time: the charts are drawn, however slow the machine is.
     flags += ["virtual-time-budget=5000", f"user-data-dir={profile}", f"screenshot={shot}"]
     command = [browser, *(f"--{flag}" for flag in flags), page.resolve().as_uri()]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise UserError(f"{browser} gave no answer in {PATIENCE:.0f} s") from None
+        raise UserError(f"{browser} did not finish within {TIMEOUT:.0f} s") from None
     if not shot.is_file():
-        told = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise UserError(f"{browser} made no picture of {page}: {told}")
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"{browser} took no screenshot of {page}: {reason}")
 
 
 if __name__ == "__main__":

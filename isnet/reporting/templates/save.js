@@ -3,6 +3,8 @@ const saved = (() => {
   const NS = "http://www.w3.org/2000/svg";
   // Rectangles of a colour scale.
   const STEPS = 32;
+  // Pixels; labels may reach over the side of a chart.
+  const MARGIN = 16;
   const FONT = "Helvetica, Arial, sans-serif";
   const node = (name, attributes = {}, text) => {
     const made = document.createElementNS(NS, name);
@@ -138,7 +140,8 @@ const saved = (() => {
   function svgOf(element) {
     const { theme } = document.documentElement.dataset;
     document.documentElement.dataset.theme = "light";
-    const { left, top, width, height } = element.getBoundingClientRect();
+    const frame = element.getBoundingClientRect();
+    const [left, top, width, height] = [frame.left - MARGIN, frame.top - MARGIN, frame.width + 2 * MARGIN, frame.height + 2 * MARGIN];
     const root = node("svg", { xmlns: NS, width, height, viewBox: `${left} ${top} ${width} ${height}` });
     root.append(node("title", {}, `${document.title}: ${element.dataset.save}`));
     root.append(node("rect", { x: left, y: top, width, height, fill: "white" }));
