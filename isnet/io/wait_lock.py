@@ -1,4 +1,4 @@
-"""One process at a time at one file or folder; the others wait and say for whom."""
+"""Lock of a file or folder that waits for its owner and logs who that is."""
 
 from __future__ import annotations
 
@@ -20,37 +20,40 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock of `path`, `.NAME.lock` beside it; a dead process gives it back by itself.
+    """Lock `path` among processes and threads, with `.NAME.lock` beside it.
+
+    The lock of a process that dies is released by the system.
 
     Args:
         path: the file or folder that is about to be made.
     """
-    place = path.with_name(f".{path.name}.lock")
-    lock = FileLock(place, poll_interval=0.2)
+    lock_file = path.with_name(f".{path.name}.lock")
+    lock = FileLock(lock_file, poll_interval=0.2)
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, place, path)
+        _acquire(lock, lock_file, path)
     try:
         yield
     finally:
-        # While it is held: who waits for this file sees that it is gone, and makes a new one.
-        place.unlink(missing_ok=True)
+        # Before the release: a waiting process detects that the file is gone, and makes a new one.
+        lock_file.unlink(missing_ok=True)
         lock.release()
 
 
-def _acquire(lock: BaseFileLock, place: Path, path: Path) -> None:
+def _acquire(lock: BaseFileLock, lock_file: Path, path: Path) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        _log.info(f"waits: {_holder(place)} is at {path}")
+        owner = " on ".join(_read_owner(lock_file))
+        _log.info(f"waits for {f'process {owner}' if owner else 'another process'}, at {path}")
         lock.acquire()
-    if not place.stat().st_size:  # without flock, filelock itself writes who holds it
-        place.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
+    if _read_owner(lock_file)[:1] != [str(os.getpid())]:  # without flock, filelock itself writes it
+        lock_file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
 
 
-def _holder(place: Path) -> str:
+def _read_owner(lock_file: Path) -> list[str]:
+    """Return pid and host of the owner; empty if the lock was just made or released."""
     try:
-        number, host = place.read_text().split()[:2]
-    except (OSError, ValueError):  # just made, or just gone
-        return "another process"
-    return f"process {number} on {host}"
+        return lock_file.read_text().split()[:2]
+    except (OSError, ValueError):
+        return []

@@ -1,6 +1,7 @@
-"""What is known of data sets: where their files are published, which file is which, and which raw
-id is which class. Facts are in the YAML files beside this one; anybody's own data set is described
-by a file of the same form in `datasets/`.
+"""Descriptions of data sets: published files, image and label paths, classes and their raw ids.
+
+Those of public data sets are the YAML files of this package; users describe their own in
+`datasets/`, in the same format.
 """
 
 from __future__ import annotations

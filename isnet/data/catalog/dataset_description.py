@@ -1,18 +1,18 @@
-"""The description of a data set: a YAML file, typed."""
+"""Typed description of a data set, read from a YAML file."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 __all__ = [
-    "ClassRow",
+    "ClassEntry",
     "DatasetDescription",
     "LabelForm",
     "PublishedArchive",
@@ -23,60 +23,65 @@ __all__ = [
     "read_published",
 ]
 
-Color = Annotated[
-    tuple[int, int, int],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-]
+_FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Accepts a YAML list as a tuple, which strict validation refuses."""
+
+Color = Annotated[tuple[int, int, int], _FromList]
 RawId = Annotated[int, Field(ge=0, le=65535)] | Color
-"""What label files have for a class: an id, or in `colors` an RGB colour."""
+"""Value of a class in label files: an id, or an RGB colour if `label_form` is `colors`."""
 
 LabelForm = Literal["ids", "palette", "colors", "mat"]
-"""What label files are; `DatasetDescription.label_form` says it in words."""
+"""Format of label files, see `DatasetDescription.label_form`."""
 
 
 class PublishedArchive(StrictModel):
-    """A published file, and what is known of it beforehand."""
+    """A published archive, with its size and hashes as far as they are known."""
 
     name: str
     url: str
     size: int | None = None
     """In bytes."""
     size_text: str | None = None
-    """As its publisher words it, where nobody counts the bytes."""
+    """Approximate size as its publisher gives it, if the bytes are unknown."""
     sha256: str | None = None
     sha1: str | None = None
     md5: str | None = None
 
 
 class Split(StrictModel):
-    """A split: its name in paths if that is another, and how many images are published."""
+    """A split: its name in paths, and its published number of images."""
 
     folder: str | None = None
-    """What stands for `{split}` in paths, if not its own name."""
+    """Replaces `{split}` in paths; by default the name of the split."""
     images: int | None = None
-    """How many it has as published; another number is told."""
+    """Published number of images; a different number is logged."""
 
 
-class ClassRow(StrictModel):
-    """A class; its place in the list is its train id."""
+class ClassEntry(StrictModel):
+    """A class; its position in the list is its train id."""
 
     name: str
     """Unique among the classes."""
     id: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """In label files; without it, the place in the list."""
+    """Id in label files; by default the position in the list."""
     color: Color | None = None
-    """Red, green, blue, 0 to 255: in pictures, and in label files if `label_form` is `colors`."""
+    """Red, green, blue, 0 to 255: in figures, and in label files if `label_form` is `colors`."""
     never_annotated: bool = False
     """No label file has it, but the official model has an output for it."""
 
 
-def _named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-Rows = Annotated[
-    tuple[Annotated[ClassRow, BeforeValidator(_named, json_schema_input_type=str | ClassRow)], ...],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+Classes = Annotated[
+    tuple[
+        Annotated[
+            ClassEntry,
+            BeforeValidator(
+                lambda value: {"name": value} if isinstance(value, str) else value,
+                json_schema_input_type=str | ClassEntry,
+            ),
+        ],
+        ...,
+    ],
+    _FromList,
     Field(min_length=2, max_length=254),
 ]
 Ignored = Annotated[
@@ -89,7 +94,7 @@ Ignored = Annotated[
 
 
 class DatasetDescription(StrictModel):
-    """Which file is which, and which raw id is which class.
+    """Paths of images and labels, and the classes with their raw ids.
 
     In paths, `{split}` stands for the split and `{name}` for what an image and its label share
     (folders may be in it); `.*` at the end stands for any image suffix.
@@ -102,97 +107,90 @@ class DatasetDescription(StrictModel):
     list: str | None = None
     """A text file with a line for each image: its name, or paths of image and label."""
     label_form: LabelForm = "ids"
-    """What label files are: single-channel ids (8 or 16 bit), indices into a palette, RGB colours,
+    """Format of label files: single-channel ids (8 or 16 bit), indices into a palette, RGB colours,
     or MATLAB files with the ids in the variable `S`.
     """
     splits: dict[Literal["train", "val"], Split] = Field({"train": Split(), "val": Split()})
-    """Where the published names are others than `train` and `val`."""
+    """Names of the splits in paths, if they are not `train` and `val`."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the images that becomes `val`, by the hash of their names, where nothing else splits
-    them.
+    """Fraction of the images that becomes `val`, chosen by a hash of their names, if the paths do
+    not contain the split.
     """
-    classes: Rows
+    classes: Classes
     """In the order of their train ids: names, or mappings."""
     ignore: Ignored = Field({})
     """Raw ids that are neither trained on nor scored."""
-    left_right: tuple[tuple[str, str], ...] = ()
-    """Classes that a mirror swaps."""
+    left_right: Annotated[tuple[Annotated[tuple[str, str], _FromList], ...], _FromList] = ()
+    """Pairs of classes that are swapped when an image is mirrored."""
 
     def folder(self, split: str) -> str:
-        """Return the split's name in paths."""
+        """Return the name of a split in paths."""
         return self.splits[split].folder or split  # type: ignore[index]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _tuples(cls, tree: Any) -> Any:
-        if isinstance(tree, dict) and isinstance(tree.get("left_right"), list):
-            return tree | {"left_right": tuple(map(tuple, tree["left_right"]))}
-        return tree
+    @property
+    def raw_ids(self) -> tuple[RawId, ...]:
+        """Raw id of each class."""
+        if self.label_form == "colors":
+            return tuple(row.color for row in self.classes if row.color is not None)
+        return tuple(index if row.id is None else row.id for index, row in enumerate(self.classes))
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetDescription:
         if set(self.splits) != {"train", "val"}:
-            raise ValueError("splits are train and val")
+            raise ValueError("splits must be train and val")
         for key in ("image", "label"):
             if "{name}" not in getattr(self, key):
-                raise ValueError(f"{key} has no {{name}}: the part that image and label share")
-        _refuse_unclear_splits(self)
+                raise ValueError(f"{key} has no {{name}}, the part that image and label share")
+        _check_splits(self)
         names = [row.name for row in self.classes]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"the class {twice!r} stands twice")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"there are two classes {name!r}")
         for name in (name for pair in self.left_right for name in pair):
             if name not in names:
-                raise ValueError(f"left_right has {name!r}, which is no class")
-        _refuse_unclear_ids(self)
+                raise ValueError(f"left_right has {name!r}, which is not a class")
+        _check_ids(self)
         return self
 
 
-def _refuse_unclear_splits(description: DatasetDescription) -> None:
-    parted = "{split}" in description.image or "{split}" in (description.list or "")
-    if parted and description.val_fraction is not None:
-        raise ValueError("val_fraction is for images that no {split} in image or list parts")
-    if not parted and description.val_fraction is None:
-        raise ValueError("nothing parts train and val: {split} in image or list, or val_fraction")
+def _check_splits(description: DatasetDescription) -> None:
+    """Raise ValueError unless exactly one of `{split}` and val_fraction separates the splits."""
+    has_split = "{split}" in description.image or "{split}" in (description.list or "")
+    if has_split and description.val_fraction is not None:
+        raise ValueError("val_fraction is only possible without {split} in image and list")
+    if not has_split and description.val_fraction is None:
+        raise ValueError("train and val need {split} in image or list, or val_fraction")
 
 
-def _refuse_unclear_ids(description: DatasetDescription) -> None:
-    """Every raw id has one meaning, of the kind that the label files have."""
-    if description.label_form == "colors":
+def _check_ids(description: DatasetDescription) -> None:
+    """Raise ValueError unless every raw id is unique and of the kind that `label_form` has."""
+    form = description.label_form
+    if form == "colors":
         for row in description.classes:
             if row.color is None:
-                raise ValueError(f"the class {row.name!r} needs its color: labels are colors")
+                raise ValueError(f"the class {row.name!r} needs a color, since labels are colors")
             if row.id is not None:
-                raise ValueError(f"the class {row.name!r} has an id, and labels are colors")
-    raw: list[RawId | None] = [
-        row.color if description.label_form == "colors" else place if row.id is None else row.id
-        for place, row in enumerate(description.classes)
-    ]
-    wanted = tuple if description.label_form == "colors" else int
+                raise ValueError(f"the class {row.name!r} has an id, but labels are colors")
     for name, value in description.ignore.items():
-        if not isinstance(value, wanted):
-            form = description.label_form
-            raise ValueError(f"ignore: {name} is {value!r}, and labels are {form}")
-        raw.append(value)
-    for taken in raw:
-        if raw.count(taken) > 1:
-            raise ValueError(f"{taken} stands for two classes, or for one that is ignored too")
+        if isinstance(value, int) is (form == "colors"):
+            raise ValueError(f"ignore: {name} is {value!r}, but labels are {form}")
+    raw_ids = [*description.raw_ids, *description.ignore.values()]
+    for raw_id in raw_ids:
+        if raw_ids.count(raw_id) > 1:
+            raise ValueError(f"{raw_id} stands for two classes, or is ignored too")
 
 
 class PublishedDescription(DatasetDescription):
-    """A data set of the catalogue."""
+    """Description of a public data set, and where its files are published."""
 
     title: str
     homepage: str
     licence: str
     login: str | None = None
-    """Address of the log-in form, where an account is needed."""
+    """Address of the log-in form, if an account is needed."""
     by_hand: str | None = None
-    """Other files that it can be made of, but which no program can fetch."""
-    archives: Annotated[
-        tuple[PublishedArchive, ...],
-        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-    ]
+    """Alternative files that can only be downloaded with a browser."""
+    archives: Annotated[tuple[PublishedArchive, ...], _FromList]
 
 
 @lru_cache
@@ -203,19 +201,19 @@ def read_published(name: str) -> PublishedDescription:
 
 
 def read_description(path: Path) -> DatasetDescription:
-    """Read the description of somebody's own data set.
+    """Read the description of a user's data set.
 
     Raises:
-        UserError: one line that names file, key and hint.
+        UserError: the file cannot be read, or a key is wrong.
     """
     try:
         content = path.read_bytes()
     except OSError:
-        content = b""  # reading it as YAML says why
+        content = b""  # `read_yaml` reports the error
     return _read_description(path, content)
 
 
 @lru_cache
 def _read_description(path: Path, content: bytes) -> DatasetDescription:
-    """Read it once for each content: every run on the data set asks for it."""
+    """Parse a description once for each content, since every run on the data set needs it."""
     return validate(DatasetDescription, read_yaml(path, "See docs/how-to/own-data.md"), path)

@@ -1,4 +1,4 @@
-"""Pairs of an image and its label, per split, as a description says where they are."""
+"""Pairs of image and label files in each split of a data set."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from isnet.errors import UserError
 __all__ = ["SPLITS", "Pair", "find_pairs"]
 
 SPLITS = ("train", "val")
-_IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 Pair = tuple[Path, Path]
 """An image and its label file, both relative to the data set's folder."""
 
 
 def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
-    """List the image-label pairs of a split, sorted by image name.
+    """Return the image-label pairs of a split, sorted by image path.
 
     Raises:
-        UserError: the split is empty, or an image or label has no partner; the first such file is
-        named.
+        UserError: the split is empty, or an image has no label or a label no image.
     """
     if description.list is not None:
-        pairs = _listed(description, root, split)
+        pairs = _read_list(description, root, split)
     else:
-        pairs = _found(description, root, split)
+        pairs = _search_folders(description, root, split)
     if not pairs:
         raise UserError(
             f"the split {split} has no images", where=str(root), hint="Complete the data set"
         )
-    for path in (half for pair in pairs for half in pair):
+    for path in (path for pair in pairs for path in pair):
         if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
             raise UserError(
                 f"the name {str(path)!a} is not UTF-8", where=str(root), hint="Rename the file"
@@ -42,31 +41,34 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
     return sorted(pairs)
 
 
-def _found(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
-    """Return what lies in the folders; both halves of every pair must be there."""
-    labels = _Places(root, description.label, description.folder(split))
-    # In one folder, `{name}.*` would take `{name}_mask.png` for an image.
-    no_images = set(labels.files.values())
-    images = _Places(root, description.image, description.folder(split), no_images)
-    for name, image in images.files.items():
-        if name not in labels.files:
+def _search_folders(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
+    folder = description.folder(split)
+    labels = _match_files(root, description.label, folder)
+    # In a common folder, the image pattern `{name}.*` also matches the label `{name}_mask.png`.
+    images = _match_files(root, description.image, folder, excluded=set(labels.values()))
+    for name, image in images.items():
+        if name not in labels:
+            missing = description.label.replace("{split}", folder).replace("{name}", name)
             raise UserError(
-                f"{image} has no label {labels.path(name)}",
+                f"{image} has no label {missing}",
                 where=str(root),
                 hint="Add it or remove the image",
             )
-    # Labels without an image mean that a copy broke off, so they stop as missing labels do.
-    for name, label in labels.files.items():
-        if name not in images.files:
+    # A label without an image is an error too: it is a sign of an interrupted copy.
+    for name, label in labels.items():
+        if name not in images:
             raise UserError(
                 f"label {label} has no image", where=str(root), hint="Add it or remove the label"
             )
-    wanted = [name for name in images.files if _in_split(description.val_fraction, name, split)]
-    return [(images.files[name], labels.files[name]) for name in wanted]
+    return [
+        (image, labels[name])
+        for name, image in images.items()
+        if _is_in_split(description.val_fraction, name, split)
+    ]
 
 
-def _in_split(val_fraction: float | None, name: str, split: str) -> bool:
-    """Part by the name alone: images that are added later move no other."""
+def _is_in_split(val_fraction: float | None, name: str, split: str) -> bool:
+    """Choose the split by a hash of the name, so that added images do not move others."""
     if val_fraction is None:
         return True
     digest = hashlib.sha256(name.encode()).digest()
@@ -74,90 +76,83 @@ def _in_split(val_fraction: float | None, name: str, split: str) -> bool:
     return is_val == (split == "val")
 
 
-class _Places:
-    """Files that fit a pattern, by what stands for `{name}` in it."""
-
-    def __init__(
-        self, root: Path, pattern: str, folder: str, others: Collection[Path] = ()
-    ) -> None:
-        self._pattern = pattern.replace("{split}", folder)
-        before, _, after = self._pattern.partition("{name}")
-        self._any_suffix = after.endswith(".*")
-        start = before.rpartition("/")[0]
-        suffix = r"\.[A-Za-z]+" if self._any_suffix else ""
-        shape = re.escape(before) + "(.+)" + re.escape(after.removesuffix(".*")) + suffix
-        self.files: dict[str, Path] = {}
-        for path in sorted((root / start).rglob("*")):
-            relative = path.relative_to(root)
-            match = re.fullmatch(shape, relative.as_posix())
-            if not match or relative in others or _is_hidden(relative):
-                continue
-            if self._any_suffix and path.suffix.lower() not in _IMAGES:
-                continue
-            if match[1] in self.files:
-                raise UserError(
-                    f"{self.files[match[1]]} and {relative} have the same name",
-                    where=str(root),
-                    hint="Remove one of them",
-                )
-            self.files[match[1]] = relative
-
-    def path(self, name: str) -> str:
-        """Return the path that a file with this name would have."""
-        return self._pattern.replace("{name}", name)
+def _match_files(
+    root: Path, pattern: str, folder: str, excluded: Collection[Path] = ()
+) -> dict[str, Path]:
+    """Return the files that match a pattern, relative to `root`, by their `{name}`."""
+    before, _, after = pattern.replace("{split}", folder).partition("{name}")
+    has_any_suffix = after.endswith(".*")
+    suffix = r"\.[A-Za-z]+" if has_any_suffix else ""
+    shape = re.escape(before) + "(.+)" + re.escape(after.removesuffix(".*")) + suffix
+    files: dict[str, Path] = {}
+    for path in sorted((root / before.rpartition("/")[0]).rglob("*")):
+        relative = path.relative_to(root)
+        match = re.fullmatch(shape, relative.as_posix())
+        is_hidden = any(part.startswith(".") for part in relative.parts)
+        if not match or is_hidden or relative in excluded:
+            continue
+        if has_any_suffix and path.suffix.lower() not in _IMAGE_SUFFIXES:
+            continue
+        if match[1] in files:
+            raise UserError(
+                f"{files[match[1]]} and {relative} have the same name",
+                where=str(root),
+                hint="Remove one of them",
+            )
+        files[match[1]] = relative
+    return files
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _listed(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
+def _read_list(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
     folder = description.folder(split)
-    listing = root / (description.list or "").replace("{split}", folder)
-    if not listing.is_file():
-        raise UserError(f"there is no list {listing}", where=str(root), hint="Add it")
+    list_file = root / (description.list or "").replace("{split}", folder)
+    if not list_file.is_file():
+        raise UserError(f"there is no list {list_file}", where=str(root), hint="Add it")
     pairs = []
-    # A byte order mark is what some editors begin a text with.
-    lines = listing.read_text("utf-8-sig", "surrogateescape").splitlines()
+    # Some editors start a text file with a byte order mark.
+    lines = list_file.read_text("utf-8-sig", "surrogateescape").splitlines()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        pair = _pair_of(description, root, folder, line.strip())
-        _refuse_half(root, pair, f"{listing}, line {number}")
-        if _in_split(description.val_fraction, pair[0].with_suffix("").as_posix(), split):
+        pair = _parse_line(description, root, folder, line.strip())
+        _check_pair(root, pair, f"{list_file}, line {number}")
+        if _is_in_split(description.val_fraction, pair[0].with_suffix("").as_posix(), split):
             pairs.append(pair)
     return pairs
 
 
-def _refuse_half(root: Path, pair: Pair, where: str) -> None:
-    for half in pair:
-        if half.is_absolute() or ".." in half.parts:
+def _check_pair(root: Path, pair: Pair, where: str) -> None:
+    for path in pair:
+        if path.is_absolute() or ".." in path.parts:
             raise UserError(
-                f"{half} is outside the data set",
+                f"{path} is outside the data set",
                 where=where,
                 hint=f"Write names, or paths that are relative to {root}",
             )
-        if not (root / half).is_file():
-            raise UserError(f"there is no {half}", where=where, hint="Add it or remove the line")
+        if not (root / path).is_file():
+            raise UserError(f"there is no {path}", where=where, hint="Add it or remove the line")
 
 
-def _pair_of(description: DatasetDescription, root: Path, folder: str, line: str) -> Pair:
-    """Read a line of a list: paths of image and label, or the name of both."""
+def _parse_line(description: DatasetDescription, root: Path, folder: str, line: str) -> Pair:
+    """Parse a line of a list: paths of image and label, or the name that they share."""
     if len(words := line.split()) == 2 and all(Path(word).suffix for word in words):
         return Path(words[0]), Path(words[1])
     suffix = Path(line).suffix.lower()
-    name = line[: -len(suffix)] if suffix in _IMAGES else line
+    name = line[: -len(suffix)] if suffix in _IMAGE_SUFFIXES else line
     image, label = (
-        _with_suffix(root, pattern.replace("{split}", folder).replace("{name}", name))
+        _add_suffix(root, pattern.replace("{split}", folder).replace("{name}", name))
         for pattern in (description.image, description.label)
     )
     return image, label
 
 
-def _with_suffix(root: Path, path: str) -> Path:
+def _add_suffix(root: Path, path: str) -> Path:
+    """Replace `.*` at the end of a path by the suffix of the file that exists."""
     if not path.endswith(".*"):
         return Path(path)
     stem = path.removesuffix(".*")
-    suffixes = [form for suffix in sorted(_IMAGES) for form in (suffix, suffix.upper())]
-    there = [suffix for suffix in suffixes if (root / f"{stem}{suffix}").is_file()]
-    return Path(stem + (there[0] if there else ".png"))
+    for suffix in sorted(_IMAGE_SUFFIXES):
+        for form in (suffix, suffix.upper()):
+            if (root / f"{stem}{form}").is_file():
+                return Path(stem + form)
+    return Path(f"{stem}.png")

@@ -96,7 +96,7 @@ def test_a_disk_too_small_is_one_line(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("shutil.disk_usage", lambda place: usage)
     line = lab.fails()
     assert line.startswith(f"{path.parent}: the rest of camvid.zip needs ")
-    assert line.endswith("and there are 1.0 kB free. Make room there, or set another place (data: ISNET_DATA, ImageNet weights: TORCH_HOME); the same command continues")  # fmt: skip
+    assert line.endswith("and there are 1.0 kB free. Free some space, or set another folder (data: ISNET_DATA, ImageNet weights: TORCH_HOME); the same command continues")  # fmt: skip
 
 
 def test_a_disk_too_small_for_the_files_is_one_line(

@@ -322,5 +322,5 @@ def test_of_two_unpackers_the_second_waits_for_the_first(tmp_path: Path) -> None
     unpack(*arguments, workers=2, show=lambda done, total=None, note="": None)
     assert unpacked(tmp_path / "x.tar", into=tmp_path / "raw") == FILES
     first.join()
-    assert told[0].startswith(f"waits: process {os.getpid()} on ")
+    assert told[0].startswith(f"waits for process {os.getpid()} on ")
     assert left(tmp_path) == {"x.tar", "raw"}

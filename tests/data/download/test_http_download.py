@@ -200,7 +200,7 @@ def test_a_small_disk_is_found_before_the_transfer(
         download(sha256=SHA256)
     assert str(told.value) == (
         f"{download.path.parent}: the rest of set.zip needs 300.0 kB, and there are 1.0 kB free. "
-        "Make room there, or set another place (data: ISNET_DATA, ImageNet weights: TORCH_HOME); "
+        "Free some space, or set another folder (data: ISNET_DATA, ImageNet weights: TORCH_HOME); "
         "the same command continues"
     )
     assert download.part.stat().st_size == 0
@@ -237,7 +237,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_part_stays(
 def test_a_folder_that_cannot_be_written_is_one_line(download: Download, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file")
     with pytest.raises(
-        UserError, match=r"cannot be written: .*\. Make it writable, or set another place"
+        UserError, match=r"cannot be written: .*\. Make it writable, or set another folder"
     ):
         download()
 
@@ -254,7 +254,7 @@ def test_of_several_downloaders_one_fetches_and_the_others_wait_for_it(
         thread.join()
     assert len(server.requests) == 1
     assert downloads[0].path.read_bytes() == CONTENT
-    waited = [line for line in downloads[0].said if line.startswith("waits: ")]
+    waited = [line for line in downloads[0].said if line.startswith("waits for ")]
     assert len(waited) == 3
     assert any(f"process {os.getpid()} on " in line for line in waited)
     assert downloads[0].left() == {"set.zip"}
