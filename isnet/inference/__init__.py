@@ -1,1 +1,1 @@
-"""Trained models in use, from a weights file alone: opened, asked, exported."""
+"""Inference with trained models: loading, prediction, evaluation, export and serving."""

@@ -1,7 +1,8 @@
-"""Work on one item while the next is made."""
+"""Ordered map whose work runs in threads while the next items are produced."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -12,17 +13,22 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_in_background(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
-    """Yield `work(item)` for each item in order; a thread does it while the next item is made.
+def map_in_background(
+    items: Iterable[T], work: Callable[[T], R], threads: int = 1
+) -> Iterator[R]:
+    """Yield `work(item)` of each item in order, computed while the next `threads` items are produced.
 
-    For a network on a GPU and counting on the CPU, neither of which holds Python's lock for long.
-    At most one item waits, so memory does not grow. What `work` raises is raised here.
+    For work that releases Python's lock (decoding, counting) beside a network. No more items than
+    `threads` wait, so that memory does not grow. An exception of `work` is raised here.
     """
-    with ThreadPoolExecutor(1) as thread:
-        running: Future[R] | None = None
-        for item in items:
-            behind, running = running, thread.submit(work, item)
-            if behind is not None:
-                yield behind.result()
-        if running is not None:
-            yield running.result()
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

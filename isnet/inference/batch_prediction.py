@@ -1,17 +1,15 @@
-"""CheckImages predicted one after the other: reading, the network and writing at the same time."""
+"""Predicts many image files: decoding, the network and writing run at the same time."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import num_decode_workers
-from isnet.inference.image_files import ImageFile, read_image
-from isnet.inference.predictor import ImagePrediction, Predictor, RgbImage
+from isnet.inference.image_files import ImageFile, RgbImage, read_image
+from isnet.inference.predictor import ImagePrediction, Predictor
 
 __all__ = ["PredictedFile", "predict_files"]
 
@@ -20,97 +18,72 @@ Write = Callable[[ImageFile, RgbImage, ImagePrediction], None]
 
 @dataclass(frozen=True, eq=False)
 class PredictedFile:
-    """What became of a file: its prediction, or why there is none."""
+    """An image file with its prediction, or with the error that prevented one."""
 
     file: ImageFile
+    pixels: RgbImage | None = None
     prediction: ImagePrediction | None = None
-    refused: UserError | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Read:
-    file: ImageFile
-    pixels: RgbImage | UserError
+    error: UserError | None = None
 
 
 def predict_files(
     predictor: Predictor, files: Iterable[ImageFile], write: Write
 ) -> Iterator[PredictedFile]:
-    """Yield the outcome of each file, in their order, after it was written.
+    """Yield each file, in order, after its prediction was written.
 
-    A file that is no picture, or that the predictor refuses, is an outcome, and the next one is
-    predicted. What `write` raises is raised here.
+    A file that cannot be read or predicted is yielded with its `UserError`. Exceptions of `write`
+    are raised here.
     """
 
-    def written(group: list[tuple[_Read, ImagePrediction | UserError]]) -> list[PredictedFile]:
-        return [_written(read, found, write) for read, found in group]
+    def write_group(group: list[PredictedFile]) -> list[PredictedFile]:
+        for one in group:
+            if one.pixels is not None and one.prediction is not None:
+                write(one.file, one.pixels, one.prediction)
+        return group
 
-    groups = (
-        _predicted(predictor, group) for group in _groups(predictor, _read_ahead(predictor, files))
-    )
-    for outcomes in map_in_background(groups, written):
-        yield from outcomes
-
-
-def _written(read: _Read, found: ImagePrediction | UserError, write: Write) -> PredictedFile:
-    if isinstance(found, UserError) or isinstance(read.pixels, UserError):
-        refusal = found if isinstance(found, UserError) else read.pixels
-        assert isinstance(refusal, UserError)
-        return PredictedFile(read.file, refused=refusal)
-    write(read.file, read.pixels, found)
-    return PredictedFile(read.file, found)
+    decoded = map_in_background(files, _decode, num_decode_workers(predictor.device) or 1)
+    predicted = (_predict(predictor, group) for group in _batches(predictor, decoded))
+    for group in map_in_background(predicted, write_group):
+        yield from group
 
 
-def _read_ahead(predictor: Predictor, files: Iterable[ImageFile]) -> Iterator[_Read]:
-    """Yield the pictures in order; threads decode the next ones, since decoding holds no lock."""
-    workers = num_decode_workers(predictor.device) or 1
-    waiting: deque[Future[_Read]] = deque()
-    with ThreadPoolExecutor(workers) as threads:
-        try:
-            for file in files:
-                waiting.append(threads.submit(_read, file))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _read(file: ImageFile) -> _Read:
+def _decode(file: ImageFile) -> PredictedFile:
     try:
-        return _Read(file, read_image(file.path))
-    except UserError as refusal:
-        return _Read(file, refusal)
+        return PredictedFile(file, read_image(file.path))
+    except UserError as error:
+        return PredictedFile(file, error=error)
 
 
-def _groups(predictor: Predictor, pictures: Iterable[_Read]) -> Iterator[list[_Read]]:
-    """Yield neighbours of one size together, as many as one batch holds; the unreadable alone."""
-    group: list[_Read] = []
-    for read in pictures:
-        if group and not _together(predictor, group, read):
+def _batches(
+    predictor: Predictor, decoded: Iterable[PredictedFile]
+) -> Iterator[list[PredictedFile]]:
+    """Yield consecutive images of one size, at most a batch; files with an error come alone."""
+    group: list[PredictedFile] = []
+    for one in decoded:
+        if group and not _fits_batch(predictor, group, one):
             yield group
             group = []
-        group.append(read)
+        group.append(one)
     if group:
         yield group
 
 
-def _together(predictor: Predictor, group: list[_Read], read: _Read) -> bool:
-    first, last = group[0].pixels, read.pixels
-    if isinstance(first, UserError) or isinstance(last, UserError) or first.shape != last.shape:
+def _fits_batch(predictor: Predictor, group: list[PredictedFile], one: PredictedFile) -> bool:
+    first, last = group[0].pixels, one.pixels
+    if first is None or last is None or first.shape != last.shape:
         return False
-    return len(group) < predictor.at_once((first.shape[0], first.shape[1]))
+    return len(group) < predictor.batch_size((first.shape[0], first.shape[1]))
 
 
-def _predicted(
-    predictor: Predictor, group: list[_Read]
-) -> list[tuple[_Read, ImagePrediction | UserError]]:
-    pixels = [read.pixels for read in group if not isinstance(read.pixels, UserError)]
-    if not pixels:
-        return [(read, read.pixels) for read in group if isinstance(read.pixels, UserError)]
+def _predict(predictor: Predictor, group: list[PredictedFile]) -> list[PredictedFile]:
+    images = [one.pixels for one in group if one.pixels is not None]
+    if not images:
+        return group
     try:
-        return list(zip(group, predictor.predict(pixels), strict=True))
-    except UserError as refusal:
-        return [(read, refusal) for read in group]
+        predictions = predictor.predict(images)
+    except UserError as error:
+        return [PredictedFile(one.file, error=error) for one in group]
+    return [
+        PredictedFile(one.file, one.pixels, prediction)
+        for one, prediction in zip(group, predictions, strict=True)
+    ]

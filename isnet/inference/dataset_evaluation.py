@@ -1,9 +1,9 @@
-"""The evaluate stage's core: score a model on a data set and choose the pictures to show."""
+"""Evaluates a model on a data set: counts, scores, cost and overlays."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,106 +14,46 @@ from mmseg.models.segmentors import EncoderDecoder
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
-from isnet.inference.evaluation_files import Evaluation, write_results
-from isnet.inference.evaluation_protocol import EvaluationProtocol
-from isnet.inference.inference_cost import InferenceCost, measure_prediction
+from isnet.inference.evaluation_files import Evaluation, ImageScore, write_results
+from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
+from isnet.inference.image_files import read_image
+from isnet.inference.inference_cost import measure_prediction
 from isnet.inference.label_prediction import predict, predict_with_confidence
-from isnet.inference.overlays import read_image, write_overlays
+from isnet.inference.overlays import write_overlays
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
 from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
-from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
-from isnet.records.evaluate_record import ImageScore, MetricsRecord, OverlayRecord
+from isnet.metrics.evaluation_sums import ImageCounts
 
-__all__ = ["Share", "choose_overlays", "count_images", "evaluate", "evaluate_dataset"]
+__all__ = ["choose_overlays", "count_images", "evaluate_dataset"]
 
 Progress = Callable[[int, int], None]
+LabelsAndConfidence = tuple[Labels, npt.NDArray[np.float32]]
+Predicted = tuple[int, EvaluationSample, LabelsAndConfidence, Labels | None]
+"""Index and sample of an image, its single-scale and its multi-scale prediction."""
 
 
-@dataclass(frozen=True)
-class Share:
-    """What one of several processes counts: images `number`, `number + of`, `number + 2 of`, ..."""
-
-    number: int = 0
-    of: int = 1
-
-    def places(self, images: int) -> range:
-        """Return the places of its images in a data set."""
-        return range(self.number, images, self.of)
+def _single_scale(
+    model: EncoderDecoder, sample: EvaluationSample, settings: InferenceSettings
+) -> LabelsAndConfidence:
+    labels, confidence = predict_with_confidence(
+        model, sample.input_for(settings), sample.size, settings
+    )
+    return as_labels(labels[0]), confidence[0].cpu().numpy()
 
 
-@dataclass(frozen=True, eq=False)
-class _Predicted:
-    """An image and what is predicted of it: `(H, W)` each, the confidence that of single scale."""
-
-    index: int
-    sample: EvaluationSample
-    single_scale: Labels
-    confidence: npt.NDArray[np.float32]
-    multi_scale: Labels | None
-
-
-def _predicted(
+def _predict(
     model: EncoderDecoder,
     samples: Iterable[tuple[int, EvaluationSample]],
     protocol: EvaluationProtocol,
-) -> Iterator[_Predicted]:
-    """Predict one image at a time, with `model` in eval mode."""
+) -> Iterator[Predicted]:
     model.eval()
-    single, several = protocol.single_scale, protocol.multi_scale
+    multi = protocol.multi_scale
     for index, sample in samples:
-        label, sure = predict_with_confidence(model, sample.input_for(single), sample.size, single)
-        multi = None
-        if several is not None:
-            multi = as_labels(predict(model, sample.input_for(several), sample.size, several)[0])
-        yield _Predicted(index, sample, as_labels(label[0]), sure[0].cpu().numpy(), multi)
-
-
-def _tallies(
-    model: EncoderDecoder,
-    samples: Iterable[tuple[int, EvaluationSample]],
-    classes: int,
-    protocol: EvaluationProtocol,
-    ignore_index: int,
-) -> Iterator[ImageCounts]:
-    """Count one image while the next one is predicted."""
-
-    def count(predicted: _Predicted) -> ImageCounts:
-        sample = predicted.sample
-        return ImageCounts.of(
-            predicted.index,
-            sample.name,
-            sample.truth,
-            (predicted.single_scale, predicted.confidence),
-            predicted.multi_scale,
-            classes,
-            ignore_index,
-            str(sample.image_path),
-        )
-
-    return map_in_background(_predicted(model, samples, protocol), count)
-
-
-def evaluate(
-    model: EncoderDecoder,
-    samples: Iterable[EvaluationSample],
-    classes: Sequence[str],
-    protocol: EvaluationProtocol,
-    *,
-    total: int,
-    ignore_index: int = 255,
-    on_progress: Progress | None = None,
-) -> Evaluation:
-    """Score `model` (put into eval mode) on `samples`, one image at a time, and keep nothing on
-    disk.
-
-    `on_progress(done, total)` is called after each image.
-    """
-    tally = EvaluationSums(len(classes))
-    for image in _tallies(model, enumerate(samples), len(classes), protocol, ignore_index):
-        tally.add(image)
-        if on_progress is not None:
-            on_progress(len(tally), total)
-    return Evaluation.of(tally, classes, protocol)
+        single = _single_scale(model, sample, protocol.single_scale)
+        labels = None
+        if multi is not None:
+            labels = as_labels(predict(model, sample.input_for(multi), sample.size, multi)[0])
+        yield index, sample, single, labels
 
 
 def count_images(
@@ -123,102 +63,104 @@ def count_images(
     journals: Path,
     fingerprint: str,
     *,
-    share: Share | None = None,
+    rank: int = 0,
+    world_size: int = 1,
     workers: int | None = None,
     worker_init_fn: Callable[[int], None] | None = None,
     on_progress: Progress | None = None,
 ) -> None:
-    """Count the images of a share that nobody has counted yet, each on disk before the next.
+    """Predict and count the images `rank`, `rank + world_size`, ... that no journal has yet.
 
-    `journals`: folder of the journals of all shares; `fingerprint`: of what decides the counts
-    (weights, data, protocol): journals that were made with something else are restarted; `workers`,
-    `worker_init_fn`: see `dataset_samples`, without a number all processes share the cores.
+    The counts of an image are on disk before those of the next image.
+
+    Args:
+        model: put into evaluation mode.
+        dataset: an mmseg data set with the config's test pipeline.
+        protocol: inference settings.
+        journals: folder of the journals of all processes.
+        fingerprint: digest of all that decides the counts (weights, data, protocol); journals with
+            another one are restarted.
+        rank: number of this process.
+        world_size: number of processes.
+        workers: decoding processes; None is an equal part of the cores.
+        worker_init_fn: called in each of these processes first.
+        on_progress: called with (images done, images of this process).
     """
-    share = share or Share()
     classes = len(dataset.metainfo["classes"])
     counted = read_journals(journals, classes, fingerprint)
-    mine = share.places(len(dataset))
+    mine = range(rank, len(dataset), world_size)
     rest = [index for index in mine if index not in counted]
     if not rest:
         return
     if workers is None:
-        workers = num_decode_workers(next(model.parameters()).device) // share.of
-    read = dataset_samples(model, dataset, rest, workers, worker_init_fn)
-    samples = zip(rest, read, strict=True)
-    images = _tallies(model, samples, classes, protocol, dataset.ignore_index)
-    with EvaluationJournal(journals, share.number, fingerprint) as journal:
-        for place, image in enumerate(images, len(mine) - len(rest) + 1):
+        workers = num_decode_workers(next(model.parameters()).device) // world_size
+
+    def count(predicted: Predicted) -> ImageCounts:
+        index, sample, single, multi = predicted
+        given = (sample.name, sample.label, single, multi, classes, dataset.ignore_index)
+        return ImageCounts.of(index, *given, str(sample.image_path))
+
+    samples = dataset_samples(model, dataset, rest, workers, worker_init_fn)
+    predicted = _predict(model, zip(rest, samples, strict=True), protocol)
+    with EvaluationJournal(journals, rank, fingerprint) as journal:
+        images = map_in_background(predicted, count)  # while the next image is predicted
+        for done, image in enumerate(images, len(mine) - len(rest) + 1):
             journal.append(image)
             if on_progress is not None:
-                on_progress(place, len(mine))
+                on_progress(done, len(mine))
 
 
 def choose_overlays(
     images: Sequence[ImageScore], sample: int = 8, worst: int = 8
 ) -> list[tuple[int, Literal["sample", "worst"]]]:
-    """Choose (index, why): `sample` images evenly spaced, the same for every run on a data set,
-    and the `worst` others by mIoU, worst first.
+    """Return (index, reason): `sample` evenly spaced images, the same in every evaluation of a data
+    set, and the `worst` others by mIoU, worst first.
     """
     count = min(sample, len(images))
     even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
-    scored = sorted(
-        (image.mIoU, index)
+    scored = [
+        index
         for index, image in enumerate(images)
-        if index not in even and image.mIoU is not None
-    )
+        if index not in even and not math.isnan(image.miou)
+    ]
+    scored.sort(key=lambda index: (images[index].miou, index))
     chosen: list[tuple[int, Literal["sample", "worst"]]] = [(index, "sample") for index in even]
-    return chosen + [(index, "worst") for _, index in scored[:worst]]
+    return chosen + [(index, "worst") for index in scored[:worst]]
 
 
-def _draw(
+def _write_overlays(
     model: EncoderDecoder,
     dataset: Any,
     evaluation: Evaluation,
     directory: Path,
     counts: tuple[int, int],
-) -> list[OverlayRecord]:
-    """Predict the chosen images once more and write their overlays."""
-    images, settings = evaluation.images, evaluation.protocol.single_scale
-    chosen = choose_overlays(images, *counts)
+) -> list[dict[str, Any]]:
+    """Predict the chosen images again and write their overlays."""
+    chosen = choose_overlays(evaluation.images, *counts)
     samples = dataset_samples(model, dataset, [index for index, _ in chosen], workers=0)
     rows = []
     for (index, why), sample in zip(chosen, samples, strict=True):
-        label, sure = predict_with_confidence(
-            model, sample.input_for(settings), sample.size, settings
-        )
         files = write_overlays(
             directory / "overlays",
             sample.name,
             read_image(sample.image_path),
-            sample.truth,
-            as_labels(label[0]),
-            sure[0].cpu().numpy(),
+            sample.label,
+            *_single_scale(model, sample, evaluation.protocol.single_scale),
             dataset.metainfo["palette"],
             dataset.ignore_index,
         )
-        row = OverlayRecord(
-            name=sample.name,
-            mIoU=images[index].mIoU,
-            **{kind: f"overlays/{file}" for kind, file in files.items()},
-            class_iou=_class_iou(evaluation, index),
-            why=why,
-        )
-        rows.append(row)
+        miou = evaluation.images[index].miou
+        paths = {kind: f"overlays/{file}" for kind, file in files.items()}
+        row = {"name": sample.name, "mIoU": None if math.isnan(miou) else miou, **paths, "why": why}
+        rows.append(row | {"class_iou": _class_iou(evaluation, index)})
     return rows
 
 
 def _class_iou(evaluation: Evaluation, index: int) -> dict[str, float]:
-    """Return the IoU in one image of each class that is in its truth or its prediction."""
+    """Return the IoU in one image of each class in its label or prediction."""
     iou = ClassCounts(evaluation.single_scale.sums.areas[index]).iou.tolist()
     named = zip(evaluation.classes, iou, strict=True)
-    return {name: value for name, value in named if value == value}  # without NaN
-
-
-def _cost(
-    model: EncoderDecoder, dataset: Any, protocol: EvaluationProtocol, seconds: float
-) -> InferenceCost:
-    sample = next(dataset_samples(model, dataset, [0], workers=0))
-    return measure_prediction(model, sample.x, sample.size, protocol.single_scale, seconds)
+    return {name: value for name, value in named if not math.isnan(value)}
 
 
 def evaluate_dataset(
@@ -231,39 +173,39 @@ def evaluate_dataset(
     journals: Path,
     fingerprint: str = "",
     overlays: tuple[int, int] = (8, 8),
-    workers: int | None = None,
-    worker_init_fn: Callable[[int], None] | None = None,
     speed_seconds: float = 5.0,
-    on_progress: Progress | None = None,
-) -> MetricsRecord:
-    """Evaluate `model` on an mmseg `dataset` and write `metrics.json`, `per_class.csv`,
-    `per_image.csv`, `confusion.csv` and `overlays/` into `directory`.
+    **settings: Any,
+) -> dict[str, Any]:
+    """Evaluate `model` on an mmseg `dataset` and return the content of metrics.json.
 
-    `identity`: the fields of metrics.json that the caller knows (run, dataset, weights_sha256, ...,
-    environment); `journals`, `fingerprint`, `workers`, `worker_init_fn`: see `count_images`,
-    what is counted there is not counted again; `overlays`: how many of the fixed sample and of the
-    worst; `speed_seconds`: for how long the speed is measured, on the first image. Returns what
-    metrics.json holds.
+    Writes `metrics.json`, `per_class.csv`, `per_image.csv`, `confusion.csv` and `overlays/` into
+    `directory`.
+
+    Args:
+        model: put into evaluation mode.
+        dataset: an mmseg data set with the config's test pipeline.
+        protocol: inference settings.
+        directory: output folder.
+        identity: fields of metrics.json that the caller knows (run, dataset, weights_sha256, ...).
+        journals: folder of the journals; images counted there are not predicted again.
+        fingerprint: see `count_images`.
+        overlays: number of evenly spaced and of worst images with overlays.
+        speed_seconds: duration of the cost measurement, on the first image.
+        settings: more arguments of `count_images`.
+
+    Raises:
+        UserError: the data set is empty, or an image cannot be scored.
     """
     if len(dataset) == 0:
         raise UserError(
             "the data set has no images to evaluate", where=str(identity.get("dataset", "evaluate"))
         )
     model.eval()
-    cost = _cost(model, dataset, protocol, speed_seconds)
-    count_images(
-        model,
-        dataset,
-        protocol,
-        journals,
-        fingerprint,
-        workers=workers,
-        worker_init_fn=worker_init_fn,
-        on_progress=on_progress,
-    )
+    first = next(dataset_samples(model, dataset, [0], workers=0))
+    cost = measure_prediction(model, first.x, first.size, protocol.single_scale, speed_seconds)
+    count_images(model, dataset, protocol, journals, fingerprint, **settings)
     classes = dataset.metainfo["classes"]
-    evaluation = Evaluation.of(
-        read_journals(journals, len(classes), fingerprint), classes, protocol
-    )
-    rows = _draw(model, dataset, evaluation, directory, overlays)
+    counted = read_journals(journals, len(classes), fingerprint)
+    evaluation = Evaluation.of(counted, classes, protocol)
+    rows = _write_overlays(model, dataset, evaluation, directory, overlays)
     return write_results(evaluation, directory, identity, cost, rows)

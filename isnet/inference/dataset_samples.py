@@ -1,4 +1,4 @@
-"""Samples to score, from an mmseg data set."""
+"""Preprocessed images and labels of an mmseg data set for evaluation."""
 
 from __future__ import annotations
 
@@ -17,57 +17,54 @@ from torch.utils.data import DataLoader, Subset
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.test_time_augmentation import read_pixels
+from isnet.inference.image_files import image_tensor, read_image
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
 __all__ = ["EvaluationSample", "dataset_samples", "num_decode_workers", "unique_names"]
 
-_READERS = 8
-"""Workers that decode 1024x2048 as fast as a large GPU predicts it (some 15 a second each)."""
+_MAX_WORKERS = 8
+"""Enough to decode 1024x2048 as fast as a large GPU predicts (each about 15 images per second)."""
 
 
 @dataclass(frozen=True)
 class EvaluationSample:
-    """One image as the model sees it.
-
-    `x` `(1, 3, h, w)` normalised; `truth` `(H, W)` uint8 at its original size; `image_path` the
-    picture it was made from.
+    """An image and its ground truth: `x` `(1, 3, h, w)` normalised; `label` `(H, W)` uint8 at the
+    original size.
     """
 
     name: str
     x: Tensor
-    truth: Labels
+    label: Labels
     image_path: Path
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the label, at which predictions are scored."""
-        return (self.truth.shape[0], self.truth.shape[1])
+        return (self.label.shape[0], self.label.shape[1])
 
     def input_for(self, settings: InferenceSettings) -> Tensor:
-        """Return what `predict` starts from: `x`, or in mmseg's protocol the original image, uint8
-        `(1, 3, H, W)`, read anew.
+        """Return the input of `predict`: `x`, or for mmseg's protocol the original image as uint8
+        BGR `(1, 3, H, W)`.
         """
         if settings.protocol == "official":
             return self.x
-        return read_pixels(self.image_path.read_bytes())
+        return image_tensor(read_image(self.image_path))
 
 
 def num_decode_workers(device: torch.device) -> int:
-    """Return how many processes decode ahead of a network on `device`.
+    """Return the number of processes that decode images ahead of a network on `device`.
 
-    On a GPU as many as there are cores besides this process's. On a CPU none: decoding is a
-    thousandth of a large network's time, and the cores are the network's.
+    On a GPU one per core, except this process's. On a CPU none: decoding takes a thousandth of a
+    large network's time, and the network uses all cores.
     """
     if device.type == "cpu":
         return 0
-    return max(min(len(os.sched_getaffinity(0)) - 1, _READERS), 0)
+    return max(min(len(os.sched_getaffinity(0)) - 1, _MAX_WORKERS), 0)
 
 
 def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
-    """Name image files without `suffix` (or their extension).
-
-    The folder is put before the names that several files would share.
+    """Return the file names without `suffix` (or their extension); equal names get their folder as
+    a prefix.
     """
     stems = [
         Path(path.removesuffix(suffix))
@@ -75,29 +72,29 @@ def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
         else Path(path).with_suffix("")
         for path in paths
     ]
-    common = Counter(stem.name for stem in stems)
+    times = Counter(stem.name for stem in stems)
     return [
-        stem.name if common[stem.name] == 1 else f"{stem.parent.name}-{stem.name}" for stem in stems
+        stem.name if times[stem.name] == 1 else f"{stem.parent.name}-{stem.name}" for stem in stems
     ]
 
 
-def _checked(name: str, data: dict[str, Any], path: str) -> EvaluationSample:
-    """Return the sample of a preprocessed batch of one, or say why it cannot be scored."""
+def _sample(name: str, data: dict[str, Any], path: str) -> EvaluationSample:
+    """Return the sample of a preprocessed batch of one; raise `UserError` if it cannot be scored."""
     annotations = data["data_samples"][0]
     if "gt_sem_seg" not in annotations:
         hint = "Add LoadAnnotations after Resize in the test pipeline"
         raise UserError("the test pipeline loads no labels", where=path, hint=hint)
-    truth = as_labels(annotations.gt_sem_seg.data[0], path)
+    label = as_labels(annotations.gt_sem_seg.data[0], path)
     image = tuple(annotations.ori_shape[:2])
-    if truth.shape != image:
+    if label.shape != image:
         hint = "Put LoadAnnotations after Resize: scores are taken at the original size"
         raise UserError(
-            f"label {truth.shape} and image {image} differ in size", where=path, hint=hint
+            f"label {label.shape} and image {image} differ in size", where=path, hint=hint
         )
     if any(annotations.metainfo.get("img_padding_size", ())):
         hint = "Set data_preprocessor.test_cfg to None"
         raise UserError("padding of test images is not supported", where=path, hint=hint)
-    return EvaluationSample(name, data["inputs"], truth, Path(path))
+    return EvaluationSample(name, data["inputs"], label, Path(path))
 
 
 def dataset_samples(
@@ -107,11 +104,18 @@ def dataset_samples(
     workers: int | None = None,
     worker_init_fn: Callable[[int], None] | None = None,
 ) -> Iterator[EvaluationSample]:
-    """Yield samples of an mmseg data set that has the config's test pipeline.
+    """Yield samples of an mmseg data set with the config's test pipeline, normalised on the model's
+    device.
 
-    They are normalised on the model's device. `indices`: which, in this order (all when None);
-    `workers`: processes that decode ahead (`num_decode_workers` when None), each of which begins
-    with `worker_init_fn`. Raises `UserError` where labels are missing or resized.
+    Args:
+        model: its `data_preprocessor` normalises.
+        dataset: the data set.
+        indices: samples to yield, in this order; None is all.
+        workers: processes that decode ahead; None is `num_decode_workers`.
+        worker_init_fn: called in each of these processes first.
+
+    Raises:
+        UserError: labels are missing or resized, or the preprocessor pads images.
     """
     paths = [str(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
     names = unique_names(paths, getattr(dataset, "img_suffix", ""))
@@ -123,8 +127,7 @@ def dataset_samples(
         num_workers=num_decode_workers(device) if workers is None else workers,
         collate_fn=pseudo_collate,
         worker_init_fn=worker_init_fn,
-        # Copies to the device overlap with its work from pinned memory alone.
-        pin_memory=device.type != "cpu",
+        pin_memory=device.type != "cpu",  # copies to the GPU overlap with its work
     )
     for index, batch in zip(chosen, loader, strict=True):
-        yield _checked(names[index], model.data_preprocessor(batch, False), paths[index])
+        yield _sample(names[index], model.data_preprocessor(batch, False), paths[index])

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, operations, images per second, latency, memory."""
+"""Cost of inference: parameters, FLOPs, images per second, latency and memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ from isnet.inference.label_prediction import predict
 from isnet.inference.malloc_settings import release_freed_memory
 from isnet.inference.segmentor_logits import Size, raw_logits
 
-__all__ = ["InferenceCost", "count_flops", "count_parameters", "measure_cost", "measure_prediction"]
+__all__ = [
+    "InferenceCost",
+    "count_flops",
+    "count_parameters",
+    "measure_cost",
+    "measure_prediction",
+]
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3
@@ -32,14 +38,13 @@ _PROCESS = Path("/proc/self")
 
 @dataclass(frozen=True)
 class InferenceCost:
-    """What inference of one image takes.
+    """Cost of predicting one image.
 
-    `parameters` are those of the deployed model, that is without the auxiliary heads that only
-    training uses. `flops` count a multiply-add as two, for one forward of the whole `input`
-    (height, width). `images_per_second` of `rounds` warm predictions one after the other, with the
-    percentiles of their times in `latency_ms` (from few rounds, 99 is the slowest).
-    `peak_memory_gb` (1e9 bytes) is what CUDA allocated during them, weights included; on a CPU it
-    is the peak resident memory of the process, Python and libraries included.
+    `parameters`: without the auxiliary heads, which only training uses. `flops`: of one forward
+    pass of the whole `input` (height, width), two per multiply-add. `images_per_second`: of
+    `rounds` predictions after a warm-up, with percentiles of their times in `latency_ms` (from few
+    rounds, 99 is the slowest). `peak_memory_gb` (1e9 bytes): allocated by CUDA meanwhile, weights
+    included; on a CPU the peak resident memory of the process, with Python and libraries.
     """
 
     parameters: int
@@ -52,9 +57,7 @@ class InferenceCost:
 
 
 def count_parameters(model: EncoderDecoder) -> int:
-    """Count the parameters that inference needs: all but those of auxiliary heads. Shared ones
-    count once.
-    """
+    """Count the parameters without those of auxiliary heads; shared parameters count once."""
     kept = {
         id(value): value.numel()
         for name, value in model.named_parameters()
@@ -64,8 +67,8 @@ def count_parameters(model: EncoderDecoder) -> int:
 
 
 def count_flops(model: EncoderDecoder, x: Tensor) -> int:
-    """Count the operations of one forward of `x` `(1, 3, H, W)`, a multiply-add as two
-    (convolutions and matrix products).
+    """Count the FLOPs of convolutions and matrix products in one forward pass of `x` `(1, 3, H, W)`,
+    two per multiply-add.
     """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         raw_logits(model, x)
@@ -78,7 +81,7 @@ def _synchronise(device: torch.device) -> None:
 
 
 def _latencies(predict: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Return the seconds of each warm prediction, for about `seconds` in all."""
+    """Return the seconds of each prediction after a warm-up, for about `seconds` in total."""
     for _ in range(_WARM_UP):
         predict()
     _synchronise(device)
@@ -91,8 +94,8 @@ def _latencies(predict: Callable[[], object], device: torch.device, seconds: flo
     return times
 
 
-def _forget_peak(device: torch.device) -> None:
-    """Begin to watch anew; where the kernel does not allow it, the process's peak so far counts."""
+def _reset_peak_memory(device: torch.device) -> None:
+    """Reset the peak; where the kernel forbids it, the peak of the process so far counts."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -115,10 +118,10 @@ def _peak_memory(device: torch.device) -> int:
 def measure_cost(
     model: EncoderDecoder, x: Tensor, predict: Callable[[], object], seconds: float = 5.0
 ) -> InferenceCost:
-    """Measure the model on `x` `(1, 3, H, W)`: `predict()` is one whole prediction, repeated
-    warm for about `seconds`.
+    """Measure the model on `x` `(1, 3, H, W)`; `predict()` is one whole prediction, repeated for
+    about `seconds`.
     """
-    _forget_peak(x.device)
+    _reset_peak_memory(x.device)
     times = _latencies(predict, x.device, seconds)
     memory = _peak_memory(x.device)
     ranks = np.percentile(times, _PERCENTILES, method="inverted_cdf") * 1e3
@@ -136,7 +139,5 @@ def measure_cost(
 def measure_prediction(
     model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings, seconds: float = 5.0
 ) -> InferenceCost:
-    """Measure `predict` of `x` `(1, 3, H, W)` at `size`: what metrics.json and `isnet benchmark`
-    show.
-    """
+    """Measure `predict` of `x` `(1, 3, H, W)` at `size`, for metrics.json and `isnet benchmark`."""
     return measure_cost(model, x, lambda: predict(model, x, size, settings), seconds)

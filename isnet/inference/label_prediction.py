@@ -1,12 +1,10 @@
-"""Streaming inference for mmseg's encoder-decoders: memory does not grow with the number of views.
+"""Predicts label maps; the scores of several views are summed as they come.
 
-mmseg's own test path resizes logits twice and keeps the logits of every view at full size; see
-docs/reference/protocols.md.
+mmseg's own test path resizes logits twice and keeps the full-size logits of every view
+(docs/reference/protocols.md).
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from mmseg.models.segmentors import EncoderDecoder
@@ -14,33 +12,32 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.segmentor_logits import Size, compute_context, logits, raw_logits, resized
+from isnet.inference.segmentor_logits import Size, compute_context, resize
 from isnet.inference.test_time_augmentation import tta_scores
 from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
 
-__all__ = ["logits", "predict", "predict_with_confidence", "raw_logits"]
+__all__ = ["predict", "predict_with_confidence"]
 
 
 @torch.inference_mode()
 def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
-    """Return the predicted classes `(B, *size)` uint8 for `x`, see
-    `EvaluationSample.input_for`; `size` is that of the label.
+    """Return the predicted labels `(B, *size)` uint8 for `x` (see `EvaluationSample.input_for`).
 
-    The scores of several views are resized to `size` and added up as they come.
+    `size`: of the label. Memory does not grow with the number of views.
     """
-    return upsampled_argmax(_summed_scores(model, x, size, settings), size, model.align_corners)
+    return upsampled_argmax(_scores(model, x, size, settings), size, model.align_corners)
 
 
 @torch.inference_mode()
 def predict_with_confidence(
     model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Return what `predict` does, and the probability of that class, `(B, *size)` float32.
+    """Return the result of `predict`, and the probability of that label, `(B, *size)` float32.
 
-    Where logits are averaged it is the softmax of the averaged logits.
+    If logits are averaged, it is the softmax of the averaged logits.
     """
     return upsampled_argmax_with_confidence(
-        _summed_scores(model, x, size, settings),
+        _scores(model, x, size, settings),
         size,
         model.align_corners,
         views=settings.views,
@@ -48,31 +45,28 @@ def predict_with_confidence(
     )
 
 
-def _summed_scores(
-    model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
-) -> Tensor:
-    """Return the sum of the views' scores at `size`; one view alone keeps its own size."""
+def _scores(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
+    """Return the sum of the views' scores at `size`; a single view stays at its resolution."""
     if not 2 <= model.out_channels <= 255:
         raise UserError(
             f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored",
             where="model.decode_head",
         )
     with compute_context(model, settings):
-        return _total(model, tta_scores(model, x, size, settings), size, settings)
-
-
-def _total(
-    model: EncoderDecoder, views: Iterator[Tensor], size: Size, settings: InferenceSettings
-) -> Tensor:
-    if settings.views == 1:
-        return next(views)
-    total = None
-    for scores in views:
-        if total is None:
-            total = scores.new_zeros((*scores.shape[:2], *size))
-        # Class by class: a second `(B, K, *size)` is not needed.
-        for index in range(scores.shape[1]):
-            part = slice(index, index + 1)
-            total[:, part] += resized(scores[:, part], size, model.align_corners)
-    assert total is not None, "there is at least one view"
+        views = tta_scores(model, x, size, settings)
+        first = next(views)
+        if settings.views == 1:
+            return first
+        total = first.new_zeros((*first.shape[:2], *size))
+        _add_resized(total, first, size, model.align_corners)
+        del first
+        for scores in views:
+            _add_resized(total, scores, size, model.align_corners)
     return total
+
+
+def _add_resized(total: Tensor, scores: Tensor, size: Size, align_corners: bool) -> None:
+    """Add one class at a time, without a second tensor `(B, K, *size)`."""
+    for index in range(scores.shape[1]):
+        part = slice(index, index + 1)
+        total[:, part] += resize(scores[:, part], size, align_corners)

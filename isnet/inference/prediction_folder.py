@@ -1,4 +1,4 @@
-"""What `isnet predict` writes: masks that say what they are of, overlays, and scores."""
+"""Output folder of `isnet predict`: masks with their origin, overlays, and scores.json."""
 
 from __future__ import annotations
 
@@ -13,30 +13,28 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from isnet.errors import UserError
-from isnet.inference.image_files import ImageFile, shown
-from isnet.inference.overlays import mask_image
-from isnet.inference.predictor import ImagePrediction, RgbImage
+from isnet.inference.image_files import ImageFile, RgbImage, printable
+from isnet.inference.overlays import JPEG_QUALITY, mask_image
+from isnet.inference.predictor import ImagePrediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json
-from isnet.io.disk_space import explain_write_errors
+from isnet.io.disk_space import writing
 
 __all__ = ["PredictionFolder"]
 
 Plain = dict[str, Any]
 Colours = Sequence[Sequence[int]]
 
-_MARK = "isnet"
-"""The text chunk of a mask that says by what (`how`) and of what (`of`) it was made."""
+_CHUNK = "isnet"
+"""PNG text chunk of a mask: settings (`how`) and image (`of`) that it was made from, and scores."""
 _SCORES = "scores.json"
-_JPEG_QUALITY = 88
-_JPEG_SIDE = 65500
-_COLOUR = 0.5
-"""How much of an overlay is colour."""
+_JPEG_MAX_SIDE = 65500
+_OPACITY = 0.5
 
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """The files below `folder`. `how`: what decides a prediction (weights, views); a mask that was
-    made in this way of the same picture is a result, whoever made it and whenever.
+    """The files in `folder`. `how`: all that decides a prediction (weights, settings); a mask that was
+    made with the same `how` from the same image is a result of any earlier command.
     """
 
     folder: Path
@@ -44,74 +42,76 @@ class PredictionFolder:
     palette: Colours
     overlays: bool
 
-    def mask(self, picture: ImageFile) -> Path:
-        """Return where its classes are: 8-bit indexed PNG."""
-        return self.folder / f"{picture.name}.png"
+    def mask(self, image: ImageFile) -> Path:
+        """Return the path of the label map, an 8-bit indexed PNG."""
+        return self.folder / f"{image.name}.png"
 
-    def overlay(self, picture: ImageFile) -> Path:
-        """Return where its colours are over the picture."""
-        return self.folder / f"{picture.name}.overlay.jpg"
+    def overlay(self, image: ImageFile) -> Path:
+        """Return the path of the image blended with the class colours."""
+        return self.folder / f"{image.name}.overlay.jpg"
 
-    def refuse_others(self, pictures: Sequence[ImageFile]) -> None:
-        """Raise `UserError` where a file would be overwritten that is no prediction, or one that
-        was made in another way.
+    def refuse_foreign_files(self, images: Sequence[ImageFile]) -> None:
+        """Raise `UserError` if a file to write exists that is no prediction, or one with another
+        `how`.
         """
         hint = "Remove it, or name another --output"
         scores = self.folder / _SCORES
         if scores.exists() and "how" not in read_json(scores):
             raise UserError("is there already", where=str(scores), hint=hint)
-        for picture in pictures:
-            mask = self.mask(picture)
-            mark = _mark_of(mask)
-            if mark.get("how", self.how) != self.how:
-                told = "was predicted by other weights or in another way"
-                raise UserError(told, where=shown(mask), hint=hint)
-            for path in (mask, self.overlay(picture)) if self.overlays else (mask,):
-                if not mark and path.exists():
-                    raise UserError("is there already", where=shown(path), hint=hint)
+        for image in images:
+            mask = self.mask(image)
+            origin = _origin(mask)
+            if origin.get("how", self.how) != self.how:
+                what = "was predicted by other weights or in another way"
+                raise UserError(what, where=printable(mask), hint=hint)
+            for path in (mask, self.overlay(image)) if self.overlays else (mask,):
+                if not origin and path.exists():
+                    raise UserError("is there already", where=printable(path), hint=hint)
 
-    def scores_of(self, picture: ImageFile) -> Plain | None:
-        """Return what is written of a picture that has its results; None where one is missing."""
-        mark = _mark_of(self.mask(picture))
-        same = mark.get("how") == self.how and mark.get("of") == _state(picture.path)
-        if not same or (self.overlays and not self.overlay(picture).exists()):
+    def scores_of(self, image: ImageFile) -> Plain | None:
+        """Return the row of scores.json for an image; None if a result is missing or outdated."""
+        origin = _origin(self.mask(image))
+        same = origin.get("how") == self.how and origin.get("of") == _file_state(image.path)
+        if not same or (self.overlays and not self.overlay(image).exists()):
             return None
-        names = {"image": shown(picture.path), "mask": shown(f"{picture.name}.png")}
-        scores: Plain = mark["scores"]
+        names = {"image": printable(image.path), "mask": printable(f"{image.name}.png")}
+        scores: Plain = origin["scores"]
         return names | scores
 
-    def write(self, picture: ImageFile, pixels: RgbImage, prediction: ImagePrediction) -> None:
-        """Write a picture's results; the mask comes first, and each is whole or absent.
+    def write(self, image: ImageFile, pixels: RgbImage, prediction: ImagePrediction) -> None:
+        """Write the results of an image atomically, the mask first.
 
         Raises:
             UserError: the disk is full, or the folder cannot be written.
         """
         height, width = prediction.labels.shape
         scores = {"height": height, "width": width, "classes": prediction.scores}
-        mark = {"how": self.how, "of": _state(picture.path), "scores": scores}
+        origin = {"how": self.how, "of": _file_state(image.path), "scores": scores}
         text = PngInfo()
-        text.add_itxt(_MARK, json.dumps(mark), zip=True)
+        text.add_itxt(_CHUNK, json.dumps(origin), zip=True)
         colours = mask_image(prediction.labels, self.palette)
-        mask = self.mask(picture)
-        with explain_write_errors(mask):
+        mask = self.mask(image)
+        with writing(mask):
             with atomic_path(mask) as temporary:
                 colours.save(temporary, pnginfo=text)
             if self.overlays:
-                with atomic_path(self.overlay(picture)) as temporary:
-                    _blended(pixels, colours).save(temporary, quality=_JPEG_QUALITY)
+                with atomic_path(self.overlay(image)) as temporary:
+                    _blend(pixels, colours).save(temporary, quality=JPEG_QUALITY)
 
-    def write_scores(self, facts: Plain, pictures: Sequence[ImageFile], refused: Plain) -> Path:
-        """Write what all masks say into one file, with `facts` at its top, and the `refused`."""
-        rows = [row for picture in pictures if (row := self.scores_of(picture)) is not None]
+    def write_scores(self, facts: Plain, images: Sequence[ImageFile], refused: Plain) -> Path:
+        """Write scores.json: `facts`, the scores stored in all masks, and the `refused` images with
+        their reasons.
+        """
+        rows = [row for image in images if (row := self.scores_of(image)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
         path = self.folder / _SCORES
-        with explain_write_errors(path):
+        with writing(path):
             write_json(path, facts | {"how": self.how, "images": rows, "refused": refusals})
         return path
 
 
-def _state(path: Path) -> list[int]:
-    """Return size and time of change, in nanoseconds; nothing of a file that is gone."""
+def _file_state(path: Path) -> list[int]:
+    """Return size and modification time in nanoseconds; empty if the file is gone."""
     try:
         found = path.stat()
     except OSError:
@@ -119,19 +119,18 @@ def _state(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _mark_of(mask: Path) -> Plain:
-    """Return what a mask says of itself; nothing where there is none, or a foreign file."""
+def _origin(mask: Path) -> Plain:
+    """Return the text chunk of a mask; empty if there is no mask, or a file of another program."""
     try:
         with Image.open(mask) as image:
-            found = json.loads(image.info.get(_MARK, "{}"))
+            found = json.loads(image.info.get(_CHUNK, "{}"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {}
     return found if isinstance(found, dict) and {"how", "of", "scores"} <= set(found) else {}
 
 
-def _blended(pixels: RgbImage, colours: Image.Image) -> Image.Image:
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    blended = Image.blend(picture, colours.convert("RGB"), _COLOUR)
-    if max(blended.size) > _JPEG_SIDE:
-        blended.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
+def _blend(pixels: RgbImage, colours: Image.Image) -> Image.Image:
+    blended = Image.blend(Image.fromarray(pixels), colours.convert("RGB"), _OPACITY)
+    if max(blended.size) > _JPEG_MAX_SIDE:
+        blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
     return blended

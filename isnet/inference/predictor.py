@@ -1,9 +1,8 @@
-"""CheckImages in, classes out: a trained model asked as its evaluation asks it."""
+"""Predicts images with a trained model as its evaluation does."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,32 +19,28 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.image_files import RgbImage, image_tensor
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.memory_estimate import fits_summed, fits_whole
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import Size
-from isnet.inference.sliding_window import predict_in_bands
+from isnet.inference.sliding_window import images_per_batch, predict_in_bands
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
-__all__ = ["ImagePrediction", "Predictor", "RgbImage", "by_windows"]
+__all__ = ["ImagePrediction", "Predictor"]
 
-RgbImage = NDArray[np.uint8]
-"""`(H, W, 3)`, RGB."""
-
-_PIXELS_AT_ONCE = 2**21
-"""What one batch on a GPU holds at most: a picture of 1024x2048, or 64 of 128x256."""
 _READ_AND_PACK = ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
-_WINDOW = (512, 512)
-"""Where the file names none: neither for its evaluation nor as the crop it was trained on."""
+_DEFAULT_WINDOW = (512, 512)
+"""For weights whose metadata has neither an evaluation window nor a training crop."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePrediction:
-    """What a model says of one picture.
+    """The prediction of one image.
 
-    `labels` `(H, W)` uint8: train ids; `confidence` `(H, W)` float32, 0 to 1: the probability of
-    that class; `classes`: their names; `window`: its height and width where the picture was too
-    large to be looked at whole.
+    `labels` `(H, W)` uint8: train ids; `confidence` `(H, W)` float32: probability of the label, 0 to
+    1; `classes`: their names; `window`: (height, width) if windows were used because the image did
+    not fit in memory.
     """
 
     labels: Labels
@@ -55,8 +50,8 @@ class ImagePrediction:
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
-        """Return `share` of the pixels and mean `confidence` of each class that is in the
-        prediction, largest share first.
+        """Fraction of pixels (`share`) and mean `confidence` of each predicted class, largest share
+        first.
         """
         flat = self.labels.ravel()
         pixels = np.bincount(flat, minlength=len(self.classes))
@@ -73,11 +68,11 @@ class ImagePrediction:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A network and how it looks at a picture.
+    """A network with its inference settings.
 
-    `resize` are mmseg's transforms that bring a picture to the network's size, or a test pipeline
-    that holds them; `large`: the window for pictures that memory cannot hold whole, which without
-    it are looked at as `settings` say all the same.
+    `resize`: mmseg transforms that resize an image for the network, or a test pipeline with them;
+    `large`: (height, width) of the windows for images that do not fit in memory whole; without it
+    they are predicted with `settings` nevertheless.
     """
 
     network: EncoderDecoder
@@ -90,118 +85,103 @@ class Predictor:
     def of(
         cls, model: TrainedModel, *, multi_scale: bool = False, window: Size | None = None
     ) -> Predictor:
-        """Ask `model` as its file says, once or in several views; `window` (height, width): by
-        windows of that size every two thirds of it, whatever the file says.
+        """Use the single-scale or multi-scale settings of the model's metadata; `window` (height,
+        width) overrides its sliding window.
 
         Raises:
-            UserError: the file names no several views.
+            UserError: the metadata has no multi-scale settings.
         """
-        protocol, description = model.protocol, model.description
+        protocol, metadata = model.protocol, model.metadata
         settings = protocol.multi_scale if multi_scale else protocol.single_scale
         if settings is None:
             raise UserError(
-                "says of no several views", where=str(model.file), hint="Leave --multi-scale out"
+                "has no multi-scale settings", where=str(model.file), hint="Leave --multi-scale out"
             )
-        crop = (description.model.get("data_preprocessor") or {}).get("size")
-        large = settings.crop_size or (tuple(crop) if crop else _WINDOW)
+        crop = (metadata.model.get("data_preprocessor") or {}).get("size")
+        large = settings.crop_size or (tuple(crop) if crop else _DEFAULT_WINDOW)
         if window is not None:
-            settings = by_windows(settings, window)
-        return cls(model.network, settings, description.resize, description.classes, large)
+            settings = settings.with_windows(window)
+        return cls(model.network, settings, metadata.resize, metadata.classes, large)
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         device: torch.device = next(self.network.parameters()).device
         return device
 
-    def at_once(self, size: Size) -> int:
-        """Return how many pictures of `size` one batch holds. On a CPU batches gain nothing, and
-        several views of a picture are a batch already.
+    def batch_size(self, size: Size) -> int:
+        """Return how many images of `size` to predict together; the views of test-time augmentation
+        are a batch already.
         """
-        if self.device.type == "cpu" or self.settings.views > 1:
-            return 1
-        return max(_PIXELS_AT_ONCE // (size[0] * size[1]), 1)
+        return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
     def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
-        """Predict pictures `(H, W, 3)` uint8 RGB, each at its own size; neighbours of one size
-        share a batch on a GPU.
+        """Predict images `(H, W, 3)` uint8 RGB, each at its own size. On a GPU consecutive images of
+        the same size share a batch.
 
         Raises:
-            UserError: a picture cannot be brought to the network's size, memory does not hold it,
-            or the model says something that is no number.
+            UserError: an image cannot be resized for the network, does not fit in memory, or the
+            logits are not finite.
         """
-        found: list[ImagePrediction] = []
+        predictions: list[ImagePrediction] = []
         for size, group in groupby(images, key=lambda image: (image.shape[0], image.shape[1])):
-            same, at_once = list(group), self.at_once(size)
-            for start in range(0, len(same), at_once):
-                with _within_memory(size):
-                    found += self._batch(same[start : start + at_once], size)
-        return found
+            same, count = list(group), self.batch_size(size)
+            for start in range(0, len(same), count):
+                with _memory_errors(size):
+                    predictions += self._predict_batch(same[start : start + count], size)
+        return predictions
 
-    def _batch(self, images: Sequence[RgbImage], size: Size) -> Iterator[ImagePrediction]:
+    def _predict_batch(self, images: Sequence[RgbImage], size: Size) -> Iterator[ImagePrediction]:
         x = self._input(images)
         settings, window = self.settings, None
         if settings.mode == "whole" and self.large and not fits_whole(self.network, x, settings):
             window = self.large
-            settings = by_windows(settings, window)
-        official = settings.protocol == "official"
+            settings = settings.with_windows(window)
         if settings.mode == "slide" and not fits_summed(self.network, x, settings):
             if settings.views > 1 or tuple(x.shape[2:]) != size:
-                raise MemoryError("no bands of several views, or of another size")
+                raise MemoryError("bands need a single view at the image's own size")
             pairs = [predict_in_bands(self.network, part, settings) for part in torch.split(x, 1)]
-            labels, sure = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+            labels, confidences = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         else:
-            x = x if official else _pixels(images[0])
-            labels, sure = predict_with_confidence(self.network, x, size, settings)
-        for label, confidence in zip(labels, sure, strict=True):
+            x = x if settings.protocol == "official" else image_tensor(images[0])
+            labels, confidences = predict_with_confidence(self.network, x, size, settings)
+        for label, confidence in zip(labels, confidences, strict=True):
             yield ImagePrediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)
 
     def _input(self, images: Sequence[RgbImage]) -> Tensor:
-        """Return `(B, 3, h, w)` as the network takes it, resized and normalised by mmseg."""
-        data = self.network.data_preprocessor(pseudo_collate([*map(self._packed, images)]), False)
+        """Return the network's input `(B, 3, h, w)`, resized and normalised by mmseg."""
+        packed = pseudo_collate([self._pack(image) for image in images])
+        data = self.network.data_preprocessor(packed, False)
         if any(data["data_samples"][0].metainfo.get("img_padding_size", ())):
             hint = "Set data_preprocessor.test_cfg to None"
-            raise UserError("padding of pictures is not supported", hint=hint)
+            raise UserError("padding of images is not supported", hint=hint)
         x: Tensor = data["inputs"]
         return x
 
-    def _packed(self, image: RgbImage) -> dict[str, Any]:
+    def _pack(self, image: RgbImage) -> dict[str, Any]:
         size = image.shape[:2]
         read = {"img": np.ascontiguousarray(image[:, :, ::-1]), "img_shape": size}
         try:
-            packed: dict[str, Any] = self._steps({**read, "ori_shape": size})
+            packed: dict[str, Any] = self._pipeline({**read, "ori_shape": size})
         except (cv2.error, ValueError, ZeroDivisionError) as error:
             raise UserError(
-                f"{size[0]}x{size[1]} pixels cannot be brought to the network's size: "
+                f"{size[0]}x{size[1]} pixels cannot be resized for the network: "
                 f"{' '.join(str(error).split())[:200]}"
             ) from error
         return packed
 
     @cached_property
-    def _steps(self) -> Compose:
+    def _pipeline(self) -> Compose:
         steps = [step for step in self.resize if step["type"] not in _READ_AND_PACK]
         return Compose([*steps, {"type": "PackSegInputs"}])
 
 
 @contextlib.contextmanager
-def _within_memory(size: Size) -> Iterator[None]:
+def _memory_errors(size: Size) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        of_torch = isinstance(error, RuntimeError) and "memory" in str(error)
-        if not (of_torch or isinstance(error, MemoryError)):
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
         hint = "Predict it by smaller windows (--window 512x512), without --multi-scale"
         raise UserError(f"{size[0]}x{size[1]} pixels: out of memory", hint=hint) from error
-
-
-def by_windows(settings: InferenceSettings, window: Size) -> InferenceSettings:
-    """Return `settings` with windows of `window` (height, width) every two thirds of it."""
-    height, width = window
-    stride = (-(-height * 2 // 3), -(-width * 2 // 3))
-    return dataclasses.replace(settings, mode="slide", crop_size=window, stride=stride)
-
-
-def _pixels(image: RgbImage) -> Tensor:
-    """Return `(1, 3, H, W)` uint8 BGR, from which mmseg's protocol makes its views."""
-    return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))[None]

@@ -1,4 +1,4 @@
-"""What a network says of an image, at the resolution at which it says it, and its enlargement."""
+"""Runs a segmentor: logits at the decoder's resolution, and bilinear resizing of logits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.models.winograd import Winograd
 
-__all__ = ["Size", "compute_context", "logits", "raw_logits", "resized"]
+__all__ = ["Size", "compute_context", "has_plain_predict", "logits", "raw_logits", "resize"]
 
 Size = tuple[int, int]
 
@@ -23,29 +23,38 @@ Size = tuple[int, int]
 def compute_context(
     model: EncoderDecoder, settings: InferenceSettings
 ) -> AbstractContextManager[Any]:
-    """Return the context in which a model computes as `settings` say."""
+    """Return the context of a forward pass in `settings.precision`."""
     if settings.precision == "float32":
         return Winograd()
     device = next(model.parameters()).device.type
-    # Its cache would keep a second copy of the weights until the views are through.
+    # The cache would keep a second copy of the weights until all views are done.
     return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
-def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
-    """Return the model's last logits `(B, K, h, w)` for `x` `(B, 3, H, W)` at the resolution at
-    which it makes them.
+def has_plain_predict(model: EncoderDecoder) -> bool:
+    """Return whether the model predicts as mmseg's `EncoderDecoder` and `BaseDecodeHead` do.
 
-    A segmentor or head with its own way to predict (cascades, EncHead, DAHead, Mask2Former) is
-    asked in that way and answers at the size of `x`.
+    Cascades, EncHead, DAHead and Mask2Former do not.
     """
-    if x.device.type == "cpu":
-        # In which 1x1 convolutions need not reorder what they get.
-        x = x.contiguous(memory_format=torch.channels_last)
-    plain = (
+    return (
         type(model).encode_decode is EncoderDecoder.encode_decode
+        and isinstance(model.decode_head, BaseDecodeHead)
         and type(model.decode_head).predict is BaseDecodeHead.predict
     )
-    if plain:
+
+
+def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
+    """Return the last logits `(B, K, h, w)` for `x` `(B, 3, H, W)` at the decoder's resolution.
+
+    A model without `has_plain_predict` returns them at the size of `x`.
+
+    Raises:
+        UserError: the logits are not finite.
+    """
+    if x.device.type == "cpu":
+        # 1x1 convolutions then need no reordering of their input.
+        x = x.contiguous(memory_format=torch.channels_last)
+    if has_plain_predict(model):
         output = model.decode_head(model.extract_feat(x))
         output = output[-1] if isinstance(output, list | tuple) else output
     else:
@@ -60,13 +69,13 @@ def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
             "the model's output has NaN or infinite values",
             hint="The training has diverged; lower the learning rate and train again",
         )
-    # Autocast leaves them in its format behind heads that do not care.
+    # Under autocast some heads return bfloat16.
     scores: Tensor = output.float() if output.dtype == torch.bfloat16 else output
     return scores
 
 
-def resized(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
-    """Return `scores` `(B, K, h, w)` at `size`, bilinearly; themselves where they have it."""
+def resize(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
+    """Return `scores` `(B, K, h, w)` resized bilinearly to `size`; no copy if they have it."""
     if tuple(scores.shape[2:]) == size:
         return scores
     return F.interpolate(scores, size=size, mode="bilinear", align_corners=align_corners)
@@ -74,4 +83,4 @@ def resized(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
 
 def logits(model: EncoderDecoder, x: Tensor, size: Size) -> Tensor:
     """Return logits `(B, K, *size)` for `x` `(B, 3, H, W)`, resized once."""
-    return resized(raw_logits(model, x), size, model.align_corners)
+    return resize(raw_logits(model, x), size, model.align_corners)

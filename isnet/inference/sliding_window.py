@@ -1,4 +1,4 @@
-"""ImagePrediction of a picture by bands of windows: memory does not grow with the longer side."""
+"""Sliding-window inference: averaged scores of a whole image, or labels of one band at a time."""
 
 from __future__ import annotations
 
@@ -11,96 +11,123 @@ from torch import Tensor
 
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.segmentor_logits import Size, compute_context, logits
-from isnet.inference.test_time_augmentation import windows
 from isnet.inference.upsampled_argmax import upsampled_argmax_with_confidence
 
-__all__ = ["predict_in_bands"]
+__all__ = ["images_per_batch", "predict_in_bands", "sliding_window_scores", "window_grid"]
 
-Place = tuple[int, int, int, int]
+Window = tuple[int, int, int, int]
+"""(top, bottom, left, right) in pixels."""
+_PIXELS_PER_BATCH = 2**21
+"""Largest batch on a GPU: an image of 1024x2048, or four windows of 512x1024."""
+
+
+def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
+    """Return windows that cover an image; the last ones are moved inside, and an image smaller than
+    `crop_size` is one window.
+    """
+    edges = []
+    for length, crop, step in zip(size, crop_size, stride, strict=True):
+        count = max(length - crop + step - 1, 0) // step + 1
+        ends = [min(index * step + crop, length) for index in range(count)]
+        edges.append([(max(end - crop, 0), end) for end in ends])
+    return [(*rows, *columns) for rows in edges[0] for columns in edges[1]]
+
+
+def images_per_batch(device: torch.device, size: Size) -> int:
+    """Return how many images or windows of `size` to process together: several on a GPU only,
+    because a CPU is no faster with batches.
+    """
+    return max(_PIXELS_PER_BATCH // (size[0] * size[1]), 1) if _uses_batches(device) else 1
+
+
+def _uses_batches(device: torch.device) -> bool:
+    return device.type != "cpu"
+
+
+def sliding_window_scores(
+    model: EncoderDecoder, x: Tensor, settings: InferenceSettings, average: str
+) -> Tensor:
+    """Return scores `(B, K, H, W)` of `x` `(B, 3, H, W)`: the mean of "logits" or "probabilities"
+    over overlapping windows.
+    """
+    windows = _windows(x, settings)
+    total = x.new_zeros((len(x), model.out_channels, *x.shape[2:]))
+    count = x.new_zeros((1, 1, *x.shape[2:]))
+    for (top, bottom, left, right), scores in _window_scores(model, x, windows, settings, average):
+        total[:, :, top:bottom, left:right] += scores
+        count[:, :, top:bottom, left:right] += 1
+    return total.div_(count)
 
 
 @torch.inference_mode()
 def predict_in_bands(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Return what `predict_with_confidence` does for one view by windows of `x` `(1, 3, H, W)`:
-    classes `(1, H, W)` uint8 and confidence `(1, H, W)` float32, both on the CPU.
+    """Return labels `(1, H, W)` uint8 and confidence `(1, H, W)` float32 of `x` `(1, 3, H, W)` on
+    the CPU, with the result of `predict_with_confidence` for a single view.
 
-    Scores `(1, K, ...)` exist for one row of windows at a time, or one column where the picture is
-    wider than high.
+    Scores `(1, K, ...)` are kept only for one row of windows (one column if the image is wider than
+    high), so that memory does not grow with the longer side.
     """
-    assert settings.crop_size is not None and settings.stride is not None, "they are by windows"
     height, width = x.shape[2:]
-    axis = 3 if width > height else 2
-    places = windows((height, width), settings.crop_size, settings.stride)
-    first = 2 if axis == 3 else 0
-    places.sort(key=lambda place: place[first])
-    bands = [list(band) for _, band in groupby(places, key=lambda place: place[first])]
-    starts = [band[0][first] for band in bands] + [x.shape[axis]]
+    axis, edge = (3, 2) if width > height else (2, 0)
+    windows = sorted(_windows(x, settings), key=lambda window: window[edge])
+    bands = [list(band) for _, band in groupby(windows, key=lambda window: window[edge])]
+    starts = [band[0][edge] for band in bands] + [x.shape[axis]]
     label = torch.empty((1, height, width), dtype=torch.uint8)
     confidence = torch.empty((1, height, width))
-    summed = _Band.empty(model, x, axis, bands[0][0])
+    shape = [height, width]
+    shape[axis - 2] = bands[0][0][edge + 1] - bands[0][0][edge]
+    total = x.new_zeros((1, model.out_channels, *shape))
+    count = x.new_zeros((1, 1, *shape))
     for band, start, end in zip(bands, starts, starts[1:], strict=False):
-        for place, scores in _scores(model, x, band, settings):
-            summed.add(place, start, scores)
-        done = summed.taken(end - start)
+        with compute_context(model, settings):
+            for window, scores in _window_scores(model, x, band, settings, settings.average):
+                top, bottom, left, right = window
+                if axis == 3:
+                    left, right = left - start, right - start
+                else:
+                    top, bottom = top - start, bottom - start
+                total[:, :, top:bottom, left:right] += scores
+                count[:, :, top:bottom, left:right] += 1
+        length = end - start
+        mean = total.narrow(axis, 0, length) / count.narrow(axis, 0, length)
+        for sums in (total, count):  # what reaches into the next band moves to the start
+            rest = sums.narrow(axis, length, sums.shape[axis] - length).clone()
+            sums.zero_().narrow(axis, 0, rest.shape[axis]).copy_(rest)
         best, sure = upsampled_argmax_with_confidence(
-            done,
-            (done.shape[2], done.shape[3]),
+            mean,
+            (mean.shape[2], mean.shape[3]),
             model.align_corners,
             views=1,
             probabilities=settings.average == "probabilities",
         )
-        label.narrow(axis - 1, start, end - start).copy_(best)
-        confidence.narrow(axis - 1, start, end - start).copy_(sure)
+        label.narrow(axis - 1, start, length).copy_(best)
+        confidence.narrow(axis - 1, start, length).copy_(sure)
     return label, confidence
 
 
-def _scores(
-    model: EncoderDecoder, x: Tensor, band: list[Place], settings: InferenceSettings
-) -> Iterator[tuple[Place, Tensor]]:
-    """Yield the scores `(1, K, h, w)` of a band's windows; a GPU makes several at a time."""
-    at_once = 1 if x.device.type == "cpu" else settings.windows_per_batch
-    for start in range(0, len(band), at_once):
-        group = band[start : start + at_once]
+def _windows(x: Tensor, settings: InferenceSettings) -> list[Window]:
+    assert settings.crop_size is not None and settings.stride is not None, "from_config checks it"
+    return window_grid((x.shape[2], x.shape[3]), settings.crop_size, settings.stride)
+
+
+def _window_scores(
+    model: EncoderDecoder,
+    x: Tensor,
+    windows: list[Window],
+    settings: InferenceSettings,
+    average: str,
+) -> Iterator[tuple[Window, Tensor]]:
+    """Yield each window with its scores `(B, K, h, w)`; a GPU computes several together."""
+    top, bottom, left, right = windows[0]
+    size: Size = (bottom - top, right - left)
+    fitting = images_per_batch(x.device, (len(x) * size[0], size[1]))
+    at_once = min(settings.windows_per_batch, fitting)
+    for start in range(0, len(windows), at_once):
+        group = windows[start : start + at_once]
         crops = torch.cat([x[:, :, top:bottom, left:right] for top, bottom, left, right in group])
-        size: Size = (crops.shape[2], crops.shape[3])
-        with compute_context(model, settings):
-            scores = logits(model, crops, size)
-        if settings.average == "probabilities":
+        scores = logits(model, crops, size)
+        if average == "probabilities":
             scores = scores.softmax(dim=1)
-        yield from zip(group, torch.split(scores, 1), strict=True)
-
-
-class _Band:
-    """Sums over the windows that reach into a band, which begins where the last one was taken."""
-
-    def __init__(self, axis: int, total: Tensor, count: Tensor) -> None:
-        self._axis, self._total, self._count = axis, total, count
-
-    @classmethod
-    def empty(cls, model: EncoderDecoder, x: Tensor, axis: int, window: Place) -> _Band:
-        """Return one as long as `x` and as thick as a window."""
-        top, bottom, left, right = window
-        size = [x.shape[2], right - left] if axis == 3 else [bottom - top, x.shape[3]]
-        total = x.new_zeros([1, model.out_channels, *size])
-        return cls(axis, total, x.new_zeros([1, 1, *size]))
-
-    def add(self, place: Place, start: int, scores: Tensor) -> None:
-        """Add a window's scores; `start`: where the band begins in the picture."""
-        top, bottom, left, right = place
-        if self._axis == 3:
-            left, right = left - start, right - start
-        else:
-            top, bottom = top - start, bottom - start
-        self._total[:, :, top:bottom, left:right] += scores
-        self._count[:, :, top:bottom, left:right] += 1
-
-    def taken(self, length: int) -> Tensor:
-        """Return the mean of the first `length` rows or columns, and move on by as many."""
-        rest = self._total.shape[self._axis] - length
-        mean = self._total.narrow(self._axis, 0, length) / self._count.narrow(self._axis, 0, length)
-        for sums in (self._total, self._count):
-            kept = sums.narrow(self._axis, length, rest).clone()
-            sums.zero_().narrow(self._axis, 0, rest).copy_(kept)
-        return mean
+        yield from zip(group, torch.split(scores, len(x)), strict=True)

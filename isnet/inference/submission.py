@@ -1,4 +1,4 @@
-"""Predictions in the form that evaluation servers take."""
+"""Predictions in the file formats of the evaluation servers of Cityscapes and ADE20K."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from isnet.data.catalog import LabelTable, read_published
-from isnet.data.catalog.label_table import build_label_table
+from isnet.data.catalog.label_table import table_from
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
 from isnet.metrics.confusion_matrix import Labels
@@ -28,28 +28,27 @@ FormatName = Literal["cityscapes", "ade20k"]
 _CITYSCAPES_IMAGE = re.compile(r"([^_/]+_\d{6}_\d{6})_leftImg8bit\.png")
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time of a zip member: the same predictions are the same bytes."""
+"""Earliest time of a zip member; a constant makes archives reproducible."""
 
 Write = Callable[[str, bytes], None]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One of the forms: names of files, and raw label ids in them.
+    """A server's format: file names, and raw label ids in 8-bit PNGs at the image's size.
 
     `cityscapes`: `<city>_<sequence>_<frame>_labelIds.png` with the ids 7..33 of cityscapesscripts;
-    `ade20k`: the image's name with `.png`, labels 1..150. All are 8-bit PNGs of one channel at the
-    image's size, without folders.
+    `ade20k`: the image's name with `.png`, ids 1..150.
     """
 
     format: FormatName
 
     @cached_property
     def _table(self) -> LabelTable:
-        return build_label_table(read_published(self.format), self.format, never_annotated=True)
+        return table_from(read_published(self.format), self.format, never_annotated=True)
 
     def check(self, classes: Sequence[str], where: str) -> None:
-        """Raise `UserError` where a model has other classes than the server."""
+        """Raise `UserError` if `classes` are not those of the benchmark."""
         if tuple(classes) != self._table.classes:
             raise UserError(
                 f"its classes are not the {len(self._table.classes)} of {self.format}",
@@ -71,14 +70,14 @@ class Submission:
         return f"{match[1]}_labelIds.png"
 
     def names(self, images: Sequence[Path]) -> list[str]:
-        """Return all names, of which no two may be the same."""
+        """Return the file names of all predictions; raise `UserError` if two are equal."""
         names = [self.name(image) for image in images]
         name, times = Counter(names).most_common(1)[0]
         if times > 1:
             raise UserError(f"{times} images would become {name}", where=self.format)
         return names
 
-    def encoded(self, labels: Labels) -> bytes:
+    def encode(self, labels: Labels) -> bytes:
         """Return train ids `(H, W)` as a PNG of raw ids."""
         ids = np.zeros(256, np.uint8)
         for raw, train_id in self._table.train_id.items():
@@ -87,7 +86,7 @@ class Submission:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the images below a folder, in the order of their paths."""
+    """Return the images below a folder in the order of their paths."""
     found = [path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES]
     if not found:
         raise UserError("there are no images (.png, .jpg)", where=str(folder))
@@ -96,8 +95,8 @@ def list_images(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def open_output(output: Path) -> Iterator[Write]:
-    """Yield a function that writes a named file into `output`, a zip archive if it is called
-    `.zip`, else a folder; it appears as a whole.
+    """Yield a function that writes a named file into `output`, a zip archive if its name ends with
+    `.zip`, else a folder. It appears when all files are written.
     """
     if output.exists():
         raise UserError("is there already", where=str(output), hint="Remove it, or name another")
@@ -105,15 +104,15 @@ def open_output(output: Path) -> Iterator[Write]:
         with atomic_path(output) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             yield lambda name, data: archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
         return
-    made = output.with_name(f".{output.name}.part")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
+    part = output.with_name(f".{output.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+
+    def write(name: str, data: bytes) -> None:
+        (part / name).write_bytes(data)
+
     try:
-        yield lambda name, data: _write(made / name, data)
-        made.rename(output)
+        yield write
+        part.rename(output)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+        shutil.rmtree(part, ignore_errors=True)

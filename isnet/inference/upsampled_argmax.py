@@ -1,8 +1,8 @@
-"""From scores at a network's resolution to classes at that of the label.
+"""Arg-max of bilinearly upsampled scores, without the upsampled tensor `(B, K, H, W)`.
 
-The enlarged scores `(B, K, H, W)` never exist as a whole: one class at a time is enlarged. And
-where the four scores around a piece of the image agree on a class, so do all that lie between them,
-since bilinear interpolation is a mean of the four; on a CPU only the other pieces are enlarged.
+One class is upsampled at a time. On a CPU only the cells between four positions whose classes
+differ are upsampled: where the four agree, so do all pixels between them, because bilinear
+interpolation is a weighted mean of the four.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isnet.inference.segmentor_logits import Size, resized
+from isnet.inference.segmentor_logits import Size, resize
 
 __all__ = ["upsampled_argmax", "upsampled_argmax_with_confidence"]
 
 _MIXED_AT_MOST = 0.4
-"""Share of cells on class borders above which looking for them costs more than it saves."""
+"""Fraction of cells on class borders above which upsampling everything is faster."""
 _CELLS_AT_ONCE = 2**12
 
 
 def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
     """Return the arg-max over K of `scores` `(B, K, h, w)` resized to `size`: `(B, *size)` uint8.
 
-    That of `F.interpolate` and `argmax`, save for ties within rounding.
+    Equal to `F.interpolate` and `argmax`, except for ties within rounding.
     """
     larger = size[0] >= 2 * scores.shape[2] and size[1] >= 2 * scores.shape[3]
     if scores.device.type != "cpu" or not larger:
@@ -37,10 +37,11 @@ def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
 def upsampled_argmax_with_confidence(
     scores: Tensor, size: Size, align_corners: bool, *, views: int, probabilities: bool
 ) -> tuple[Tensor, Tensor]:
-    """Return what `upsampled_argmax` does, and the probability of that class, `(B, *size)` float32.
+    """Return the result of `upsampled_argmax`, and the probability of that class, `(B, *size)`
+    float32.
 
-    `scores` are the sum over `views` of logits, or of `probabilities`; a mean of logits is turned
-    into probabilities after it has been resized.
+    `scores`: the sum over `views` of probabilities, or of logits (whose mean is resized before the
+    softmax).
     """
     label, best = _by_planes(scores, size, align_corners)
     if probabilities:
@@ -53,13 +54,13 @@ def upsampled_argmax_with_confidence(
 
 
 def _planes(scores: Tensor, size: Size, align_corners: bool) -> Iterator[Tensor]:
-    """Yield the resized scores `(B, *size)` of one class after the other."""
+    """Yield the resized scores `(B, *size)` class by class."""
     for index in range(scores.shape[1]):
-        yield resized(scores[:, index : index + 1], size, align_corners)[:, 0]
+        yield resize(scores[:, index : index + 1], size, align_corners)[:, 0]
 
 
 def _by_planes(scores: Tensor, size: Size, align_corners: bool) -> tuple[Tensor, Tensor]:
-    """Return the best class `(B, *size)` uint8 and its score, all classes compared everywhere."""
+    """Return the arg-max `(B, *size)` uint8 and its score, comparing all classes everywhere."""
     planes = _planes(scores, size, align_corners)
     best = next(planes).clone()
     label = torch.zeros(best.shape, dtype=torch.uint8, device=scores.device)
@@ -71,8 +72,8 @@ def _by_planes(scores: Tensor, size: Size, align_corners: bool) -> tuple[Tensor,
 
 @dataclass(frozen=True)
 class _Axis:
-    """Where pixels `(N,)` of an enlarged axis lie between `low` and `high` of the small one, and
-    the `weight` of the latter: those of `F.interpolate`.
+    """Interpolation of an axis as in `F.interpolate`: `(N,)` pixels between the samples `low` and
+    `high`, and the `weight` of `high`.
     """
 
     low: Tensor
@@ -81,7 +82,7 @@ class _Axis:
 
     @classmethod
     def of(cls, small: int, large: int, align_corners: bool, like: Tensor) -> _Axis:
-        """Describe an axis from `small` to `large` samples."""
+        """Return the interpolation from `small` to `large` samples."""
         place = torch.arange(large, dtype=like.dtype, device=like.device)
         if align_corners:
             place = place * ((small - 1) / max(large - 1, 1))
@@ -90,23 +91,22 @@ class _Axis:
         low = place.long().clamp_(max=small - 1)
         return cls(low, (low + 1).clamp_(max=small - 1), (place - low).clamp_(0, 1))
 
-    def pieces(self) -> tuple[Tensor, Tensor]:
-        """Return which pixels lie between the same two samples: `(C, P)`, one row of pixels for
-        each pair (the last one repeated where there are fewer than P); and of each pixel the row.
+    def pixels_between_samples(self) -> Tensor:
+        """Return the pixels between each pair of samples: `(C, P)`, the last one repeated where
+        there are fewer than P.
         """
-        row = torch.unique_consecutive(self.low, return_inverse=True)[1]
-        counts = torch.bincount(row)
+        counts = torch.unique_consecutive(self.low, return_counts=True)[1]
         ends = counts.cumsum(0)
         steps = torch.arange(int(counts.max()))
-        return torch.minimum((ends - counts)[:, None] + steps, ends[:, None] - 1), row
+        return torch.minimum((ends - counts)[:, None] + steps, ends[:, None] - 1)
 
 
 def _by_cells(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
-    """Compare classes where the four scores around disagree; `scores` `(1, K, h, w)`."""
+    """Return the arg-max of `scores` `(1, K, h, w)`, comparing classes in mixed cells only."""
     rows = _Axis.of(scores.shape[2], size[0], align_corners, scores)
     columns = _Axis.of(scores.shape[3], size[1], align_corners, scores)
     winner = scores[0].argmax(0).to(torch.uint8)
-    # Every pair of neighbours occurs, since an enlarged axis leaves none out.
+    # An upsampled axis has pixels between every pair of neighbours.
     around = F.pad(winner[None, None].float(), (0, 1, 0, 1), mode="replicate")
     highest = F.max_pool2d(around, 2, stride=1)[0, 0]
     mixed = highest != -F.max_pool2d(-around, 2, stride=1)[0, 0]
@@ -114,7 +114,7 @@ def _by_cells(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
         return _by_planes(scores, size, align_corners)[0]
     label = winner[rows.low][:, columns.low].contiguous()
     top, left = mixed.nonzero(as_tuple=True)
-    (down, _), (across, _) = rows.pieces(), columns.pieces()
+    down, across = rows.pixels_between_samples(), columns.pixels_between_samples()
     flat = scores[0].flatten(1)
     for start in range(0, len(top), _CELLS_AT_ONCE):
         part = slice(start, start + _CELLS_AT_ONCE)
@@ -127,8 +127,8 @@ def _by_cells(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
 def _cell_classes(
     flat: Tensor, width: int, rows: _Axis, columns: _Axis, y: Tensor, x: Tensor
 ) -> Tensor:
-    """Return the classes `(M, P, Q)` uint8 of cells with the pixels `y` `(M, P)` and `x`
-    `(M, Q)`, from scores `(K, h * w)`.
+    """Return the arg-max `(M, P, Q)` uint8 in cells with the pixel rows `y` `(M, P)` and columns
+    `x` `(M, Q)`, from scores `(K, h * w)`.
     """
     top, bottom = rows.low[y[:, 0]] * width, rows.high[y[:, 0]] * width
     left, right = columns.low[x[:, 0]], columns.high[x[:, 0]]

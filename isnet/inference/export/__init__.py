@@ -1,1 +1,1 @@
-"""Export of a trained network to ONNX or torch.export, with its check against torch."""
+"""Export of trained models to ONNX and torch.export, compared with torch."""

@@ -1,4 +1,4 @@
-"""The pictures on which an exported network is compared with torch."""
+"""Images on which an exported network is compared with torch."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ from isnet.settings.params import load_params
 
 __all__ = ["CheckImages"]
 
-_AT_MOST = 4
-"""Of a data set, and of generated ones."""
-_GENERATED = (256, 512)
+_MAX_IMAGES = 4
+"""Images taken from a data set, or generated."""
+_GENERATED_SIZE = (256, 512)
 
 
 @dataclass(frozen=True, eq=False)
 class CheckImages:
-    """`images` `(1, 3, H, W)` uint8 RGB, and for people, which they are."""
+    """`images` `(1, 3, H, W)` uint8 RGB, and a description of their `source` for messages."""
 
     images: Sequence[Tensor]
     source: str
 
     @classmethod
     def given(cls, paths: Sequence[Path]) -> CheckImages:
-        """Read image files, and all those of folders.
+        """Read image files and all images of folders.
 
         Raises:
-            UserError: one is no image, too small, or not there.
+            UserError: a file is missing, no image, or too small.
         """
-        files = [file for path in paths for file in (_in(path) if path.is_dir() else [path])]
+        files = [
+            file for path in paths for file in (_images_in(path) if path.is_dir() else [path])
+        ]
         images = "image" if len(files) == 1 else "images"
         return cls([_read(file) for file in files], f"{len(files)} given {images}")
 
     @classmethod
     def of_run(cls, provenance: Mapping[str, Any]) -> CheckImages | None:
-        """Read the first validation images of the data that a network was trained on; None where
-        they are not in this checkout.
+        """Read the first validation images of the data set of the weights; None if this checkout does
+        not have them.
         """
         dataset = str(provenance.get("dataset"))
         if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
@@ -58,7 +60,7 @@ class CheckImages:
             if manifest.get("digest", "") != provenance.get("manifest_digest"):
                 return None
             folder = layout.under_data(manifest["image_root"])
-            files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_AT_MOST]]
+            files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_MAX_IMAGES]]
             images = [_read(file) for file in files]
         except (UserError, KeyError):
             return None
@@ -66,14 +68,14 @@ class CheckImages:
 
     @classmethod
     def generated(cls) -> CheckImages:
-        """Paint streets."""
-        height, width = _GENERATED
+        """Generate street scenes."""
+        height, width = _GENERATED_SIZE
         settings = StreetsSettings(width=width, height=height)
-        scenes = [paint_scene(settings, "val", index)[0] for index in range(_AT_MOST)]
-        return cls([_batch(scene) for scene in scenes], f"{_AT_MOST} generated streets")
+        scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
+        return cls([_batch(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets")
 
 
-def _in(folder: Path) -> list[Path]:
+def _images_in(folder: Path) -> list[Path]:
     found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not found:
         raise UserError(f"there is no image in {folder}", hint="Give images, or folders of them")

@@ -1,4 +1,4 @@
-"""Whether an exported network says what torch says, and how fast each says it."""
+"""Compares the outputs and the speed of an exported network with torch."""
 
 from __future__ import annotations
 
@@ -18,54 +18,52 @@ __all__ = [
     "OutputComparison",
     "Runner",
     "Speeds",
-    "compare",
-    "race",
+    "compare_outputs",
+    "measure_speeds",
 ]
 
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
 TOLERANCE = 1e-3
-"""By how much a confidence may differ. Kernels add in another order, which alone moves it by 1e-6;
-where that turns the coarse class of a position, the centres of two classes move a little as well.
+"""Largest difference of a confidence. Another order of summation gives 1e-6; more where it changes the
+coarse class of a position, and with it the class centres.
 """
 LEAST_LABELS_AGREE = 0.9995
-"""Share of the pixels. The others lie on borders, where two classes are as likely."""
+"""Fraction of equal labels. The others are on borders, where two classes are equally likely."""
 _SECONDS = 2.0
 _ROUNDS = (3, 50)
 
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """Of two runners, over all pixels that both were shown: the largest absolute difference of
-    confidence, and the share of equal labels.
-    """
+    """Largest absolute difference of confidence, and fraction of equal labels, over all pixels."""
 
     max_abs_difference: float
     labels_agree: float
 
     @property
     def is_close(self) -> bool:
-        """Whether both are within what is tolerated; not-a-number is not."""
+        """Whether both are tolerable; NaN is not."""
         return self.max_abs_difference <= TOLERANCE and self.labels_agree >= LEAST_LABELS_AGREE
 
 
-def compare(
+def compare_outputs(
     reference: Runner,
     exported: Runner,
-    pictures: Sequence[Tensor],
+    images: Sequence[Tensor],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> OutputComparison:
-    """Show both each picture `(1, 3, H, W)`, the first one also cut to odd sizes, and two small
-    pieces of it as a batch. `on_progress` is called with (batches done, batches in all).
+    """Run both on each image `(1, 3, H, W)`, on the first one cropped to odd sizes, and on a batch of
+    two small crops of it. `on_progress` is called with (batches done, batches).
     """
-    batches = [*pictures, *_pieces(pictures[0])]
+    batches = [*images, *_crops(images[0])]
     worst, same, pixels = torch.zeros(()), 0, 0
     for done, batch in enumerate(batches, 1):
-        (labels, sure), (other, other_sure) = reference(batch), exported(batch)
+        (labels, confidence), (other, other_confidence) = reference(batch), exported(batch)
         if labels.shape != other.shape or labels.dtype != other.dtype:
             return OutputComparison(float("inf"), 0.0)
-        # torch's maximum hands a not-a-number on.
-        worst = torch.maximum(worst, (sure - other_sure).abs().max())
+        # torch.maximum propagates NaN.
+        worst = torch.maximum(worst, (confidence - other_confidence).abs().max())
         same += int((labels == other).sum())
         pixels += labels.numel()
         if on_progress is not None:
@@ -73,12 +71,12 @@ def compare(
     return OutputComparison(float(worst), same / pixels)
 
 
-def _pieces(picture: Tensor) -> Iterator[Tensor]:
-    height, width = picture.shape[2:]
+def _crops(image: Tensor) -> Iterator[Tensor]:
+    height, width = image.shape[2:]
     odd = [max(side * 2 // 3 - 1 | 1, SMALLEST_SIDE) for side in (height, width)]
-    yield picture[:, :, : odd[0], : odd[1]].contiguous()
+    yield image[:, :, : odd[0], : odd[1]].contiguous()
     small = [max(side // 4 | 1, SMALLEST_SIDE) for side in (height, width)]
-    corners = [picture[:, :, : small[0], : small[1]], picture[:, :, -small[0] :, -small[1] :]]
+    corners = [image[:, :, : small[0], : small[1]], image[:, :, -small[0] :, -small[1] :]]
     yield torch.cat(corners).contiguous()
 
 
@@ -91,17 +89,17 @@ class Speeds:
     exported: float
 
 
-def race(reference: Runner, exported: Runner, picture: Tensor) -> Speeds:
-    """Time both in turns on `picture` `(1, 3, H, W)`, warm, so that whatever else the machine does
-    slows both.
+def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> Speeds:
+    """Time both alternately on `image` `(1, 3, H, W)` after a first run, so that other load on the
+    machine slows both.
     """
     times: tuple[list[float], list[float]] = ([], [])
     least, most = _ROUNDS
     while len(times[0]) <= least or (sum(map(sum, times)) < _SECONDS and len(times[0]) < most):
-        for runner, taken in zip((reference, exported), times, strict=True):
+        for runner, seconds in zip((reference, exported), times, strict=True):
             start = time.perf_counter()
-            runner(picture)
-            taken.append(time.perf_counter() - start)
-    reference_median, exported_median = (statistics.median(taken[1:]) for taken in times)
-    size = (picture.shape[2], picture.shape[3])
+            runner(image)
+            seconds.append(time.perf_counter() - start)
+    reference_median, exported_median = (statistics.median(seconds[1:]) for seconds in times)
+    size = (image.shape[2], image.shape[3])
     return Speeds(size, 1 / reference_median, 1 / exported_median)

@@ -1,4 +1,4 @@
-"""The network as it leaves torch's Python: from an image's bytes to classes, in one graph."""
+"""Network for export: from uint8 pixels to labels and confidence in one graph."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 from isnet import __version__
 from isnet.errors import UserError
 from isnet.inference.model_loader import TrainedModel
+from isnet.inference.segmentor_logits import has_plain_predict
 
 __all__ = ["INPUT", "OUTPUTS", "SMALLEST_SIDE", "ExportedNetwork", "export_metadata"]
 
 INPUT = "image"
 OUTPUTS = ("labels", "confidence")
 SMALLEST_SIDE = 16
-"""Of an image, in pixels."""
+"""Smallest height and width of an image in pixels."""
 _CONTRACT = {
     "input": f"{INPUT}: uint8 (N, 3, H, W), RGB, 0 to 255, as read from the file; N at least 1, H "
     f"and W at least {SMALLEST_SIDE}; nothing is to be resized, normalised or padded before",
@@ -31,13 +31,13 @@ _CONTRACT = {
 
 
 class ExportedNetwork(nn.Module):
-    """Resizes, normalises, looks once at the whole image, enlarges, and chooses.
+    """Resize, normalisation, network, upsampling and arg-max of a whole image.
 
-    What is done is what the single-scale evaluation does with whole images, in operations that
-    exporters know: no size is fixed, no value is asked for.
+    As the single-scale evaluation, in operations that exporters support, for any image size and
+    without branches on values.
 
     Raises:
-        UserError: the model does something that this graph cannot.
+        UserError: the model has a step that this graph does not support.
     """
 
     mean: Tensor
@@ -46,16 +46,16 @@ class ExportedNetwork(nn.Module):
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         network, where = model.network, str(model.file)
-        _refuse_own_ways(network, where)
+        _refuse_unsupported(network, where)
         self.network = network
         self.align_corners: bool = network.align_corners
-        self.boxes = [_box_of(step, where) for step in model.description.resize]
+        self.boxes = [_box_of(step, where) for step in model.metadata.resize]
         self.probabilities = model.protocol.single_scale.average == "probabilities"
         preprocessor = network.data_preprocessor
-        self.reversed = not preprocessor._channel_conversion  # without it, the network takes BGR
-        known = preprocessor._enable_normalize
-        self.register_buffer("mean", _channels(preprocessor.mean if known else torch.zeros(3)))
-        self.register_buffer("std", _channels(preprocessor.std if known else torch.ones(3)))
+        self.takes_bgr = not preprocessor._channel_conversion
+        normalised = preprocessor._enable_normalize
+        self.register_buffer("mean", _channels(preprocessor.mean if normalised else torch.zeros(3)))
+        self.register_buffer("std", _channels(preprocessor.std if normalised else torch.ones(3)))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Map `image` `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32, both
@@ -63,10 +63,10 @@ class ExportedNetwork(nn.Module):
         """
         x = image.to(torch.float32)
         for box, keep_ratio in self.boxes:
-            size = _fitted(x.shape[2], x.shape[3], box) if keep_ratio else box
-            # As bytes, which is what the evaluation's own resize returns.
+            size = _size_in_box(x.shape[2], x.shape[3], box) if keep_ratio else box
+            # Rounded to uint8 values, as the evaluation's own resize returns.
             x = F.interpolate(x, size=size, mode="bilinear", align_corners=False).round()
-        x = x.flip(1) if self.reversed else x
+        x = x.flip(1) if self.takes_bgr else x
         scores = self._scores((x - self.mean) / self.std)
         if self.probabilities:
             scores = scores.softmax(dim=1)
@@ -82,33 +82,27 @@ class ExportedNetwork(nn.Module):
 
 
 def export_metadata(model: TrainedModel) -> dict[str, str]:
-    """Return what an exported file says of itself: what it takes and gives, its classes and
-    colours, and where it is from. Values other than text are JSON.
+    """Return the metadata of an exported file: inputs and outputs, classes, colours, provenance.
+    Values other than text are JSON.
     """
-    description = model.description
+    metadata = model.metadata
     return {
         **_CONTRACT,
-        "classes": json.dumps(description.classes, ensure_ascii=False),
-        "palette": json.dumps(description.palette),
-        "resize": json.dumps(description.resize),
-        "evaluation": json.dumps(description.evaluation),
-        "provenance": json.dumps(description.provenance, ensure_ascii=False),
+        "classes": json.dumps(metadata.classes, ensure_ascii=False),
+        "palette": json.dumps(metadata.palette),
+        "resize": json.dumps(metadata.resize),
+        "evaluation": json.dumps(metadata.evaluation),
+        "provenance": json.dumps(metadata.provenance, ensure_ascii=False),
         "weights_sha256": model.sha256,
         "isnet": __version__,
     }
 
 
-def _refuse_own_ways(network: EncoderDecoder, where: str) -> None:
-    head = network.decode_head
-    plain = (
-        type(network).encode_decode is EncoderDecoder.encode_decode
-        and isinstance(head, BaseDecodeHead)
-        and type(head).predict is BaseDecodeHead.predict
-    )
-    if not plain:
+def _refuse_unsupported(network: EncoderDecoder, where: str) -> None:
+    if not has_plain_predict(network):
         raise UserError(
-            f"{type(network).__name__} with {type(head).__name__} predicts in a way of its own, "
-            "which is not exported",
+            f"{type(network).__name__} with {type(network.decode_head).__name__} predicts in a way "
+            "of its own, which is not exported",
             where=where,
             hint="Export it with mmseg's own tools",
         )
@@ -120,8 +114,8 @@ def _refuse_own_ways(network: EncoderDecoder, where: str) -> None:
 
 
 def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]:
-    """Return the (width, height) or (long, short) sides of a `Resize`, as (height, width) where the
-    ratio is not kept, and whether it is.
+    """Return the size of a `Resize` and whether it keeps the ratio: (long, short) sides if it does,
+    else (height, width).
     """
     scale: Sequence[int] | None = step.get("scale")
     if step["type"] != "Resize" or scale is None or step.keys() - {"type", "scale", "keep_ratio"}:
@@ -136,9 +130,10 @@ def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]
     return (scale[1], scale[0]), False
 
 
-def _fitted(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of an image made as large as its long and short side fit into `box` (long,
-    short): that of mmcv's `rescale_size`, in whole numbers, which an exporter keeps exact.
+def _size_in_box(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size of an image whose long and short side fit into `box` (long, short).
+
+    As mmcv's `rescale_size`, in integers, which exporters keep exact.
     """
     long, short = torch.sym_max(height, width), torch.sym_min(height, width)
 

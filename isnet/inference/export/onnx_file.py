@@ -1,4 +1,4 @@
-"""ONNX files: made from a program of `torch.export`, and run by ONNX Runtime."""
+"""Writes ONNX files from a `torch.export` program and runs them in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from isnet.inference.export.torch_program import exporter_errors
 __all__ = ["OPSET", "OnnxRunner", "write_onnx"]
 
 OPSET = 18
-"""Every runtime since 2023 reads it."""
+"""Supported by every runtime since 2023."""
 _PROVIDER = "CPUExecutionProvider"
 
 
-def write_onnx(program: ExportedProgram, file: Path, facts: Mapping[str, str], where: str) -> None:
-    """Write `program` as one ONNX file that carries `facts` as its `metadata_props`.
+def write_onnx(program: ExportedProgram, file: Path, metadata: Mapping[str, str], where: str) -> None:
+    """Write `program` as one ONNX file with `metadata` in its `metadata_props`.
 
     Raises:
-        UserError: torch knows no ONNX for it; `where` names the weights file.
+        UserError: torch cannot convert it; `where` names the weights file.
     """
     with exporter_errors("write this network as ONNX", where):
         made = torch.onnx.export(
@@ -33,16 +33,16 @@ def write_onnx(program: ExportedProgram, file: Path, facts: Mapping[str, str], w
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=list(OUTPUTS),
-            dynamic_shapes={INPUT: {0: "batch", 2: "height", 3: "width"}},  # their names alone
+            dynamic_shapes={INPUT: {0: "batch", 2: "height", 3: "width"}},  # sets only the names
             verbose=False,
         )
     assert made is not None, "with dynamo it returns a program"
-    made.model.metadata_props.update(facts)
+    made.model.metadata_props.update(metadata)
     made.save(file, external_data=False)
 
 
 class OnnxRunner:
-    """An ONNX file on the CPU, with as many threads as torch has in this process."""
+    """Runs an ONNX file on the CPU with torch's number of threads."""
 
     runtime = f"onnxruntime {onnxruntime.__version__}, {_PROVIDER}"
 

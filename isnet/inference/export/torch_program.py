@@ -1,4 +1,4 @@
-"""Programs of `torch.export`: made, written, and run again from their file."""
+"""Exports, writes and runs programs of `torch.export`."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from isnet.inference.export.exported_network import INPUT, SMALLEST_SIDE, Export
 __all__ = [
     "LARGEST_BATCH",
     "TorchRunner",
-    "eager",
+    "run_eagerly",
     "export_program",
     "exporter_errors",
     "write_program",
 ]
 
 LARGEST_BATCH = 1024
-"""What torch's exporter is told of N. It needs a bound, and none of the network's own is known."""
+"""Upper bound of N: torch's exporter needs one, and the network has none."""
 _EXAMPLE = (2, 3, 72, 104)
-"""Sizes that nothing is special about: those of an example of 1 would be kept as 1."""
+"""Example sizes; a size of 1 would be exported as the constant 1."""
 
 
 def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
-    """Trace `network`, in evaluation mode on the CPU, with batch, height and width left open.
+    """Export `network`, in evaluation mode on the CPU, with dynamic batch, height and width.
 
     Raises:
-        UserError: torch cannot, or fixes a size; `where` names the weights file.
+        UserError: torch cannot export it, or makes a size constant; `where` names the weights file.
     """
     shapes = {
         0: Dim("batch", min=1, max=LARGEST_BATCH),
@@ -46,15 +46,15 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
             network,
             (example,),
             dynamic_shapes={INPUT: shapes},
-            # ResNeSt's pooling rounds up: torch cannot prove that its sizes always fit.
+            # torch cannot prove that the sizes of ResNeSt's pooling, which rounds up, always fit.
             prefer_deferred_runtime_asserts_over_guards=True,
         )
 
 
 @contextlib.contextmanager
 def exporter_errors(what: str, where: str) -> Iterator[None]:
-    """Turn what an exporter raises, which may be anything, into one line: torch cannot do `what`;
-    `where` names the weights file.
+    """Turn any exception of an exporter into a `UserError`: torch cannot do `what`; `where` names
+    the weights file.
     """
     try:
         yield
@@ -65,13 +65,13 @@ def exporter_errors(what: str, where: str) -> Iterator[None]:
         ) from error
 
 
-def write_program(program: ExportedProgram, file: Path, facts: Mapping[str, str]) -> None:
-    """Write a `.pt2` file that carries `facts` as torch's extra files of those names."""
-    torch.export.save(program, file, extra_files=dict(facts))
+def write_program(program: ExportedProgram, file: Path, metadata: Mapping[str, str]) -> None:
+    """Write a `.pt2` file with `metadata` as extra files."""
+    torch.export.save(program, file, extra_files=dict(metadata))
 
 
-def eager(network: ExportedNetwork) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Return `network` as torch runs it without any export."""
+def run_eagerly(network: ExportedNetwork) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return a function that runs `network` in torch without export."""
 
     @torch.inference_mode()
     def run(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +82,7 @@ def eager(network: ExportedNetwork) -> Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class TorchRunner:
-    """A program from its file, as a user runs it."""
+    """Runs a program from its `.pt2` file."""
 
     runtime = f"torch {torch.__version__}, CPU"
 

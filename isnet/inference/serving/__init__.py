@@ -1,1 +1,1 @@
-"""A trained model behind MLflow's `predict` and `serve`: images in as text, masks out as text."""
+"""Model served by MLflow: base64 images in, base64 masks out."""

@@ -1,4 +1,4 @@
-"""What MLflow loads to serve a weights file: `_load_pyfunc` is the name that it looks for."""
+"""MLflow pyfunc flavour of a weights file; MLflow calls `_load_pyfunc`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.inference.serving.request_image import RefusedImageError, bytes_of, decoded
+from isnet.inference.serving.request_image import RefusedImageError, decode_base64, decode_image
 from isnet.mmseg_import import import_mmseg
 
 import_mmseg()
@@ -25,11 +25,11 @@ from isnet.inference.predictor import ImagePrediction, Predictor  # noqa: E402
 __all__ = ["MAX_IMAGES", "RefusedRequestError", "ServedModel"]
 
 MAX_IMAGES = 16
-"""In one request."""
+"""Most images in one request."""
 
 
 class RefusedRequestError(MlflowException):
-    """Answered as HTTP 400, in its own words: MLflow would put all of the request before them."""
+    """Answered with HTTP 400 and the reason alone; MLflow would prepend the whole request."""
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -46,31 +46,31 @@ class RefusedRequestError(MlflowException):
 
 
 class ServedModel:
-    """Answers a table with a column `image` (base64 of an image file) with one row an image.
+    """Predicts a table with a column `image` (base64 of an image file); returns a row per image.
 
-    `mask`: a PNG of the image's size as base64, whose values are train ids and whose colours are
-    the data set's; `width`, `height`; `scores`: for each predicted class, the largest first,
-    `class`, `share` of the pixels and mean `confidence`; `model`: SHA-256 of the weights.
+    `mask`: base64 PNG of the image's size with train ids as values and the data set's colours as
+    palette; `width`, `height`; `scores`: `class`, `share` of the pixels and mean `confidence` of
+    each predicted class, largest share first; `model`: SHA-256 of the weights.
     """
 
     def __init__(self, model: TrainedModel) -> None:
         self._model = model
         self._predictors = {False: Predictor.of(model)}
-        # MLflow calls from several threads; memory holds the work of one.
+        # MLflow calls from several threads; memory may hold only one prediction.
         self._lock = threading.Lock()
 
     def predict(self, table: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict images; `params`: `multi_scale`, in the several views of the model's config.
+        """Predict images; `params`: `multi_scale`, whether to use the model's multi-scale settings.
 
         Raises:
-            RefusedRequestError: it is over a limit, or holds something else than images.
+            RefusedRequestError: a limit is exceeded, or an image cannot be read.
         """
         texts = _column(table)
         with self._lock:
             predictor = self._predictor(bool((params or {}).get("multi_scale", False)))
-            files = [_one(bytes_of, at, text, len(texts)) for at, text in enumerate(texts)]
+            files = [_read(decode_base64, at, text, len(texts)) for at, text in enumerate(texts)]
             rows = [
-                self._row(predictor, _one(decoded, at, file, len(texts)))
+                self._row(predictor, _read(decode_image, at, file, len(texts)))
                 for at, file in enumerate(files)
             ]
         return pd.DataFrame(rows)
@@ -81,7 +81,7 @@ class ServedModel:
                 made = Predictor.of(self._model, multi_scale=multi_scale)
             except UserError:
                 raise RefusedRequestError(
-                    "this model knows no several views: leave multi_scale out"
+                    "this model has no multi-scale settings: leave multi_scale out"
                 ) from None
             self._predictors[multi_scale] = made
         return self._predictors[multi_scale]
@@ -93,7 +93,7 @@ class ServedModel:
             raise RefusedRequestError(str(error)) from None
         height, width = prediction.labels.shape
         return {
-            "mask": _png(prediction, self._model.description.palette),
+            "mask": _png(prediction, self._model.metadata.palette),
             "width": int(width),
             "height": int(height),
             "scores": [{"class": name, **score} for name, score in prediction.scores.items()],
@@ -116,7 +116,7 @@ def _column(table: pd.DataFrame) -> list[Any]:
     return list(table["image"])
 
 
-def _one(read: Any, at: int, given: Any, of: int) -> Any:
+def _read(read: Any, at: int, given: Any, of: int) -> Any:
     try:
         return read(given)
     except RefusedImageError as error:

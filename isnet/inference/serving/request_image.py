@@ -1,4 +1,4 @@
-"""An image of a request: text that anybody may have sent, decoded within limits."""
+"""Decodes the base64 image of a request within limits on its size."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "RefusedImageError", "bytes_of", "decoded"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "RefusedImageError", "decode_base64", "decode_image"]
 
 MAX_BYTES = 32 * 2**20
-"""Of one image file."""
+"""Limit of an image file."""
 MAX_PIXELS = 25_000_000
-"""Of one image; a file of a few bytes may claim billions."""
+"""Limit of an image; a small file may claim billions."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _SHOWN = 40
 
 
 class RefusedImageError(ValueError):
-    """Why an image is not predicted, for whoever sent it."""
+    """The reason why an image is refused, for the sender."""
 
 
-def bytes_of(text: Any) -> bytes:
-    """Return the image file that `text` holds as base64, its header looked at: nothing is decoded.
+def decode_base64(text: Any) -> bytes:
+    """Return the image file in base64 `text`; only its header is checked.
 
     Raises:
-        RefusedImageError: it is no base64, no image, or over a limit.
+        RefusedImageError: the text is not base64 or not an image, or a limit is exceeded.
     """
     if not isinstance(text, str) or not text.strip():
         raise RefusedImageError("it is empty; send the image file as base64")
-    # Four characters carry three bytes; what is too long is not even decoded.
+    # Four characters are three bytes; a text that is too long is not decoded.
     if len(text) > MAX_BYTES * 3 // 2:
         raise _too_large(len(text) * 3 // 4)
     try:
-        # Line breaks are what `base64` without -w0 writes.
+        # `base64` without -w0 writes line breaks.
         content = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         shown = text[:_SHOWN] + ("..." if len(text) > _SHOWN else "")
@@ -53,16 +53,16 @@ def bytes_of(text: Any) -> bytes:
     return content
 
 
-def decoded(content: bytes) -> NDArray[np.uint8]:
-    """Return what `bytes_of` gave as `(H, W, 3)` uint8 RGB, as training reads its images: turned
-    as EXIF says, without transparency, in 8 bits.
+def decode_image(content: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of an image file as `(H, W, 3)` uint8 RGB, decoded as in training: EXIF
+    orientation applied, without transparency, 8 bits.
 
     Raises:
-        RefusedImageError: the file is cut or damaged.
+        RefusedImageError: the file is truncated or damaged.
     """
     try:
-        with _opened(content) as image:
-            image.load()  # cv2 fills what is missing with grey
+        with _open(content) as image:
+            image.load()  # cv2 would fill missing parts with grey
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except (OSError, SyntaxError, ValueError, EOFError, cv2.error):
         pixels = None
@@ -73,7 +73,7 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
 
 def _check_header(content: bytes) -> None:
     try:
-        with _opened(content) as image:
+        with _open(content) as image:
             width, height = image.size
     except Image.DecompressionBombError:
         raise RefusedImageError(f"it has more than {MAX_PIXELS:,} pixels; shrink it") from None
@@ -85,9 +85,9 @@ def _check_header(content: bytes) -> None:
         )
 
 
-def _opened(content: bytes) -> Image.Image:
+def _open(content: bytes) -> Image.Image:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of many pixels: the limit here is lower
+        warnings.simplefilter("ignore")  # about many pixels: the limit here is lower
         return Image.open(io.BytesIO(content), formats=_FORMATS)
 
 
