@@ -34,10 +34,10 @@ from public_head import PublicHead  # noqa: E402
 
 import isnet.models  # noqa: E402, F401
 from isnet.inference.evaluation_protocol import InferenceSettings  # noqa: E402
+from isnet.inference.image_files import image_tensor, read_image  # noqa: E402
 from isnet.inference.label_prediction import predict  # noqa: E402
 from isnet.inference.model_config import deployed_model  # noqa: E402
-from isnet.inference.model_placement import place  # noqa: E402
-from isnet.inference.test_time_augmentation import read_pixels  # noqa: E402
+from isnet.inference.model_loader import prepare_for_inference  # noqa: E402
 from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence  # noqa: E402
 from isnet.metrics.confusion_matrix import as_labels, confusion_matrix  # noqa: E402
 from isnet.settings.experiment import read_config  # noqa: E402
@@ -175,7 +175,7 @@ class Ours:
     """This project's path."""
 
     def __init__(self) -> None:
-        self.model = place(build_pair()[1], gpu=best_device().type == "cuda")
+        self.model = prepare_for_inference(build_pair()[1], gpu=best_device().type == "cuda")
 
     def metric(self) -> Work:
         """Count one prediction."""
@@ -201,7 +201,7 @@ class Ours:
         settings = InferenceSettings(precision=precision)
 
         def work() -> None:
-            pixels = read_pixels(file.read_bytes())
+            pixels = image_tensor(read_image(file))
             x = self.model.data_preprocessor({"inputs": [pixels[0]], "data_samples": None}, False)
             label = predict(self.model, x["inputs"], SIZE, settings)
             confusion_matrix(as_labels(truth), as_labels(label[0]), CLASSES)
@@ -216,7 +216,7 @@ class Ours:
 
     def scales(self, file: Path) -> Work:
         """Six ratios and flip, in mmseg's protocol."""
-        pixels = read_pixels(file.read_bytes())
+        pixels = image_tensor(read_image(file))
         settings = InferenceSettings(
             scales=SIX, flip=True, average="probabilities", protocol="mmseg"
         )

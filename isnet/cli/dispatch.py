@@ -170,9 +170,9 @@ def predict(options: argparse.Namespace) -> int:
     from isnet.cli.commands.predict import PredictOptions, predict
     from isnet.io.console import console_output
 
-    wanted = PredictOptions(options.overlay, options.multi_scale, options.window, options.device)
+    chosen = PredictOptions(options.overlay, options.multi_scale, options.window, options.device)
     with console_output("predict", options.weights.name, log=None):
-        return predict(options.weights, options.inputs, options.output, wanted)
+        return predict(options.weights, options.inputs, options.output, chosen)
 
 
 def benchmark(options: argparse.Namespace) -> int:

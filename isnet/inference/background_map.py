@@ -13,10 +13,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_in_background(
-    items: Iterable[T], work: Callable[[T], R], threads: int = 1
-) -> Iterator[R]:
-    """Yield `work(item)` of each item in order, computed while the next `threads` items are produced.
+def map_in_background(items: Iterable[T], work: Callable[[T], R], threads: int = 1) -> Iterator[R]:
+    """Yield `work(item)` of each item in order, computed while the next `threads` items are
+    produced.
 
     For work that releases Python's lock (decoding, counting) beside a network. No more items than
     `threads` wait, so that memory does not grow. An exception of `work` is raised here.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
-from isnet.inference.evaluation_files import Evaluation, ImageScore, write_results
+from isnet.inference.evaluation_files import Evaluation, write_results
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.image_files import read_image
 from isnet.inference.inference_cost import measure_prediction
@@ -23,6 +22,7 @@ from isnet.inference.overlays import write_overlays
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
 from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
 from isnet.metrics.evaluation_sums import ImageCounts
+from isnet.records.evaluate_record import ImageScore, MetricsRecord, OverlayRecord
 
 __all__ = ["choose_overlays", "count_images", "evaluate_dataset"]
 
@@ -118,14 +118,13 @@ def choose_overlays(
     """
     count = min(sample, len(images))
     even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
-    scored = [
-        index
+    scored = sorted(
+        (image.mIoU, index)
         for index, image in enumerate(images)
-        if index not in even and not math.isnan(image.miou)
-    ]
-    scored.sort(key=lambda index: (images[index].miou, index))
+        if index not in even and image.mIoU is not None
+    )
     chosen: list[tuple[int, Literal["sample", "worst"]]] = [(index, "sample") for index in even]
-    return chosen + [(index, "worst") for index in scored[:worst]]
+    return chosen + [(index, "worst") for _, index in scored[:worst]]
 
 
 def _write_overlays(
@@ -134,9 +133,10 @@ def _write_overlays(
     evaluation: Evaluation,
     directory: Path,
     counts: tuple[int, int],
-) -> list[dict[str, Any]]:
+) -> list[OverlayRecord]:
     """Predict the chosen images again and write their overlays."""
-    chosen = choose_overlays(evaluation.images, *counts)
+    images = evaluation.images
+    chosen = choose_overlays(images, *counts)
     samples = dataset_samples(model, dataset, [index for index, _ in chosen], workers=0)
     rows = []
     for (index, why), sample in zip(chosen, samples, strict=True):
@@ -149,10 +149,14 @@ def _write_overlays(
             dataset.metainfo["palette"],
             dataset.ignore_index,
         )
-        miou = evaluation.images[index].miou
-        paths = {kind: f"overlays/{file}" for kind, file in files.items()}
-        row = {"name": sample.name, "mIoU": None if math.isnan(miou) else miou, **paths, "why": why}
-        rows.append(row | {"class_iou": _class_iou(evaluation, index)})
+        row = OverlayRecord(
+            name=sample.name,
+            mIoU=images[index].mIoU,
+            **{kind: f"overlays/{file}" for kind, file in files.items()},
+            class_iou=_class_iou(evaluation, index),
+            why=why,
+        )
+        rows.append(row)
     return rows
 
 
@@ -160,7 +164,7 @@ def _class_iou(evaluation: Evaluation, index: int) -> dict[str, float]:
     """Return the IoU in one image of each class in its label or prediction."""
     iou = ClassCounts(evaluation.single_scale.sums.areas[index]).iou.tolist()
     named = zip(evaluation.classes, iou, strict=True)
-    return {name: value for name, value in named if not math.isnan(value)}
+    return {name: value for name, value in named if value == value}  # without NaN
 
 
 def evaluate_dataset(
@@ -175,7 +179,7 @@ def evaluate_dataset(
     overlays: tuple[int, int] = (8, 8),
     speed_seconds: float = 5.0,
     **settings: Any,
-) -> dict[str, Any]:
+) -> MetricsRecord:
     """Evaluate `model` on an mmseg `dataset` and return the content of metrics.json.
 
     Writes `metrics.json`, `per_class.csv`, `per_image.csv`, `confusion.csv` and `overlays/` into

@@ -79,7 +79,7 @@ def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
 
 
 def _sample(name: str, data: dict[str, Any], path: str) -> EvaluationSample:
-    """Return the sample of a preprocessed batch of one; raise `UserError` if it cannot be scored."""
+    """Return the sample of a preprocessed batch of one, or raise `UserError`."""
     annotations = data["data_samples"][0]
     if "gt_sem_seg" not in annotations:
         hint = "Add LoadAnnotations after Resize in the test pipeline"

@@ -29,8 +29,8 @@ class InferenceSettings:
     protocol: of the original image). `flip`: also predict the mirror image of each scale.
     `flip_pairs`: classes that a mirror image swaps (left and right arm), from the data set.
     `average`: whether windows and views average logits or probabilities (the official
-    `use_probs_before_resize`). `protocol`: test-time augmentation of the official code or of mmseg's
-    `SegTTAModel`. `precision`: of the network; logits and later steps are float32.
+    `use_probs_before_resize`). `protocol`: test-time augmentation of the official code or of
+    mmseg's `SegTTAModel`. `precision`: of the network; logits and later steps are float32.
     """
 
     mode: Literal["whole", "slide"] = "whole"

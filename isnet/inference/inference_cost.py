@@ -67,8 +67,8 @@ def count_parameters(model: EncoderDecoder) -> int:
 
 
 def count_flops(model: EncoderDecoder, x: Tensor) -> int:
-    """Count the FLOPs of convolutions and matrix products in one forward pass of `x` `(1, 3, H, W)`,
-    two per multiply-add.
+    """Count the FLOPs of convolutions and matrix products in one forward pass of `x` `(1, 3, H,
+    W)`, two per multiply-add.
     """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         raw_logits(model, x)

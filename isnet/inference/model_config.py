@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
-from isnet.checkpoints.pretrained import use_local_files
+from isnet.checkpoints.pretrained import resolve_pretrained_paths
 
 __all__ = ["deployed_model", "model_config"]
 
@@ -32,7 +32,7 @@ def model_config(config: dict[str, Any], *, pretrained: bool, sync_norm: str) ->
         model["pretrained"] = None
         model["backbone"].pop("init_cfg", None)
     else:
-        use_local_files(model)
+        resolve_pretrained_paths(model)
     _replace_sync_norm(model, sync_norm)
     return ConfigDict(model)  # mmseg reads settings as attributes
 

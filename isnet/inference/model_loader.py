@@ -68,9 +68,7 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
             hint="Get the file again, or use the isnet that wrote it",
         ) from error
     _load(network, weights, "its own metadata")
-    return TrainedModel(
-        prepare_for_inference(network, gpu=gpu), metadata, file, sha256_of(file)
-    )
+    return TrainedModel(prepare_for_inference(network, gpu=gpu), metadata, file, sha256_of(file))
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,8 +100,8 @@ def write_overlays(
     """Write `<name>.{image.jpg,truth.png,prediction.png,errors.png,confidence.png}`, at most 480
     pixels wide, and return the file names by kind.
 
-    `image` `(h, w, 3)` RGB is resized to the label's shape; `label`, `prediction` `(H, W)` by nearest
-    neighbour; `confidence` `(H, W)` in 0..1.
+    `image` `(h, w, 3)` RGB is resized to the label's shape; `label`, `prediction` `(H, W)` by
+    nearest neighbour; `confidence` `(H, W)` in 0..1.
     """
     height, width = label.shape
     shrink = min(1.0, MAX_WIDTH / width)

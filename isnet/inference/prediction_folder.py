@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -17,7 +16,7 @@ from isnet.inference.image_files import ImageFile, RgbImage, printable
 from isnet.inference.overlays import JPEG_QUALITY, mask_image
 from isnet.inference.predictor import ImagePrediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json
-from isnet.io.disk_space import writing
+from isnet.io.disk_space import explain_write_errors
 
 __all__ = ["PredictionFolder"]
 
@@ -33,8 +32,8 @@ _OPACITY = 0.5
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """The files in `folder`. `how`: all that decides a prediction (weights, settings); a mask that was
-    made with the same `how` from the same image is a result of any earlier command.
+    """The files in `folder`. `how`: all that decides a prediction (weights, settings); a mask that
+    was made with the same `how` from the same image is a result of any earlier command.
     """
 
     folder: Path
@@ -91,7 +90,7 @@ class PredictionFolder:
         text.add_itxt(_CHUNK, json.dumps(origin), zip=True)
         colours = mask_image(prediction.labels, self.palette)
         mask = self.mask(image)
-        with writing(mask):
+        with explain_write_errors(mask):
             with atomic_path(mask) as temporary:
                 colours.save(temporary, pnginfo=text)
             if self.overlays:
@@ -105,7 +104,7 @@ class PredictionFolder:
         rows = [row for image in images if (row := self.scores_of(image)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
         path = self.folder / _SCORES
-        with writing(path):
+        with explain_write_errors(path):
             write_json(path, facts | {"how": self.how, "images": rows, "refused": refusals})
         return path
 

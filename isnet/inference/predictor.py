@@ -38,9 +38,9 @@ _DEFAULT_WINDOW = (512, 512)
 class ImagePrediction:
     """The prediction of one image.
 
-    `labels` `(H, W)` uint8: train ids; `confidence` `(H, W)` float32: probability of the label, 0 to
-    1; `classes`: their names; `window`: (height, width) if windows were used because the image did
-    not fit in memory.
+    `labels` `(H, W)` uint8: train ids; `confidence` `(H, W)` float32: probability of the label, 0
+    to 1; `classes`: their names; `window`: (height, width) if windows were used because the image
+    did not fit in memory.
     """
 
     labels: Labels
@@ -116,8 +116,8 @@ class Predictor:
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
     def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
-        """Predict images `(H, W, 3)` uint8 RGB, each at its own size. On a GPU consecutive images of
-        the same size share a batch.
+        """Predict images `(H, W, 3)` uint8 RGB, each at its own size. On a GPU consecutive images
+        of the same size share a batch.
 
         Raises:
             UserError: an image cannot be resized for the network, does not fit in memory, or the

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from isnet.data.catalog import LabelTable, read_published
-from isnet.data.catalog.label_table import table_from
+from isnet.data.catalog.label_table import build_label_table
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
 from isnet.metrics.confusion_matrix import Labels
@@ -45,7 +45,7 @@ class Submission:
 
     @cached_property
     def _table(self) -> LabelTable:
-        return table_from(read_published(self.format), self.format, never_annotated=True)
+        return build_label_table(read_published(self.format), self.format, never_annotated=True)
 
     def check(self, classes: Sequence[str], where: str) -> None:
         """Raise `UserError` if `classes` are not those of the benchmark."""

@@ -31,8 +31,8 @@ def tta_scores(
 ) -> Iterator[Tensor]:
     """Yield the scores `(B, K, h, w)` of each view at its own resolution, mirrored back.
 
-    `x`: the normalised input `(B, 3, H, W)` in the official protocol; in mmseg's protocol the pixels
-    of one image `(1, 3, H, W)`, uint8 BGR. `size`: of the label, to which mmseg resizes.
+    `x`: the normalised input `(B, 3, H, W)` in the official protocol; in mmseg's protocol the
+    pixels of one image `(1, 3, H, W)`, uint8 BGR. `size`: of the label, to which mmseg resizes.
     """
     views = (
         _mmseg_views(model, x, size, settings)

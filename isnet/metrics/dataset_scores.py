@@ -15,7 +15,7 @@ from isnet.metrics.bootstrap import Intervals, bootstrap
 from isnet.metrics.confusion_matrix import ClassCounts
 from isnet.metrics.evaluation_sums import PredictionSums
 
-__all__ = ["DatasetScores", "null"]
+__all__ = ["DatasetScores"]
 
 Values = npt.NDArray[np.float64]
 

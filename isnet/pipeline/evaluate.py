@@ -1,4 +1,4 @@
-"""The `evaluate` stage."""
+"""The `evaluate` stage: scores a run on the validation split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.launcher import launch
@@ -21,7 +21,6 @@ from isnet.io.console import show_progress
 from isnet.io.visible_gpus import visible_gpus
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.mlflow_updates import track
-from isnet.pipeline.run_model import load_model, protocol_of, validation_set
 from isnet.pipeline.stage_files import publish, read_manifest, read_train_record, replace_folder
 from isnet.records.evaluate_record import MetricsRecord, ScoresRecord
 from isnet.records.train_record import TrainRecord
@@ -29,28 +28,23 @@ from isnet.settings.params import Devices
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
 
-if TYPE_CHECKING:
-    from mmseg.models.segmentors import EncoderDecoder
-
-    from isnet.inference.evaluation_protocol import EvaluationProtocol
-
 __all__ = ["INTERRUPTED", "evaluate"]
 
 _log = logging.getLogger(__name__)
 
 _COUNTS = 1
-"""Version of what is counted of an image; raised when the same prediction gives other counts."""
+"""Version of the counts of an image; raised when the same prediction gives other counts."""
 
 
 def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest) -> int:
-    """Score a run's weights on the validation split, or adopt the same evaluation; return the exit
-    code.
+    """Evaluate a run's weights, or publish the finished evaluation of the same weights, data and
+    protocol; return the exit code.
 
     Args:
         plan: all of params.yaml.
         name: the run.
-        arguments: the command line, for several processes.
-        stop_request: ends this process on a stopping signal: an image that is counted is on disk.
+        arguments: command line of the ranks, if there are several.
+        stop_request: ends this process on a stop signal; counted images are on disk.
     """
     from isnet.reporting.model_card import write_model_card
 
@@ -61,7 +55,7 @@ def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequ
     finished = plan.layout.run_work(name, trained.key) / f"evaluate-{key}"
     evaluation = _Evaluation(plan, planned, trained, key, finished)
     if is_rank():
-        evaluation.count_share()
+        evaluation.count_as_rank()
         return 0
     with exclusive(finished):
         if finished.is_dir():
@@ -69,7 +63,7 @@ def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequ
         elif status := _evaluate(evaluation, manifest, arguments, stop_request):
             return status
     publish(finished, plan.layout.evaluate_results(name))
-    # Beside the weights, where whoever passes them on finds it; `train` clears it away with them.
+    # Beside the weights, so that it is passed on with them; `train` removes it with them.
     write_model_card(name, plan.layout.results)
     _log.info(_headline(MetricsRecord.read(finished / "metrics.json")))
     track(plan, name)
@@ -82,7 +76,7 @@ def _evaluate(
     arguments: list[str],
     stop_request: StopRequest,
 ) -> int:
-    """Count in several processes where the run has several devices; the rest is done here."""
+    """Count in several processes if the run has several devices, and finish in this one."""
     devices = _devices(evaluation.planned.run.devices, len(manifest["splits"]["val"]))
     with gpu_lease(devices.gpus):
         if devices.processes > 1:
@@ -98,9 +92,9 @@ def _evaluate(
 
 
 def _devices(devices: Devices, images: int) -> Devices:
-    """Return what of a run's devices evaluates: those of one machine, as many as there are."""
-    there = max(len(visible_gpus()), 1) if devices.gpus else devices.per_node
-    return Devices(kind=devices.kind, per_node=max(min(devices.per_node, there, images), 1))
+    """Return the devices to evaluate on: those of one machine, at most one per image."""
+    available = max(len(visible_gpus()), 1) if devices.gpus else devices.per_node
+    return Devices(kind=devices.kind, per_node=max(min(devices.per_node, available, images), 1))
 
 
 def _headline(metrics: MetricsRecord) -> str:
@@ -111,7 +105,7 @@ def _headline(metrics: MetricsRecord) -> str:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """What is evaluated, and the folder it becomes; what is counted lies beside that until then."""
+    """One evaluation: its inputs, its result folder, and its journals beside that until then."""
 
     plan: Plan
     planned: PlannedRun
@@ -120,69 +114,55 @@ class _Evaluation:
     finished: Path
 
     @property
-    def journals(self) -> Path:
+    def _journals(self) -> Path:
         return self.finished.with_suffix(".journals")
 
-    @property
-    def fingerprint(self) -> str:
-        return digest_of([_COUNTS, metadata.version("isnet"), self.key])
-
-    def loaded(self) -> tuple[EncoderDecoder, Any, EvaluationProtocol]:
-        """Return model, data set and protocol."""
+    def _arguments(self) -> dict[str, Any]:
+        """Return model, data set and settings for `count_images`."""
         from isnet.mmseg_import import import_mmseg
 
         import_mmseg()
         import torch
         from mmseg.registry import DATASETS
 
-        plan, planned = self.plan, self.planned
-        if planned.run.devices.gpus and torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dataset = DATASETS.build(validation_set(plan, planned))
-        return load_model(plan, planned), dataset, protocol_of(plan, planned)
-
-    def count_share(self) -> None:
-        """Count the images of this process, one of several."""
-        model, dataset, protocol = self.loaded()
-        from isnet.inference.dataset_evaluation import Share, count_images
+        from isnet.inference.model_loader import load_run
         from isnet.training.loader_workers import ignore_signals
 
-        share = Share(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
-        with show_progress(f"images, in each of {share.of} processes") as progress:
-            count_images(
-                model,
-                dataset,
-                protocol,
-                self.journals,
-                self.fingerprint,
-                share=share,
-                worker_init_fn=ignore_signals,
-                on_progress=progress,
-            )
+        if self.planned.run.devices.gpus and torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        run = load_run(self.plan, self.planned)
+        return {
+            "model": run.network,
+            "dataset": DATASETS.build(run.dataset),
+            "protocol": run.protocol,
+            "journals": self._journals,
+            "fingerprint": digest_of([_COUNTS, metadata.version("isnet"), self.key]),
+            "worker_init_fn": ignore_signals,
+        }
+
+    def count_as_rank(self) -> None:
+        """Count the images of this process, one of several."""
+        arguments = self._arguments()
+        from isnet.inference.dataset_evaluation import count_images
+
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        with show_progress(f"images, in each of {world_size} processes") as progress:
+            count_images(**arguments, rank=rank, world_size=world_size, on_progress=progress)
 
     def finish(self) -> None:
-        """Count what nobody has counted, and write the results as a whole."""
-        model, dataset, protocol = self.loaded()
+        """Count the images that are missing in the journals, and write the results atomically."""
+        arguments = self._arguments()
         from isnet.inference.dataset_evaluation import evaluate_dataset
-        from isnet.training.loader_workers import ignore_signals
 
-        made = self.finished.with_suffix(".part")
-        shutil.rmtree(made, ignore_errors=True)
+        part = self.finished.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
         with show_progress("images") as progress:
             metrics = evaluate_dataset(
-                model,
-                dataset,
-                protocol,
-                made,
-                self._identity(),
-                journals=self.journals,
-                fingerprint=self.fingerprint,
-                worker_init_fn=ignore_signals,
-                on_progress=progress,
+                **arguments, directory=part, identity=self._identity(), on_progress=progress
             )
-        ScoresRecord.of(metrics).write(made / "scores.json")
-        replace_folder(made, self.finished)
-        shutil.rmtree(self.journals, ignore_errors=True)
+        ScoresRecord.of(metrics).write(part / "scores.json")
+        replace_folder(part, self.finished)
+        shutil.rmtree(self._journals, ignore_errors=True)
 
     def _identity(self) -> dict[str, Any]:
         experiment, trained = self.planned.experiment, self.trained

@@ -44,9 +44,9 @@ def test_masks_hold_ids_and_colours_and_scores_say_what_of(
     names = {"a.png", "a.overlay.jpg", "b.png", "b.overlay.jpg"}
     names |= {"deep/c.png", "deep/c.overlay.jpg", "scores.json"}
     assert set(stamps(folder)) == names
-    assert "3 of 3 pictures predicted" in capsys.readouterr().err
+    assert "3 of 3 images predicted" in capsys.readouterr().err
     model = open_model(weights)
-    palette = model.description.palette
+    palette = model.metadata.palette
     scores = json.loads(Path("out/scores.json").read_text())
     assert scores["how"]["weights_sha256"] == sha256_of(weights)
     assert scores["provenance"]["run"] == "small"
@@ -106,9 +106,9 @@ def test_what_is_no_picture_is_named_and_the_rest_goes_on(
     Path("in/aa.png").touch()
     assert predict(weights, "in", "nowhere.png") == 2
     told = capsys.readouterr().err
-    assert "refused in/b.jpg: no picture" in told and "refused in/aa.png: empty" in told
+    assert "refused in/b.jpg: not an image" in told and "refused in/aa.png: empty" in told
     assert "refused nowhere.png: No such file" in told
-    assert "2 of 5 pictures predicted, 3 refused" in told
+    assert "2 of 5 images predicted, 3 refused" in told
     scores = json.loads(Path("out/scores.json").read_text())
     assert [row["mask"] for row in scores["images"]] == ["in/a.png", "in/deep/c.png"]
     assert [row["image"] for row in scores["refused"]] == ["in/aa.png", "in/b.jpg", "nowhere.png"]
@@ -117,11 +117,11 @@ def test_what_is_no_picture_is_named_and_the_rest_goes_on(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["empty"], "isnet: empty: there are no pictures"),
+        (["empty"], "isnet: empty: there are no images"),
         (["empty/none.png"], "isnet: out: nothing is predicted, 1 refused"),
         (["in", "--window", "5"], "isnet: --window: '5' is not a height x width"),
         (["in", "--output", "in/a.png"], "isnet: in/a.png: is no folder"),
-        (["in", "--output", "in"], "isnet: in: is the folder of the pictures"),
+        (["in", "--output", "in"], "isnet: in: is the folder of the images"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -160,7 +160,7 @@ def test_neighbours_of_one_size_share_a_batch_where_batches_are_faster(
         sizes.append([image.shape for image in images])
         return known(self, images)
 
-    monkeypatch.setattr(Predictor, "at_once", lambda self, size: 2)
+    monkeypatch.setattr(Predictor, "batch_size", lambda self, size: 2)
     monkeypatch.setattr(Predictor, "predict", predict_and_note)
     assert predict(weights, "in") == 0
     assert sizes == [[(32, 48, 3)] * 2, [(24, 24, 3)]]

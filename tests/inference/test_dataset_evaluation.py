@@ -15,13 +15,13 @@ from PIL import Image
 from isnet.errors import UserError
 from isnet.inference.dataset_evaluation import (
     choose_overlays,
-    evaluate,
+    count_images,
     evaluate_dataset,
-    predict_with_confidence,
 )
 from isnet.inference.dataset_samples import dataset_samples, unique_names
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
-from isnet.inference.label_prediction import logits, predict
+from isnet.inference.label_prediction import predict, predict_with_confidence
+from isnet.inference.segmentor_logits import logits
 from isnet.records.evaluate_record import ImageScore
 
 IDENTITY = {
@@ -150,7 +150,7 @@ def test_overlays_show_what_was_scored(build_model, dataset, tmp_path):
     assert sorted(files) == sorted(written)
     samples = {sample.name: sample for sample in dataset_samples(model, dataset)}
     for row in shown:
-        truth = samples[row["name"]].truth
+        truth = samples[row["name"]].label
         opened = np.asarray(Image.open(tmp_path / row["truth"]))
         assert np.array_equal(opened, truth)
         prediction = np.asarray(Image.open(tmp_path / row["prediction"]))
@@ -190,15 +190,15 @@ def test_the_same_sample_is_shown_for_every_run_and_the_worst_follow():
     assert len(choose_overlays(images, 3, 99)) == 11, "nothing to score is not worst"
 
 
-def test_progress_is_told_after_every_image(build_model, dataset):
+def test_progress_is_told_after_every_image(build_model, dataset, tmp_path):
     told = []
     model = build_model(auxiliary=True).train()
-    evaluate(
+    count_images(
         model,
-        dataset_samples(model, dataset),
-        dataset.metainfo["classes"],
+        dataset,
         EvaluationProtocol(),
-        total=5,
+        tmp_path,
+        "",
         on_progress=lambda done, total: told.append((done, total)),
     )
     assert told == [(done, 5) for done in range(1, 6)]
@@ -211,11 +211,11 @@ def test_samples_are_normalised_and_read_ahead_alike(build_model, dataset):
     ahead = list(dataset_samples(model, dataset, [3, 1], workers=1))
     assert [sample.name for sample in alone] == ["town_3", "town_1"]
     for one, other in zip(alone, ahead, strict=True):
-        assert one.x.equal(other.x) and np.array_equal(one.truth, other.truth)
+        assert one.x.equal(other.x) and np.array_equal(one.label, other.label)
     image = np.asarray(Image.open(alone[0].image_path).convert("RGB")).astype(np.float32)
     expected = (image - [120.0, 110.0, 100.0]) / [60.0, 55.0, 50.0]
     np.testing.assert_allclose(alone[0].x[0].permute(1, 2, 0).numpy(), expected, atol=1e-5)
-    assert alone[0].truth.dtype == np.uint8 and alone[0].size == (41, 73)
+    assert alone[0].label.dtype == np.uint8 and alone[0].size == (41, 73)
 
 
 def test_names_lose_the_suffix_and_stay_apart():

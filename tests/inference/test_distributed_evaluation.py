@@ -13,7 +13,7 @@ import pytest
 from test_dataset_evaluation import SEVERAL, run
 
 from isnet.inference import dataset_evaluation as evaluate
-from isnet.inference.dataset_evaluation import Share, count_images
+from isnet.inference.dataset_evaluation import count_images
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 
 PROTOCOL = EvaluationProtocol.from_config({"multi_scale": SEVERAL})
@@ -41,8 +41,10 @@ def finish(model, dataset, folder: Path) -> dict[str, bytes]:
     return outputs(folder / "made")
 
 
-def count(model, dataset, folder: Path, share: Share, kill_after: int | None = None) -> int | None:
-    """Count a share in a process of its own, which is killed after some images."""
+def count(
+    model, dataset, folder: Path, rank: int, world_size: int, kill_after: int | None = None
+) -> int | None:
+    """Count as a rank in a process of its own, which is killed after some images."""
 
     def work() -> None:
         def progress(done: int, total: int) -> None:
@@ -50,7 +52,14 @@ def count(model, dataset, folder: Path, share: Share, kill_after: int | None = N
                 os.kill(os.getpid(), signal.SIGKILL)
 
         count_images(
-            model, dataset, PROTOCOL, folder / "journals", "", share=share, on_progress=progress
+            model,
+            dataset,
+            PROTOCOL,
+            folder / "journals",
+            "",
+            rank=rank,
+            world_size=world_size,
+            on_progress=progress,
         )
 
     process = multiprocessing.get_context("fork").Process(target=work)
@@ -69,22 +78,22 @@ def test_processes_and_kills_change_no_byte(model, dataset, tmp_path, monkeypatc
     for processes in (2, 3):
         folder = tmp_path / f"{processes}"
         for number in range(processes):
-            assert count(model, dataset, folder, Share(number, processes)) == 0
-        monkeypatch.setattr(evaluate, "_predicted", None)  # nothing is left to count
+            assert count(model, dataset, folder, number, processes) == 0
+        monkeypatch.setattr(evaluate, "_predict", None)  # nothing is left to count
         assert finish(model, dataset, folder) == expected
         monkeypatch.undo()
 
     folder = tmp_path / "killed"
-    assert count(model, dataset, folder, Share(0, 2), kill_after=1) == -signal.SIGKILL
-    assert count(model, dataset, folder, Share(1, 2), kill_after=2) == -signal.SIGKILL
+    assert count(model, dataset, folder, 0, 2, kill_after=1) == -signal.SIGKILL
+    assert count(model, dataset, folder, 1, 2, kill_after=2) == -signal.SIGKILL
     journal = next((folder / "journals").glob("counts-0*"))
     journal.write_bytes(journal.read_bytes()[:-7])
-    assert count(model, dataset, folder, Share(2, 3), kill_after=1) == -signal.SIGKILL
+    assert count(model, dataset, folder, 2, 3, kill_after=1) == -signal.SIGKILL
     assert finish(model, dataset, folder) == expected
 
 
 def test_an_image_that_is_counted_is_not_predicted_again(model, dataset, tmp_path, monkeypatch):
-    count_images(model, dataset, PROTOCOL, tmp_path, "", share=Share(1, 2))
+    count_images(model, dataset, PROTOCOL, tmp_path, "", rank=1, world_size=2)
     seen, told = [], []
     original = evaluate.predict_with_confidence
     monkeypatch.setattr(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.inference.image_files import find_images, read_image, shown
+from isnet.inference.image_files import find_images, printable, read_image
 
 
 def photo(height: int = 40, width: int = 60) -> Image.Image:
@@ -38,7 +38,7 @@ def test_a_folder_gives_its_pictures_below_their_folders(tmp_path: Path):
     found = find_images([folder], output)
     assert names(found) == ["b", "deep/er/a", "dir.png/d"]
     assert found[1] == 1
-    with pytest.raises(UserError, match="is the folder of the pictures"):
+    with pytest.raises(UserError, match="is the folder of the images"):
         find_images([folder], tmp_path / "in" / "deep" / "..")
 
 
@@ -113,9 +113,9 @@ def bomb() -> bytes:
     ("data", "told"),
     [
         (b"", "empty"),
-        (b"hello there", "no picture"),
-        (b"<!doctype html><html>", "no picture"),
-        (saved(photo(), "JPEG")[:300], "no picture, or a damaged one|truncated"),
+        (b"hello there", "not an image"),
+        (b"<!doctype html><html>", "not an image"),
+        (saved(photo(), "JPEG")[:300], "not an image, or damaged|truncated"),
         (saved(photo(), "JPEG")[:-200], "truncated"),
         (saved(photo(), "PNG")[:-200], "truncated"),
         (saved(photo().convert("F"), "TIFF"), "cv2 does not read"),
@@ -135,11 +135,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "broken.jpg").symlink_to("nowhere")
     (tmp_path / "folder.png").mkdir()
-    told = {"pipe.png": "no file", "broken.jpg": "No such file", "folder.png": "no file"}
+    told = {"pipe.png": "not a file", "broken.jpg": "No such file", "folder.png": "not a file"}
     for name, why in told.items():
         with pytest.raises(UserError, match=why):
             read_image(tmp_path / name)
 
 
 def test_names_are_shown_on_one_line():
-    assert shown(Path("a b/grüße 道\n\x1b[31m\udcff.png")) == "a b/grüße 道\\n\\x1b[31m\\udcff.png"
+    assert (
+        printable(Path("a b/grüße 道\n\x1b[31m\udcff.png")) == "a b/grüße 道\\n\\x1b[31m\\udcff.png"
+    )

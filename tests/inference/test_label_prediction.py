@@ -12,7 +12,8 @@ from isnet.errors import UserError
 from isnet.inference import test_time_augmentation as views
 from isnet.inference import upsampled_argmax as argmax_module
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.label_prediction import logits, predict, predict_with_confidence, raw_logits
+from isnet.inference.label_prediction import predict, predict_with_confidence
+from isnet.inference.segmentor_logits import logits, raw_logits
 
 K = 4
 

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
+from isnet.inference.image_files import read_image
 from isnet.inference.overlays import (
     confidence_image,
     error_image,
     mask_image,
-    read_image,
     write_overlays,
 )
 
@@ -20,7 +20,7 @@ PALETTE = [[10, 20, 30], [200, 100, 50], [0, 250, 0]]
 
 
 def scene(height: int, width: int):
-    """Return an image (BGR), its truth (top ignored), a prediction with class 2 too much, and a
+    """Return an image (RGB), its truth (top ignored), a prediction with class 2 too much, and a
     confidence that rises from left to right.
     """
     ramp = np.linspace(30, 220, width).astype(np.uint8)
@@ -69,7 +69,7 @@ def test_small_images_keep_their_size_and_an_odd_one_its_shape(tmp_path: Path):
 
 def test_colours_of_the_image_survive(tmp_path: Path):
     blue = np.zeros((20, 30, 3), np.uint8)
-    blue[..., 0] = 200  # BGR
+    blue[..., 2] = 200  # RGB
     labels = np.zeros((20, 30), np.uint8)
     files = write_overlays(tmp_path, "blue", blue, labels, labels, sure(labels), PALETTE)
     red, green, blue_value = Image.open(tmp_path / files["image"]).getpixel((5, 5))
@@ -103,7 +103,7 @@ def test_errors_are_red_ignored_pixels_dim_and_the_rest_grey():
     red, green, blue = np.moveaxis(picture, 2, 0)
     assert ((red - green)[wrong] > 100).all() and (red == green)[~wrong].all()
     assert (green == blue)[~wrong].all()
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(int)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(int)
     right = ~wrong & ~ignored
     assert np.abs(red - grey)[right].max() <= 7
     assert np.abs(red - grey * 0.3)[ignored].max() <= 4

@@ -3,7 +3,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from mmseg.datasets import BaseSegDataset
@@ -11,15 +10,14 @@ from PIL import Image
 from small_weights import write_small_weights
 
 from isnet.errors import UserError
-from isnet.inference import memory_estimate as memory
 from isnet.inference import predictor as predictor_module
 from isnet.inference.dataset_samples import dataset_samples
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.image_files import RgbImage
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.model_loader import TrainedModel, open_model
-from isnet.inference.predictor import ImagePrediction, Predictor, RgbImage, by_windows
+from isnet.inference.predictor import ImagePrediction, Predictor
 from isnet.inference.segmentor_logits import raw_logits
-from isnet.inference.sliding_window import predict_in_bands
 from isnet.metrics.confusion_matrix import as_labels
 
 RESIZED = [{"type": "Resize", "scale": (80, 56), "keep_ratio": True}]
@@ -54,7 +52,7 @@ def model(weights: Path) -> TrainedModel:
 
 def evaluated(model: TrainedModel, folder: Path, settings: InferenceSettings) -> list[Any]:
     """What `isnet evaluate` predicts of the pictures in a folder."""
-    description = model.description
+    description = model.metadata
     pipeline = [
         {"type": "LoadImageFromFile"},
         *description.resize,
@@ -130,30 +128,8 @@ def test_no_views_to_take_are_refused(tmp_path: Path):
         del meta["isnet"]["evaluation"]["multi_scale"]
 
     model = open_model(write_small_weights(tmp_path / "weights.pth", without))
-    with pytest.raises(UserError, match="says of no several views"):
+    with pytest.raises(UserError, match="has no multi-scale settings"):
         Predictor.of(model, multi_scale=True)
-
-
-@pytest.mark.parametrize(
-    ("size", "average"),
-    [
-        ((150, 70), "logits"),
-        ((70, 150), "probabilities"),
-        ((20, 30), "logits"),
-        ((1, 1), "logits"),
-        ((3, 200), "logits"),
-    ],
-)
-def test_bands_of_windows_say_what_all_windows_say(
-    size: tuple[int, int], average: Any, model: TrainedModel
-):
-    x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    settings = by_windows(InferenceSettings(average=average), (48, 32))
-    label, sure = predict_in_bands(model.network, x, settings)
-    all_label, all_sure = predict_with_confidence(model.network, x, size, settings)
-    torch.testing.assert_close(sure, all_sure)
-    # Wider pictures are added up in another order, and two classes may be equal but for rounding.
-    assert (label != all_label).float().mean() < 1e-3
 
 
 def test_windows_whose_scores_memory_cannot_hold_are_summed_up_by_bands(
@@ -170,42 +146,12 @@ def test_windows_whose_scores_memory_cannot_hold_are_summed_up_by_bands(
         Predictor.of(model, window=(48, 48), multi_scale=True).predict([pixels])
 
 
-@pytest.mark.parametrize(
-    ("free", "whole", "summed"),
-    [(10**9, True, True), (2 * 10**7, False, True), (10**6, False, False)],
-)
-def test_whether_a_picture_fits_is_decided_by_the_memory_that_is_free(
-    free: int, whole: bool, summed: bool, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
-    x = torch.zeros(1, 3, 200, 200)
-    assert memory.fits_whole(model.network, x, InferenceSettings()) is whole
-    assert memory.fits_summed(model.network, x, InferenceSettings()) is summed
-
-
-def test_memory_that_the_process_keeps_is_given_back_before_a_picture_counts_as_too_large(
-    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
-):
-    free = [10**6]
-    monkeypatch.setattr(memory, "free_bytes", lambda device: free[-1])
-    monkeypatch.setattr(memory, "release_freed_memory", lambda: free.append(10**9))
-    assert memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), InferenceSettings())
-
-
-def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch):
-    free = memory.free_bytes(torch.device("cpu"))
-    assert 0 < free <= psutil.virtual_memory().total
-    limit = psutil.Process().memory_info().vms + 10**8
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (limit, limit))
-    assert memory.free_bytes(torch.device("cpu")) <= 2 * 10**8
-
-
 def test_a_window_overrides_what_the_file_says(model: TrainedModel):
     pixels = picture(100, 100)
     whole = Predictor.of(model).predict([pixels])[0]
     windows = Predictor.of(model, window=(48, 48)).predict([pixels])[0]
     settings = InferenceSettings(mode="slide", crop_size=(48, 48), stride=(32, 32))
-    wanted = Predictor(model.network, settings, [], model.description.classes).predict([pixels])[0]
+    wanted = Predictor(model.network, settings, [], model.metadata.classes).predict([pixels])[0]
     np.testing.assert_array_equal(windows.labels, wanted.labels)
     assert (windows.labels != whole.labels).any()
     assert Predictor.of(model, window=(100, 100)).predict([pixels])[0].labels.tolist() == (

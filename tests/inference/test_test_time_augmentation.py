@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,15 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import TRANSFORMS
-from official_views import SIX, Row, in_windows, official_scores
+from official_views import SIX, Row, official_scores
 from torch import Tensor
 
 from isnet.inference import segmentor_logits as network
+from isnet.inference import sliding_window
 from isnet.inference import test_time_augmentation as views
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.image_files import image_tensor, read_image
 from isnet.inference.label_prediction import predict, predict_with_confidence
-from isnet.inference.test_time_augmentation import read_pixels, slide, windows
 
 PAIRS = ((14, 15), (16, 17), (18, 19))
 OFFICIAL = {
@@ -99,40 +99,6 @@ def test_the_official_protocols_differ_where_they_say_so(people, name: str, othe
     assert not torch.equal(one, two)
 
 
-@pytest.mark.parametrize("average", ["logits", "probabilities"])
-@pytest.mark.parametrize(("height", "width"), [(48, 80), (45, 71), (24, 80), (17, 19)])
-def test_slide_equals_a_sum_over_windows(model, height, width, average):
-    x = image(height, width)
-    settings = InferenceSettings("slide", (32, 40), (20, 20))
-    row = Row("slide", average == "probabilities", crop=(32, 40), stride=20)
-    torch.testing.assert_close(slide(model, x, settings, average), in_windows(model, x, row))
-
-
-def test_slide_equals_mmseg(model):
-    x = image(45, 71)
-    model.test_cfg = ConfigDict(mode="slide", crop_size=(32, 40), stride=(20, 24))
-    theirs = model.predict(x)[0].seg_logits.data
-    settings = InferenceSettings("slide", (32, 40), (20, 24))
-    torch.testing.assert_close(slide(model, x, settings, "logits")[0], theirs)
-
-
-def test_windows_cover_the_image_and_stay_inside():
-    for size in itertools.product((7, 32, 33, 64, 100), (40, 41, 99)):
-        seen = torch.zeros(size)
-        places = windows(size, (32, 40), (20, 24))
-        for top, bottom, left, right in places:
-            assert 0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]
-            assert (bottom - top, right - left) == (min(32, size[0]), min(40, size[1]))
-            seen[top:bottom, left:right] += 1
-        assert bool((seen > 0).all()) and len(places) == len(set(places))
-
-
-def test_windows_of_the_official_cityscapes_protocol():
-    places = windows((1024, 2048), (512, 1024), (341, 341))
-    assert sorted({top for top, *_ in places}) == [0, 341, 512]
-    assert sorted({left for *_, left, _ in places}) == [0, 341, 682, 1023, 1024]
-
-
 @pytest.mark.parametrize("mode", ["whole", "slide"])
 @pytest.mark.parametrize("limit", [1, 2000, 2**20])
 def test_batches_change_no_score_and_hold_what_fits(model, monkeypatch, mode, limit):
@@ -150,10 +116,10 @@ def test_batches_change_no_score_and_hold_what_fits(model, monkeypatch, mode, li
 
     monkeypatch.setattr(views, "raw_logits", seen)
     monkeypatch.setattr(
-        views, "logits", lambda m, x, size: network.resized(seen(m, x), size, False)
+        sliding_window, "logits", lambda m, x, size: network.resize(seen(m, x), size, False)
     )
-    monkeypatch.setattr(views, "_PIXELS_AT_ONCE", limit)
-    monkeypatch.setattr(views, "_batches", lambda device: True)
+    monkeypatch.setattr(sliding_window, "_PIXELS_PER_BATCH", limit)
+    monkeypatch.setattr(sliding_window, "_uses_batches", lambda device: True)
     batched = torch.cat(
         [scores.mean((2, 3)) for scores in views.tta_scores(model, x, (50, 90), settings)]
     )
@@ -217,7 +183,7 @@ def test_mmsegs_protocol_equals_its_own_model(build_model, photograph: Path, mod
     settings = InferenceSettings(
         mode, (32, 40), (20, 24), scales, flip=True, average="probabilities", protocol="mmseg"
     )
-    pixels = read_pixels(photograph.read_bytes())
+    pixels = image_tensor(read_image(photograph))
     label, confidence = predict_with_confidence(model, pixels, (77, 119), settings)
     assert len(every) == 2 * len(scales) and label.unique().numel() >= 3
     assert torch.equal(label[0].long(), merged)
@@ -226,7 +192,7 @@ def test_mmsegs_protocol_equals_its_own_model(build_model, photograph: Path, mod
 
 def test_mmsegs_protocol_is_not_the_official_one(build_model, photograph: Path):
     model = build_model()
-    pixels = read_pixels(photograph.read_bytes())
+    pixels = image_tensor(read_image(photograph))
     x = model.data_preprocessor({"inputs": [pixels[0]], "data_samples": None}, False)["inputs"]
     views = {"scales": SIX, "flip": True, "average": "probabilities"}
     theirs = predict(model, pixels, (77, 119), InferenceSettings(**views, protocol="mmseg"))

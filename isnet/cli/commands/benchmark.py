@@ -1,4 +1,4 @@
-"""`isnet benchmark`: what predicting with a run's weights costs on this machine."""
+"""`isnet benchmark`: measures the inference cost of a run's weights on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.io.atomic_files import write_json
-from isnet.pipeline.run_model import load_model, protocol_of, validation_set
 from isnet.pipeline.stage_files import read_manifest, read_train_record
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
@@ -22,21 +21,20 @@ __all__ = ["benchmark"]
 _log = logging.getLogger(__name__)
 
 _SECONDS = 10.0
-"""For how long each size is measured, warm."""
+"""Duration of the measurement of each size, after a warm-up."""
 
 
 def benchmark(plan: Plan, name: str, *, size: tuple[int, int] | None) -> Path:
     """Measure single-scale prediction at the size of the data set's first validation image, and at
     `size` (height, width); print a table and return the JSON file with the same figures.
 
-    It is done by one process, on the run's kind of device. Raises `UserError` where the run has no
-    weights.
+    One process measures on the run's kind of device. Raises `UserError` if the run has no weights.
     """
     planned = plan.run(name)
     trained = read_train_record(plan, name)
     read_manifest(plan, planned.run.dataset)
     with gpu_lease(min(1, planned.run.devices.gpus)):
-        costs, device = _measured(plan, planned, size)
+        costs, device = _measure(plan, planned, size)
     environment = collect_environment()
     facts: dict[str, Any] = {
         "run": name,
@@ -54,10 +52,10 @@ def benchmark(plan: Plan, name: str, *, size: tuple[int, int] | None) -> Path:
     return file
 
 
-def _measured(
+def _measure(
     plan: Plan, planned: PlannedRun, size: tuple[int, int] | None
 ) -> tuple[list[InferenceCost], str]:
-    """Return the costs at the data set's size and at `size`, and the device's name."""
+    """Return the cost at the data set's size and at `size`, and the name of the device."""
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
@@ -66,20 +64,19 @@ def _measured(
 
     from isnet.inference.dataset_samples import dataset_samples
     from isnet.inference.inference_cost import measure_prediction
-    from isnet.inference.segmentor_logits import resized
+    from isnet.inference.model_loader import load_run
+    from isnet.inference.segmentor_logits import resize
 
-    settings = protocol_of(plan, planned).single_scale
-    images = DATASETS.build(validation_set(plan, planned))
-    model = load_model(plan, planned)
-    sample = next(dataset_samples(model, images, [0], workers=0))
+    run = load_run(plan, planned)
+    sample = next(dataset_samples(run.network, DATASETS.build(run.dataset), [0], workers=0))
     inputs = [(sample.x, sample.size)]
     if size is not None:
-        # The same picture, so that what is found in it is as usual.
-        inputs.append((resized(sample.x, size, False), size))
+        # The same image: the arg-max is slower on noise, which has more class borders.
+        inputs.append((resize(sample.x, size, False), size))
     costs = []
     for x, label in inputs:
-        _log.info(f"measures {_sides(x.shape[2:])}")
-        costs.append(measure_prediction(model, x, label, settings, _SECONDS))
+        _log.info(f"measuring {_sides(x.shape[2:])}")
+        costs.append(measure_prediction(run.network, x, label, run.protocol.single_scale, _SECONDS))
     device = sample.x.device
     if device.type == "cuda":
         return costs, torch.cuda.get_device_name(device)

@@ -1,4 +1,4 @@
-"""`isnet export`: a trained network as one file for ONNX Runtime, or for torch without isnet."""
+"""`isnet export`: writes a trained network as a file for ONNX Runtime, or torch without isnet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from isnet.records.export_record import ExportRecord
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isnet.inference.export.export_check import OutputComparison, Runner, Speeds
+    from isnet.inference.export.export_check import Runner
     from isnet.inference.model_loader import TrainedModel
 
 __all__ = ["Format", "export", "record_of"]
@@ -35,19 +35,19 @@ _NAME = re.compile(r"\w[\w.-]*")
 
 
 def export(weights: Path, form: Format, output: Path | None, check: Sequence[Path]) -> Path:
-    """Write `weights` as an ONNX file, or as a program of `torch.export`, that says on pictures
-    what torch says; return its path. Beside it `record_of` says what was measured.
+    """Write `weights` as an ONNX file or a `torch.export` program, compare its outputs with torch,
+    and return its path. The measurements are in the JSON file `record_of` it.
 
     Args:
         weights: a weights file of `isnet train` or `isnet weights import`.
         form: "onnx" or "torch".
         output: the file; None is exports/RUN/model.onnx or .pt2.
-        check: images or folders to compare on; without any, validation images of the run's data
-            set where they are here, else generated ones.
+        check: images or folders to compare on; if empty, validation images of the run's data set,
+            or generated ones if those are not in this checkout.
 
     Raises:
-        UserError: a package is missing, the network cannot be exported, the exported one says
-        something else, or the file that is there is of other weights. No new file is left.
+        UserError: a package is missing, the network cannot be exported, the outputs differ, or the
+        existing file is of other weights. No new file is left.
     """
     _refuse_missing(form)
     if output is not None and output.suffix != _SUFFIXES[form]:
@@ -60,28 +60,34 @@ def export(weights: Path, form: Format, output: Path | None, check: Sequence[Pat
 
     given = CheckImages.given(check) if check else None
     model = open_model(weights)
-    provenance = model.description.provenance
-    pictures = given or CheckImages.of_run(provenance) or CheckImages.generated()
+    provenance = model.metadata.provenance
+    check_images = given or CheckImages.of_run(provenance) or CheckImages.generated()
     file = output or _default(model, form)
     _refuse_other(file, model.sha256)
     try:
         with atomic_path(file) as temporary:
-            reference, exported, facts = _written(model, form, temporary)
-            _log.info(f"compares with torch on {pictures.source}")
-            agreement, speeds = _measured(reference, exported, pictures.images, file)
-            size = temporary.stat().st_size
+            reference, exported, facts = _write(model, form, temporary)
+            _log.info(f"compares with torch on {check_images.source}")
+            facts |= _compare(reference, exported, check_images.images, file)
+            facts |= {"file": str(file), "bytes": temporary.stat().st_size}
     except OSError as error:
         hint = "Name another --output"
         raise UserError(f"cannot write {file}: {error.strerror or error}", hint=hint) from None
-    facts |= {"file": str(file), "bytes": size, **_figures(agreement, speeds)}
-    facts |= {"checked_on": pictures.source, "made": _now()}
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    facts |= {"checked_on": check_images.source, "made": made}
     ExportRecord.model_validate(facts).write(record_of(file))
-    _log.info(_told(file, size, agreement, speeds))
+    height, width = facts["input"]
+    _log.info(
+        f"{file}: {format_bytes(facts['bytes'])}; confidence within "
+        f"{facts['max_abs_difference']:.1g} of torch's, {facts['labels_agree']:.4%} of the labels "
+        f"equal; at {height}x{width} {facts['exported_images_per_second']:.3g} images/s, "
+        f"torch {facts['torch_images_per_second']:.3g}"
+    )
     return file
 
 
 def record_of(file: Path) -> Path:
-    """Return the JSON file beside an exported one with what was measured when it was made."""
+    """Return the path of the JSON file beside an exported file with its measurements."""
     return file.with_name(f"{file.name}.json")
 
 
@@ -94,7 +100,7 @@ def _refuse_missing(form: Format) -> None:
 
 
 def _default(model: TrainedModel, form: Format) -> Path:
-    run = str(model.description.provenance.get("run", ""))
+    run = str(model.metadata.provenance.get("run", ""))
     name = run if _NAME.fullmatch(run) else model.file.stem
     return Path("exports") / name / f"model{_SUFFIXES[form]}"
 
@@ -107,63 +113,62 @@ def _refuse_other(file: Path, weights_sha256: str) -> None:
         )
 
 
-def _written(
-    model: TrainedModel, form: Format, file: Path
-) -> tuple[Runner, Runner, dict[str, Any]]:
-    """Write the file; return the network in torch, the one in the file, and what it is."""
+def _write(model: TrainedModel, form: Format, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
+    """Write the file; return runners of the network in torch and in the file, and facts."""
     from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
     from isnet.inference.export.torch_program import (
         TorchRunner,
-        eager,
         export_program,
+        run_eagerly,
         write_program,
     )
 
     network = ExportedNetwork(model).eval()
     _log.info(f"exports {model.file} to {form}")
-    facts = {
-        "format": form,
-        "weights_sha256": model.sha256,
-        "run": model.description.provenance.get("run"),
-    }
+    run = model.metadata.provenance.get("run")
+    facts = {"format": form, "weights_sha256": model.sha256, "run": run}
+    exported: Runner
     with _silence():
         program = export_program(network, str(model.file))
         if form == "torch":
             write_program(program, file, export_metadata(model))
-            return eager(network), TorchRunner(file), {**facts, "runtime": TorchRunner.runtime}
-        from isnet.inference.export.onnx_file import OPSET, OnnxRunner, write_onnx
+            exported, runtime = TorchRunner(file), TorchRunner.runtime
+        else:
+            from isnet.inference.export.onnx_file import OPSET, OnnxRunner, write_onnx
 
-        write_onnx(program, file, export_metadata(model), str(model.file))
-        onnx_facts = {"opset": OPSET, "runtime": OnnxRunner.runtime}
-        return eager(network), OnnxRunner(file), {**facts, **onnx_facts}
-
-
-def _measured(
-    reference: Runner, exported: Runner, pictures: Sequence[Tensor], file: Path
-) -> tuple[OutputComparison, Speeds]:
-    from isnet.inference.export.export_check import LEAST_LABELS_AGREE, TOLERANCE, compare, race
-
-    with show_progress("images") as show:
-        agreement = compare(reference, exported, pictures, show)
-    if not agreement.is_close:
-        raise UserError(
-            f"{file} was not written: its confidence differs from torch's by up to "
-            f"{agreement.max_abs_difference:.2g} ({TOLERANCE:g} is tolerated), its labels are the "
-            f"same at {agreement.labels_agree:.4%} of the pixels ({LEAST_LABELS_AGREE:.2%})",
-            hint="Tell us, with the weights and the versions of torch and onnxruntime",
-        )
-    return agreement, race(reference, exported, pictures[0])
+            write_onnx(program, file, export_metadata(model), str(model.file))
+            exported, runtime = OnnxRunner(file), OnnxRunner.runtime
+            facts["opset"] = OPSET
+    return run_eagerly(network), exported, facts | {"runtime": runtime}
 
 
-def _figures(agreement: OutputComparison, speeds: Speeds) -> dict[str, Any]:
+def _compare(
+    reference: Runner, exported: Runner, images: Sequence[Tensor], file: Path
+) -> dict[str, Any]:
+    """Return differences and speeds; raise `UserError` if the outputs differ."""
     import torch
 
-    from isnet.inference.export.export_check import LEAST_LABELS_AGREE, TOLERANCE
+    from isnet.inference.export.export_check import (
+        LEAST_LABELS_AGREE,
+        TOLERANCE,
+        compare_outputs,
+        measure_speeds,
+    )
 
+    with show_progress("images") as progress:
+        comparison = compare_outputs(reference, exported, images, progress)
+    if not comparison.is_close:
+        raise UserError(
+            f"{file} was not written: its confidence differs from torch's by up to "
+            f"{comparison.max_abs_difference:.2g} ({TOLERANCE:g} is tolerated), its labels are the "
+            f"same at {comparison.labels_agree:.4%} of the pixels ({LEAST_LABELS_AGREE:.2%})",
+            hint="Report it with the weights and the versions of torch and onnxruntime",
+        )
+    speeds = measure_speeds(reference, exported, images[0])
     return {
-        "max_abs_difference": agreement.max_abs_difference,
+        "max_abs_difference": comparison.max_abs_difference,
         "tolerance": TOLERANCE,
-        "labels_agree": agreement.labels_agree,
+        "labels_agree": comparison.labels_agree,
         "least_labels_agree": LEAST_LABELS_AGREE,
         "input": list(speeds.input),
         "threads": torch.get_num_threads(),
@@ -172,24 +177,9 @@ def _figures(agreement: OutputComparison, speeds: Speeds) -> dict[str, Any]:
     }
 
 
-def _told(file: Path, size: int, agreement: OutputComparison, speeds: Speeds) -> str:
-    return (
-        f"{file}: {format_bytes(size)}; "
-        f"confidence within {agreement.max_abs_difference:.1g} of torch's, "
-        f"{agreement.labels_agree:.4%} of the labels equal; at {speeds.input[0]}x{speeds.input[1]} "
-        f"{speeds.exported:.3g} images/s, torch {speeds.reference:.3g}"
-    )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Without the exporters' chat: their warnings and logs are of no use to a user, and what
-    matters is compared afterwards.
-    """
+    """Silence the exporters' warnings and logs; the outputs are compared afterwards."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""`isnet predict`: classes of pictures, from a weights file alone."""
+"""`isnet predict`: predicts image files with a weights file alone."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["PredictOptions", "predict"]
 _log = logging.getLogger(__name__)
 
 _INCOMPLETE = 2
-"""Exit code where some of the pictures were refused."""
+"""Exit code if some of the images were refused."""
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What a user asks of a prediction: `window` (height, width) and `device` where they are not
-    left to the weights file and the machine.
+    """Options of the command; without `window` (height, width) and `device` the weights file and
+    the machine decide.
     """
 
     overlays: bool = False
@@ -41,14 +41,15 @@ class PredictOptions:
     device: Literal["cpu", "gpu"] | None = None
 
 
-def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: PredictOptions) -> int:
-    """Predict picture files and those below folders into `output`; what is there already, by the
-    same weights in the same way, is not predicted again. Return the exit code: 2 where a file was
-    refused, and the rest is done.
+def predict(weights: Path, inputs: Sequence[Path], output: Path, options: PredictOptions) -> int:
+    """Predict image files and the images below folders into `output`; return the exit code, 2 if
+    some images were refused.
+
+    Images that `output` has a prediction of, by the same weights and options, are skipped.
 
     Raises:
-        UserError: the weights cannot be used, there is no picture, or a file of somebody else would
-        be overwritten.
+        UserError: the weights cannot be used, there are no images, all are refused, or a file that
+        is no such prediction would be overwritten.
     """
     from isnet.mmseg_import import import_mmseg
 
@@ -58,94 +59,91 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, wanted: Predict
     from isnet.inference.image_files import find_images
     from isnet.inference.prediction_folder import PredictionFolder
 
-    cv2.utils.logging.setLogLevel(0)  # the stage says itself what cannot be read
+    cv2.utils.logging.setLogLevel(0)  # unreadable files are reported below
     if output.exists() and not output.is_dir():
         raise UserError("is no folder", where=str(output), hint="Name another --output")
-    pictures, others = find_images(inputs, output)
+    images, others = find_images(inputs, output)
     if others:
-        _log.info(f"passes over what is not called like a picture: {others} in the folders")
-    if not pictures:
-        raise UserError("there are no pictures", where=", ".join(map(str, inputs)))
-    with _gpu(wanted) as gpu:
+        _log.info(f"skips {others} files in the folders without an image extension")
+    if not images:
+        raise UserError("there are no images", where=", ".join(map(str, inputs)))
+    with _gpu(options) as gpu:
         from isnet.inference.model_loader import open_model
         from isnet.inference.predictor import Predictor
 
         model = open_model(weights, gpu=gpu)
-        predictor = Predictor.of(model, multi_scale=wanted.multi_scale, window=wanted.window)
-        how = _how(model, wanted)
-        results = PredictionFolder(output, how, model.description.palette, wanted.overlays)
-        results.refuse_others(pictures)
-        refused = _predict(predictor, results, pictures)
-    done = len(pictures) - len(refused)
+        predictor = Predictor.of(model, multi_scale=options.multi_scale, window=options.window)
+        how = _how(model, options)
+        results = PredictionFolder(output, how, model.metadata.palette, options.overlays)
+        results.refuse_foreign_files(images)
+        refused = _predict(predictor, results, images)
+    done = len(images) - len(refused)
     if not done:
-        raise UserError(f"nothing is predicted, {len(pictures)} refused", where=str(output))
-    scores = results.write_scores(_facts(model), pictures, refused)
+        raise UserError(f"nothing is predicted, {len(images)} refused", where=str(output))
+    scores = results.write_scores(_facts(model), images, refused)
     left_out = f", {len(refused)} refused" if refused else ""
-    _log.info(f"{done} of {len(pictures)} pictures predicted{left_out}; see {scores}")
+    _log.info(f"{done} of {len(images)} images predicted{left_out}; see {scores}")
     return _INCOMPLETE if refused else 0
 
 
 @contextlib.contextmanager
-def _gpu(wanted: PredictOptions) -> Any:
-    """Yield whether a GPU is used, held for this process alone."""
-    there = wanted.device != "cpu" and bool(visible_gpus())
-    if wanted.device == "gpu" and not there:
+def _gpu(options: PredictOptions) -> Any:
+    """Yield whether to use a GPU, which is then leased to this process."""
+    available = options.device != "cpu" and bool(visible_gpus())
+    if options.device == "gpu" and not available:
         raise UserError(
             "this machine has no GPU that can be used", where="--device gpu", hint="Leave it out"
         )
-    with gpu_lease(int(there)):
-        yield there
+    with gpu_lease(int(available)):
+        yield available
 
 
-def _how(model: TrainedModel, wanted: PredictOptions) -> dict[str, Any]:
-    """Return what decides a prediction, as it is kept beside each."""
-    window = None if wanted.window is None else list(wanted.window)
-    views = {"multi_scale": wanted.multi_scale, "window": window}
-    return {"weights_sha256": model.sha256, **views}
+def _how(model: TrainedModel, options: PredictOptions) -> dict[str, Any]:
+    """Return what decides a prediction; it is stored in each mask."""
+    window = None if options.window is None else list(options.window)
+    settings = {"multi_scale": options.multi_scale, "window": window}
+    return {"weights_sha256": model.sha256, **settings}
 
 
 def _facts(model: TrainedModel) -> dict[str, Any]:
-    description = model.description
+    metadata = model.metadata
     return {
         "isnet": __version__,
         "weights": model.file.name,
-        "provenance": description.provenance,
-        "classes": description.classes,
-        "palette": [list(colour) for colour in description.palette],
+        "provenance": metadata.provenance,
+        "classes": metadata.classes,
+        "palette": [list(colour) for colour in metadata.palette],
     }
 
 
 def _predict(
-    predictor: Predictor, results: PredictionFolder, pictures: Sequence[ImageFile]
+    predictor: Predictor, results: PredictionFolder, images: Sequence[ImageFile]
 ) -> dict[str, str]:
-    """Predict what has no result yet; return the names of the refused files, and why."""
+    """Predict the images without a result; return the reasons of refused files by name."""
     from isnet.inference.batch_prediction import predict_files
-    from isnet.inference.image_files import shown
+    from isnet.inference.image_files import printable
 
-    wanting = [picture for picture in pictures if results.scores_of(picture) is None]
-    before = len(pictures) - len(wanting)
+    missing = [image for image in images if results.scores_of(image) is None]
+    before = len(images) - len(missing)
     if before:
-        _log.info(f"{before} of {len(pictures)} pictures were predicted before")
+        _log.info(f"{before} of {len(images)} images were predicted before")
     refused: dict[str, str] = {}
-    told_of_windows = False
-    with show_progress("pictures", start=before) as progress:
-        outcomes = predict_files(predictor, wanting, results.write)
-        for place, outcome in enumerate(outcomes, before + 1):
-            name = shown(outcome.file.path)
-            if outcome.refused is not None:
-                why = str(outcome.refused).removeprefix(f"{name}: ")
-                refused[name] = why
-                _log.info(f"refused {name}: {why}")
-            elif outcome.prediction and (window := outcome.prediction.window):
-                if not told_of_windows:
-                    _log.info(_by_windows(name, outcome.prediction.labels.shape, window))
-                told_of_windows = True
-            progress(place, len(pictures))
+    windows_logged = False
+    with show_progress("images", start=before) as progress:
+        for done, one in enumerate(predict_files(predictor, missing, results.write), before + 1):
+            name = printable(one.file.path)
+            if one.error is not None:
+                refused[name] = str(one.error).removeprefix(f"{name}: ")
+                _log.info(f"refused {name}: {refused[name]}")
+            elif one.prediction and one.prediction.window and not windows_logged:
+                _log_windows(name, one.prediction.labels.shape, one.prediction.window)
+                windows_logged = True
+            progress(done, len(images))
     return refused
 
 
-def _by_windows(name: str, size: tuple[int, ...], window: tuple[int, int]) -> str:
-    return (
-        f"{name} ({size[0]}x{size[1]}) does not fit into the free memory whole: it, and others as "
-        f"large, by windows of {window[0]}x{window[1]}"
+def _log_windows(name: str, size: tuple[int, ...], window: tuple[int, int]) -> None:
+    _log.info(
+        f"{name} ({size[0]}x{size[1]}) does not fit in the free memory whole: images of this size "
+        f"are predicted by windows of {window[0]}x{window[1]}"
     )

@@ -1,4 +1,4 @@
-"""`isnet submit`: predictions of a run for a benchmark's evaluation server."""
+"""`isnet submit`: writes predictions for a benchmark's evaluation server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.io.console import show_progress
-from isnet.pipeline.run_model import load_model, protocol_of, validation_set
 from isnet.pipeline.stage_files import read_manifest, read_train_record
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.plan import Plan, PlannedRun
@@ -25,15 +24,15 @@ _log = logging.getLogger(__name__)
 def submit(
     plan: Plan, name: str, *, images: Path | None, form: FormatName, output: Path, multi_scale: bool
 ) -> None:
-    """Predict images with a run's weights and pack the predictions as a server takes them.
+    """Predict images with a run's weights and write them in the format of a server.
 
     Args:
         plan: all of params.yaml.
         name: the run.
-        images: folder of the images; without it, those of the validation split.
+        images: folder of the images; None is the validation split.
         form: `cityscapes` or `ade20k`.
-        output: a zip archive, or a folder, that is not there yet.
-        multi_scale: predict as the config's multi-scale evaluation does.
+        output: a new zip archive (a name with `.zip`) or folder.
+        multi_scale: use the config's multi-scale settings.
 
     Raises:
         UserError: the run's classes are not those of the benchmark, or an image has another name.
@@ -73,25 +72,25 @@ def _write(
 ) -> None:
     from isnet.inference.batch_prediction import predict_files
     from isnet.inference.image_files import ImageFile
+    from isnet.inference.model_loader import load_run
     from isnet.inference.predictor import Predictor
     from isnet.inference.submission import open_output
 
-    protocol = protocol_of(plan, planned)
-    settings = protocol.multi_scale if multi_scale else protocol.single_scale
+    run = load_run(plan, planned)
+    settings = run.protocol.multi_scale if multi_scale else run.protocol.single_scale
     if settings is None:
         raise UserError("has no evaluation.multi_scale", where=planned.run.config)
     names = submission.names(images)
     files = [ImageFile(image, name) for image, name in zip(images, names, strict=True)]
     classes = table_of(plan.params.datasets[planned.run.dataset]).classes
-    pipeline = validation_set(plan, planned)["pipeline"]
-    predictor = Predictor(load_model(plan, planned), settings, pipeline, classes)
+    predictor = Predictor(run.network, settings, run.dataset["pipeline"], classes)
     with show_progress("images") as progress, open_output(output) as write:
-        found = predict_files(
+        predicted = predict_files(
             predictor,
             files,
-            lambda file, _, predicted: write(file.name, submission.encoded(predicted.labels)),
+            lambda file, _, prediction: write(file.name, submission.encode(prediction.labels)),
         )
-        for done, outcome in enumerate(found, 1):
-            if outcome.refused is not None:
-                raise outcome.refused
+        for done, one in enumerate(predicted, 1):
+            if one.error is not None:
+                raise one.error
             progress(done, len(files))

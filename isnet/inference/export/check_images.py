@@ -40,16 +40,14 @@ class CheckImages:
         Raises:
             UserError: a file is missing, no image, or too small.
         """
-        files = [
-            file for path in paths for file in (_images_in(path) if path.is_dir() else [path])
-        ]
+        files = [file for path in paths for file in (_images_in(path) if path.is_dir() else [path])]
         images = "image" if len(files) == 1 else "images"
         return cls([_read(file) for file in files], f"{len(files)} given {images}")
 
     @classmethod
     def of_run(cls, provenance: Mapping[str, Any]) -> CheckImages | None:
-        """Read the first validation images of the data set of the weights; None if this checkout does
-        not have them.
+        """Read the first validation images of the data set of the weights; None if this checkout
+        does not have them.
         """
         dataset = str(provenance.get("dataset"))
         if not Path("params.yaml").is_file() or Path(dataset).name != dataset:

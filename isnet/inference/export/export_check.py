@@ -25,8 +25,8 @@ __all__ = [
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
 TOLERANCE = 1e-3
-"""Largest difference of a confidence. Another order of summation gives 1e-6; more where it changes the
-coarse class of a position, and with it the class centres.
+"""Largest difference of a confidence. Another order of summation gives 1e-6; more where it changes
+the coarse class of a position, and with it the class centres.
 """
 LEAST_LABELS_AGREE = 0.9995
 """Fraction of equal labels. The others are on borders, where two classes are equally likely."""
@@ -53,8 +53,8 @@ def compare_outputs(
     images: Sequence[Tensor],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> OutputComparison:
-    """Run both on each image `(1, 3, H, W)`, on the first one cropped to odd sizes, and on a batch of
-    two small crops of it. `on_progress` is called with (batches done, batches).
+    """Run both on each image `(1, 3, H, W)`, on the first one cropped to odd sizes, and on a batch
+    of two small crops of it. `on_progress` is called with (batches done, batches).
     """
     batches = [*images, *_crops(images[0])]
     worst, same, pixels = torch.zeros(()), 0, 0

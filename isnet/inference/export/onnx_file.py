@@ -20,7 +20,9 @@ OPSET = 18
 _PROVIDER = "CPUExecutionProvider"
 
 
-def write_onnx(program: ExportedProgram, file: Path, metadata: Mapping[str, str], where: str) -> None:
+def write_onnx(
+    program: ExportedProgram, file: Path, metadata: Mapping[str, str], where: str
+) -> None:
     """Write `program` as one ONNX file with `metadata` in its `metadata_props`.
 
     Raises:

@@ -17,9 +17,9 @@ from isnet.inference.export.exported_network import INPUT, SMALLEST_SIDE, Export
 __all__ = [
     "LARGEST_BATCH",
     "TorchRunner",
-    "run_eagerly",
     "export_program",
     "exporter_errors",
+    "run_eagerly",
     "write_program",
 ]
 

@@ -114,7 +114,7 @@ def assert_as_predicted(
     expected = Predictor.of(model).predict([np.asarray(Image.open(picture))])[0]
     assert len(np.unique(expected.labels)) > 5, "the network must tell something apart"
     difference = np.abs(confidence - expected.confidence)
-    if model.description.resize:
+    if model.metadata.resize:
         assert (labels == expected.labels).mean() > 0.985 and difference.mean() < 1e-3
     else:
         assert (labels == expected.labels).mean() > 0.9999 and difference.max() < 1e-5
@@ -122,8 +122,8 @@ def assert_as_predicted(
 
 def assert_facts(facts: dict[str, str], model: TrainedModel) -> None:
     assert facts["weights_sha256"] == model.sha256
-    assert json.loads(facts["classes"]) == model.description.classes
-    assert json.loads(facts["palette"]) == [list(one) for one in model.description.palette]
+    assert json.loads(facts["classes"]) == model.metadata.classes
+    assert json.loads(facts["palette"]) == [list(one) for one in model.metadata.palette]
     assert json.loads(facts["provenance"])["run"] == "small"
 
 

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from isnet.inference import memory_estimate as memory
+from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.model_loader import TrainedModel, open_model
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> TrainedModel:
+    return open_model(weights)
+
+
+@pytest.mark.parametrize(
+    ("free", "whole", "summed"),
+    [(10**9, True, True), (2 * 10**7, False, True), (10**6, False, False)],
+)
+def test_whether_a_picture_fits_is_decided_by_the_memory_that_is_free(
+    free: int, whole: bool, summed: bool, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+    x = torch.zeros(1, 3, 200, 200)
+    assert memory.fits_whole(model.network, x, InferenceSettings()) is whole
+    assert memory.fits_summed(model.network, x, InferenceSettings()) is summed
+
+
+def test_memory_that_the_process_keeps_is_given_back_before_a_picture_counts_as_too_large(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+):
+    free = [10**6]
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free[-1])
+    monkeypatch.setattr(memory, "release_freed_memory", lambda: free.append(10**9))
+    assert memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), InferenceSettings())
+
+
+def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch):
+    free = memory.free_bytes(torch.device("cpu"))
+    assert 0 < free <= psutil.virtual_memory().total
+    limit = psutil.Process().memory_info().vms + 10**8
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (limit, limit))
+    assert memory.free_bytes(torch.device("cpu")) <= 2 * 10**8
