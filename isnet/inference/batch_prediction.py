@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import num_decode_workers
-from isnet.inference.image_files import ImageFile, RgbImage, read_image
+from isnet.inference.input_images import ImageFile, RgbImage, read_rgb
 from isnet.inference.predictor import ImagePrediction, Predictor
 
 __all__ = ["PredictedFile", "predict_files"]
@@ -49,7 +49,7 @@ def predict_files(
 
 def _decode(file: ImageFile) -> PredictedFile:
     try:
-        return PredictedFile(file, read_image(file.path))
+        return PredictedFile(file, read_rgb(file.path))
     except UserError as error:
         return PredictedFile(file, error=error)
 

@@ -15,8 +15,8 @@ from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
 from isnet.inference.evaluation_files import Evaluation, write_results
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
-from isnet.inference.image_files import read_image
 from isnet.inference.inference_cost import measure_prediction
+from isnet.inference.input_images import read_rgb
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.overlays import write_overlays
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
@@ -143,7 +143,7 @@ def _write_overlays(
         files = write_overlays(
             directory / "overlays",
             sample.name,
-            read_image(sample.image_path),
+            read_rgb(sample.image_path),
             sample.label,
             *_single_scale(model, sample, evaluation.protocol.single_scale),
             dataset.metainfo["palette"],

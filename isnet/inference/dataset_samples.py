@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Subset
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.image_files import image_tensor, read_image
+from isnet.inference.input_images import image_tensor
+from isnet.io.image_file import read_image
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
 __all__ = ["EvaluationSample", "dataset_samples", "num_decode_workers", "unique_names"]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from isnet.inference.image_files import RgbImage
+from isnet.inference.input_images import RgbImage
 from isnet.io.atomic_files import atomic_path
 from isnet.metrics.confusion_matrix import Labels
 

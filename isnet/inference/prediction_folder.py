@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from isnet.errors import UserError
-from isnet.inference.image_files import ImageFile, RgbImage, printable
+from isnet.inference.input_images import ImageFile, RgbImage, printable
 from isnet.inference.overlays import JPEG_QUALITY, mask_image
 from isnet.inference.predictor import ImagePrediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json

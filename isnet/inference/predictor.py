@@ -19,7 +19,7 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.image_files import RgbImage, image_tensor
+from isnet.inference.input_images import RgbImage, image_tensor
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.memory_estimate import fits_summed, fits_whole
 from isnet.inference.model_loader import TrainedModel
@@ -143,7 +143,7 @@ class Predictor:
             pairs = [predict_in_bands(self.network, part, settings) for part in torch.split(x, 1)]
             labels, confidences = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         else:
-            x = x if settings.protocol == "official" else image_tensor(images[0])
+            x = x if settings.protocol == "official" else image_tensor(images[0][:, :, ::-1])
             labels, confidences = predict_with_confidence(self.network, x, size, settings)
         for label, confidence in zip(labels, confidences, strict=True):
             yield ImagePrediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_PIXELS",
     "ImageHeader",
     "Pixels",
+    "UnreadableImageError",
     "decode",
     "read_file",
     "read_header",
@@ -40,6 +41,15 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at hal
 
 _ORIENTATION = 0x0112
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
+
+
+class UnreadableImageError(UserError):
+    """An image file cannot be read; `why` is the reason alone."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        hint = "Replace the damaged file, and run `isnet convert` again"
+        super().__init__(f"cannot be read: {why}", where=str(path), hint=hint)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -148,10 +158,6 @@ def read_train_ids(path: Path) -> Pixels:
     return np.asarray(labels, np.uint8)
 
 
-def unreadable(path: Path, why: str) -> UserError:
+def unreadable(path: Path, why: str) -> UnreadableImageError:
     """Return the error for a file that cannot be read."""
-    return UserError(
-        f"cannot be read: {why}",
-        where=str(path),
-        hint="Replace the damaged file, and run `isnet convert` again",
-    )
+    return UnreadableImageError(path, why)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from isnet.cli import main
 from isnet.inference import batch_prediction as picture_stream
-from isnet.inference.image_files import read_image
+from isnet.inference.input_images import read_rgb
 from isnet.inference.model_loader import open_model
 from isnet.inference.predictor import Predictor
 from isnet.io.atomic_files import sha256_of
@@ -51,7 +51,7 @@ def test_masks_hold_ids_and_colours_and_scores_say_what_of(
     assert scores["how"]["weights_sha256"] == sha256_of(weights)
     assert scores["provenance"]["run"] == "small"
     for row in scores["images"]:
-        wanted = Predictor.of(model).predict([read_image(Path(row["image"]))])[0]
+        wanted = Predictor.of(model).predict([read_rgb(Path(row["image"]))])[0]
         with Image.open(Path("out", row["mask"])) as mask:
             assert mask.mode == "P"
             np.testing.assert_array_equal(np.asarray(mask), wanted.labels)
@@ -59,7 +59,7 @@ def test_masks_hold_ids_and_colours_and_scores_say_what_of(
         np.testing.assert_array_equal(colours, np.asarray(palette, np.uint8)[wanted.labels])
         assert row["classes"] == wanted.scores
         assert (row["height"], row["width"]) == wanted.labels.shape
-        blend = (read_image(Path(row["image"])).astype(float) + colours) / 2
+        blend = (read_rgb(Path(row["image"])).astype(float) + colours) / 2
         with Image.open(Path("out", row["mask"]).with_suffix(".overlay.jpg")) as overlay:
             assert np.abs(np.asarray(overlay) - blend).mean() < 25
 
@@ -106,7 +106,7 @@ def test_what_is_no_picture_is_named_and_the_rest_goes_on(
     Path("in/aa.png").touch()
     assert predict(weights, "in", "nowhere.png") == 2
     told = capsys.readouterr().err
-    assert "refused in/b.jpg: not an image" in told and "refused in/aa.png: empty" in told
+    assert "refused in/b.jpg: no image" in told and "refused in/aa.png: empty" in told
     assert "refused nowhere.png: No such file" in told
     assert "2 of 5 images predicted, 3 refused" in told
     scores = json.loads(Path("out/scores.json").read_text())
@@ -165,7 +165,7 @@ def test_neighbours_of_one_size_share_a_batch_where_batches_are_faster(
     assert predict(weights, "in") == 0
     assert sizes == [[(32, 48, 3)] * 2, [(24, 24, 3)]]
     for name in ("a.png", "b.jpg"):
-        alone = Predictor.of(open_model(weights)).predict([read_image(Path("in", name))])[0]
+        alone = Predictor.of(open_model(weights)).predict([read_rgb(Path("in", name))])[0]
         with Image.open(f"out/{Path(name).stem}.png") as mask:
             np.testing.assert_array_equal(np.asarray(mask), alone.labels)
 
@@ -176,20 +176,20 @@ def test_a_stopped_command_leaves_whole_files_and_is_continued(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    read = picture_stream.read_image
+    read = picture_stream.read_rgb
 
     def stopped(path: Path):
         if path.name == "c.png":
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(picture_stream, "read_image", stopped)
+    monkeypatch.setattr(picture_stream, "read_rgb", stopped)
     assert predict(weights, "in", "--overlay") == 130
     assert capsys.readouterr().err.endswith("isnet: stopped\n")
     for name in stamps(folder):
         with Image.open(Path("out", name)) as image:
             image.load()
-    monkeypatch.setattr(picture_stream, "read_image", read)
+    monkeypatch.setattr(picture_stream, "read_rgb", read)
     kept = stamps(folder)
     assert predict(weights, "in", "--overlay") == 0
     assert kept.items() <= stamps(folder).items()

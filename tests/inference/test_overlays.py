@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.inference.image_files import read_image
+from isnet.inference.input_images import read_rgb
 from isnet.inference.overlays import (
     confidence_image,
     error_image,
@@ -123,4 +123,4 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(b"no image")
     for name in ("a.png", "missing.png"):
         with pytest.raises(UserError, match=name):
-            read_image(tmp_path / name)
+            read_rgb(tmp_path / name)

@@ -13,7 +13,7 @@ from isnet.errors import UserError
 from isnet.inference import predictor as predictor_module
 from isnet.inference.dataset_samples import dataset_samples
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.image_files import RgbImage
+from isnet.inference.input_images import RgbImage
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.model_loader import TrainedModel, open_model
 from isnet.inference.predictor import ImagePrediction, Predictor

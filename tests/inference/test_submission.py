@@ -20,7 +20,7 @@ def decoded(data: bytes) -> np.ndarray:
 def test_cityscapes_files_have_the_official_ids_and_names():
     labels = pytest.importorskip("cityscapesscripts.helpers.labels")
     form = Submission("cityscapes")
-    ids = decoded(form.encoded(np.arange(19, dtype=np.uint8)[None]))
+    ids = decoded(form.encode(np.arange(19, dtype=np.uint8)[None]))
     assert ids.dtype == np.uint8
     assert ids[0].tolist() == [labels.trainId2label[train_id].id for train_id in range(19)]
     image = Path("leftImg8bit/test/berlin/berlin_000543_000019_leftImg8bit.png")
@@ -31,7 +31,7 @@ def test_cityscapes_files_have_the_official_ids_and_names():
 
 def test_ade20k_files_have_labels_1_to_150_and_the_images_names():
     form = Submission("ade20k")
-    labels = decoded(form.encoded(np.arange(150, dtype=np.uint8)[None]))
+    labels = decoded(form.encode(np.arange(150, dtype=np.uint8)[None]))
     assert labels[0].tolist() == list(range(1, 151))
     assert form.name(Path("release_test/ADE_test_00000001.jpg")) == "ADE_test_00000001.png"
 
@@ -86,7 +86,7 @@ def test_it_appears_as_a_whole_or_not_at_all(tmp_path: Path, name: str):
 def test_the_same_predictions_are_the_same_bytes(tmp_path: Path):
     for name in ("one.zip", "two.zip"):
         with open_output(tmp_path / name) as write:
-            write("a.png", Submission("ade20k").encoded(np.eye(9, dtype=np.uint8)))
+            write("a.png", Submission("ade20k").encode(np.eye(9, dtype=np.uint8)))
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive, archive.open("a.png") as file:
         assert Image.open(file).mode == "L"

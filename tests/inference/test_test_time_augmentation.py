@@ -22,8 +22,9 @@ from isnet.inference import segmentor_logits as network
 from isnet.inference import sliding_window
 from isnet.inference import test_time_augmentation as views
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.image_files import image_tensor, read_image
+from isnet.inference.input_images import image_tensor
 from isnet.inference.label_prediction import predict, predict_with_confidence
+from isnet.io.image_file import read_image
 
 PAIRS = ((14, 15), (16, 17), (18, 19))
 OFFICIAL = {

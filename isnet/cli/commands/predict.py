@@ -16,7 +16,7 @@ from isnet.io.console import show_progress
 from isnet.io.visible_gpus import visible_gpus
 
 if TYPE_CHECKING:
-    from isnet.inference.image_files import ImageFile
+    from isnet.inference.input_images import ImageFile
     from isnet.inference.model_loader import TrainedModel
     from isnet.inference.prediction_folder import PredictionFolder
     from isnet.inference.predictor import Predictor
@@ -56,7 +56,7 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, options: Predic
     import_mmseg()
     import cv2
 
-    from isnet.inference.image_files import find_images
+    from isnet.inference.input_images import find_images
     from isnet.inference.prediction_folder import PredictionFolder
 
     cv2.utils.logging.setLogLevel(0)  # unreadable files are reported below
@@ -121,7 +121,7 @@ def _predict(
 ) -> dict[str, str]:
     """Predict the images without a result; return the reasons of refused files by name."""
     from isnet.inference.batch_prediction import predict_files
-    from isnet.inference.image_files import printable
+    from isnet.inference.input_images import printable
 
     missing = [image for image in images if results.scores_of(image) is None]
     before = len(images) - len(missing)

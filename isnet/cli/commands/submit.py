@@ -71,7 +71,7 @@ def _write(
     multi_scale: bool,
 ) -> None:
     from isnet.inference.batch_prediction import predict_files
-    from isnet.inference.image_files import ImageFile
+    from isnet.inference.input_images import ImageFile
     from isnet.inference.model_loader import load_run
     from isnet.inference.predictor import Predictor
     from isnet.inference.submission import open_output

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.inference.export.exported_network import SMALLEST_SIDE
-from isnet.inference.image_files import SUFFIXES, read_image
+from isnet.inference.input_images import SUFFIXES, image_tensor, read_rgb
 from isnet.io.atomic_files import read_json
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
@@ -70,7 +68,7 @@ class CheckImages:
         height, width = _GENERATED_SIZE
         settings = StreetsSettings(width=width, height=height)
         scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
-        return cls([_batch(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets")
+        return cls([image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets")
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -81,14 +79,10 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _read(file: Path) -> Tensor:
-    pixels = read_image(file)
+    pixels = read_rgb(file)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         size = "x".join(map(str, pixels.shape[:2]))
         raise UserError(
             f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more", where=str(file)
         )
-    return _batch(pixels)
-
-
-def _batch(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None]
+    return image_tensor(pixels)

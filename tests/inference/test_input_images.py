@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.inference.image_files import find_images, printable, read_image
+from isnet.inference.input_images import find_images, printable, read_rgb
 
 
 def photo(height: int = 40, width: int = 60) -> Image.Image:
@@ -92,7 +92,7 @@ def test_a_picture_is_read_as_the_evaluation_reads_it(
 ):
     file = tmp_path / "any name\nat all 道"
     file.write_bytes(data)
-    pixels = read_image(file)
+    pixels = read_rgb(file)
     assert pixels.shape == (*size, 3) and pixels.dtype == np.uint8
     wanted = mmcv.imfrombytes(data, flag="color", channel_order="bgr", backend="cv2")
     np.testing.assert_array_equal(pixels[:, :, ::-1], wanted)
@@ -113,12 +113,12 @@ def bomb() -> bytes:
     ("data", "told"),
     [
         (b"", "empty"),
-        (b"hello there", "not an image"),
-        (b"<!doctype html><html>", "not an image"),
-        (saved(photo(), "JPEG")[:300], "not an image, or damaged|truncated"),
+        (b"hello there", "no image"),
+        (b"<!doctype html><html>", "a web page"),
+        (saved(photo(), "JPEG")[:300], "no image, or a damaged one|truncated"),
         (saved(photo(), "JPEG")[:-200], "truncated"),
         (saved(photo(), "PNG")[:-200], "truncated"),
-        (saved(photo().convert("F"), "TIFF"), "cv2 does not read"),
+        (saved(photo().convert("F"), "TIFF"), "OpenCV does not read"),
         (bomb(), "more than 179 million pixels"),
     ],
     ids="empty text page head cut-jpeg cut-png float bomb".split(),
@@ -127,7 +127,7 @@ def test_what_is_no_picture_is_refused_by_name_and_reason(data: bytes, told: str
     file = tmp_path / "odd\n.jpg"
     file.write_bytes(data)
     with pytest.raises(UserError, match=told) as refused:
-        read_image(file)
+        read_rgb(file)
     assert str(refused.value).startswith(f"{tmp_path}/odd\\n.jpg: ")
 
 
@@ -138,7 +138,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path):
     told = {"pipe.png": "not a file", "broken.jpg": "No such file", "folder.png": "not a file"}
     for name, why in told.items():
         with pytest.raises(UserError, match=why):
-            read_image(tmp_path / name)
+            read_rgb(tmp_path / name)
 
 
 def test_names_are_shown_on_one_line():

@@ -1,24 +1,20 @@
-"""Finds and decodes image files of users, with the decoding of mmseg's `LoadImageFromFile`."""
+"""Image files given by users: search in folders, unique result names, and decoding."""
 
 from __future__ import annotations
 
-import io
 import os
-import stat
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from isnet.errors import UserError
+from isnet.io.image_file import UnreadableImageError, decode, read_file, read_header
 
 __all__ = [
     "SUFFIXES",
@@ -27,7 +23,7 @@ __all__ = [
     "find_images",
     "image_tensor",
     "printable",
-    "read_image",
+    "read_rgb",
 ]
 
 RgbImage = NDArray[np.uint8]
@@ -38,10 +34,6 @@ SUFFIXES = {
     ".tif", ".tiff", ".webp",
 }  # fmt: skip
 """Files that are taken from folders; a file given by its path may have any name."""
-
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at half of the limit
-_MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""Pillow's limit: a small file may claim more pixels than fit in memory."""
 
 
 @dataclass(frozen=True)
@@ -116,51 +108,24 @@ def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
     return [ImageFile(path, name) for path, name in zip(paths, results, strict=True)]
 
 
-def read_image(path: Path) -> RgbImage:
-    """Return an image file as `(H, W, 3)` uint8 RGB: EXIF orientation applied, the first of several
-    frames, grey and palettes as RGB, 16 bits as 8, without transparency.
+def read_rgb(path: Path) -> RgbImage:
+    """Return an image file as `(H, W, 3)` uint8 RGB (see `isnet.io.image_file`).
 
     Raises:
         UserError: the file is no image, damaged, or larger than Pillow allows.
     """
-    content = _read_bytes(path)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = image.width * image.height
-    except Image.DecompressionBombError:
-        pixels = _MAX_PIXELS + 1
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        raise _refused(path, "not an image, or damaged") from None
-    if pixels > _MAX_PIXELS:
-        raise _refused(path, f"more than {_MAX_PIXELS / 1e6:.0f} million pixels")
-    try:
-        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        decoded = None
-    if decoded is None:
-        raise _refused(path, "truncated, damaged, or in a format that cv2 does not read")
-    return np.ascontiguousarray(decoded[:, :, ::-1], np.uint8)
+        content = read_file(path)
+        read_header(path, content)
+        bgr = decode(path, content)
+    except UnreadableImageError as error:
+        raise UserError(error.why, where=printable(path)) from None
+    return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _refused(path, "not a file")
-        content = path.read_bytes()
-    except OSError as error:
-        raise _refused(path, error.strerror or str(error)) from None
-    if not content:
-        raise _refused(path, "empty")
-    return content
-
-
-def _refused(path: Path, why: str) -> UserError:
-    return UserError(why, where=printable(path))
-
-
-def image_tensor(image: RgbImage) -> Tensor:
-    """Return `(1, 3, H, W)` uint8 BGR, the input of mmseg's test-time augmentation."""
-    return torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)))[None]
+def image_tensor(image: NDArray[np.uint8]) -> Tensor:
+    """Return an image `(H, W, 3)` as a tensor `(1, 3, H, W)`."""
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 
 def printable(path: Path | str) -> str:
