@@ -57,16 +57,16 @@ def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[ImageFile], 
     """
     found: dict[Path, tuple[Path, Path]] = {}
     others = 0
-    output = output.resolve()
+    skipped = output.resolve()
     for given in inputs:
         if not given.is_dir():
             found.setdefault(_absolute(given), (given, Path(given.name)))
             continue
-        if given.resolve() == output:
+        if given.resolve() == skipped:
             raise UserError(
                 "is the folder of the images", where=str(output), hint="Name another --output"
             )
-        for path in _files_below(given, output):
+        for path in _files_below(given, skipped):
             if path.suffix.lower() not in SUFFIXES:
                 others += 1
                 continue
@@ -81,13 +81,13 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
-def _files_below(folder: Path, output: Path) -> Iterator[Path]:
+def _files_below(folder: Path, skipped: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         here = Path(place)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and (here / name).resolve() != output
+            if not name.startswith(".") and (here / name).resolve() != skipped
         )
         yield from (here / name for name in sorted(files) if not name.startswith("."))
 

@@ -35,7 +35,13 @@ def train_nothing() -> Plan:
     WEIGHTS.parent.mkdir(parents=True)
     torch.save({"state_dict": model.state_dict(), "meta": {}}, WEIGHTS)
     digest = json.loads(Path("results/datasets/streets/manifest.json").read_text())["digest"]
-    summary = {"key": plan.train_key("two", digest), "weights_sha256": sha256_of(WEIGHTS)}
+    summary = {
+        "config": plan.run("two").run.config,
+        "key": plan.train_key("two", digest),
+        "weights_sha256": sha256_of(WEIGHTS),
+        "manifest_digest": digest,
+        "iterations": 0,
+    }
     write_json(WEIGHTS.parent / "train.json", summary)
     return plan
 

@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from evaluation_outputs import outputs
 from test_dataset_evaluation import SEVERAL, run
 
 from isnet.inference import dataset_evaluation as evaluate
@@ -17,16 +18,6 @@ from isnet.inference.dataset_evaluation import count_images
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 
 PROTOCOL = EvaluationProtocol.from_config({"multi_scale": SEVERAL})
-TIMED = ("images_per_second", "latency_ms", "peak_memory_gb")
-
-
-def outputs(directory: Path) -> dict[str, bytes]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    found = {str(path.relative_to(directory)): path.read_bytes() for path in files}
-    for name in {"metrics.json", "scores.json"} & found.keys():
-        numbers = json.loads(found[name])
-        found[name] = json.dumps({k: v for k, v in numbers.items() if k not in TIMED}).encode()
-    return found
 
 
 def finish(model, dataset, folder: Path) -> dict[str, bytes]:

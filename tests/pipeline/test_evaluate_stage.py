@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from evaluation_outputs import outputs
 from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from repository import REPOSITORY
-from test_distributed_evaluation import outputs
 
 from isnet.cli import main
 from isnet.distributed.stop_signals import INTERRUPTED
@@ -88,7 +88,6 @@ import os, signal, sys
 from isnet.cli import main
 from isnet.inference import inference_cost as speed
 from isnet.metrics.evaluation_journal import EvaluationJournal
-from repository import REPOSITORY
 
 append, counted = EvaluationJournal.append, []
 
