@@ -7,7 +7,6 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from isnet.errors import UserError
@@ -25,7 +24,6 @@ __all__ = ["LiveTracking", "sync", "track", "track_all"]
 _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_PASSES = 5.0
-_SAMPLE_SECONDS = 30.0
 _SHORT_WAIT_SECONDS = 3.0
 """At the end of a training that is stopped, or whose store is known to be down."""
 _LATER = "nothing is lost: `isnet track sync` sends it later"
@@ -128,31 +126,33 @@ class LiveTracking:
     def __init__(
         self, plan: Plan, name: str, work: Path, manifest_digest: str, *, enabled: bool = True
     ) -> None:
-        self._plan, self._name, self._work = plan, name, work
-        self._manifest_digest = manifest_digest
+        self._run = (plan, name, work, manifest_digest)
         self._enabled = enabled
         self._uploader: Uploader | None = None
         self._is_live = False
         self._ended_at = 0.0
-        self._outages = _OutageLog("")
+        self._outages = _OutageLog("MLflow")
 
     def __enter__(self) -> LiveTracking:
         if not self._enabled:
             return self
-        store = _usable_store(self._plan)
-        is_live = store is not None and not is_database_file(store.uri)
-        store = store or TrackingStore("", "", self._plan.layout.home)
-        self._outages = _OutageLog(_describe(store))
-        record = started_record(self._plan, self._name, self._work, self._manifest_digest)
-        self._work.mkdir(parents=True, exist_ok=True)
+        plan, name, work, _ = self._run
+        store = _usable_store(plan)
+        if store:
+            self._outages = _OutageLog(_describe(store))
+        work.mkdir(parents=True, exist_ok=True)
         try:
             self._uploader = Uploader(LIVE, self._on_event)
         except OSError as error:
             _log.info(f"MLflow is not updated during this training: {error}")
             return self
-        self._is_live = is_live
-        gpus = self._plan.run(self._name).run.devices.gpus > 0
-        self._uploader.follow(record, store, live=is_live, gpus=gpus, seconds=_SAMPLE_SECONDS)
+        self._is_live = store is not None and not is_database_file(store.uri)
+        self._uploader.send(
+            follow=started_record(*self._run),
+            store=store,
+            live=self._is_live,
+            gpus=plan.run(name).run.devices.gpus > 0,
+        )
         return self
 
     def _on_event(self, event: dict[str, Any]) -> None:
@@ -161,23 +161,13 @@ class LiveTracking:
         elif "succeeded" in event:
             self._outages.succeeded()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._uploader is None:
             return
         self._ended_at = time.monotonic()
-        record = ended_record(
-            self._plan,
-            self._name,
-            self._work,
-            self._manifest_digest,
-            failed=kind is not None and issubclass(kind, Exception),
-        )
-        self._uploader.end_run(record)
+        failed = kind is not None and issubclass(kind, Exception)
+        record = ended_record(*self._run, failed=failed)
+        self._uploader.send(ended=record)
         if record.state != "finished":
             self._wait(_SHORT_WAIT_SECONDS)
 
@@ -188,7 +178,7 @@ class LiveTracking:
         if self._uploader is not None:
             self._wait(_SHORT_WAIT_SECONDS if self._outages.is_down else LIVE.total)
         if not self._is_live:
-            track(self._plan, self._name)
+            track(*self._run[:2])
 
     def _wait(self, seconds: float) -> None:
         assert self._uploader is not None

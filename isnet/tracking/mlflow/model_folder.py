@@ -86,29 +86,13 @@ def _requirements() -> Iterator[str]:
 
 
 def _signature() -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, Object, ParamSchema, ParamSpec, Property, Schema
+    import pandas as pd
+    from mlflow.models import infer_signature
 
-    score = Object(
-        [
-            Property("class", "string"),
-            Property("share", "double"),
-            Property("confidence", "double"),
-        ]
-    )
-    return ModelSignature(
-        inputs=Schema([ColSpec("string", "image")]),
-        outputs=Schema(
-            [
-                ColSpec("string", "mask"),
-                ColSpec("long", "width"),
-                ColSpec("long", "height"),
-                ColSpec(Array(score), "scores"),
-                ColSpec("string", "model"),
-            ]
-        ),
-        params=ParamSchema([ParamSpec("multi_scale", "boolean", False)]),
-    )
+    score = {"class": "road", "share": 1.0, "confidence": 1.0}
+    row = {"mask": "", "width": 1, "height": 1, "scores": [score], "model": ""}
+    request, answer = pd.DataFrame({"image": [""]}), pd.DataFrame([row])
+    return infer_signature(request, answer, {"multi_scale": False})
 
 
 def _example(image: Path) -> Any:

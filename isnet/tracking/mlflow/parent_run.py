@@ -21,7 +21,6 @@ __all__ = ["PARENT", "ParentRun"]
 PARENT = "mlflow.parentRunId"
 _SWEEP = "isnet.sweep"
 _SUMMARISED = ("final/mIoU", "final/mIoU_ms_flip", "final/images_per_second")
-_ROUNDS = 10
 
 
 class ParentRun:
@@ -56,29 +55,26 @@ class ParentRun:
     def summarise(self) -> None:
         """Update mean and standard deviation over the finished runs, and the status.
 
-        The number of runs is the step, so that a summary of fewer runs is never shown last.
+        Each run calls this after its own scores are stored, so that the last call sees all. The
+        number of runs is the step: a concurrent summary of fewer runs is never shown last.
         """
-        for _ in range(_ROUNDS):
-            children = self._children()
-            values = _summary(children)
-            parent = self.client.get_run(self.id)
-            there = parent.data.metrics
-            changed = {key: value for key, value in values.items() if there.get(key) != value}
-            if changed:
-                self._send(changed, int(values["sweep/runs"]))
-            running = any(child.info.status == "RUNNING" for child in children)
-            status = "RUNNING" if running else "FINISHED"
-            if parent.info.status != status:
-                self.client.update_run(self.id, status=status)
-            if not changed:
-                return  # checked again after sending: no run has ended in between
-
-    def _send(self, values: dict[str, float], step: int) -> None:
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, step) for key, value in values.items()]
-        self.client.log_batch(self.id, metrics=metrics)
+        children = self._children()
+        values = _summary(children)
+        parent = self.client.get_run(self.id)
+        now, step = int(time.time() * 1000), int(values["sweep/runs"])
+        metrics = [
+            Metric(key, value, now, step)
+            for key, value in values.items()
+            if parent.data.metrics.get(key) != value
+        ]
+        if metrics:
+            self.client.log_batch(self.id, metrics=metrics)
+        running = any(child.info.status == "RUNNING" for child in children)
+        status = "RUNNING" if running else "FINISHED"
+        if parent.info.status != status:
+            self.client.update_run(self.id, status=status)
 
     def _children(self) -> list[Any]:
         """Return the runs of the sweep, the oldest of each training, and set their parent: another

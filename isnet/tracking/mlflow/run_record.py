@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,15 +24,6 @@ class TrackingStore:
     experiment: str
     home: Path
     """The checkout, which contains a database file and its artifacts."""
-
-    def as_json(self) -> dict[str, str]:
-        """Return the fields for a pipe."""
-        return {"uri": self.uri, "experiment": self.experiment, "home": str(self.home)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, str]) -> TrackingStore:
-        """Inverse of `as_json`."""
-        return cls(value["uri"], value["experiment"], Path(value["home"]))
 
 
 @dataclass(frozen=True)
@@ -71,19 +61,6 @@ class RunRecord:
     def system(self) -> Path:
         """The system samples."""
         return self.work / "system.jsonl"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the fields for a pipe."""
-        found: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
-        return found
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> RunRecord:
-        """Inverse of `as_json`."""
-        paths = tuple(Path(path) for path in value["artifacts"])
-        weights = value["weights"] and Path(value["weights"])
-        given = {**value, "work": Path(value["work"]), "artifacts": paths, "weights": weights}
-        return cls(**given)
 
     @property
     def example(self) -> Path | None:

@@ -14,6 +14,7 @@ from isnet.io.atomic_files import write_json
 from isnet.tracking.journal_reader import JournalReader
 from isnet.tracking.mlflow.curve_thinning import rows_of, thin
 from isnet.tracking.mlflow.failure_reason import failure_reason
+from isnet.tracking.mlflow.idempotent_writes import create_once
 from isnet.tracking.mlflow.logged_model import log_model
 from isnet.tracking.mlflow.mlflow_run import MlflowRun, milliseconds
 from isnet.tracking.mlflow.model_folder import has_metadata
@@ -159,20 +160,15 @@ class RunUpload:
 
 
 def _find_or_create_experiment(client: Any, store: TrackingStore) -> str:
-    found = client.get_experiment_by_name(store.experiment)
-    if found is not None:
-        return str(found.experiment_id)
     # With a database, artifacts go beside it: MLflow's default ./mlruns would make a bare
     # `mlflow ui` open the file store that MLflow refuses. A server has its own place.
     has_server = store.uri.startswith(("http", "databricks"))
     place = None if has_server else (store.home / "mlartifacts" / store.experiment).as_uri()
-    try:
-        return str(client.create_experiment(store.experiment, artifact_location=place))
-    except Exception:
-        found = client.get_experiment_by_name(store.experiment)  # created concurrently?
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    create_once(
+        lambda: client.get_experiment_by_name(store.experiment) is not None,
+        lambda: client.create_experiment(store.experiment, artifact_location=place),
+    )
+    return str(client.get_experiment_by_name(store.experiment).experiment_id)
 
 
 def _environment_tags(environment: dict[str, Any]) -> dict[str, str]:

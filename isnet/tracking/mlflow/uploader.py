@@ -1,80 +1,79 @@
 """Uploader process: talks to MLflow so that no training waits for a tracking store.
 
-Started as `python -m isnet.tracking.mlflow.uploader PARENT`. Reads commands from standard input and
-writes events to standard output, one JSON object per line. Ends with its parent process. Stop
-signals are blocked in it, because they also reach the parent, which then sends a command.
+Started as `python -m isnet.tracking.mlflow.uploader PARENT PIPE`, with the id of its parent and the
+file descriptor of a connection that carries commands to it and events back. Ends with its parent.
+Stop signals are blocked in it: they also reach the parent, which then sends a command.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.mlflow.backoff import Backoff
 from isnet.tracking.mlflow.failure_reason import failure_reason
-from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
-from isnet.tracking.mlflow.run_upload import RunUpload, upload_runs
+from isnet.tracking.mlflow.run_record import RunRecord
+from isnet.tracking.mlflow.run_upload import Report, RunUpload, upload_runs
 from isnet.tracking.system_metrics import SystemSampler
 
 __all__ = ["main"]
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
+_SAMPLE_SECONDS = 30.0
 _ORPHAN_SECONDS = 5.0
 """How long it may outlive a killed parent, to set the status of the run."""
 
 
-def main(parent: int) -> None:
-    """Carry out the commands of the process `parent`."""
+def main(parent: int, pipe: int) -> None:
+    """Carry out the commands of the process `parent`: `{"upload": records, "store": ...,
+    "attempts": n}`, or `{"follow": record, "store": ..., "live": bool, "gpus": bool}` and then
+    `{"ended": record}`.
+    """
     warnings.simplefilter("ignore")
-    commands = _Commands(parent)
-    while (command := commands.next(None)) is not None:
-        for name, value in command["environment"].items():
-            os.environ.setdefault(name, value)
-        store = TrackingStore.from_json(command["store"])
+    commands = _Commands(parent, pipe)
+    while command := commands.next(None):
         if "follow" in command:
-            _follow(command, store, commands)
+            _follow(command, commands)
         else:
-            records = [RunRecord.from_json(record) for record in command["upload"]]
-            upload_runs(records, store, _report, attempts=command["attempts"])
-
-
-def _report(event: dict[str, Any]) -> None:
-    try:
-        os.write(1, (json.dumps(event) + "\n").encode())
-    except OSError:
-        os._exit(0)  # the parent has closed the pipe
+            upload_runs(
+                command["upload"], command["store"], commands.report, attempts=command["attempts"]
+            )
 
 
 class _Commands:
-    """Commands from standard input, until the parent process ends."""
+    """Connection to the parent process."""
 
-    def __init__(self, parent: int) -> None:
-        self._read = b""
-        # End of file does not show the parent's end: forked data loading workers keep the pipe.
+    def __init__(self, parent: int, pipe: int) -> None:
+        self._connection = Connection(pipe)
+        # End of file does not show the parent's end: forked data loading workers keep it open.
         self._orphaned, write_end = os.pipe()
         threading.Thread(target=_exit_with, args=(parent, write_end), daemon=True).start()
 
     def next(self, seconds: float | None) -> dict[str, Any] | None:
         """Return the next command; `{}` after `seconds` without one, None if the parent ended."""
-        while b"\n" not in self._read:
-            ready, _, _ = select.select([0, self._orphaned], [], [], seconds)
-            if not ready:
-                return {}
-            read = os.read(0, 1 << 16) if self._orphaned not in ready else b""
-            if not read:
-                return None
-            self._read += read
-        line, _, self._read = self._read.partition(b"\n")
-        command: dict[str, Any] = json.loads(line)
-        return command
+        ready = wait([self._connection, self._orphaned], seconds)
+        if not ready:
+            return {}
+        try:
+            command: dict[str, Any] = self._connection.recv()
+            return None if self._orphaned in ready else command
+        except (EOFError, OSError):
+            return None
+
+    def report(self, event: dict[str, Any]) -> None:
+        """Send an event."""
+        try:
+            self._connection.send(event)
+        except OSError:
+            os._exit(0)  # the parent has closed the connection
 
 
 def _exit_with(parent: int, write_end: int) -> None:
@@ -86,17 +85,17 @@ def _exit_with(parent: int, write_end: int) -> None:
     os._exit(0)
 
 
-def _follow(command: dict[str, Any], store: TrackingStore, commands: _Commands) -> None:
+def _follow(command: dict[str, Any], commands: _Commands) -> None:
     """Sample the system and upload a run while it trains, until the next command describes how it
     ended. Without that command its process was killed.
     """
     os.nice(5)  # the training's processes have priority
-    record = RunRecord.from_json(command["follow"])
+    record: RunRecord = command["follow"]
     sampler = SystemSampler(
-        record.system, os.getppid(), has_gpus=command["gpus"], seconds=command["seconds"]
+        record.system, os.getppid(), has_gpus=command["gpus"], seconds=_SAMPLE_SECONDS
     )
     sampler.start()
-    live = _LiveUpload(record, store) if command["live"] else None
+    live = _LiveUpload(command, commands.report) if command["live"] else None
     while True:
         if live:
             live.send_new()
@@ -105,16 +104,16 @@ def _follow(command: dict[str, Any], store: TrackingStore, commands: _Commands) 
             break
     sampler.end()
     if live:
-        last = ended["ended"] if ended else command["follow"] | {"state": "interrupted"}
-        live.finish(RunRecord.from_json(last))
-    _report({"done": 1, "reason": None})
+        live.finish(ended["ended"] if ended else replace(record, state="interrupted"))
+    commands.report({"done": 1, "reason": None})
 
 
 class _LiveUpload:
     """Uploads a run while it trains, with backoff after failures."""
 
-    def __init__(self, record: RunRecord, store: TrackingStore) -> None:
-        self._record, self._store = record, store
+    def __init__(self, command: dict[str, Any], report: Report) -> None:
+        self._record, self._store = command["follow"], command["store"]
+        self._report = report
         self._environment = collect_environment()
         self._backoff = Backoff()
         self._upload: RunUpload | None = None
@@ -132,16 +131,16 @@ class _LiveUpload:
     def _try(self, send: Callable[[RunUpload], Any]) -> None:
         try:
             if self._upload is None:
-                self._upload = RunUpload(self._record, self._store, _report, self._environment)
+                self._upload = RunUpload(self._record, self._store, self._report, self._environment)
             send(self._upload)
         except Exception as error:
             self._upload = None  # the next one asks what has arrived
             self._backoff.fail()
-            _report({"failed": failure_reason(error)})
+            self._report({"failed": failure_reason(error)})
         else:
             self._backoff.succeed()
-            _report({"succeeded": 1})
+            self._report({"succeeded": 1})
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

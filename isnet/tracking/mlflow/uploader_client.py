@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import signal
@@ -13,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from typing import Any
 
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
@@ -28,9 +28,8 @@ _BLOCKED = (
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Limits on the waiting for MLflow; its own defaults are a quarter of an hour for each call.
-
-    `answer` and `retries` are defaults of MLflow's environment variables.
+    """Limits on waiting for MLflow; its own defaults are a quarter of an hour for each call. The
+    user's environment variables for `answer` and `retries` win.
     """
 
     answer: int
@@ -46,7 +45,7 @@ class Timeouts:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables of the uploader."""
+        """Default environment variables of the uploader."""
         return {
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.answer),
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.retries),
@@ -83,68 +82,45 @@ class Uploader:
     """
 
     def __init__(self, timeouts: Timeouts, report: Report | None = None) -> None:
-        self._timeouts = timeouts
-        self._report = report
+        self._timeouts, self._report = timeouts, report
         self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        with _blocked_signals():
+        self._connection, child_end = Pipe()
+        pipe = child_end.fileno()
+        with child_end, _blocked_signals():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "isnet.tracking.mlflow.uploader", str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                [
+                    sys.executable,
+                    "-m",
+                    "isnet.tracking.mlflow.uploader",
+                    str(os.getpid()),
+                    str(pipe),
+                ],
+                pass_fds=[pipe],
+                env=timeouts.environment | os.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # warnings of Python and MLflow
             )
         threading.Thread(target=self._read_events, name="mlflow-uploader", daemon=True).start()
 
     def _read_events(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            with contextlib.suppress(ValueError):
-                event = json.loads(line)
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                event = self._connection.recv()
                 self._events.put(event)
                 if self._report:
                     with contextlib.suppress(OSError):  # a log on a full disk
                         self._report(event)
         self._events.put(None)
 
-    def _send(self, **command: Any) -> None:
-        assert self._process.stdin is not None
+    def send(self, **command: Any) -> None:
+        """Send a command, see `uploader.main`; does not wait for its result."""
         with contextlib.suppress(OSError):  # the process has died, and sends no events either
-            self._process.stdin.write((json.dumps(command) + "\n").encode())
-            self._process.stdin.flush()
-
-    def follow(
-        self, record: RunRecord, store: TrackingStore, *, live: bool, gpus: bool, seconds: float
-    ) -> None:
-        """Start to upload a run that trains in this process or its children; does not wait.
-
-        Args:
-            record: the run.
-            store: to upload to.
-            live: whether to upload; if not, only the system is sampled.
-            gpus: whether the run uses GPUs.
-            seconds: between two system samples.
-        """
-        self._send(
-            follow=record.as_json(),
-            store=store.as_json(),
-            live=live,
-            gpus=gpus,
-            seconds=seconds,
-            environment=self._timeouts.environment,
-        )
-
-    def end_run(self, record: RunRecord) -> None:
-        """Describe how the followed run ended; does not wait."""
-        self._send(ended=record.as_json())
+            self._connection.send(command)
 
     def upload(self, records: list[RunRecord], store: TrackingStore, report: Report) -> None:
         """Upload runs and pass on the events, as `upload_runs` does."""
-        self._send(
-            upload=[record.as_json() for record in records],
-            store=store.as_json(),
-            attempts=self._timeouts.attempts,
-            environment=self._timeouts.environment,
-        )
+        self.send(upload=records, store=store, attempts=self._timeouts.attempts)
         for event in self.events(self._timeouts.total):
             report(event)
             if "done" in event:
@@ -166,11 +142,9 @@ class Uploader:
 
     def close(self) -> None:
         """Kill the process. What it was sending arrives as a whole or not at all."""
-        assert self._process.stdin is not None
         self._process.kill()
         self._process.wait()
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        self._connection.close()
 
 
 @contextlib.contextmanager
