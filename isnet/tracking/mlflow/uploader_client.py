@@ -20,6 +20,7 @@ from isnet.tracking.mlflow.run_upload import Report
 
 __all__ = ["LIVE", "STAGE_END", "SYNC", "Timeouts", "Uploader"]
 
+_UPLOADER = "isnet.tracking.mlflow.uploader"
 _BLOCKED = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG),
