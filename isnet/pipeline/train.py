@@ -26,7 +26,7 @@ from isnet.records.train_record import TrainRecord
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal
-from isnet.tracking.journal_reader import read_records
+from isnet.tracking.journal_reader import journal_records
 from isnet.training.train_job import TrainJob
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _write_outputs(job: TrainJob, result: TrainResult, summary: dict[str, Any]) 
     write_text(made / "config.py", result.resolved_config)
     write_text(made / "curves.csv", journal.as_csv("train"))
     write_text(made / "validation.csv", journal.as_csv("validation"))
-    records = read_records(journal.path, "train")
+    records = journal_records(journal.path, "train")
     rates = [record["images_per_second"] for record in records]
     measured = {
         "images_per_second": sum(rates) / len(rates) if rates else None,

@@ -11,7 +11,7 @@ from typing import Any
 
 from isnet.io.json_lines import decode_line
 
-__all__ = ["JournalReader", "last_records", "read_records", "validations"]
+__all__ = ["JournalReader", "journal_records", "last_records", "validations"]
 
 _TAIL_BYTES = 1 << 14
 """About fifty records."""
@@ -46,10 +46,9 @@ class JournalReader:
         return _parse(complete.splitlines())
 
 
-def read_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
+def journal_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """Return all records, or those of one kind."""
-    records = _parse(_read(path).splitlines())
-    return [record for record in records if kind in (None, record["kind"])]
+    return [record for record in _parse(_lines(path)) if kind in (None, record["kind"])]
 
 
 def last_records(path: Path) -> list[dict[str, Any]]:
@@ -66,15 +65,15 @@ def last_records(path: Path) -> list[dict[str, Any]]:
 
 def validations(path: Path) -> list[dict[str, Any]]:
     """Return all validation records, oldest first. Only these few lines are parsed."""
-    return _parse(line for line in _read(path).splitlines() if b'"kind": "validation"' in line)
+    return _parse(line for line in _lines(path) if b'"validation"' in line)
 
 
-def _read(path: Path) -> bytes:
+def _lines(path: Path) -> list[bytes]:
     try:
-        return path.read_bytes()
+        return path.read_bytes().splitlines()
     except OSError:
-        return b""
+        return []
 
 
 def _parse(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    return [record for record in map(decode_line, lines) if record and "kind" in record]
+    return [record for line in lines if (record := decode_line(line)) and "kind" in record]

@@ -14,7 +14,7 @@ import psutil
 
 from isnet.io.visible_gpus import gpu_usage
 from isnet.tracking.journal import Journal
-from isnet.tracking.journal_reader import read_records
+from isnet.tracking.journal_reader import journal_records
 
 __all__ = ["SystemSampler", "gpu_figures"]
 
@@ -38,7 +38,7 @@ class SystemSampler(threading.Thread):
         self._has_gpus = has_gpus
         self._seconds = seconds
         self._ended = threading.Event()
-        samples = [record["sample"] for record in read_records(path)]
+        samples = [record["sample"] for record in journal_records(path)]
         self._sample = max(samples, default=-1) + 1
         self._cpu: dict[int, float] = {}
         self._at = time.monotonic()
