@@ -191,15 +191,15 @@ def test_the_docstring_states_command_protocol_expectation_and_source(name: str)
     assert told is not None
     parts = dict(re.findall(r"^(\w+):\s+(.*?)(?=^\w+:|\Z)", told, re.MULTILINE | re.DOTALL))
     parts = {label: " ".join(text.split()) for label, text in parts.items()}
-    assert list(parts) == ["Command", "Hardware", "EvaluationProtocol", "Expected"]
+    assert list(parts) == ["Command", "Hardware", "Protocol", "Expected"]
     assert "`isnet train --run NAME`" in parts["Command"]
     by_mmseg_alone = row["dataset"] in ("cityscapes", "ade20k")
     assert ("`mim train mmsegmentation" in parts["Command"]) == by_mmseg_alone
     height, width = row["crop"]
     gpus = f"8 GPUs x {row['batch_size'] // 8} crops of {height}x{width}"
     assert parts["Hardware"].startswith(gpus) and "not measured here" in parts["Hardware"]
-    assert parts["EvaluationProtocol"].startswith(f"{read(name).iterations:,} iterations")
-    assert f"{row['multi_scale']['average']} averaged" in parts["EvaluationProtocol"]
+    assert parts["Protocol"].startswith(f"{read(name).iterations:,} iterations")
+    assert f"{row['multi_scale']['average']} averaged" in parts["Protocol"]
     for figure in (f"mIoU {row['miou']:.2f}", f"flip {row['miou_ms_flip']:.2f}"):
         assert figure in parts["Expected"]
     changed = row["miou_ms_flip"] != row["miou_ms_flip_2021"]
