@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from isnet.io.json_lines import read_json_lines
 
 __all__ = [
@@ -48,6 +50,9 @@ class ConversionResult:
     counts: dict[int, int]
 
 
+_RESULT = TypeAdapter(ConversionResult)
+
+
 def journal_record(job: ConversionJob, result: ConversionResult) -> dict[str, Any]:
     """Return the record of a job whose target is in place."""
     return {"job": asdict(job), "converted": asdict(result)}
@@ -70,7 +75,7 @@ def finished_jobs(
     for record in read_json_lines(journal, made_with):
         job = ConversionJob(**record["job"])
         if job in wanted:
-            recorded[job] = _parse_result(record["converted"])
+            recorded[job] = _RESULT.validate_python(record["converted"])
     return {
         job: result for job, result in recorded.items() if _is_unchanged(job, result, root, labels)
     }
@@ -91,10 +96,3 @@ def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labe
         )
     except OSError:
         return False
-
-
-def _parse_result(record: dict[str, Any]) -> ConversionResult:
-    """JSON has no tuples and no integer keys."""
-    stamps = {key: tuple(record[key]) for key in ("image_stamp", "label_stamp")}
-    counts = {int(train_id): pixels for train_id, pixels in record["counts"].items()}
-    return ConversionResult(**(record | stamps | {"counts": counts}))

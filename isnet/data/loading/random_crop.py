@@ -10,8 +10,13 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from isnet.data.loading.decoded_sample import Sample, open_sample
-from isnet.data.loading.resized_crop import ResizedCrop, read_image_crop, read_label_crop
+from isnet.data.loading.sample_crop import (
+    ResizedCrop,
+    Sample,
+    open_sample,
+    read_image_crop,
+    read_label_crop,
+)
 from isnet.data.packed.packed_store import Pixels
 
 __all__ = ["LoadRandomCrop"]

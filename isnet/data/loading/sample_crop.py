@@ -1,19 +1,58 @@
-"""Crops of a resized image, computed without resizing the whole image."""
+"""Crops of a resized image and its label, read from image files or a packed store.
+
+Only the crop is resized, not the whole image.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from mmcv.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import LoadAnnotations
 
-from isnet.data.loading.decoded_sample import Sample
-from isnet.data.packed.packed_store import Pixels
+from isnet.data.packed.packed_store import PackedSample, Pixels
 
-__all__ = ["ResizedCrop", "read_image_crop", "read_label_crop"]
+__all__ = [
+    "DecodedSample",
+    "ResizedCrop",
+    "Sample",
+    "open_sample",
+    "read_image_crop",
+    "read_label_crop",
+]
+
+
+class DecodedSample:
+    """An image and its label, decoded by mmseg's transforms; the interface of `PackedSample`."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        loaded = LoadAnnotations()(LoadImageFromFile()(record | {"seg_fields": []}))
+        self._image: Pixels = loaded["img"]
+        self._label: Pixels = loaded["gt_seg_map"].astype(np.uint8, copy=False)
+        self.height, self.width = self._image.shape[:2]
+
+    def image(self, rows: slice, columns: slice) -> Pixels:
+        """Return a crop of the image `(h, w, 3)` uint8, BGR."""
+        return self._image[rows, columns]
+
+    def label(self, rows: slice, columns: slice) -> Pixels:
+        """Return a crop of the label `(h, w)` uint8, train ids."""
+        return self._label[rows, columns]
+
+
+Sample = DecodedSample | PackedSample
+
+
+def open_sample(record: dict[str, Any]) -> Sample:
+    """Open the sample of a data set's record: its `packed` entry, else its files."""
+    packed: PackedSample | None = record.get("packed")
+    return packed or DecodedSample(record)
 
 
 @dataclass(frozen=True)
