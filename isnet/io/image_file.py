@@ -49,7 +49,11 @@ class UnreadableImageError(UserError):
     def __init__(self, path: Path, why: str) -> None:
         hint = "Replace the damaged file, and run `isnet convert` again"
         super().__init__(f"cannot be read: {why}", where=str(path), hint=hint)
-        self.why = why
+        self.path, self.why = path, why
+
+    def __reduce__(self) -> tuple[type[UnreadableImageError], tuple[Path, str]]:
+        """Worker processes send it to their parent."""
+        return type(self), (self.path, self.why)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.io.image_file import read_file, read_header, read_image, read_train_ids
+from isnet.io.image_file import (
+    UnreadableImageError,
+    read_file,
+    read_header,
+    read_image,
+    read_train_ids,
+)
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -82,6 +89,13 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for name, why in {"pipe": "not a file", "none": "No such file", "empty": "empty"}.items():
         with pytest.raises(UserError, match=f"{name}: cannot be read: {why}"):
             read_file(tmp_path / name)
+
+
+def test_an_error_reaches_the_parent_of_a_worker_process() -> None:
+    error = UnreadableImageError(Path("a.png"), "empty")
+    received = pickle.loads(pickle.dumps(error))
+    assert str(received) == str(error)
+    assert received.why == "empty"
 
 
 @pytest.mark.parametrize("mode", ["RGB", "I;16"])
