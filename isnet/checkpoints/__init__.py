@@ -1,1 +1,1 @@
-"""Weights that come from elsewhere and go elsewhere: other people's checkpoints, ImageNet files."""
+"""Checkpoints and weights files: saved atomically, read safely, converted between name schemes."""

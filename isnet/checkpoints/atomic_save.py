@@ -1,4 +1,4 @@
-"""Torch files that are whole or absent, hashed while they are written, on disks that fill up."""
+"""Atomic `torch.save` that hashes the file while it is written and explains full disks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["FileDigest", "atomic_torch_save", "file_digest"]
 
 @dataclass(frozen=True)
 class FileDigest:
-    """What a file's content is known by: its size in bytes and its SHA-256 in hex."""
+    """Size in bytes and SHA-256 in hex of a file's content."""
 
     bytes: int
     sha256: str
 
 
 def file_digest(file: IO[bytes]) -> FileDigest:
-    """Read an open file from its beginning to its end."""
+    """Return the digest of an open file, read from its start to its end."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # typeshed
     return FileDigest(file.tell(), digest)
@@ -37,32 +37,32 @@ def file_digest(file: IO[bytes]) -> FileDigest:
 
 @contextlib.contextmanager
 def atomic_torch_save(path: Path, value: Any) -> Iterator[FileDigest]:
-    """Write `value` by `torch.save` beside `path`, and yield what `path` will hold; it takes its
-    place on disk when the block ends, and what it held before stays if anything goes wrong.
+    """Save `value` to a temporary file and yield its digest; rename it to `path` when the block
+    ends without an error.
 
-    Equal content gives equal bytes (torch names its records after the file otherwise).
+    Equal values give equal bytes: torch, given a path, would write the file's name into it.
 
     Raises:
-        UserError: the disk or the quota is full, or does not take the file for another reason.
+        UserError: the disk or the quota is full, or the file cannot be written.
     """
-    sink = None
+    writer = None
     try:
         with atomic_path(path) as temporary:
             with temporary.open("wb", buffering=0) as file:
-                sink = _Sink(file)
-                torch.save(value, cast("IO[bytes]", sink))
-                if sink.failure is not None:
-                    raise sink.failure
-            yield sink.seal
+                writer = _HashingWriter(file)
+                torch.save(value, cast("IO[bytes]", writer))
+                if writer.failure is not None:
+                    raise writer.failure
+            yield FileDigest(writer.size, writer.digest.hexdigest())
     except OSError as error:
-        raise _refusal(path, sink.size if sink else None, error) from None
+        raise _write_error(path, writer.size if writer else None, error) from None
 
 
-class _Sink:
-    """What torch writes to: hashes and writes.
+class _HashingWriter:
+    """File object for `torch.save` that writes, hashes and counts.
 
-    After an exception it only counts: torch would turn any, a keyboard interrupt too, into a
-    RuntimeError about positions. So the size that was needed is known as well.
+    After an exception it only counts, so that the needed size is known, and keeps the exception:
+    torch would turn it, even a KeyboardInterrupt, into a RuntimeError about file positions.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -71,46 +71,39 @@ class _Sink:
         self.digest = hashlib.sha256()
         self.failure: BaseException | None = None
 
-    @property
-    def seal(self) -> FileDigest:
-        """Of all that was written."""
-        return FileDigest(self.size, self.digest.hexdigest())
-
     def write(self, data: bytes | memoryview) -> int:
-        """Take the next bytes."""
+        """Write `data`; return its length."""
         self.size += len(data)
         if self.failure is None:
             try:
                 self.digest.update(data)
                 rest = memoryview(data)
-                while rest:  # Linux takes at most 2 GB at once
+                while rest:  # Linux writes at most 2 GB per call
                     rest = rest[self.file.write(rest) :]
             except BaseException as failure:
                 self.failure = failure
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back; torch calls it."""
+        """Do nothing; torch requires the method."""
 
 
-def _refusal(path: Path, needed: int | None, error: OSError) -> UserError:
-    """Return one line for a disk that did not take `path`; its temporary file is gone by now."""
-    size = "" if needed is None else f"it needs {format_bytes(needed)}"
-    free = ""
+def _write_error(path: Path, needed: int | None, error: OSError) -> UserError:
+    """Explain why `path` could not be written, with needed and free bytes."""
+    sizes = [] if needed is None else [f"it needs {format_bytes(needed)}"]
     with contextlib.suppress(OSError):
-        free = f"{format_bytes(shutil.disk_usage(path.parent).free)} are free"
-    sizes = " and ".join(part for part in (size, free) if part)
+        sizes.append(f"{format_bytes(shutil.disk_usage(path.parent).free)} are free")
     what, hint = {
-        errno.ENOSPC: ("the disk is full", "Make room there"),
-        errno.EDQUOT: ("your quota of the disk is used up", "Make room there"),
+        errno.ENOSPC: ("the disk is full", "Free some space there"),
+        errno.EDQUOT: ("your disk quota is used up", "Free some space there"),
         errno.EFBIG: (
             "a file of that size is not allowed here",
             "Raise the limit (ulimit -f), or use a file system without one",
         ),
-        errno.EROFS: ("the disk can only be read", "Make it writable"),
+        errno.EROFS: ("the disk is read-only", "Make it writable"),
     }.get(error.errno or 0, (f"cannot be written: {error.strerror or error}", "Make it writable"))
     return UserError(
-        f"{what}: {sizes}" if sizes else what,
+        ": ".join([what, *([" and ".join(sizes)] if sizes else [])]),
         where=str(path),
         hint=f"{hint}; the same command then continues",
     )

@@ -1,10 +1,8 @@
-"""Checkpoints: whole or absent, known by their hash, opened without unpickling code; the newest
-good one wins.
+"""Training checkpoints: atomic, verified by SHA-256, loaded without unpickling code.
 
-`iteration-<n>.pth` is a checkpoint once it is there and `iteration-<n>.json` knows its hash. The
-JSON file is written first, so the rename of the other is the one moment at which a checkpoint comes
-to be; where an iteration is saved again it knows both hashes, so that a kill between the two costs
-nothing.
+Each is a pair `iteration-<n>.pth` and `iteration-<n>.json`, which holds the hash. The JSON file is
+written first, so the rename of the `.pth` file completes a checkpoint. If an iteration is saved
+again, the JSON file holds both hashes, so that a kill between the two writes loses nothing.
 """
 
 from __future__ import annotations
@@ -28,204 +26,201 @@ __all__ = ["CheckpointFolder", "load_weights", "save_torch"]
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 
 
 def save_torch(path: Path, value: Any) -> None:
-    """Write with `torch.save`, atomically; equal content gives equal bytes.
+    """Save with `torch.save`, atomically; equal values give equal bytes.
 
     Raises:
-        UserError: the disk does not take the file.
+        UserError: the disk is full, or the file cannot be written.
     """
     with atomic_torch_save(path, value):
         pass
 
 
 def load_weights(path: Path) -> dict[str, Any]:
-    """Read a slim weights file: `state_dict` and `meta`."""
+    """Load a weights file onto the CPU: `state_dict` and `meta`."""
     loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return loaded
 
 
 class CheckpointFolder:
-    """The checkpoints of one training, of which the last `keep` good ones stay.
+    """The checkpoints of one training; keeps the last `keep` valid ones.
 
-    Only the process that holds the training's lock may save here.
+    Only the process that has the run's lock may save.
 
     Args:
-        folder: where they are.
-        key: the training's key, in hex; another training's checkpoints are not taken up.
-        keep: how many stay.
+        folder: where they are stored.
+        key: the training's key; checkpoints with another key are skipped.
+        keep: number of valid checkpoints to keep.
     """
 
     def __init__(self, folder: Path, key: str, keep: int = 2) -> None:
         self.folder = folder
         self.key = key
         self.keep = keep
-        self._passed_over: set[int] = set()
-        self._since = time.time()
+        self._skipped: set[int] = set()
+        self._opened_at = time.time()
 
     def save(self, iteration: int, state: dict[str, Any]) -> None:
-        """Write the state of an iteration, read it back, then drop the oldest ones.
+        """Write the state of an iteration, read it back, then delete older checkpoints.
 
         Raises:
-            UserError: the disk does not take it, or gives back something else; the checkpoints
-                before are as they were.
+            UserError: it cannot be written or does not read back; earlier checkpoints are intact.
         """
         path = self._path(iteration)
-        with atomic_torch_save(path, state) as seal:
-            self._certify(iteration, seal)
+        with atomic_torch_save(path, state) as digest:
+            self._write_digest(iteration, digest)
         try:
             with path.open("rb") as file:
-                self._check(iteration, file)
-            # Mapped, so that only what is pickled is read: is it all of the kind that can be read?
+                self._verify(iteration, file)
+            # Only unpickles, thanks to mmap: fails if the state has values that cannot be loaded.
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (OSError, _Flaw) as flaw:
+        except (OSError, _InvalidCheckpoint) as error:
             raise UserError(
-                f"was written, and does not read back: {flaw}",
+                f"was written, but does not read back: {error}",
                 where=str(path),
-                hint="Have the disk checked; the same command continues from the one before",
+                hint="Check the disk; the same command continues from the checkpoint before",
             ) from None
-        self._passed_over.discard(iteration)
-        self._drop_older(iteration)
+        self._skipped.discard(iteration)
+        self._delete_older(iteration)
 
     def newest(self) -> dict[str, Any] | None:
-        """Return the newest good state, on the CPU; `say` hears why one is passed over.
+        """Load the newest valid state onto the CPU; log each invalid one. None if there is none.
 
-        It is read, not mapped: torch keeps some of its tensors, and those would change with the
-        file, or end the process where the file goes away.
+        Not memory-mapped: torch keeps some of its tensors, which would change with the file.
 
         Raises:
-            UserError: the newest good one was made by another version of isnet or torch.
+            UserError: the newest valid one needs another version of isnet or torch.
         """
-        self._remove_remains()
-        for iteration in self._newest_first():
+        self._delete_leftovers()
+        for iteration in self._iterations():
             path = self._path(iteration)
             try:
                 with path.open("rb") as file:
-                    self._check(iteration, file)
-                    return _opened(path, file)
-            except (OSError, _Flaw) as flaw:
-                why = flaw.strerror or flaw if isinstance(flaw, OSError) else flaw
-                _log.info(f"{path} is passed over: {why}")
-                self._passed_over.add(iteration)
-        if self._passed_over:
-            _log.info(f"{self.folder} has no checkpoint that can be used: training starts anew")
+                    self._verify(iteration, file)
+                    return _load(path, file)
+            except (OSError, _InvalidCheckpoint) as error:
+                reason = error.strerror or error if isinstance(error, OSError) else error
+                _log.info(f"{path} is skipped: {reason}")
+                self._skipped.add(iteration)
+        if self._skipped:
+            _log.info(f"{self.folder} has no valid checkpoint: training starts from the beginning")
         return None
 
     def last(self) -> str:
-        """Name the newest checkpoint, for messages."""
-        found = self._newest_first()
+        """Return path and iteration of the newest checkpoint, for messages."""
+        found = self._iterations()
         return f"{self._path(found[0])} (iteration {found[0]})" if found else "none yet"
 
     def _path(self, iteration: int, suffix: str = ".pth") -> Path:
         return self.folder / f"iteration-{iteration}{suffix}"
 
-    def _newest_first(self) -> list[int]:
-        numbers = (path.stem.removeprefix("iteration-") for path in self._files("*.pth"))
-        return sorted((int(number) for number in numbers if number.isdecimal()), reverse=True)
+    def _iterations(self) -> list[int]:
+        """Return the iterations that have a `.pth` file, newest first."""
+        names = (path.stem.removeprefix("iteration-") for path in self.folder.glob("*.pth"))
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def _files(self, pattern: str) -> list[Path]:
-        return list(self.folder.glob(f"iteration-{pattern}"))
-
-    def _certify(self, iteration: int, seal: FileDigest) -> None:
-        """Make the hash known before the file is there."""
-        seals = [seal]
-        with contextlib.suppress(OSError, _Flaw), self._path(iteration).open("rb") as old:
-            seals.append(self._check(iteration, old))
-        said = {
+    def _write_digest(self, iteration: int, digest: FileDigest) -> None:
+        """Write the JSON file, before the `.pth` file exists."""
+        digests = [digest]
+        with (
+            contextlib.suppress(OSError, _InvalidCheckpoint),
+            self._path(iteration).open("rb") as f,
+        ):
+            digests.append(self._verify(iteration, f))
+        record = {
             "version": _VERSION,
             "key": self.key,
             "iteration": iteration,
-            "seals": [asdict(seal) for seal in seals],
+            "digests": [asdict(digest) for digest in digests],
         }
-        write_json(self._path(iteration, ".json"), {**said, "check": digest_of(said)})
+        write_json(self._path(iteration, ".json"), {**record, "check": digest_of(record)})
 
-    def _seals(self, iteration: int) -> list[FileDigest]:
-        """Return what the file of an iteration may hold, the newest first.
+    def _digests(self, iteration: int) -> list[FileDigest]:
+        """Return the digests that the `.pth` file of an iteration may have.
 
         Raises:
-            _Flaw: nothing says so, or it is of another training or iteration.
-            UserError: another version of isnet says so.
+            _InvalidCheckpoint: the JSON file is missing, damaged, or of another training.
+            UserError: it is of another version of isnet.
         """
         path = self._path(iteration, ".json")
         try:
-            said = json.loads(path.read_text())
-            check = said.pop("check")
+            record = json.loads(path.read_text())
+            check = record.pop("check")
         except FileNotFoundError:
-            raise _Flaw(f"its hash is not known, there is no {path.name}") from None
+            raise _InvalidCheckpoint(f"its hash is unknown, there is no {path.name}") from None
         except (ValueError, KeyError, AttributeError, TypeError):
-            raise _Flaw(f"its hash is not known, {path.name} is damaged") from None
-        if check != digest_of(said):
-            raise _Flaw(f"its hash is not known, {path.name} is damaged")
-        if said["key"] != self.key:
-            raise _Flaw("it is of another training")
-        if said["version"] != _VERSION:
-            raise _another_version(path, f"it is of version {said['version']}, not {_VERSION}")
-        if said["iteration"] != iteration:
-            raise _Flaw(f"{path.name} is of iteration {said['iteration']}")
-        return [FileDigest(**seal) for seal in said["seals"]]
+            check = record = None
+        if record is None or check != digest_of(record):
+            raise _InvalidCheckpoint(f"its hash is unknown, {path.name} is damaged")
+        if record["key"] != self.key:
+            raise _InvalidCheckpoint("it belongs to another training")
+        if record["version"] != _VERSION:
+            raise _other_version(path, f"its version is {record['version']}, not {_VERSION}")
+        if record["iteration"] != iteration:
+            raise _InvalidCheckpoint(f"{path.name} is of iteration {record['iteration']}")
+        return [FileDigest(**digest) for digest in record["digests"]]
 
-    def _check(self, iteration: int, file: IO[bytes]) -> FileDigest:
-        """Compare an open file with its hash, and return it.
+    def _verify(self, iteration: int, file: IO[bytes]) -> FileDigest:
+        """Compare an open `.pth` file with its stored digests, and return its digest.
 
         Raises:
-            _Flaw: it is not what was saved for this iteration.
+            _InvalidCheckpoint: it is not what was saved for this iteration.
         """
-        seals = self._seals(iteration)
+        digests = self._digests(iteration)
         found = file_digest(file)
-        if found in seals:
+        if found in digests:
             return found
-        if all(found.bytes < seal.bytes for seal in seals):
-            raise _Flaw(f"it is cut short, {found.bytes} of {seals[0].bytes} bytes")
-        raise _Flaw("its content is not what was saved (damaged, or another file)")
+        if all(found.bytes < digest.bytes for digest in digests):
+            raise _InvalidCheckpoint(f"it is truncated, {found.bytes} of {digests[0].bytes} bytes")
+        raise _InvalidCheckpoint("its content is not what was saved (damaged, or another file)")
 
-    def _drop_older(self, iteration: int) -> None:
-        """Drop what is older than the last `keep` good ones. What is newer than the one just saved
-        was passed over, and is written again when training comes there.
+    def _delete_older(self, iteration: int) -> None:
+        """Delete checkpoints before `iteration` except the last `keep - 1` valid ones. Newer ones
+        were skipped, and are overwritten when training gets there.
         """
-        older = [number for number in self._newest_first() if number < iteration]
-        good = [number for number in older if number not in self._passed_over]
-        for number in set(older).difference(good[: self.keep - 1]):
+        older = [number for number in self._iterations() if number < iteration]
+        valid = [number for number in older if number not in self._skipped]
+        for number in set(older).difference(valid[: self.keep - 1]):
             with contextlib.suppress(OSError):  # no reason to end a training
-                # In this order, since the second is what is looked for.
+                # The `.pth` file last: without it the JSON file would not be found again.
                 self._path(number, ".json").unlink(missing_ok=True)
                 self._path(number).unlink(missing_ok=True)
 
-    def _remove_remains(self) -> None:
-        """Remove the temporary files that processes left which were killed before this folder was
-        opened, and hashes whose file never came.
-        """
-        for left in [*self.folder.glob(".iteration-*"), *self._files("*.json")]:
-            # Several ranks do this at once, and any may be first.
+    def _delete_leftovers(self) -> None:
+        """Delete temporary files, and JSON files without a checkpoint, of killed processes."""
+        for file in [*self.folder.glob(".iteration-*"), *self.folder.glob("iteration-*.json")]:
+            # Several ranks do this at once.
             with contextlib.suppress(OSError):
-                kept = left.suffix == ".json" and left.with_suffix(".pth").exists()
-                if not kept and left.stat().st_mtime < self._since:
-                    left.unlink()
+                used = file.suffix == ".json" and file.with_suffix(".pth").exists()
+                if not used and file.stat().st_mtime < self._opened_at:
+                    file.unlink()
 
 
-class _Flaw(Exception):
-    """Why a file is no checkpoint of this training."""
+class _InvalidCheckpoint(Exception):
+    """Why a file is no valid checkpoint of this training."""
 
 
-def _opened(path: Path, file: IO[bytes]) -> dict[str, Any]:
-    """Load a file whose hash was found right.
+def _load(path: Path, file: IO[bytes]) -> dict[str, Any]:
+    """Load a verified file.
 
     Raises:
-        UserError: this torch cannot.
+        UserError: this version of torch cannot load it.
     """
     file.seek(0)
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError) as error:
-        raise _another_version(path, str(error).partition("\n")[0]) from error
+        raise _other_version(path, str(error).partition("\n")[0]) from error
     return state
 
 
-def _another_version(path: Path, why: str) -> UserError:
-    """A good file is never passed over: that would cost what it holds."""
+def _other_version(path: Path, reason: str) -> UserError:
+    """An intact checkpoint is never skipped, because that would lose training time."""
     return UserError(
-        f"is whole, but cannot be opened by this installation: {why}",
+        f"is intact, but this installation cannot load it: {reason}",
         where=str(path),
-        hint="Use the one that wrote it, or remove that file to use the one before",
+        hint="Use the version that wrote it, or delete the file to use the checkpoint before",
     )

@@ -1,4 +1,4 @@
-"""Checkpoint files of several origins, opened without running what may hide in them."""
+"""Reads checkpoints of the official code, of mmseg and of isnet without running pickled code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isnet.errors import UserError
 __all__ = ["WeightsFile", "open_weights"]
 
 _REFUSED = re.compile(r"(?:GLOBAL|but got) (<class '[^']+'>|\S+)")
-_UNREAD = (
+_IGNORED = (
     "mmengine.logging.history_buffer.HistoryBuffer",
     "numpy._core.multiarray._reconstruct",
     "numpy._core.multiarray.scalar",
@@ -28,55 +28,54 @@ _UNREAD = (
     "builtins.getattr",
     "getattr",
 )
-"""What mmengine's training checkpoints hold beside the weights: a log of losses. It is not read."""
+"""Types in the loss log of mmengine's training checkpoints, which is not read."""
+_GIVE = "Give a checkpoint of the official code, of mmseg or of isnet"
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What was found in a checkpoint file."""
+    """Content of a checkpoint file."""
 
     path: Path
     kind: str
-    """For people: `official (model)`, `official (model_ema)`, `mmseg`, `isnet`, `bare`."""
+    """For messages: `official (model)`, `official (model_ema)`, `mmseg`, `isnet`, `bare`."""
     tensors: dict[str, Tensor]
-    """By the file's own names, without DDP's `module.`."""
+    """By the names in the file, without DDP's `module.`."""
     meta: Mapping[str, Any]
-    """What mmseg's and our files say of themselves; empty elsewhere."""
+    """Metadata that mmseg and isnet store beside the weights; else empty."""
 
     @property
     def has_official_names(self) -> bool:
-        """Whether the tensors have the official names (or ours, which are mmseg's)."""
+        """Whether the names are the official ones, and not mmseg's, which isnet uses."""
         return any(name.startswith("backbone_net.") for name in self.tensors)
 
 
 def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
-    """Open a checkpoint of the official code, of mmseg, of ours, or a bare state dict.
+    """Read a checkpoint of the official code, of mmseg or of isnet, or a bare state dict.
 
     Args:
         path: the file.
-        ema: take an official file's `model_ema` where it also has `model`.
+        ema: read an official file's `model_ema` even if it also has `model`.
 
     Raises:
-        UserError: absent, damaged, a pickle that wants more than tensors and plain values, without
-        weights, or without the averaged ones that were asked for.
+        UserError: the file is missing, damaged, a pickle of more than tensors and plain values, or
+            without the requested weights.
     """
     loaded = _load(path)
     if not isinstance(loaded, Mapping):
         raise UserError(
-            f"holds a {type(loaded).__name__}, not weights",
-            where=str(path),
-            hint="Give a checkpoint of the official code, of mmseg or of isnet",
+            f"holds a {type(loaded).__name__}, not weights", where=str(path), hint=_GIVE
         )
-    told = loaded.get("meta")
-    meta = told if isinstance(told, Mapping) else {}
-    kind, tensors = _weights_in(loaded, path, ema=ema)
+    meta = loaded.get("meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    kind, tensors = _select_weights(loaded, path, ema=ema)
     if kind == "mmseg" and "config" in meta:  # mmengine writes `cfg`
         kind = "isnet"
-    return WeightsFile(path, kind, _checked(tensors, path), meta)
+    return WeightsFile(path, kind, _check_tensors(tensors, path), meta)
 
 
-class _Unread:
-    """Stands wherever a file names one of `_UNREAD`: nothing of theirs is imported or called."""
+class _Ignored:
+    """Placeholder for the types in `_IGNORED`: none of them is imported or called."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -90,28 +89,28 @@ def _load(path: Path) -> Any:
         raise UserError(f"there is no file {path}", hint="Give the path of a checkpoint")
     try:
         with (
-            torch.serialization.safe_globals([(_Unread, name) for name in _UNREAD]),
+            torch.serialization.safe_globals([(_Ignored, name) for name in _IGNORED]),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what damage raises has no common type
+    except Exception as error:  # damaged files raise errors of many types
         refused = _REFUSED.search(str(error))
         if refused:
             raise UserError(
-                f"wants to load {refused[1]}, which is neither a tensor nor a plain value: a "
+                f"would load {refused[1]}, which is neither a tensor nor a plain value: a "
                 "pickle can run any code, so it was not opened",
                 where=str(path),
                 hint="If you trust it, save its state dict alone, with the program it comes from",
             ) from None
         raise UserError(
-            "is no file of torch.save, or damaged (an HTML page? cut short?)",
+            "was not written by torch.save, or is damaged (an HTML page? truncated?)",
             where=str(path),
-            hint="Get it again",
+            hint="Get the file again",
         ) from error
 
 
-def _weights_in(loaded: Mapping[str, Any], path: Path, *, ema: bool) -> tuple[str, Any]:
+def _select_weights(loaded: Mapping[str, Any], path: Path, *, ema: bool) -> tuple[str, Any]:
     if ema and "model_ema" not in loaded:
         raise UserError(
             "has no averaged weights (`model_ema`)", where=str(path), hint="Leave --ema out"
@@ -127,23 +126,20 @@ def _weights_in(loaded: Mapping[str, Any], path: Path, *, ema: bool) -> tuple[st
     raise UserError(
         f"has neither model, model_ema nor state_dict, but {', '.join(map(str, loaded))[:200]}",
         where=str(path),
-        hint="Give a checkpoint of the official code, of mmseg or of isnet",
+        hint=_GIVE,
     )
 
 
-def _checked(tensors: Any, path: Path) -> dict[str, Tensor]:
+def _check_tensors(tensors: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not tensors:
-        raise UserError("has no weights under its key", where=str(path), hint="Get another file")
+        raise UserError("has no weights under its key", where=str(path), hint=_GIVE)
     for name, value in tensors.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or value.is_complex():
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             raise UserError(
                 f"{name!r} is a {kind}, not a named tensor of real numbers",
                 where=str(path),
-                hint="Get another file",
+                hint=_GIVE,
             )
-    wrapped = all(name.startswith("module.") for name in tensors)
-    return {
-        name.removeprefix("module.") if wrapped else name: value.detach()
-        for name, value in tensors.items()
-    }
+    prefix = "module." if all(name.startswith("module.") for name in tensors) else ""
+    return {name.removeprefix(prefix): value.detach() for name, value in tensors.items()}

@@ -1,8 +1,8 @@
-"""The parameter names of the official implementation (SegmentationBLWX/sssegmentation).
+"""Parameter names of the official implementation (SegmentationBLWX/sssegmentation).
 
-One tree with two spellings. The backbones (ResNet v1c, ResNeSt) have the same names in both. A
-block of convolution, norm and activation is `.conv`, `.bn` here and `.0`, `.1` there; a classifier
-stands after its block, activation and dropout, at `.4` there.
+Backbones (ResNet v1c, ResNeSt) have the same names in both. In a block of convolution, norm and
+activation, `.conv` and `.bn` are `.0` and `.1` in the official code. Its classifiers follow their
+block, activation and dropout at index 4.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 
 __all__ = ["official_name"]
 
-_STARTS = (
+_PREFIXES = (
     (r"auxiliary_head\.convs\.0\.", "auxiliary_decoder."),
     (r"auxiliary_head\.conv_seg\.", "auxiliary_decoder.4."),
     (r"decode_head\.(decoder_stage[12])\.0\.", r"\1."),
@@ -21,15 +21,14 @@ _STARTS = (
 
 
 def official_name(name: str) -> str:
-    """Return the official name of one of our tensors; one that is none of ISNet's stays as it is.
+    """Return the official name of one of isnet's tensors; other names are returned unchanged.
 
-    No two tensors of a model get the same name, with the shortcut (LIP) or without it, so the names
-    of a model lead both ways.
+    The mapping is one to one for each model, so it can be inverted.
     """
     if name.startswith("backbone."):
         return name.replace("backbone.", "backbone_net.", 1)
-    for start, official in _STARTS:
-        renamed, found = re.subn(f"^{start}", official, name)
+    for prefix, official in _PREFIXES:
+        renamed, found = re.subn(f"^{prefix}", official, name)
         if found:
             return re.sub(r"\bconv(?=\.)", "0", re.sub(r"\bbn(?=\.)", "1", renamed))
     return name

@@ -1,7 +1,7 @@
-"""ImageNet weights of backbones: which file a config means, where it lies, and getting it there.
+"""ImageNet weights of backbones: which file a config refers to, where it is stored, fetching it.
 
-Names such as `open-mmlab://resnet50_v1c` are looked up in mmengine's own table, and files lie in
-torch's cache, where mmengine would put them.
+Names such as `open-mmlab://resnet50_v1c` are looked up in mmengine's table. Files are stored in
+torch's cache, as by mmengine.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _MMENGINE = ("open-mmlab://", "openmmlab://")
 _TORCHVISION = "torchvision://"
 _HTTP = ("http://", "https://")
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
-"""torch's habit: a name ends with the first digits of the file's SHA-256 (`x-2cccc1ad.pth`)."""
+"""torch's convention: a name ends with the start of the file's SHA-256 (`x-2cccc1ad.pth`)."""
 
 
 @dataclass(frozen=True)
 class PretrainedFile:
-    """A file that a config's backbone starts from."""
+    """A file that a config's backbone is initialised from."""
 
     reference: str
-    """What the config says."""
+    """As written in the config."""
     path: Path
-    """Where the file is, or belongs."""
+    """Where the file is stored on this machine."""
     url: str | None
-    """Where it comes from; None: it is the user's own."""
+    """Where to fetch it; None for a file of the user."""
 
     @property
     def hint(self) -> str:
@@ -42,40 +42,39 @@ class PretrainedFile:
         if self.url is None:
             return "Put it there, or name another file"
         return (
-            f"Without internet here: run `isnet weights fetch` where there is, and copy "
+            f"Without internet here: run `isnet weights fetch` on a machine that has it, and copy "
             f"{self.path.name} to {self.path.parent}"
         )
 
 
 def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
-    """Return the files that a config's `model` starts from: `pretrained`, or `init_cfg` of its
-    backbone.
+    """Return the files in a config's `model`: `pretrained`, or `init_cfg` of the backbone.
 
-    References of kinds that mmengine alone can open (`mmcls://`, `s3://`) are left to it.
+    References that only mmengine can resolve (`mmcls://`, `s3://`) are left to it.
 
     Raises:
         UserError: mmengine's table has no such name.
     """
-    located = [_located(node[key]) for node, key in _references(model)]
+    located = [_locate(node[key]) for node, key in _references(model)]
     return [file for file in located if file is not None]
 
 
 def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
-    """Fetch a file that is not there, and check the hash of one that is.
+    """Fetch a missing file, or check the hash of one that is there.
 
     Args:
-        file: what a config names.
-        show: told bytes done and bytes in all.
+        file: the file.
+        show: called with bytes done and bytes in total.
 
     Raises:
-        UserError: it is not there and cannot be fetched, or it is damaged.
+        UserError: it is missing and cannot be fetched, or it is damaged.
     """
     if file.url is not None:
-        # Here: it brings an HTTP client, and most processes of a training fetch nothing.
+        # Imported here: it brings an HTTP client, which most training processes do not need.
         from isnet.data.download import ExpectedFile, HashLockFile, RemoteFile, fetch
 
-        told = _HASH.search(file.path.name)
-        published = ExpectedFile(sha256=told[1] if told else None)
+        match = _HASH.search(file.path.name)
+        published = ExpectedFile(sha256=match[1] if match else None)
         hash_lock = HashLockFile(file.path.parent)
         fetch(RemoteFile(file.url, file.path, hash_lock, file.hint, published), show=show)
     elif not file.path.is_file():
@@ -83,13 +82,13 @@ def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
 
 
 def resolve_pretrained_paths(model: dict[str, Any]) -> None:
-    """Write paths for references in a config's `model`, so that no training process fetches.
+    """Replace references in a config's `model` by local paths, so that no process downloads.
 
     Raises:
-        UserError: a file is not there.
+        UserError: a file is missing.
     """
     for node, key in _references(model):
-        file = _located(node[key])
+        file = _locate(node[key])
         if file is None:
             continue
         if not file.path.is_file():
@@ -98,11 +97,12 @@ def resolve_pretrained_paths(model: dict[str, Any]) -> None:
 
 
 def _missing(file: PretrainedFile) -> UserError:
-    come_from = f" ({file.url})" if file.url else ""
-    return UserError(f"{file.reference}{come_from} is not at {file.path}", hint=file.hint)
+    source = f" ({file.url})" if file.url else ""
+    return UserError(f"{file.reference}{source} is not at {file.path}", hint=file.hint)
 
 
 def _references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each config node with a reference, and the key of the reference."""
     backbone = model.get("backbone") or {}
     for node in (model, backbone):
         if isinstance(node.get("pretrained"), str):
@@ -113,18 +113,19 @@ def _references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
             yield node, "checkpoint"
 
 
-def _located(reference: str) -> PretrainedFile | None:
+def _locate(reference: str) -> PretrainedFile | None:
     if reference.startswith(_HTTP):
-        return _cached(reference, reference)
+        return _cache_file(reference, reference)
     if reference.startswith((*_MMENGINE, _TORCHVISION)):
-        return _in_table(reference)
+        return _look_up(reference)
     if "://" in reference:
         return None
     return PretrainedFile(reference, Path(reference).expanduser(), None)
 
 
-def _in_table(reference: str) -> PretrainedFile:
-    from mmengine.runner import checkpoint  # seconds; needed only where there is a reference
+def _look_up(reference: str) -> PretrainedFile:
+    """Find a name in mmengine's tables of URLs and paths."""
+    from mmengine.runner import checkpoint  # takes seconds to import
 
     scheme, _, name = reference.partition("://")
     if reference.startswith(_TORCHVISION):
@@ -134,19 +135,19 @@ def _in_table(reference: str) -> PretrainedFile:
         name = checkpoint.get_deprecated_model_names().get(name, name)
     if name not in table:
         raise UserError(
-            f"{scheme} has no weights {name!r}", where=reference, hint="Mend `pretrained`"
+            f"{scheme} has no weights {name!r}", where=reference, hint="Correct `pretrained`"
         )
     place: str = table[name]
     if place.startswith(_HTTP):
-        return _cached(reference, place)
+        return _cache_file(reference, place)
     return PretrainedFile(reference, Path(checkpoint._get_mmengine_home()) / place, None)
 
 
-def _cached(reference: str, url: str) -> PretrainedFile:
+def _cache_file(reference: str, url: str) -> PretrainedFile:
     from torch import hub
 
     parts = urlparse(url)
     name = PurePosixPath(parts.path).name
     if not parts.hostname or not name:
-        raise UserError("is no address of a file", where=reference, hint="Mend `pretrained`")
+        raise UserError("is not the URL of a file", where=reference, hint="Correct `pretrained`")
     return PretrainedFile(reference, Path(hub.get_dir()) / "checkpoints" / name, url)

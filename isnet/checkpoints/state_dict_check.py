@@ -1,4 +1,4 @@
-"""Every tensor of a file has its place in the model, and every place its tensor."""
+"""Compares the tensor names and shapes of a weights file with those of a model."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 _COUNTER = "num_batches_tracked"
-_NAMED = 10
-"""So many names of each kind are listed; the others are counted."""
+_MAX_LISTED = 10
 
 
 def check_state_dict(expected: Shapes, given: Shapes, *, file: Path, model: str) -> None:
-    """Compare the tensors of `file` with those of a model.
+    """Require that `file` has exactly the tensors of a model.
 
     Args:
-        expected: the model's tensors, under the names that the file should have.
+        expected: the model's tensors, under the names used in the file.
         given: the file's tensors.
         file: for the message.
-        model: for the message: what the model was built from.
+        model: for the message: where the model comes from.
 
     Raises:
-        UserError: listing the missing, the unexpected and the mis-shaped names.
+        UserError: listing missing, unexpected and mis-shaped names.
     """
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]
     misshaped = [
-        f"{name} {_text(given[name])} where the model has {_text(shape)}"
+        f"{name} {_format(given[name])} where the model has {_format(shape)}"
         for name, shape in expected.items()
         if name in given and given[name] != shape
     ]
     found = {"missing": missing, "unexpected": unexpected, "mis-shaped": misshaped}
-    if not any(found.values()):
+    found = {kind: names for kind, names in found.items() if names}
+    if not found:
         return
-    counts = ", ".join(f"{len(names)} {kind}" for kind, names in found.items() if names)
-    lists = "".join(f"\n  {kind}: {_listed(names)}" for kind, names in found.items() if names)
-    hint = "Name the config whose classes, backbone and head these weights have"
+    counts = ", ".join(f"{len(names)} {kind}" for kind, names in found.items())
+    lists = "".join(f"\n  {kind}: {_join(names)}" for kind, names in found.items())
+    hint = "Name the config that has the classes, backbone and head of these weights"
     if missing and all(name.endswith(_COUNTER) for name in missing):
         hint = f"It was saved without {_COUNTER}; add them as tensor(0), or get the full file"
     raise UserError(
@@ -51,10 +51,10 @@ def check_state_dict(expected: Shapes, given: Shapes, *, file: Path, model: str)
     )
 
 
-def _text(shape: Shape) -> str:
+def _format(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _join(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

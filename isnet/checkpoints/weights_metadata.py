@@ -1,4 +1,4 @@
-"""What a weights file says of itself, in plain values: all that is needed to use it."""
+"""Metadata stored in a weights file: model config, classes, evaluation settings, provenance."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ from isnet.errors import UserError
 __all__ = ["WeightsMetadata"]
 
 _KEY = "isnet"
-"""Its place in the file's `meta`, beside mmseg's `dataset_meta` and `config`."""
+"""Key in the file's `meta`, beside mmseg's `dataset_meta` and `config`."""
 _VERSION = 1
 _RESIZES = ("Resize", "ResizeShortestEdge", "ResizeToMultiple")
-"""Steps of a test pipeline that change an image; others read or pack it."""
-_READS = ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
+"""Transforms of a test pipeline that change an image."""
+_IO_TRANSFORMS = ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
+"""Transforms of a test pipeline that read or pack it."""
 
-Plain = dict[str, Any]
+PlainDict = dict[str, Any]
 Colour = tuple[int, int, int]
 
 
 class WeightsMetadata(BaseModel):
-    """A model without its tensors.
+    """All that is needed to use the weights, in plain values.
 
-    `classes` and their colours `palette` (RGB); `model`: the config of the mmseg model, its
-    preprocessor included; `resize`: mmseg's transforms that bring an image to the size at which the
-    network looks at it; `evaluation`: the config's `evaluation` or, where it has none, its
-    `test_cfg` under `single_scale`; `flip_pairs`: classes that a mirror swaps; `provenance`: where
-    the weights are from.
+    Attributes:
+        classes: class names, by train id.
+        palette: RGB colour of each class.
+        model: config of the mmseg model with its preprocessor.
+        resize: mmseg transforms that resize an image for the network.
+        evaluation: the config's `evaluation`, or its `test_cfg` under `single_scale`.
+        flip_pairs: train ids that are swapped when an image is mirrored.
+        provenance: run, data and versions that the weights come from.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     classes: list[str]
     palette: list[Colour]
-    model: Plain
-    resize: list[Plain]
-    evaluation: Plain
+    model: PlainDict
+    resize: list[PlainDict]
+    evaluation: PlainDict
     flip_pairs: list[tuple[int, int]]
-    provenance: Plain
+    provenance: PlainDict
     version: int = _VERSION
 
     @classmethod
@@ -55,90 +59,82 @@ class WeightsMetadata(BaseModel):
         flip_pairs: Sequence[Sequence[int]] = (),
         provenance: Mapping[str, Any],
     ) -> WeightsMetadata:
-        """Describe what is trained with a resolved config; `model`: the config of the model that
-        the weights are loaded into.
+        """Return the metadata of weights trained with a resolved config.
+
+        `model` is the config of the model that the weights are loaded into.
         """
         loader = config.get("test_dataloader") or config.get("val_dataloader") or {}
         steps = loader.get("dataset", {}).get("pipeline", [])
-        test = {
-            key: value
-            for key, value in (config["model"].get("test_cfg") or {}).items()
-            if key in ("mode", "crop_size", "stride")
-        }
+        test_cfg = config["model"].get("test_cfg") or {}
+        single = {k: v for k, v in test_cfg.items() if k in ("mode", "crop_size", "stride")}
         return cls(
             classes=list(classes),
             palette=[(red, green, blue) for red, green, blue in palette],
             model=_plain(model),
-            resize=[_plain(step) for step in steps if step["type"] not in _READS],
-            evaluation=_plain(config.get("evaluation") or {"single_scale": test}),
+            resize=[_plain(step) for step in steps if step["type"] not in _IO_TRANSFORMS],
+            evaluation=_plain(config.get("evaluation") or {"single_scale": single}),
             flip_pairs=[(left, right) for left, right in flip_pairs],
             provenance=dict(provenance),
         )
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any], where: str) -> WeightsMetadata:
-        """Read it from a file's `meta`; `where` names the file.
+        """Read the metadata from a file's `meta`; `where` names the file in errors.
 
         Raises:
-            UserError: there is none, or what stands there is none that this version understands.
+            UserError: it is missing, damaged, of another version, or names code outside mmseg's
+                registries.
         """
         found = meta.get(_KEY)
         if found is None:
             raise UserError(
-                "does not say what it is the weights of",
+                "has no metadata of isnet",
                 where=where,
-                hint="Give a weights.pth of `isnet train`, or bring the file in with "
+                hint="Give a weights.pth of `isnet train`, or convert the file with "
                 "`isnet weights import`",
             )
         version = found.get("version") if isinstance(found, Mapping) else None
         if version != _VERSION:
             raise UserError(
-                f"describes itself in version {version}, and this isnet reads {_VERSION}",
+                f"has metadata of version {version}, and this isnet reads {_VERSION}",
                 where=where,
                 hint="Use the isnet that wrote it, or a newer one",
             )
         try:
-            description = cls.model_validate(found)
+            metadata = cls.model_validate(found)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise UserError(
-                f"its description is damaged: {place}: {first['msg']}",
-                where=where,
-                hint="Get the file again",
-            ) from None
-        description._check(where)
-        return description
+            raise _damaged(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where) from None
+        metadata._check(where)
+        return metadata
 
-    def as_meta(self) -> Plain:
-        """Return what is kept in a file's `meta`."""
+    def as_meta(self) -> PlainDict:
+        """Return the entry for a file's `meta`."""
         return {_KEY: self.model_dump()}
 
     def _check(self, where: str) -> None:
         if len(self.classes) != len(self.palette):
-            raise UserError(
-                f"its description is damaged: {len(self.classes)} classes and "
-                f"{len(self.palette)} colours",
-                where=where,
-                hint="Get the file again",
-            )
+            raise _damaged(f"{len(self.classes)} classes and {len(self.palette)} colours", where)
         for step in self.resize:
             if step.get("type") not in _RESIZES:
                 raise UserError(
                     f"prepares images by {step.get('type')!r}; known are {', '.join(_RESIZES)}",
                     where=where,
-                    hint="Give a model whose test pipeline reads and resizes only",
+                    hint="Give a model whose test pipeline only reads and resizes",
                 )
-        _refuse_paths(self.model, where)
+        _refuse_imports(self.model, where)
         try:
             json.dumps(self.provenance)
         except (TypeError, ValueError, RecursionError):
-            what = "its description is damaged: provenance has more than plain values"
-            raise UserError(what, where=where, hint="Get the file again") from None
+            raise _damaged("provenance has more than plain values", where) from None
+
+
+def _damaged(reason: str, where: str) -> UserError:
+    return UserError(f"its metadata is damaged: {reason}", where=where, hint="Get the file again")
 
 
 def _plain(value: Any) -> Any:
-    """Copy a config without mmengine's own types, which a safe file may not hold."""
+    """Copy a config without mmengine's own types, which `weights_only` loading refuses."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -148,17 +144,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _refuse_paths(node: Any, where: str) -> None:
-    """Refuse a `type` that is no name in a registry: mmengine would import it, whatever it is."""
+def _refuse_imports(node: Any, where: str) -> None:
+    """Refuse a `type` that is not a registry name: mmengine would import a dotted path."""
     if isinstance(node, Mapping):
         kind = node.get("type")
         if kind is not None and not (isinstance(kind, str) and kind.isidentifier()):
             raise UserError(
-                f"wants a part of the type {kind!r}, which may be any code, so it was not built",
+                f"wants a module of type {kind!r}, which may be any code, so it was not built",
                 where=where,
                 hint="Get the file from a source that you trust",
             )
         node = list(node.values())
     if isinstance(node, list | tuple):
         for inner in node:
-            _refuse_paths(inner, where)
+            _refuse_imports(inner, where)

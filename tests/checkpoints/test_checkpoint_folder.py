@@ -110,24 +110,24 @@ def _swap_training(path: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "cut": (_cut, "it is cut short, 5"),
-    "empty": (lambda path: path.write_bytes(b""), "it is cut short, 0 of 5"),
+    "cut": (_cut, "it is truncated, 5"),
+    "empty": (lambda path: path.write_bytes(b""), "it is truncated, 0 of 5"),
     "torn": (_tear, "its content is not what was saved"),
     "bit": (_flip, "its content is not what was saved"),
     "another iteration": (_swap, "iteration-3.json is of iteration 2"),
     "another iteration's file": (_swap_file, "its content is not what was saved"),
-    "another training": (_swap_training, "it is of another training"),
+    "another training": (_swap_training, "it belongs to another training"),
     "no hash": (
         lambda path: path.with_suffix(".json").unlink(),
-        "its hash is not known, there is no iteration-3.json",
+        "its hash is unknown, there is no iteration-3.json",
     ),
     "hash cut": (
         lambda path: os.truncate(path.with_suffix(".json"), 50),
-        "its hash is not known, iteration-3.json is damaged",
+        "its hash is unknown, iteration-3.json is damaged",
     ),
     "hash not JSON's": (
         lambda path: path.with_suffix(".json").write_text("[]"),
-        "its hash is not known, iteration-3.json is damaged",
+        "its hash is unknown, iteration-3.json is damaged",
     ),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "Is a directory"),
 }
@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(saved: Path, dam
     iteration, said = _newest(saved)
     assert iteration == 2
     (line,) = said
-    assert line.startswith(f"{saved / 'iteration-3.pth'} is passed over: {why}")
+    assert line.startswith(f"{saved / 'iteration-3.pth'} is skipped: {why}")
 
 
 def test_no_flipped_byte_of_the_hash_file_is_believed(saved: Path) -> None:
@@ -159,7 +159,7 @@ def test_without_a_good_one_training_starts_anew_and_says_so(saved: Path) -> Non
     iteration, said = _newest(saved)
     assert iteration is None
     assert len(said) == 3
-    assert said[-1] == f"{saved} has no checkpoint that can be used: training starts anew"
+    assert said[-1] == f"{saved} has no valid checkpoint: training starts from the beginning"
 
 
 def test_what_is_passed_over_never_displaces_a_good_one(saved: Path) -> None:
@@ -180,12 +180,10 @@ def test_what_is_passed_over_never_displaces_a_good_one(saved: Path) -> None:
 
 def test_a_checkpoint_of_another_version_is_not_thrown_away(saved: Path) -> None:
     path = saved / "iteration-3.json"
-    said = {**json.loads(path.read_text()), "version": 2}
+    said = {**json.loads(path.read_text()), "version": 3}
     del said["check"]
     path.write_text(json.dumps({**said, "check": digest_of(said)}))
-    with pytest.raises(
-        UserError, match=r"cannot be opened by this installation: it is of version 2"
-    ):
+    with pytest.raises(UserError, match=r"this installation cannot load it: its version is 3"):
         _newest(saved)
 
 
@@ -293,7 +291,7 @@ def test_a_full_disk_leaves_what_was_there_and_says_what_is_needed(
         folder.save(2, _state(2, size=150_000))
     assert str(refused.value).startswith(f"{path}: the disk is full: it needs 60")
     assert str(refused.value).endswith(
-        " kB are free. Make room there; the same command then continues"
+        " kB are free. Free some space there; the same command then continues"
     )
     assert _names(small_disk) == _pairs(1)
     assert _newest(small_disk) == (1, [])
@@ -330,7 +328,7 @@ def test_a_disk_that_can_only_be_read_is_named(small_disk: Path) -> None:
     folder = CheckpointFolder(small_disk, KEY)
     folder.save(1, _state(1))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(UserError, match=r"iteration-2\.pth: the disk can only be read"):
+    with pytest.raises(UserError, match=r"iteration-2\.pth: the disk is read-only"):
         folder.save(2, _state(2))
     assert _newest(small_disk) == (1, [])
 

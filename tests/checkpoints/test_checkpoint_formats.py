@@ -34,7 +34,7 @@ def test_a_hostile_pickle_is_refused_with_an_explanation_and_does_not_run(tmp_pa
     file, trace = tmp_path / "official.pth", tmp_path / "trace"
     torch.save({"model": {"backbone_net.x": torch.ones(1)}, "hook": Touch(trace)}, file)
     with pytest.raises(
-        UserError, match=r"wants to load posix.system.*not opened. If you trust it, save"
+        UserError, match=r"would load posix.system.*not opened. If you trust it, save"
     ) as told:
         open_weights(file)
     assert "\n" not in str(told.value)
@@ -72,7 +72,9 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(
     write(file)
     with pytest.raises(UserError) as told:
         open_weights(file)
-    assert "no file of torch.save, or damaged" in str(told.value) and "\n" not in str(told.value)
+    assert "was not written by torch.save, or is damaged" in str(told.value) and "\n" not in str(
+        told.value
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line(
         ({"model": {}}, "no weights under its key"),
         ({"model": {"a": 3}}, "'a' is a int, not a named tensor"),
         ([torch.ones(1)], "holds a list"),
-        ({"model": argparse.Namespace(a=1)}, "wants to load argparse.Namespace"),
+        ({"model": argparse.Namespace(a=1)}, "would load argparse.Namespace"),
     ],
 )
 def test_a_file_without_weights_says_what_it_has(tmp_path: Path, content: Any, words: str) -> None:

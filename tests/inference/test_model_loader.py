@@ -71,7 +71,7 @@ def unknown_part(meta: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (dict.clear, "does not say what it is"),
+        (dict.clear, "has no metadata of isnet"),
         (hostile_head, "os.system"),
         (hostile_layer, "subprocess.Popen"),
         (hostile_resize, "prepares images by 'LoadAnnotations'"),
