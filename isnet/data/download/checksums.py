@@ -1,19 +1,17 @@
-"""Expected size and hashes of a file, and hashes computed while it is written."""
+"""Expected size and hashes of a file."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT_ALGORITHM", "UNKNOWN", "ExpectedFile", "RunningHashes"]
+__all__ = ["UNKNOWN", "ExpectedFile"]
 
-DEFAULT_ALGORITHM = "sha256"
-"""Algorithm for files without a published hash."""
 _FORMS = {"sha256": r"[0-9a-f]{8,64}", "sha1": r"[0-9a-f]{40}", "md5": r"[0-9a-f]{32}"}
 _NAMES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -42,45 +40,19 @@ class ExpectedFile:
         """Known hashes by algorithm."""
         return {name: digest for name in _FORMS if (digest := getattr(self, name))}
 
-    def mismatch(self, size: int, found: dict[str, str]) -> str | None:
-        """Describe how a file of `size` bytes and hashes `found` differs; None: it does not."""
+    def mismatch(self, path: Path) -> str | None:
+        """Describe how the file at `path` differs from the expected one; None: it does not."""
+        size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"it has {size:,} bytes, not {self.size:,}"
         for algorithm, digest in self.digests.items():
-            if not found[algorithm].startswith(digest):
-                return f"its {_NAMES[algorithm]} is {found[algorithm][: len(digest)]}, not {digest}"
+            with path.open("rb") as file:
+                new_hash = functools.partial(hashlib.new, algorithm, usedforsecurity=False)
+                found = hashlib.file_digest(file, new_hash).hexdigest()
+            if not found.startswith(digest):
+                return f"its {_NAMES[algorithm]} is {found[: len(digest)]}, not {digest}"
         return None
 
 
 UNKNOWN = ExpectedFile()
 """No published size or hash."""
-
-
-class RunningHashes:
-    """Hashes of a file that is written block by block, without a second pass over it."""
-
-    def __init__(self, expected: ExpectedFile) -> None:
-        self._algorithms = tuple(expected.digests) or (DEFAULT_ALGORITHM,)
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget all data."""
-        self._running = {
-            name: hashlib.new(name, usedforsecurity=False) for name in self._algorithms
-        }
-
-    def add(self, data: bytes | memoryview) -> None:
-        """Add the next bytes."""
-        for running in self._running.values():
-            running.update(data)
-
-    def add_file(self, path: Path) -> None:
-        """Add the content of a file."""
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                self.add(block)
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Hex digests of the data so far, by algorithm."""
-        return {name: running.hexdigest() for name, running in self._running.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from isnet.data.download.checksums import DEFAULT_ALGORITHM, ExpectedFile
+from isnet.data.download.checksums import ExpectedFile
 from isnet.data.download.credentials import redact_url
 from isnet.io.atomic_files import write_json
 
@@ -29,13 +29,13 @@ class HashLockFile:
     def expected(self, path: Path) -> ExpectedFile | None:
         """Return the recorded size and hash of the file at `path`; None: there is no entry."""
         entry = self._entries().get(self._key(path))
-        return entry and ExpectedFile(size=entry["bytes"], sha256=entry[DEFAULT_ALGORITHM])
+        return entry and ExpectedFile(size=entry["bytes"], sha256=entry["sha256"])
 
     def record(self, path: Path, url: str, size: int, digest: str) -> None:
         """Record size (bytes) and SHA-256 of a first download."""
         entry = {
             "bytes": size,
-            DEFAULT_ALGORITHM: digest,
+            "sha256": digest,
             "from": redact_url(url),
             "first_used": date.today().isoformat(),
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from isnet.data.download.checksums import DEFAULT_ALGORITHM, UNKNOWN, ExpectedFile, RunningHashes
+from isnet.data.download.checksums import UNKNOWN, ExpectedFile
 from isnet.data.download.credentials import redact_url
 from isnet.data.download.hash_lock_file import HashLockFile
 from isnet.data.download.http_response import (
@@ -25,6 +25,7 @@ from isnet.data.download.http_response import (
 from isnet.data.download.partial_download import PartialDownload
 from isnet.data.download.retry import TIMEOUTS, PermanentError, TransientError, retry
 from isnet.errors import UserError
+from isnet.io.atomic_files import sha256_of
 from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.disk_space import require_free_space
 from isnet.io.wait_lock import exclusive
@@ -80,9 +81,7 @@ def fetch(
                 with requests.Session() if session is None else nullcontext(session) as opened:
                     _Download(file, opened, show).run()
                 return
-    hashes = RunningHashes(file.expected)
-    hashes.add_file(file.path)
-    if wrong := file.expected.mismatch(file.path.stat().st_size, hashes.digests):
+    if wrong := file.expected.mismatch(file.path):
         raise UserError(
             f"the content is not that of {file.path.name}: {wrong}",
             where=str(file.path),
@@ -112,7 +111,7 @@ class _Download:
             partial.discard()
             raise self._wrong_content(wrong)
         if not self._expected.digests:
-            digest = partial.hashes.digests[DEFAULT_ALGORITHM]
+            digest = sha256_of(partial.path)
             file.hash_lock.record(file.path, file.url, partial.size, digest)
             _log.info(
                 f"{file.path.name} has no published hash; its SHA-256 {digest} is required from "
@@ -131,7 +130,7 @@ class _Download:
                 where=redact_url(self._file.url),
                 hint=self._file.hint,
             ) from None
-        return self._expected.mismatch(self._partial.size, self._partial.hashes.digests)
+        return self._expected.mismatch(self._partial.path)
 
     def _attempt(self) -> None:
         file, partial, name = self._file, self._partial, self._file.path.name

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from isnet.data.download.checksums import ExpectedFile, RunningHashes
+from isnet.data.download.checksums import ExpectedFile
 from isnet.io.atomic_files import write_json
 from isnet.io.disk_space import explain_write_errors
 
@@ -40,17 +40,13 @@ class FileVersion:
 
 
 class PartialDownload:
-    """The part of the file `path` that has been received, and its hashes.
-
-    It stays on the disk when the process ends, and is resumed by the next one.
-    """
+    """The received part of the file `path`, which the next process resumes if this one ends."""
 
     def __init__(self, path: Path, expected: ExpectedFile) -> None:
         self._target = path
         self._has_known_hash = bool(expected.digests)
         self.path = path.with_name(f"{path.name}.part")
         self._side = path.with_name(f"{path.name}.part.json")
-        self.hashes = RunningHashes(expected)
         self._reset(None)
         with explain_write_errors(self.path):
             self._resume()
@@ -59,7 +55,6 @@ class PartialDownload:
         self.version, self.size = version, 0
         self.is_joined = False
         """Whether its bytes come from several responses."""
-        self.hashes.restart()
 
     def _resume(self) -> None:
         """Load the bytes of an earlier process, if their version is known."""
@@ -70,7 +65,6 @@ class PartialDownload:
         if self.path.is_file():
             self.size = self.path.stat().st_size
             self.is_joined = self.size > 0
-            self.hashes.add_file(self.path)
 
     @property
     def can_continue(self) -> bool:
@@ -95,7 +89,6 @@ class PartialDownload:
             left = memoryview(data)
             while left:  # a nearly full disk writes fewer bytes than requested
                 written = file.write(left)
-                self.hashes.add(left[:written])
                 self.size += written
                 left = left[written:]
 

@@ -224,7 +224,7 @@ def test_a_disk_that_fills_up_is_one_line_and_the_part_stays(
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)  # somebody else fills it meanwhile
     download.path = small_disk / "set.zip"
-    with pytest.raises(UserError, match=r"set\.zip\.part: the disk is full\. Make room"):
+    with pytest.raises(UserError, match=r"set\.zip\.part: the disk is full\. Free some space"):
         download(sha256=SHA256)
     reached = download.part.stat().st_size
     assert reached > 100_000
