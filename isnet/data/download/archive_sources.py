@@ -6,32 +6,18 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from isnet.data.catalog import DatasetDescription, PublishedArchive, PublishedDescription
-from isnet.data.download import ExpectedFile
+from isnet.data.download import ExpectedFile, HashLockFile, RemoteFile
 from isnet.data.download.credentials import LOOPBACK, redact_url
 from isnet.errors import UserError
 from isnet.settings.params import RemoteSource
 
-__all__ = ["RemoteArchive", "Source", "local_path", "read_sources"]
+__all__ = ["Source", "local_path", "read_sources"]
 
-
-@dataclass(frozen=True)
-class RemoteArchive:
-    """An archive on a server."""
-
-    url: str
-    relative_path: str
-    """Path of the download, relative to the folder of downloads."""
-    expected: ExpectedFile
-    login: str | None = None
-    """Address of the log-in form, if an account is needed."""
-
-
-Source = Path | RemoteArchive
+Source = Path | RemoteFile
 """A folder or archive of this machine, or an archive on a server."""
 
 
@@ -40,6 +26,7 @@ def read_sources(
     description: DatasetDescription,
     *,
     home: Path,
+    downloads: Path,
     where: str,
 ) -> list[Source]:
     """Parse the entries of `source`.
@@ -48,6 +35,7 @@ def read_sources(
         sources: as in params.yaml; if empty, the archives of the catalogue are used.
         description: of the data set.
         home: folder that relative paths start from.
+        downloads: folder of downloads, shared by all data sets.
         where: key in params.yaml, for messages.
 
     Raises:
@@ -59,9 +47,9 @@ def read_sources(
     parsed: list[Source] = []
     for source in sources:
         if isinstance(source, RemoteSource):
-            parsed.append(_remote(source, description, where))
+            parsed.append(_remote(source, description, downloads, where))
         elif re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):
-            parsed.append(_remote(RemoteSource(url=source), description, where))
+            parsed.append(_remote(RemoteSource(url=source), description, downloads, where))
         else:
             parsed.append(_local(source, home, description, where))
     folders = [source for source in parsed if isinstance(source, Path) and source.is_dir()]
@@ -93,18 +81,36 @@ def _local(text: str, home: Path, description: DatasetDescription, where: str) -
     raise UserError(what, where=where, hint=hint)
 
 
-def _remote(source: RemoteSource, description: DatasetDescription, where: str) -> RemoteArchive:
+def _remote(
+    source: RemoteSource, description: DatasetDescription, downloads: Path, where: str
+) -> RemoteFile:
     address = _parse_address(source.url, where)
-    given = _given_hashes(source, where)
+    expected = _given_hashes(source, where)
     archive = _published_archive(address, description)
-    login = _login_address(address, archive, description)
-    if archive and not given.digests:
+    path = downloads / (archive.name if archive else _file_name(address))
+    if archive and not expected.digests:
         expected = ExpectedFile(archive.size, archive.sha256, archive.sha1, archive.md5)
-        return RemoteArchive(source.url, archive.name, expected, login)
-    # The hash separates files of the same name from different addresses.
-    digest = hashlib.sha256(source.url.encode()).hexdigest()[:8]
-    name = archive.name if archive else _file_name(address)
-    return RemoteArchive(source.url, f"{address.hostname}-{digest}/{name}", given, login)
+    else:  # the hash separates files of the same name from different addresses
+        digest = hashlib.sha256(source.url.encode()).hexdigest()[:8]
+        path = downloads / f"{address.hostname}-{digest}" / path.name
+    return RemoteFile(
+        source.url,
+        path,
+        HashLockFile(downloads),
+        _manual_hint(description, path),
+        expected,
+        _login_address(address, archive, description),
+    )
+
+
+def _manual_hint(description: DatasetDescription, path: Path) -> str:
+    """Return how to get an archive that cannot be downloaded."""
+    if not isinstance(description, PublishedDescription):
+        return f"Correct the address, or put the file at {path} yourself"
+    other = "Or give another address, or a file, as `source`"
+    if description.by_hand:
+        other = f"Or get {description.by_hand} with a browser and give both as `source`"
+    return f"Get it with a browser ({description.homepage}) and put it there: {path}. {other}"
 
 
 def _parse_address(url: str, where: str) -> SplitResult:

@@ -108,11 +108,13 @@ def _provide(
     if isinstance(dataset, StreetsDataset):
         return _generate(dataset, folder / "raw", workers), []
     where = f"params.yaml: datasets.{name}.source"
-    sources = read_sources(dataset.source, description, home=_home(), where=where)
+    downloads = data / "downloads"
+    sources = read_sources(
+        dataset.source, description, home=_home(), downloads=downloads, where=where
+    )
     first = sources[0]
     if isinstance(first, Path) and first.is_dir():
         return find_root(description, [first], folder / "joined"), []
-    downloads = data / "downloads"
     archives = fetch_archives(sources, description, service=dataset.kind, downloads=downloads)
     try:
         return RawFiles(folder, description, workers).unpack(archives), archives

@@ -49,6 +49,8 @@ class RemoteFile:
     hint: str
     """End of error messages: how to get the file otherwise."""
     published: ExpectedFile = UNKNOWN
+    login: str | None = None
+    """Address of the log-in form, if an account is needed (see `LoginSession`)."""
 
     @property
     def expected(self) -> ExpectedFile:

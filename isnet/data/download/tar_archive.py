@@ -61,7 +61,7 @@ class TarArchive(Archive):
         return self.path.stat().st_size
 
     def unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
-        """Write the files into `folder`; return the symbolic links."""
+        """See `Archive`."""
         links: Links = {}
         try:
             with self.path.open("rb") as raw:

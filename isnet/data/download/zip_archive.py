@@ -34,21 +34,14 @@ class ZipArchive(Archive):
             raise self.damaged(error) from None
 
     def unpacked_bytes(self) -> int:
-        """Return the sum of the stored sizes; zipfile reads no more of a member than that.
-
-        Raises:
-            BadArchive: it is a decompression bomb.
-        """
+        """Return the sum of the stored sizes; zipfile reads no more of a member than that."""
         size = sum(member.file_size for member in self._members)
         if size > self.max_bytes:
             raise self.bomb()
         return size
 
     def unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
-        """Write the files into `folder`; return the symbolic links.
-
-        Files of an earlier attempt are kept if their CRC is right.
-        """
+        """See `Archive`; files of an earlier attempt are kept if their CRC is right."""
         try:
             with zipfile.ZipFile(self.path) as zipped:
                 files, links = self._sort(zipped, folder)
