@@ -16,7 +16,7 @@ from torch import Tensor
 
 from isnet.checkpoints.pretrained import pretrained_files, resolve_pretrained_paths
 from isnet.cli import main
-from isnet.data.download import retry as patience
+from isnet.data.download import retry
 from isnet.errors import UserError
 
 CONTENT = b"weights " * 50_000
@@ -31,7 +31,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
     """A server that `open-mmlab://resnet50_v1c` points to, by mmengine's own override; an empty cache."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("MMENGINE_HOME", str(tmp_path / "mmengine"))
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.0)
     with serving() as state:
         offer(state, tmp_path, CONTENT)
         yield state

@@ -10,12 +10,12 @@ from download_lab import Lab
 from downloads import CONTENT, Download
 from file_server import FileServer, serving
 
-from isnet.data.download import retry as patience
+from isnet.data.download import retry
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.0)
     with serving() as state:
         state.files["/set.zip"] = CONTENT
         yield state

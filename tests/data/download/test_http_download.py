@@ -14,8 +14,7 @@ import pytest
 from downloads import CONTENT, HALF, OTHER, PAGE, SHA256, Download, starts
 from file_server import FileServer, Reply
 
-from isnet.data.download import LoginRequired
-from isnet.data.download import retry as patience
+from isnet.data.download import LoginRequired, retry
 from isnet.errors import UserError
 
 
@@ -111,7 +110,7 @@ def test_pauses_grow_and_retry_after_is_honoured(
     download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 1.0)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 1.0)
     monkeypatch.setattr("time.sleep", pauses.append)
     soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 100))
     later = [Reply(status=429, headers={"Retry-After": asked}) for asked in ("30", soon)]

@@ -12,9 +12,7 @@ import pytest
 from downloads import CONTENT, HALF, OTHER, PAGE, SHA256, Download, starts
 from file_server import Reply
 
-from isnet.data.download import LoginRequired, fetch
-from isnet.data.download import http_download as remote_file
-from isnet.data.download import retry as patience
+from isnet.data.download import LoginRequired, fetch, http_download, retry
 
 
 @pytest.mark.parametrize("validator", ["etag", "weak", "date", "none"])
@@ -186,7 +184,7 @@ def test_a_login_page_does_not_cost_what_has_arrived(download: Download) -> None
 def test_as_long_as_bytes_arrive_it_goes_on(
     download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "_PROGRESS", 10_000)
+    monkeypatch.setattr(retry, "_PROGRESS", 10_000)
     download.server.replies = [Reply(cut_after=20_000)] * 12
     download(sha256=SHA256)
     assert len(download.server.requests) == 13
@@ -195,7 +193,7 @@ def test_as_long_as_bytes_arrive_it_goes_on(
 def test_a_server_that_stalls_is_left_and_continued(
     download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_file, "TIMEOUTS", (10.0, 0.2))
+    monkeypatch.setattr(http_download, "TIMEOUTS", (10.0, 0.2))
     download.server.files["/set.zip"] = content = CONTENT * 10
     download.server.replies = [Reply(pause=1.0)]
     download()

@@ -18,8 +18,7 @@ import pytest
 from account_site import AccountSite, account_site
 from log_lines import record_log
 
-from isnet.data.download import ExpectedFile, HashLockFile, LoginRequired, RemoteFile
-from isnet.data.download import retry as patience
+from isnet.data.download import ExpectedFile, HashLockFile, LoginRequired, RemoteFile, retry
 from isnet.data.download.credentials import Credentials
 from isnet.data.download.login import LoginSession, _SiteSession
 from isnet.errors import UserError
@@ -27,7 +26,7 @@ from isnet.io.console import ProgressCallback
 
 CONTENT = random.Random(1).randbytes(200_000)
 HALF = len(CONTENT) // 2
-CURE = "Give it as `source`"
+HINT = "Give it as `source`"
 
 
 pytestmark = pytest.mark.server
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.server
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No credentials of whoever runs the tests, and no pauses."""
-    monkeypatch.setattr(patience, "_FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(retry, "_FIRST_PAUSE", 0.0)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("ISNET_PROGRESS", raising=False)
@@ -78,7 +77,7 @@ def _entry(site: AccountSite, machine: str = "machine 127.0.0.1") -> str:
 def _file(site: AccountSite, folder: Path, number: int = 1, url: str = "") -> RemoteFile:
     data = folder / "data"
     address = url or f"{site.url}/file-handling/?packageID={number}"
-    return RemoteFile(address, data / f"set{number}.zip", HashLockFile(data), CURE)
+    return RemoteFile(address, data / f"set{number}.zip", HashLockFile(data), HINT)
 
 
 @contextlib.contextmanager
@@ -129,7 +128,7 @@ def test_a_file_that_is_there_needs_no_credentials(site: AccountSite, tmp_path: 
     assert site.requests == []
     digest = hashlib.sha256(b"other").hexdigest()
     file = _file(site, tmp_path)
-    other = RemoteFile(file.url, file.path, file.hash_lock, CURE, ExpectedFile(sha256=digest))
+    other = RemoteFile(file.url, file.path, file.hash_lock, HINT, ExpectedFile(sha256=digest))
     with (
         pytest.raises(UserError, match="the content is not that of"),
         LoginSession(site.login, "cityscapes") as account,
@@ -175,7 +174,7 @@ def test_an_account_without_access_is_one_line(
     assert str(told.value) == (
         f"{site.url}/file-handling/?...: 127.0.0.1 accepts the log-in, but does not give set1.zip "
         f"to this account. Log in at {site.login} with a browser: its licence may not be accepted "
-        f"yet, or the account may have no access to this archive. {CURE}"
+        f"yet, or the account may have no access to this archive. {HINT}"
     )
     assert _posts(site) == 2
 

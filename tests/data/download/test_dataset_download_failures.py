@@ -76,7 +76,7 @@ def test_a_wrong_hash_is_one_line(lab: Lab) -> None:
     assert not path.exists()
 
 
-def test_ones_own_address_has_its_own_cure(lab: Lab) -> None:
+def test_ones_own_address_has_its_own_hint(lab: Lab) -> None:
     url = f"{lab.server.url}/mine.zip"
     Path("datasets").mkdir(exist_ok=True)
     Path("datasets/mine.yaml").write_text(

@@ -43,7 +43,7 @@ def test_the_official_archives_of_lip_are_joined(nested: bool, lab: Lab) -> None
     assert [archive["url"] for archive in source["archives"]] == [None, None]
 
 
-def test_aninterrupted_unpacking_of_an_inner_archive_keeps_the_outer(
+def test_an_interrupted_unpacking_of_an_inner_archive_keeps_the_outer(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_camvid(lab.folder / "camvid")

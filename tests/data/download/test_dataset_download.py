@@ -103,7 +103,7 @@ def test_a_killed_download_is_continued_by_the_same_command(lab: Lab) -> None:
     assert lab.source()["images"] == {"train": 4, "val": 2}
 
 
-def test_aninterrupted_unpacking_goes_on_with_what_is_there(
+def test_an_interrupted_unpacking_goes_on_with_what_is_there(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, _ = lab.serve_camvid()
@@ -248,7 +248,7 @@ def test_a_site_with_an_account_is_logged_in_at_where_the_catalogue_says(
     assert site.password not in written and site.username not in written
 
 
-def test_where_no_program_can_fetch_the_cure_names_the_files(lab: Lab) -> None:
+def test_where_no_program_can_fetch_the_hint_names_the_files(lab: Lab) -> None:
     url = f"{lab.server.url}/LIP.tar.gz"
     lab.write("lip", url)
     line = lab.fails()
