@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -26,6 +26,15 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, tree: Any) -> Any:
+        for key in tree if isinstance(tree, dict) else ():
+            if key not in cls.model_fields:
+                hint = suggest(str(key), cls.model_fields, "Known keys are")
+                raise PydanticCustomError("unknown_key", "unknown key", {"key": key, "hint": hint})
+        return tree
 
 
 def read_yaml(path: Path, hint: str) -> dict[str, Any]:
@@ -60,7 +69,7 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         keys = _keys(tree, first)
-        what, hint = _explain(first, keys, model, tree)
+        what, hint = _explain(first)
         count = error.error_count() - 1
         more = f" ({count} more after this one)" if count else ""
         where = ": ".join(filter(None, (str(path), ".".join(keys))))
@@ -86,13 +95,11 @@ _HINTS = {
 _HINT = "Correct that value"
 
 
-def _explain(
-    error: ErrorDetails, keys: list[str], model: type[BaseModel], tree: dict[str, Any]
-) -> tuple[str, str]:
+def _explain(error: ErrorDetails) -> tuple[str, str]:
     """Return what is wrong, and a hint."""
     kind, given = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        return "unknown key", suggest(keys[-1], _known_keys(model, tree, keys), "Known keys are")
+    if kind == "unknown_key":
+        return error["msg"], error["ctx"]["hint"]
     if kind == "missing":
         return "is missing", "Add it"
     if kind == "value_error":
@@ -109,48 +116,14 @@ def _explain(
 def _keys(tree: Any, error: ErrorDetails) -> list[str]:
     """Return the path of keys in the file; pydantic's path also names members of unions."""
     keys: list[str] = []
-    for number, part in enumerate(error["loc"], 1):
-        is_missing = error["type"] == "missing" and number == len(error["loc"])
-        if _has(tree, part):
+    for part in error["loc"]:
+        try:
             tree = tree[part]
-        elif not is_missing:
+        except (KeyError, IndexError, TypeError):
             continue
         keys.append(str(part))
+    if error["type"] == "missing":
+        keys.append(str(error["loc"][-1]))
+    if error["type"] == "unknown_key":
+        keys.append(str(error["ctx"]["key"]))
     return keys
-
-
-def _has(tree: Any, part: int | str) -> bool:
-    if isinstance(tree, dict):
-        return part in tree
-    return isinstance(tree, list) and isinstance(part, int) and part < len(tree)
-
-
-def _known_keys(model: type[BaseModel], tree: Any, keys: list[str]) -> list[str]:
-    """Return the keys allowed in the mapping that contains the last of `keys`."""
-    schema = model.model_json_schema()
-    nodes = _members(schema, schema, tree)
-    for key in keys[:-1]:
-        tree = tree[int(key)] if isinstance(tree, list) else tree[key]
-        children = [child for node in nodes for child in _children(node, key)]
-        nodes = [inner for child in children for inner in _members(child, schema, tree)]
-    return sorted({name for node in nodes for name in node.get("properties", {})})
-
-
-def _members(node: dict[str, Any], schema: dict[str, Any], tree: Any) -> list[dict[str, Any]]:
-    """Resolve references and unions; of a tagged union keep the member of the tree's `kind`."""
-    if "$ref" in node:
-        return _members(schema["$defs"][node["$ref"].rpartition("/")[2]], schema, tree)
-    members = node.get("oneOf") or node.get("anyOf")
-    if not members:
-        return [node]
-    tagged = node.get("discriminator", {}).get("mapping", {})
-    kind = tree.get("kind") if isinstance(tree, dict) else None
-    if kind in tagged:
-        members = [{"$ref": tagged[kind]}]
-    return [inner for member in members for inner in _members(member, schema, tree)]
-
-
-def _children(node: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    child = node.get("properties", {}).get(key)
-    child = child or node.get("additionalProperties") or node.get("items")
-    return [child] if isinstance(child, dict) else []

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from log_lines import record_log
@@ -16,8 +14,6 @@ from stand_in_gpus import show_gpus
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
-from isnet.io.file_lock import LockedFile
-from isnet.io.visible_gpus import visible_gpus
 
 LEASE = """
 import logging, os, sys, subprocess
@@ -30,7 +26,6 @@ with gpu_lease(int(sys.argv[1])) as names:
     sys.stdin.readline()
 """
 UUID = "GPU-{0}{0}{0}{0}{0}{0}{0}{0}-1111-2222-3333-444444444444"
-MIG = "MIG-{0}{0}{0}{0}{0}{0}{0}{0}-5555-6666-7777-888888888888"
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +35,6 @@ def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     show_gpus(monkeypatch, None)
-
-
-def _gpus(count: int, mig_of_last: int = 0) -> list[dict[str, Any]]:
-    gpus: list[dict[str, Any]] = [{"uuid": UUID.format(number)} for number in range(count)]
-    gpus[-1]["mig"] = [{"uuid": MIG.format(number)} for number in range(mig_of_last)]
-    return gpus
 
 
 def _start(count: int, **environment: str) -> subprocess.Popen[str]:
@@ -148,32 +137,6 @@ def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch
         assert (names, os.environ["CUDA_VISIBLE_DEVICES"]) == ([], "0,1,2,3")
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (None, [UUID.format(0), UUID.format(1), MIG.format(0), MIG.format(1)]),
-        ("1,0", [UUID.format(1), UUID.format(0)]),
-        ("0,0", [UUID.format(0)]),
-        ("GPU-1111", [UUID.format(1)]),
-        (MIG.format(1), [MIG.format(1)]),
-        ("2", [MIG.format(0)]),
-        ("0,-1,1", [UUID.format(0)]),
-        ("7", []),
-        ("", []),
-        ("NoDevFiles", []),
-    ],
-)
-def test_the_pool_is_what_cuda_would_see(
-    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: list[str]
-) -> None:
-    show_gpus(monkeypatch, _gpus(3, mig_of_last=2))
-    if given is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    else:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert [gpu.name for gpu in visible_gpus()] == expected
-
-
 class _WaitsError(Exception):
     """Raised in place of waiting."""
 
@@ -185,7 +148,7 @@ def _waits(line: str) -> None:
 def test_an_index_and_a_uuid_of_one_gpu_exclude_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    show_gpus(monkeypatch, _gpus(2))
+    show_gpus(monkeypatch, [{"uuid": UUID.format(number)} for number in range(2)])
     first = _start(1, CUDA_VISIBLE_DEVICES="1")
     assert _said(first) == f"has {UUID.format(1)}"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1111")
@@ -193,24 +156,6 @@ def test_an_index_and_a_uuid_of_one_gpu_exclude_each_other(
     with pytest.raises(_WaitsError), gpu_lease(1):
         pass
     _end(first)
-
-
-def test_a_file_that_its_holder_removes_in_between_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, lock, calls = tmp_path / "0.lock", fcntl.flock, []
-
-    def flock(descriptor: int, how: int) -> None:
-        calls.append(how)
-        if len(calls) == 1:
-            path.unlink()
-        lock(descriptor, how)
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    mine, other = LockedFile(path), LockedFile(path)
-    assert mine.acquire() is True
-    assert other.acquire() is False
-    mine.release()
 
 
 def test_runs_of_one_slurm_job_exclude_each_other_and_jobs_do_not(
