@@ -1,4 +1,4 @@
-"""The pipelines of the configs run: what they do to an image and its label."""
+"""Data pipelines of the configs: effect on an image and its label."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WHOLE = dict(
 
 @pytest.fixture
 def source(tmp_path: Path) -> dict[str, Any]:
-    """What a data set gives to its pipeline: a random picture; columns of labels 0, 1 and 14."""
+    """Input of a pipeline: a random image; a label with columns of labels 0, 1 and 14."""
     rng = np.random.default_rng(0)
     label = np.repeat(np.array([0, 1, 14], np.uint8), WIDTH // 3)[None].repeat(HEIGHT, axis=0)
     Image.fromarray(rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)).save(tmp_path / "a.jpg")

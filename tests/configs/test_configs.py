@@ -1,4 +1,4 @@
-"""Every config parses from anywhere, builds, and says of itself what its file name says."""
+"""Every config parses from any directory, builds, and agrees with its file name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def transforms(config: Config, loader: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_file_name_tells_method_batch_iterations_and_crop(name: str) -> None:
+def test_the_file_name_states_method_batch_iterations_and_crop(name: str) -> None:
     match = NAME.fullmatch(name)
     assert match, f"{name} does not follow the naming scheme"
     config = load(name)

@@ -31,7 +31,7 @@ SHORT = {"R-50-D8": "res50", "R-101-D8": "res101", "S-101-D8": "resnest101"}
 
 
 def name_of(row: dict[str, Any], iterations: str = "") -> str:
-    """The file name that a row's settings give."""
+    """Return the file name for a row's settings."""
     height, width = row["crop"]
     schedule = f"8xb{row['batch_size'] // 8}-{iterations or row['iterations']}"
     return f"isnet_{SHORT[row['backbone']]}_{schedule}_{row['dataset']}-{height}x{width}.py"
@@ -56,7 +56,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def read(name: str) -> Experiment:
-    """The config as the stages of `isnet` read it; not to be changed."""
+    """Return the config as the stages of `isnet` read it; do not modify it."""
     run = Run(dataset="any", config=f"isnet/configs/{name}")
     return resolve("any", run)
 
@@ -187,9 +187,9 @@ def test_the_other_lengths_differ_from_the_official_config_by_the_length_alone(n
 @rows_and_other_lengths
 def test_the_docstring_states_command_protocol_expectation_and_source(name: str) -> None:
     row = ALL[name]
-    told = ast.get_docstring(ast.parse((FOLDER / name).read_text()))
-    assert told is not None
-    parts = dict(re.findall(r"^(\w+):\s+(.*?)(?=^\w+:|\Z)", told, re.MULTILINE | re.DOTALL))
+    header = ast.get_docstring(ast.parse((FOLDER / name).read_text()))
+    assert header is not None
+    parts = dict(re.findall(r"^(\w+):\s+(.*?)(?=^\w+:|\Z)", header, re.MULTILINE | re.DOTALL))
     parts = {label: " ".join(text.split()) for label, text in parts.items()}
     assert list(parts) == ["Command", "Hardware", "Protocol", "Expected"]
     assert "`isnet train --run NAME`" in parts["Command"]

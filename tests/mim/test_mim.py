@@ -1,4 +1,4 @@
-"""MIM's `train` and `test` work with the configs, from an environment made as the how-to says."""
+"""MIM's `train` and `test` work with the configs, in the environment of the how-to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.network
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program `mim`, installed by the how-to's own commands."""
+    """Install `mim` with the how-to's own commands and return its path."""
     root = tmp_path_factory.mktemp("mim")
     shutil.copy(REPOSITORY / "requirements-mim.txt", root)
     how_to = (REPOSITORY / "docs/how-to/mim.md").read_text()
@@ -56,7 +56,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mim(program: Path, checkout: Path) -> Mim:
-    """Run `mim` in the checkout, and return what it said."""
+    """Return a function that runs `mim` in the checkout and returns its output."""
 
     def run(*words: str, options: tuple[str, ...] = ()) -> str:
         command = [str(program), *words, "--work-dir", "mim"]
@@ -74,7 +74,7 @@ def mim(program: Path, checkout: Path) -> Mim:
 
 @pytest.fixture
 def streets(checkout: Path) -> dict[str, object]:
-    """The manifest of tiny streets, converted in the checkout."""
+    """Convert tiny streets in the checkout and return their manifest."""
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "streets"]) == 0
     return json.loads(Path("results/datasets/streets/manifest.json").read_text())
@@ -82,7 +82,7 @@ def streets(checkout: Path) -> dict[str, object]:
 
 @pytest.fixture
 def cityscapes_options(streets: dict[str, object]) -> tuple[str, ...]:
-    """What shrinks the official config to streets, laid out as mmseg wants Cityscapes."""
+    """Options that run the official config on tiny streets in mmseg's Cityscapes layout."""
     data = Path("data").absolute()
     root = data / streets["image_root"]
     for entry in (entry for split in streets["splits"].values() for entry in split):
@@ -102,46 +102,46 @@ def _shrinking(root: Path) -> Iterator[str]:
         yield from (f"{loader}.num_workers=0", f"{loader}.persistent_workers=False")
 
 
-def _scores(told: str, loop: str) -> dict[str, float]:
-    line = re.findall(rf"Iter\({loop}\) .*mIoU.*", told)[-1]
+def _scores(output: str, loop: str) -> dict[str, float]:
+    line = re.findall(rf"Iter\({loop}\) .*mIoU.*", output)[-1]
     return {key: float(value) for key, value in re.findall(r"\b(aAcc|mIoU|mAcc): (\S+)", line)}
 
 
 def test_the_demo_config_trains_and_its_checkpoint_is_tested(
     mim: Mim, streets: dict[str, object]
 ) -> None:
-    told = mim("train", "mmsegmentation", STREETS, options=TWO_ITERATIONS + SHORT_WARMUP)
-    assert "Iter(train) [2/2]" in told
-    assert "mIoU" in _scores(told, "val")
-    told = mim("test", "mmsegmentation", STREETS, "--checkpoint", "mim/iter_2.pth", "--tta")
-    assert MISFIT not in told
-    assert "Iter(test) [4/4]" in told
-    assert "mIoU" in _scores(told, "test")
+    output = mim("train", "mmsegmentation", STREETS, options=TWO_ITERATIONS + SHORT_WARMUP)
+    assert "Iter(train) [2/2]" in output
+    assert "mIoU" in _scores(output, "val")
+    output = mim("test", "mmsegmentation", STREETS, "--checkpoint", "mim/iter_2.pth", "--tta")
+    assert MISFIT not in output
+    assert "Iter(test) [4/4]" in output
+    assert "mIoU" in _scores(output, "test")
 
 
 def test_weights_that_isnet_wrote_get_the_same_scores(mim: Mim, streets: dict[str, object]) -> None:
     assert main(["train", "--run", "one"]) == 0
     weights = "results/runs/one/train/weights.pth"
-    told = mim("test", "mmsegmentation", STREETS, "--checkpoint", weights)
-    assert MISFIT not in told
+    output = mim("test", "mmsegmentation", STREETS, "--checkpoint", weights)
+    assert MISFIT not in output
     with Path("results/runs/one/train/validation.csv").open() as file:
         last = list(csv.DictReader(file))[-1]
-    for name, score in _scores(told, "test").items():
+    for name, score in _scores(output, "test").items():
         assert score == pytest.approx(100 * float(last[name]), abs=0.006), name
 
 
 def test_the_official_r50_config_trains_and_its_checkpoint_is_tested(
     mim: Mim, cityscapes_options: tuple[str, ...]
 ) -> None:
-    told = mim("train", "mmsegmentation", OFFICIAL, options=TWO_ITERATIONS + cityscapes_options)
-    assert "Iter(train) [2/2]" in told
-    validated = _scores(told, "val")
-    told = mim(
+    output = mim("train", "mmsegmentation", OFFICIAL, options=TWO_ITERATIONS + cityscapes_options)
+    assert "Iter(train) [2/2]" in output
+    validated = _scores(output, "val")
+    output = mim(
         "test", "mmsegmentation", OFFICIAL, "--checkpoint", "mim/iter_2.pth",
         options=cityscapes_options,
     )  # fmt: skip
-    assert MISFIT not in told
-    assert _scores(told, "test") == validated
+    assert MISFIT not in output
+    assert _scores(output, "test") == validated
 
 
 @pytest.mark.skipif(
@@ -153,9 +153,9 @@ def test_the_official_r50_config_trains_on_several_gpus(
 ) -> None:
     several = ("--launcher", "pytorch", "--gpus", "2")
     options = TWO_ITERATIONS + cityscapes_options
-    told = mim("train", "mmsegmentation", OFFICIAL, *several, options=options)
-    assert "Iter(train) [2/2]" in told
-    validated = _scores(told, "val")
+    output = mim("train", "mmsegmentation", OFFICIAL, *several, options=options)
+    assert "Iter(train) [2/2]" in output
+    validated = _scores(output, "val")
     checkpoint = ("--checkpoint", "mim/iter_2.pth")
-    told = mim("test", "mmsegmentation", OFFICIAL, *checkpoint, *several, options=options)
-    assert _scores(told, "test") == validated
+    output = mim("test", "mmsegmentation", OFFICIAL, *checkpoint, *several, options=options)
+    assert _scores(output, "test") == validated

@@ -30,8 +30,8 @@ _SUBPIXEL_BITS = 3
 def box(s0: npt.ArrayLike, s1: npt.ArrayLike, t0: npt.ArrayLike, t1: npt.ArrayLike) -> Points:
     """Return the corners `(..., 4, 2)` of rectangles s0..s1 x t0..t1; arguments broadcast."""
     a, b, c, d = np.broadcast_arrays(s0, s1, t0, t1)
-    corners = [(a, c), (b, c), (b, d), (a, d)]
-    return np.stack([np.stack(corner, axis=-1) for corner in corners], axis=-2).astype(np.float64)
+    corners = np.array([a, c, b, c, b, d, a, d], np.float64)
+    return np.moveaxis(corners, 0, -1).reshape(*a.shape, 4, 2)
 
 
 def disc(
@@ -50,7 +50,7 @@ def limb(start: tuple[float, float], end: tuple[float, float], width: float) -> 
     a, b = np.array(start), np.array(end)
     along = b - a
     across = np.array([-along[1], along[0]]) * (width / 2 / max(float(np.hypot(*along)), 1e-6))
-    return np.stack([a + across, b + across, b - across, a - across])
+    return np.array([a + across, b + across, b - across, a - across])
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ class Camera:
     def project(self, points: Points) -> Points:
         """Project world points `(..., 3)` to image points `(..., 2)`, in heights."""
         scale = self.focal / np.maximum(points[..., 2], _NEAREST)
-        u = self.centre + (points[..., 0] - self.x) * scale
-        v = self.horizon + (self.height - points[..., 1]) * scale
-        return np.stack([u, v], axis=-1)
+        image = np.empty((*points.shape[:-1], 2))
+        image[..., 0] = self.centre + (points[..., 0] - self.x) * scale
+        image[..., 1] = self.horizon + (self.height - points[..., 1]) * scale
+        return image
 
     def ground_depth(self, v: Points) -> Points:
         """Return the distance in metres at which image rows `v` (in heights) show the ground."""
@@ -119,7 +120,10 @@ class Canvas:
         mask = np.zeros(self.labels.shape, np.uint8)
         points = self._fixed_point(self.camera.project(outline))
         cv2.fillPoly(mask, points, (1,), cv2.LINE_8, _SUBPIXEL_BITS)
-        self.colour[mask == 1] = self.colour[mask == 1] * (1.0 - strength)
+        left, top, width, height = cv2.boundingRect(mask)
+        part = (slice(top, top + height), slice(left, left + width))
+        darker = (self.colour[part] * (1.0 - strength)).astype(np.uint8)
+        np.copyto(self.colour[part], darker, where=mask[part][:, :, None] == 1)
 
     def _fixed_point(self, outlines: Points) -> list[npt.NDArray[np.int32]]:
         # Far outside the image cv2 would overflow; the clip is wide enough to keep the slopes.
@@ -144,5 +148,8 @@ class Board:
     def fill(self, outlines: Points, colour: Colour, label: LabelId | None = None) -> None:
         """Fill polygons `(..., N, 2)` of s and t with the board's label or another one."""
         s, t = outlines[..., 0] * self.size[0], outlines[..., 1] * self.size[1]
-        world = np.stack([self.x + s * self.along[0], t, self.z + s * self.along[1]], axis=-1)
+        world = np.empty((*s.shape, 3))
+        world[..., 0] = self.x + s * self.along[0]
+        world[..., 1] = t
+        world[..., 2] = self.z + s * self.along[1]
         self.canvas.fill(world, colour, self.label if label is None else label)
