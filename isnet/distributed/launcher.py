@@ -23,13 +23,7 @@ from types import FrameType
 
 from isnet.distributed.node import Node
 from isnet.distributed.rank import RankReport, rank_environment
-from isnet.distributed.stop_signals import (
-    ABORTED,
-    ABORTED_MESSAGE,
-    STOP_SIGNALS,
-    SecondInterrupt,
-    StopRequest,
-)
+from isnet.distributed.stop_signals import ABORTED, ABORTED_MESSAGE, STOP_SIGNALS, StopRequest
 from isnet.io.file_lock import lock_descriptors
 from isnet.settings.params import Devices
 
@@ -100,7 +94,6 @@ class _Ranks:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.signals: list[int] = []
         """Received and not passed on yet."""
-        self.second_interrupt = SecondInterrupt()
         self.is_aborted = False
 
     def __enter__(self) -> _Ranks:
@@ -117,8 +110,7 @@ class _Ranks:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signals.append(number)
-        self.stop_request.signal_name = self.stop_request.signal_name or signal.Signals(number).name
-        self.is_aborted |= self.second_interrupt.detect(number)
+        self.is_aborted |= self.stop_request.record(number)
 
     def start(self, command: list[str], rendezvous: Path) -> None:
         """Start all ranks, with stop signals blocked until they have installed their handlers."""

@@ -10,14 +10,7 @@ from types import FrameType
 from isnet.distributed.rank import end_with_launcher, exit_now, is_rank
 from isnet.distributed.slurm_job import wait_for_requeue
 
-__all__ = [
-    "ABORTED",
-    "ABORTED_MESSAGE",
-    "INTERRUPTED",
-    "STOP_SIGNALS",
-    "SecondInterrupt",
-    "StopRequest",
-]
+__all__ = ["ABORTED", "ABORTED_MESSAGE", "INTERRUPTED", "STOP_SIGNALS", "StopRequest"]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG)
 """Slurm sends SIGURG before the time limit: every other process of a job ignores it."""
@@ -33,25 +26,6 @@ ABORTED_MESSAGE = "isnet: stopped at once; the same command continues"
 _DUPLICATE_SECONDS = 0.1
 
 
-class SecondInterrupt:
-    """Detects a second Ctrl-C.
-
-    One Ctrl-C may arrive twice at nearly the same time: `timeout` signals its child and its group.
-    """
-
-    def __init__(self) -> None:
-        self._first: float | None = None
-
-    def detect(self, number: int) -> bool:
-        """Record a signal; return whether it is a second SIGINT."""
-        if number != signal.SIGINT:
-            return False
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now
-        return now - self._first > _DUPLICATE_SECONDS
-
-
 class StopRequest:
     """Handles stop signals of this process.
 
@@ -64,7 +38,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal_name: str | None = None
         self._deferred = False
-        self._second_interrupt = SecondInterrupt()
+        self._first_interrupt: float | None = None
 
     def install(self) -> None:
         """Install the signal handlers; a rank also ends with its launcher from now on."""
@@ -85,9 +59,22 @@ class StopRequest:
         if self.signal_name:
             self._end()
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def record(self, number: int) -> bool:
+        """Record a stop signal; return whether it is a second SIGINT.
+
+        One Ctrl-C may arrive twice at nearly the same time: `timeout` signals its child and its
+        group.
+        """
         self.signal_name = self.signal_name or signal.Signals(number).name
-        is_second = self._second_interrupt.detect(number)
+        if number != signal.SIGINT:
+            return False
+        now = time.monotonic()
+        if self._first_interrupt is None:
+            self._first_interrupt = now
+        return now - self._first_interrupt > _DUPLICATE_SECONDS
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        is_second = self.record(number)
         if not self._deferred:
             self._end()
         if is_second and not is_rank():
