@@ -53,7 +53,7 @@ def _said(process: subprocess.Popen[str]) -> str:
 
 
 def _granted(process: subprocess.Popen[str]) -> str:
-    """Return what a waiting run gets, after all that it says on its way."""
+    """Return the grant of a waiting run, after its log lines."""
     while (line := _said(process)).startswith("waits"):
         pass
     return line
@@ -94,7 +94,7 @@ def test_six_runs_never_share_four_gpus(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache" / "isnet" / "gpus").iterdir())
 
 
-def test_who_waits_says_for_whom_and_goes_on_when_the_holder_is_killed() -> None:
+def test_a_waiting_run_names_the_owner_and_starts_when_that_is_killed() -> None:
     first = _start(4)
     assert _said(first) == "has 0 1 2 3"
     second = _start(3)
@@ -120,7 +120,7 @@ def test_a_run_that_needs_many_is_not_overtaken() -> None:
     _end(later)
 
 
-def test_more_than_there_are_is_refused_at_once() -> None:
+def test_more_gpus_than_are_visible_are_refused_at_once() -> None:
     holder = _start(4)
     assert _said(holder) == "has 0 1 2 3"
     with pytest.raises(UserError, match=r"5 GPUs are requested, there are 4 in CUDA_VISIBLE_DEV"):
@@ -129,7 +129,7 @@ def test_more_than_there_are_is_refused_at_once() -> None:
     _end(holder)
 
 
-def test_the_environment_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     with gpu_lease(1) as names:
         assert (names, os.environ["CUDA_VISIBLE_DEVICES"]) == (["0"], "0")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"

@@ -1,4 +1,4 @@
-"""Several processes of a run on this machine: they meet, share the cores, and fail as one."""
+"""Ranks of a run on this machine: rendezvous, share of the cores, one report of a failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAIN = ("isnet", "train", "--run", "one")
 
 @pytest.fixture
 def start(prepared: Path, edit: Edit) -> Iterator[Start]:
-    """Starts trainings of run `one` in two processes; ends what is left of them."""
+    """Starts trainings of run `one` in two processes; kills what is left of them."""
     trees: list[Tree] = []
     edit("devices: cpu", "devices: cpu:2")
 
@@ -36,7 +36,7 @@ def start(prepared: Path, edit: Edit) -> Iterator[Start]:
         tree.kill()
 
 
-def test_a_rank_that_does_not_come_is_named(start: Start) -> None:
+def test_a_rank_that_does_not_start_is_named(start: Start) -> None:
     tree = start(ISNET_START_TIMEOUT="1")
     os.kill(tree.rank(1), signal.SIGSTOP)
     assert tree.end() == 2
@@ -45,7 +45,7 @@ def test_a_rank_that_does_not_come_is_named(start: Start) -> None:
 
 
 @pytest.mark.soak
-def test_rank_0_that_does_not_come_is_named(start: Start) -> None:
+def test_rank_0_that_does_not_start_is_named(start: Start) -> None:
     tree = start(ISNET_START_TIMEOUT="1")
     os.kill(tree.rank(0), signal.SIGSTOP)
     assert tree.end() == 2
@@ -53,7 +53,7 @@ def test_rank_0_that_does_not_come_is_named(start: Start) -> None:
     assert "Traceback" not in tree.told
 
 
-def test_what_fails_in_all_ranks_is_told_once(start: Start) -> None:
+def test_a_failure_of_all_ranks_is_printed_once(start: Start) -> None:
     for image in Path("data").rglob("*.png"):
         image.write_bytes(b"")
     tree = start()
@@ -62,7 +62,7 @@ def test_what_fails_in_all_ranks_is_told_once(start: Start) -> None:
     assert tree.told.count(" failed\n") == 1
 
 
-def test_other_ranks_than_the_run_asks_for_are_refused(start: Start) -> None:
+def test_another_number_of_ranks_than_devices_is_refused(start: Start) -> None:
     own = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "3"}
     tree = start(*TRAIN, **own, MASTER_ADDR="127.0.0.1", MASTER_PORT="1")
     assert tree.end() == 2
@@ -70,7 +70,7 @@ def test_other_ranks_than_the_run_asks_for_are_refused(start: Start) -> None:
     assert "Traceback" not in tree.told
 
 
-def test_ranks_of_torchrun_save_when_they_are_asked_to_stop(start: Start, edit: Edit) -> None:
+def test_ranks_of_torchrun_save_on_a_stop_signal(start: Start, edit: Edit) -> None:
     edit("max_iters: 6, val_interval: 3", "max_iters: 99, val_interval: 99")
     command = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--", *TRAIN)
     tree = start(*command)
@@ -83,7 +83,7 @@ def test_ranks_of_torchrun_save_when_they_are_asked_to_stop(start: Start, edit: 
 
 
 @pytest.mark.soak
-def test_two_runs_at_once_meet_at_ports_of_their_own(start: Start, edit: Edit) -> None:
+def test_two_runs_at_once_use_different_ports(start: Start, edit: Edit) -> None:
     edit("max_iters: 6, val_interval: 3", "max_iters: 1, val_interval: 1")
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(
@@ -128,7 +128,7 @@ def test_several_machines_need_a_process_on_each(
     assert "2xcpu spans 2 machines with one process each. Use `snakemake" in tree.told
 
 
-def test_launchers_of_two_machines_meet(start: Start, edit: Edit) -> None:
+def test_launchers_of_two_nodes_train_together(start: Start, edit: Edit) -> None:
     """As srun starts them: here both on this machine. tests/slurm compares the weights."""
     edit("devices: cpu:2", "devices: 2xcpu")
     step = {

@@ -1,4 +1,4 @@
-"""One process at a time trains a run, whoever dies and wherever."""
+"""One process at a time trains a run, also after deaths of processes and machines."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _refusal(work: Path) -> str:
 
 
 def _other_machine(work: Path, *, silent_for: float = 0.0, **facts: object) -> None:
-    """Leave the record of a holder whose kernel's locks are not seen here."""
+    """Write the record of an owner whose kernel locks are not visible here."""
     work.mkdir(parents=True, exist_ok=True)
     other = {"host": "node7", "boot": "another", "job": "", **facts}
     path = work / "holder.json"
@@ -76,7 +76,7 @@ def _other_machine(work: Path, *, silent_for: float = 0.0, **facts: object) -> N
     os.utime(path, (moment, moment))
 
 
-def test_the_refusal_names_holder_since_when_and_what_it_does(tmp_path: Path) -> None:
+def test_the_refusal_names_the_owner_its_start_and_its_iteration(tmp_path: Path) -> None:
     with _holder(tmp_path) as process:
         (tmp_path / "journal.jsonl").write_text('{"kind": "train", "iteration": 1200}\n{"torn')
         line = _refusal(tmp_path)
@@ -86,7 +86,7 @@ def test_the_refusal_names_holder_since_when_and_what_it_does(tmp_path: Path) ->
     assert re.fullmatch(told, line), line
 
 
-def test_of_eight_processes_at_once_one_wins(tmp_path: Path) -> None:
+def test_one_of_eight_processes_at_once_gets_the_lock(tmp_path: Path) -> None:
     for attempt in range(3):
         work = tmp_path / str(attempt)
         processes = [_start(work) for _ in range(8)]
@@ -103,7 +103,7 @@ def test_of_eight_processes_at_once_one_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fatal", [signal.SIGKILL, signal.SIGTERM])
-def test_a_dead_holders_lock_is_taken_over(tmp_path: Path, fatal: signal.Signals) -> None:
+def test_the_lock_of_a_dead_owner_is_taken_over(tmp_path: Path, fatal: signal.Signals) -> None:
     with _holder(tmp_path) as process:
         assert run_lock_owner(tmp_path) is not None
         process.send_signal(fatal)
@@ -115,7 +115,7 @@ def test_a_dead_holders_lock_is_taken_over(tmp_path: Path, fatal: signal.Signals
             assert holder.pid == os.getpid()
 
 
-def test_a_forked_worker_that_outlives_its_trainer_holds_nothing(tmp_path: Path) -> None:
+def test_a_forked_worker_that_outlives_its_trainer_owns_no_lock(tmp_path: Path) -> None:
     fork = (
         "import os, time\n"
         "        worker = os.fork()\n"
@@ -136,7 +136,7 @@ def test_a_forked_worker_that_outlives_its_trainer_holds_nothing(tmp_path: Path)
             os.kill(worker, signal.SIGKILL)
 
 
-def test_what_a_killed_launcher_has_started_still_holds(tmp_path: Path) -> None:
+def test_child_processes_of_a_killed_launcher_keep_its_lock(tmp_path: Path) -> None:
     start = (
         "import subprocess; from isnet.io.file_lock import lock_descriptors\n"
         "        null = subprocess.DEVNULL\n"
@@ -164,7 +164,7 @@ def _state(pid: int) -> str:
         return "Z"
 
 
-def test_other_ranks_and_processes_of_the_holder_do_not_ask(tmp_path: Path) -> None:
+def test_other_nodes_and_child_processes_need_no_lock(tmp_path: Path) -> None:
     with _holder(tmp_path), run_lock("one", tmp_path, node=1):
         pass
     with run_lock("one", tmp_path):
@@ -174,7 +174,7 @@ def test_other_ranks_and_processes_of_the_holder_do_not_ask(tmp_path: Path) -> N
         assert run_lock_owner(tmp_path) is not None
 
 
-def test_a_living_holder_on_another_machine_is_believed(tmp_path: Path) -> None:
+def test_a_living_owner_on_another_machine_keeps_its_lock(tmp_path: Path) -> None:
     _other_machine(tmp_path, silent_for=100, pid=77)
     line = _refusal(tmp_path)
     assert "process 77 on node7" in line
@@ -184,7 +184,7 @@ def test_a_living_holder_on_another_machine_is_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("why", ["silent", "requeued", "rebooted", "same kernel", "torn"])
-def test_a_dead_holder_elsewhere_is_replaced(
+def test_a_dead_owner_on_another_machine_is_replaced(
     tmp_path: Path, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = LockOwner.here()
@@ -208,7 +208,7 @@ def test_a_dead_holder_elsewhere_is_replaced(
     assert not list(tmp_path.glob(".holder*"))
 
 
-def test_who_was_quicker_elsewhere_keeps_its_place(
+def test_a_faster_process_on_another_machine_keeps_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def is_dead(holder: LockOwner, work: Path, **how: bool) -> bool:
@@ -221,7 +221,7 @@ def test_who_was_quicker_elsewhere_keeps_its_place(
     assert '"pid": 88' in (tmp_path / "holder.json").read_text()
 
 
-def test_a_holder_beats_and_never_on_anothers_record(
+def test_the_heartbeat_touches_only_the_own_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("isnet.distributed.run_lock._BEAT_SECONDS", 0.01)

@@ -1,5 +1,5 @@
-"""A training in a job of a cluster: it goes back into the queue by itself, and waits for the job
-before it. Slurm's own programs are stood in for here; tests/slurm has the real ones.
+"""A training in a Slurm job requeues itself, and waits for its predecessor. Stand-ins replace Slurm's
+programs; tests/slurm uses the real ones.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:
         ("echo Unable to contact slurm controller >&2; exit 1", False),
     ],
 )
-def test_only_what_slurm_says_has_ended_has_ended(slurm: Slurm, script: str, ended: bool) -> None:
+def test_a_job_has_ended_only_if_slurm_reports_it(slurm: Slurm, script: str, ended: bool) -> None:
     slurm("squeue", script)
     assert job_has_ended("5") is ended
 
@@ -68,7 +68,7 @@ def test_before_the_time_limit_the_job_asks_to_be_requeued(slurm: Slurm) -> None
     assert said == ["job 7 goes back into the queue and resumes from its checkpoint"]
 
 
-def test_what_cannot_be_requeued_ends_at_once(slurm: Slurm) -> None:
+def test_a_job_that_cannot_be_requeued_ends_at_once(slurm: Slurm) -> None:
     slurm("scontrol", "echo Requested operation is presently disabled >&2; exit 1")
     slurm("squeue", "echo RUNNING")
     said: list[str] = []
@@ -76,14 +76,14 @@ def test_what_cannot_be_requeued_ends_at_once(slurm: Slurm) -> None:
     assert said == ["job 7 could not be requeued (Requested operation is presently disabled)"]
 
 
-def test_a_preempted_job_is_there_until_its_grace_ends(slurm: Slurm) -> None:
+def test_a_preempted_job_runs_until_its_grace_time_ends(slurm: Slurm) -> None:
     slurm("squeue", "echo . >> looks; if test $(wc -l < looks) -lt 3; then echo RUNNING; fi")
     wait_for_requeue("SIGTERM", lambda line: None)
     assert len(Path("looks").read_text().split()) == 3
 
 
 @pytest.mark.parametrize(("name", "asked"), [("ISNET_BATCH_JOB", "SIGTERM"), ("x", "SIGINT")])
-def test_where_a_person_sits_nothing_is_waited_for(
+def test_interactive_commands_do_not_wait_for_slurm(
     slurm: Slurm, monkeypatch: pytest.MonkeyPatch, name: str, asked: str
 ) -> None:
     monkeypatch.delenv(name, raising=False)

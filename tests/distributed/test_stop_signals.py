@@ -1,4 +1,4 @@
-"""Signals to any process of a training, at any moment: it saves, is silent, and leaves nobody."""
+"""Stop signals to any process of a training: it saves, prints one line, and leaves no orphans."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Start = Callable[..., Tree]
 
 @pytest.fixture
 def start(prepared: Path) -> Iterator[Start]:
-    """Starts trainings of run `one`; ends what is left of them."""
+    """Starts trainings of run `one`; kills what is left of them."""
     trees: list[Tree] = []
 
     def begin(**environment: str) -> Tree:
@@ -43,7 +43,7 @@ def _work() -> Path:
 
 
 def _steps() -> int:
-    """Steps that the journal tells of."""
+    """Number of records in the journals."""
     return sum(len(file.read_text().splitlines()) for file in Path("work").rglob("journal.jsonl"))
 
 
@@ -52,7 +52,7 @@ def _checkpoints() -> list[str]:
 
 
 def _long(edit: Edit, *, processes: int = 1, workers: int = 0) -> None:
-    """A training that no test waits for, with a record of each step."""
+    """Make the training longer than the test, with a record of each step."""
     edit("max_iters: 6, val_interval: 3", "max_iters: 99, val_interval: 99")
     if processes > 1:
         edit("devices: cpu", f"devices: cpu:{processes}")
@@ -64,12 +64,12 @@ WITH_WORKER = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
 """Cores for the network and a data worker beside it."""
 
 
-FEEDER = 1
-"""The process that tells MLflow of a training."""
+UPLOADER = 1
+"""The process that uploads to MLflow."""
 
 
 def _assert_stopped(tree: Tree) -> None:
-    """It ended as documented, and told so once."""
+    """Check the documented exit code, and one line of output."""
     assert tree.end() == INTERRUPTED, tree.told
     assert "Traceback" not in tree.told
     assert "Error" not in tree.told
@@ -85,13 +85,13 @@ def _assert_stopped(tree: Tree) -> None:
         (signal.SIGURG, "rank 1", 2),
     ],
 )
-def test_a_signal_saves_and_says_so(
+def test_a_signal_saves_a_checkpoint_and_is_named(
     start: Start, edit: Edit, number: signal.Signals, target: str, processes: int
 ) -> None:
     _long(edit, processes=processes, workers=processes == 1)
     tree = start(**(WITH_WORKER if processes == 1 else {}))
     wait_for(_steps, "a step")
-    assert len(tree.members()) == 1 + (1 if processes == 1 else processes) + FEEDER
+    assert len(tree.members()) == 1 + (1 if processes == 1 else processes) + UPLOADER
     tree.send(number, target)
     _assert_stopped(tree)
     assert f"by {number.name}" in tree.told or "by a signal to another rank" in tree.told
@@ -125,7 +125,7 @@ def test_a_second_interrupt_ends_at_once(start: Start, edit: Edit) -> None:
     assert tree.told.count("stopped at once") == 1
 
 
-def test_nobody_trains_on_without_the_launcher(start: Start, edit: Edit) -> None:
+def test_no_rank_outlives_the_launcher(start: Start, edit: Edit) -> None:
     _long(edit, processes=2)
     tree = start()
     wait_for(_steps, "a step")
@@ -137,7 +137,7 @@ def test_data_workers_end_with_a_killed_training(start: Start, edit: Edit) -> No
     _long(edit, workers=1)
     tree = start(**WITH_WORKER)
     wait_for(_steps, "a step")
-    assert len(tree.members()) == 2 + FEEDER
+    assert len(tree.members()) == 2 + UPLOADER
     tree.send(signal.SIGKILL, "process")
     assert tree.end() == -signal.SIGKILL
 
@@ -188,7 +188,7 @@ def _weights() -> dict[str, torch.Tensor]:
 
 
 def _journal() -> list[dict[str, Any]]:
-    """All records but for what depends on the clock."""
+    """Return all records without the values that depend on time."""
     timing = ("time", "images_per_second", "data_wait", "memory_gb")
     records = map(json.loads, (_work() / "journal.jsonl").read_text().splitlines())
     return [{key: row[key] for key in row if key not in timing} for row in records]

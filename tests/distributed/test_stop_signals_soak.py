@@ -1,4 +1,4 @@
-"""Any stopping signal, to any process of a training, at any moment: `pytest -m soak`."""
+"""Any stop signal, to any process of a training, at any moment: `pytest -m soak`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ATTEMPTS = 40
 
 @pytest.fixture
 def trees() -> Iterator[list[Tree]]:
-    """Trees to end after the test."""
+    """Process trees to kill after the test."""
     started: list[Tree] = []
     yield started
     for tree in started:
@@ -33,7 +33,7 @@ def trees() -> Iterator[list[Tree]]:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_training_stopped_again_and_again_ends_with_the_very_weights(
+def test_a_training_stopped_many_times_ends_with_the_same_weights(
     prepared: Path, edit: Edit, trees: list[Tree], processes: int
 ) -> None:
     if processes > 1:

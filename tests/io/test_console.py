@@ -1,4 +1,4 @@
-"""What a stage shows of its progress."""
+"""Progress of a stage, as a bar or as lines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from isnet.io.console import console_output, format_bytes, show_progress
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What time it is, in seconds; it does not go on by itself."""
+    """A clock in seconds that the test sets."""
     now = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     return now
 
 
-def test_lines_of_a_download_tell_rate_and_time_left(
+def test_lines_of_a_download_have_rate_and_time_left(
     tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with console_output("download", "x", tmp_path / "log"), show_progress("bytes") as show:
@@ -33,7 +33,7 @@ def test_lines_of_a_download_tell_rate_and_time_left(
     ]
 
 
-def test_a_download_that_begins_anew_is_timed_anew(
+def test_a_restarted_download_restarts_its_rate(
     tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with console_output("download", "x", tmp_path / "log"), show_progress("bytes") as show:
@@ -45,7 +45,7 @@ def test_a_download_that_begins_anew_is_timed_anew(
     )
 
 
-def test_lines_of_other_work_count_pieces(
+def test_lines_of_other_work_count_units(
     tmp_path: Path, clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (
@@ -93,5 +93,5 @@ def test_a_terminal_shows_no_bar_where_nothing_is_transferred(
     ("size", "words"),
     [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (967_382_037, "967.4 MB"), (11e9, "11.0 GB"), (44e11, "4400.0 GB")],
 )  # fmt: skip
-def test_amounts_are_in_powers_of_ten(size: float, words: str) -> None:
+def test_bytes_are_formatted_in_powers_of_ten(size: float, words: str) -> None:
     assert format_bytes(size) == words

@@ -1,4 +1,4 @@
-"""The processes of a stage: Ctrl-C does not reach them, and what kills one is told."""
+"""Worker processes: Ctrl-C does not reach them, and the death of one is an error."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from pathlib import Path
 import pytest
 
 from isnet.errors import UserError
-from isnet.io import process_pool as worker_pool
+from isnet.io import process_pool
 
 
 def _nothing() -> None:
-    """Every process is ready."""
+    """Initialize nothing."""
 
 
-def _hears_ctrl_c(item: int) -> bool:
+def _receives_ctrl_c(item: int) -> bool:
     return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_ctrl_c_reaches_no_worker() -> None:
     """Also while it starts, when Python would print a traceback."""
-    done = worker_pool.map_in_processes(_hears_ctrl_c, [1, 2], 2, initializer=_nothing, initargs=())
+    done = process_pool.map_in_processes(
+        _receives_ctrl_c, [1, 2], 2, initializer=_nothing, initargs=()
+    )
     assert [heard for _, heard in done] == [False, False]
-    assert _hears_ctrl_c(0)
+    assert _receives_ctrl_c(0)
 
 
 def _die(item: int) -> int:
@@ -34,9 +36,9 @@ def _die(item: int) -> int:
     return item
 
 
-def test_a_worker_that_memory_killed_is_told(tmp_path: Path) -> None:
+def test_a_killed_worker_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="2 processes: a worker process was killed"):
-        list(worker_pool.map_in_processes(_die, [1], 2, initializer=_nothing, initargs=()))
+        list(process_pool.map_in_processes(_die, [1], 2, initializer=_nothing, initargs=()))
 
 
 STARTING = """
@@ -61,7 +63,7 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_waits_until_the_processes_have_started() -> None:
-    """One that starts when nobody waits for it any more prints a traceback."""
+    """A worker that starts when its parent no longer waits would print a traceback."""
     done = subprocess.run(
         [sys.executable, "-c", STARTING], capture_output=True, text=True, check=False
     )

@@ -17,7 +17,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 
 
 def _free_ports() -> int:
-    """The first of four ports that nothing listens on."""
+    """Return the first of four free ports."""
     while True:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
@@ -64,7 +64,7 @@ def slurm_lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(slurm_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """The lab, found by every program of this test."""
+    """The lab, with its programs first on PATH."""
     monkeypatch.setenv("SLURM_CONF", str(slurm_lab.folder / "slurm.conf"))
     monkeypatch.setenv("PATH", f"{slurm_lab.folder}/bin{os.pathsep}{os.environ['PATH']}")
     yield slurm_lab

@@ -1,4 +1,4 @@
-"""Hands on the lab's Slurm, and on a `snakemake` that gives it work."""
+"""Drives the lab's Slurm, and a `snakemake` that submits jobs to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 
 SCRIPTS = Path(__file__).parent / "lab"
 PATIENCE = 240.0
-"""Seconds until something that must come is given up."""
+"""Seconds to wait for an expected event."""
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
@@ -27,41 +27,41 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 class Lab:
-    """The cluster in `folder`, which its scripts know by `environment`."""
+    """The Slurm cluster in `folder`; `environment` is that of its scripts."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
 
     def start(self) -> None:
-        """Start what does not run of it."""
+        """Start the daemons that do not run."""
         subprocess.run([SCRIPTS / "start.sh"], env=self.environment, check=True)
 
     def stop(self) -> None:
         subprocess.run([SCRIPTS / "stop.sh", "--purge"], env=self.environment, check=True)
 
     def ask(self, *words: str) -> str:
-        """What a program of Slurm answers."""
+        """Return the output of one of Slurm's programs."""
         return subprocess.run(words, check=True, capture_output=True, text=True, timeout=30).stdout
 
     def jobs(self, name: str = "") -> list[dict[str, str]]:
-        """All jobs that Slurm remembers, or those of one name, in their order: what it shows of each."""
+        """Return Slurm's records of all jobs, or of those with one name, in order."""
         shown = self.ask("scontrol", "--oneliner", "show", "job")
         jobs = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in shown.splitlines()]
         return [job for job in jobs if "JobId" in job and name in ("", job["JobName"])]
 
     def ended(self) -> list[dict[str, str]]:
-        """All jobs that have ended since the lab began."""
+        """Return all jobs that have ended since the lab started."""
         lines = (self.folder / "log/jobcomp.txt").read_text().splitlines()
         return [dict(re.findall(r"(\w+)=(\S+)", line)) for line in lines]
 
     def log_of(self, job: dict[str, str]) -> str:
-        """What a job has said."""
+        """Return the output of a job."""
         log = Path(job["StdOut"])
         return log.read_text(errors="replace") if log.exists() else ""
 
     def running(self, name: str) -> dict[str, str]:
-        """A job, once it runs."""
+        """Wait until a job runs, and return it."""
 
         found: list[dict[str, str]] = []
 
@@ -73,7 +73,7 @@ class Lab:
         return found[0]
 
     def kill_node(self, node: str) -> None:
-        """Take the power from a node: its daemon and all that its jobs have started."""
+        """Kill a node: its daemon and all processes of its jobs."""
         here = {"SLURM_CONF": f"{self.folder}/slurm.conf", "SLURMD_NODENAME": node}
         file = self.folder / f"run/slurmd-{node}.pid"
         victims = [psutil.Process(int(file.read_text()))]
@@ -89,7 +89,7 @@ class Lab:
                 process.kill()
 
     def clear(self) -> None:
-        """End what still runs."""
+        """Stop the daemons and jobs that still run."""
         subprocess.run(["scancel", "--quiet", f"--user={os.getuid()}"], check=False)
         wait_until(lambda: not self.ask("squeue", "--noheader"), "an empty queue")
 
@@ -122,7 +122,7 @@ class SnakemakeProcess:
         return (self.checkout / "snakemake.txt").read_text()
 
     def finish(self, process: subprocess.Popen[str], fails: bool = False) -> str:
-        """What it printed in all."""
+        """Return its whole output."""
         process.wait(timeout=400)
         assert (process.returncode != 0) == fails, self.printed()
         return self.printed()

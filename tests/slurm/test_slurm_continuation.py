@@ -1,4 +1,4 @@
-"""What happens to trainings on a real Slurm: two nodes, preemption, the time limit, failures, a dead node."""
+"""Trainings on a real Slurm: two nodes, preemption, time limit, failures, a dead node."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.slurm
 WEIGHTS = "results/runs/{}/train/weights.pth"
 FEW = 40
 MANY = 10_000
-"""Iterations: some ten seconds, and more than there is time for."""
+"""Iterations: about ten seconds, and more than the time limit allows."""
 
 
 @pytest.fixture(autouse=True)
 def _prepared(checkout: Path) -> None:
-    """The data set is there: these tests are about trainings."""
+    """Prepare the data set, which these trainings need."""
     for stage in ("download", "convert", "pack"):
         subprocess.run(["isnet", stage, "--dataset", "streets"], check=True)
 
@@ -38,7 +38,7 @@ def _bits(run: str) -> str:
 
 
 def _train(edit: Edit, iterations: int) -> None:
-    """Make run one train so long, with a checkpoint every five steps."""
+    """Set the length of run `one`, with a checkpoint every five steps."""
     edit("max_iters: 6, val_interval: 3", f"max_iters: {iterations}, val_interval: {iterations}")
     edit("    overrides:\n", "    overrides:\n      default_hooks: {checkpoint: {interval: 5}}\n")
 
@@ -48,11 +48,11 @@ def _has_checkpoint() -> bool:
 
 
 def _resumed(text: str) -> list[int]:
-    """The iterations at which a training went on."""
+    """Return the iterations at which a training resumed."""
     return [int(number) for number in re.findall(r"\[train \w+\] resumes.*?(\d+)", text)]
 
 
-def test_two_nodes_train_the_bits_of_two_processes_on_one(
+def test_two_nodes_give_the_bits_of_two_processes_on_one(
     lab: Lab, snakemake: SnakemakeProcess, edit: Edit
 ) -> None:
     edit("devices: cpu", "devices: 2xcpu:1")
@@ -67,9 +67,7 @@ def test_two_nodes_train_the_bits_of_two_processes_on_one(
     assert _bits("one") == _bits("two")
 
 
-def test_a_preempted_training_goes_on_where_it_was(
-    lab: Lab, snakemake: SnakemakeProcess, edit: Edit
-) -> None:
+def test_a_preempted_training_resumes(lab: Lab, snakemake: SnakemakeProcess, edit: Edit) -> None:
     _train(edit, FEW)
     process = snakemake.start(WEIGHTS.format("one"))
     job = lab.running("train-one")
@@ -82,7 +80,7 @@ def test_a_preempted_training_goes_on_where_it_was(
     assert max(_resumed(log)) > 0
 
 
-def test_a_training_that_meets_its_time_limit_goes_on_in_the_same_job(
+def test_a_training_at_its_time_limit_resumes_in_the_same_job(
     lab: Lab, snakemake: SnakemakeProcess, edit: Edit
 ) -> None:
     _train(edit, MANY)
@@ -99,7 +97,7 @@ def test_a_training_that_meets_its_time_limit_goes_on_in_the_same_job(
     assert "Trying to restart" not in snakemake.printed()
 
 
-def test_a_training_that_fails_is_tried_again_then_reported_and_stops_no_other(
+def test_a_failed_training_is_retried_then_reported_and_stops_no_other(
     lab: Lab, snakemake: SnakemakeProcess, checkout: Path
 ) -> None:
     (checkout / "work/runs").mkdir(parents=True)
@@ -114,7 +112,7 @@ def test_a_training_that_fails_is_tried_again_then_reported_and_stops_no_other(
         assert "work/runs/one" in log.read_text()
 
 
-def test_a_training_on_a_node_that_dies_goes_on_elsewhere(
+def test_a_training_on_a_dead_node_resumes_on_another(
     lab: Lab, snakemake: SnakemakeProcess, edit: Edit
 ) -> None:
     _train(edit, MANY)

@@ -18,7 +18,7 @@ def _one_run(checkout: Path) -> None:
 
 
 @pytest.mark.slurm
-def test_the_pipeline_runs_as_jobs_that_say_what_they_are(
+def test_the_pipeline_runs_as_named_jobs(
     lab: Lab, snakemake: SnakemakeProcess, checkout: Path
 ) -> None:
     _one_run(checkout)
@@ -45,7 +45,7 @@ def test_the_pipeline_runs_as_jobs_that_say_what_they_are(
         ("mem_mb", 800_000, "Requested node configuration is not available"),
     ],
 )
-def test_what_slurm_would_never_run_is_told_before_anything_is_submitted(
+def test_impossible_jobs_are_refused_before_anything_is_submitted(
     lab: Lab, snakemake: SnakemakeProcess, resource: str, value: str | int, complaint: str
 ) -> None:
     before = len(lab.jobs())
@@ -59,10 +59,10 @@ def test_what_slurm_would_never_run_is_told_before_anything_is_submitted(
     assert len(lab.jobs()) == before
 
 
-def test_a_wrong_account_is_told_once(
+def test_a_wrong_account_is_one_error(
     lab: Lab, snakemake: SnakemakeProcess, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lab has no accounts: stand-ins answer for its accounting database."""
+    """Stand-ins replace the accounting database, which the lab does not have."""
     programs = checkout / "programs"
     programs.mkdir()
     for name, answer in (("sacct", ""), ("sacctmgr", "echo physics")):
@@ -76,7 +76,7 @@ def test_a_wrong_account_is_told_once(
     assert "Traceback" not in printed
 
 
-def test_a_run_asks_for_the_gpus_and_nodes_of_its_devices(
+def test_a_run_requests_the_gpus_and_nodes_of_its_devices(
     snakemake: SnakemakeProcess, checkout: Path
 ) -> None:
     params = checkout / "params.yaml"

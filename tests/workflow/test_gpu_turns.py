@@ -39,7 +39,7 @@ def _program(path: Path, text: str) -> None:
     ("gpus", "options", "together"),
     [(1, (), False), (2, (), True), (2, ("--resources", "gpu=1"), False)],
 )
-def test_two_runs_share_the_gpus_there_are(
+def test_two_runs_share_the_gpus_of_the_machine(
     checkout: Path,
     monkeypatch: pytest.MonkeyPatch,
     gpus: int,
