@@ -23,7 +23,6 @@ from isnet.inference.malloc_settings import keep_freed_memory
 from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of
 from isnet.models.float32 import allow_tf32
-from isnet.models.folded_norms import fold_norms
 from isnet.models.isnet_head import ISNetHead
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.plan import Plan, PlannedRun
@@ -115,9 +114,8 @@ def _load(network: EncoderDecoder, weights: WeightsFile, model: str) -> None:
 
 
 def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
-    """Move a model to its device in evaluation mode, fold the batch norms of a ResNet into its
-    convolutions, and drop feature maps that an ISNetHead does not read. The model cannot be trained
-    any more.
+    """Move a model to its device in evaluation mode, and drop the feature maps of a ResNet that an
+    ISNetHead does not read.
 
     TF32 is disabled. On the CPU torch uses OMP_NUM_THREADS threads, or all cores, and freed memory
     is kept for reuse.
@@ -128,10 +126,9 @@ def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder
         torch.set_num_threads(int(threads))
         keep_freed_memory()
     model = model.to("cuda" if gpu else "cpu").eval()
-    if isinstance(model.backbone, ResNet):
-        fold_norms(model.backbone)
-        if isinstance(model.decode_head, ISNetHead) and not model.with_neck:
-            _drop_unread_maps(model.backbone, model.decode_head)
+    is_isnet = isinstance(model.decode_head, ISNetHead) and not model.with_neck
+    if isinstance(model.backbone, ResNet) and is_isnet:
+        _drop_unread_maps(model.backbone, model.decode_head)
     return model
 
 

@@ -25,7 +25,7 @@ def test_a_weights_file_alone_gives_the_network_its_classes_and_its_views(weight
     saved = torch.load(weights, weights_only=True)["state_dict"]
     wanted = MODELS.build(ConfigDict(model.metadata.model))
     wanted.load_state_dict(saved)
-    prepare_for_inference(wanted, gpu=False)  # which folds its norms
+    prepare_for_inference(wanted, gpu=False)
     found = model.network.state_dict()
     assert found.keys() == wanted.state_dict().keys()
     assert all(value.equal(found[name]) for name, value in wanted.state_dict().items())

@@ -17,11 +17,11 @@ from isnet import cli
 from isnet.cli.commands.export import record_of
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
-from isnet.inference.export import export_check as agreement
+from isnet.inference.export import export_check
 from isnet.inference.export.check_images import CheckImages
 from isnet.inference.export.exported_network import ExportedNetwork
 from isnet.inference.export.onnx_file import OnnxRunner
-from isnet.inference.export.torch_program import eager
+from isnet.inference.export.torch_program import run_eagerly
 from isnet.inference.model_loader import TrainedModel, open_model
 from isnet.inference.predictor import Predictor
 from isnet.io.atomic_files import sha256_of, write_json
@@ -151,12 +151,12 @@ def test_a_program_needs_torch_alone_and_says_what_isnet_says(
 def test_the_graph_squeezes_as_the_evaluation_does(picture: Path, tmp_path: Path):
     model = open_model(write_decided(tmp_path / "weights.pth", [SQUEEZED]))
     pixels = np.asarray(Image.open(picture)).transpose(2, 0, 1)
-    labels, sure = eager(ExportedNetwork(model).eval())(torch.from_numpy(pixels.copy())[None])
+    labels, sure = run_eagerly(ExportedNetwork(model).eval())(torch.from_numpy(pixels.copy())[None])
     assert_as_predicted(labels[0].numpy(), sure[0].numpy(), model, picture)
 
 
 def test_one_file_takes_any_size_and_any_number_of_images(onnx_file: Path, resizing_weights: Path):
-    in_torch = eager(ExportedNetwork(open_model(resizing_weights)).eval())
+    in_torch = run_eagerly(ExportedNetwork(open_model(resizing_weights)).eval())
     in_file = OnnxRunner(onnx_file)
     for number, height, width in SIZES:
         image = torch.from_numpy(street(height, width).transpose(2, 0, 1).copy())
@@ -164,7 +164,7 @@ def test_one_file_takes_any_size_and_any_number_of_images(onnx_file: Path, resiz
         (labels, sure), (other, other_sure) = in_torch(batch), in_file(batch)
         assert other.shape == other_sure.shape == (number, height, width)
         assert (labels == other).float().mean() > 0.9995
-        assert (sure - other_sure).abs().max() < agreement.TOLERANCE
+        assert (sure - other_sure).abs().max() < export_check.TOLERANCE
 
 
 def test_the_record_says_what_was_measured(onnx_file: Path, resizing_weights: Path):
@@ -242,8 +242,8 @@ def test_a_confidence_that_is_no_number_or_far_off_is_no_agreement(value: float)
         return labels, sure
 
     image = torch.zeros(1, 3, 40, 40, dtype=torch.uint8)
-    assert agreement.compare(one, one, [image]).is_close
-    assert not agreement.compare(one, other, [image]).is_close
+    assert export_check.compare_outputs(one, one, [image]).is_close
+    assert not export_check.compare_outputs(one, other, [image]).is_close
 
 
 def by_shortest_edge(meta: dict[str, Any]) -> None:
