@@ -102,7 +102,7 @@ def regions(noise: float = 0.3) -> Tensor:
 
 def labels() -> tuple[Tensor, Tensor]:
     """Return a prediction and a truth of 1024x2048."""
-    found = upsampled_argmax(regions(), SIZE, False)[0]
+    found = upsampled_argmax(regions(), SIZE, False)[0][0]
     noise = torch.rand(SIZE, device=found.device) < 0.1
     return found, torch.where(noise, 255, found.long())
 

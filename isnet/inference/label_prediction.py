@@ -25,7 +25,7 @@ def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSet
 
     `size`: of the label. Memory does not grow with the number of views.
     """
-    return upsampled_argmax(_scores(model, x, size, settings), size, model.align_corners)
+    return upsampled_argmax(_scores(model, x, size, settings), size, model.align_corners)[0]
 
 
 @torch.inference_mode()

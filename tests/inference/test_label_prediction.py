@@ -10,7 +10,6 @@ from torch.overrides import TorchFunctionMode
 
 from isnet.errors import UserError
 from isnet.inference import test_time_augmentation as views
-from isnet.inference import upsampled_argmax as argmax_module
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.segmentor_logits import logits, raw_logits
@@ -78,8 +77,7 @@ def test_memory_does_not_grow_with_the_views(model, monkeypatch):
     assert len(alive) == 16 and max(alive) == few
 
 
-def test_single_scale_never_makes_full_size_logits(model, monkeypatch):
-    monkeypatch.setattr(argmax_module, "_CELLS_AT_ONCE", 8)
+def test_single_scale_never_makes_full_size_logits(model):
     x, size = image(24, 40), (96, 160)
     made = LargestTensor()
     with made:

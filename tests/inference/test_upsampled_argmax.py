@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isnet.inference import upsampled_argmax as module
 from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
 
 SIZES = [
@@ -31,18 +30,13 @@ def blobs(height: int, width: int, batch: int = 2, classes: int = 6) -> Tensor:
 
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize(("small", "large"), SIZES)
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_labels_are_those_of_interpolation_and_argmax(
-    monkeypatch, small, large, align_corners, share
-):
-    """All cells by comparing everything, and the mixed ones alone."""
-    monkeypatch.setattr(module, "_MIXED_AT_MOST", share)
-    monkeypatch.setattr(module, "_CELLS_AT_ONCE", 3)
+def test_labels_are_those_of_interpolation_and_argmax(small, large, align_corners):
     scores = blobs(*small)
     everything = F.interpolate(scores, large, mode="bilinear", align_corners=align_corners)
-    label = upsampled_argmax(scores, large, align_corners)
+    label, best = upsampled_argmax(scores, large, align_corners)
     assert label.dtype == torch.uint8
     assert torch.equal(label.long(), everything.argmax(1))
+    torch.testing.assert_close(best, everything.amax(1))
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
@@ -60,11 +54,9 @@ def test_the_confidence_is_the_probability_of_the_label(small, large, probabilit
     torch.testing.assert_close(confidence, expected.amax(1).float())
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_first_of_equal_classes_wins(monkeypatch, share):
-    monkeypatch.setattr(module, "_MIXED_AT_MOST", share)
+def test_the_first_of_equal_classes_wins():
     scores = torch.zeros(1, 4, 4, 4)
     scores[:, 1:3, :, 2:] = 1.0
-    label = upsampled_argmax(scores, (16, 16), False)
+    label, _ = upsampled_argmax(scores, (16, 16), False)
     assert label[0, 0, 0] == 0 and label[0, 0, -1] == 1
     assert set(label.unique().tolist()) == {0, 1}
