@@ -117,10 +117,10 @@ def write_overlays(
         "confidence": confidence_image(_resize(confidence, size, cv2.INTER_AREA)),
     }
     files = {}
-    for kind, picture in images.items():
+    for kind, drawn in images.items():
         suffix = "jpg" if kind == "image" else "png"
         options = {"quality": JPEG_QUALITY} if kind == "image" else {"optimize": True}
         files[kind] = f"{name}.{kind}.{suffix}"
         with atomic_path(directory / files[kind]) as temporary:
-            picture.save(temporary, **options)
+            drawn.save(temporary, **options)
     return files

@@ -39,18 +39,6 @@ class PredictionCounts:
             boundary_counts(label, prediction, num_classes, ignore_index),
         )
 
-    def record(self) -> dict[str, list[int]]:
-        """Return a JSON object without zeros: index, count, index, count, ..."""
-        return {"confusion": _sparse(self.confusion), "boundary": _sparse(self.boundary)}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, list[int]], classes: int) -> PredictionCounts:
-        """Read a `record`."""
-        return cls(
-            _dense(record["confusion"], (classes, classes)),
-            _dense(record["boundary"], (classes, 3)),
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class ImageCounts:
@@ -92,24 +80,34 @@ class ImageCounts:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return a JSON object."""
+        """Return a JSON object; counts are stored without zeros as index, count, index, count, ...
+        """
+        views = {"single_scale": self.single_scale, "multi_scale": self.multi_scale}
         return {
             "index": self.index,
             "name": self.name,
-            "single_scale": self.single_scale.record(),
-            "multi_scale": self.multi_scale.record() if self.multi_scale else None,
+            **{
+                key: counts and {name: _sparse(array) for name, array in vars(counts).items()}
+                for key, counts in views.items()
+            },
             "calibration": _sparse(self.calibration),
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], classes: int) -> ImageCounts:
         """Read a `record`."""
-        multi = record["multi_scale"]
+
+        def view(counts: Mapping[str, list[int]]) -> PredictionCounts:
+            return PredictionCounts(
+                _dense(counts["confusion"], (classes, classes)),
+                _dense(counts["boundary"], (classes, 3)),
+            )
+
         return cls(
             record["index"],
             record["name"],
-            PredictionCounts.from_record(record["single_scale"], classes),
-            PredictionCounts.from_record(multi, classes) if multi else None,
+            view(record["single_scale"]),
+            view(record["multi_scale"]) if record["multi_scale"] else None,
             _dense(record["calibration"], (BINS, 3)),
         )
 
