@@ -80,8 +80,7 @@ class ImageCounts:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return a JSON object; counts are stored without zeros as index, count, index, count, ...
-        """
+        """Return a JSON object; counts are stored without zeros: index, count, index, ..."""
         views = {"single_scale": self.single_scale, "multi_scale": self.multi_scale}
         return {
             "index": self.index,
