@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,25 +15,12 @@ from isnet.settings.plan import Plan
 from isnet.tracking.journal_reader import last_records, validations
 
 __all__ = [
-    "Checkpoints",
-    "DatasetStatus",
-    "RunStatus",
-    "UnusedFolders",
-    "dataset_status",
-    "run_status",
-    "unnamed_runs",
+    *("Checkpoints", "DatasetStatus", "RunStatus", "UnusedFolders"),
+    *("dataset_status", "run_status", "unnamed_runs"),
 ]
 
-Stage = Literal[
-    "data missing",
-    "nothing done",
-    "out of date",
-    "starting",
-    "training",
-    "interrupted",
-    "trained",
-    "evaluated",
-]
+Unfinished = Literal["nothing done", "out of date", "starting", "training", "interrupted"]
+Stage = Literal["data missing", "trained", "evaluated"] | Unfinished
 
 
 @dataclass(frozen=True)
@@ -104,62 +92,50 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     """Return the progress of a run; `manifest_digest` is None before its data are converted."""
     key = plan.train_key(name, manifest_digest) if manifest_digest else "no-data"
     work = plan.layout.run_work(name, key)
-    folders = [path for path in _folders(work.parent) if path != work]
-    holder, checkpoints = run_lock_owner(work), _checkpoints(work)
-    records, scores = last_records(work / "journal.jsonl"), validations(work / "journal.jsonl")
+    journal, planned = work / "journal.jsonl", plan.run(name).experiment.iterations
+    owner, checkpoints = run_lock_owner(work), _checkpoints(work)
+    records, scores = last_records(journal), validations(journal)
     declared = read_json(plan.layout.train_results(name) / "train.json")
     finished = read_json(work / "train" / "train.json")
     summary = finished or (declared if declared.get("key") == key else {})
+    others = _unused(path for path in _folders(work.parent) if path != work)
+    # Without a running process, iterations after the newest checkpoint are lost.
+    iteration, seconds_left = max(checkpoints.iterations, default=0), None
     stage: Stage
     if not manifest_digest:
         stage = "data missing"
     elif summary:
         stage = "evaluated" if _is_evaluated(plan, name, summary, work) else "trained"
+    elif owner and (records or checkpoints.iterations):
+        stage = "training"
+        iteration = max([iteration, *(record["iteration"] for record in records[-1:])])
+        seconds_left = _seconds_left(plan, name, records, owner)
+    elif owner:
+        stage = "starting"
+    elif records or checkpoints.iterations:
+        stage = "interrupted"
     else:
-        has_begun = bool(records or checkpoints.iterations)
-        stage = _unfinished(has_begun, holder, has_others=bool(folders or declared))
-    best = max(scores, key=_score, default=summary.get("best") or None)
+        stage = "out of date" if others.count or declared else "nothing done"
+    best = max(scores, key=lambda record: record["mIoU"], default=summary.get("best") or None)
     return RunStatus(
         run=name,
         stage=stage,
-        iteration=_iteration(stage, records, checkpoints, summary),
-        iterations=plan.run(name).experiment.iterations,
-        seconds_left=_seconds_left(plan, name, records, holder) if stage == "training" else None,
-        mIoU=_score(scores[-1]) if scores else None,
+        iteration=int(summary["iterations"]) if summary else iteration,
+        iterations=planned,
+        seconds_left=seconds_left,
+        mIoU=float(scores[-1]["mIoU"]) if scores else None,
         best={"iteration": best["iteration"], "mIoU": best["mIoU"]} if best else None,
-        holder=holder,
+        holder=owner,
         checkpoints=checkpoints,
         bytes=_size(work),
-        others=UnusedFolders(len(folders), sum(map(_size, folders))),
+        others=others,
     )
 
 
 def unnamed_runs(plan: Plan) -> UnusedFolders:
     """Return the work folders of runs that are not in params.yaml."""
-    folders = [path for path in _folders(plan.layout.work / "runs") if path.name not in plan.runs]
-    return UnusedFolders(len(folders), sum(map(_size, folders)))
-
-
-def _unfinished(has_begun: bool, holder: LockOwner | None, has_others: bool) -> Stage:
-    if holder:
-        return "training" if has_begun else "starting"
-    if has_begun:
-        return "interrupted"
-    return "out of date" if has_others else "nothing done"
-
-
-def _iteration(
-    stage: Stage, records: list[dict[str, Any]], kept: Checkpoints, summary: dict[str, Any]
-) -> int:
-    if summary:
-        return int(summary["iterations"])
-    newest = max(kept.iterations, default=0)
-    # Without a running process, iterations after the newest checkpoint are lost.
-    return max(newest, records[-1]["iteration"]) if stage == "training" and records else newest
-
-
-def _score(record: dict[str, Any]) -> float:
-    return float(record["mIoU"])
+    folders = _folders(plan.layout.work / "runs")
+    return _unused(path for path in folders if path.name not in plan.runs)
 
 
 def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) -> bool:
@@ -173,11 +149,10 @@ def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) ->
 
 
 def _seconds_left(
-    plan: Plan, name: str, records: list[dict[str, Any]], holder: LockOwner | None
+    plan: Plan, name: str, records: list[dict[str, Any]], owner: LockOwner
 ) -> float | None:
     """Return the remaining time at the rate of the running process, validations included."""
-    since = holder.since if holder else 0.0
-    steps = [record for record in records if record["kind"] == "train" and record["time"] >= since]
+    steps = [r for r in records if r["kind"] == "train" and r["time"] >= owner.since]
     if not steps:
         return None
     first, last = steps[0], steps[-1]
@@ -199,6 +174,11 @@ def _checkpoints(work: Path) -> Checkpoints:
         if number.isdecimal():
             found[int(number)] = _file_size(path)
     return Checkpoints(tuple(sorted(found)), sum(found.values()))
+
+
+def _unused(folders: Iterable[Path]) -> UnusedFolders:
+    sizes = [_size(folder) for folder in folders]
+    return UnusedFolders(len(sizes), sum(sizes))
 
 
 def _folders(place: Path) -> list[Path]:

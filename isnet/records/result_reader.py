@@ -6,9 +6,10 @@ import contextlib
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -31,6 +32,7 @@ __all__ = [
     "read_run",
 ]
 
+Content = TypeVar("Content")
 Series = dict[str, list[float | None]]
 """Columns of a CSV file of numbers; None for an empty or non-finite cell."""
 
@@ -44,6 +46,7 @@ COMMANDS = {
 }
 """Command of each stage; `{name}` is the run or the data set."""
 
+_OPTIONAL = ("census", "baseline")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -121,27 +124,19 @@ def read_run(
     _check_name(name, "run")
     folder = results / "runs" / name
     train, evaluate = folder / "train", folder / "evaluate"
-    with _required("train", name, train / "train.json") as path:
-        trained = TrainRecord.read(path)
-    with _required("evaluate", name, evaluate / "metrics.json") as path:
-        evaluated = MetricsRecord.read(path)
-    with _required("evaluate", name, evaluate / "per_class.csv") as path:
-        per_class = read_rows(path, ClassScore)
-    with _required("evaluate", name, evaluate / "confusion.csv") as path:
-        confusion = Confusion.read(path)
-    with _required("evaluate", name, evaluate / "per_image.csv") as path:
-        per_image = read_rows(path, ImageScore) if path.is_file() else []
+    evaluated = _read("evaluate", name, evaluate / "metrics.json", MetricsRecord.read)
+    trained = _read("train", name, train / "train.json", TrainRecord.read)
     return RunResults(
         name=name,
         folder=folder,
         trained=trained,
         evaluated=evaluated,
-        curves=_read_series(name, train / "curves.csv"),
-        validation=_read_series(name, train / "validation.csv"),
-        per_class=per_class,
-        confusion=confusion,
+        curves=_read("train", name, train / "curves.csv", _read_series),
+        validation=_read("train", name, train / "validation.csv", _read_series),
+        per_class=_read("evaluate", name, evaluate / "per_class.csv", _class_scores),
+        confusion=_read("evaluate", name, evaluate / "confusion.csv", Confusion.read),
         settings=trained.settings if settings is None else settings,
-        per_image=per_image,
+        per_image=_read("evaluate", name, evaluate / "per_image.csv", _image_scores),
         exports=_read_exports(exports, name, evaluated.weights_sha256),
         config_sha256=sha256_of(config) if (config := train / "config.py").is_file() else "",
     )
@@ -150,18 +145,30 @@ def read_run(
 def read_manifest(name: str, results: Path) -> Manifest:
     """Read the manifest of a data set. Raises UserError as `read_results` does."""
     _check_name(name, "data set")
-    with _required("convert", name, results / "datasets" / name / "manifest.json") as path:
-        return Manifest.read(path)
+    path = results / "datasets" / name / "manifest.json"
+    return _read("convert", name, path, Manifest.read)
 
 
 def _read_dataset(name: str, results: Path) -> DatasetResults:
-    folder = results / "datasets" / name
     manifest = read_manifest(name, results)
-    with _required("convert", name, folder / "census.json") as path:
-        census = Census.read(path) if path.is_file() else None
-    with _required("baseline", name, folder / "baseline.json") as path:
-        baseline = BaselineRecord.read(path) if path.is_file() else None
-    return DatasetResults(name, manifest, census, baseline)
+    census, baseline = (results / "datasets" / name / f"{file}.json" for file in _OPTIONAL)
+    return DatasetResults(
+        name=name,
+        manifest=manifest,
+        census=_read("convert", name, census, Census.read) if census.is_file() else None,
+        baseline=_read("baseline", name, baseline, BaselineRecord.read)
+        if baseline.is_file()
+        else None,
+    )
+
+
+def _class_scores(path: Path) -> list[ClassScore]:
+    return read_rows(path, ClassScore)
+
+
+def _image_scores(path: Path) -> list[ImageScore]:
+    """Read the scores per image; [] if the file is absent (earlier versions wrote none)."""
+    return read_rows(path, ImageScore) if path.is_file() else []
 
 
 def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[ExportRecord]:
@@ -173,14 +180,13 @@ def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[E
     return [export for export in found if export.weights_sha256 == weights_sha256]
 
 
-def _read_series(run: str, path: Path) -> Series:
+def _read_series(path: Path) -> Series:
     """Read a CSV file of numbers; {} if it is absent (a run may end before its first record)."""
-    with _required("train", run, path):
-        if not path.is_file():
-            return {}
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        return {name: [_number(row[i]) for row in rows] for i, name in enumerate(header)}
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return {name: [_number(row[i]) for row in rows] for i, name in enumerate(header)}
 
 
 def _number(cell: str) -> float | None:
@@ -194,20 +200,17 @@ def _check_name(name: str, what: str) -> None:
         raise UserError(f"{name!r} is no name for a {what}", hint="Use letters, digits, _ and -")
 
 
-@contextlib.contextmanager
-def _required(stage: str, name: str, path: Path) -> Iterator[Path]:
-    """Turn an error of reading `path` into one line that names the command that writes it."""
-    command = COMMANDS[stage].format(name=name)
+def _read(stage: str, name: str, path: Path, reader: Callable[[Path], Content]) -> Content:
+    """Read a file; an error becomes one line that names the command that writes the file."""
+    hint = f"Run `{COMMANDS[stage].format(name=name)}`"
     try:
-        yield path
+        return reader(path)
     except FileNotFoundError:
-        hint = f"Run `{command}`"
         raise UserError("the report needs this file", where=str(path), hint=hint) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        hint = f"Run `{command}` again"
-        raise UserError(f"{place}: {first['msg']}", where=str(path), hint=hint) from error
+        message = f"{place}: {first['msg']}"
     except (IndexError, KeyError, TypeError, ValueError) as error:
-        hint = f"Run `{command}` again"
-        raise UserError(f"cannot be read ({error})", where=str(path), hint=hint) from error
+        message = f"cannot be read ({error})"
+    raise UserError(message, where=str(path), hint=f"{hint} again")

@@ -1,4 +1,4 @@
-"""Data of the charts per class: IoU bars, confusion matrix, class frequencies."""
+"""Data of the charts per class: IoU, confused pairs, class frequencies."""
 
 from __future__ import annotations
 
@@ -10,33 +10,24 @@ from isnet.records.convert_record import Census, SplitCounts
 from isnet.records.evaluate_record import Confusion
 from isnet.records.result_reader import DatasetResults, RunResults
 
-__all__ = ["census_bars", "class_bars", "class_dots", "confused_pairs", "confusion_data"]
+__all__ = ["baseline_scores", "census_bars", "class_colours", "class_dots", "confused_pairs"]
 
 
-def class_bars(dataset: DatasetResults, run: RunResults) -> list[dict[str, object]]:
-    """Return one bar per class: IoU with its interval, boundary IoU, baseline, share of pixels."""
-    colours, baseline = _colours(dataset), _baseline(dataset)
-    total = sum(score.pixels for score in run.per_class) or 1
-    return [
-        {
-            "name": score.name,
-            "colour": colours.get(score.name),
-            "iou": score.iou,
-            "low": score.iou_low,
-            "high": score.iou_high,
-            "boundary": score.boundary_iou,
-            "multi": score.iou_ms_flip,
-            "accuracy": score.accuracy,
-            "baseline": baseline.get(score.name),
-            "share": score.pixels / total,
-        }
-        for score in run.per_class
-    ]
+def class_colours(dataset: DatasetResults) -> dict[str, Colour]:
+    """Return the colour of each class."""
+    manifest = dataset.manifest
+    return dict(zip(manifest.classes, manifest.palette, strict=False))
+
+
+def baseline_scores(dataset: DatasetResults) -> dict[str, float | None]:
+    """Return the baseline's IoU of each class; {} without a baseline."""
+    scores = dataset.baseline.per_class_iou if dataset.baseline else []
+    return dict(zip(dataset.manifest.classes, scores, strict=False))
 
 
 def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, object]]:
     """Return one row per class with the single-scale IoU of every run, in the order of the runs."""
-    colours, baseline = _colours(dataset), _baseline(dataset)
+    colours, baseline = class_colours(dataset), baseline_scores(dataset)
     tables = [{score.name: score.iou for score in run.per_class} for run in runs]
     return [
         {
@@ -47,27 +38,6 @@ def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict
         }
         for name in dict.fromkeys(name for table in tables for name in table)
     ]
-
-
-def _colours(dataset: DatasetResults) -> dict[str, Colour]:
-    manifest = dataset.manifest
-    return dict(zip(manifest.classes, manifest.palette, strict=False))
-
-
-def _baseline(dataset: DatasetResults) -> dict[str, float | None]:
-    scores = dataset.baseline.per_class_iou if dataset.baseline else []
-    return dict(zip(dataset.manifest.classes, scores, strict=False))
-
-
-def confusion_data(confusion: Confusion) -> dict[str, object]:
-    """Return the heat map as class names and (true, predicted, pixels) of the non-zero cells."""
-    cells = [
-        [label, predicted, count]
-        for label, row in enumerate(confusion.counts)
-        for predicted, count in enumerate(row)
-        if count
-    ]
-    return {"classes": confusion.classes, "cells": cells}
 
 
 def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[str, object]]]:

@@ -10,14 +10,7 @@ from dataclasses import dataclass, field
 from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.seed_spread import method_groups
 
-__all__ = [
-    "Headline",
-    "MethodScore",
-    "concerns",
-    "headline",
-    "setting_text",
-    "settings_differences",
-]
+__all__ = ["concerns", "headline", "setting_text", "settings_differences"]
 
 NAMED = 4
 """Most methods that the headline names; the table has all."""

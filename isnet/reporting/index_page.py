@@ -8,7 +8,7 @@ from typing import Any
 
 from isnet.io.atomic_files import write_text
 from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults, read_results
-from isnet.reporting.class_charts import census_bars, class_dots
+from isnet.reporting.class_charts import census_bars, class_colours, class_dots
 from isnet.reporting.comparison_charts import seed_dots, speed_scatter
 from isnet.reporting.curve_charts import compare_curves
 from isnet.reporting.embedded_image import BUDGET
@@ -123,7 +123,7 @@ def _section(
         "scatter": scatter and scatter | {"key": f"{name}-{scatter['key']}"},
         "classes": class_dots(dataset, runs),
         "gallery": shared_gallery(runs, budget) if len(runs) > 1 else None,
-        "legend": list(zip(dataset.manifest.classes, dataset.manifest.palette, strict=False)),
+        "legend": list(class_colours(dataset).items()),
         "differences": settings_differences(runs),
         "census": census_bars(dataset.census),
         "commands": COMMANDS,

@@ -83,16 +83,15 @@ def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
 
     def entry(name: str) -> GalleryEntry | None:
         first = tables[0][name]
-        parts = [(kind, _LABELS[kind], getattr(first, kind), runs[0], "") for kind in _SHARED]
+        parts = [
+            (kind, _LABELS[kind], getattr(first, kind), runs[0], "") for kind in ("image", "truth")
+        ]
         for run, table in zip(runs, tables, strict=True):
             parts.append(("prediction", run.name, table[name].prediction, run, run.name))
             parts.append(("errors", run.name, table[name].errors, run, run.name))
         return _entry(name, mean(name), "", parts)
 
     return _within(map(entry, sorted(shared, key=mean)[:SHARED_IMAGES]), budget, len(shared))
-
-
-_SHARED = ("image", "truth")
 
 
 def _entry(

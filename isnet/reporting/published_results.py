@@ -15,8 +15,6 @@ from isnet.reporting.text_table import TextTable
 
 __all__ = [
     "PublishedComparison",
-    "PublishedResult",
-    "PublishedResults",
     "compare_with_published",
     "interval_text",
     "read_published_results",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from isnet.records.result_reader import DatasetResults, RunResults
-from isnet.reporting.class_charts import census_bars, class_bars, confused_pairs, confusion_data
+from dataclasses import asdict
+
+from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults
+from isnet.reporting.class_charts import (
+    baseline_scores,
+    census_bars,
+    class_colours,
+    confused_pairs,
+)
 from isnet.reporting.curve_charts import run_curves
 from isnet.reporting.embedded_image import BUDGET
 from isnet.reporting.findings import concerns, headline, setting_text
 from isnet.reporting.overlay_gallery import run_gallery
 from isnet.reporting.page_templates import render_page
-from isnet.reporting.provenance import HASHES, package_table, provenance
 from isnet.reporting.results_table import crop_size
 from isnet.reporting.score_charts import (
     absent_classes,
@@ -49,7 +55,8 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
         "worst": worst_classes(run),
         "never": sum(score.iou == 0 for score in run.per_class),
         "charts": charts,
-        "classes": class_bars(dataset, run),
+        "colours": class_colours(dataset),
+        "baseline": baseline_scores(dataset),
         "reliability": reliability(run),
         "distribution": image_distribution(run.per_image),
         "pairs": confused_pairs(run.confusion),
@@ -60,12 +67,20 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
             if kinds.intersection(view)
         ],
         "shown": {entry.name for entry in gallery.entries},
-        "legend": list(zip(dataset.manifest.classes, dataset.manifest.palette, strict=False)),
+        "legend": list(class_colours(dataset).items()),
         "census": census_bars(dataset.census),
-        "hashes": HASHES,
-        "provenance": provenance(dataset, run),
-        "packages": package_table(run),
+        "commands": COMMANDS,
+        "packages": _packages(run),
         "settings": sorted((key, setting_text(value)) for key, value in run.settings.items()),
-        "data": {"charts": charts, "confusion": confusion_data(run.confusion)},
+        "data": {"charts": charts, "confusion": asdict(run.confusion)},
     }
     return render_page("run.html.j2", context, scripts=_SCRIPTS, styles=_STYLES)
+
+
+def _packages(run: RunResults) -> list[tuple[str, str | None, str | None]]:
+    """Return (package, version in training, version in evaluation), isnet and Python first."""
+    first, second = (
+        {"isnet": stage.isnet, "python": stage.python} | stage.packages
+        for stage in (run.trained.environment, run.evaluated.environment)
+    )
+    return [(name, first.get(name), second.get(name)) for name in first | second]

@@ -11,9 +11,7 @@ from isnet.records.evaluate_record import ClassScore, ImageScore, ViewMeans
 from isnet.records.result_reader import RunResults
 
 __all__ = [
-    "ImageDistribution",
     "Reliability",
-    "ScoreRow",
     "absent_classes",
     "image_distribution",
     "reliability",

@@ -2,10 +2,9 @@
 (() => {
   const holder = document.getElementById("confusion");
   if (!holder) return;
-  const { classes, cells } = reportData.confusion;
+  const { classes, counts } = reportData.confusion;
   const n = classes.length;
-  const counts = Array.from({ length: n }, () => new Array(n).fill(0));
-  for (const [t, p, count] of cells) counts[t][p] = count;
+  const cells = counts.flatMap((row, t) => row.flatMap((count, p) => (count ? [[t, p]] : [])));
   const totals = counts.map((row) => row.reduce((a, b) => a + b, 0));
   const canvas = holder.querySelector("canvas");
   const readout = document.getElementById("confusion-readout");
