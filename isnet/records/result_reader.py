@@ -27,7 +27,7 @@ __all__ = [
     "DatasetResults",
     "RunResults",
     "Series",
-    "read_manifest",
+    "read_dataset_manifest",
     "read_results",
     "read_run",
 ]
@@ -142,7 +142,7 @@ def read_run(
     )
 
 
-def read_manifest(name: str, results: Path) -> Manifest:
+def read_dataset_manifest(name: str, results: Path) -> Manifest:
     """Read the manifest of a data set. Raises UserError as `read_results` does."""
     _check_name(name, "data set")
     path = results / "datasets" / name / "manifest.json"
@@ -150,7 +150,7 @@ def read_manifest(name: str, results: Path) -> Manifest:
 
 
 def _read_dataset(name: str, results: Path) -> DatasetResults:
-    manifest = read_manifest(name, results)
+    manifest = read_dataset_manifest(name, results)
     census, baseline = (results / "datasets" / name / f"{file}.json" for file in _OPTIONAL)
     return DatasetResults(
         name=name,

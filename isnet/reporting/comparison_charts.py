@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isnet.records.result_reader import RunResults
-from isnet.reporting.seed_spread import SeedSpread
+from isnet.reporting.seed_spread import MethodScores
 
 __all__ = ["seed_dots", "speed_scatter"]
 
@@ -40,7 +40,7 @@ def speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
     }
 
 
-def seed_dots(found: Sequence[SeedSpread]) -> dict[str, Any]:
+def seed_dots(found: Sequence[MethodScores]) -> dict[str, Any]:
     """Return one row of points per method; `at` is the position in percent of the axis."""
     scores = [score * 100 for spread in found for score in spread.scores]
     ticks = _ticks(min(scores), max(scores))

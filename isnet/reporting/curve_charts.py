@@ -91,7 +91,7 @@ def compare_curves(runs: Sequence[RunResults]) -> list[CurveChart]:
     return [chart for chart in charts if chart.lines]
 
 
-def thin(
+def average_points(
     x: Sequence[float | None], y: Sequence[float | None]
 ) -> tuple[list[float], list[float | None]]:
     """Average neighbouring points so that at most `POINTS` remain."""
@@ -109,7 +109,7 @@ def thin(
 
 
 def _line(name: str, style: int, table: Series, column: str) -> CurveLine:
-    return CurveLine(name, style, *thin(table["iteration"], table[column]))
+    return CurveLine(name, style, *average_points(table["iteration"], table[column]))
 
 
 def _has(table: Series, column: str) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from isnet.records.result_reader import DatasetResults, RunResults
-from isnet.reporting.seed_spread import method_groups
+from isnet.reporting.seed_spread import MethodScores, method_scores
 
 __all__ = ["concerns", "headline", "setting_text", "settings_differences"]
 
@@ -17,26 +16,13 @@ NAMED = 4
 
 
 @dataclass(frozen=True)
-class MethodScore:
-    """mIoU of a method, 0..1: of one run, or the mean over runs that differ in the seed alone."""
-
-    label: str
-    runs: list[str]
-    mIoU: float | None
-    spread: float | None
-    """Standard deviation over the seeds."""
-    multi: float | None
-    """Multi-scale and flip."""
-
-
-@dataclass(frozen=True)
 class Headline:
     """Main result on one data set: the methods, best first, and notes on their evidence."""
 
     dataset: str
     split: str
-    first: MethodScore
-    others: list[MethodScore]
+    first: MethodScores
+    others: list[MethodScores]
     more: int
     """Number of methods not named."""
     baseline: float | None
@@ -45,7 +31,7 @@ class Headline:
 
 def headline(dataset: DatasetResults, runs: Sequence[RunResults]) -> Headline:
     """Return the main result on one data set."""
-    methods = [_method_score(label, group) for label, group in method_groups(runs)]
+    methods = method_scores(runs)
     methods.sort(key=lambda method: -1.0 if method.mIoU is None else method.mIoU, reverse=True)
     return Headline(
         dataset=dataset.name,
@@ -58,26 +44,7 @@ def headline(dataset: DatasetResults, runs: Sequence[RunResults]) -> Headline:
     )
 
 
-def _method_score(label: str, group: Sequence[RunResults]) -> MethodScore:
-    scores = [run.evaluated.single_scale.mIoU for run in group]
-    multi = [m.mIoU if (m := run.evaluated.multi_scale_flip) else None for run in group]
-    known = [score for score in scores if score is not None]
-    return MethodScore(
-        label=label,
-        runs=[run.name for run in group],
-        mIoU=_mean(scores),
-        spread=statistics.stdev(known) if len(known) > 1 else None,
-        multi=_mean(multi),
-    )
-
-
-def _mean(scores: Sequence[float | None]) -> float | None:
-    """Return the mean; None if a score is missing."""
-    known = [score for score in scores if score is not None]
-    return statistics.fmean(known) if len(known) == len(scores) else None
-
-
-def _seed_notes(methods: Sequence[MethodScore]) -> list[str]:
+def _seed_notes(methods: Sequence[MethodScores]) -> list[str]:
     notes = []
     if len(methods) > 1 and any(len(method.runs) == 1 for method in methods):
         notes.append(
@@ -86,7 +53,7 @@ def _seed_notes(methods: Sequence[MethodScore]) -> list[str]:
         )
     if len(methods) == 1 and len(methods[0].runs) == 1:
         notes.append("This is one run with one seed: the variation over seeds is unknown.")
-    if any(method.spread is not None for method in methods):
+    if any(method.deviation is not None for method in methods):
         notes.append("\u00b1 is the standard deviation over runs of the same settings.")
     return notes
 

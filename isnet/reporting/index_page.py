@@ -133,32 +133,20 @@ def _section(
 
 def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
     """Return the tables of one data set, and their texts for the copy buttons."""
-    rows, cost, seeds = results_rows(dataset, runs), cost_table(runs), _seeds(runs)
+    rows, cost, methods = results_rows(dataset, runs), cost_table(runs), over_seeds(runs)
     official = compare_with_published(dataset, runs)
-    # As on the page: file names of configs without their folder.
-    shown = [row | {"config": PurePosixPath(row["config"]).name} for row in rows]
-    tables = {
-        "results": TextTable(PAGE_COLUMNS, shown, NUMERIC),
-        "official": official and official.table,
-        "seeds": seeds and seeds["table"],
-        "cost": cost,
-    }
-    return {
-        "rows": rows,
-        "official": official,
-        "seeds": seeds,
-        "cost": cost,
-        "copies": {f"{dataset.name}-{key}": t.copies() for key, t in tables.items() if t},
-    }
-
-
-def _seeds(runs: list[RunResults]) -> dict[str, Any] | None:
-    """Return the part on seeds; None if each method has one."""
-    if not (found := over_seeds(runs)):
-        return None
-    return {
-        "table": spread_table(found),
-        "dots": seed_dots(found),
-        "verdicts": verdicts(found),
+    seeds = methods and {
+        "table": spread_table(methods),
+        "dots": seed_dots(methods),
+        "verdicts": verdicts(methods),
         "rule": RULE,
     }
+    # As on the page: file names of configs without their folder.
+    shown = [row | {"config": PurePosixPath(row["config"]).name} for row in rows]
+    tables = {"results": TextTable(PAGE_COLUMNS, shown, NUMERIC), "cost": cost}
+    if official:
+        tables["official"] = official.table
+    if methods:
+        tables["seeds"] = spread_table(methods)
+    copies = {f"{dataset.name}-{key}": table.copies() for key, table in tables.items()}
+    return {"rows": rows, "official": official, "seeds": seeds, "cost": cost, "copies": copies}

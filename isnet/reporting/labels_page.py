@@ -61,62 +61,62 @@ def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Pa
 
 def label_findings(census: Census) -> list[str]:
     """Return a sentence for each suspicious count."""
-    splits = census.splits
-    findings = []
-    nowhere = [
-        name
-        for i, name in enumerate(census.classes)
-        if not any(split.pixels[i] for split in splits.values())
-    ]
-    if nowhere:
-        findings.append(f"In the class table, but in no label of any split: {_join(nowhere)}.")
+    splits, classes = census.splits, census.classes
+    nowhere = {
+        name for i, name in enumerate(classes) if not any(s.pixels[i] for s in splits.values())
+    }
+    unused = [name for name in classes if name in nowhere]
+    found = (
+        [f"In the class table, but in no label of any split: {_join(unused)}."] if unused else []
+    )
     for name, split in splits.items():
-        findings += _split_findings(name, split, census.classes, set(nowhere))
+        found += _split_findings(name, split, classes, nowhere)
     if {"train", "val"} <= splits.keys():
-        findings += _ratio_findings(splits["train"], splits["val"], census.classes)
-    return findings
+        train, val = splits["train"], splits["val"]
+        uneven = [
+            f"{cls} ({_share(a)} % of train, {_share(b)} % of val)"
+            for cls, a, b in zip(classes, _shares(train), _shares(val), strict=True)
+            if a and b and max(a, b) > RATIO * min(a, b)
+        ]
+        if uneven:
+            found.append(
+                f"More than {RATIO} times as frequent in one split as in the other: "
+                f"{_join(uneven)}."
+            )
+    return found
 
 
 def _split_findings(
     name: str, split: SplitCounts, classes: list[str], nowhere: set[str]
 ) -> list[str]:
-    findings = []
-    labelled = sum(split.pixels)
-    total = labelled + split.ignored_pixels
+    found = []
+    total = sum(split.pixels) + split.ignored_pixels
     if total and split.ignored_pixels > IGNORED * total:
-        share = _share(split.ignored_pixels / total)
-        findings.append(f"{share} % of the pixels of {name} are ignored.")
+        found.append(
+            f"{_share(split.ignored_pixels / total)} % of the pixels of {name} are ignored."
+        )
     absent = [c for c, n in zip(classes, split.pixels, strict=True) if not n and c not in nowhere]
     if absent:
-        findings.append(f"Not in {name}, but in another split: {_join(absent)}.")
-    for cls, pixels in zip(classes, split.pixels, strict=True):
-        if labelled and pixels > DOMINANT * labelled:
-            share = _share(pixels / labelled)
-            findings.append(f"{cls} has {share} % of the labelled pixels of {name}.")
+        found.append(f"Not in {name}, but in another split: {_join(absent)}.")
+    found += [
+        f"{cls} has {_share(share)} % of the labelled pixels of {name}."
+        for cls, share in zip(classes, _shares(split), strict=True)
+        if share > DOMINANT
+    ]
     few = [
         f"{cls} ({count})"
         for cls, count in zip(classes, split.images_with_class, strict=True)
         if 0 < count < FEW_IMAGES
     ]
     if few:
-        findings.append(f"In fewer than {FEW_IMAGES} images of {name}: {_join(few)}.")
-    return findings
+        found.append(f"In fewer than {FEW_IMAGES} images of {name}: {_join(few)}.")
+    return found
 
 
-def _ratio_findings(train: SplitCounts, val: SplitCounts, classes: list[str]) -> list[str]:
-    pairs = (
-        (cls, a / sum(train.pixels), b / sum(val.pixels))
-        for cls, a, b in zip(classes, train.pixels, val.pixels, strict=True)
-        if a and b
-    )
-    uneven = [
-        f"{cls} ({_share(a)} % of train, {_share(b)} % of val)"
-        for cls, a, b in pairs
-        if max(a, b) > RATIO * min(a, b)
-    ]
-    if not uneven:
-        return []
-    return [f"More than {RATIO} times as frequent in one split as in the other: {_join(uneven)}."]
+def _shares(split: SplitCounts) -> list[float]:
+    """Return the share of each class in the labelled pixels."""
+    total = sum(split.pixels) or 1
+    return [pixels / total for pixels in split.pixels]
 
 
 def _share(fraction: float) -> str:

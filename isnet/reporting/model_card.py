@@ -10,7 +10,7 @@ from pathlib import Path
 from isnet.data.catalog import read_published
 from isnet.io.atomic_files import write_text
 from isnet.records.convert_record import Manifest
-from isnet.records.result_reader import COMMANDS, RunResults, read_manifest, read_run
+from isnet.records.result_reader import COMMANDS, RunResults, read_dataset_manifest, read_run
 from isnet.reporting.page_templates import percent, render_markdown
 from isnet.reporting.results_table import crop_size
 from isnet.reporting.score_charts import absent_classes, reliability, score_table, worst_classes
@@ -43,7 +43,7 @@ def write_model_card(name: str, results: Path) -> Path:
     """
     run = read_run(name, results)
     card = run.folder / "train" / "model_card.md"
-    write_text(card, model_card(run, read_manifest(run.evaluated.dataset, results)))
+    write_text(card, model_card(run, read_dataset_manifest(run.evaluated.dataset, results)))
     return card
 
 

@@ -14,9 +14,9 @@ from isnet.reporting.text_table import TextTable
 
 __all__ = [
     "RULE",
-    "SeedSpread",
+    "MethodScores",
     "difference_interval",
-    "method_groups",
+    "method_scores",
     "over_seeds",
     "seed_groups",
     "spread_table",
@@ -35,13 +35,16 @@ _COLUMNS = ("Method", "Seeds", "Mean mIoU", "Std. deviation", "Lowest", "Highest
 
 
 @dataclass(frozen=True)
-class SeedSpread:
+class MethodScores:
     """Single-scale mIoU, 0..1, of runs with the same settings, one per seed."""
 
     label: str
     runs: list[str]
     seeds: list[int | None]
     scores: list[float]
+    """Of the runs that have one."""
+    multi: float | None = None
+    """Mean mIoU with multi-scale and flip."""
 
     @property
     def mean(self) -> float:
@@ -52,6 +55,11 @@ class SeedSpread:
     def deviation(self) -> float | None:
         """Standard deviation over the seeds (n - 1); None for a single seed."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else None
+
+    @property
+    def mIoU(self) -> float | None:
+        """Mean over the seeds; None if a run has no score."""
+        return self.mean if len(self.scores) == len(self.runs) else None
 
 
 def seed_groups(runs: Sequence[RunResults]) -> list[list[RunResults]]:
@@ -66,15 +74,15 @@ def seed_groups(runs: Sequence[RunResults]) -> list[list[RunResults]]:
     return list(groups.values())
 
 
-def method_groups(runs: Sequence[RunResults]) -> list[tuple[str, list[RunResults]]]:
-    """Return a label and the first run of each seed for every group of `seed_groups`.
+def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
+    """Return the scores of every group of `seed_groups`, of its first run per seed.
 
-    The label is the method; if another group has the same, the common start of the run names
-    follows. A repeated seed is no evidence about other seeds.
+    A repeated seed is no evidence about other seeds. The label is the method; if another group has
+    the same, the common start of the run names follows.
     """
     groups = seed_groups(runs)
     methods = [group[0].evaluated.method for group in groups]
-    labelled = []
+    found = []
     for method, group in zip(methods, groups, strict=True):
         by_seed: dict[object, RunResults] = {}
         for run in group:
@@ -83,32 +91,29 @@ def method_groups(runs: Sequence[RunResults]) -> list[tuple[str, list[RunResults
         start = os.path.commonprefix(names)  # noqa: RUF071 - of characters
         name = names[0] if len(names) == 1 or not start else f"{start}*"
         label = f"{method} ({name})" if methods.count(method) > 1 else method
-        labelled.append((label, list(by_seed.values())))
-    return labelled
+        seeds = [run.trained.seed for run in by_seed.values()]
+        single = [run.evaluated.single_scale.mIoU for run in by_seed.values()]
+        several = [run.evaluated.multi_scale_flip for run in by_seed.values()]
+        multi = [means.mIoU for means in several if means and means.mIoU is not None]
+        scores = [score for score in single if score is not None]
+        mean = statistics.fmean(multi) if len(multi) == len(names) else None
+        found.append(MethodScores(label, names, seeds, scores, mean))
+    return found
 
 
-def spreads(runs: Sequence[RunResults]) -> list[SeedSpread]:
+def spreads(runs: Sequence[RunResults]) -> list[MethodScores]:
     """Return the scores of every method, highest mean first; runs without a score are left out."""
     scored = [run for run in runs if run.evaluated.single_scale.mIoU is not None]
-    found = [
-        SeedSpread(
-            label=label,
-            runs=[run.name for run in group],
-            seeds=[run.trained.seed for run in group],
-            scores=[run.evaluated.single_scale.mIoU or 0.0 for run in group],
-        )
-        for label, group in method_groups(scored)
-    ]
-    return sorted(found, key=lambda spread: -spread.mean)
+    return sorted(method_scores(scored), key=lambda method: -method.mean)
 
 
-def over_seeds(runs: Sequence[RunResults]) -> list[SeedSpread]:
+def over_seeds(runs: Sequence[RunResults]) -> list[MethodScores]:
     """Return `spreads`, or [] if no method has several seeds."""
     found = spreads(runs)
     return found if any(len(spread.scores) > 1 for spread in found) else []
 
 
-def spread_table(found: Sequence[SeedSpread]) -> TextTable:
+def spread_table(found: Sequence[MethodScores]) -> TextTable:
     """Return one row per method, in percent: mean, standard deviation, lowest and highest."""
     rows = []
     for spread in found:
@@ -133,13 +138,13 @@ def difference_interval(first: Sequence[float], second: Sequence[float]) -> tupl
     return float(interval.low), float(interval.high)
 
 
-def verdicts(found: Sequence[SeedSpread]) -> list[str]:
+def verdicts(found: Sequence[MethodScores]) -> list[str]:
     """Return a sentence for each pair of methods of which at least one has two seeds."""
     pairs = itertools.combinations(found, 2)
     return [_verdict(a, b) for a, b in pairs if max(len(a.scores), len(b.scores)) > 1]
 
 
-def _verdict(better: SeedSpread, worse: SeedSpread) -> str:
+def _verdict(better: MethodScores, worse: MethodScores) -> str:
     points = (better.mean - worse.mean) * 100
     claim = f"{better.label} is {points:.2f} points above {worse.label}"
     single = next((entry for entry in (better, worse) if len(entry.scores) < 2), None)

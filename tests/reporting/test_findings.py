@@ -12,7 +12,7 @@ import pytest
 from isnet.records.evaluate_record import Confusion
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.class_charts import census_bars, confused_pairs
-from isnet.reporting.curve_charts import POINTS, thin
+from isnet.reporting.curve_charts import POINTS, average_points
 from isnet.reporting.findings import concerns, headline, settings_differences
 
 from . import tree
@@ -45,7 +45,7 @@ def test_seeds_of_one_method_are_averaged(results: Path) -> None:
     scores = [run.evaluated.single_scale.mIoU or 0.0 for run in runs]
     assert found.first.runs == names and not found.others
     assert found.first.mIoU == pytest.approx(statistics.fmean(scores))
-    assert found.first.spread == pytest.approx(statistics.stdev(scores))
+    assert found.first.deviation == pytest.approx(statistics.stdev(scores))
     assert not any("single seed" in note for note in found.notes)
 
 
@@ -110,7 +110,7 @@ def test_a_perfect_matrix_has_no_pairs() -> None:
 
 def test_long_curves_are_means_that_keep_their_end() -> None:
     steps = list(range(1, 3201))
-    x, y = thin(steps, [float(step) for step in steps])
+    x, y = average_points(steps, [float(step) for step in steps])
     assert len(x) <= POINTS and x[-1] == 3200
     assert y[0] == pytest.approx(statistics.fmean(range(1, 8)))
 

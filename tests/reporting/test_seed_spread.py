@@ -11,7 +11,7 @@ from scipy import stats
 from isnet.records.result_reader import RunResults, read_results
 from isnet.reporting.comparison_charts import seed_dots
 from isnet.reporting.seed_spread import (
-    SeedSpread,
+    MethodScores,
     difference_interval,
     seed_groups,
     spread_table,
@@ -44,8 +44,8 @@ def read(results: Path, names: list[str]) -> list[RunResults]:
     return read_results(names, results=results, settings=GIVEN)[0][1]
 
 
-def made(label: str, *scores: float) -> SeedSpread:
-    return SeedSpread(
+def made(label: str, *scores: float) -> MethodScores:
+    return MethodScores(
         label, [f"{label}{i}" for i in range(len(scores))], list(range(len(scores))), list(scores)
     )
 
