@@ -1,8 +1,7 @@
-"""The ISNet head.
+"""The ISNet decode head.
 
-`isnet_head`, `auxiliary_head` and `losses` are its mmseg form; all else is its mathematics, and
-imports torch alone. Nothing is imported here, so that the mathematics can be used where mmseg is
-not installed.
+`isnet_head`, `auxiliary_head` and `losses` need mmseg; the other modules import only torch. Nothing
+is imported here, so that they can be used without mmseg.
 """
 
 from __future__ import annotations

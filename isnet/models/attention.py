@@ -1,4 +1,4 @@
-"""Attention of ISNet's context modules: over positions, and over classes that stand for them."""
+"""Attention of ISNet's context modules: over all positions, and over class centres."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ __all__ = ["Attention", "ClassAttention", "ImageAttention"]
 
 
 class Attention(nn.Module):
-    """The projections that both attentions share, under the public parameter names.
+    """Projections of both attentions, with the parameter names of the public implementations.
 
-    Query and key: two blocks to `channels` (D); value: one; output: one back to `query_channels`.
+    Args:
+        query_channels: channels of the queries, and of the output (C).
+        key_channels: channels of the source of keys and values.
+        channels: channels of projected queries, keys and values (D).
+        block: makes a convolution block.
     """
 
     def __init__(
@@ -39,42 +43,55 @@ class Attention(nn.Module):
 
 
 class ImageAttention(Attention):
-    """Attention of every position over every position, whose sources are `(image, feats)`."""
+    """Image-level attention: every position attends to every position."""
 
     def forward(self, feats: Tensor, image: Tensor) -> Tensor:
-        """Return the image-level context `(B, C, H, W)` of `feats` `(B, C, H, W)`.
+        """Compute the image-level context.
 
-        `image` `(B, C, 1, 1)` is put before the features of every position in the key and value
-        sources. The N x N attention map (N = H*W) is not stored where torch has a fused kernel.
+        Keys and values are projected from `image` concatenated with `feats` at each position. The
+        N x N attention map (N = H*W) is not stored if torch has a fused kernel.
+
+        Args:
+            feats: features `(B, C, H, W)`.
+            image: mean features of the image `(B, C, 1, 1)`.
+
+        Returns:
+            The context `(B, C, H, W)`.
         """
         first, second = self.key_blocks
         query = _tokens(self.query_project(feats))
         key = _tokens(second(first.forward_with_constant(image, feats)))
         value = _tokens(self.value_project.forward_with_constant(image, feats))
-        # One head of size D, hence torch's default scale D^-0.5 is the paper's.
+        # With one head of size D, torch's default scale is the paper's, D^-0.5.
         context = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])
         out: Tensor = self.out_project(_map(context[:, 0], feats))
         return out
 
 
 class ClassAttention(Attention):
-    """Attention of every position over the class centres, each for all positions of its class.
+    """Semantic-level attention: every position attends to the class centres.
 
-    With K distinct keys, `softmax_j(q.key_j) @ value` over N positions is
-    `softmax_k(q.key_k + log n_k) @ value_k`: O(N*K) in place of O(N*N), and exact, since the
-    projections' batch norms count class `k` as `n_k` positions.
+    In the paper every position has the centre of its class as key, so only K keys are distinct:
+    `softmax_j(q.key_j) @ value` over N positions equals `softmax_k(q.key_k + log n_k) @ value_k`
+    over K classes with `n_k` positions. This takes O(N*K) instead of O(N*N), and is exact because
+    the batch norms of the projections count class `k` `n_k` times.
     """
 
     def forward(self, feats: Tensor, centres: Tensor, counts: Tensor) -> Tensor:
-        """Return the semantic-level context `(B, C, H, W)` of `feats` `(B, C, H, W)`.
+        """Compute the semantic-level context.
 
-        `centres` `(B, K, C)` are the class centres, `counts` `(B, K)` the number of positions of
-        each class, 0 where it is absent.
+        Args:
+            feats: features `(B, C, H, W)`.
+            centres: class centres `(B, K, C)`.
+            counts: positions of each class `(B, K)`; 0 for a class that is absent.
+
+        Returns:
+            The context `(B, C, H, W)`.
         """
         key, value = self._project(centres, counts)
         query = _tokens(self.query_project(feats))
         weights = _class_weights(query, key, counts).to(value.dtype)
-        # The output convolution is linear: it may act on K values instead of on N positions.
+        # The output convolution is linear, so it can act on K values instead of N positions.
         conv = self.out_project.conv
         context = weights @ F.linear(value, conv.weight.flatten(1), conv.bias)
         return self.out_project.normalise(_map(context, feats))
@@ -90,27 +107,27 @@ class ClassAttention(Attention):
 
 
 def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
-    """Return the softmax `(B, N, K)` of `query` `(B, N, D)` on `key` `(B, K, D)`, in float32 at
-    least: confident scores leave float16's range.
+    """Return the attention weights `(B, N, K)` of `query` `(B, N, D)` over `key` `(B, K, D)`.
+
+    Computed in float32 at least, because confident scores leave float16's range.
     """
     with torch.autocast(query.device.type, enabled=False):
         key = at_least_float32(key) * key.shape[2] ** -0.5
-        # log 0 = -inf: an absent class gets no weight at all.
+        # log 0 = -inf: an absent class gets weight 0.
         bias = at_least_float32(counts).log()[:, None]
         scores = torch.baddbmm(bias, at_least_float32(query), key.transpose(1, 2))
         return scores.softmax(-1)
 
 
 def _tokens(x: Tensor) -> Tensor:
-    """Turn a map `(B, C, H, W)` into tokens `(B, N, C)`.
-
-    Contiguous, because torch's fused CPU kernel is not taken otherwise.
+    """Flatten a map `(B, C, H, W)` to tokens `(B, N, C)`; torch's fused CPU kernel needs them
+    contiguous.
     """
     return x.flatten(2).transpose(1, 2).contiguous()
 
 
 def _map(tokens: Tensor, like: Tensor) -> Tensor:
-    """Turn tokens `(B, N, C)` into a map with the size and the memory format of `like`."""
+    """Reshape tokens `(B, N, C)` to a map with the size and memory format of `like`."""
     x = tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *like.shape[2:])
     if like.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The auxiliary head that supervises the backbone's third stage."""
+"""Auxiliary head: deep supervision of the backbone's third stage."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ __all__ = ["ISNetAuxiliaryHead"]
 
 @MODELS.register_module()
 class ISNetAuxiliaryHead(FCNHead):
-    """mmseg's `FCNHead` with the official initialisation and a loss that needs less.
+    """mmseg's `FCNHead` with the initialisation of the official code and a loss that needs less
+    memory.
 
-    The official code keeps PyTorch's default for convolutions, where mmseg starts from
-    Kaiming-normal and, for the classifier, from Normal(0, 0.01). Same arguments, same parameter
-    names; logits are float32 also under autocast.
+    Convolutions keep PyTorch's default initialisation; mmseg uses Kaiming-normal, and
+    Normal(0, 0.01) for the classifier. Arguments and parameter names are FCNHead's. Logits are
+    float32 also under autocast.
     """
 
     def __init__(self, **kwargs: Any) -> None:

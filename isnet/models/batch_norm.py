@@ -1,4 +1,4 @@
-"""Batch norm over counted rows, and over all ranks, on the GPU and on the CPU. Torch alone."""
+"""Batch norm over rows with counts, and synchronised batch norm on GPU and CPU."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["CpuSyncBatchNorm", "batch_norm", "counted_batch_norm"]
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
-    """`nn.SyncBatchNorm` for processes on CPUs, where torch's own, and DDP with it, refuse to run.
+    """`nn.SyncBatchNorm` for CPU processes, which torch's own and DDP refuse.
 
-    The statistics are those of the joined batch of all ranks.
+    Uses the statistics of the batches of all ranks together.
     """
 
     process_group = None
@@ -28,7 +28,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
 
 
 def batch_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
-    """Apply `norm` to a map `(B, C, H, W)`; a `SyncBatchNorm` works on the CPU as well."""
+    """Apply `norm` to a map `(B, C, H, W)`; a `SyncBatchNorm` also works on the CPU."""
     if x.device.type == "cpu" and _sync_group(norm) is not None:
         return _joined_batch_norm(x, norm)
     y: Tensor = norm(x)
@@ -42,11 +42,18 @@ def _joined_batch_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
 
 
 def counted_batch_norm(rows: Tensor, counts: Tensor, norm: _BatchNorm) -> Tensor:
-    """Batch-normalise `rows` `(R, C)` as if row `r` stood `counts[r]` times in the batch.
+    """Batch-normalise rows as if row `r` occurred `counts[r]` times in the batch.
 
-    Uses and updates `norm` as `norm` itself would on the expanded batch: biased variance for
-    normalising, unbiased for the running one, statistics of all ranks where it is a
-    `SyncBatchNorm`. A row with count 0 has no say; `counts` is `(R,)`.
+    Uses and updates `norm` as `norm` itself would on the expanded batch: biased variance to
+    normalise, unbiased running variance, and statistics of all ranks if it is a `SyncBatchNorm`.
+
+    Args:
+        rows: `(R, C)`.
+        counts: `(R,)`; rows with count 0 do not affect the statistics.
+        norm: the batch norm.
+
+    Returns:
+        The normalised rows `(R, C)`.
     """
     with torch.autocast(rows.device.type, enabled=False):
         values = at_least_float32(rows)
@@ -64,14 +71,14 @@ def counted_batch_norm(rows: Tensor, counts: Tensor, norm: _BatchNorm) -> Tensor
 def _counted_statistics(
     values: Tensor, counts: Tensor, norm: _BatchNorm
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean `(C,)`, biased variance `(C,)` and number `()` of values, over all ranks."""
+    """Return mean `(C,)`, biased variance `(C,)` and number of rows `()`, over all ranks."""
     total = counts.sum()
     mean = (counts @ values) / total
     squares = counts @ (values - mean).square()
     group = _sync_group(norm)
     if group is None:
         return mean, squares / total, total
-    # One row per rank, combined as Chan et al. (1979) do: a plain sum of squares would cancel.
+    # Combined as in Chan et al. (1979): a plain sum of squares would lose digits.
     local = torch.cat([total[None], mean, squares])
     ranks = local.new_zeros(dist.get_world_size(group), local.numel())
     ranks[dist.get_rank(group)] = local
@@ -84,7 +91,7 @@ def _counted_statistics(
 
 
 def _sync_group(norm: _BatchNorm) -> Any:
-    """Return the process group that shares statistics, None where there is none (as torch does)."""
+    """Return the process group that shares statistics; None without one, as in torch."""
     if not isinstance(norm, nn.SyncBatchNorm | CpuSyncBatchNorm) or not norm.training:
         return None
     if not (dist.is_available() and dist.is_initialized()):
@@ -95,12 +102,12 @@ def _sync_group(norm: _BatchNorm) -> Any:
 
 @torch.no_grad()
 def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, total: Tensor) -> None:
-    """Move the running statistics of `norm` towards those of this batch."""
+    """Update the running statistics of `norm` with those of this batch."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
-    # momentum None is torch's cumulative average; as a tensor, the count stays on the device.
+    # Momentum None is torch's cumulative average; as a tensor the count stays on the device.
     share = 1 / norm.num_batches_tracked.to(mean.dtype) if norm.momentum is None else norm.momentum
     unbiased = variance * (total / (total - 1))
     norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
@@ -108,22 +115,22 @@ def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, total: Ten
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """Differentiable all-reduce: the losses of all ranks depend on this rank's addend.
+    """Differentiable all-reduce.
 
-    `torch.distributed.nn.all_reduce` does the same, but torch 2.14 warns that it is deprecated.
+    The same as `torch.distributed.nn.all_reduce`, which torch 2.14 deprecates.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
         ctx.group = group
-        return _all_reduced(x, group)
+        return _all_reduce(x, group)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _all_reduced(grad, ctx.group), None
+        return _all_reduce(grad, ctx.group), None
 
 
-def _all_reduced(x: Tensor, group: Any) -> Tensor:
+def _all_reduce(x: Tensor, group: Any) -> Tensor:
     total = x.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total, group=group)
     return total

@@ -13,10 +13,14 @@ __all__ = ["ImageLevelContext", "SemanticLevelContext", "class_centres"]
 
 
 class ImageLevelContext(nn.Module):
-    """Adds to each position what the whole image looks like.
+    """Image-level context module: augments each position with the context of the whole image.
 
-    `concat_input` fuses the context with the features by a 3x3 convolution; without it, the output
-    is the context alone.
+    Args:
+        channels: channels of the features (C).
+        transform_channels: channels of query, key and value (D).
+        block: makes a convolution block.
+        concat_input: whether a 3x3 convolution fuses the context with the features; otherwise the
+            context is returned.
     """
 
     def __init__(
@@ -27,7 +31,7 @@ class ImageLevelContext(nn.Module):
         self.bottleneck = block(2 * channels, channels, 3) if concat_input else None
 
     def forward(self, feats: Tensor) -> Tensor:
-        """Map `feats` `(B, C, H, W)` to features with image-level context, same shape."""
+        """Return `feats` `(B, C, H, W)` with image-level context, same shape."""
         context: Tensor = self.correlate_net(feats, feats.mean((2, 3), keepdim=True))
         if self.bottleneck is None:
             return context
@@ -36,10 +40,15 @@ class ImageLevelContext(nn.Module):
 
 
 class SemanticLevelContext(nn.Module):
-    """Adds to each position what the classes look like that stage 1 sees in the image.
+    """Semantic-level context module: augments each position with the centres of the classes that
+    stage 1 predicts.
 
-    `concat_input` fuses the context with the image-level features by a 3x3 convolution; without it,
-    the output is the context alone.
+    Args:
+        channels: channels of the features (C).
+        transform_channels: channels of query, key and value (D).
+        block: makes a convolution block.
+        concat_input: whether a 3x3 convolution fuses the context with the image-level features;
+            otherwise the context is returned.
     """
 
     def __init__(
@@ -50,9 +59,15 @@ class SemanticLevelContext(nn.Module):
         self.bottleneck = block(2 * channels, channels, 3) if concat_input else None
 
     def forward(self, feats: Tensor, logits: Tensor, feats_il: Tensor) -> Tensor:
-        """Map `feats` and `feats_il` `(B, C, H, W)` to features with semantic-level context.
+        """Compute features with semantic-level context.
 
-        `logits` `(B, K, H, W)` of stage 1 choose and weight the members of each class.
+        Args:
+            feats: features `(B, C, H, W)`.
+            logits: stage-1 logits `(B, K, H, W)`, which assign positions to classes.
+            feats_il: features with image-level context `(B, C, H, W)`.
+
+        Returns:
+            Features `(B, C, H, W)`.
         """
         context: Tensor = self.correlate_net(feats, *class_centres(feats, logits))
         if self.bottleneck is None:
@@ -62,19 +77,25 @@ class SemanticLevelContext(nn.Module):
 
 
 def class_centres(feats: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Average `feats` `(B, C, H, W)` per class: centres `(B, K, C)` and counts `(B, K)`.
+    """Average the features of each class.
 
     A position belongs to the class of its largest logit; its weight is the softmax of that logit
-    over the members of the class. A class without members has centre 0 and count 0. Computed, and
-    returned, in float32 at least, also under autocast.
+    over the positions of the class. A class without positions has centre 0 and count 0. Computed in
+    float32 at least, also under autocast.
+
+    Args:
+        feats: features `(B, C, H, W)`.
+        logits: logits `(B, K, H, W)`.
+
+    Returns:
+        Class centres `(B, K, C)` and number of positions per class `(B, K)`.
     """
     with torch.autocast(feats.device.type, enabled=False):
         scores = at_least_float32(logits.flatten(2))
         classes = torch.arange(scores.shape[1], device=scores.device)
         members = scores.argmax(1, keepdim=True) == classes[:, None]
-        # Dense over (B, K, N), the size of the logits: no loop, no host synchronisation, and no
-        # atomics, hence deterministic. The lowest finite number instead of -inf, because the
-        # softmax of a class without members must not be NaN.
+        # Dense over (B, K, N): no loop, no host synchronisation, no atomics, hence deterministic.
+        # The lowest finite number instead of -inf: the softmax of an empty class must not be NaN.
         weights = scores.masked_fill(~members, torch.finfo(scores.dtype).min).softmax(dim=2)
         positions = at_least_float32(feats.flatten(2)).transpose(1, 2)
         return (weights * members) @ positions, members.sum(2).to(scores.dtype)

@@ -1,4 +1,4 @@
-"""Convolution, batch norm, activation: on maps, on a constant beside a map, on counted rows."""
+"""Convolution blocks: on maps, on a map with a constant, on rows with counts; the classifier."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["BlockFactory", "Classifier", "ConvBlock"]
 
 
 class ConvBlock(nn.Module):
-    """`activate(bn(conv(x)))`, with the parameter names of mmcv's `ConvModule`: `conv`, `bn`.
+    """Convolution, batch norm, activation, with the parameter names of mmcv's `ConvModule`.
 
-    Weights keep PyTorch's default initialisation, as in the official code (`ConvModule` would start
-    from Kaiming-normal).
+    Weights keep PyTorch's default initialisation, as in the official code; `ConvModule` uses
+    Kaiming-normal.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, activation: nn.Module) -> None:
@@ -33,15 +33,16 @@ class ConvBlock(nn.Module):
         return self.normalise(self.conv(x))
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Apply norm and activation to `x` `(B, Cout, H, W)`, convolved elsewhere."""
+        """Apply only norm and activation to `x` `(B, Cout, H, W)`."""
         y: Tensor = self.activate(batch_norm(x, self.bn))
         return y
 
     def forward_with_constant(self, constant: Tensor, x: Tensor) -> Tensor:
-        """Equal `forward(cat([constant, x], dim=1))` for a 1x1 convolution, at the cost of `x`.
+        """Compute `forward(cat([constant, x], dim=1))` for a 1x1 convolution at the cost of `x`.
 
-        `constant` `(B, C1, 1, 1)` is the same at every position of `x` `(B, C2, H, W)`; the
-        convolution takes `C1 + C2` channels.
+        Args:
+            constant: `(B, C1, 1, 1)`, broadcast to every position.
+            x: `(B, C2, H, W)`; the convolution has `C1 + C2` input channels.
         """
         split = constant.shape[1]
         weight = self.conv.weight
@@ -49,9 +50,9 @@ class ConvBlock(nn.Module):
         return self.normalise(F.conv2d(x, weight[:, split:]) + of_constant)
 
     def forward_rows(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """Equal `forward` on a map in which row `r` of `rows` `(R, Cin)` occurs `counts[r]` times.
+        """Compute `forward` for a map in which row `r` occurs `counts[r]` times.
 
-        For a 1x1 convolution; returns one row `(R, Cout)` for all occurrences.
+        For a 1x1 convolution. Maps `rows` `(R, Cin)` to `(R, Cout)`; `counts` is `(R,)`.
         """
         weight = self.conv.weight.flatten(1)
         x = F.linear(rows.to(weight.dtype), weight, self.conv.bias)
@@ -60,7 +61,7 @@ class ConvBlock(nn.Module):
 
 
 class BlockFactory(Protocol):
-    """Makes a `ConvBlock` that keeps the map's size; the head decides on norm and activation."""
+    """Makes a `ConvBlock` that keeps the size of the map, with the head's norm and activation."""
 
     def __call__(self, in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvBlock:
         """Return a new block."""
@@ -68,15 +69,15 @@ class BlockFactory(Protocol):
 
 
 class Classifier(nn.Conv2d):
-    """A 1x1 convolution from features to logits, in float32 also in half precision.
+    """1x1 convolution from features to logits, in float32 also under autocast.
 
-    The arg-max and the losses need the logits' precision, and confident ones leave float16's range;
-    K outputs cost next to nothing.
+    Arg-max and losses need the precision, confident logits leave float16's range, and K output
+    channels cost little.
     """
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__(channels, num_classes, 1)
-        self.bias: nn.Parameter  # there is one
+        self.bias: nn.Parameter  # never None
 
     def forward(self, feats: Tensor) -> Tensor:
         """Map `(B, C, H, W)` to logits `(B, K, H, W)`."""

@@ -29,12 +29,11 @@ STAGE_WEIGHTS = (0.4, 1.0)
 
 @MODELS.register_module()
 class ISNetHead(BaseDecodeHead):
-    """Coarse prediction, image-level and semantic-level context, final prediction.
+    """ISNet: coarse prediction, image-level and semantic-level context, final prediction.
 
-    Equals the paper's equations, and the public implementations, to rounding, without their N x N
-    maps and their loops over classes (see `isnet.models.attention`), and has their parameter names.
-    Initialisation, loss weights and shortcut are those of the official code, not those of
-    mmsegmentation's `projects/isnet`.
+    Equals the official implementation to rounding and has its parameter names, but stores no N x N
+    map and does not loop over classes (see `isnet.models.attention`). Initialisation, loss weights
+    and shortcut are the official ones, which differ from mmsegmentation's `projects/isnet`.
 
     Args:
         in_channels: Channels of the backbone maps that `in_index` selects.
@@ -76,7 +75,8 @@ class ISNetHead(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         if image_level and semantic_level and not concat_input:
-            # As in the public code. Its parameters get no gradient, which DDP must be told.
+            # As in the public code. Its parameters get no gradient: DDP needs
+            # find_unused_parameters.
             warnings.warn(
                 "ISNetHead: without concat_input, the image-level context reaches no output",
                 stacklevel=2,
@@ -91,10 +91,10 @@ class ISNetHead(BaseDecodeHead):
         )
         if self.out_channels != self.num_classes:
             raise ValueError("ISNetHead: out_channels must be num_classes, one logit per class")
-        # Only what `forward` reads: whoever deploys it need not keep the other maps.
+        # Only the maps that `forward` reads, so that the others can be freed.
         first, last = self.in_index[0], self.in_index[-1]
         self.in_index = (first, last) if with_shortcut else (last,)
-        # The stages have their own classifiers; an unused one would stop DDP.
+        # The stages have their own classifiers, and DDP refuses unused parameters.
         self.conv_seg = self.dropout = None
 
         sizes = (channels, transform_channels, self._block, concat_input)
@@ -111,10 +111,14 @@ class ISNetHead(BaseDecodeHead):
         self.decoder_stage2 = nn.Sequential(*stage2, *self._classifier())
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Map backbone maps `(B, C_i, H_i, W_i)` to stage-1 and stage-2 logits `(B, K, H, W)`.
+        """Predict the logits of both stages.
 
-        H and W are those of the last map; with the shortcut, stage 2 has those of the first. Logits
-        are float32 also under autocast.
+        Args:
+            inputs: backbone maps `(B, C_i, H_i, W_i)`.
+
+        Returns:
+            Stage-1 and stage-2 logits `(B, K, H, W)`, float32 also under autocast. H and W are
+            those of the last map; with the shortcut, stage 2 has those of the first.
         """
         maps = self._transform_inputs(inputs)
         feats = self.bottleneck(maps[-1])
@@ -171,9 +175,9 @@ class ISNetHead(BaseDecodeHead):
 
 
 def stage_losses(loss: dict[str, Any] | Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Return the loss configs of stage 1 and 2; one config alone gets the official weights."""
+    """Return the loss configs of both stages; a single config gets the official weights."""
     if loss is None:
-        # Official: the mean over the pixels that count, not over all (mmseg's default).
+        # As official: the mean over labelled pixels; mmseg's default is over all.
         loss = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
     if isinstance(loss, dict):
         scale = loss.get("loss_weight", 1.0)

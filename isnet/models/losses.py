@@ -1,4 +1,4 @@
-"""Losses of logits at the label's size, which are enlarged only as far as a loss needs."""
+"""Losses at label size, upsampling logits only if a loss needs that."""
 
 from __future__ import annotations
 
@@ -24,27 +24,30 @@ def losses_at_label_size(
     align_corners: bool,
     sampler: Any = None,
 ) -> dict[str, Tensor]:
-    """Return the loss of each stage by its name, and `acc_seg` (percent) of the last stage.
+    """Compute the loss of each stage, and the pixel accuracy of the last.
 
-    Plain cross-entropy, which is what ISNet trains with, never sees the enlarged logits. Other
-    losses that mmseg's own heads can train with, and pixel samplers (OHEM), get them.
+    Plain cross-entropy, which ISNet trains with, needs no upsampled logits. Other losses of mmseg
+    and pixel samplers (OHEM) get them.
 
     Args:
         stages: logits `(B, K, h, w)`.
-        losses: mmseg's loss modules, one for each stage.
-        label: `(B, 1, H, W)`.
-        ignore_index: label without a class.
+        losses: mmseg's loss modules, one per stage.
+        label: train ids `(B, 1, H, W)`.
+        ignore_index: label of pixels without a class.
         align_corners: as for `F.interpolate`.
-        sampler: mmseg's pixel sampler, which looks at the last stage.
+        sampler: mmseg's pixel sampler, applied to the last stage.
+
+    Returns:
+        Losses by name, and `acc_seg` in percent.
     """
     stages = list(stages)
 
-    @cache  # a sampler and several losses look at the same stage
-    def enlarge(logits: Tensor) -> Tensor:
+    @cache  # for a sampler and several losses of one stage
+    def upsample(logits: Tensor) -> Tensor:
         large: Tensor = resize(logits, label.shape[-2:], None, "bilinear", align_corners)
         return large
 
-    weight = None if sampler is None else sampler.sample(enlarge(stages[-1]), label)
+    weight = None if sampler is None else sampler.sample(upsample(stages[-1]), label)
     label = label.squeeze(1)
     found: dict[str, Tensor] = {}
     for logits, loss in zip(stages, losses, strict=True):
@@ -55,10 +58,10 @@ def losses_at_label_size(
             counted = labelled.clamp(min=1) if loss.avg_non_ignore else label.numel()
             value = loss.loss_weight * total / counted
         else:
-            large = enlarge(logits)
+            large = upsample(logits)
             value = loss(large, label, weight=weight, ignore_index=ignore_index)
             right, labelled = _right_and_labelled(large, label, ignore_index)
-        # mmseg sums losses of one name.
+        # As in mmseg, losses with the same name are summed.
         found[loss.loss_name] = found.get(loss.loss_name, 0) + value
     found["acc_seg"] = 100 * right / labelled.clamp(min=1)
     return found

@@ -1,7 +1,4 @@
-"""Cross-entropy of logits that are enlarged to the label's size, without the enlarged logits.
-
-Torch alone.
-"""
+"""Cross-entropy of bilinearly upsampled logits, without storing the upsampled logits."""
 
 from __future__ import annotations
 
@@ -19,26 +16,27 @@ from isnet.models.float32 import at_least_float32
 __all__ = ["count_right", "upsampled_cross_entropy"]
 
 _BAND_BYTES = {"cpu": 2**22, "cuda": 2**27}
-"""Size of a band of enlarged logits: on a CPU it stays in the cache, on a GPU few bands keep the
-launches few.
-"""
+"""Size of a band of upsampled logits: fits a CPU's cache; large on a GPU, for few launches."""
 
 
 def upsampled_cross_entropy(
     logits: Tensor, label: Tensor, *, ignore_index: int, align_corners: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the summed cross-entropy, and how many pixels are right and how many have a label.
+    """Compute the cross-entropy of logits upsampled to the size of the label.
 
     Equals `F.cross_entropy(F.interpolate(logits, label.shape[1:], mode="bilinear"), label,
-    reduction="sum")` to rounding. The enlarged logits exist in bands of a few rows, and their
-    gradient is taken back to the size of `logits` at once: memory does not grow with K times the
-    label's size, nothing is read twice, and no atomics are needed on a GPU.
+    reduction="sum")` to rounding. Upsampled logits exist only in bands of a few rows, and their
+    gradient is immediately reduced to the size of `logits`: memory does not grow with K times the
+    size of the label, and the GPU needs no atomics.
 
     Args:
         logits: `(B, K, h, w)`; computed in float32 at least.
-        label: `(B, H, W)`, integers; pixels with `ignore_index` do not count.
-        ignore_index: label without a class.
+        label: integers `(B, H, W)`.
+        ignore_index: label of pixels that do not count.
         align_corners: as for `F.interpolate`.
+
+    Returns:
+        The summed cross-entropy, the number of correct pixels, and the number of labelled pixels.
     """
     with torch.autocast(logits.device.type, enabled=False):
         total, right, labelled = _UpsampledCrossEntropy.apply(
@@ -48,10 +46,14 @@ def upsampled_cross_entropy(
 
 
 def count_right(scores: Tensor, of_label: Tensor, valid: Tensor) -> Tensor:
-    """Count the pixels of `scores` `(B, K, H, W)` whose label has the largest one.
+    """Count the pixels whose label has the largest score.
 
-    `of_label` and `valid` `(B, 1, H, W)`: the score of the label, and whether there is a label.
-    mmseg's own accuracy sorts the classes of every pixel, and waits for the device.
+    mmseg's accuracy sorts the classes of every pixel, and waits for the device.
+
+    Args:
+        scores: `(B, K, H, W)`.
+        of_label: score of the label `(B, 1, H, W)`.
+        valid: whether there is a label `(B, 1, H, W)`.
     """
     return ((of_label >= scores.amax(1, keepdim=True)) & valid).sum()
 
@@ -61,8 +63,7 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, label: Tensor, ignore_index: int, align_corners: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        # Bilinear weights are products of two linear ones: first along x, then, band by band,
-        # along y.
+        # Bilinear interpolation is linear along x, then, band by band, along y.
         values = at_least_float32(logits)
         (h, w), (height, width) = logits.shape[2:], label.shape[1:]
         along_y = _linear_weights(h, height, align_corners, values.dtype, values.device)
@@ -81,7 +82,7 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
             if gradient is not None:
                 gradient[:, :, sources] += weights.T @ slope
         if gradient is not None:
-            # In float32: rounding it here, and again in `backward`, would shift all pixels alike.
+            # In float32: rounding here and again in `backward` would bias all pixels alike.
             ctx.save_for_backward(gradient @ along_x)
             ctx.dtype = logits.dtype
         labelled = (label != ignore_index).sum()
@@ -98,7 +99,7 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
 def _band(
     scores: Tensor, label: Tensor, ignore_index: int, wanted: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sum of the labels' log-probabilities, right pixels, and the gradient."""
+    """Return the sum of the labels' log-probabilities, correct pixels, and the gradient."""
     valid = (label != ignore_index)[:, None]
     classes = label[:, None].where(valid, 0)
     log_probabilities = scores.log_softmax(1)
@@ -112,12 +113,12 @@ def _band(
     return total, right, slope.mul_(valid)
 
 
-# Cached where it is used: a copy to the GPU would wait for it.
+# Cached on its device: a copy to the GPU in each step would wait for it.
 @lru_cache(maxsize=64)
 def _linear_weights(
     small: int, large: int, align_corners: bool, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Return the matrix `(large, small)` of torch's own linear interpolation."""
+    """Return the matrix `(large, small)` of torch's linear interpolation."""
     unit = torch.eye(small, dtype=torch.float64)[None]
     weights = F.interpolate(unit, size=large, mode="linear", align_corners=align_corners)[0].T
     return weights.to(device, dtype)
@@ -125,13 +126,13 @@ def _linear_weights(
 
 @lru_cache(maxsize=64)
 def _first_sources(small: int, large: int, align_corners: bool) -> tuple[int, ...]:
-    """Return for each row the first of the two rows that it is interpolated from."""
+    """Return for each upsampled row the first of the two rows that it is interpolated from."""
     weights = _linear_weights(small, large, align_corners, torch.float64, torch.device("cpu"))
     return tuple(weights.ne(0).to(torch.uint8).argmax(1).tolist())
 
 
 def _bands(first: tuple[int, ...], wide: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Yield rows of the label, and the rows of the logits that they need."""
+    """Yield bands: rows of the label, and the rows of the logits that they need."""
     batch, classes, small, width = wide.shape
     row_bytes = batch * classes * width * wide.element_size()
     step = max(1, _BAND_BYTES.get(wide.device.type, 2**27) // row_bytes)

@@ -1,9 +1,8 @@
-"""3x3 convolutions with a quarter of the products, on a CPU: Winograd's F(4x4, 3x3) as in Lavin and
-Gray, CVPR 2016 (arXiv 1509.09308).
+"""Winograd convolution F(4x4, 3x3) on a CPU (Lavin and Gray, CVPR 2016, arXiv 1509.09308).
 
-A tile of 4x4 outputs needs 6x6 inputs. Filter and inputs are polynomials whose product is found
-from its values at six points: 36 products for each pair of channels in place of 144. It is the same
-sum in float32, rounded otherwise, as cuDNN does it on a GPU.
+A tile of 4x4 outputs needs 6x6 inputs. Filter and inputs are transformed to their values at six
+points, multiplied there, and interpolated back: 36 multiplications per pair of channels instead of
+144. The result equals the direct sum up to float32 rounding, as with cuDNN on a GPU.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ __all__ = ["Winograd", "winograd_conv2d"]
 _TILE, _TAPS = 4, 3
 _SPAN = _TILE + _TAPS - 1
 _NEAR, _FAR = math.sqrt(0.5), math.sqrt(2)
-"""The points are 0, these with both signs, and infinity. The usual 1 and 2 make four times the
+"""The six points are 0, these with both signs, and infinity. The usual 1 and 2 give four times the
 rounding error.
 """
 _SCALES = (1, -2 / 3, -2 / 3, 1 / 6, 1 / 6, 1)
-"""What `_at_points` leaves out, for each point; the filters have it."""
+"""Factor per point that `_at_points` omits and the filters contain."""
 _TILES_AT_ONCE = 512
 _BLOCK = 2**15
-"""Tiles times channels that are brought to the points, or back, together: 4.5 MiB, in the cache."""
+"""Tiles times channels that are transformed together: 4.5 MiB, which fits the cache."""
 _FEWEST_CHANNELS = 192
 _SMALLEST_MAP = 2**20
 _MOST_WASTE = 1.3
-"""Beyond these torch's own convolution is as fast."""
+"""Outside these limits torch's own convolution is as fast."""
 
 
 class Winograd(TorchFunctionMode):
-    """Within it, the convolutions that gain from it are done by `winograd_conv2d`; for inference,
-    since it has no gradients.
+    """Context in which suitable convolutions run as `winograd_conv2d`; for inference, because it
+    has no gradients.
     """
 
     def __torch_function__(
@@ -48,7 +47,7 @@ class Winograd(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call what torch was asked for, or do better."""
+        """Replace `torch.conv2d`; call other functions unchanged."""
         return (_conv2d if func is torch.conv2d else func)(*args, **(kwargs or {}))
 
 
@@ -61,7 +60,7 @@ def _conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    # As a layer says it; whoever writes numbers or names for pairs is served by torch.
+    # As `nn.Conv2d` passes them; other forms (one number, a name) go to torch.
     keeps_size = stride == (1, 1) and padding == dilation and isinstance(dilation, tuple)
     if (
         keeps_size
@@ -89,11 +88,18 @@ def _tiles_along(side: int, step: int) -> int:
 
 
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    """Return `F.conv2d(x, weight, bias, padding=dilation, dilation=dilation)` for a 3x3 `weight`
-    `(O, C, 3, 3)` and `x` `(B, C, H, W)`: `(B, O, H, W)`, in the memory format `channels_last`. All
-    are float32 on the CPU.
+    """Compute `F.conv2d(x, weight, bias, padding=dilation, dilation=dilation)`, float32 on the CPU.
 
-    The largest error is some 1e-5 of the result's standard deviation (torch's own: 3e-6 to 9e-6).
+    The largest error is about 1e-5 of the result's standard deviation (torch's own: 3e-6 to 9e-6).
+
+    Args:
+        x: `(B, C, H, W)`.
+        weight: `(O, C, 3, 3)`.
+        bias: `(O,)`.
+        dilation: in both directions.
+
+    Returns:
+        `(B, O, H, W)` in `channels_last` format.
     """
     batch, channels, height, width = x.shape
     outputs, step = len(weight), _TILE * dilation
@@ -102,7 +108,7 @@ def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: in
     down, across = _tiles_along(height, step), _tiles_along(width, step)
     y = x.new_empty(batch, down, _TILE, dilation, across, _TILE, dilation, outputs)
     rows = min(down, max(1, _TILES_AT_ONCE // (across * dilation**2)))
-    # With a dilation, every so many rows and columns are a map of their own.
+    # With dilation d, every d-th row and column form an independent map.
     tiles = (_SPAN, _SPAN, rows, dilation, across, dilation)
     values, products = x.new_empty(*tiles, channels), x.new_empty(*tiles, outputs)
     x = x.permute(0, 2, 3, 1).contiguous()
@@ -125,7 +131,7 @@ def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: in
 
 
 def _rows(x: Tensor, first: int, count: int) -> Tensor:
-    """Return `count` rows of `x` `(H, W, C)`, zeros above and below it."""
+    """Return `count` rows of `x` `(H, W, C)` from `first` on, zero-padded."""
     low, high = max(first, 0), min(first + count, len(x))
     if high - low == count:
         return x[low:high]
@@ -133,8 +139,11 @@ def _rows(x: Tensor, first: int, count: int) -> Tensor:
 
 
 def _to_points(x: Tensor, values: Tensor) -> None:
-    """Write what a row of tiles has at the points to `values` `(6, 6, dilation, across, dilation,
-    C)`; `x` `(6 * dilation, W, C)` are the rows that it needs.
+    """Transform a row of tiles to its values at the points.
+
+    Args:
+        x: the rows that the tiles need `(6 * dilation, W, C)`.
+        values: output `(6, 6, dilation, across, dilation, C)`.
     """
     _, _, dilation, across, _, channels = values.shape
     step, width = _TILE * dilation, x.shape[1]
@@ -155,8 +164,12 @@ def _to_points(x: Tensor, values: Tensor) -> None:
 
 
 def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
-    """Write a row of tiles to `y` `(4, dilation, across, 4, dilation, O)`, from its `products`
-    `(6, 6, dilation, across, dilation, O)`, which are lost.
+    """Transform a row of tiles back from the points.
+
+    Args:
+        products: `(6, 6, dilation, across, dilation, O)`; overwritten.
+        bias: `(O,)`.
+        y: output `(4, dilation, across, 4, dilation, O)`.
     """
     _, _, dilation, across, _, outputs = products.shape
     for begin, end in _blocks(across, outputs * dilation**2):
@@ -170,15 +183,15 @@ def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
 
 
 def _blocks(across: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield where blocks of a row of tiles begin and end; `size` is that of a tile."""
+    """Yield start and end of each block in a row of tiles of `size` numbers."""
     most = max(1, _BLOCK // size)
     for begin in range(0, across, most):
         yield begin, min(begin + most, across)
 
 
 def _at_points(x: Tensor, values: Tensor) -> None:
-    """Write the values at the six points, along the first dimension, of what `x` has along it;
-    each is `_SCALES` too small.
+    """Evaluate the polynomial along the first dimension of `x` at the six points, without the
+    factors `_SCALES`.
     """
     # (t^2 - near^2)(t^2 - far^2) = t^4 - 2.5 t^2 + 1
     torch.add(x[0], x[2], alpha=-2.5, out=values[0]).add_(x[4])
@@ -191,7 +204,7 @@ def _at_points(x: Tensor, values: Tensor) -> None:
 
 
 def _interpolate(products: Tensor, y: Tensor) -> None:
-    """Write four outputs, along the first dimension, from six products, which are lost."""
+    """Interpolate four outputs along the first dimension from six products; overwrites these."""
     zero, near, near_odd, far, far_odd, infinity = products
     for plus, minus in ((near, near_odd), (far, far_odd)):
         plus.add_(minus)
@@ -203,7 +216,7 @@ def _interpolate(products: Tensor, y: Tensor) -> None:
 
 
 def _filter_at_points() -> Tensor:
-    """Return the matrix `(36, 9)` that brings a filter to the points in both directions."""
+    """Return the matrix `(36, 9)` that transforms a filter to the points in both directions."""
     finite = [
         [point**power for power in range(_TAPS)] for point in (0.0, _NEAR, -_NEAR, _FAR, -_FAR)
     ]
