@@ -120,7 +120,7 @@ class _Download:
                 "now on"
             )
         partial.publish()
-        _log.info(f"has {file.path} ({format_bytes(partial.size)})")
+        _log.info(f"saved {file.path} ({format_bytes(partial.size)})")
 
     def _receive(self) -> str | None:
         """Receive the whole file; return how it differs from the expected one."""

@@ -77,7 +77,7 @@ def _read(path: Path) -> LocalArchive:
 
 def _fetch(file: RemoteFile, session: Callable[[str], LoginSession]) -> LocalArchive:
     if file.path.is_file():
-        _log.info(f"{'verifies' if file.expected.digests else 'has'} {file.path}")
+        _log.info(f"{'verifies' if file.expected.digests else 'found'} {file.path}")
     if file.login:
         session(file.login).fetch(file, functools.partial(show_progress, "bytes"))
     else:

@@ -29,6 +29,9 @@ __all__ = ["LoginSession"]
 
 _log = logging.getLogger(__name__)
 
+OpenProgress = Callable[[], AbstractContextManager[ProgressCallback]]
+"""Opens a progress bar, such as `partial(show_progress, "bytes")`."""
+
 _TRIES = 3
 """Questions at the terminal; sites lock accounts after more failures."""
 _PORTS = {"http": 80, "https": 443}
@@ -71,9 +74,7 @@ class LoginSession:
         self._session.cookies.clear()
         self._session.close()
 
-    def fetch(
-        self, file: RemoteFile, progress: Callable[[], AbstractContextManager[ProgressCallback]]
-    ) -> None:
+    def fetch(self, file: RemoteFile, progress: OpenProgress) -> None:
         """Download a file like `fetch`; log in again once if the session expires.
 
         Args:
@@ -97,9 +98,7 @@ class LoginSession:
             except LoginRequired:
                 raise self._no_access(file) from None
 
-    def _fetch(
-        self, file: RemoteFile, progress: Callable[[], AbstractContextManager[ProgressCallback]]
-    ) -> None:
+    def _fetch(self, file: RemoteFile, progress: OpenProgress) -> None:
         with progress() as show:
             fetch(file, show=show, session=self._session)
 

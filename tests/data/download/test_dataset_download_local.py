@@ -133,7 +133,7 @@ def mat() -> bytes:
     return buffer.getvalue()
 
 
-def test_an_archive_that_is_replaced_is_unpacked_anew(lab: Lab) -> None:
+def test_an_archive_that_is_replaced_is_unpacked_again(lab: Lab) -> None:
     write_camvid(lab.folder / "camvid")
     archive = lab.folder / "camvid.zip"
     archive.write_bytes(packed(lab.folder / "camvid"))

@@ -195,7 +195,7 @@ def _interrupt_after(count: int) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_interrupted_zip_goes_on_and_keeps_only_what_is_whole(
+def test_an_interrupted_zip_is_resumed_and_keeps_only_what_is_whole(
     tmp_path: Path, workers: int
 ) -> None:
     path = tmp_path / "x.zip"

@@ -36,7 +36,7 @@ def test_a_file_is_fetched_once_verified_and_alone_in_its_folder(
     assert len(download.server.requests) == 1
     assert download.shown[0] == (0, len(CONTENT))
     assert download.shown[-1] == (len(CONTENT), len(CONTENT))
-    assert download.said == [f"downloads {download.url}", f"has {download.path} (300.0 kB)"]
+    assert download.said == [f"downloads {download.url}", f"saved {download.path} (300.0 kB)"]
 
 
 def test_bytes_that_were_corrupted_in_one_go_are_refused(download: Download) -> None:
@@ -131,7 +131,7 @@ def test_a_slow_server_is_waited_for(download: Download) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://host.invalid/set.zip", "http:///set.zip"])
-def test_no_address_is_one_line(download: Download, url: str) -> None:
+def test_an_invalid_address_is_one_line(download: Download, url: str) -> None:
     download.url = url
     with pytest.raises(
         UserError, match=f"{url}: this is not a valid http or https address: .* was not made"

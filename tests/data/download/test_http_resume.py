@@ -16,7 +16,7 @@ from isnet.data.download import LoginRequired, fetch, http_download, retry
 
 
 @pytest.mark.parametrize("validator", ["etag", "weak", "date", "none"])
-def test_what_is_cut_goes_on_where_it_stopped(download: Download, validator: str) -> None:
+def test_what_is_cut_resumes_where_it_stopped(download: Download, validator: str) -> None:
     server = download.server
     server.validator = validator  # type: ignore[assignment]
     server.replies = [Reply(cut_after=HALF), Reply(cut_after=1000)]
@@ -47,7 +47,7 @@ def test_a_server_that_ignores_ranges_is_believed(download: Download) -> None:
 
 
 @pytest.mark.parametrize("validator", ["etag", "weak", "date"])
-def test_a_file_that_changes_between_two_attempts_is_fetched_anew(
+def test_a_file_that_changes_between_two_attempts_is_downloaded_again(
     download: Download, validator: str
 ) -> None:
     server = download.server
@@ -87,7 +87,7 @@ def test_a_whole_part_is_not_asked_for_again(download: Download) -> None:
     assert download.left() == {"set.zip"}
 
 
-def test_a_whole_part_that_was_damaged_is_fetched_anew(download: Download) -> None:
+def test_a_whole_part_that_was_damaged_is_downloaded_again(download: Download) -> None:
     with pytest.raises(KeyboardInterrupt):
         fetch(download.file(sha256=SHA256), show=_interrupt_at(len(CONTENT)))
     download.part.write_bytes(OTHER)
@@ -96,7 +96,7 @@ def test_a_whole_part_that_was_damaged_is_fetched_anew(download: Download) -> No
     assert download.path.read_bytes() == CONTENT
 
 
-def test_a_part_longer_than_the_file_meets_416_and_is_fetched_anew(download: Download) -> None:
+def test_a_part_longer_than_the_file_meets_416_and_is_downloaded_again(download: Download) -> None:
     download.server.replies = [Reply(content=CONTENT + b"more", headers={"ETag": '"same"'})]
     with pytest.raises(KeyboardInterrupt):
         fetch(download.file(sha256=SHA256), show=_interrupt_at(len(CONTENT)))
@@ -181,7 +181,7 @@ def test_a_login_page_does_not_cost_what_has_arrived(download: Download) -> None
     assert starts(download.server) == [0, HALF, HALF]
 
 
-def test_as_long_as_bytes_arrive_it_goes_on(
+def test_retries_continue_as_long_as_bytes_arrive(
     download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "_PROGRESS", 10_000)

@@ -151,7 +151,7 @@ def test_wrong_credentials_are_one_line_after_one_attempt(
 
 @pytest.mark.usefixtures("variables")
 @pytest.mark.parametrize("denial", [302, 401, 403])
-def test_a_session_that_expires_is_renewed_and_the_download_goes_on(
+def test_a_session_that_expires_is_renewed_and_the_download_resumes(
     site: AccountSite, tmp_path: Path, denial: int
 ) -> None:
     site.denial, site.expires_after = denial, HALF
