@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from isnet.errors import UserError
+from isnet.io.image_file import read_image, read_train_ids
 from isnet.records.base_record import Colour
 from isnet.records.convert_record import Manifest
 from isnet.reporting.embedded_image import (
@@ -159,30 +159,20 @@ def _candidates(manifest: Manifest, data: Path) -> list[_Candidate]:
 
 
 def _shares(label: Path) -> Shares:
-    counts = np.bincount(np.asarray(_open(label)).ravel(), minlength=256)
+    counts = np.bincount(read_train_ids(label).ravel(), minlength=256)
     return np.asarray(counts / counts.sum(), np.float64)
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(
-            f"cannot be read: {error}",
-            where=str(path),
-            hint="Replace the file, or run `isnet download` and `isnet convert` again",
-        ) from None
 
 
 def _sample(
     file: _Candidate, shares: Shares, palette: bytes, longest: int, count: int, ignore: int
 ) -> LabelSample:
-    photo, labels = _open(file.image), _open(file.label)
+    pixels = read_image(file.image)
+    is_grey = not np.ptp(pixels, axis=2).any()
+    photo = Image.fromarray(
+        np.ascontiguousarray(pixels[..., 0 if is_grey else slice(None, None, -1)])
+    )
+    labels = Image.fromarray(read_train_ids(file.label))
     full = labels.size
-    if photo.mode not in ("L", "RGB"):
-        photo = photo.convert("RGB")
     photo = resized(photo, longest, smooth=True)
     labels = resized(labels, longest, smooth=False)
     labels.putpalette(palette)

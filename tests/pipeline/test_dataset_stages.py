@@ -85,13 +85,13 @@ def test_damaged_data_stop_before_training_with_the_file_named(
     inflict, message = DAMAGES[damage]
     inflict(camvid)
     assert _prepare("camvid") == 2
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("isnet:")]
-    assert len(told) == 1
-    assert message in told[0]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("isnet:")]
+    assert len(lines) == 1
+    assert message in lines[0]
     assert not Path("results/datasets/camvid/manifest.json").exists()
 
 
-def test_of_a_damaged_file_one_line_is_printed_and_no_library_speaks(camvid: Path) -> None:
+def test_a_damaged_file_prints_one_line_and_no_library_warnings(camvid: Path) -> None:
     DAMAGES["other bit in a label"][0](camvid)
     assert main(["download", "--dataset", "camvid"]) == 0
     done = subprocess.run(
@@ -179,7 +179,7 @@ def test_finished_work_is_adopted_and_missing_files_are_made_again(checkout: Pat
     assert _manifest("streets") == manifest
 
 
-def test_a_stage_out_of_turn_says_what_to_run_first(
+def test_a_stage_run_too_early_names_the_stage_to_run_first(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["convert", "--dataset", "streets"]) == 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isnet.errors import UserError
-from isnet.pipeline import pixel_classifier as baseline
+from isnet.pipeline import pixel_classifier
 from isnet.pipeline.pixel_classifier import fit_baseline, pixel_grid
 
 CLASSES = ["sky", "road", "ball", "absent"]
@@ -17,7 +17,7 @@ CLASSES = ["sky", "road", "ball", "absent"]
 @pytest.fixture(autouse=True)
 def few_pixels(monkeypatch) -> None:
     """Fit in a fifth of the time."""
-    monkeypatch.setattr(baseline, "_TRAIN_PIXELS", 4000)
+    monkeypatch.setattr(pixel_classifier, "_TRAIN_PIXELS", 4000)
 
 
 @pytest.fixture
@@ -85,16 +85,16 @@ def test_an_absolute_root_stands_for_itself(manifest, tmp_path):
 
 def test_the_better_of_the_two_weightings_is_reported(manifest, tmp_path, monkeypatch):
     right, wrong = np.eye(4, dtype=np.int64), np.eye(4, dtype=np.int64)[::-1]
-    said = {
+    details_of = {
         None: "40 trees, pixels as they come, chosen by mIoU on val over classes weighted evenly",
         "balanced": "40 trees, classes weighted evenly, chosen by mIoU on val over "
         "pixels as they come",
     }
-    for better, details in said.items():
+    for better, details in details_of.items():
         monkeypatch.setattr(
-            baseline,
+            pixel_classifier,
             "_scores",
-            lambda t, v, m, balance, better=better: baseline.ClassCounts.from_matrix(
+            lambda t, v, m, balance, better=better: pixel_classifier.ClassCounts.from_matrix(
                 right if balance == better else wrong
             ),
         )
@@ -105,19 +105,21 @@ def test_the_better_of_the_two_weightings_is_reported(manifest, tmp_path, monkey
 
 
 def test_pixels_and_images_are_bounded(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(baseline, "_TRAIN_PIXELS", 240)
-    monkeypatch.setattr(baseline, "_SCORED_PIXELS", 300)
-    monkeypatch.setattr(baseline, "_MAX_IMAGES", 3)
+    monkeypatch.setattr(pixel_classifier, "_TRAIN_PIXELS", 240)
+    monkeypatch.setattr(pixel_classifier, "_SCORED_PIXELS", 300)
+    monkeypatch.setattr(pixel_classifier, "_MAX_IMAGES", 3)
     read = []
-    original = baseline.read_image
-    monkeypatch.setattr(baseline, "read_image", lambda path: read.append(path) or original(path))
+    original = pixel_classifier.read_image
+    monkeypatch.setattr(
+        pixel_classifier, "read_image", lambda path: read.append(path) or original(path)
+    )
     result = fit_baseline(manifest, tmp_path)
     assert result["train_pixels"] == 240 and 0 < result["scored_pixels"] <= 300
     assert [path.stem for path in read] == ["2", "6", "10", "0", "2", "4"]
 
 
 def test_ignored_pixels_are_not_learned(manifest, tmp_path):
-    train = baseline._train_pixels(manifest, tmp_path)
+    train = pixel_classifier._train_pixels(manifest, tmp_path)
     assert set(train.labels.tolist()) == {0, 1, 2}
     assert train.features[:, 3].min() > 2 / 64
 

@@ -35,7 +35,7 @@ def label(height: int, width: int, seed: int) -> np.ndarray:
 def pack_here(
     pack: Callable[..., str | None], manifest: Manifest, root: Path, **settings: Any
 ) -> str | None:
-    told = {"show": lambda done, total=None, note="": None}
+    defaults = {"show": lambda done, total=None, note="": None}
     return pack(
-        manifest, root / "data/store", data=root / "data", workers=2, **{**told, **settings}
+        manifest, root / "data/store", data=root / "data", workers=2, **{**defaults, **settings}
     )

@@ -1,4 +1,4 @@
-"""A small data set of somebody's own, with labels of any form, and its conversion."""
+"""A small user data set with labels of any form, and its conversion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from isnet.data.convert.dataset_conversion import convert
 __all__ = ["COLORS", "WRITERS", "OwnData"]
 
 COLORS = [(0, 0, 0), (250, 10, 3), (3, 250, 10), (255, 255, 255)]
-"""Of the ids 0 to 3; the last is ignored."""
+"""Colours of the ids 0 to 3; the last is ignored."""
 SIZE = (24, 16)
 """Width and height."""
 Labels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -71,7 +71,7 @@ class OwnData:
             ]
             described["ignore"] = {"border": list(COLORS[3])}
         self.description = DatasetDescription(**(described | keys))
-        self.said = record_log()
+        self.messages = record_log()
         self.progress: list[tuple[int, int]] = []
 
     @property

@@ -1,4 +1,4 @@
-"""A conversion that is killed goes on where it was; one that is stopped leaves nothing running."""
+"""A killed conversion resumes; a stopped one leaves no process running."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ os.fsync = lambda descriptor: (time.sleep(0.1), fsync(descriptor))[1]
 
 
 def _begin() -> subprocess.Popen[str]:
-    """Start a conversion in a session of its own, and wait until it is in the midst."""
+    """Start a conversion in a session of its own, and wait until some labels are converted."""
     slow = Path("slow")
     slow.mkdir(exist_ok=True)
     (slow / "sitecustomize.py").write_text(SLOW_DISK)
@@ -126,7 +126,7 @@ def _convert_here() -> tuple[object, list[tuple[int, int]]]:
     return made, progress
 
 
-def test_a_killed_conversion_goes_on_and_decodes_nothing_twice(large: Path) -> None:
+def test_a_killed_conversion_resumes_and_decodes_nothing_twice(large: Path) -> None:
     process = _begin()
     process.kill()
     process.wait()
@@ -157,13 +157,13 @@ def test_a_killed_conversion_goes_on_and_decodes_nothing_twice(large: Path) -> N
     assert len(made) == 48
 
 
-def test_ctrl_c_stops_all_processes_with_one_line_and_the_command_goes_on(large: Path) -> None:
+def test_ctrl_c_stops_all_processes_with_one_line_and_the_command_resumes(large: Path) -> None:
     process = _begin()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, told = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Traceback" not in told
-    assert told.splitlines()[-1] == "isnet: stopped"
+    assert "Traceback" not in stderr
+    assert stderr.splitlines()[-1] == "isnet: stopped"
     _wait_until_none_is_alive(process.pid)
     labels = next(Path("data/camvid").glob("*/labels"))
     assert not list(labels.rglob(".*"))
@@ -212,7 +212,7 @@ def test_only_what_changed_is_converted_again(
     assert own.progress == [(3, 3)]
 
 
-def test_another_table_begins_anew(tmp_path: Path) -> None:
+def test_another_table_starts_again(tmp_path: Path) -> None:
     own = _own(tmp_path)
     other = OwnData(tmp_path, classes=["ground", "dog", "cat"])
     other.convert()
@@ -228,7 +228,7 @@ def test_labels_of_images_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert sorted(_files(own.labels)) == ["train/one.png", "val/one.png"]
 
 
-def test_lines_that_a_failing_disk_spoilt_are_made_again(tmp_path: Path) -> None:
+def test_lines_that_a_failing_disk_spoilt_are_converted_again(tmp_path: Path) -> None:
     own = _own(tmp_path)
     record = own.labels.with_suffix(".jsonl")
     lines = record.read_bytes().splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""Labels of every form become train ids, exactly; images are what training will read."""
+"""Conversion of labels of every form to train ids, and checks of images and labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isnet.errors import UserError
 TRAIN_ID = np.array([0, 1, 2, 255], np.uint8)
 
 
-def _told(own: OwnData) -> str:
+def _error(own: OwnData) -> str:
     with pytest.raises(UserError) as raised:
         own.convert()
     assert "\n" not in str(raised.value)
@@ -69,12 +69,12 @@ def test_tiff_labels_are_read_too(form: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(made, TRAIN_ID[ids["val"]])
 
 
-def test_a_truncated_tiff_label_is_told(tmp_path: Path) -> None:
+def test_a_truncated_tiff_label_is_reported(tmp_path: Path) -> None:
     own = OwnData(tmp_path, label="masks/{split}/{name}.tif")
     own.write("train", "one"), own.write("val", "one")
     path = own.label("train", "one")
     path.write_bytes(path.read_bytes()[:100])
-    assert "masks/train/one.tif: cannot be read" in _told(own)
+    assert "masks/train/one.tif: cannot be read" in _error(own)
 
 
 def test_mirrored_classes_are_another_data_set(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_labels_of_one_name_in_two_folders_stay_two(tmp_path: Path) -> None:
         np.testing.assert_array_equal(made, TRAIN_ID[raw])
 
 
-def test_labels_that_would_overwrite_each_other_are_told(tmp_path: Path) -> None:
+def test_labels_that_would_overwrite_each_other_are_reported(tmp_path: Path) -> None:
     own = OwnData(tmp_path, image="images/{name}.png", label="masks/{name}.png", list="{split}.txt")
     for name in ("a.png", "b.png"):
         (own.raw / "images").mkdir(parents=True, exist_ok=True)
@@ -110,10 +110,10 @@ def test_labels_that_would_overwrite_each_other_are_told(tmp_path: Path) -> None
     for split in ("train", "val"):
         lines = "images/a.png masks/a.png\nimages/b.png masks/a.tif\n"
         (own.raw / f"{split}.txt").write_text(lines)
-    assert "masks/a.png and masks/a.tif would both become train/a.png. Rename" in _told(own)
+    assert "masks/a.png and masks/a.tif would both become train/a.png. Rename" in _error(own)
 
 
-def test_an_image_in_both_splits_is_said(tmp_path: Path) -> None:
+def test_an_image_in_both_splits_is_logged(tmp_path: Path) -> None:
     own = OwnData(tmp_path, list="{split}.txt", image="images/{name}.png", label="masks/{name}.png")
     for folder in ("images", "masks"):
         (own.raw / folder).mkdir(parents=True)
@@ -121,7 +121,7 @@ def test_an_image_in_both_splits_is_said(tmp_path: Path) -> None:
     for split in ("train", "val"):
         (own.raw / f"{split}.txt").write_text("a")
     own.convert()
-    assert own.said == [
+    assert own.messages == [
         "1 images are in train and in val, such as images/a.png: scores will be too high"
     ]
 
@@ -152,7 +152,7 @@ def _matlab(**variables: object) -> Callable[[OwnData], None]:
 
 
 @pytest.mark.parametrize(
-    ("form", "spoil", "told"),
+    ("form", "spoil", "message"),
     [
         ("colors", _unknown_color, "masks/train/one.png: unknown label color 1,2,3 in 2 pixels, the first at row 5, column 7. datasets/own.yaml has it"),
         ("colors", _blurred, "more unknown colors. So many come from blurred edges"),
@@ -176,13 +176,13 @@ def _matlab(**variables: object) -> Callable[[OwnData], None]:
         ("mat", lambda own: own.label("train", "one").write_text(""), "one.mat: cannot be read: empty"),
     ],
 )  # fmt: skip
-def test_a_label_of_another_form_is_told_in_one_line(
-    form: str, spoil: Callable[[OwnData], None], told: str, tmp_path: Path
+def test_a_label_of_another_form_is_reported_in_one_line(
+    form: str, spoil: Callable[[OwnData], None], message: str, tmp_path: Path
 ) -> None:
     own = OwnData(tmp_path, form)
     own.write("train", "one"), own.write("val", "one")
     spoil(own)
-    assert told in _told(own)
+    assert message in _error(own)
 
 
 def test_a_grey_png_of_2_bits_is_not_read_with_scaled_values(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_grey_png_of_2_bits_is_not_read_with_scaled_values(tmp_path: Path) -> 
     own.write("train", "one"), own.write("val", "one")
     ids = np.ones((16, 24), np.uint8)
     cv2.imwrite(str(own.label("train", "one")), ids, [cv2.IMWRITE_PNG_BILEVEL, 1])
-    assert "one.png: has mode 1-bit L, needed is L or I;16" in _told(own)
+    assert "one.png: has mode 1-bit L, needed is L or I;16" in _error(own)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_an_image_is_accepted_if_training_reads_what_is_to_be_seen(
     read = cv2.imread(str(own.raw / entry["image"]))[..., ::-1]
     np.testing.assert_array_equal(read, Image.open(own.raw / entry["image"]).convert("RGB"))
     dropped = ["2 images have transparency, which is dropped"] if "A" in mode else []
-    assert own.said == dropped
+    assert own.messages == dropped
 
 
 def _turned(own: OwnData, orientation: int, size: tuple[int, int], suffix: str) -> None:
@@ -235,12 +235,12 @@ def test_an_image_that_exif_turns_has_the_size_that_training_reads(
     assert (entry["width"], entry["height"]) == (24, 16)
 
 
-def test_a_label_that_is_not_turned_with_its_image_is_told(tmp_path: Path) -> None:
+def test_a_label_that_is_not_turned_with_its_image_is_reported(tmp_path: Path) -> None:
     own = OwnData(tmp_path)
     _turned(own, 6, (24, 16), ".jpg")
     assert (
         "one.png: the label is 24x16, its image 16x24, turned as its EXIF orientation says. "
-        "Make the label fit the image as it is shown" in _told(own)
+        "Make the label fit the image as it is shown" in _error(own)
     )
 
 
@@ -250,7 +250,7 @@ def test_where_sizes_do_not_tell_whether_a_label_is_turned_it_stops(
 ) -> None:
     own = OwnData(tmp_path)
     _turned(own, orientation, (24, 16), ".jpg")
-    assert "one.jpg: an EXIF orientation turns or mirrors it" in _told(own)
+    assert "one.jpg: an EXIF orientation turns or mirrors it" in _error(own)
 
 
 def test_an_upright_orientation_changes_nothing(tmp_path: Path) -> None:

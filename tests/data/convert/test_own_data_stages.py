@@ -1,4 +1,4 @@
-"""Somebody's own images and masks, from params.yaml to train ids, through the command line."""
+"""User images and masks, from params.yaml to train ids, through the command line."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_own_data_are_converted_exactly(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (
             lambda root: (root / "masks/train/a/1.png").unlink(),
@@ -133,7 +133,7 @@ def test_own_data_are_converted_exactly(
 )
 def test_what_is_wrong_with_own_data_is_one_line(
     spoil: Callable[[Path], None],
-    told: str,
+    message: str,
     checkout: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -145,5 +145,5 @@ def test_what_is_wrong_with_own_data_is_one_line(
     assert next(code for code in stages if code) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("isnet:")]
     assert len(lines) == 1
-    assert told in lines[0]
+    assert message in lines[0]
     assert not Path("results/datasets/own/manifest.json").exists()

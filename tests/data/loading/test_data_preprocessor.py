@@ -1,4 +1,4 @@
-"""The pre-processor against mmseg's, behind mmseg's own transform."""
+"""DevicePreProcessor against mmseg's pre-processor after its photometric distortion."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_colours_for_images_that_are_not_bytes_are_refused() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_the_gpu_makes_the_batch_of_the_cpu_and_nobody_waits_for_it() -> None:
+def test_the_gpu_makes_the_batch_of_the_cpu_and_without_synchronisation() -> None:
     draw = DistortionParameters(12.0, 1.2, 0.7, 5, 1.0)
     here = DevicePreProcessor(**ARGUMENTS, size=(48, 64))
     there = DevicePreProcessor(**ARGUMENTS, size=(48, 64)).cuda()

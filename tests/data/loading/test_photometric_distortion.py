@@ -1,4 +1,4 @@
-"""Drawn colours: mmseg's numbers, OpenCV's conversion, mmseg's pixels."""
+"""Photometric distortion: the random numbers and pixels of mmseg, the conversion of OpenCV."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from isnet.data.loading.photometric_distortion import (
 
 Distort = Callable[[Tensor, Sequence[DistortionParameters]], Tensor]
 
-either = pytest.mark.parametrize("means", [distort_with_opencv, distort_with_torch])
+either = pytest.mark.parametrize("function", [distort_with_opencv, distort_with_torch])
 
 EXTREMES = [
     {"contrast_range": (0.5, 0.5), "saturation_range": (0.5, 0.5)},
@@ -123,14 +123,16 @@ def test_hsv_becomes_bgr_as_in_opencv_for_all_values() -> None:
 @either
 @pytest.mark.parametrize("arguments", EXTREMES, ids=["low", "high", "far", "default"])
 @pytest.mark.parametrize("kind", ["noise", "smooth", "grey", "corners"])
-def test_pixels_are_those_of_mmseg(kind: str, arguments: dict[str, object], means: Distort) -> None:
+def test_pixels_are_those_of_mmseg(
+    kind: str, arguments: dict[str, object], function: Distort
+) -> None:
     pixels = image(kind)
     seeds = range(64)
     theirs = torch.cat([of_mmseg(pixels, seed, **arguments) for seed in seeds])
     draws = [drawn(seed, **arguments) for seed in seeds]
-    ours = means(batch(pixels).expand(len(seeds), -1, -1, -1), draws)
+    ours = function(batch(pixels).expand(len(seeds), -1, -1, -1), draws)
     assert ours.dtype == torch.float32
-    if means is distort_with_opencv:
+    if function is distort_with_opencv:
         assert torch.equal(ours, theirs)
     else:
         assert_equal_but_for_rounding(ours, theirs)
@@ -138,10 +140,10 @@ def test_pixels_are_those_of_mmseg(kind: str, arguments: dict[str, object], mean
 
 @either
 @pytest.mark.parametrize("shift", [-32.0, -0.4, 0.4, 32.0])
-def test_brightness_truncates_as_in_mmseg(shift: float, means: Distort) -> None:
+def test_brightness_truncates_as_in_mmseg(shift: float, function: Distort) -> None:
     pixels = image("noise")
     theirs = batch(PhotoMetricDistortion().convert(pixels, beta=shift)).float()
-    assert torch.equal(means(batch(pixels), [DistortionParameters(brightness=shift)]), theirs)
+    assert torch.equal(function(batch(pixels), [DistortionParameters(brightness=shift)]), theirs)
 
 
 def test_a_width_that_opencv_ends_by_rounding_changes_its_last_columns_alone() -> None:
@@ -159,7 +161,7 @@ def test_a_width_that_opencv_ends_by_rounding_changes_its_last_columns_alone() -
 @either
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)
 def test_a_batch_is_its_images_and_keeps_its_memory_format(
-    layout: torch.memory_format, means: Distort
+    layout: torch.memory_format, function: Distort
 ) -> None:
     images = torch.cat([batch(image(kind)) for kind in ("noise", "smooth", "grey", "corners")])
     images = images.contiguous(memory_format=layout)
@@ -169,20 +171,20 @@ def test_a_batch_is_its_images_and_keeps_its_memory_format(
         DistortionParameters(brightness=-20.0, hue=0),
         DistortionParameters(saturation=1.4, contrast_last=0.7),
     ]
-    together = means(images, draws)
-    apart = [means(one[None], [draw]) for one, draw in zip(images, draws, strict=True)]
+    together = function(images, draws)
+    apart = [function(one[None], [draw]) for one, draw in zip(images, draws, strict=True)]
     assert torch.equal(together, torch.cat(apart))
     assert torch.equal(together[0], images[0].float())
     assert together.is_contiguous(memory_format=layout)
 
 
 @either
-def test_a_drawn_turn_of_nothing_still_goes_through_8_bit_hsv(means: Distort) -> None:
+def test_a_drawn_turn_of_nothing_still_goes_through_8_bit_hsv(function: Distort) -> None:
     pixels = image("noise")
     through = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2HSV), cv2.COLOR_HSV2BGR)
     assert not np.array_equal(through, pixels)
     assert_equal_but_for_rounding(
-        means(batch(pixels), [DistortionParameters(hue=0)]), batch(through)
+        function(batch(pixels), [DistortionParameters(hue=0)]), batch(through)
     )
 
 
@@ -207,7 +209,7 @@ def test_other_images_are_refused(images: Tensor, draws: list[DistortionParamete
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_the_gpu_makes_the_same_pixels_and_nobody_waits_for_it() -> None:
+def test_the_gpu_makes_the_same_pixels_and_without_synchronisation() -> None:
     images = batch(image("noise")).expand(64, -1, -1, -1)
     draws = [drawn(seed) for seed in range(64)]
     there = images.contiguous(memory_format=torch.channels_last).cuda()

@@ -1,4 +1,4 @@
-"""LoadRandomCrop against the stock transforms that it replaces: same seeds, same crops."""
+"""LoadRandomCrop against the stock transforms: same seeds, same crops."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ def test_files_give_the_same_as_the_store(
 def test_published_labels_are_reduced_where_a_data_set_of_mmseg_says_so(
     manifest: Manifest, tmp_path: Path
 ) -> None:
-    window = LoadRandomCrop(
+    transform = LoadRandomCrop(
         scale=(600, 300), ratio_range=(1.0, 1.0), crop_size=(300, 600), flip=0.0
     )
-    plain = window(record(tmp_path, 0))["gt_seg_map"].astype(int)
-    reduced = window(record(tmp_path, 0) | {"reduce_zero_label": True})["gt_seg_map"]
+    plain = transform(record(tmp_path, 0))["gt_seg_map"].astype(int)
+    reduced = transform(record(tmp_path, 0) | {"reduce_zero_label": True})["gt_seg_map"]
     expected = np.where((plain == 0) | (plain == 255), 255, plain - 1)
     np.testing.assert_array_equal(reduced, expected)
 

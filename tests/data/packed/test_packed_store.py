@@ -1,4 +1,4 @@
-"""The packed store: what is read is what was packed, whatever happened meanwhile."""
+"""Packed store: crops equal those of the files, damage is found, a killed packing resumes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def files_of(manifest: Manifest, root: Path, split: str, number: int) -> tuple[A
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_any_window_is_that_of_the_files(
+def test_any_crop_equals_that_of_the_files(
     split: str, manifest: Manifest, packed: Path, tmp_path: Path
 ) -> None:
     store = PackedStore(packed, split, manifest["digest"])
@@ -44,27 +44,25 @@ def test_any_window_is_that_of_the_files(
         for _ in range(40):
             top, bottom = sorted(rng.choice(height + 1, 2, replace=False))
             left, right = sorted(rng.choice(width + 1, 2, replace=False))
-            window = slice(int(top), int(bottom)), slice(int(left), int(right))
-            np.testing.assert_array_equal(store[number].image(*window), image[window])
-            np.testing.assert_array_equal(store[number].label(*window), label[window])
+            crop = slice(int(top), int(bottom)), slice(int(left), int(right))
+            np.testing.assert_array_equal(store[number].image(*crop), image[crop])
+            np.testing.assert_array_equal(store[number].label(*crop), label[crop])
 
 
-def test_a_window_may_be_changed_without_changing_the_store(
-    manifest: Manifest, packed: Path
-) -> None:
+def test_a_crop_is_a_copy(manifest: Manifest, packed: Path) -> None:
     store = PackedStore(packed, "train", manifest["digest"])
-    window = slice(0, 10), slice(0, 10)
-    before = store[0].image(*window).copy()
-    store[0].image(*window)[:] = 0
-    np.testing.assert_array_equal(store[0].image(*window), before)
+    crop = slice(0, 10), slice(0, 10)
+    before = store[0].image(*crop).copy()
+    store[0].image(*crop)[:] = 0
+    np.testing.assert_array_equal(store[0].image(*crop), before)
 
 
-def test_a_store_goes_to_other_processes_by_its_path(manifest: Manifest, packed: Path) -> None:
+def test_a_store_is_pickled_by_its_path(manifest: Manifest, packed: Path) -> None:
     store = PackedStore(packed, "train", manifest["digest"])
-    window = slice(0, 40), slice(0, 30)
-    here = store[0].image(*window)
+    crop = slice(0, 40), slice(0, 30)
+    here = store[0].image(*crop)
     assert len(pickle.dumps(store)) < 2000
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))[0].image(*window), here)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(store))[0].image(*crop), here)
 
 
 def test_packing_again_checks_every_byte_and_keeps_the_files(
@@ -76,9 +74,9 @@ def test_packing_again_checks_every_byte_and_keeps_the_files(
     with (packed / "train.tiles").open("r+b") as file:
         file.seek(1000)
         file.write(b"\x00\x01\x02\x03")
-    told = record_log()
+    messages = record_log()
     assert pack_here(pack, manifest, tmp_path) is None
-    assert told == [f"{packed}/train.tiles is damaged and is packed again"]
+    assert messages == [f"{packed}/train.tiles is damaged and is packed again"]
     image, _ = files_of(manifest, tmp_path, "train", 0)
     store = PackedStore(packed, "train", manifest["digest"])
     np.testing.assert_array_equal(store[0].image(slice(0, 300), slice(0, 600)), image)
@@ -142,7 +140,7 @@ pack(manifest, root / "data/store", data=root / "data", workers=1, show=show)
 """
 
 
-def test_a_killed_packing_goes_on_where_it_was(
+def test_a_killed_packing_resumes(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = subprocess.Popen(
