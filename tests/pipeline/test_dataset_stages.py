@@ -143,8 +143,8 @@ def _hostile_tar(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_hostile_zip, "wants to write ../outside.txt, outside its folder"),
-        (_hostile_tar, "wants to write ../outside.txt, outside its folder"),
+        (_hostile_zip, "contains ../outside.txt, which is outside its folder"),
+        (_hostile_tar, "contains ../outside.txt, which is outside its folder"),
         (lambda path: path.write_text("<html>please log in</html>"), "neither a zip nor a tar"),
     ],
 )

@@ -123,7 +123,7 @@ def test_own_data_are_converted_exactly(
         (
             lambda root: Image.new("L", (20, 12), 9).save(root / "masks/val/b/3.png"),
             "masks/val/b/3.png: unknown label id 9 in 240 pixels, the first at row 0, column 0. "
-            "datasets/own.yaml has it neither as a class nor to ignore: add it, or mend the file",
+            "datasets/own.yaml has it neither as a class nor to ignore: add it, or correct the file",
         ),
         (
             lambda root: Image.new("RGB", (20, 12)).save(root / "masks/val/b/3.png"),
