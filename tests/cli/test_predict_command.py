@@ -18,7 +18,7 @@ from isnet.io.atomic_files import sha256_of
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three pictures, of which two have one size, in a place without params.yaml."""
+    """Three images, two of them of one size, in a folder without params.yaml."""
     (tmp_path / "in/deep").mkdir(parents=True)
     random = np.random.default_rng(0)
     for name, size in (("a.png", (32, 48)), ("b.jpg", (32, 48)), ("deep/c.png", (24, 24))):
@@ -37,7 +37,7 @@ def stamps(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder / "out")): path.stat().st_mtime_ns for path in files}
 
 
-def test_masks_hold_ids_and_colours_and_scores_say_what_of(
+def test_masks_hold_ids_and_colours_and_scores_name_the_images(
     folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert predict(weights, "in", "--overlay") == 0
@@ -64,7 +64,7 @@ def test_masks_hold_ids_and_colours_and_scores_say_what_of(
             assert np.abs(np.asarray(overlay) - blend).mean() < 25
 
 
-def test_the_same_command_does_what_is_missing(folder: Path, weights: Path):
+def test_the_same_command_predicts_missing_results(folder: Path, weights: Path):
     assert predict(weights, "in") == 0
     before = stamps(folder)
     Path("out/b.png").unlink()
@@ -81,7 +81,7 @@ def test_the_same_command_does_what_is_missing(folder: Path, weights: Path):
     assert len(stamps(folder)) == 7
 
 
-def test_what_others_made_is_not_overwritten(
+def test_other_files_are_not_overwritten(
     folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert predict(weights, "in") == 0
@@ -99,10 +99,10 @@ def test_what_others_made_is_not_overwritten(
     assert "out/scores.json: is there already" in capsys.readouterr().err
 
 
-def test_what_is_no_picture_is_named_and_the_rest_goes_on(
+def test_refused_files_are_named_and_the_others_predicted(
     folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ):
-    Path("in/b.jpg").write_text("no picture")
+    Path("in/b.jpg").write_text("no image")
     Path("in/aa.png").touch()
     assert predict(weights, "in", "nowhere.png") == 2
     told = capsys.readouterr().err
@@ -124,7 +124,7 @@ def test_what_is_no_picture_is_named_and_the_rest_goes_on(
         (["in", "--output", "in"], "isnet: in: is the folder of the images"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_wrong_arguments_are_one_line(
     arguments: list[str],
     told: str,
     folder: Path,

@@ -8,7 +8,7 @@ import pytest
 from isnet.inference.background_map import map_in_background
 
 
-def test_work_on_one_item_goes_on_while_the_next_is_made():
+def test_work_on_one_item_runs_while_the_next_is_produced():
     working, made = threading.Event(), threading.Event()
 
     def items() -> Iterator[int]:

@@ -118,7 +118,7 @@ def test_the_files_are_those_of_the_contract(build_model, dataset, tmp_path):
         ),
     ],
 )
-def test_the_confidence_is_the_probability_of_what_is_predicted(build_model, dataset, settings):
+def test_the_confidence_is_the_probability_of_the_predicted_class(build_model, dataset, settings):
     model = build_model().double().eval()
     sample = next(dataset_samples(model, dataset))
     label, confidence = predict_with_confidence(model, sample.x, sample.size, settings)
@@ -190,7 +190,7 @@ def test_the_same_sample_is_shown_for_every_run_and_the_worst_follow():
     assert len(choose_overlays(images, 3, 99)) == 11, "nothing to score is not worst"
 
 
-def test_progress_is_told_after_every_image(build_model, dataset, tmp_path):
+def test_progress_is_reported_after_every_image(build_model, dataset, tmp_path):
     told = []
     model = build_model(auxiliary=True).train()
     count_images(
@@ -245,7 +245,7 @@ def test_padding_at_test_time_is_refused(build_model, dataset):
         next(dataset_samples(model, dataset))
 
 
-def test_what_is_measured_cannot_be_given(build_model, dataset, tmp_path):
+def test_measured_fields_cannot_be_given(build_model, dataset, tmp_path):
     with pytest.raises(UserError, match="images is measured"):
         evaluate_dataset(
             build_model(),

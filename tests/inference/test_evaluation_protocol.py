@@ -87,6 +87,6 @@ def test_a_config_of_mmseg_is_scored_as_its_test_cfg_says():
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused(evaluation, message):
+def test_invalid_settings_are_refused(evaluation, message):
     with pytest.raises(UserError, match=message):
         EvaluationProtocol.from_config(evaluation)

@@ -88,7 +88,7 @@ def test_percentiles_are_of_single_predictions(build_model, monkeypatch):
     assert cost.latency_ms == pytest.approx({50: 100.0, 90: 100.0, 99: 500.0})
 
 
-def test_peak_memory_is_that_of_the_prediction_and_not_of_what_was_before(build_model):
+def test_peak_memory_is_that_of_the_prediction_alone(build_model):
     before = torch.ones(40_000_000)
     del before
     model, x = build_model(), torch.randn(1, 3, 32, 48)

@@ -21,7 +21,7 @@ def photo(height: int = 40, width: int = 60) -> Image.Image:
 
 
 def names(found: tuple[list, int]) -> list[str]:
-    return [picture.name for picture in found[0]]
+    return [image.name for image in found[0]]
 
 
 def put(*paths: Path) -> None:
@@ -30,7 +30,7 @@ def put(*paths: Path) -> None:
         path.touch()
 
 
-def test_a_folder_gives_its_pictures_below_their_folders(tmp_path: Path):
+def test_a_folder_gives_its_images_with_their_folders(tmp_path: Path):
     folder, output = tmp_path / "in", tmp_path / "in/out"
     put(folder / "b.JPG", folder / "deep/er/a.png", folder / "notes.txt", folder / ".hidden.png")
     put(folder / ".git/c.png", output / "b.png", folder / "dir.png/d.webp")
@@ -87,7 +87,7 @@ def turned() -> Image.Exif:
     ],
     ids="jpeg turned cmyk grey rgba palette onebit sixteen gif webp tiff bmp pixel".split(),
 )
-def test_a_picture_is_read_as_the_evaluation_reads_it(
+def test_an_image_is_read_as_the_evaluation_reads_it(
     data: bytes, size: tuple[int, int], tmp_path: Path
 ):
     file = tmp_path / "any name\nat all 道"
@@ -123,7 +123,9 @@ def bomb() -> bytes:
     ],
     ids="empty text page head cut-jpeg cut-png float bomb".split(),
 )
-def test_what_is_no_picture_is_refused_by_name_and_reason(data: bytes, told: str, tmp_path: Path):
+def test_a_file_that_is_no_image_is_refused_by_name_and_reason(
+    data: bytes, told: str, tmp_path: Path
+):
     file = tmp_path / "odd\n.jpg"
     file.write_bytes(data)
     with pytest.raises(UserError, match=told) as refused:
@@ -131,7 +133,7 @@ def test_what_is_no_picture_is_refused_by_name_and_reason(data: bytes, told: str
     assert str(refused.value).startswith(f"{tmp_path}/odd\\n.jpg: ")
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path):
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "broken.jpg").symlink_to("nowhere")
     (tmp_path / "folder.png").mkdir()

@@ -20,7 +20,7 @@ def model(weights: Path) -> TrainedModel:
     ("free", "whole", "summed"),
     [(10**9, True, True), (2 * 10**7, False, True), (10**6, False, False)],
 )
-def test_whether_a_picture_fits_is_decided_by_the_memory_that_is_free(
+def test_an_image_fits_if_enough_memory_is_free(
     free: int, whole: bool, summed: bool, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
@@ -29,7 +29,7 @@ def test_whether_a_picture_fits_is_decided_by_the_memory_that_is_free(
     assert memory.fits_summed(model.network, x, InferenceSettings()) is summed
 
 
-def test_memory_that_the_process_keeps_is_given_back_before_a_picture_counts_as_too_large(
+def test_kept_memory_is_released_before_an_image_counts_as_too_large(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ):
     free = [10**6]

@@ -101,7 +101,7 @@ OF_THE_LAST = SHORTCUT | {"shortcut_in_channels": 64, "in_channels": (64,), "in_
     [({}, [64]), (SHORTCUT, [8, 64]), (OF_THE_LAST, [64])],
     ids=["plain", "shortcut", "shortcut of the last map"],
 )
-def test_an_isnet_says_the_same_from_the_maps_that_it_reads(
+def test_an_isnet_gives_the_same_logits_from_the_maps_that_it_reads(
     head: dict[str, object], channels_read: list[int]
 ) -> None:
     init_default_scope("mmseg")

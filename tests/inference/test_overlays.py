@@ -40,7 +40,7 @@ def sure(labels):
     return np.ones(labels.shape, np.float32)
 
 
-def test_five_small_pictures_of_one_size(tmp_path: Path):
+def test_five_small_images_of_one_size(tmp_path: Path):
     files = write_overlays(tmp_path, "town_1", *scene(512, 1024), PALETTE)
     assert files == {
         "image": "town_1.image.jpg",
@@ -51,7 +51,7 @@ def test_five_small_pictures_of_one_size(tmp_path: Path):
     }
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.values())
     opened = {kind: Image.open(tmp_path / file) for kind, file in files.items()}
-    assert {picture.size for picture in opened.values()} == {(480, 240)}
+    assert {drawn.size for drawn in opened.values()} == {(480, 240)}
     assert opened["image"].format == "JPEG"
     assert [opened[kind].mode for kind in list(files)[1:]] == ["P"] * 4
     assert (tmp_path / files["truth"]).stat().st_size < 2000
@@ -91,16 +91,16 @@ def test_masks_hold_the_palette_and_shrink_without_new_classes(tmp_path: Path):
     files = write_overlays(tmp_path, "stripes", image, stripes, stripes, confidence, PALETTE)
     for kind in ("truth", "prediction"):
         assert set(np.unique(np.asarray(Image.open(tmp_path / files[kind])))) == {0, 2}
-    picture = mask_image(prediction, PALETTE).convert("RGB")
-    assert picture.getpixel((3, 260)) == (0, 250, 0)
+    drawn = mask_image(prediction, PALETTE).convert("RGB")
+    assert drawn.getpixel((3, 260)) == (0, 250, 0)
 
 
 def test_errors_are_red_ignored_pixels_dim_and_the_rest_grey():
     image, truth, prediction, _ = scene(64, 128)
     prediction[:8] = 2  # wrong where it is ignored: no error
-    picture = np.asarray(error_image(image, truth, prediction, 255).convert("RGB")).astype(int)
+    drawn = np.asarray(error_image(image, truth, prediction, 255).convert("RGB")).astype(int)
     wrong, ignored = (truth != prediction) & (truth != 255), truth == 255
-    red, green, blue = np.moveaxis(picture, 2, 0)
+    red, green, blue = np.moveaxis(drawn, 2, 0)
     assert ((red - green)[wrong] > 100).all() and (red == green)[~wrong].all()
     assert (green == blue)[~wrong].all()
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(int)
@@ -111,9 +111,9 @@ def test_errors_are_red_ignored_pixels_dim_and_the_rest_grey():
 
 def test_confidence_is_read_off_the_place_in_the_palette():
     values = np.array([[0.0, 0.25, 0.5, 0.993, 1.0, np.nextafter(1, 2)]], np.float32)
-    picture = confidence_image(values)
-    assert np.abs(np.asarray(picture) / 255 - np.minimum(values, 1)).max() <= 0.01
-    palette = np.reshape(picture.getpalette(), (256, 3)).astype(int)
+    drawn = confidence_image(values)
+    assert np.abs(np.asarray(drawn) / 255 - np.minimum(values, 1)).max() <= 0.01
+    palette = np.reshape(drawn.getpalette(), (256, 3)).astype(int)
     light = palette @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(light) > -1).all() and light[-1] - light[0] > 190, "one order, grey too"
     assert palette[0].tolist() == [68, 1, 84] and palette[255].tolist() == [253, 231, 37]

@@ -23,8 +23,8 @@ from isnet.metrics.confusion_matrix import as_labels
 RESIZED = [{"type": "Resize", "scale": (80, 56), "keep_ratio": True}]
 
 
-def picture(height: int, width: int, seed: int = 0) -> RgbImage:
-    """A smooth picture of many colours."""
+def make_image(height: int, width: int, seed: int = 0) -> RgbImage:
+    """A smooth image of many colours."""
     small = np.random.default_rng(seed).integers(0, 256, (height // 8 + 2, width // 8 + 2, 3))
     large = Image.fromarray(small.astype(np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC
@@ -34,7 +34,7 @@ def picture(height: int, width: int, seed: int = 0) -> RgbImage:
 
 def decided(model: TrainedModel) -> TrainedModel:
     """The same, with a last layer by which every class wins somewhere."""
-    pixels = torch.from_numpy(picture(64, 96).transpose(2, 0, 1).copy())
+    pixels = torch.from_numpy(make_image(64, 96).transpose(2, 0, 1).copy())
     x = model.network.data_preprocessor({"inputs": [pixels], "data_samples": None}, False)["inputs"]
     last = model.network.decode_head.decoder_stage2[-1]
     with torch.inference_mode():
@@ -51,7 +51,7 @@ def model(weights: Path) -> TrainedModel:
 
 
 def evaluated(model: TrainedModel, folder: Path, settings: InferenceSettings) -> list[Any]:
-    """What `isnet evaluate` predicts of the pictures in a folder."""
+    """What `isnet evaluate` predicts of the images in a folder."""
     description = model.metadata
     pipeline = [
         {"type": "LoadImageFromFile"},
@@ -100,12 +100,12 @@ def as_mmseg(meta: dict[str, Any]) -> None:
     ("change", "multi_scale"),
     [(None, False), (resized_too, False), (in_windows, False), (None, True), (as_mmseg, True)],
 )
-def test_it_says_of_a_picture_what_the_evaluation_says(
+def test_predictions_equal_those_of_the_evaluation(
     change: Callable[[dict[str, Any]], None] | None, multi_scale: bool, tmp_path: Path
 ):
     model = decided(open_model(write_small_weights(tmp_path / "weights.pth", change)))
-    pictures = [picture(61, 97), picture(61, 97, 1), picture(40, 64, 2)]
-    for number, pixels in enumerate(pictures):
+    images = [make_image(61, 97), make_image(61, 97, 1), make_image(40, 64, 2)]
+    for number, pixels in enumerate(images):
         for folder in ("images", "labels"):
             (tmp_path / folder).mkdir(exist_ok=True)
         Image.fromarray(pixels).save(tmp_path / f"images/{number}.png")
@@ -113,17 +113,17 @@ def test_it_says_of_a_picture_what_the_evaluation_says(
     protocol = model.protocol
     settings = protocol.multi_scale if multi_scale else protocol.single_scale
     assert settings is not None
-    found = Predictor.of(model, multi_scale=multi_scale).predict(pictures)
+    found = Predictor.of(model, multi_scale=multi_scale).predict(images)
     wanted = evaluated(model, tmp_path, settings)
     assert len(found) == len(wanted) == 3
-    for pixels, one, (label, sure) in zip(pictures, found, wanted, strict=True):
+    for pixels, one, (label, sure) in zip(images, found, wanted, strict=True):
         assert one.labels.shape == pixels.shape[:2] and one.labels.dtype == np.uint8
         np.testing.assert_array_equal(one.labels, as_labels(label[0]))
         np.testing.assert_allclose(one.confidence, sure[0], atol=1e-6)
     assert len(np.unique(found[0].labels)) > 3
 
 
-def test_no_views_to_take_are_refused(tmp_path: Path):
+def test_multi_scale_without_settings_is_refused(tmp_path: Path):
     def without(meta: dict[str, Any]) -> None:
         del meta["isnet"]["evaluation"]["multi_scale"]
 
@@ -132,11 +132,11 @@ def test_no_views_to_take_are_refused(tmp_path: Path):
         Predictor.of(model, multi_scale=True)
 
 
-def test_windows_whose_scores_memory_cannot_hold_are_summed_up_by_bands(
+def test_windows_are_summed_in_bands_if_their_scores_do_not_fit_in_memory(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ):
     predictor = Predictor.of(model, window=(48, 48))
-    pixels = picture(150, 100)
+    pixels = make_image(150, 100)
     wanted = predictor.predict([pixels])[0]
     monkeypatch.setattr(predictor_module, "fits_summed", lambda *_: False)
     found = predictor.predict([pixels])[0]
@@ -146,8 +146,8 @@ def test_windows_whose_scores_memory_cannot_hold_are_summed_up_by_bands(
         Predictor.of(model, window=(48, 48), multi_scale=True).predict([pixels])
 
 
-def test_a_window_overrides_what_the_file_says(model: TrainedModel):
-    pixels = picture(100, 100)
+def test_a_window_overrides_the_settings_of_the_file(model: TrainedModel):
+    pixels = make_image(100, 100)
     whole = Predictor.of(model).predict([pixels])[0]
     windows = Predictor.of(model, window=(48, 48)).predict([pixels])[0]
     settings = InferenceSettings(mode="slide", crop_size=(48, 48), stride=(32, 32))
@@ -159,10 +159,10 @@ def test_a_window_overrides_what_the_file_says(model: TrainedModel):
     )
 
 
-def test_what_memory_cannot_hold_whole_is_done_by_windows_of_the_size_it_was_trained_on(
+def test_an_image_that_does_not_fit_whole_is_predicted_by_windows_of_the_training_crop(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ):
-    small, large = picture(64, 96), picture(140, 200)
+    small, large = make_image(64, 96), make_image(140, 200)
     predictor = Predictor.of(model)
     monkeypatch.setattr(
         predictor_module, "fits_whole", lambda network, x, settings: x.shape[2] * x.shape[3] < 10000
@@ -182,5 +182,5 @@ def test_scores_are_shares_and_mean_confidences_of_the_classes_found():
     assert scores["car"] == pytest.approx({"share": 0.5, "confidence": 0.6})
 
 
-def test_no_pictures_are_no_predictions(model: TrainedModel):
+def test_no_images_give_no_predictions(model: TrainedModel):
     assert Predictor.of(model).predict([]) == []

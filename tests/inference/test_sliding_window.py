@@ -75,7 +75,7 @@ def test_windows_of_the_official_cityscapes_protocol():
         ((3, 200), "logits"),
     ],
 )
-def test_bands_of_windows_say_what_all_windows_say(
+def test_bands_equal_the_sum_over_all_windows(
     size: tuple[int, int], average: Any, small_model: TrainedModel
 ):
     x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
@@ -83,5 +83,5 @@ def test_bands_of_windows_say_what_all_windows_say(
     label, sure = predict_in_bands(small_model.network, x, settings)
     all_label, all_sure = predict_with_confidence(small_model.network, x, size, settings)
     torch.testing.assert_close(sure, all_sure)
-    # Wider pictures are added up in another order, and two classes may be equal but for rounding.
+    # Wider images are summed in another order, and two classes may be equal but for rounding.
     assert (label != all_label).float().mean() < 1e-3

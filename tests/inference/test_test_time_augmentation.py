@@ -90,7 +90,7 @@ def test_every_official_protocol_is_met(people, name: str):
         ("lip", Row("whole", False, scales=(1.0,))),
     ],
 )
-def test_the_official_protocols_differ_where_they_say_so(people, name: str, other: Row):
+def test_the_official_protocols_differ_from_each_other(people, name: str, other: Row):
     x, size = prepared(name)
     few = (other.scales[0], other.scales[-1])
     one, two = (
@@ -102,7 +102,7 @@ def test_the_official_protocols_differ_where_they_say_so(people, name: str, othe
 
 @pytest.mark.parametrize("mode", ["whole", "slide"])
 @pytest.mark.parametrize("limit", [1, 2000, 2**20])
-def test_batches_change_no_score_and_hold_what_fits(model, monkeypatch, mode, limit):
+def test_batches_change_no_score_and_stay_within_the_limit(model, monkeypatch, mode, limit):
     """With the rule of a GPU, whose batches hold up to `limit` pixels."""
     x = image(50, 90)
     settings = InferenceSettings(mode, (32, 40), (20, 24), (0.5, 1.0), True, windows_per_batch=3)

@@ -92,7 +92,7 @@ def test_the_width_is_two_percent_of_the_diagonal_and_at_least_one_pixel():
     assert boundary_width(10, 10) == boundary_width(1, 1) == 1
 
 
-def test_what_is_ignored_neither_counts_nor_makes_a_boundary():
+def test_ignored_pixels_neither_count_nor_form_a_boundary():
     truth = np.zeros((40, 60), np.uint8)
     truth[10:30, 20:40] = 255
     prediction = np.zeros_like(truth)

@@ -60,7 +60,7 @@ def test_certainty_is_in_the_last_bin_and_edges_open_the_next_one():
     assert np.flatnonzero(pixels).tolist() == [0, 4, 5, 14] and pixels[14] == 2
 
 
-def test_a_model_that_is_as_good_as_it_says_has_no_error_and_nothing_has_none():
+def test_a_calibrated_model_has_no_error_and_no_pixels_give_nan():
     half = np.full((100, 100), 0.5, np.float32)
     truth = np.zeros((100, 100), np.uint8)
     prediction = truth.copy()

@@ -16,7 +16,7 @@ def write(folder: Path, images=IMAGES, share: int = 0, fingerprint: str = "this"
     return folder / f"counts-{share}.jsonl"
 
 
-def test_what_several_processes_wrote_is_read_as_one(tmp_path: Path):
+def test_journals_of_several_processes_are_read_as_one(tmp_path: Path):
     for share in range(3):
         write(tmp_path, IMAGES[share::3], share)
     assert state(read_journals(tmp_path, CLASSES, "this")) == state(EvaluationSums(CLASSES, IMAGES))
@@ -49,7 +49,7 @@ def test_a_torn_line_is_gone_even_if_nothing_follows(tmp_path: Path):
 
 
 @pytest.mark.parametrize("place", [3, 30, -5])
-def test_a_damaged_line_takes_what_follows_with_it(tmp_path: Path, place: int):
+def test_a_damaged_line_ends_the_journal(tmp_path: Path, place: int):
     path = write(tmp_path)
     lines = path.read_bytes().splitlines(keepends=True)
     damaged = bytearray(lines[3])
@@ -61,7 +61,7 @@ def test_a_damaged_line_takes_what_follows_with_it(tmp_path: Path, place: int):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 20])
-def test_a_torn_head_begins_anew(tmp_path: Path, cut: int):
+def test_a_torn_header_restarts_the_journal(tmp_path: Path, cut: int):
     path = write(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:cut])

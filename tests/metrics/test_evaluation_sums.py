@@ -84,7 +84,7 @@ def test_an_image_counts_once():
         sums.add(other)
 
 
-def test_what_is_kept_of_an_image_is_small():
+def test_little_is_kept_of_an_image():
     big = ImageCounts.of(
         0,
         "big",

@@ -75,43 +75,43 @@ def resizing_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_decided(tmp_path_factory.mktemp("resizing") / "weights.pth", [FITTED])
 
 
-def street(height: int, width: int) -> NDArray[np.uint8]:
+def paint_street(height: int, width: int) -> NDArray[np.uint8]:
     return paint_scene(StreetsSettings(width=width, height=height), "val", 0)[0]
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("picture") / "street.png"
-    Image.fromarray(street(101, 203)).save(file)
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("street") / "street.png"
+    Image.fromarray(paint_street(101, 203)).save(file)
     return file
 
 
-def exported(weights: Path, form: str, folder: Path, picture: Path) -> Path:
+def exported(weights: Path, form: str, folder: Path, street: Path) -> Path:
     file = folder / {"onnx": "model.onnx", "torch": "model.pt2"}[form]
     given = ["export", str(weights), "--format", form, "--output", str(file)]
-    assert cli.main([*given, "--check", str(picture)]) == 0
+    assert cli.main([*given, "--check", str(street)]) == 0
     return file
 
 
 @pytest.fixture(scope="module")
 def onnx_file(
-    resizing_weights: Path, picture: Path, tmp_path_factory: pytest.TempPathFactory
+    resizing_weights: Path, street: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    return exported(resizing_weights, "onnx", tmp_path_factory.mktemp("onnx"), picture)
+    return exported(resizing_weights, "onnx", tmp_path_factory.mktemp("onnx"), street)
 
 
-def run_alone(program: str, file: Path, picture: Path, folder: Path) -> Any:
+def run_alone(program: str, file: Path, street: Path, folder: Path) -> Any:
     found = folder / "found.npz"
-    command = [sys.executable, "-c", program, str(file), str(picture), str(found)]
+    command = [sys.executable, "-c", program, str(file), str(street), str(found)]
     subprocess.run(command, check=True, cwd=folder)
     return np.load(found)
 
 
 def assert_as_predicted(
-    labels: NDArray[np.uint8], confidence: NDArray[np.float32], model: TrainedModel, picture: Path
+    labels: NDArray[np.uint8], confidence: NDArray[np.float32], model: TrainedModel, street: Path
 ) -> None:
     """The evaluation's resize rounds bytes in its own way, so with one a few borders may move."""
-    expected = Predictor.of(model).predict([np.asarray(Image.open(picture))])[0]
+    expected = Predictor.of(model).predict([np.asarray(Image.open(street))])[0]
     assert len(np.unique(expected.labels)) > 5, "the network must tell something apart"
     difference = np.abs(confidence - expected.confidence)
     if model.metadata.resize:
@@ -127,39 +127,39 @@ def assert_facts(facts: dict[str, str], model: TrainedModel) -> None:
     assert json.loads(facts["provenance"])["run"] == "small"
 
 
-def test_an_onnx_file_needs_onnxruntime_alone_and_says_what_isnet_says(
-    onnx_file: Path, resizing_weights: Path, picture: Path, tmp_path: Path
+def test_an_onnx_file_needs_onnxruntime_alone_and_predicts_as_isnet(
+    onnx_file: Path, resizing_weights: Path, street: Path, tmp_path: Path
 ):
-    found = run_alone(ONNX_ALONE, onnx_file, picture, tmp_path)
+    found = run_alone(ONNX_ALONE, onnx_file, street, tmp_path)
     model = open_model(resizing_weights)
-    assert_as_predicted(found["labels"], found["confidence"], model, picture)
+    assert_as_predicted(found["labels"], found["confidence"], model, street)
     assert_facts(json.loads(str(found["facts"])), model)
 
 
-def test_a_program_needs_torch_alone_and_says_what_isnet_says(
-    picture: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_program_needs_torch_alone_and_predicts_as_isnet(
+    street: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     weights = write_decided(tmp_path / "weights.pth", [])
-    file = exported(weights, "torch", tmp_path, picture)
+    file = exported(weights, "torch", tmp_path, street)
     lines = [line for text in capfd.readouterr() for line in text.splitlines()]
     assert len(lines) >= 3 and all(line.startswith("[export weights.pth] ") for line in lines)
-    found, model = run_alone(TORCH_ALONE, file, picture, tmp_path), open_model(weights)
-    assert_as_predicted(found["labels"], found["confidence"], model, picture)
+    found, model = run_alone(TORCH_ALONE, file, street, tmp_path), open_model(weights)
+    assert_as_predicted(found["labels"], found["confidence"], model, street)
     assert_facts(json.loads(str(found["facts"])), model)
 
 
-def test_the_graph_squeezes_as_the_evaluation_does(picture: Path, tmp_path: Path):
+def test_the_graph_squeezes_as_the_evaluation_does(street: Path, tmp_path: Path):
     model = open_model(write_decided(tmp_path / "weights.pth", [SQUEEZED]))
-    pixels = np.asarray(Image.open(picture)).transpose(2, 0, 1)
+    pixels = np.asarray(Image.open(street)).transpose(2, 0, 1)
     labels, sure = run_eagerly(ExportedNetwork(model).eval())(torch.from_numpy(pixels.copy())[None])
-    assert_as_predicted(labels[0].numpy(), sure[0].numpy(), model, picture)
+    assert_as_predicted(labels[0].numpy(), sure[0].numpy(), model, street)
 
 
 def test_one_file_takes_any_size_and_any_number_of_images(onnx_file: Path, resizing_weights: Path):
     in_torch = run_eagerly(ExportedNetwork(open_model(resizing_weights)).eval())
     in_file = OnnxRunner(onnx_file)
     for number, height, width in SIZES:
-        image = torch.from_numpy(street(height, width).transpose(2, 0, 1).copy())
+        image = torch.from_numpy(paint_street(height, width).transpose(2, 0, 1).copy())
         batch = torch.stack([image.roll(step, 2) for step in range(number)])
         (labels, sure), (other, other_sure) = in_torch(batch), in_file(batch)
         assert other.shape == other_sure.shape == (number, height, width)
@@ -167,7 +167,7 @@ def test_one_file_takes_any_size_and_any_number_of_images(onnx_file: Path, resiz
         assert (sure - other_sure).abs().max() < export_check.TOLERANCE
 
 
-def test_the_record_says_what_was_measured(onnx_file: Path, resizing_weights: Path):
+def test_the_record_holds_the_measurements(onnx_file: Path, resizing_weights: Path):
     record = json.loads(record_of(onnx_file).read_text())
     assert record["format"] == "onnx" and record["opset"] == 18 and record["run"] == "small"
     assert record["bytes"] == onnx_file.stat().st_size
@@ -188,9 +188,9 @@ def test_a_file_of_other_weights_is_not_overwritten(
     assert onnx_file.stat().st_mtime_ns == before.st_mtime_ns
 
 
-def test_a_file_that_says_something_else_does_not_take_the_place_of_one_that_was_right(
+def test_a_file_with_other_outputs_does_not_replace_a_correct_one(
     weights: Path,
-    picture: Path,
+    street: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -204,18 +204,18 @@ def test_a_file_that_says_something_else_does_not_take_the_place_of_one_that_was
     file.write_bytes(b"before")
     write_json(record_of(file), {"weights_sha256": sha256_of(weights)})
     given = ["export", str(weights), "--format", "torch", "--output", str(file)]
-    assert cli.main([*given, "--check", str(picture)]) == 2
+    assert cli.main([*given, "--check", str(street)]) == 2
     assert "was not written: its confidence differs" in capfd.readouterr().err
     assert file.read_bytes() == b"before"
     assert sorted(tmp_path.iterdir()) == [file, record_of(file)]
 
 
-def test_without_pictures_those_of_the_runs_own_data_are_taken(
-    tmp_path: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_default_images_are_those_of_the_runs_data_set(
+    tmp_path: Path, street: Path, monkeypatch: pytest.MonkeyPatch
 ):
     entries = [{"image": f"{index}.png"} for index in range(6)]
     for entry in entries:
-        shutil.copy(picture, tmp_path / entry["image"])
+        shutil.copy(street, tmp_path / entry["image"])
     manifest = {"digest": "d", "image_root": ".", "splits": {"val": entries}}
     write_json(tmp_path / "results/datasets/streets/manifest.json", manifest)
     shutil.copy("params.yaml", tmp_path)
@@ -224,14 +224,14 @@ def test_without_pictures_those_of_the_runs_own_data_are_taken(
     found = CheckImages.of_run({"dataset": "streets", "manifest_digest": "d"})
     assert found is not None and len(found.images) == 4
     assert found.source == "the first 4 validation images of streets"
-    assert torch.equal(found.images[0], CheckImages.given([picture]).images[0])
+    assert torch.equal(found.images[0], CheckImages.given([street]).images[0])
     assert CheckImages.of_run({"dataset": "streets", "manifest_digest": "other"}) is None
     assert CheckImages.of_run({"dataset": "../streets", "manifest_digest": "d"}) is None
     assert CheckImages.of_run({}) is None
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.5])
-def test_a_confidence_that_is_no_number_or_far_off_is_no_agreement(value: float):
+def test_a_confidence_that_is_nan_or_far_off_is_not_close(value: float):
     def one(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (len(image), *image.shape[2:])
         return torch.zeros(shape, dtype=torch.uint8), torch.ones(shape)
@@ -257,7 +257,7 @@ def padded(meta: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "told"), [(by_shortest_edge, "ResizeShortestEdge"), (padded, "padding of images")]
 )
-def test_what_the_graph_cannot_do_is_refused(
+def test_an_unsupported_step_is_refused(
     change: Callable[[dict[str, Any]], None], told: str, tmp_path: Path
 ):
     model = open_model(write_small_weights(tmp_path / "weights.pth", change))
@@ -270,10 +270,10 @@ def test_what_the_graph_cannot_do_is_refused(
     [
         (["--output", "x.pt2"], "does not end with .onnx"),
         (["--check", "nowhere.png"], "No such file"),
-        (["--check", "README.md"], "README.md: no picture, or a damaged one"),
+        (["--check", "README.md"], "README.md: no street, or a damaged one"),
     ],
 )
-def test_what_was_asked_wrongly_is_refused_in_one_line(
+def test_wrong_arguments_are_refused_in_one_line(
     given: list[str], told: str, weights: Path, capfd: pytest.CaptureFixture[str]
 ):
     assert cli.main(["export", str(weights), *given]) == 2

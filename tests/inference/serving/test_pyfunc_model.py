@@ -117,7 +117,7 @@ REFUSED: list[tuple[Callable[[], list[Any]], str]] = [
 
 
 @pytest.mark.parametrize(("images", "told"), REFUSED)
-def test_what_is_no_image_or_over_a_limit_is_refused_in_one_line(
+def test_no_image_and_a_broken_limit_are_refused_in_one_line(
     images: Callable[[], list[Any]], told: str, model: Any
 ) -> None:
     body = json.dumps({"dataframe_records": [{"image": image} for image in images()]})
