@@ -270,7 +270,7 @@ def test_an_unsupported_step_is_refused(
     [
         (["--output", "x.pt2"], "does not end with .onnx"),
         (["--check", "nowhere.png"], "No such file"),
-        (["--check", "README.md"], "README.md: no street, or a damaged one"),
+        (["--check", "README.md"], "README.md: no image, or a damaged one"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(

@@ -79,11 +79,11 @@ def test_an_image_is_read_as_training_reads_it() -> None:
     turned[0x0112] = 6
     shown = _noise(40, 20)
     content = _file(shown, "PNG", exif=turned)
-    pixels = request_image.decoded(request_image.bytes_of(_text(content)))
+    pixels = request_image.decode_image(request_image.decode_base64(_text(content)))
     assert pixels.shape == (40, 20, 3)
     assert (pixels == np.rot90(np.asarray(shown), -1)).all()
     lines = "\n".join(base64.encodebytes(content).decode().split())
-    assert request_image.bytes_of(lines) == content
+    assert request_image.decode_base64(lines) == content
 
 
 def test_its_own_example_and_several_views_are_answered(model: Any, served_folder: Path) -> None:
