@@ -52,10 +52,13 @@ def gpu_usage() -> list[dict[str, float]]:
 
 def gpu_models() -> list[str]:
     """Return `NAME, MEMORY MiB` for each GPU of this machine, whether CUDA may use it or not."""
+    models: list[str] = []
     with _nvml_devices() as devices:
-        names = map(pynvml.nvmlDeviceGetName, devices or ())
-        memories = map(pynvml.nvmlDeviceGetMemoryInfo, devices or ())
-        return [f"{name}, {one.total >> 20} MiB" for name, one in zip(names, memories, strict=True)]
+        for device in devices or ():
+            models.append(str(pynvml.nvmlDeviceGetName(device)))
+            with contextlib.suppress(pynvml.NVMLError):  # it shares the memory of the CPU
+                models[-1] += f", {pynvml.nvmlDeviceGetMemoryInfo(device).total >> 20} MiB"
+    return models
 
 
 def _usage(uuid: str) -> dict[str, float]:
@@ -92,15 +95,18 @@ def _by_index(index: int) -> Gpu:
 
 @contextlib.contextmanager
 def _nvml_devices() -> Iterator[list[Any] | None]:
-    """Yield the driver's handle of each GPU in PCI bus order; None if it has no NVML."""
+    """Yield the driver's handle of each accessible GPU in PCI bus order; None without NVML."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         yield None
         return
     try:
-        count = pynvml.nvmlDeviceGetCount()
-        yield [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+        devices: list[Any] = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            with contextlib.suppress(pynvml.NVMLError):  # a GPU of another Slurm job, or a lost one
+                devices.append(pynvml.nvmlDeviceGetHandleByIndex(index))
+        yield devices
     finally:
         pynvml.nvmlShutdown()
 

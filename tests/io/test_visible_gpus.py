@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from stand_in_gpus import show_gpus
 
-from isnet.io.visible_gpus import visible_gpus
+from isnet.io.visible_gpus import gpu_models, visible_gpus
 
 UUID = "GPU-{0}{0}{0}{0}{0}{0}{0}{0}-1111-2222-3333-444444444444"
 MIG = "MIG-{0}{0}{0}{0}{0}{0}{0}{0}-5555-6666-7777-888888888888"
@@ -43,3 +43,19 @@ def test_visible_gpus_are_those_that_cuda_would_use(
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     assert [gpu.name for gpu in visible_gpus()] == expected
+
+
+def test_gpus_of_other_jobs_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm restricts a job to its devices, and numbers them from 0."""
+    gpus = _gpus(2)
+    gpus[0]["denied"] = True
+    show_gpus(monkeypatch, gpus)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert [gpu.name for gpu in visible_gpus()] == [UUID.format(1)]
+
+
+def test_models_are_named_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    show_gpus(monkeypatch, _gpus(2))
+    assert gpu_models() == ["NVIDIA H200, 143771 MiB"] * 2
+    show_gpus(monkeypatch, None)
+    assert gpu_models() == []

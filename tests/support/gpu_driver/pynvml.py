@@ -34,7 +34,10 @@ def nvmlDeviceGetCount() -> int:
 
 
 def nvmlDeviceGetHandleByIndex(index: int) -> dict[str, Any]:
-    return _devices()[index]
+    device = _devices()[index]
+    if device.get("denied"):
+        raise NVMLError("Insufficient Permissions")
+    return device
 
 
 def nvmlDeviceGetHandleByUUID(uuid: str) -> dict[str, Any]:
