@@ -1,1 +1,1 @@
-"""Atomic files, YAML files, locks, worker processes, console output."""
+"""Files (atomic, JSON lines, YAML, images), locks, worker processes, console, visible GPUs."""
