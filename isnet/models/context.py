@@ -5,75 +5,76 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from isnet.models.attention import ClassAttention, ImageAttention
+from isnet.models.attention import Attention, ClassAttention, ImageAttention
 from isnet.models.conv_block import BlockFactory
 from isnet.models.float32 import at_least_float32
 
 __all__ = ["ImageLevelContext", "SemanticLevelContext", "class_centres"]
 
 
-class ImageLevelContext(nn.Module):
-    """Image-level context module: augments each position with the context of the whole image.
+class _ContextModule(nn.Module):
+    """An attention, and a 3x3 convolution that fuses its context with features.
 
-    Args:
-        channels: channels of the features (C).
-        transform_channels: channels of query, key and value (D).
-        block: makes a convolution block.
-        concat_input: whether a 3x3 convolution fuses the context with the features; otherwise the
-            context is returned.
+    Without `concat_input` there is no convolution, and the output is the context alone.
     """
 
     def __init__(
-        self, channels: int, transform_channels: int, block: BlockFactory, concat_input: bool = True
+        self, attention: Attention, channels: int, block: BlockFactory, concat_input: bool
     ) -> None:
         super().__init__()
-        self.correlate_net = ImageAttention(channels, 2 * channels, transform_channels, block)
+        self.correlate_net = attention
         self.bottleneck = block(2 * channels, channels, 3) if concat_input else None
 
-    def forward(self, feats: Tensor) -> Tensor:
-        """Return `feats` `(B, C, H, W)` with image-level context, same shape."""
-        context: Tensor = self.correlate_net(feats, feats.mean((2, 3), keepdim=True))
+    def _fuse(self, feats: Tensor, context: Tensor) -> Tensor:
         if self.bottleneck is None:
             return context
         fused: Tensor = self.bottleneck(torch.cat([feats, context], dim=1))
         return fused
 
 
-class SemanticLevelContext(nn.Module):
-    """Semantic-level context module: augments each position with the centres of the classes that
-    stage 1 predicts.
+class ImageLevelContext(_ContextModule):
+    """Augments each position with the context of the whole image.
 
     Args:
         channels: channels of the features (C).
         transform_channels: channels of query, key and value (D).
         block: makes a convolution block.
-        concat_input: whether a 3x3 convolution fuses the context with the image-level features;
-            otherwise the context is returned.
+        concat_input: whether a convolution fuses the context with the features.
     """
 
     def __init__(
         self, channels: int, transform_channels: int, block: BlockFactory, concat_input: bool = True
     ) -> None:
-        super().__init__()
-        self.correlate_net = ClassAttention(channels, channels, transform_channels, block)
-        self.bottleneck = block(2 * channels, channels, 3) if concat_input else None
+        attention = ImageAttention(channels, 2 * channels, transform_channels, block)
+        super().__init__(attention, channels, block, concat_input)
+
+    def forward(self, feats: Tensor) -> Tensor:
+        """Return `feats` `(B, C, H, W)` with image-level context, same shape."""
+        return self._fuse(feats, self.correlate_net(feats, feats.mean((2, 3), keepdim=True)))
+
+
+class SemanticLevelContext(_ContextModule):
+    """Augments each position with the centres of the classes that stage 1 predicts.
+
+    Args: as for `ImageLevelContext`; the context is fused with the image-level features.
+    """
+
+    def __init__(
+        self, channels: int, transform_channels: int, block: BlockFactory, concat_input: bool = True
+    ) -> None:
+        attention = ClassAttention(channels, channels, transform_channels, block)
+        super().__init__(attention, channels, block, concat_input)
 
     def forward(self, feats: Tensor, logits: Tensor, feats_il: Tensor) -> Tensor:
-        """Compute features with semantic-level context.
+        """Compute features `(B, C, H, W)` with semantic-level context.
 
         Args:
             feats: features `(B, C, H, W)`.
             logits: stage-1 logits `(B, K, H, W)`, which assign positions to classes.
             feats_il: features with image-level context `(B, C, H, W)`.
-
-        Returns:
-            Features `(B, C, H, W)`.
         """
-        context: Tensor = self.correlate_net(feats, *class_centres(feats, logits))
-        if self.bottleneck is None:
-            return context
-        fused: Tensor = self.bottleneck(torch.cat([feats_il, context], dim=1))
-        return fused
+        context = self.correlate_net(feats, *class_centres(feats, logits))
+        return self._fuse(feats_il, context)
 
 
 def class_centres(feats: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,19 +36,21 @@ class _Step:
         if self._copied:
             self._copied.record()
 
-    def faults(self) -> list[float]:
-        """Wait for the copy; return whether the step is a fault, then whether each loss is."""
+    def read(self) -> tuple[bool, list[str], list[str]]:
+        """Wait for the copy; return whether the step is a fault, this process's images with a
+        non-finite loss, and all its images.
+        """
         if self._copied:
             self._copied.synchronize()
-        flags: list[float] = self._faults.tolist()
-        return flags
+        is_fault, *bad_losses = self._faults.tolist()
+        bad = [paths for paths, is_bad in zip(self.images, bad_losses, strict=True) if is_bad]
+        return bool(is_fault), list(chain(*bad)), list(chain(*self.images))
 
 
 @dataclass(frozen=True)
 class _Fault:
     iteration: int
     bad_images: list[str]
-    """Images of this process in micro-batches with a non-finite loss."""
     images: list[str]
     in_a_row: int
     in_all: int
@@ -139,16 +141,11 @@ class NonFiniteHook(Hook):
         if self._unread is None:
             return
         step, self._unread = self._unread, None
-        is_fault, *bad_losses = step.faults()
+        is_fault, bad, images = step.read()
         self.in_a_row = self.in_a_row + 1 if is_fault else 0
-        if not is_fault:
-            return
-        self.in_all += 1
-        bad = [images for images, is_bad in zip(step.images, bad_losses, strict=True) if is_bad]
-        counts = (self.in_a_row, self.in_all)
-        self._unreported.append(
-            _Fault(step.iteration, [*chain(*bad)], [*chain(*step.images)], *counts)
-        )
+        if is_fault:
+            self.in_all += 1
+            self._unreported.append(_Fault(step.iteration, bad, images, self.in_a_row, self.in_all))
 
     def _report(self, wrapper: GuardedOptimWrapper) -> None:
         """Log new faults, with the images of all processes; stop after too many."""
