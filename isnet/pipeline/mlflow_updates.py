@@ -12,14 +12,13 @@ from typing import Any
 from isnet.errors import UserError
 from isnet.pipeline.mlflow_run_records import current_record, ended_record, started_record
 from isnet.settings.plan import Plan
-from isnet.tracking.mlflow.backoff import Backoff
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
 from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
 from isnet.tracking.redaction import redact
 from isnet.tracking.store_address import in_cluster_job, is_database_file, store_uri
 
-__all__ = ["LiveTracking", "sync", "track", "track_all"]
+__all__ = ["LiveTracking", "sync", "track"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,21 +28,21 @@ _SHORT_WAIT_SECONDS = 3.0
 _LATER = "nothing is lost: `isnet track sync` sends it later"
 
 
-def track(plan: Plan, name: str) -> bool:
+def track(plan: Plan, name: str | None = None) -> bool:
     """Upload a run at the end of a stage; log one line and return False if that fails.
 
     A cluster job does not write to a database file: many jobs would, over a network file system.
+    Without a name, upload all runs: for the report, which the workflow engine runs locally.
     """
     store = _usable_store(plan)
-    if store and is_database_file(store.uri) and in_cluster_job():
+    if store is None:
+        return False
+    if name and is_database_file(store.uri) and in_cluster_job():
         return True
-    return store is not None and _upload_at_stage_end(plan, [name], store)
-
-
-def track_all(plan: Plan) -> bool:
-    """Upload all runs, from the one stage that the workflow engine runs locally."""
-    store = _usable_store(plan)
-    return store is not None and _upload_at_stage_end(plan, list(plan.runs), store)
+    result = _upload(_records(plan, [name] if name else list(plan.runs)), store, STAGE_END)
+    if result.reason:
+        _log.info(f"{_describe(store)} could not be updated ({result.reason}); {_LATER}")
+    return not result.reason
 
 
 def sync(plan: Plan, *, follow: bool) -> int:
@@ -57,22 +56,18 @@ def sync(plan: Plan, *, follow: bool) -> int:
         UserError: the address of the store is invalid.
     """
     store = _store(plan)
-    outages, backoff = _OutageLog(_describe(store)), Backoff()
+    outages = _OutageLog(_describe(store))
     while True:
         records = _records(plan, list(plan.runs))
         result = _upload(records, store, SYNC)
         if not follow or not any(record.state == "running" for record in records):
             break
         if result.reason:
-            backoff.fail()
             outages.failed(f"could not be updated ({result.reason}); trying again")
         else:
-            backoff.succeed()
             outages.succeeded()
         try:
             time.sleep(_SECONDS_BETWEEN_PASSES)
-            while not backoff.may_try():
-                time.sleep(1)
         except KeyboardInterrupt:
             break
     summary = f"{len(result.uploaded)} of {len(records)} runs are in MLflow"
@@ -120,22 +115,16 @@ class LiveTracking:
         name: the run.
         work: work folder of the training.
         manifest_digest: of its data.
-        enabled: False on all but the first machine of a run.
     """
 
-    def __init__(
-        self, plan: Plan, name: str, work: Path, manifest_digest: str, *, enabled: bool = True
-    ) -> None:
+    def __init__(self, plan: Plan, name: str, work: Path, manifest_digest: str) -> None:
         self._run = (plan, name, work, manifest_digest)
-        self._enabled = enabled
         self._uploader: Uploader | None = None
         self._is_live = False
         self._ended_at = 0.0
         self._outages = _OutageLog("MLflow")
 
     def __enter__(self) -> LiveTracking:
-        if not self._enabled:
-            return self
         plan, name, work, _ = self._run
         store = _usable_store(plan)
         if store:
@@ -224,13 +213,6 @@ def _usable_store(plan: Plan) -> TrackingStore | None:
 
 def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
     return [record for name in names if (record := current_record(plan, name))]
-
-
-def _upload_at_stage_end(plan: Plan, names: list[str], store: TrackingStore) -> bool:
-    result = _upload(_records(plan, names), store, STAGE_END)
-    if result.reason:
-        _log.info(f"{_describe(store)} could not be updated ({result.reason}); {_LATER}")
-    return not result.reason
 
 
 def _upload(records: list[RunRecord], store: TrackingStore, timeouts: Timeouts) -> _Result:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isnet.pipeline.missing_runs import missing_runs
-from isnet.pipeline.mlflow_updates import track_all
+from isnet.pipeline.mlflow_updates import track
 from isnet.settings.plan import Plan
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def report(plan: Plan) -> None:
     if missing:
         _log.info(missing_line(missing, len(plan.runs)))
     _log.info(f"open {page.resolve()}")
-    track_all(plan)
+    track(plan)
 
 
 def _shown(plan: Plan, missing: list[MissingRun]) -> list[str]:

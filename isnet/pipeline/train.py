@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,13 @@ def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest
         if is_first:
             publish(finished, plan.layout.train_results(name))
         return 0
-    tracking = LiveTracking(plan, name, work, digest, enabled=is_first)
+    tracking = LiveTracking(plan, name, work, digest)
     with run_lock(name, work, node=node.index), gpu_lease(planned.run.devices.gpus):
         job = _resolve_job(plan, name, key, manifest)
         _fetch_pretrained(job)
         if job.speed.compile:
             require_tools(name)
-        with tracking:
+        with tracking if is_first else nullcontext():
             if job.batch.processes == 1:
                 status = train_job(job, stop_request)
             else:

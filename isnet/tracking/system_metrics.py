@@ -49,7 +49,8 @@ class SystemSampler(threading.Thread):
             self._processes()
             while not self._ended.wait(self._seconds):
                 record = {"kind": "system", "sample": self._sample, "time": time.time()}
-                self._journal.append(record | self._processes() | self._gpus())
+                gpus = gpu_figures() if self._has_gpus else {}
+                self._journal.append(record | self._processes() | gpus)
                 self._sample += 1
         except (OSError, psutil.Error):
             return  # a full disk, or the training has ended
@@ -57,9 +58,6 @@ class SystemSampler(threading.Thread):
     def end(self) -> None:
         """Stop sampling."""
         self._ended.set()
-
-    def _gpus(self) -> dict[str, float]:
-        return gpu_figures() if self._has_gpus else {}
 
     def _processes(self) -> dict[str, float]:
         """Return cores in use since the last call, and memory; shared memory counts once."""

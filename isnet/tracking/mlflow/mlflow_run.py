@@ -117,7 +117,6 @@ class MlflowRun:
         now = int(time.time() * 1000)
         changed = {key: value for key, value in values.items() if self.values.get(key) != value}
         self.add([[(key, value, now, step) for key, value in changed.items()]])
-        self.values |= changed
 
     def set_state(self, state: State, ended: int | None = None) -> None:
         """Set the status of the run; `ended` is in Unix milliseconds."""

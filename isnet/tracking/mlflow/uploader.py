@@ -18,7 +18,6 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from isnet.tracking.environment import collect_environment
-from isnet.tracking.mlflow.backoff import Backoff
 from isnet.tracking.mlflow.failure_reason import failure_reason
 from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.run_upload import Report, RunUpload, upload_runs
@@ -28,6 +27,8 @@ __all__ = ["main"]
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
 _SAMPLE_SECONDS = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+"""Seconds without attempts after a failure; doubled by each further one."""
 _ORPHAN_SECONDS = 5.0
 """How long it may outlive a killed parent, to set the status of the run."""
 
@@ -109,18 +110,18 @@ def _follow(command: dict[str, Any], commands: _Commands) -> None:
 
 
 class _LiveUpload:
-    """Uploads a run while it trains, with backoff after failures."""
+    """Uploads a run while it trains, with exponential backoff after failures."""
 
     def __init__(self, command: dict[str, Any], report: Report) -> None:
         self._record, self._store = command["follow"], command["store"]
         self._report = report
         self._environment = collect_environment()
-        self._backoff = Backoff()
+        self._pause, self._until = _FIRST_PAUSE, 0.0
         self._upload: RunUpload | None = None
 
     def send_new(self) -> None:
-        """Send what was added, unless a pause is on."""
-        if self._backoff.may_try():
+        """Send what was added, unless paused after a failure."""
+        if time.monotonic() >= self._until:
             self._try(RunUpload.send_new)
 
     def finish(self, record: RunRecord) -> None:
@@ -135,10 +136,11 @@ class _LiveUpload:
             send(self._upload)
         except Exception as error:
             self._upload = None  # the next one asks what has arrived
-            self._backoff.fail()
+            self._until = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             self._report({"failed": failure_reason(error)})
         else:
-            self._backoff.succeed()
+            self._pause = _FIRST_PAUSE
             self._report({"succeeded": 1})
 
 

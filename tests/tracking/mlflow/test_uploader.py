@@ -20,7 +20,7 @@ from tracker_lab import Server, Training, found_runs, free_port, steps_of, wait_
 from isnet.cli import main
 from isnet.distributed.run_lock import run_lock
 from isnet.pipeline.mlflow_run_records import current_record
-from isnet.pipeline.mlflow_updates import track, track_all
+from isnet.pipeline.mlflow_updates import track
 from isnet.tracking.mlflow.run_record import TrackingStore
 from isnet.tracking.mlflow.run_upload import is_uploaded
 
@@ -185,7 +185,7 @@ def test_cluster_jobs_leave_a_database_file_to_the_report(
     tracking.finish()
     assert track(training.plan, "one")
     assert not (checkout / "mlflow.db").exists()
-    assert track_all(training.plan)
+    assert track(training.plan)
     assert found_runs(f"sqlite:///{checkout}/mlflow.db")["one"].info.status == "FINISHED"
 
 
