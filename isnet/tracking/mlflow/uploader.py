@@ -54,6 +54,7 @@ class _Commands:
 
     def __init__(self, parent: int, pipe: int) -> None:
         self._connection = Connection(pipe)
+        self._lock = threading.Lock()
         # End of file does not show the parent's end: forked data loading workers keep it open.
         self._orphaned, write_end = os.pipe()
         threading.Thread(target=_exit_with, args=(parent, write_end), daemon=True).start()
@@ -72,7 +73,8 @@ class _Commands:
     def report(self, event: dict[str, Any]) -> None:
         """Send an event."""
         try:
-            self._connection.send(event)
+            with self._lock:  # heartbeats of an upload come from a thread
+                self._connection.send(event)
         except OSError:
             os._exit(0)  # the parent has closed the connection
 

@@ -348,7 +348,7 @@ def test_credentials_and_cookies_are_nowhere(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="urllib3")  # feeding MLflow silences it
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # MLflow uploads silence it
     site.expires_after = HALF
     written: list[str] = []
     cookies: set[str] = set()
