@@ -23,8 +23,8 @@ _PACKAGES = (
     *("opencv-python-headless", "pillow", "pydantic", "ruamel.yaml", "torch", "torchvision"),
 )
 _NOT_SERVED = (
-    *("cli", "configs", "distributed", "pipeline", "records", "reporting", "tracking", "training"),
-    *("catalog", "convert", "download", "streets", "__pycache__"),
+    *("cli", "configs", "distributed", "pipeline", "reporting", "tracking", "training"),
+    *("convert", "download", "streets", "__pycache__"),
 )
 """Packages that serving does not import: each file costs an upload."""
 _PACKAGE = Path(__file__).parents[2]

@@ -53,12 +53,14 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: RunReco
         "method": str(record.settings["method"]),
     }
     for key, value in tags.items():
-        if version.tags.get(key) != value:
-            client.set_model_version_tag(name, version.version, key, value)
+        create_once(
+            lambda: client.get_model_version(name, version).tags.get(key) == value,
+            lambda: client.set_model_version_tag(name, version, key, value),
+        )
     _set_best(client, name)
 
 
-def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> Any:
+def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> str:
     """Return the version of these weights; the oldest if uploaders created several concurrently."""
 
     def same_weights() -> list[Any]:
@@ -75,7 +77,7 @@ def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: 
             model_id=model_id,
         )
         found = same_weights()
-    return found[0]
+    return str(found[0].version)
 
 
 def _versions(client: Any, name: str) -> list[Any]:
