@@ -53,11 +53,15 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: RunReco
         "method": str(record.settings["method"]),
     }
     for key, value in tags.items():
-        create_once(
-            lambda: client.get_model_version(name, version).tags.get(key) == value,
-            lambda: client.set_model_version_tag(name, version, key, value),
-        )
+        _set_tag(client, name, version, key, value)
     _set_best(client, name)
+
+
+def _set_tag(client: Any, name: str, version: str, key: str, value: str) -> None:
+    create_once(
+        lambda: client.get_model_version(name, version).tags.get(key) == value,
+        lambda: client.set_model_version_tag(name, version, key, value),
+    )
 
 
 def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> str:
