@@ -1,4 +1,4 @@
-"""Feeding a training with crops of 512x1024 from images of 1024x2048: mmseg's pipeline and ours.
+"""Loading training crops of 512x1024 from images of 1024x2048: mmseg's pipeline and ours.
 
 Same images (scenes of `isnet`'s generator as PNG), same random numbers, one core. Milliseconds are
 of that core's time for one image: decoded, resized, cropped, mirrored, label and all, until it
@@ -44,7 +44,7 @@ IMAGES = 12
 HEIGHT, WIDTH = 1024, 2048
 CROP = (512, 1024)
 WANTED = 60
-"""Images a second that are to be fed."""
+"""Images per second that a training needs."""
 ROUNDS = 4
 
 RESIZE = dict(scale=(WIDTH, HEIGHT), ratio_range=(0.5, 2.0), keep_ratio=True)
@@ -283,7 +283,7 @@ def main() -> None:
     init_default_scope("mmseg")
     with tempfile.TemporaryDirectory() as folder:
         records = compare(Path(folder))
-    publish("Feeding crops of 512x1024 from images of 1024x2048", records, options.json)
+    publish("Loading crops of 512x1024 from images of 1024x2048", records, options.json)
 
 
 if __name__ == "__main__":

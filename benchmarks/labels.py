@@ -1,7 +1,7 @@
 """The label path of `isnet convert` against Cityscapes' own converter: one core, same labels.
 
 Public is `cityscapesscripts.preparation.json2labelImg`, as `csCreateTrainIdLabelImgs` calls it: it
-draws the polygons of each scene anew. Ours reads the ids as shipped, looks them up, counts them and
+redraws the polygons of each scene. Ours reads the ids as shipped, looks them up, counts them and
 writes a PNG. Both make the same pixels, which is checked. Scenes are generated; their polygons are
 of the number and kind of Cityscapes', their files of ids what `json2labelImg` makes of them.
 """

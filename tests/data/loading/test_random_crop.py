@@ -11,11 +11,14 @@ import pytest
 import torch
 from mmcv.transforms import Compose, LoadImageFromFile, RandomFlip, RandomResize
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs, RandomCrop
+from mmseg.registry import DATA_SAMPLERS, TRANSFORMS
 from small_data import FLIP_PAIRS, Manifest
 
 from isnet.data.loading.manifest_dataset import ManifestDataset
 from isnet.data.loading.pack_inputs import PackCropInputs
+from isnet.data.loading.photometric_distortion import SamplePhotometricDistortion
 from isnet.data.loading.random_crop import LoadRandomCrop
+from isnet.data.loading.sampler import SeededInfiniteSampler
 from isnet.data.packed.packed_store import PackedStore
 
 SETTINGS = [
@@ -105,6 +108,16 @@ def test_published_labels_are_reduced_where_a_data_set_of_mmseg_says_so(
     reduced = transform(record(tmp_path, 0) | {"reduce_zero_label": True})["gt_seg_map"]
     expected = np.where((plain == 0) | (plain == 255), 255, plain - 1)
     np.testing.assert_array_equal(reduced, expected)
+
+
+def test_former_names_are_aliases() -> None:
+    """Until version 0.2."""
+    assert TRANSFORMS.get("RandomWindow") is TRANSFORMS.get("LoadRandomCrop") is LoadRandomCrop
+    assert TRANSFORMS.get("PackWindow") is TRANSFORMS.get("PackCropInputs") is PackCropInputs
+    distortion = SamplePhotometricDistortion
+    assert TRANSFORMS.get("DrawColours") is TRANSFORMS.get(distortion.__name__) is distortion
+    sampler = SeededInfiniteSampler
+    assert DATA_SAMPLERS.get("ExactSampler") is DATA_SAMPLERS.get(sampler.__name__) is sampler
 
 
 def test_draws_are_distributed_as_the_stock_ones(tmp_path: Path, manifest: Manifest) -> None:
