@@ -131,7 +131,7 @@ def test_on_other_devices_it_goes_on_with_the_same_global_batch(prepared: Path, 
     edit("devices: cpu", "devices: cpu:2")
     told = train()
     assert (
-        "resumes on 2 processes, 1 micro-batches per step (was 1 processes, 1 micro-batches)"
+        "resumes on 2 processes, 1 micro-batch per step (was 1 process, 1 micro-batch per step)"
         in told
     )
     moved = outcome()
