@@ -1,11 +1,10 @@
-"""Loads trained models for inference: from a weights file alone, or as a run of params.yaml."""
+"""Loads trained models for inference."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import ConfigDict
@@ -16,18 +15,14 @@ from mmseg.registry import MODELS
 from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.state_dict_check import check_state_dict
 from isnet.checkpoints.weights_metadata import WeightsMetadata
-from isnet.data.loading.dataset_config import evaluation_dataset
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.malloc_settings import keep_freed_memory
-from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of
 from isnet.models.float32 import allow_tf32
 from isnet.models.isnet_head import ISNetHead
-from isnet.settings.dataset_lookup import table_of
-from isnet.settings.plan import Plan, PlannedRun
 
-__all__ = ["TrainedModel", "TrainedRun", "load_run", "open_model", "prepare_for_inference"]
+__all__ = ["TrainedModel", "load_tensors", "open_model", "prepare_for_inference"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,44 +61,16 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
             where=str(file),
             hint="Get the file again, or use the isnet that wrote it",
         ) from error
-    _load(network, weights, "its own metadata")
+    load_tensors(network, weights, "its own metadata")
     return TrainedModel(prepare_for_inference(network, gpu=gpu), metadata, file, sha256_of(file))
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedRun:
-    """A run's model in evaluation mode on the run's kind of device, the evaluation settings of its
-    config, and the config of its validation split.
-    """
-
-    network: EncoderDecoder = field(repr=False)
-    protocol: EvaluationProtocol
-    dataset: dict[str, Any] = field(repr=False)
-
-
-def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
-    """Load the weights of a run into the model of its config.
+def load_tensors(network: EncoderDecoder, weights: WeightsFile, model: str) -> None:
+    """Load all tensors of a file into a network; `model` names the network in the error.
 
     Raises:
-        UserError: the weights file is missing or damaged, or does not fit the model.
+        UserError: the tensors do not fit the network.
     """
-    config, layout = planned.experiment.config, plan.layout
-    weights = open_weights(layout.train_results(planned.name) / "weights.pth")
-    network = MODELS.build(deployed_model(config))
-    _load(network, weights, planned.run.config)
-    manifest = layout.dataset_results(planned.run.dataset) / "manifest.json"
-    pairs = table_of(plan.params.datasets[planned.run.dataset]).flip_pairs
-    gpu = planned.run.devices.kind == "gpu" and torch.cuda.is_available()
-    return TrainedRun(
-        prepare_for_inference(network, gpu=gpu),
-        EvaluationProtocol.from_config(
-            config.get("evaluation"), config["model"].get("test_cfg"), pairs
-        ),
-        evaluation_dataset(config, manifest, layout.data),
-    )
-
-
-def _load(network: EncoderDecoder, weights: WeightsFile, model: str) -> None:
     check_state_dict(
         {name: tuple(value.shape) for name, value in network.state_dict().items()},
         {name: tuple(value.shape) for name, value in weights.tensors.items()},

@@ -125,7 +125,7 @@ class _Evaluation:
         import torch
         from mmseg.registry import DATASETS
 
-        from isnet.inference.model_loader import load_run
+        from isnet.pipeline.trained_run import load_run
         from isnet.training.loader_workers import ignore_signals
 
         if self.planned.run.devices.gpus and torch.cuda.is_available():

@@ -64,8 +64,8 @@ def _measure(
 
     from isnet.inference.dataset_samples import dataset_samples
     from isnet.inference.inference_cost import measure_prediction
-    from isnet.inference.model_loader import load_run
     from isnet.inference.segmentor_logits import resize
+    from isnet.pipeline.trained_run import load_run
 
     run = load_run(plan, planned)
     sample = next(dataset_samples(run.network, DATASETS.build(run.dataset), [0], workers=0))

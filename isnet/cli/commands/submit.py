@@ -72,9 +72,9 @@ def _write(
 ) -> None:
     from isnet.inference.batch_prediction import predict_files
     from isnet.inference.input_images import ImageFile
-    from isnet.inference.model_loader import load_run
     from isnet.inference.predictor import Predictor
     from isnet.inference.submission import open_output
+    from isnet.pipeline.trained_run import load_run
 
     run = load_run(plan, planned)
     settings = run.protocol.multi_scale if multi_scale else run.protocol.single_scale
