@@ -37,7 +37,7 @@ from mmseg.registry import MODELS  # noqa: E402
 
 import isnet.mmseg_components  # noqa: E402, F401
 from isnet.data.packed.packed_store import PackedStore  # noqa: E402
-from isnet.data.packed.packing import pack  # noqa: E402
+from isnet.data.packed.packing import pack_dataset  # noqa: E402
 from isnet.data.streets import StreetsSettings, generate_streets  # noqa: E402
 
 IMAGES = 12
@@ -121,7 +121,7 @@ def make_scenes(root: Path) -> PackedStore:
         **{"digest": "", "image_root": "images", "label_root": "labels"},
         "splits": {"train": entries},
     }
-    pack(manifest, root / "store", data=root, workers=1, show=lambda *_: None)
+    pack_dataset(manifest, root / "store", data=root, workers=1, show=lambda *_: None)
     return PackedStore(root / "store", "train", "")
 
 

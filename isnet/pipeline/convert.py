@@ -20,13 +20,13 @@ def convert(plan: Plan, dataset: str) -> None:
     """Write train-id labels under the data root, `manifest.json`, `census.json`, and `labels.html`,
     a page for checking the labels by eye.
     """
-    from isnet.data.convert.dataset_conversion import convert as convert_labels
+    from isnet.data.convert.dataset_conversion import convert_dataset
     from isnet.reporting.labels_page import write_labels_page
 
     source = read_source(plan, dataset)
     settings = plan.params.datasets[dataset]
     with show_progress("images") as progress:
-        manifest, census = convert_labels(
+        manifest, census = convert_dataset(
             source,
             description_of(settings),
             table_of(settings),

@@ -23,7 +23,7 @@ def pack(plan: Plan, dataset: str) -> None:
     path = plan.layout.under_data(folder)
     why: str | None = "params.yaml has store: false"
     if plan.params.datasets[dataset].store:
-        from isnet.data.packed.packing import pack as pack_dataset
+        from isnet.data.packed.packing import pack_dataset
 
         with show_progress("images") as show:
             why = pack_dataset(

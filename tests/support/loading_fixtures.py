@@ -48,8 +48,8 @@ def manifest(tmp_path: Path) -> Manifest:
 @pytest.fixture
 def packed(manifest: Manifest, tmp_path: Path) -> Path:
     """The folder of the packed manifest."""
-    from isnet.data.packed.packing import pack
+    from isnet.data.packed.packing import pack_dataset
 
     folder = tmp_path / "data/store"
-    assert pack_here(pack, manifest, tmp_path) is None
+    assert pack_here(pack_dataset, manifest, tmp_path) is None
     return folder

@@ -28,7 +28,7 @@ from isnet.io.json_lines import JsonLinesFile
 from isnet.io.process_pool import map_in_processes
 from isnet.io.wait_lock import exclusive
 
-__all__ = ["convert"]
+__all__ = ["convert_dataset"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ Jobs = dict[str, list[ConversionJob]]
 Results = dict[ConversionJob, ConversionResult]
 
 
-def convert(
+def convert_dataset(
     source: dict[str, Any],
     description: DatasetDescription,
     table: LabelTable,

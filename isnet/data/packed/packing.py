@@ -30,7 +30,7 @@ from isnet.io.image_file import read_image, read_train_ids
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
 
-__all__ = ["pack"]
+__all__ = ["pack_dataset"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _RESERVE = 0.1
 """Fraction of the free disk space that a store leaves to the later stages."""
 
 
-def pack(
+def pack_dataset(
     manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: ProgressCallback
 ) -> str | None:
     """Pack both splits of a data set. Splits that are packed already are verified byte by byte;

@@ -14,7 +14,7 @@ from scipy.io import savemat
 
 from isnet.data.catalog import DatasetDescription, LabelTable
 from isnet.data.catalog.label_table import build_label_table
-from isnet.data.convert.dataset_conversion import convert
+from isnet.data.convert.dataset_conversion import convert_dataset
 
 __all__ = ["COLORS", "WRITERS", "OwnData"]
 
@@ -106,7 +106,7 @@ class OwnData:
 
     def convert(self, workers: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return manifest and census."""
-        return convert(
+        return convert_dataset(
             {"dataset": "own", "kind": "folder", "key": "key", "root": str(self.raw)},
             self.description,
             self.table,

@@ -17,7 +17,7 @@ from damage import write_camvid
 from own_data import OwnData
 
 from isnet.cli import main
-from isnet.data.convert.dataset_conversion import convert
+from isnet.data.convert.dataset_conversion import convert_dataset
 from isnet.io.atomic_files import sha256_of
 from isnet.pipeline.stage_files import read_source
 from isnet.settings.dataset_lookup import description_of, table_of
@@ -115,7 +115,7 @@ def _convert_here() -> tuple[object, list[tuple[int, int]]]:
     plan = Plan.of(load_params())
     settings = plan.params.datasets["camvid"]
     progress = []
-    made = convert(
+    made = convert_dataset(
         read_source(plan, "camvid"),
         description_of(settings),
         table_of(settings),

@@ -21,7 +21,7 @@ from small_data import Manifest, pack_here
 
 from isnet.data.packed import packing
 from isnet.data.packed.packed_store import PackedStore
-from isnet.data.packed.packing import pack
+from isnet.data.packed.packing import pack_dataset
 from isnet.errors import UserError
 
 
@@ -69,13 +69,13 @@ def test_packing_again_checks_every_byte_and_keeps_the_files(
     manifest: Manifest, packed: Path, tmp_path: Path
 ) -> None:
     before = (packed / "train.tiles").stat()
-    assert pack_here(pack, manifest, tmp_path) is None
+    assert pack_here(pack_dataset, manifest, tmp_path) is None
     assert (packed / "train.tiles").stat().st_ino == before.st_ino
     with (packed / "train.tiles").open("r+b") as file:
         file.seek(1000)
         file.write(b"\x00\x01\x02\x03")
     messages = record_log()
-    assert pack_here(pack, manifest, tmp_path) is None
+    assert pack_here(pack_dataset, manifest, tmp_path) is None
     assert messages == [f"{packed}/train.tiles is damaged and is packed again"]
     image, _ = files_of(manifest, tmp_path, "train", 0)
     store = PackedStore(packed, "train", manifest["digest"])
@@ -113,7 +113,7 @@ def test_a_disk_that_is_too_small_is_left_alone(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1_400_000)
     monkeypatch.setattr(packing.shutil, "disk_usage", lambda path: usage)
-    why = pack_here(pack, manifest, tmp_path)
+    why = pack_here(pack_dataset, manifest, tmp_path)
     assert why == "it would need 1.3 MB, and 1.4 MB of the disk are free"
     assert not list((tmp_path / "data/store").iterdir())
 
@@ -122,7 +122,7 @@ def test_a_damaged_image_is_named(manifest: Manifest, tmp_path: Path) -> None:
     image = tmp_path / "data/raw/train1.png"
     image.write_bytes(b"no image")
     with pytest.raises(UserError, match=f"{image}: cannot be read") as caught:
-        pack_here(pack, manifest, tmp_path)
+        pack_here(pack_dataset, manifest, tmp_path)
     assert "run `isnet convert` again" in str(caught.value)
     assert not (tmp_path / "data/store/train.json").exists()
 
@@ -130,13 +130,13 @@ def test_a_damaged_image_is_named(manifest: Manifest, tmp_path: Path) -> None:
 _KILLED = """
 import json, sys, time
 from pathlib import Path
-from isnet.data.packed.packing import pack
+from isnet.data.packed.packing import pack_dataset
 root = Path(sys.argv[1])
 manifest = json.loads((root / "manifest.json").read_text())
 def show(done, total=None, note=""):
     print(done, flush=True)
     time.sleep(30)
-pack(manifest, root / "data/store", data=root / "data", workers=1, show=show)
+pack_dataset(manifest, root / "data/store", data=root / "data", workers=1, show=show)
 """
 
 
@@ -159,7 +159,8 @@ def test_a_killed_packing_resumes(
         log.write('["torn')
     done: list[int] = []
     assert (
-        pack_here(pack, manifest, tmp_path, show=lambda d, t=None, note="": done.append(d)) is None
+        pack_here(pack_dataset, manifest, tmp_path, show=lambda d, t=None, note="": done.append(d))
+        is None
     )
     assert done[0] == 2, "the first image was packed twice"
     assert {path.name for path in store.iterdir()} == {
