@@ -14,7 +14,7 @@ from torch import Tensor
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.malloc_settings import release_freed_memory
 
-__all__ = ["fits_summed", "fits_whole", "free_bytes"]
+__all__ = ["fits_summed", "fits_whole", "free_memory_bytes"]
 
 _BYTES_PER_PIXEL = 2000
 """Upper estimate of a network's memory per input pixel. Measured on a CPU: 840 for ISNet R-50 at
@@ -42,17 +42,17 @@ def _fits(
     if settings.views > 1:  # the sum over the views
         needed += _score_bytes(network)
     needed *= x.shape[0] * x.shape[2] * x.shape[3]
-    if needed <= free_bytes(x.device):
+    if needed <= free_memory_bytes(x.device):
         return True
     release_freed_memory()  # kept for the next image of this size
-    return needed <= free_bytes(x.device)
+    return needed <= free_memory_bytes(x.device)
 
 
 def _score_bytes(network: EncoderDecoder) -> int:
     return 4 * int(network.out_channels) + _BYTES_PER_RESULT
 
 
-def free_bytes(device: torch.device) -> int:
+def free_memory_bytes(device: torch.device) -> int:
     """Return the bytes that this process can still allocate on a GPU, or on the host within its
     cgroup and address space limits.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 from isnet.errors import UserError
 from isnet.io.console import format_bytes
 
-__all__ = ["explain_write_errors", "free_bytes", "require_free_space"]
+__all__ = ["explain_write_errors", "free_disk_bytes", "require_free_space"]
 
 _RESERVE = 64 << 20
 """Bytes that are left free."""
@@ -20,7 +20,7 @@ _FOLDERS = "or set another folder (data: ISNET_DATA, ImageNet weights: TORCH_HOM
 _HINT = f"Free some space, {_FOLDERS}; the same command continues"
 
 
-def free_bytes(folder: Path) -> int:
+def free_disk_bytes(folder: Path) -> int:
     """Return how many bytes may be written to the disk of `folder`, which must exist."""
     return max(shutil.disk_usage(folder).free - _RESERVE, 0)
 
@@ -31,7 +31,7 @@ def require_free_space(folder: Path, needed: int, what: str) -> None:
     Raises:
         UserError: they do not fit; `what` names their content.
     """
-    if needed > (free := free_bytes(folder)):
+    if needed > (free := free_disk_bytes(folder)):
         raise UserError(
             f"{what} needs {format_bytes(needed)}, and there are {format_bytes(free)} free",
             where=str(folder),

@@ -53,7 +53,7 @@ def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequ
     trained = read_train_record(plan, name)
     key = plan.evaluate_key(name, trained.weights_sha256, manifest["digest"])
     finished = plan.layout.run_work(name, trained.key) / f"evaluate-{key}"
-    evaluation = _Evaluation(plan, planned, trained, key, finished)
+    evaluation = _EvaluateStage(plan, planned, trained, key, finished)
     if is_rank():
         evaluation.count_as_rank()
         return 0
@@ -71,7 +71,7 @@ def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequ
 
 
 def _evaluate(
-    evaluation: _Evaluation,
+    evaluation: _EvaluateStage,
     manifest: dict[str, Any],
     arguments: list[str],
     stop_request: StopRequest,
@@ -104,7 +104,7 @@ def _headline(metrics: MetricsRecord) -> str:
 
 
 @dataclass(frozen=True)
-class _Evaluation:
+class _EvaluateStage:
     """One evaluation: its inputs, its result folder, and its journals beside that until then."""
 
     plan: Plan

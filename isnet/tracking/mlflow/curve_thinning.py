@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["POINTS", "Row", "kind_of", "rows_of", "thin"]
+__all__ = ["POINTS", "Row", "kind_of", "rows_of", "thin_records"]
 
 POINTS = 2000
 """Most points of a training's curve: a plot has fewer pixels."""
@@ -18,7 +18,7 @@ Row = tuple[str, float, int, int]
 """Key, value, Unix milliseconds, step."""
 
 
-def thin(
+def thin_records(
     records: Iterable[dict[str, Any]], iterations: int, last: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
     """Yield the records to upload that come after `last`, in order.

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from isnet.io.atomic_files import write_json
 from isnet.tracking.journal_reader import JournalReader
-from isnet.tracking.mlflow.curve_thinning import rows_of, thin
+from isnet.tracking.mlflow.curve_thinning import rows_of, thin_records
 from isnet.tracking.mlflow.failure_reason import failure_reason
 from isnet.tracking.mlflow.idempotent_writes import create_once
 from isnet.tracking.mlflow.logged_model import log_model
@@ -116,7 +116,7 @@ class RunUpload:
     def send_new(self) -> None:
         """Send the records that were added to the journal and the system samples."""
         for reader in self._readers:
-            records = thin(reader.new_records(), self.record.iterations, self.run.last)
+            records = thin_records(reader.new_records(), self.record.iterations, self.run.last)
             self.run.add(map(rows_of, records))
 
     def send_all(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isnet.tracking.mlflow.curve_thinning import POINTS, rows_of, thin
+from isnet.tracking.mlflow.curve_thinning import POINTS, rows_of, thin_records
 
 
 def _train(iterations: int, interval: int = 1) -> list[dict[str, Any]]:
@@ -18,7 +18,7 @@ def _train(iterations: int, interval: int = 1) -> list[dict[str, Any]]:
 
 
 def _steps(records: list[dict[str, Any]], iterations: int, last: dict[str, int]) -> list[int]:
-    return [record["iteration"] for record in thin(records, iterations, last)]
+    return [record["iteration"] for record in thin_records(records, iterations, last)]
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_every_validation_is_kept_and_none_is_sent_twice() -> None:
 def test_system_samples_grow_with_the_logarithm() -> None:
     month = 2 * 60 * 24 * 30
     records = [{"kind": "system", "sample": n, "time": 0.0} for n in range(month)]
-    kept = [record["sample"] for record in thin(records, 100, {})]
+    kept = [record["sample"] for record in thin_records(records, 100, {})]
     assert kept[:1000] == list(range(1000))
     assert len(kept) < 5000
-    again = [record["sample"] for record in thin(records, 100, {"system": kept[2500]})]
+    again = [record["sample"] for record in thin_records(records, 100, {"system": kept[2500]})]
     assert again == kept[2501:]
 
 
