@@ -81,6 +81,12 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo changes of `sys.path`: worker processes that start later would import from there."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture(autouse=True)
 def _own_log() -> Iterator[None]:
     """Remove log handlers that a test has added."""
     yield

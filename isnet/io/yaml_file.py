@@ -117,6 +117,8 @@ def _keys(tree: Any, error: ErrorDetails) -> list[str]:
     """Return the path of keys in the file; pydantic's path also names members of unions."""
     keys: list[str] = []
     for part in error["loc"]:
+        if isinstance(tree, str):  # its characters are no keys
+            break
         try:
             tree = tree[part]
         except (KeyError, IndexError, TypeError):

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,10 @@ from isnet.inference.serving import request_image
 
 @pytest.fixture(scope="module")
 def model(served_folder: Path) -> Any:
-    return mlflow.pyfunc.load_model(str(served_folder))
+    """Load it without leaving its copy of the package on the path of later tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path])
+        return mlflow.pyfunc.load_model(str(served_folder))
 
 
 def _text(content: bytes) -> str:
