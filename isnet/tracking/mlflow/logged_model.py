@@ -23,14 +23,14 @@ def log_model(client: TrackingClient, experiment_id: str, run_id: str, record: R
     """Upload the model of a run's weights unless it is complete; return its id.
 
     An interrupted upload is repeated into the same model. Of two models that were created
-    concurrently the oldest is used.
+    concurrently the oldest is used; the uploader of the other one removes it, still empty.
     """
     assert record.summary is not None
     sha256 = str(record.summary["weights_sha256"])
     with lock_creation(record.work):
         found = _models(client, experiment_id, run_id, sha256)
         if not found:
-            client.create_logged_model(
+            created = client.create_logged_model(
                 experiment_id,
                 name=MODEL_NAME,
                 source_run_id=run_id,
@@ -38,6 +38,9 @@ def log_model(client: TrackingClient, experiment_id: str, run_id: str, record: R
                 model_type="segmentation",
             )
             found = _models(client, experiment_id, run_id, sha256)
+            if found[0].model_id != created.model_id:
+                # It has no files, and MLflow would find it under `runs:/RUN/model`.
+                client.delete_logged_model(created.model_id)
         model = found[0]
         if str(model.status) != "READY":
             _upload(client, str(model.model_id), run_id, record)
