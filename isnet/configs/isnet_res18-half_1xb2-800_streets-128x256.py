@@ -4,8 +4,8 @@ Command:   `isnet train --run streets_isnet`, a run of the shipped params.yaml.
 Hardware:  one CPU core for about 6 minutes. No pretrained weights, nothing to download.
 Protocol:  800 iterations of 2 crops of 128x256, from scratch. Single scale on whole images; ms+flip
            takes three scales and their mirror images: probabilities averaged.
-Expected:  mIoU 36.1, ms+flip 36.9 (seed 0, BENCHMARKS.md)
-           config beside it scores higher.
+Expected:  mIoU 36.1, ms+flip 36.9 (seed 0, BENCHMARKS.md). So few iterations compare how fast
+           a network learns, not the methods: the FCN config beside it scores higher.
 """
 
 _base_ = [
