@@ -104,7 +104,9 @@ class WeightsMetadata(BaseModel):
             metadata = cls.model_validate(found)
         except ValidationError as error:
             first = error.errors()[0]
-            raise _damaged(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where) from None
+            raise _damage_error(
+                f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where
+            ) from None
         metadata._check(where)
         return metadata
 
@@ -114,7 +116,9 @@ class WeightsMetadata(BaseModel):
 
     def _check(self, where: str) -> None:
         if len(self.classes) != len(self.palette):
-            raise _damaged(f"{len(self.classes)} classes and {len(self.palette)} colours", where)
+            raise _damage_error(
+                f"{len(self.classes)} classes and {len(self.palette)} colours", where
+            )
         for step in self.resize:
             if step.get("type") not in _RESIZES:
                 raise UserError(
@@ -126,10 +130,10 @@ class WeightsMetadata(BaseModel):
         try:
             json.dumps(self.provenance)
         except (TypeError, ValueError, RecursionError):
-            raise _damaged("provenance has more than plain values", where) from None
+            raise _damage_error("provenance has more than plain values", where) from None
 
 
-def _damaged(reason: str, where: str) -> UserError:
+def _damage_error(reason: str, where: str) -> UserError:
     return UserError(f"its metadata is damaged: {reason}", where=where, hint="Get the file again")
 
 

@@ -88,7 +88,7 @@ def write_results(
     `identity`: the fields of metrics.json that are not measured here (run, weights, method ...).
     Raises UserError if it has one that is.
     """
-    measured = _measured(evaluation, cost) | {"overlays": list(overlays)}
+    measured = _measurements(evaluation, cost) | {"overlays": list(overlays)}
     if twice := sorted(set(identity) & set(measured)):
         raise UserError(f"{twice[0]} is measured and cannot be given", where="metrics.json")
     metrics = MetricsRecord.model_validate({**identity, **measured})
@@ -101,7 +101,7 @@ def write_results(
     return metrics
 
 
-def _measured(evaluation: Evaluation, cost: InferenceCost) -> dict[str, Any]:
+def _measurements(evaluation: Evaluation, cost: InferenceCost) -> dict[str, Any]:
     classes, protocol = evaluation.classes, evaluation.protocol
     single, several, multi = evaluation.single_scale, evaluation.multi_scale, None
     if several is not None and (views := protocol.multi_scale) is not None:
