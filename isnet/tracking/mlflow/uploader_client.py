@@ -102,7 +102,10 @@ class Uploader:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # warnings of Python and MLflow
             )
-        threading.Thread(target=self._read_events, name="mlflow-uploader", daemon=True).start()
+        self._reader = threading.Thread(
+            target=self._read_events, name="mlflow-uploader", daemon=True
+        )
+        self._reader.start()
 
     def _read_events(self) -> None:
         with contextlib.suppress(EOFError, OSError):
@@ -145,6 +148,7 @@ class Uploader:
         """Kill the process. What it was sending arrives as a whole or not at all."""
         self._process.kill()
         self._process.wait()
+        self._reader.join(5)  # it raises if the connection is closed while it reads
         self._connection.close()
 
 
