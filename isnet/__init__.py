@@ -3,8 +3,6 @@
 `import isnet` imports neither torch nor mmseg: a public name is imported when it is first used.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

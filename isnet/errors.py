@@ -1,9 +1,5 @@
 """The error for everything that a user can correct."""
 
-from __future__ import annotations
-
-__all__ = ["UserError"]
-
 
 class UserError(Exception):
     """An error in one line: what is wrong, where, and what to do.

@@ -6,8 +6,6 @@ enough: it imports every module that registers a component.
 
 # ruff: noqa: F401
 
-from __future__ import annotations
-
 from mmengine.registry import MODELS
 
 import isnet.data.loading.data_preprocessor

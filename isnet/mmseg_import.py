@@ -1,13 +1,9 @@
 """Quiet import of mmseg: without the notices that mmengine and mmseg print."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging
 import warnings
-
-__all__ = ["import_mmseg"]
 
 
 def import_mmseg() -> None:

@@ -1,7 +1,5 @@
 """Atomic `torch.save` that hashes the file while it is written and explains full disks."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import hashlib
@@ -16,8 +14,6 @@ import torch
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
 from isnet.io.console import format_bytes
-
-__all__ = ["FileDigest", "atomic_torch_save", "file_digest"]
 
 
 @dataclass(frozen=True)

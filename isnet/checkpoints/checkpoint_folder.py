@@ -5,8 +5,6 @@ written first, so the rename of the `.pth` file completes a checkpoint. If an it
 again, the JSON file holds both hashes, so that a kill between the two writes loses nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging
@@ -21,8 +19,6 @@ import torch
 from isnet.checkpoints.atomic_save import FileDigest, atomic_torch_save, file_digest
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, write_json
-
-__all__ = ["CheckpointFolder", "load_weights", "save_torch"]
 
 _log = logging.getLogger(__name__)
 

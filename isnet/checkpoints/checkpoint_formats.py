@@ -1,7 +1,5 @@
 """Reads checkpoints of the official code, of mmseg and of isnet without running pickled code."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Mapping
@@ -13,8 +11,6 @@ import torch
 from torch import Tensor
 
 from isnet.errors import UserError
-
-__all__ = ["WeightsFile", "open_weights"]
 
 _REFUSED = re.compile(r"(?:GLOBAL|but got) (<class '[^']+'>|\S+)")
 _IGNORED = (

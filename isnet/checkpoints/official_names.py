@@ -5,11 +5,7 @@ activation, `.conv` and `.bn` are `.0` and `.1` in the official code. Its classi
 block, activation and dropout at index 4.
 """
 
-from __future__ import annotations
-
 import re
-
-__all__ = ["official_name"]
 
 _PREFIXES = (
     (r"auxiliary_head\.convs\.0\.", "auxiliary_decoder."),

@@ -4,8 +4,6 @@ Names such as `open-mmlab://resnet50_v1c` are looked up in mmengine's table. Fil
 torch's cache, as by mmengine.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +13,6 @@ from urllib.parse import urlparse
 
 from isnet.errors import UserError
 from isnet.io.console import ProgressCallback
-
-__all__ = ["PretrainedFile", "fetch_pretrained", "pretrained_files", "resolve_pretrained_paths"]
 
 _MMENGINE = ("open-mmlab://", "openmmlab://")
 _TORCHVISION = "torchvision://"

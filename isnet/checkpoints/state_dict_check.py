@@ -1,13 +1,9 @@
 """Compares the tensor names and shapes of a weights file with those of a model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from isnet.errors import UserError
-
-__all__ = ["Shape", "Shapes", "check_state_dict"]
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isnet.errors import UserError
 
-__all__ = ["WeightsMetadata"]
-
 _KEY = "isnet"
 """Key in the file's `meta`, beside mmseg's `dataset_meta` and `config`."""
 _VERSION = 1

@@ -1,7 +1,5 @@
 """The `isnet` command: one subcommand per pipeline stage or tool, each imported when it runs."""
 
-from __future__ import annotations
-
 import argparse
 import signal
 import sys

@@ -1,7 +1,5 @@
 """The `doctor` command: checks the installation and the machine, with a hint for each problem."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -14,8 +12,6 @@ from isnet.io.cpp_toolchain import missing_tool
 from isnet.io.visible_gpus import gpu_models
 from isnet.tracking.environment import hardware, installed_versions
 from isnet.tracking.redaction import redact
-
-__all__ = ["Check", "examine", "run_checks"]
 
 _LEAST_FREE_GB = 5.0
 _ESSENTIAL = ("torch", "torchvision", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation")

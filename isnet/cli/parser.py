@@ -1,7 +1,5 @@
 """The argument parser: commands, options and their help."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from functools import partial
@@ -9,9 +7,6 @@ from pathlib import Path
 
 from isnet.cli import dispatch as commands
 from isnet.cli.pixel_size import pixel_size
-
-__all__ = ["build_parser"]
-
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command, given its name, its function and one line of help."""

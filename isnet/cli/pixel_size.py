@@ -1,12 +1,8 @@
 """Parses sizes in pixels, such as `512x1024`, from the command line."""
 
-from __future__ import annotations
-
 import re
 
 from isnet.errors import UserError
-
-__all__ = ["pixel_size"]
 
 _SIDES = (32, 16384)
 

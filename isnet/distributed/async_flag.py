@@ -1,13 +1,9 @@
 """A flag that all ranks of a run read in the same iteration; training steps do not wait for it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
 from torch import distributed
-
-__all__ = ["AsyncFlag"]
 
 
 class AsyncFlag:

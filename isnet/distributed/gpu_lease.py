@@ -6,8 +6,6 @@ the order of arrival: a run waits behind an earlier one that may use any of the 
 waits for ever. `/run/user` would be deleted with the user's last login, and the leases with it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -24,8 +22,6 @@ from isnet.io.disk_space import explain_write_errors
 from isnet.io.file_lock import LockedFile
 from isnet.io.lock_owner import LockOwner, format_time
 from isnet.io.visible_gpus import visible_gpus
-
-__all__ = ["gpu_lease"]
 
 _log = logging.getLogger(__name__)
 

@@ -27,8 +27,6 @@ from isnet.distributed.stop_signals import ABORTED, ABORTED_MESSAGE, STOP_SIGNAL
 from isnet.io.file_lock import lock_descriptors
 from isnet.settings.params import Devices
 
-__all__ = ["launch"]
-
 _POLL_SECONDS = 0.05
 
 

@@ -1,7 +1,5 @@
 """This machine among the nodes of a run."""
 
-from __future__ import annotations
-
 import os
 import socket
 from dataclasses import dataclass
@@ -10,8 +8,6 @@ import psutil
 
 from isnet.errors import UserError
 from isnet.settings.params import Devices
-
-__all__ = ["Node", "current_node"]
 
 _STEP_ID = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_STEP_LAUNCHER_PORT", "SLURM_SRUN_COMM_PORT")
 

@@ -1,12 +1,8 @@
 """Ends a process when its parent dies: an orphan would keep its GPU, its memory and its locks."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal
-
-__all__ = ["end_with_parent"]
 
 _PR_SET_PDEATHSIG = 1
 

@@ -22,16 +22,6 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
 from isnet.settings.params import Devices
 
-__all__ = [
-    "RankReport",
-    "end_with_launcher",
-    "exit_now",
-    "is_rank",
-    "launcher_rendezvous",
-    "rank_environment",
-    "report_errors",
-]
-
 _LAUNCHER, _REPORTS = "ISNET_LAUNCHER", "ISNET_REPORTS"
 _RENDEZVOUS, _ADDRESS = "ISNET_RENDEZVOUS", "ISNET_ADDRESS"
 _SHOW_CURSOR = "\x1b[?25h\n"  # a progress bar hides it

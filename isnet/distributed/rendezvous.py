@@ -1,7 +1,5 @@
 """Rendezvous of the ranks of a run over a TCP store, and torch's process group."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket
@@ -20,8 +18,6 @@ from isnet.distributed.rank import launcher_rendezvous
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_text
 from isnet.settings.params import Devices
-
-__all__ = ["join_process_group"]
 
 _TIMEOUT_SECONDS = 300.0
 _POLL_SECONDS = 0.05

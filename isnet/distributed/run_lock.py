@@ -10,8 +10,6 @@ owner touches every 20 s. An owner on another machine counts as dead if
 - its machine is this one, which was rebooted since.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -26,8 +24,6 @@ from isnet.io.disk_space import explain_write_errors
 from isnet.io.file_lock import LockedFile
 from isnet.io.lock_owner import LockOwner, format_time
 from isnet.tracking.journal_reader import last_records
-
-__all__ = ["run_lock", "run_lock_owner"]
 
 _log = logging.getLogger(__name__)
 

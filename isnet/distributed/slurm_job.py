@@ -1,7 +1,5 @@
 """The Slurm job of this process: whether a job has ended, and requeueing after a stop signal."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -9,8 +7,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-
-__all__ = ["is_batch_job", "job_has_ended", "wait_for_requeue"]
 
 _log = logging.getLogger(__name__)
 

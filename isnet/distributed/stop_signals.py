@@ -1,7 +1,5 @@
 """Signals that stop a training: it saves a checkpoint first, and the same command resumes it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time
@@ -9,8 +7,6 @@ from types import FrameType
 
 from isnet.distributed.rank import end_with_launcher, exit_now, is_rank
 from isnet.distributed.slurm_job import wait_for_requeue
-
-__all__ = ["ABORTED", "ABORTED_MESSAGE", "INTERRUPTED", "STOP_SIGNALS", "StopRequest"]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG)
 """Slurm sends SIGURG before the time limit: every other process of a job ignores it."""

@@ -1,13 +1,9 @@
 """Ordered map whose work runs in threads while the next items are produced."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
-
-__all__ = ["map_in_background"]
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -1,7 +1,5 @@
 """Predicts many image files: decoding, the network and writing run at the same time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,8 +8,6 @@ from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import num_decode_workers
 from isnet.inference.input_images import ImageFile, RgbImage, read_rgb
 from isnet.inference.predictor import ImagePrediction, Predictor
-
-__all__ = ["PredictedFile", "predict_files"]
 
 Write = Callable[[ImageFile, RgbImage, ImagePrediction], None]
 

@@ -1,7 +1,5 @@
 """Evaluates a model on a data set: counts, scores, cost and overlays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +21,6 @@ from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
 from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
 from isnet.metrics.evaluation_sums import ImageCounts
 from isnet.records.evaluate_record import ImageScore, MetricsRecord, OverlayRecord
-
-__all__ = ["choose_overlays", "count_images", "evaluate_dataset"]
 
 Progress = Callable[[int, int], None]
 LabelsAndConfidence = tuple[Labels, npt.NDArray[np.float32]]

@@ -1,7 +1,5 @@
 """Preprocessed images and labels of an mmseg data set for evaluation."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +18,6 @@ from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
 from isnet.io.image_file import read_image
 from isnet.metrics.confusion_matrix import Labels, as_labels
-
-__all__ = ["EvaluationSample", "dataset_samples", "num_decode_workers", "unique_names"]
 
 _MAX_WORKERS = 8
 """Enough to decode 1024x2048 as fast as a large GPU predicts (each about 15 images per second)."""

@@ -28,8 +28,6 @@ from isnet.records.evaluate_record import (
     OverlayRecord,
 )
 
-__all__ = ["Evaluation", "write_results"]
-
 _CONVENTIONS = {
     "boundary_ratio": BOUNDARY_RATIO,
     "interval": {"over": "images", "level": LEVEL, "resamples": RESAMPLES, "seed": SEED},

@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from isnet.errors import UserError
 
-__all__ = ["EvaluationProtocol", "InferenceSettings"]
-
 _CHOICES = {
     "protocol": ("official", "mmseg"),
     "precision": ("float32", "bf16"),

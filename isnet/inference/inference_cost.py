@@ -1,7 +1,5 @@
 """Cost of inference: parameters, FLOPs, images per second, latency and memory."""
 
-from __future__ import annotations
-
 import contextlib
 import resource
 import sys
@@ -20,14 +18,6 @@ from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.label_prediction import predict
 from isnet.inference.malloc_settings import release_freed_memory
 from isnet.inference.segmentor_logits import Size, raw_logits
-
-__all__ = [
-    "InferenceCost",
-    "count_flops",
-    "count_parameters",
-    "measure_cost",
-    "measure_prediction",
-]
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3

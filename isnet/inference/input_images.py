@@ -1,7 +1,5 @@
 """Image files given by users: search in folders, unique result names, and decoding."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,16 +13,6 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.io.image_file import UnreadableImageError, decode, read_file, read_header
-
-__all__ = [
-    "SUFFIXES",
-    "ImageFile",
-    "RgbImage",
-    "find_images",
-    "image_tensor",
-    "printable",
-    "read_rgb",
-]
 
 RgbImage = NDArray[np.uint8]
 """`(H, W, 3)`, RGB."""

@@ -4,8 +4,6 @@ mmseg's own test path resizes logits twice and keeps the full-size logits of eve
 (docs/reference/protocols.md).
 """
 
-from __future__ import annotations
-
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
@@ -15,8 +13,6 @@ from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.segmentor_logits import Size, compute_context, resize
 from isnet.inference.test_time_augmentation import tta_scores
 from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
-
-__all__ = ["predict", "predict_with_confidence"]
 
 
 @torch.inference_mode()

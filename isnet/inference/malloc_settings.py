@@ -1,11 +1,7 @@
 """glibc malloc settings that reuse freed memory for large CPU tensors."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
-
-__all__ = ["keep_freed_memory", "release_freed_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _MMAP_BYTES = 320 * 2**20

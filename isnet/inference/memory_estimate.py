@@ -1,7 +1,5 @@
 """Estimates whether an image fits in the free memory."""
 
-from __future__ import annotations
-
 import contextlib
 import resource
 from pathlib import Path
@@ -13,8 +11,6 @@ from torch import Tensor
 
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.malloc_settings import release_freed_memory
-
-__all__ = ["fits_summed", "fits_whole", "free_memory_bytes"]
 
 _BYTES_PER_PIXEL = 2000
 """Upper estimate of a network's memory per input pixel. Measured on a CPU: 840 for ISNet R-50 at

@@ -1,15 +1,11 @@
 """The `model` part of a config, as mmseg builds it for inference or training."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 
 from mmengine.config import ConfigDict
 
 from isnet.checkpoints.pretrained import resolve_pretrained_paths
-
-__all__ = ["deployed_model", "model_config"]
 
 
 def deployed_model(config: dict[str, Any]) -> ConfigDict:

@@ -1,7 +1,5 @@
 """Loads trained models for inference."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +19,6 @@ from isnet.inference.malloc_settings import keep_freed_memory
 from isnet.io.atomic_files import sha256_of
 from isnet.models.float32 import allow_tf32
 from isnet.models.isnet_head import ISNetHead
-
-__all__ = ["TrainedModel", "load_tensors", "open_model", "prepare_for_inference"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,5 @@
 """Small images of an input, its label, prediction, errors and confidence for the report."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,6 @@ from PIL import Image
 from isnet.inference.input_images import RgbImage
 from isnet.io.atomic_files import atomic_path
 from isnet.metrics.confusion_matrix import Labels
-
-__all__ = [
-    "JPEG_QUALITY",
-    "MAX_WIDTH",
-    "confidence_image",
-    "error_image",
-    "mask_image",
-    "write_overlays",
-]
 
 Values = npt.NDArray[np.float32]
 

@@ -1,7 +1,5 @@
 """Output folder of `isnet predict`: masks with their origin, overlays, and scores.json."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +15,6 @@ from isnet.inference.overlays import JPEG_QUALITY, mask_image
 from isnet.inference.predictor import ImagePrediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json
 from isnet.io.disk_space import explain_write_errors
-
-__all__ = ["PredictionFolder"]
 
 Plain = dict[str, Any]
 Colours = Sequence[Sequence[int]]

@@ -27,8 +27,6 @@ from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
-__all__ = ["ImagePrediction", "Predictor"]
-
 _READ_AND_PACK = ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
 _DEFAULT_WINDOW = (512, 512)
 """For weights whose metadata has neither an evaluation window nor a training crop."""

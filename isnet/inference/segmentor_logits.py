@@ -1,7 +1,5 @@
 """Runs a segmentor: logits at the decoder's resolution, and bilinear resizing of logits."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,8 +12,6 @@ from torch import Tensor
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.models.winograd import Winograd
-
-__all__ = ["Size", "compute_context", "has_plain_predict", "logits", "raw_logits", "resize"]
 
 Size = tuple[int, int]
 

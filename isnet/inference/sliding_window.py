@@ -1,7 +1,5 @@
 """Sliding-window inference: averaged scores of a whole image, or labels of one band at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -12,8 +10,6 @@ from torch import Tensor
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.segmentor_logits import Size, compute_context, logits
 from isnet.inference.upsampled_argmax import upsampled_argmax_with_confidence
-
-__all__ = ["images_per_batch", "predict_in_bands", "sliding_window_scores", "window_grid"]
 
 Window = tuple[int, int, int, int]
 """(top, bottom, left, right) in pixels."""

@@ -1,7 +1,5 @@
 """Predictions in the file formats of the evaluation servers of Cityscapes and ADE20K."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import shutil
@@ -21,8 +19,6 @@ from isnet.data.catalog.label_table import build_label_table
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
 from isnet.metrics.confusion_matrix import Labels
-
-__all__ = ["FormatName", "Submission", "list_images", "open_output"]
 
 FormatName = Literal["cityscapes", "ade20k"]
 _CITYSCAPES_IMAGE = re.compile(r"([^_/]+_\d{6}_\d{6})_leftImg8bit\.png")

@@ -5,8 +5,6 @@ The official views follow the code of ISNet (SegmentationBLWX/sssegmentation, `a
 differ.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import mmcv
@@ -22,8 +20,6 @@ from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.malloc_settings import release_freed_memory
 from isnet.inference.segmentor_logits import Size, logits, raw_logits, resize
 from isnet.inference.sliding_window import images_per_batch, sliding_window_scores
-
-__all__ = ["tta_scores"]
 
 
 def tta_scores(

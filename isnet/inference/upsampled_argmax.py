@@ -1,15 +1,11 @@
 """Arg-max of bilinearly upsampled scores, one class at a time: `(B, K, H, W)` is never stored."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from isnet.inference.segmentor_logits import Size, resize
-
-__all__ = ["upsampled_argmax", "upsampled_argmax_with_confidence"]
 
 
 def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,5 @@
 """Atomic file writes, and content hashes."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -11,18 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-__all__ = [
-    "atomic_path",
-    "copy_file",
-    "digest_of",
-    "read_json",
-    "sha256_of",
-    "write_bytes",
-    "write_if_changed",
-    "write_json",
-    "write_text",
-]
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """Console output of a command: log records and progress bars on stderr, log records in a file."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -13,8 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 from isnet.errors import UserError
-
-__all__ = ["ProgressCallback", "console_output", "format_bytes", "show_progress"]
 
 _LOGGER = logging.getLogger("isnet")
 _SECONDS_BETWEEN_LINES = 10.0

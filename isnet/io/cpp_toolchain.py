@@ -1,7 +1,5 @@
 """The C++ compiler and headers that `torch.compile` needs."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
@@ -9,8 +7,6 @@ import sysconfig
 from pathlib import Path
 
 from isnet.errors import UserError
-
-__all__ = ["missing_tool", "require_tools"]
 
 
 def missing_tool() -> str | None:

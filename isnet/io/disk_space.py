@@ -1,7 +1,5 @@
 """Checks of free disk space, and error messages for failed writes."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import shutil
@@ -10,8 +8,6 @@ from pathlib import Path
 
 from isnet.errors import UserError
 from isnet.io.console import format_bytes
-
-__all__ = ["explain_write_errors", "free_disk_bytes", "require_free_space"]
 
 _RESERVE = 64 << 20
 """Bytes that are left free."""

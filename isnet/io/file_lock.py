@@ -1,14 +1,10 @@
 """Lock files that one process owns, together with the child processes it shares them with."""
 
-from __future__ import annotations
-
 import errno
 import os
 from pathlib import Path
 
 from filelock import lock_descriptor
-
-__all__ = ["LockedFile", "lock_descriptors"]
 
 _OPEN: set[int] = set()
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)

@@ -20,19 +20,6 @@ from PIL import Image, UnidentifiedImageError
 
 from isnet.errors import UserError
 
-__all__ = [
-    "MAX_PIXELS",
-    "ImageHeader",
-    "Pixels",
-    "UnreadableImageError",
-    "decode",
-    "read_file",
-    "read_header",
-    "read_image",
-    "read_train_ids",
-    "unreadable",
-]
-
 Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)

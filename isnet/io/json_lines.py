@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["JsonLinesFile", "decode_line", "encode_line", "read_json_lines"]
-
 Record = dict[str, Any]
 
 

@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["LockOwner", "format_time"]
-
 
 @dataclass(frozen=True)
 class LockOwner:

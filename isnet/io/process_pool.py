@@ -1,7 +1,5 @@
 """Worker processes that end with their parent, and that Ctrl-C does not reach."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os
@@ -13,8 +11,6 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from isnet.errors import UserError
-
-__all__ = ["map_in_processes"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -4,8 +4,6 @@ Follows CUDA_VISIBLE_DEVICES as CUDA does: names after the first invalid one are
 count in PCI bus order, as in `nvidia-smi -L`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket
@@ -16,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pynvml
-
-__all__ = ["Gpu", "gpu_models", "gpu_usage", "visible_gpus"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Lock of a file or folder that waits for its owner and logs who that is."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -12,8 +10,6 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from isnet.io.disk_space import explain_write_errors
-
-__all__ = ["exclusive"]
 
 _log = logging.getLogger(__name__)
 

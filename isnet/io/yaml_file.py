@@ -1,7 +1,5 @@
 """YAML 1.2 files written by people, read into typed objects; errors are one line each."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +11,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from isnet.errors import UserError
-
-__all__ = ["StrictModel", "read_yaml", "suggest", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 

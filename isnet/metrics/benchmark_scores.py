@@ -1,7 +1,5 @@
 """Scores that Cityscapes and ADE20K publish in addition to, or instead of, class IoU."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,8 +8,6 @@ import numpy as np
 
 from isnet.data.catalog import read_published
 from isnet.metrics.confusion_matrix import ClassCounts, Matrix, nanmean
-
-__all__ = ["CITYSCAPES_CATEGORIES", "ade20k_scores", "benchmark_scores", "category_iou", "null"]
 
 CITYSCAPES_CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "flat": ("road", "sidewalk"),

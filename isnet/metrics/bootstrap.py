@@ -1,7 +1,5 @@
 """Confidence intervals of scores: percentile bootstrap over images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,8 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from isnet.metrics.confusion_matrix import ClassCounts, Matrix
-
-__all__ = ["LEVEL", "RESAMPLES", "SEED", "Intervals", "bootstrap"]
 
 RESAMPLES = 1000
 LEVEL = 0.95

@@ -1,7 +1,5 @@
 """Boundary IoU (Cheng et al., CVPR 2021) of all classes in one pass, without ignored pixels."""
 
-from __future__ import annotations
-
 import math
 
 import cv2
@@ -9,8 +7,6 @@ import numpy as np
 
 from isnet.metrics.confusion_matrix import Labels, Matrix
 from isnet.metrics.joint_histogram import joint_histogram
-
-__all__ = ["BOUNDARY_RATIO", "boundary_counts", "boundary_labels", "boundary_width"]
 
 BOUNDARY_RATIO = 0.02
 """Boundary width as a fraction of the image diagonal, as in the paper's code."""

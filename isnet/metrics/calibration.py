@@ -1,7 +1,5 @@
 """Expected calibration error (Guo et al., ICML 2017) and reliability diagram from counts."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -10,8 +8,6 @@ import numpy.typing as npt
 
 from isnet.metrics.confusion_matrix import Labels, Matrix
 from isnet.metrics.joint_histogram import joint_histogram
-
-__all__ = ["BINS", "Calibration", "calibration_counts"]
 
 BINS = 15
 """Bins of equal width, as in the paper."""

@@ -19,8 +19,6 @@ import torch
 from isnet.errors import UserError
 from isnet.metrics.joint_histogram import VALUES, joint_histogram
 
-__all__ = ["ClassCounts", "LabelError", "as_labels", "confusion_matrix", "nanmean"]
-
 Labels = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64] | npt.NDArray[np.float64]

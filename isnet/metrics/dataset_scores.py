@@ -1,7 +1,5 @@
 """All scores of a data set that was predicted with one setting."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +12,6 @@ from isnet.metrics.benchmark_scores import benchmark_scores, null
 from isnet.metrics.bootstrap import Intervals, bootstrap
 from isnet.metrics.confusion_matrix import ClassCounts
 from isnet.metrics.evaluation_sums import PredictionSums
-
-__all__ = ["DatasetScores"]
 
 Values = npt.NDArray[np.float64]
 

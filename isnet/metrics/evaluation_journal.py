@@ -8,8 +8,6 @@ from pathlib import Path
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
 
-__all__ = ["EvaluationJournal", "read_journals"]
-
 _SECONDS_BETWEEN_SYNCS = 5.0
 
 

@@ -15,8 +15,6 @@ from isnet.metrics.boundary_iou import boundary_counts
 from isnet.metrics.calibration import BINS, calibration_counts
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, Matrix, confusion_matrix
 
-__all__ = ["EvaluationSums", "ImageCounts", "PredictionCounts", "PredictionSums"]
-
 
 @dataclass(frozen=True, eq=False)
 class PredictionCounts:

@@ -1,12 +1,8 @@
 """Joint histogram of two uint8 arrays, from which all pixel metrics are computed."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-__all__ = ["joint_histogram"]
 
 VALUES = 256
 _LANES = 4

@@ -1,7 +1,5 @@
 """Confusion matrix as a validation metric of mmengine's loops."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +10,6 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from isnet.metrics.confusion_matrix import ClassCounts, confusion_matrix
-
-__all__ = ["ConfusionMetric"]
 
 
 @METRICS.register_module()

@@ -4,6 +4,4 @@
 is imported here, so that they can be used without mmseg.
 """
 
-from __future__ import annotations
-
 __all__: list[str] = []

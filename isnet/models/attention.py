@@ -1,7 +1,5 @@
 """Attention of ISNet's context modules: over all positions, and over class centres."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch
@@ -10,8 +8,6 @@ from torch.nn import functional as F
 
 from isnet.models.conv_block import BlockFactory, ConvBlock
 from isnet.models.float32 import at_least_float32
-
-__all__ = ["Attention", "ClassAttention", "ImageAttention"]
 
 
 class Attention(nn.Module):

@@ -1,7 +1,5 @@
 """Auxiliary head: deep supervision of the backbone's third stage."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmcv.cnn import ConvModule
@@ -11,8 +9,6 @@ from torch import Tensor, nn
 
 from isnet.models.conv_block import Classifier
 from isnet.models.losses import losses_at_label_size
-
-__all__ = ["ISNetAuxiliaryHead"]
 
 
 @MODELS.register_module()

@@ -1,7 +1,5 @@
 """Batch norm over rows with counts, and synchronised batch norm on GPU and CPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -10,8 +8,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from isnet.models.float32 import at_least_float32
-
-__all__ = ["CpuSyncBatchNorm", "batch_norm", "counted_batch_norm"]
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):

@@ -1,15 +1,11 @@
 """ISNet's image-level and semantic-level context modules (arXiv 2108.12382)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
 from isnet.models.attention import Attention, ClassAttention, ImageAttention
 from isnet.models.conv_block import BlockFactory
 from isnet.models.float32 import at_least_float32
-
-__all__ = ["ImageLevelContext", "SemanticLevelContext", "class_centres"]
 
 
 class _ContextModule(nn.Module):

@@ -1,7 +1,5 @@
 """Convolution blocks: on maps, on a map with a constant, on rows with counts; the classifier."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import torch
@@ -11,8 +9,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isnet.models.batch_norm import batch_norm, counted_batch_norm
 from isnet.models.float32 import at_least_float32
-
-__all__ = ["BlockFactory", "Classifier", "ConvBlock"]
 
 
 class ConvBlock(nn.Module):

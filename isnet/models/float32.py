@@ -1,11 +1,7 @@
 """float32 casts, and the switch for TensorFloat-32."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-__all__ = ["allow_tf32", "at_least_float32"]
 
 
 def at_least_float32(x: Tensor) -> Tensor:

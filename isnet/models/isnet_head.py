@@ -3,8 +3,6 @@
 Paper: arXiv 2108.12382. Official code: SegmentationBLWX/sssegmentation.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -20,8 +18,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from isnet.models.context import ImageLevelContext, SemanticLevelContext
 from isnet.models.conv_block import Classifier, ConvBlock
 from isnet.models.losses import losses_at_label_size
-
-__all__ = ["STAGE_WEIGHTS", "ISNetHead"]
 
 STAGE_WEIGHTS = (0.4, 1.0)
 """Weights of the losses of stage 1 and 2, as official; mmsegmentation's project swaps them."""

@@ -1,7 +1,5 @@
 """Losses at label size, upsampling logits only if a loss needs that."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -11,8 +9,6 @@ from mmseg.models.utils import resize
 from torch import Tensor
 
 from isnet.models.upsampled_cross_entropy import count_right, upsampled_cross_entropy
-
-__all__ = ["losses_at_label_size"]
 
 
 def losses_at_label_size(

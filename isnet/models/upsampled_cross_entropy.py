@@ -1,7 +1,5 @@
 """Cross-entropy of bilinearly upsampled logits, without storing the upsampled logits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -12,8 +10,6 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from isnet.models.float32 import at_least_float32
-
-__all__ = ["count_right", "upsampled_cross_entropy"]
 
 _BAND_BYTES = {"cpu": 2**22, "cuda": 2**27}
 """Size of a band of upsampled logits: fits a CPU's cache; large on a GPU, for few launches."""

@@ -5,8 +5,6 @@ points, multiplied there, and interpolated back: 36 multiplications per pair of 
 144. The result equals the direct sum up to float32 rounding, as with cuDNN on a GPU.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -15,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-
-__all__ = ["Winograd", "winograd_conv2d"]
 
 _TILE, _TAPS = 4, 3
 _SPAN = _TILE + _TAPS - 1

@@ -1,14 +1,10 @@
 """The `baseline` stage: scores a per-pixel classifier that a network has to beat."""
 
-from __future__ import annotations
-
 import logging
 
 from isnet.pipeline.stage_files import cached_result, read_manifest
 from isnet.records.baseline_record import BaselineRecord
 from isnet.settings.plan import Plan
-
-__all__ = ["baseline"]
 
 _log = logging.getLogger(__name__)
 

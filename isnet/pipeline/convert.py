@@ -1,7 +1,5 @@
 """The `convert` stage: converts label files to train ids and counts every pixel."""
 
-from __future__ import annotations
-
 import logging
 
 from isnet.io.atomic_files import copy_file
@@ -10,8 +8,6 @@ from isnet.pipeline.stage_files import available_cores, cached_result, read_sour
 from isnet.records.convert_record import Census, Manifest
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.plan import Plan
-
-__all__ = ["convert"]
 
 _log = logging.getLogger(__name__)
 

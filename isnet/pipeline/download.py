@@ -1,14 +1,10 @@
 """The `download` stage: fetches the files of a data set to the data root."""
 
-from __future__ import annotations
-
 import logging
 
 from isnet.pipeline.stage_files import available_cores
 from isnet.records.download_record import SourceRecord
 from isnet.settings.plan import Plan
-
-__all__ = ["download"]
 
 _log = logging.getLogger(__name__)
 

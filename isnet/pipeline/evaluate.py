@@ -15,7 +15,7 @@ from isnet.distributed.launcher import launch
 from isnet.distributed.node import Node
 from isnet.distributed.rank import is_rank
 from isnet.distributed.slurm_job import wait_for_requeue
-from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
+from isnet.distributed.stop_signals import StopRequest
 from isnet.io.atomic_files import digest_of
 from isnet.io.console import show_progress
 from isnet.io.visible_gpus import visible_gpus
@@ -27,8 +27,6 @@ from isnet.records.train_record import TrainRecord
 from isnet.settings.params import Devices
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
-
-__all__ = ["INTERRUPTED", "evaluate"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,13 +1,9 @@
 """Finds the runs without results, and the reasons; imports no torch."""
 
-from __future__ import annotations
-
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import DatasetStatus, RunStatus, dataset_status, run_status
 from isnet.reporting.missing_results import MissingRun
 from isnet.settings.plan import Plan
-
-__all__ = ["missing_runs"]
 
 _LONGEST = 200
 """Characters of a log's last line."""

@@ -1,7 +1,5 @@
 """Builds the records of runs for MLflow from what is on disk."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,6 @@ from isnet.pipeline.run_status import dataset_status
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_parameters import run_parameters
 from isnet.tracking.mlflow.run_record import RunRecord, State
-
-__all__ = ["current_record", "ended_record", "started_record"]
 
 
 def current_record(plan: Plan, name: str) -> RunRecord | None:

@@ -18,8 +18,6 @@ from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeout
 from isnet.tracking.redaction import redact
 from isnet.tracking.store_address import in_cluster_job, is_database_file, store_uri
 
-__all__ = ["LiveTracking", "sync", "track"]
-
 _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_PASSES = 5.0

@@ -1,15 +1,11 @@
 """The `pack` stage: decodes a data set once into a memory-mapped store."""
 
-from __future__ import annotations
-
 import logging
 
 from isnet.io.console import format_bytes, show_progress
 from isnet.pipeline.stage_files import available_cores, read_manifest
 from isnet.records.pack_record import StoreRecord
 from isnet.settings.plan import Plan
-
-__all__ = ["pack"]
 
 _log = logging.getLogger(__name__)
 

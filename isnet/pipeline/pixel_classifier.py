@@ -3,8 +3,6 @@
 A segmentation model that does not beat it has learned nothing about shape.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +16,6 @@ from isnet.errors import UserError
 from isnet.io.image_file import Pixels, read_image, read_train_ids
 from isnet.metrics.benchmark_scores import null
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, confusion_matrix
-
-__all__ = ["fit_baseline", "pixel_grid"]
 
 _TRAIN_PIXELS = 20_000
 _SCORED_PIXELS = 100_000

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from isnet.reporting.missing_results import MissingRun
 
-__all__ = ["print_results", "report"]
-
 _log = logging.getLogger(__name__)
 
 _SHOWN = ("Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)")

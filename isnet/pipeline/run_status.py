@@ -1,7 +1,5 @@
 """Progress of runs and data sets, read from disk; imports no torch."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,11 +11,6 @@ from isnet.io.atomic_files import read_json
 from isnet.io.lock_owner import LockOwner
 from isnet.settings.plan import Plan
 from isnet.tracking.journal_reader import last_records, validations
-
-__all__ = [
-    *("Checkpoints", "DatasetStatus", "RunStatus", "UnusedFolders"),
-    *("dataset_status", "run_status", "unnamed_runs"),
-]
 
 Unfinished = Literal["nothing done", "out of date", "starting", "training", "interrupted"]
 Stage = Literal["data missing", "trained", "evaluated"] | Unfinished

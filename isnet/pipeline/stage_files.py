@@ -1,7 +1,5 @@
 """Files that stages exchange: reading what earlier stages wrote, publishing finished work."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -13,17 +11,6 @@ from isnet.io.atomic_files import copy_file
 from isnet.records.pack_record import StoreRecord
 from isnet.records.train_record import TrainRecord
 from isnet.settings.plan import Plan
-
-__all__ = [
-    "available_cores",
-    "cached_result",
-    "publish",
-    "read_manifest",
-    "read_source",
-    "read_train_record",
-    "replace_folder",
-    "usable_store",
-]
 
 
 def available_cores() -> int:

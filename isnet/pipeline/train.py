@@ -33,8 +33,6 @@ from isnet.training.train_job import TrainJob
 if TYPE_CHECKING:
     from isnet.training.trainer import TrainResult
 
-__all__ = ["INTERRUPTED", "train", "train_job"]
-
 _log = logging.getLogger(__name__)
 
 _PROVENANCE = (

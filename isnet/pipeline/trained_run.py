@@ -1,7 +1,5 @@
 """Loads the trained model of a run of params.yaml for inference."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +14,6 @@ from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import load_tensors, prepare_for_inference
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.plan import Plan, PlannedRun
-
-__all__ = ["TrainedRun", "load_run"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,5 @@
 """Base of all records: typed rows of JSON and CSV files."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math
@@ -12,8 +10,6 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from isnet.io.atomic_files import write_json, write_text
-
-__all__ = ["Colour", "Environment", "Fraction", "Interval", "Record", "read_rows", "write_rows"]
 
 Colour = tuple[int, int, int]
 """RGB, 0 to 255."""

@@ -1,10 +1,6 @@
 """Record that the `baseline` stage writes."""
 
-from __future__ import annotations
-
 from isnet.records.base_record import Fraction, Record
-
-__all__ = ["BaselineRecord"]
 
 
 class BaselineRecord(Record):

@@ -1,14 +1,10 @@
 """Records that the `convert` stage writes: the manifest of a data set and its pixel counts."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 from pydantic import Field
 
 from isnet.records.base_record import Colour, Record
-
-__all__ = ["Census", "Manifest", "ManifestEntry", "SplitCounts"]
 
 
 class ManifestEntry(Record):

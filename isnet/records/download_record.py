@@ -1,10 +1,6 @@
 """Record that the `download` stage writes."""
 
-from __future__ import annotations
-
 from isnet.records.base_record import Record
-
-__all__ = ["ArchiveRecord", "SourceRecord"]
 
 
 class ArchiveRecord(Record):

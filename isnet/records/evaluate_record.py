@@ -13,21 +13,6 @@ from pydantic import Field
 from isnet.io.atomic_files import write_text
 from isnet.records.base_record import Environment, Fraction, Interval, Record
 
-__all__ = [
-    "ClassScore",
-    "ConfidenceBin",
-    "Confusion",
-    "ImageScore",
-    "IntervalConvention",
-    "MetricsRecord",
-    "MultiScaleScores",
-    "OverlayRecord",
-    "ScoreConventions",
-    "ScoresRecord",
-    "SingleScaleScores",
-    "ViewMeans",
-]
-
 
 class ViewMeans(Record):
     """Scores over all pixels of a split, as fractions in 0..1."""

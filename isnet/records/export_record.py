@@ -1,10 +1,6 @@
 """Record that `isnet export` writes beside an exported model."""
 
-from __future__ import annotations
-
 from isnet.records.base_record import Record
-
-__all__ = ["ExportRecord"]
 
 
 class ExportRecord(Record):

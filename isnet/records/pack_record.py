@@ -1,10 +1,6 @@
 """Record that the `pack` stage writes."""
 
-from __future__ import annotations
-
 from isnet.records.base_record import Record
-
-__all__ = ["StoreRecord"]
 
 
 class StoreRecord(Record):

@@ -1,7 +1,5 @@
 """Reads the results of data sets and runs, `results/datasets/<set>` and `results/runs/<run>`."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import math
@@ -21,16 +19,6 @@ from isnet.records.convert_record import Census, Manifest
 from isnet.records.evaluate_record import ClassScore, Confusion, ImageScore, MetricsRecord
 from isnet.records.export_record import ExportRecord
 from isnet.records.train_record import TrainRecord
-
-__all__ = [
-    "COMMANDS",
-    "DatasetResults",
-    "RunResults",
-    "Series",
-    "read_dataset_manifest",
-    "read_results",
-    "read_run",
-]
 
 Content = TypeVar("Content")
 Series = dict[str, list[float | None]]

@@ -1,12 +1,8 @@
 """Records that the `train` stage writes: the summary of a training and its curves."""
 
-from __future__ import annotations
-
 from pydantic import ConfigDict, Field
 
 from isnet.records.base_record import Environment, Fraction, Record
-
-__all__ = ["BestValidation", "CurvePoint", "TrainRecord", "ValidationPoint"]
 
 
 class BestValidation(Record):

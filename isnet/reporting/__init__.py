@@ -1,7 +1,5 @@
 """Writes the report: self-contained HTML pages, and tables as Markdown and CSV."""
 
-from __future__ import annotations
-
 from isnet.reporting.index_page import write_report
 from isnet.reporting.results_table import results_table
 

@@ -1,7 +1,5 @@
 """Data of the charts per class: IoU, confused pairs, class frequencies."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -9,8 +7,6 @@ from isnet.records.base_record import Colour
 from isnet.records.convert_record import Census, SplitCounts
 from isnet.records.evaluate_record import Confusion
 from isnet.records.result_reader import DatasetResults, RunResults
-
-__all__ = ["baseline_scores", "census_bars", "class_colours", "class_dots", "confused_pairs"]
 
 
 def class_colours(dataset: DatasetResults) -> dict[str, Colour]:

@@ -1,15 +1,11 @@
 """Data of the charts that compare runs: accuracy against speed, and scores over seeds."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from isnet.records.result_reader import RunResults
 from isnet.reporting.seed_spread import MethodScores
-
-__all__ = ["seed_dots", "speed_scatter"]
 
 _LOG_RATIO = 10
 """Max/min ratio of speeds above which their axis is logarithmic."""

@@ -1,15 +1,11 @@
 """Data of the line charts over iterations; `templates/charts.js` draws them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from isnet.records.result_reader import RunResults, Series
 from isnet.records.train_record import CurvePoint
-
-__all__ = ["CurveChart", "compare_curves", "run_curves"]
 
 POINTS = 500
 """Most points per line: a screen shows no more, and every page stores them."""

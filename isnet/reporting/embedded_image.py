@@ -1,15 +1,11 @@
 """Images embedded in a page as data URIs, so that the page opens from disk and can be sent."""
 
-from __future__ import annotations
-
 import base64
 import io
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
-
-__all__ = ["BUDGET", "LONGEST", "EmbeddedImage", "embed_image", "encode_image", "resized"]
 
 BUDGET = 4_300_000
 """Bytes of data URIs per page; the rest of a page is well below 1 MB."""

@@ -1,15 +1,11 @@
 """Main results and caveats in words."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.seed_spread import MethodScores, method_scores
-
-__all__ = ["concerns", "headline", "setting_text", "settings_differences"]
 
 NAMED = 4
 """Most methods that the headline names; the table has all."""

@@ -1,7 +1,5 @@
 """The report: a page that compares all runs, one page per run, and the tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,8 +26,6 @@ from isnet.reporting.results_table import (
 from isnet.reporting.run_page import run_page
 from isnet.reporting.seed_spread import RULE, over_seeds, spread_table, verdicts
 from isnet.reporting.text_table import TextTable
-
-__all__ = ["write_report"]
 
 SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "scatter.js", "copy.js", "viewer.js")
 

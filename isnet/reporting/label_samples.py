@@ -1,7 +1,5 @@
 """Chooses samples of a data set that show every class, and embeds images and labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,6 @@ from isnet.reporting.embedded_image import (
     encode_image,
     resized,
 )
-
-__all__ = ["LabelSample", "LabelSamples", "choose_samples", "distinct_colours"]
 
 CANDIDATES = 400
 """Most labels that are decoded to choose from."""

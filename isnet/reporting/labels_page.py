@@ -1,7 +1,5 @@
 """Page of a converted data set: class frequencies, samples and findings, before any training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,8 +8,6 @@ from isnet.records.convert_record import Census, Manifest, SplitCounts
 from isnet.reporting.class_charts import census_bars
 from isnet.reporting.label_samples import LabelSamples, choose_samples, distinct_colours
 from isnet.reporting.page_templates import render_page
-
-__all__ = ["label_findings", "write_labels_page"]
 
 SCRIPTS = ("tips.js", "save.js", "labels.js")
 STYLES = ("labels.css",)

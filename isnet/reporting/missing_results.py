@@ -1,11 +1,7 @@
 """Runs without results: the reason, and the command that continues them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-__all__ = ["MissingRun", "missing_line", "missing_markdown"]
 
 _NAMED = 5
 """Most runs that one line names; `results.md` has all."""

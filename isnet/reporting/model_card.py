@@ -1,7 +1,5 @@
 """Model card of a weights file: Markdown with the front matter of Hugging Face's hub."""
 
-from __future__ import annotations
-
 import functools
 import importlib.resources
 from dataclasses import dataclass
@@ -14,8 +12,6 @@ from isnet.records.result_reader import COMMANDS, RunResults, read_dataset_manif
 from isnet.reporting.page_templates import percent, render_markdown
 from isnet.reporting.results_table import crop_size
 from isnet.reporting.score_charts import absent_classes, reliability, score_table, worst_classes
-
-__all__ = ["model_card", "write_model_card"]
 
 _METRICS = {
     "mIoU": ("mean_iou", "Mean IoU"),

@@ -1,7 +1,5 @@
 """Overlays of evaluated images, embedded in a page within a budget of bytes."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Iterable, Sequence
@@ -18,8 +16,6 @@ from isnet.reporting.embedded_image import (
     encode_image,
     resized,
 )
-
-__all__ = ["Gallery", "GalleryEntry", "run_gallery", "shared_gallery"]
 
 _LABELS = {
     "image": "Image",

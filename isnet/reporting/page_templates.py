@@ -1,7 +1,5 @@
 """Renders the templates: HTML pages that carry their styles and scripts, and Markdown."""
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib
@@ -14,8 +12,6 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
-
-__all__ = ["percent", "render_markdown", "render_page"]
 
 HEAD_SCRIPTS = ("theme.js",)
 STYLES = ("theme.css", "page.css", "figures.css")

@@ -1,7 +1,5 @@
 """Comparison of a run with the result that the authors of its config publish."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +10,6 @@ from isnet.io.yaml_file import StrictModel, read_yaml, validate
 from isnet.records.evaluate_record import ViewMeans
 from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.text_table import TextTable
-
-__all__ = [
-    "PublishedComparison",
-    "compare_with_published",
-    "interval_text",
-    "read_published_results",
-]
 
 AS_PUBLISHED = "the settings are the official ones"
 

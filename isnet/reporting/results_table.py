@@ -1,7 +1,5 @@
 """The results table as display text, Markdown and CSV: one row per run and one per baseline."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Sequence
@@ -13,18 +11,6 @@ from isnet.reporting.page_templates import percent
 from isnet.reporting.published_results import compare_with_published, interval_text
 from isnet.reporting.seed_spread import RULE, over_seeds, spread_table, verdicts
 from isnet.reporting.text_table import TextTable
-
-__all__ = [
-    "COLUMNS",
-    "NUMERIC",
-    "ResultGroup",
-    "cost_table",
-    "crop_size",
-    "results_csv",
-    "results_markdown",
-    "results_rows",
-    "results_table",
-]
 
 NONE = "-"
 BASELINE = "baseline"

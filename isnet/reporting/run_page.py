@@ -1,7 +1,5 @@
 """The page of one run."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults
@@ -24,8 +22,6 @@ from isnet.reporting.score_charts import (
     score_table,
     worst_classes,
 )
-
-__all__ = ["run_page"]
 
 _SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "confusion.js", "viewer.js")
 _STYLES = ("run.css",)

@@ -1,7 +1,5 @@
 """Tables and charts of one run's scores: all scores, reliability diagram, histogram of images."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +7,6 @@ from dataclasses import dataclass
 from isnet.records.base_record import Interval
 from isnet.records.evaluate_record import ClassScore, ImageScore, ViewMeans
 from isnet.records.result_reader import RunResults
-
-__all__ = [
-    "Reliability",
-    "absent_classes",
-    "image_distribution",
-    "reliability",
-    "score_table",
-    "worst_classes",
-]
 
 BINS = 20
 """Bins of the histogram of image scores."""

@@ -1,7 +1,5 @@
 """Mean, spread and significance of scores over seeds: runs that differ in the seed alone."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os.path
@@ -11,18 +9,6 @@ from dataclasses import dataclass
 
 from isnet.records.result_reader import RunResults
 from isnet.reporting.text_table import TextTable
-
-__all__ = [
-    "RULE",
-    "MethodScores",
-    "difference_interval",
-    "method_scores",
-    "over_seeds",
-    "seed_groups",
-    "spread_table",
-    "spreads",
-    "verdicts",
-]
 
 RULE = (
     "A difference is called larger than the spread if the 95 % interval of the difference of the "

@@ -1,11 +1,7 @@
 """Tables of display text as Markdown and LaTeX."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-
-__all__ = ["TextTable"]
 
 _MARKDOWN = {"&": "&amp;", "<": "&lt;", "|": "&#124;", "\n": " "}
 """Characters that end a cell or start HTML."""

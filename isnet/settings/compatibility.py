@@ -1,13 +1,9 @@
 """Checks that a run's config, data set and settings fit together, before anything runs."""
 
-from __future__ import annotations
-
 from isnet.data.catalog import LabelTable
 from isnet.errors import UserError
 from isnet.settings.experiment import Experiment, divide_batch
 from isnet.settings.params import Run
-
-__all__ = ["check_run"]
 
 _DEVICE_TRANSFORMS = (
     *("SamplePhotometricDistortion", "PackCropInputs"),

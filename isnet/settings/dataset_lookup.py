@@ -1,7 +1,5 @@
 """Looks up the description and label table of a data set of params.yaml."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from isnet.data.catalog.dataset_description import (
@@ -12,8 +10,6 @@ from isnet.data.catalog.dataset_description import (
 from isnet.data.catalog.label_table import LabelTable, build_label_table
 from isnet.errors import UserError
 from isnet.settings.params import CocoStuffDataset, Dataset, FolderDataset
-
-__all__ = ["description_of", "table_of"]
 
 _FOLDER = "datasets"
 

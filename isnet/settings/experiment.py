@@ -1,7 +1,5 @@
 """Resolves a run's config file and overrides into a checked experiment, without importing torch."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 import importlib.util
@@ -15,8 +13,6 @@ from typing import Any
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
 from isnet.settings.params import Devices, Run
-
-__all__ = ["Batch", "Experiment", "divide_batch", "read_config", "resolve"]
 
 _EVALUATION_KEYS = (
     "evaluation",

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from isnet.settings.params import Params
 
-__all__ = ["Layout", "home_of"]
-
 
 def home_of(root: Path) -> Path:
     """Return the checkout that holds the images and the MLflow store for the one at `root`.

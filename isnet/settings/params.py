@@ -1,7 +1,5 @@
 """Typed form of params.yaml, with the checks that need no other file."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -17,24 +15,6 @@ from pydantic import (
 
 from isnet.errors import UserError
 from isnet.io.yaml_file import StrictModel, read_yaml, suggest, validate
-
-__all__ = [
-    "NAME_PATTERN",
-    "CocoStuffDataset",
-    "Dataset",
-    "Devices",
-    "FolderDataset",
-    "Params",
-    "Precision",
-    "PublishedDataset",
-    "RemoteSource",
-    "Run",
-    "Speed",
-    "StreetsDataset",
-    "flatten",
-    "load_params",
-    "params_of",
-]
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 """Names of runs and data sets, which become folders, wildcards, DVC stages and MLflow run names."""

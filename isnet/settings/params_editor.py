@@ -13,8 +13,6 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from isnet.errors import UserError
 
-__all__ = ["Insertion", "insert_runs"]
-
 
 class Insertion(NamedTuple):
     """The new text of a file, and the inserted part."""

@@ -15,8 +15,6 @@ from isnet.settings.experiment import Batch, Experiment, divide_batch, resolve
 from isnet.settings.layout import Layout
 from isnet.settings.params import Params, Run, flatten
 
-__all__ = ["Plan", "PlannedRun"]
-
 _STAGE_VERSION = 3
 """Raised when a stage computes something else from the same settings: all work is made again."""
 

@@ -1,7 +1,5 @@
 """Environment of a result: package versions, git commit, hardware."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess
@@ -12,8 +10,6 @@ from typing import Any
 
 from isnet.io.visible_gpus import gpu_models
 from isnet.tracking.redaction import redact
-
-__all__ = ["collect_environment", "git_commit", "hardware", "installed_versions"]
 
 PACKAGES = (
     "torch",

@@ -1,7 +1,5 @@
 """Training journal: append-only JSON lines, the source of curves, reports and MLflow metrics."""
 
-from __future__ import annotations
-
 import csv
 import io
 from pathlib import Path
@@ -10,8 +8,6 @@ from typing import Any
 from isnet.io.atomic_files import write_bytes
 from isnet.io.json_lines import encode_line
 from isnet.tracking.journal_reader import journal_records
-
-__all__ = ["Journal"]
 
 
 class Journal:

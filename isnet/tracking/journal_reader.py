@@ -2,16 +2,12 @@
 journal has no records.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from isnet.io.json_lines import decode_line
-
-__all__ = ["JournalReader", "journal_records", "last_records", "validations"]
 
 _TAIL_BYTES = 1 << 14
 """About fifty records."""

@@ -1,12 +1,8 @@
 """Removes passwords and tokens from text before it is logged or stored."""
 
-from __future__ import annotations
-
 import os
 import re
 from urllib.parse import unquote
-
-__all__ = ["redact"]
 
 _SECRETS = (
     "MLFLOW_TRACKING_PASSWORD",

@@ -1,7 +1,5 @@
 """Address of the MLflow tracking store: environment or params.yaml, validated."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
@@ -9,8 +7,6 @@ from urllib.parse import urlsplit
 
 from isnet.errors import UserError
 from isnet.tracking.redaction import redact
-
-__all__ = ["in_cluster_job", "is_database_file", "store_uri"]
 
 _STORES = re.compile(
     r"(?:https?|sqlite(?:\+\w+)?|(?:postgresql|mysql|mssql)(?:\+\w+)?)://.+|databricks(?:://.+)?$"

@@ -3,8 +3,6 @@
 MLflow's own monitor records every GPU of the host (mlflow/issues/13398).
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time
@@ -15,8 +13,6 @@ import psutil
 from isnet.io.visible_gpus import gpu_usage
 from isnet.tracking.journal import Journal
 from isnet.tracking.journal_reader import journal_records
-
-__all__ = ["SystemSampler", "gpu_figures"]
 
 
 class SystemSampler(threading.Thread):

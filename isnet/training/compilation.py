@@ -1,13 +1,9 @@
 """`torch.compile` for the parts of a segmentor."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
 from torch import nn
-
-__all__ = ["compile_parts"]
 
 
 def compile_parts(model: nn.Module) -> None:

@@ -1,11 +1,7 @@
 """Advice for a training that waits for its data: more loader workers, or packed images."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-
-__all__ = ["DataLoadingAdvice", "workers_needed"]
 
 _TOLERATED_SHARE = 0.1
 _SECONDS_OBSERVED = 30.0

@@ -1,7 +1,5 @@
 """Reproducible training: deterministic kernels, and a seed for each iteration."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 
@@ -11,8 +9,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from isnet.data.loading.sampler import seed_from
-
-__all__ = ["IterationSeedHook", "require_deterministic"]
 
 
 def require_deterministic(wanted: bool) -> None:

@@ -1,7 +1,5 @@
 """Data loader workers that survive stopping signals and end with their process."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -13,8 +11,6 @@ from mmengine.runner import Runner
 
 from isnet.distributed.parent_death import end_with_parent
 from isnet.distributed.stop_signals import STOP_SIGNALS
-
-__all__ = ["ShutdownWorkersHook", "ignore_signals"]
 
 _parent_masks: list[set[int]] = []
 

@@ -1,7 +1,5 @@
 """Out-of-memory errors as one line: phase, peak and total memory, and settings that need less."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import resource
@@ -15,8 +13,6 @@ import torch
 from isnet.errors import UserError
 from isnet.settings.params import Devices
 from isnet.training.train_job import TrainJob
-
-__all__ = ["explain_out_of_memory"]
 
 _MESSAGES = re.compile(
     r"out of memory|can('t|not) allocate memory|not enough memory|alloc_failed|std::bad_alloc", re.I

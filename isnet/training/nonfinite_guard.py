@@ -1,7 +1,5 @@
 """Optimizer wrapper that skips steps with a non-finite loss, gradient or running statistic."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +8,6 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import distributed, nn
-
-__all__ = ["GuardedOptimWrapper"]
 
 _FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
 """Optimizers whose fused kernel skips the step on the device if `found_inf` is 1."""

@@ -1,7 +1,5 @@
 """Number formats of training: optimizer wrappers for bfloat16 and float16 autocast."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +11,6 @@ from torch.amp import GradScaler
 
 from isnet.settings.params import Precision
 from isnet.training.nonfinite_guard import GuardedOptimWrapper
-
-__all__ = ["BFloat16OptimWrapper", "Float16OptimWrapper", "optimizer_wrapper"]
 
 _AMP_SETTINGS = ("dtype", "loss_scale", "use_fsdp")
 """Settings of mmengine's AmpOptimWrapper that OptimWrapper does not have."""

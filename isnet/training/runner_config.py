@@ -1,7 +1,5 @@
 """mmengine Runner settings of a training job: loaders, model, schedule, optimizer wrapper."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 
@@ -9,8 +7,6 @@ from isnet.data.loading.dataset_config import manifest_dataset
 from isnet.inference.model_config import model_config
 from isnet.training.precision import optimizer_wrapper
 from isnet.training.train_job import TrainJob
-
-__all__ = ["SCHEDULE_LENGTHS", "runner_config"]
 
 SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
 """Settings of mmengine's parameter schedulers that count iterations."""

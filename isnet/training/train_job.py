@@ -15,8 +15,6 @@ from isnet.settings.layout import Layout
 from isnet.settings.params import Devices, Speed
 from isnet.settings.plan import PlannedRun
 
-__all__ = ["TrainJob"]
-
 _VARIABLE = "ISNET_TRAIN_JOB"
 _MIN_RECORDS = 50
 _MIN_CHECKPOINTS = 10

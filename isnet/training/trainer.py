@@ -1,7 +1,5 @@
 """Training in this process: builds the Runner, resumes from the newest checkpoint, trains."""
 
-from __future__ import annotations
-
 import logging
 import os
 from dataclasses import dataclass
@@ -31,8 +29,6 @@ from isnet.training.loader_workers import ShutdownWorkersHook
 from isnet.training.memory_errors import explain_out_of_memory
 from isnet.training.runner_config import runner_config
 from isnet.training.train_job import TrainJob
-
-__all__ = ["TrainResult", "train"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,13 +1,9 @@
 """A validation loop that a hook can leave; a resumed training repeats that validation."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmengine.registry import LOOPS
 from mmengine.runner import ValLoop
-
-__all__ = ["StoppableValLoop", "ValidationStopped"]
 
 
 class ValidationStopped(Exception):

@@ -16,8 +16,6 @@ from isnet.tracking.environment import collect_environment
 if TYPE_CHECKING:
     from isnet.inference.inference_cost import InferenceCost
 
-__all__ = ["benchmark"]
-
 _log = logging.getLogger(__name__)
 
 _SECONDS = 10.0

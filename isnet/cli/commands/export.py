@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from isnet.inference.export.export_check import Runner
     from isnet.inference.model_loader import TrainedModel
 
-__all__ = ["Format", "export", "record_of"]
-
 _log = logging.getLogger(__name__)
 
 Format = Literal["onnx", "torch"]

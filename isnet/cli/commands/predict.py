@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from isnet.inference.prediction_folder import PredictionFolder
     from isnet.inference.predictor import Predictor
 
-__all__ = ["PredictOptions", "predict"]
-
 _log = logging.getLogger(__name__)
 
 _INCOMPLETE = 2

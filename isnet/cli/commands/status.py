@@ -24,8 +24,6 @@ from isnet.settings.plan import Plan
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-__all__ = ["print_status"]
-
 _DROPPED_FIRST = ("Checkpoints", "Disk", "Held by", "mIoU (best)", "ETA")
 """Columns that a narrow terminal drops, in this order."""
 _NUMERIC = ("Iteration", "ETA", "mIoU (best)", "Checkpoints", "Disk")

@@ -16,8 +16,6 @@ from isnet.settings.plan import Plan, PlannedRun
 if TYPE_CHECKING:
     from isnet.inference.submission import FormatName, Submission
 
-__all__ = ["submit"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -1,7 +1,5 @@
 """The `sweep` command: adds one run to params.yaml for each combination of settings."""
 
-from __future__ import annotations
-
 import copy
 import itertools
 import json
@@ -16,8 +14,6 @@ from isnet.io.yaml_file import read_yaml, suggest
 from isnet.settings.params import Params, Run, load_params, params_of
 from isnet.settings.params_editor import insert_runs
 from isnet.settings.plan import Plan
-
-__all__ = ["sweep"]
 
 Fields = dict[str, Any]
 """A run as written in params.yaml."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from isnet.checkpoints.checkpoint_formats import WeightsFile
 
-__all__ = ["export_weights", "fetch_weights", "import_weights"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -4,8 +4,6 @@ Those of public data sets are the YAML files of this package; users describe the
 `datasets/`, in the same format.
 """
 
-from __future__ import annotations
-
 from isnet.data.catalog.dataset_description import (
     DatasetDescription,
     PublishedArchive,

@@ -11,18 +11,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
-__all__ = [
-    "ClassEntry",
-    "DatasetDescription",
-    "LabelForm",
-    "PublishedArchive",
-    "PublishedDescription",
-    "RawId",
-    "Split",
-    "read_description",
-    "read_published",
-]
-
 _FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 """Accepts a YAML list as a tuple, which strict validation refuses."""
 

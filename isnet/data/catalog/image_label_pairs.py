@@ -1,7 +1,5 @@
 """Pairs of image and label files in each split of a data set."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Collection
@@ -9,8 +7,6 @@ from pathlib import Path
 
 from isnet.data.catalog import DatasetDescription
 from isnet.errors import UserError
-
-__all__ = ["SPLITS", "Pair", "find_pairs"]
 
 SPLITS = ("train", "val")
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}

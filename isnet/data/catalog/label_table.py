@@ -1,13 +1,9 @@
 """Mapping from the raw ids in label files to train ids."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from isnet.data.catalog.dataset_description import DatasetDescription, LabelForm, RawId
 from isnet.io.atomic_files import digest_of
-
-__all__ = ["IGNORE", "LabelTable", "build_label_table"]
 
 IGNORE = 255
 """Train id of pixels that are neither trained on nor scored (`ignore_index`)."""

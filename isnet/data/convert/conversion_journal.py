@@ -1,7 +1,5 @@
 """Journal of a conversion: one record per converted label, so that a killed one resumes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,15 +8,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from isnet.io.json_lines import read_json_lines
-
-__all__ = [
-    "ConversionJob",
-    "ConversionResult",
-    "FileStamp",
-    "file_stamp",
-    "finished_jobs",
-    "journal_record",
-]
 
 FileStamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds."""

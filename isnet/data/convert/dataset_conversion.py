@@ -2,8 +2,6 @@
 all pixels.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,8 +25,6 @@ from isnet.io.atomic_files import digest_of
 from isnet.io.json_lines import JsonLinesFile
 from isnet.io.process_pool import map_in_processes
 from isnet.io.wait_lock import exclusive
-
-__all__ = ["convert_dataset"]
 
 _log = logging.getLogger(__name__)
 

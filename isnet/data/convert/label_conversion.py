@@ -1,7 +1,5 @@
 """Converts one label in a worker process: checks it with its image, maps its ids, writes it."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from dataclasses import dataclass
@@ -24,8 +22,6 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.image_file import ImageHeader, decode, read_file, read_header, unreadable
-
-__all__ = ["convert_label", "initialize_worker"]
 
 _IMAGE_MODES = ("RGB", "L", "P", "RGBA", "LA")
 

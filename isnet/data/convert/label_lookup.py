@@ -1,7 +1,5 @@
 """Maps raw label ids to train ids by lookup table, and refuses ids that the table does not have."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import cv2
@@ -11,8 +9,6 @@ import numpy.typing as npt
 from isnet.data.catalog import IGNORE, LabelTable
 from isnet.data.convert.label_reader import RawIds
 from isnet.errors import UserError
-
-__all__ = ["LabelLookup"]
 
 _UNKNOWN = IGNORE - 1
 """Not a train id: there are at most 254 classes."""

@@ -1,7 +1,5 @@
 """Reads the raw ids of label files: grey, palette, colours, MATLAB."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,6 @@ from isnet.data.catalog.dataset_description import LabelForm
 from isnet.data.convert.png_codec import store_uncompressed
 from isnet.errors import UserError
 from isnet.io.image_file import decode, read_file, read_header, unreadable
-
-__all__ = ["RawIds", "read_label"]
 
 RawIds = npt.NDArray[Any]
 """(H, W) of uint8, uint16 or, for colours (65536 R + 256 G + B), uint32."""

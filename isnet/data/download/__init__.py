@@ -1,7 +1,5 @@
 """Downloads data sets: fetches files over HTTP, verifies them, unpacks archives into a folder."""
 
-from __future__ import annotations
-
 from isnet.data.download.checksums import ExpectedFile
 from isnet.data.download.extraction import unpack
 from isnet.data.download.hash_lock_file import HashLockFile

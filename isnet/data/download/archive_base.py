@@ -1,7 +1,5 @@
 """Base class of zip and tar archives: safe member names, a size limit, writing files and links."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from abc import ABC, abstractmethod
@@ -11,8 +9,6 @@ from pathlib import Path, PurePosixPath
 from isnet.errors import UserError
 from isnet.io.console import format_bytes
 from isnet.io.disk_space import explain_write_errors
-
-__all__ = ["Archive", "BadArchive", "Links"]
 
 _MAX_RATIO = 200
 _ALWAYS_ALLOWED_BYTES = 1 << 30

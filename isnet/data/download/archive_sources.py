@@ -1,7 +1,5 @@
 """Entries of `source` in params.yaml: folders and archives of this machine, archives on servers."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re
@@ -14,8 +12,6 @@ from isnet.data.download import ExpectedFile, HashLockFile, RemoteFile
 from isnet.data.download.credentials import LOOPBACK, redact_url
 from isnet.errors import UserError
 from isnet.settings.params import RemoteSource
-
-__all__ = ["Source", "local_path", "read_sources"]
 
 Source = Path | RemoteFile
 """A folder or archive of this machine, or an archive on a server."""

@@ -1,14 +1,10 @@
 """Expected size and hashes of a file."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-__all__ = ["UNKNOWN", "ExpectedFile"]
 
 _FORMS = {"sha256": r"[0-9a-f]{8,64}", "sha1": r"[0-9a-f]{40}", "md5": r"[0-9a-f]{32}"}
 _NAMES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}

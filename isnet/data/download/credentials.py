@@ -3,8 +3,6 @@
 Neither appears in messages, in a `repr`, or in an address that is shown or stored.
 """
 
-from __future__ import annotations
-
 import getpass
 import netrc
 import os
@@ -14,15 +12,6 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from isnet.errors import UserError
-
-__all__ = [
-    "LOOPBACK",
-    "CredentialVariables",
-    "Credentials",
-    "ask_at_terminal",
-    "read_netrc",
-    "redact_url",
-]
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Host names of this machine."""

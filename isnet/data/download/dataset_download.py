@@ -1,7 +1,5 @@
 """Raw files of a data set: downloads and unpacks them, or finds them in a folder of the user."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Sequence
@@ -22,8 +20,6 @@ from isnet.io.console import format_bytes, show_progress
 from isnet.settings.dataset_lookup import description_of
 from isnet.settings.layout import home_of
 from isnet.settings.params import Dataset, StreetsDataset
-
-__all__ = ["download_dataset"]
 
 _log = logging.getLogger(__name__)
 

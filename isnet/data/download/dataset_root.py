@@ -1,7 +1,5 @@
 """Search for the folder of a data set in the folders that archives and users make around it."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -10,8 +8,6 @@ from pathlib import Path
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS
 from isnet.errors import UserError
-
-__all__ = ["archives_in", "find_root"]
 
 _LEVELS = 3
 """Depth of the search."""

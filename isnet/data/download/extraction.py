@@ -1,7 +1,5 @@
 """Unpacking of untrusted archives into one folder, which appears only when all are unpacked."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -14,8 +12,6 @@ from isnet.io.atomic_files import read_json, write_json
 from isnet.io.console import ProgressCallback
 from isnet.io.disk_space import explain_write_errors, require_free_space
 from isnet.io.wait_lock import exclusive
-
-__all__ = ["unpack"]
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip. `zipfile.is_zipfile` reads the end, and takes a tar of zips for one."""

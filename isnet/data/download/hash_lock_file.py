@@ -1,7 +1,5 @@
 """Lock file of hashes: SHA-256 of downloads that have no published hash (trust on first use)."""
 
-from __future__ import annotations
-
 import json
 from datetime import date
 from pathlib import Path
@@ -12,8 +10,6 @@ from filelock import FileLock
 from isnet.data.download.checksums import ExpectedFile
 from isnet.data.download.credentials import redact_url
 from isnet.io.atomic_files import write_json
-
-__all__ = ["HashLockFile"]
 
 
 class HashLockFile:

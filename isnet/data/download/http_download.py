@@ -4,8 +4,6 @@ The bytes are written to `NAME.part`, which survives cut connections and killed 
 file gets its name when its size and hashes are right.
 """
 
-from __future__ import annotations
-
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,8 +27,6 @@ from isnet.io.atomic_files import sha256_of
 from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.disk_space import require_free_space
 from isnet.io.wait_lock import exclusive
-
-__all__ = ["RemoteFile", "fetch"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """HTTP range requests: headers that ask for the missing bytes, and checks of the response."""
 
-from __future__ import annotations
-
 import re
 from pathlib import PurePath
 
@@ -11,15 +9,6 @@ from isnet.data.download.credentials import redact_url
 from isnet.data.download.partial_download import FileVersion, PartialDownload
 from isnet.data.download.retry import PermanentError, TransientError, server_pause
 from isnet.errors import UserError
-
-__all__ = [
-    "NO_ACCESS",
-    "LoginRequired",
-    "check_status",
-    "is_web_page",
-    "prepare",
-    "request_headers",
-]
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 NO_ACCESS = (401, 403)

@@ -1,7 +1,5 @@
 """Archives of a data set on this machine: downloads those that are missing, verifies the others."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import logging
@@ -17,8 +15,6 @@ from isnet.data.download.credentials import redact_url
 from isnet.data.download.login import LoginSession
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
-
-__all__ = ["LocalArchive", "fetch_archives"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """Downloads from sites that require a log-in, such as that of Cityscapes."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,8 +22,6 @@ from isnet.data.download.http_response import NO_ACCESS, check_status
 from isnet.data.download.retry import TIMEOUTS, PermanentError, retry
 from isnet.errors import UserError
 from isnet.io.console import ProgressCallback
-
-__all__ = ["LoginSession"]
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,6 @@ from isnet.data.download.checksums import ExpectedFile
 from isnet.io.atomic_files import write_json
 from isnet.io.disk_space import explain_write_errors
 
-__all__ = ["FileVersion", "PartialDownload"]
-
 
 @dataclass(frozen=True)
 class FileVersion:

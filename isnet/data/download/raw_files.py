@@ -1,7 +1,5 @@
 """Unpacked files of a data set, also from archives that contain archives."""
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil
@@ -17,8 +15,6 @@ from isnet.data.download.local_archives import LocalArchive
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
 from isnet.io.console import show_progress
-
-__all__ = ["RawFiles"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """Retries of HTTP requests with exponential backoff."""
 
-from __future__ import annotations
-
 import logging
 import random
 import time
@@ -11,8 +9,6 @@ from typing import TypeVar
 import requests
 from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
-
-__all__ = ["TIMEOUTS", "PermanentError", "TransientError", "retry", "server_pause"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """Tar archives, plain or compressed, read as a stream."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import lzma
@@ -12,8 +10,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from isnet.data.download.archive_base import Archive, Links
-
-__all__ = ["TarArchive", "is_tar"]
 
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": gzip.open,

@@ -1,7 +1,5 @@
 """Zip archives: all members are checked first, then unpacked by several threads."""
 
-from __future__ import annotations
-
 import stat
 import zipfile
 import zlib
@@ -10,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from isnet.data.download.archive_base import Archive, BadArchive, Links
-
-__all__ = ["ZipArchive"]
 
 _MAX_WORKERS = 8
 """Decompression and checksums run in parallel, but opening members does not."""

@@ -1,7 +1,5 @@
 """mmseg's data pre-processor for uint8 images, with photometric distortion on the device."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +12,6 @@ from torch import Tensor
 
 from isnet.data.loading.photometric_distortion import DistortionParameters, distort
 from isnet.errors import UserError
-
-__all__ = ["DevicePreProcessor"]
 
 
 @MODELS.register_module()

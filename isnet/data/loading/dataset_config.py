@@ -1,12 +1,8 @@
 """Data set part of a config: replaces its source by a converted manifest."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from typing import Any
-
-__all__ = ["evaluation_dataset", "innermost_dataset", "manifest_dataset"]
 
 
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The mmseg data set of a converted `manifest.json`."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path
@@ -15,8 +13,6 @@ from mmseg.registry import DATASETS
 from isnet.data.loading.sampler import SeededIndex, seed_from
 from isnet.data.packed.packed_store import PackedStore
 from isnet.errors import UserError
-
-__all__ = ["ManifestDataset"]
 
 
 @DATASETS.register_module()

@@ -4,12 +4,8 @@ Source: OpenCV, `modules/imgproc/src/color_hsv.simd.hpp` (`RGB2HSV_b`, `HSV2RGB_
 whole numbers in float32: hue 0..179 (steps of 2 degrees), everything else 0..255.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
-
-__all__ = ["HUES", "bgr_to_hsv", "hsv_to_bgr"]
 
 HUES = 180
 _FIXED_POINT = 4096  # `1 << hsv_shift`

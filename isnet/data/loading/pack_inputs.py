@@ -1,7 +1,5 @@
 """Transform that packs a training crop as uint8, without copying it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,8 +8,6 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
-
-__all__ = ["PackCropInputs"]
 
 _META = (
     *("img_path", "seg_map_path", "ori_shape", "img_shape", "scale_factor"),

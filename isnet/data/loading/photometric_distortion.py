@@ -2,8 +2,6 @@
 loader worker, and a function that applies them to a batch on the model's device.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -18,14 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.data.loading.opencv_hsv import HUES, bgr_to_hsv, hsv_to_bgr
-
-__all__ = [
-    "DistortionParameters",
-    "SamplePhotometricDistortion",
-    "distort",
-    "distort_with_opencv",
-    "distort_with_torch",
-]
 
 _LEVELS = np.arange(256)
 

@@ -1,7 +1,5 @@
 """Transform that loads, resizes, crops and flips an image with its label in one step."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2
@@ -18,8 +16,6 @@ from isnet.data.loading.sample_crop import (
     read_label_crop,
 )
 from isnet.data.packed.packed_store import Pixels
-
-__all__ = ["LoadRandomCrop"]
 
 _TRIES = 10
 

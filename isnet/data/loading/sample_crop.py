@@ -3,8 +3,6 @@
 Only the crop is resized, not the whole image.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,15 +15,6 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 
 from isnet.data.packed.packed_store import PackedSample, Pixels
-
-__all__ = [
-    "DecodedSample",
-    "ResizedCrop",
-    "Sample",
-    "open_sample",
-    "read_image_crop",
-    "read_label_crop",
-]
 
 
 class DecodedSample:

@@ -1,14 +1,10 @@
 """Infinite sampler that seeds every sample by itself."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 
 from mmengine.dataset import InfiniteSampler
 from mmseg.registry import DATA_SAMPLERS
-
-__all__ = ["SeededIndex", "SeededInfiniteSampler", "seed_from"]
 
 SeededIndex = tuple[int, int, int]
 """Index of the image, number of the draw over all ranks, seed of the run."""

@@ -19,16 +19,6 @@ import numpy.typing as npt
 
 from isnet.errors import UserError
 
-__all__ = [
-    "STORE_VERSION",
-    "PackedSample",
-    "PackedStore",
-    "TileRecord",
-    "index_file",
-    "tiles_file",
-    "to_tiles",
-]
-
 STORE_VERSION = 1
 TILE = 256
 """Rows and columns of a tile: 192 KiB of an image, 64 KiB of a label."""

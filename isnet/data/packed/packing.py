@@ -1,7 +1,5 @@
 """Packs a data set: decodes its images and labels once into a store that trainings read."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil
@@ -29,8 +27,6 @@ from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.image_file import read_image, read_train_ids
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
-
-__all__ = ["pack_dataset"]
 
 _log = logging.getLogger(__name__)
 

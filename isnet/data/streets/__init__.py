@@ -4,8 +4,6 @@ All 19 evaluated classes and the usual void ones occur. Colours are ambiguous on
 `scene`), so that a per-pixel classifier does badly and context helps.
 """
 
-from __future__ import annotations
-
 from isnet.data.streets.generator import StreetsSettings, generate_streets, paint_scene
 
 __all__ = ["StreetsSettings", "generate_streets", "paint_scene"]

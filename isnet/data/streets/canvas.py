@@ -4,8 +4,6 @@ World coordinates are metres: x to the right of the street's axis, y up from the
 the camera. Later shapes hide earlier ones, so a scene is painted from far to near.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from isnet.data.streets.label_ids import LabelId
-
-__all__ = ["OVERSAMPLE", "Board", "Camera", "Canvas", "Colour", "Points", "box", "disc", "limb"]
 
 Points = npt.NDArray[np.float64]
 Colour = npt.NDArray[np.float64] | Sequence[float]

@@ -1,7 +1,5 @@
 """Street furniture: lamps, traffic lights, traffic signs, bins and trolleys."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from isnet.data.streets.canvas import Board, Colour, box, disc, limb
 from isnet.data.streets.label_ids import LabelId
 from isnet.data.streets.scene import Scene
-
-__all__ = ["FURNITURE", "paint_lamp"]
 
 _LIGHTS: tuple[Colour, ...] = ((40, 214, 110), (250, 186, 44), (246, 44, 36))
 # Corners, rotation in degrees, colours of rim and inside.

@@ -1,7 +1,5 @@
 """Writer of generated streets in the folder format of Cityscapes: parallel and resumable."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +14,6 @@ import numpy.typing as npt
 from isnet.data.streets.street import paint_street
 from isnet.io.atomic_files import atomic_path
 from isnet.io.process_pool import map_in_processes
-
-__all__ = ["CITIES", "StreetsSettings", "generate_streets", "paint_scene"]
 
 CITIES: Final[dict[str, tuple[str, ...]]] = {
     "train": ("altweiler", "brunnthal", "dornbruck", "falkenried", "grauhafen", "hohenlinde"),

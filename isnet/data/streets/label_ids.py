@@ -1,10 +1,6 @@
 """The Cityscapes label ids that a generated street uses."""
 
-from __future__ import annotations
-
 from enum import IntEnum
-
-__all__ = ["LabelId"]
 
 
 class LabelId(IntEnum):

@@ -1,7 +1,5 @@
 """Pedestrians, two-wheelers and their riders, as flat figures that face the camera."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from isnet.data.streets.canvas import Board, Colour, box, disc, limb
 from isnet.data.streets.label_ids import LabelId
 from isnet.data.streets.scene import Scene
-
-__all__ = ["paint_cycle", "paint_person"]
 
 _SKINS = ((226, 184, 152), (180, 128, 96), (112, 76, 56))
 _TYRE: Colour = (30, 30, 32)

@@ -6,8 +6,6 @@ therefore ambiguous. Sky, lane markings, pavement and the other objects of the i
 region, which is what image-level and class-level context can learn.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
@@ -16,8 +14,6 @@ import numpy.typing as npt
 
 from isnet.data.streets.canvas import OVERSAMPLE, Canvas, Colour
 from isnet.data.streets.label_ids import LabelId
-
-__all__ = ["Scene", "develop", "draw_scene"]
 
 RGB = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]

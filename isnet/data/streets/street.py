@@ -1,7 +1,5 @@
 """Layout of one street: draws appearance, camera and objects, and paints them from far to near."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,8 +19,6 @@ from isnet.data.streets.surroundings import (
     paint_tree,
 )
 from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, paint_vehicle
-
-__all__ = ["paint_street"]
 
 Object = tuple[float, Callable[[Scene], None]]
 """Distance in metres, and the function that paints it."""

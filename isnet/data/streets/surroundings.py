@@ -1,7 +1,5 @@
 """Surroundings of the objects: sky, ground, houses, walls, fences and trees."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,8 +8,6 @@ import numpy as np
 from isnet.data.streets.canvas import Board, Colour, box, disc
 from isnet.data.streets.label_ids import LabelId
 from isnet.data.streets.scene import Scene
-
-__all__ = ["CrossSection", "Strip", "draw_cross_section", "paint_surroundings", "paint_tree"]
 
 _NEAR, _FAR = 1.0, 160.0  # metres
 _LOTS = (LabelId.BUILDING, LabelId.WALL, LabelId.FENCE)

@@ -1,7 +1,5 @@
 """Vehicles: the two visible faces of a box, with shapes from a table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from isnet.data.streets.canvas import Board, Colour, Points, box, disc
 from isnet.data.streets.label_ids import LabelId
 from isnet.data.streets.scene import Scene
-
-__all__ = ["CAR", "LARGE_VEHICLES", "TRAIN", "Vehicle", "paint_vehicle"]
 
 Shapes = tuple[tuple[Points, float | Colour], ...]
 """Polygons in shares of a face's width and height, each with a factor on the paint or a colour."""

@@ -17,8 +17,6 @@ from isnet.io.atomic_files import read_json
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
 
-__all__ = ["CheckImages"]
-
 _MAX_IMAGES = 4
 """Images taken from a data set, or generated."""
 _GENERATED_SIZE = (256, 512)

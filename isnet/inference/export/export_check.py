@@ -1,7 +1,5 @@
 """Compares the outputs and the speed of an exported network with torch."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,16 +9,6 @@ import torch
 from torch import Tensor
 
 from isnet.inference.export.exported_network import SMALLEST_SIDE
-
-__all__ = [
-    "LEAST_LABELS_AGREE",
-    "TOLERANCE",
-    "OutputComparison",
-    "Runner",
-    "Speeds",
-    "compare_outputs",
-    "measure_speeds",
-]
 
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""

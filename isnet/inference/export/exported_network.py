@@ -1,7 +1,5 @@
 """Network for export: from uint8 pixels to labels and confidence in one graph."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -15,8 +13,6 @@ from isnet import __version__
 from isnet.errors import UserError
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import has_plain_predict
-
-__all__ = ["INPUT", "OUTPUTS", "SMALLEST_SIDE", "ExportedNetwork", "export_metadata"]
 
 INPUT = "image"
 OUTPUTS = ("labels", "confidence")

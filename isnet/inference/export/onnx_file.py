@@ -1,7 +1,5 @@
 """Writes ONNX files from a `torch.export` program and runs them in ONNX Runtime."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +10,6 @@ from torch.export import ExportedProgram
 
 from isnet.inference.export.exported_network import INPUT, OUTPUTS
 from isnet.inference.export.torch_program import exporter_errors
-
-__all__ = ["OPSET", "OnnxRunner", "write_onnx"]
 
 OPSET = 18
 """Supported by every runtime since 2023."""

@@ -1,7 +1,5 @@
 """Exports, writes and runs programs of `torch.export`."""
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +11,6 @@ from torch.export import Dim, ExportedProgram
 
 from isnet.errors import UserError
 from isnet.inference.export.exported_network import INPUT, SMALLEST_SIDE, ExportedNetwork
-
-__all__ = [
-    "LARGEST_BATCH",
-    "TorchRunner",
-    "export_program",
-    "exporter_errors",
-    "run_eagerly",
-    "write_program",
-]
 
 LARGEST_BATCH = 1024
 """Upper bound of N: torch's exporter needs one, and the network has none."""

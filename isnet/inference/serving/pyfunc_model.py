@@ -1,7 +1,5 @@
 """MLflow pyfunc flavour of a weights file; MLflow calls `_load_pyfunc`."""
 
-from __future__ import annotations
-
 import base64
 import io
 import threading
@@ -21,8 +19,6 @@ import_mmseg()
 
 from isnet.inference.model_loader import TrainedModel, open_model  # noqa: E402
 from isnet.inference.predictor import ImagePrediction, Predictor  # noqa: E402
-
-__all__ = ["MAX_IMAGES", "RefusedRequestError", "ServedModel"]
 
 MAX_IMAGES = 16
 """Most images in one request."""

@@ -1,7 +1,5 @@
 """Decodes the base64 image of a request within limits on its size."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io
@@ -12,8 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "RefusedImageError", "decode_base64", "decode_image"]
 
 MAX_BYTES = 32 * 2**20
 """Limit of an image file."""

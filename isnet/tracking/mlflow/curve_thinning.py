@@ -1,11 +1,7 @@
 """Thins journal records to the points of MLflow's curves. The journal keeps every record."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-__all__ = ["POINTS", "Row", "kind_of", "rows_of", "thin_records"]
 
 POINTS = 2000
 """Most points of a training's curve: a plot has fewer pixels."""

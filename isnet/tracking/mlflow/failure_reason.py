@@ -1,13 +1,9 @@
 """Short reasons for failed MLflow calls, in place of chains of exceptions."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
 from isnet.tracking.redaction import redact
-
-__all__ = ["failure_reason"]
 
 _KNOWN = {
     "connection refused": r"connection refused",

@@ -2,16 +2,12 @@
 several equal entries is used, and none is deleted.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-
-__all__ = ["CREATED", "create_once", "lock_creation", "oldest_first", "search_all", "use_oldest"]
 
 CREATED = "isnet.created"
 """Tag: creation time in Unix nanoseconds."""

@@ -1,7 +1,5 @@
 """Uploads the weights of a run as an MLflow logged model, once per run and weights."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 
@@ -9,8 +7,6 @@ from isnet.tracking.mlflow.idempotent_writes import CREATED, create_once, lock_c
 from isnet.tracking.mlflow.model_folder import model_folder
 from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.tracking_client import TrackingClient
-
-__all__ = ["MODEL_NAME", "WEIGHTS", "log_model"]
 
 MODEL_NAME = "model"
 """Name of the model below its run: `runs:/RUN/model`."""

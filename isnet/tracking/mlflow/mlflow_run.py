@@ -18,8 +18,6 @@ from isnet.tracking.mlflow.idempotent_writes import (
 from isnet.tracking.mlflow.run_record import RunRecord, State
 from isnet.tracking.redaction import redact
 
-__all__ = ["KEY", "MlflowRun", "milliseconds"]
-
 KEY = "isnet.key"
 _METRICS_PER_CALL = 1000
 _PARAMS_PER_CALL = 100

@@ -1,7 +1,5 @@
 """Packs a weights file as an MLflow pyfunc model folder, with the code that serves it."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import io
@@ -12,8 +10,6 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-__all__ = ["LOADER", "has_metadata", "model_folder"]
 
 LOADER = "isnet.inference.serving.pyfunc_model"
 """A name and no import: MLflow imports it when it serves, and it is in a higher layer."""

@@ -2,16 +2,12 @@
 weights, and the alias `best`.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
 from isnet.tracking.mlflow.idempotent_writes import create_once, search_all
 from isnet.tracking.mlflow.logged_model import WEIGHTS
 from isnet.tracking.mlflow.run_record import RunRecord
-
-__all__ = ["BEST", "is_without_registry", "register", "registered_name"]
 
 BEST = "best"
 

@@ -16,8 +16,6 @@ from isnet.tracking.mlflow.idempotent_writes import (
 from isnet.tracking.mlflow.mlflow_run import KEY
 from isnet.tracking.mlflow.run_record import RunRecord
 
-__all__ = ["PARENT", "ParentRun"]
-
 PARENT = "mlflow.parentRunId"
 _SWEEP = "isnet.sweep"
 _SUMMARISED = ("final/mIoU", "final/mIoU_ms_flip", "final/images_per_second")

@@ -2,15 +2,11 @@
 settings are uploaded as files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 from isnet.tracking.mlflow.run_record import RunRecord
-
-__all__ = ["run_parameters", "run_tags"]
 
 _ALWAYS = (
     *("dataset", "config", "method", "backbone", "seed", "iterations", "global_batch", "crop"),

@@ -1,7 +1,5 @@
 """Description of a run for its upload to MLflow. Imports little: the uploader process loads it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +7,6 @@ from typing import Any, Literal
 
 from isnet.io.atomic_files import digest_of, sha256_of
 from isnet.tracking.redaction import redact
-
-__all__ = ["RunRecord", "State", "TrackingStore"]
 
 State = Literal["running", "interrupted", "failed", "finished"]
 

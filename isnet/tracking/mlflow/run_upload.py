@@ -1,7 +1,5 @@
 """Uploads runs to MLflow: whatever it does not have yet, in the order of the journal."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import time
@@ -24,8 +22,6 @@ from isnet.tracking.mlflow.run_parameters import run_tags
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.tracking_client import TrackingClient
 from isnet.tracking.store_address import is_database_file
-
-__all__ = ["Report", "RunUpload", "is_uploaded", "upload_runs"]
 
 Report = Callable[[dict[str, Any]], None]
 """Receives events: `{"alive": 1}` after each answer of MLflow, `{"uploaded": run, "note": text}`

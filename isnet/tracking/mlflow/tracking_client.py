@@ -1,7 +1,5 @@
 """MLflow client whose answered calls are counted as signs of life."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -9,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-
-__all__ = ["TrackingClient"]
 
 _HEARTBEAT_SECONDS = 3.0
 _LOGGERS = ("mlflow", "alembic", "urllib3")

@@ -5,8 +5,6 @@ file descriptor of a connection that carries commands to it and events back. End
 Stop signals are blocked in it: they also reach the parent, which then sends a command.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import threading
@@ -22,8 +20,6 @@ from isnet.tracking.mlflow.failure_reason import failure_reason
 from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.run_upload import Report, RunUpload, upload_runs
 from isnet.tracking.system_metrics import SystemSampler
-
-__all__ = ["main"]
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
 _SAMPLE_SECONDS = 30.0

@@ -1,7 +1,5 @@
 """Starts the uploader process, sends it commands, and waits for it within limits."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import queue
@@ -17,8 +15,6 @@ from typing import Any
 
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.run_upload import Report
-
-__all__ = ["LIVE", "STAGE_END", "SYNC", "Timeouts", "Uploader"]
 
 _UPLOADER = "isnet.tracking.mlflow.uploader"
 _BLOCKED = (

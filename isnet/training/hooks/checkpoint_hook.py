@@ -1,7 +1,5 @@
 """Saves and restores a training. Random numbers follow from the iteration and need no saving."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 
@@ -19,8 +17,6 @@ from isnet.training.hooks.weight_average import WeightAverage, bare_model
 from isnet.training.runner_config import SCHEDULE_LENGTHS
 from isnet.training.train_job import TrainJob
 from isnet.training.validation_loop import ValidationStopped
-
-__all__ = ["CheckpointHook", "DeferSignalsHook"]
 
 _STEPS = ("last_step", "_global_step")
 """Counters of mmengine's parameter schedulers, in micro-iterations."""

@@ -1,7 +1,5 @@
 """Records losses, speed, data wait, memory and validation scores while a run trains."""
 
-from __future__ import annotations
-
 import logging
 import resource
 import time
@@ -16,8 +14,6 @@ from isnet.io.console import ProgressCallback
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
 from isnet.training.train_job import TrainJob
-
-__all__ = ["JournalHook"]
 
 _log = logging.getLogger(__name__)
 

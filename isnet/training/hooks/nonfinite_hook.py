@@ -1,7 +1,5 @@
 """Logs skipped non-finite steps with their images, and stops a run that has too many."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +14,6 @@ from mmengine.runner import Runner
 from isnet.errors import UserError
 from isnet.settings.params import Precision
 from isnet.training.nonfinite_guard import GuardedOptimWrapper
-
-__all__ = ["NonFiniteHook"]
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,5 @@
 """Exponential moving average (EMA) of the weights, which the run validates and keeps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -11,8 +9,6 @@ from mmengine.runner import Runner
 from torch import nn
 
 from isnet.training.nonfinite_guard import GuardedOptimWrapper
-
-__all__ = ["WeightAverage", "bare_model"]
 
 
 def bare_model(runner: Runner) -> nn.Module:
