@@ -24,7 +24,7 @@ from records import Record, arguments, publish
 from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
 from isnet.data.convert.png_codec import encode_grey
-from isnet.data.streets.generator import StreetsSettings, paint_scene
+from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.params import PublishedDataset
 

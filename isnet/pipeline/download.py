@@ -3,7 +3,6 @@
 import logging
 
 from isnet.pipeline.stage_files import available_cores
-from isnet.records.download_record import SourceRecord
 from isnet.settings.plan import Plan
 
 _log = logging.getLogger(__name__)
@@ -20,6 +19,6 @@ def download(plan: Plan, dataset: str) -> None:
         data=plan.layout.data,
         workers=available_cores(),
     )
-    SourceRecord.model_validate(source).write(plan.layout.dataset_results(dataset) / "source.json")
-    counts = ", ".join(f"{count} {split}" for split, count in source["images"].items())
-    _log.info(f"{counts} images in {plan.layout.under_data(source['root'])}")
+    source.write(plan.layout.dataset_results(dataset) / "source.json")
+    counts = ", ".join(f"{count} {split}" for split, count in source.images.items())
+    _log.info(f"{counts} images in {plan.layout.under_data(source.root)}")

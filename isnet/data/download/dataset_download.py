@@ -1,22 +1,19 @@
 """Raw files of a data set: downloads and unpacks them, or finds them in a folder of the user."""
 
-import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
 from isnet.data.download import HashLockFile
-from isnet.data.download.archive_base import BadArchive
+from isnet.data.download.archive import BadArchive
 from isnet.data.download.archive_sources import local_path, read_sources
 from isnet.data.download.dataset_root import find_root
 from isnet.data.download.local_archives import LocalArchive, fetch_archives
-from isnet.data.download.raw_files import RawFiles
+from isnet.data.download.raw_files import unpack_dataset
 from isnet.errors import UserError
-from isnet.io.atomic_files import write_json
 from isnet.io.console import format_bytes, show_progress
+from isnet.records.download_record import SourceRecord
 from isnet.settings.dataset_lookup import description_of
 from isnet.settings.layout import home_of
 from isnet.settings.params import Dataset, StreetsDataset
@@ -26,8 +23,8 @@ _log = logging.getLogger(__name__)
 
 def download_dataset(
     name: str, dataset: Dataset, key: str, *, data: Path, workers: int
-) -> dict[str, Any]:
-    """Provide the raw files of a data set and describe them in `source.json`.
+) -> SourceRecord:
+    """Provide the raw files of a data set; return the content of `source.json`.
 
     Archives are downloaded to `<data>/downloads` and unpacked in `<data>/<name>/<key>`. A folder of
     the user is used in place. Work that was done before is not repeated.
@@ -39,11 +36,6 @@ def download_dataset(
         data: the data root.
         workers: number of processes.
 
-    Returns:
-        The content of `source.json`: dataset, kind, key; root, relative to the data root or
-        absolute; images, their number per split; archives, each with name, url (null for a file of
-        this machine), bytes, hashes.
-
     Raises:
         UserError: a source is missing, damaged, or does not contain the data set.
     """
@@ -52,36 +44,36 @@ def download_dataset(
     source = _read_finished(finished, dataset, description, data)
     if source is None:
         root, archives = _provide(name, dataset, description, finished.parent, data, workers)
-        source = {
-            "dataset": name,
-            "kind": dataset.kind,
-            "key": key,
-            "root": str(root.relative_to(data)) if root.is_relative_to(data) else str(root),
-            "images": {split: len(find_pairs(description, root, split)) for split in SPLITS},
-            "archives": [archive.provenance for archive in archives],
-        }
-        write_json(finished, source)
-        _log_disk_space(archives, data / "downloads")
+        source = SourceRecord(
+            dataset=name,
+            kind=dataset.kind,
+            key=key,
+            root=str(root.relative_to(data) if root.is_relative_to(data) else root),
+            images={split: len(find_pairs(description, root, split)) for split in SPLITS},
+            archives=[archive.record for archive in archives],
+        )
+        source.write(finished)
+        _log_disk_space(source, data / "downloads")
     if isinstance(description, PublishedDescription) and not isinstance(dataset, StreetsDataset):
-        _compare_counts(source["images"], description)
+        _compare_counts(source.images, description)
     return source
 
 
 def _read_finished(
     finished: Path, dataset: Dataset, description: DatasetDescription, data: Path
-) -> dict[str, Any] | None:
+) -> SourceRecord | None:
     """Return the `source.json` of an earlier call, if its files and archives are unchanged."""
     if not finished.is_file():
         return None
-    source: dict[str, Any] = json.loads(finished.read_text())
+    source = SourceRecord.read(finished)
     if not isinstance(dataset, StreetsDataset):
         made = finished.stat().st_mtime
         paths = [local_path(each, _home()) for each in dataset.source if isinstance(each, str)]
         if any(path.is_file() and path.stat().st_mtime > made for path in paths):
             return None
     try:
-        for split, count in source["images"].items():
-            if len(find_pairs(description, data / source["root"], split)) != count:
+        for split, count in source.images.items():
+            if len(find_pairs(description, data / source.root, split)) != count:
                 return None
     except UserError:
         return None
@@ -102,7 +94,11 @@ def _provide(
 ) -> tuple[Path, list[LocalArchive]]:
     """Return the folder with the data set, and the archives that it was unpacked from."""
     if isinstance(dataset, StreetsDataset):
-        return _generate(dataset, folder / "raw", workers), []
+        from isnet.data.streets import generate_streets
+
+        with show_progress("images") as show:
+            generate_streets(folder / "raw", dataset.settings, workers=workers, on_progress=show)
+        return folder / "raw", []
     where = f"params.yaml: datasets.{name}.source"
     downloads = data / "downloads"
     sources = read_sources(
@@ -113,31 +109,21 @@ def _provide(
         return find_root(description, [first], folder / "joined"), []
     archives = fetch_archives(sources, description, service=dataset.kind, downloads=downloads)
     try:
-        return RawFiles(folder, description, workers).unpack(archives), archives
+        return unpack_dataset(archives, folder, description, workers), archives
     except BadArchive as error:
-        if not any(archive.url for archive in archives):
+        if not any(archive.record.url for archive in archives):
             raise
         entry = f"its entry in {HashLockFile(downloads).path} if it has one"
         hint = f"To download an archive again, delete it, and {entry}"
         raise BadArchive(f"{error}. {hint}") from None
 
 
-def _generate(dataset: StreetsDataset, raw: Path, workers: int) -> Path:
-    from isnet.data.streets import StreetsSettings, generate_streets
-
-    settings = StreetsSettings(**dataset.settings.model_dump())
-    with show_progress("images") as show:
-        generate_streets(raw, settings, workers=workers, on_progress=show)
-    return raw
-
-
-def _log_disk_space(archives: Sequence[LocalArchive], downloads: Path) -> None:
-    sizes = [archive.path.stat().st_size for archive in archives if archive.url]
+def _log_disk_space(source: SourceRecord, downloads: Path) -> None:
+    sizes = [archive.bytes for archive in source.archives if archive.url]
     if sizes:
         _log.info(
-            f"the archives take {format_bytes(sum(sizes))} in {downloads}; "
-            "this data set does not need "
-            "them any more, and they may be deleted"
+            f"the archives take {format_bytes(sum(sizes))} in {downloads}; this data set does not "
+            "need them any more, and they may be deleted"
         )
 
 

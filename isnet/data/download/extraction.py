@@ -5,16 +5,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from isnet.data.download.archive_base import Archive, BadArchive, Links
-from isnet.data.download.tar_archive import TarArchive, is_tar
-from isnet.data.download.zip_archive import ZipArchive
+from isnet.data.download.archive import Archive, BadArchive, Links, open_archive
 from isnet.io.atomic_files import read_json, write_json
 from isnet.io.console import ProgressCallback
 from isnet.io.disk_space import explain_write_errors, require_free_space
 from isnet.io.wait_lock import exclusive
-
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-"""First bytes of a zip. `zipfile.is_zipfile` reads the end, and takes a tar of zips for one."""
 
 
 def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: ProgressCallback) -> None:
@@ -39,7 +34,7 @@ def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Progre
             return
         attempt = _PartialFolder(archives, folder)
         try:
-            attempt.unpack([_open(path, workers) for path in archives], show)
+            attempt.unpack([open_archive(path, workers) for path in archives], show)
         except BadArchive:
             attempt.discard()
             raise
@@ -53,10 +48,10 @@ class _PartialFolder:
         self._folder = folder
         self._part = folder.with_name(f"{folder.name}.part")
         self._state = folder.with_name(f"{folder.name}.part.json")
+        stats = [(path, path.stat()) for path in archives]
         self._archives = [
             {"path": str(path), "bytes": status.st_size, "changed_ns": status.st_mtime_ns}
-            for path in archives
-            for status in [path.stat()]
+            for path, status in stats
         ]
         self._links: list[Links | None] = [None] * len(archives)
         state = read_json(self._state)
@@ -69,10 +64,11 @@ class _PartialFolder:
             for path in list(self._part.rglob("*")):
                 if path.is_symlink():  # of an earlier attempt; no file may be written through it
                     path.unlink()
-            self._save_state()
+        self._save_state()
 
     def _save_state(self) -> None:
-        write_json(self._state, {"archives": self._archives, "links": self._links})
+        with explain_write_errors(self._state):
+            write_json(self._state, {"archives": self._archives, "links": self._links})
 
     def unpack(self, archives: Sequence[Archive], show: ProgressCallback) -> None:
         """Unpack the archives that are not finished, then make the links of all."""
@@ -86,8 +82,7 @@ class _PartialFolder:
             before = sum(sizes[:number])
             if self._links[number] is None:
                 self._links[number] = archive.unpack(self._part, partial(advance, before))
-                with explain_write_errors(self._state):
-                    self._save_state()
+                self._save_state()
             advance(before, sizes[number])
         for archive, links in zip(archives, self._links, strict=True):
             archive.make_links(self._part, links or {})
@@ -99,24 +94,10 @@ class _PartialFolder:
         require_free_space(self._part, needed - present, f"the content of {names}")
 
     def discard(self) -> None:
-        """Remove the folder and its state."""
         self._state.unlink(missing_ok=True)  # first: it lists finished archives
         shutil.rmtree(self._part, ignore_errors=True)
 
     def publish(self) -> None:
-        """Give the folder its final name."""
         with explain_write_errors(self._folder):
             self._part.rename(self._folder)
             self._state.unlink(missing_ok=True)
-
-
-def _open(path: Path, workers: int) -> Archive:
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head in _ZIP:
-        return ZipArchive(path, workers)
-    if is_tar(path):
-        return TarArchive(path)
-    raise BadArchive(
-        f"{path} is neither a zip nor a tar archive", hint="Get it again (is it an HTML page?)"
-    )

@@ -5,21 +5,15 @@ file gets its name when its size and hashes are right.
 """
 
 import logging
+import re
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
 
-from isnet.data.download.checksums import UNKNOWN, ExpectedFile
 from isnet.data.download.credentials import redact_url
-from isnet.data.download.hash_lock_file import HashLockFile
-from isnet.data.download.http_response import (
-    LoginRequired,
-    is_web_page,
-    prepare,
-    request_headers,
-)
+from isnet.data.download.file_hashes import ExpectedFile, HashLockFile
 from isnet.data.download.partial_download import PartialDownload
 from isnet.data.download.retry import TIMEOUTS, PermanentError, TransientError, retry
 from isnet.errors import UserError
@@ -31,6 +25,11 @@ from isnet.io.wait_lock import exclusive
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
+_PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+
+
+class LoginRequired(UserError):
+    """The server sent a web page, or refused access, instead of sending the file."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class RemoteFile:
     """Records the hash of the first download if `published` has none."""
     hint: str
     """End of error messages: how to get the file otherwise."""
-    published: ExpectedFile = UNKNOWN
+    published: ExpectedFile = field(default_factory=ExpectedFile)
     login: str | None = None
     """Address of the log-in form, if an account is needed (see `LoginSession`)."""
 
@@ -131,24 +130,23 @@ class _Download:
         return self._expected.mismatch(self._partial.path)
 
     def _attempt(self) -> None:
-        file, partial, name = self._file, self._partial, self._file.path.name
+        file, partial = self._file, self._partial
         length = partial.version and partial.version.length
         if partial.size and partial.size == (length or self._expected.size):
             return  # an earlier process was stopped just before the end
-        headers = request_headers(partial)
+        headers = partial.request_headers()
         with self._session.get(file.url, headers=headers, stream=True, timeout=TIMEOUTS) as answer:
             # The bytes so far are kept: when a session has expired, it is renewed.
-            if answer.status_code in (200, 206) and is_web_page(answer, name, b""):
-                raise self._web_page(answer)
-            if not prepare(partial, answer, file.url):
+            if answer.status_code in (200, 206):
+                self._refuse_web_page(answer, b"")
+            if not partial.prepare(answer, file.url):
                 return
             total = partial.version.length if partial.version else None
             self._check_size(total)
             self._show(partial.size, total)
             for chunk in answer.raw.stream(_CHUNK, decode_content=False):
-                if not partial.size and is_web_page(answer, name, chunk):
-                    partial.discard()
-                    raise self._web_page(answer)
+                if not partial.size:
+                    self._refuse_web_page(answer, chunk)
                 partial.append(chunk)
                 self._show(partial.size, total)
         if total is not None and partial.size < total:
@@ -176,9 +174,16 @@ class _Download:
             hint=file.hash_lock.hint(file.path) if is_recorded else file.hint,
         )
 
-    def _web_page(self, answer: requests.Response) -> LoginRequired:
-        return LoginRequired(
-            f"the server sent a web page instead of {self._file.path.name} (a log-in page?)",
+    def _refuse_web_page(self, answer: requests.Response, head: bytes) -> None:
+        """Raise LoginRequired if type or first bytes are those of a web page, and not the name."""
+        path = self._file.path
+        is_html = answer.headers.get("Content-Type", "").startswith("text/html")
+        if path.suffix.lower() in (".html", ".htm") or not (is_html or _PAGE.match(head)):
+            return
+        if head:
+            self._partial.discard()
+        raise LoginRequired(
+            f"the server sent a web page instead of {path.name} (a log-in page?)",
             where=redact_url(answer.url),
             hint=self._file.hint,
         )

@@ -4,9 +4,8 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.download import RemoteFile, fetch
@@ -15,24 +14,23 @@ from isnet.data.download.credentials import redact_url
 from isnet.data.download.login import LoginSession
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
+from isnet.records.download_record import ArchiveRecord
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class LocalArchive:
+class LocalArchive(NamedTuple):
     """A complete archive on this machine."""
 
     path: Path
-    url: str | None
-    """Where it was downloaded, without credentials; None for a file of the user."""
-    hashes: dict[str, str]
+    record: ArchiveRecord
 
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """Entry of the archive in `source.json`."""
-        size = self.path.stat().st_size
-        return {"name": self.path.name, "url": self.url, "bytes": size, "hashes": self.hashes}
+    @classmethod
+    def of(cls, path: Path, url: str | None, hashes: dict[str, str]) -> "LocalArchive":
+        """Describe the file at `path`; hash it if no hash is known."""
+        hashes = hashes or {"sha256": sha256_of(path)}
+        size = path.stat().st_size
+        return cls(path, ArchiveRecord(name=path.name, url=url, bytes=size, hashes=hashes))
 
 
 def fetch_archives(
@@ -68,7 +66,7 @@ def fetch_archives(
 
 def _read(path: Path) -> LocalArchive:
     _log.info(f"reads {path}")
-    return LocalArchive(path, None, {"sha256": sha256_of(path)})
+    return LocalArchive.of(path, None, {})
 
 
 def _fetch(file: RemoteFile, session: Callable[[str], LoginSession]) -> LocalArchive:
@@ -79,5 +77,4 @@ def _fetch(file: RemoteFile, session: Callable[[str], LoginSession]) -> LocalArc
     else:
         with show_progress("bytes") as show:
             fetch(file, show=show)
-    hashes = file.expected.digests or {"sha256": sha256_of(file.path)}
-    return LocalArchive(file.path, redact_url(file.url), hashes)
+    return LocalArchive.of(file.path, redact_url(file.url), file.expected.digests)

@@ -18,8 +18,13 @@ from isnet.data.download.credentials import (
     read_netrc,
     redact_url,
 )
-from isnet.data.download.http_response import NO_ACCESS, check_status
-from isnet.data.download.retry import TIMEOUTS, PermanentError, retry
+from isnet.data.download.retry import (
+    NO_ACCESS,
+    TIMEOUTS,
+    PermanentError,
+    check_status,
+    retry,
+)
 from isnet.errors import UserError
 from isnet.io.console import ProgressCallback
 
@@ -213,28 +218,28 @@ def _hidden_inputs(page: str) -> dict[str, str]:
     """Return the hidden inputs, such as a CSRF token, of the form that asks for a password."""
     reader = _FormReader()
     reader.feed(page)
-    return next((inputs for inputs, asks_password in reader.forms if asks_password), {})
+    for form in reader.forms:
+        kinds = [(attributes.get("type") or "").lower() for attributes in form]
+        if "password" in kinds:
+            hidden = (inputs for inputs, kind in zip(form, kinds, strict=True) if kind == "hidden")
+            return {name: one.get("value") or "" for one in hidden if (name := one.get("name"))}
+    return {}
 
 
 class _FormReader(HTMLParser):
-    """Collects the forms of a page: hidden inputs, and whether there is a password input."""
+    """Collects the attributes of all inputs, by form."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.forms: list[tuple[dict[str, str], bool]] = []
+        self.forms: list[list[dict[str, str | None]]] = []
         self._is_inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "form":
-            self.forms.append(({}, False))
+            self.forms.append([])
             self._is_inside = True
         elif tag == "input" and self._is_inside:
-            attributes = dict(attrs)
-            kind = (attributes.get("type") or "").lower()
-            inputs, asks_password = self.forms[-1]
-            if kind == "hidden" and (name := attributes.get("name")):
-                inputs[name] = attributes.get("value") or ""
-            self.forms[-1] = inputs, asks_password or kind == "password"
+            self.forms[-1].append(dict(attrs))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":

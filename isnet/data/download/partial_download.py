@@ -1,15 +1,25 @@
-"""An unfinished download: the file `NAME.part`, and `NAME.part.json` with its version."""
+"""An unfinished download: the file `NAME.part`, and `NAME.part.json` with its version.
+
+It is continued by HTTP range requests.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from isnet.data.download.checksums import ExpectedFile
+import requests
+
+from isnet.data.download.credentials import redact_url
+from isnet.data.download.file_hashes import ExpectedFile
+from isnet.data.download.retry import NO_ACCESS, PermanentError, TransientError, check_status
 from isnet.io.atomic_files import write_json
 from isnet.io.disk_space import explain_write_errors
+
+_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,12 @@ class FileVersion:
 
     def matches(self, other: FileVersion) -> bool:
         """Return whether all fields that both have are equal."""
+        pairs: list[tuple[object, object]] = [(self.length, other.length)]
         if self.etag and other.etag:  # mirrors share the ETag, but not the date
-            return self.etag == other.etag and _agree(self.length, other.length)
-        return _agree(self.last_modified, other.last_modified) and _agree(self.length, other.length)
+            pairs.append((self.etag, other.etag))
+        else:
+            pairs.append((self.last_modified, other.last_modified))
+        return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 class PartialDownload:
@@ -64,14 +77,51 @@ class PartialDownload:
             self.size = self.path.stat().st_size
             self.is_joined = self.size > 0
 
-    @property
-    def can_continue(self) -> bool:
-        """Whether a change of the file on the server would be detected."""
-        validators = self.version and (self.version.etag or self.version.last_modified)
-        return self.size > 0 and bool(validators or self._has_known_hash)
+    def request_headers(self) -> dict[str, str]:
+        """Return the headers that request the missing bytes, if the file has not changed."""
+        # With another encoding, lengths and ranges would not be those of the file.
+        headers = {"Accept-Encoding": "identity"}
+        version = self.version
+        is_identified = version and (version.etag or version.last_modified)
+        # Only if a change of the file on the server would be detected.
+        if self.size and (is_identified or self._has_known_hash):
+            headers["Range"] = f"bytes={self.size}-"
+            if version and version.validator:
+                headers["If-Range"] = version.validator
+        return headers
 
-    def restart(self, version: FileVersion) -> None:
-        """Drop all bytes and start with a new version of the file."""
+    def prepare(self, response: requests.Response, url: str) -> bool:
+        """Prepare for the body of a response; return False if the file is already complete.
+
+        Raises:
+            TransientError: the response does not fit to the bytes so far, which are discarded.
+            PermanentError: the server refuses.
+        """
+        try:
+            check_status(response, (200, 206, 416))
+        except PermanentError as error:
+            hint = " (is a log-in needed?)" if response.status_code in NO_ACCESS else ""
+            raise PermanentError(f"{error}{hint}") from None
+        start, total = _range(response)
+        old, headers = self.version, response.headers
+        version = FileVersion(
+            redact_url(url), headers.get("ETag"), headers.get("Last-Modified"), total
+        )
+        if response.status_code == 200:
+            self._restart(version)
+        elif response.status_code == 416:  # range not satisfiable: no bytes after these
+            if self.size and total == self.size and old and old.length in (None, total):
+                return False
+            self.discard()
+            raise TransientError("the partial download is not that of the file; starts again")
+        elif start != self.size or not (old and old.matches(version)):
+            self.discard()
+            raise TransientError("the server sent another range than requested; starts again")
+        else:
+            self.is_joined = True
+        return True
+
+    def _restart(self, version: FileVersion) -> None:
         with explain_write_errors(self.path):
             self.path.write_bytes(b"")  # first: the side file must not describe older bytes
             write_json(self._side, asdict(version))
@@ -105,5 +155,11 @@ class PartialDownload:
             self._side.unlink(missing_ok=True)
 
 
-def _agree(mine: str | int | None, theirs: str | int | None) -> bool:
-    return mine is None or theirs is None or mine == theirs
+def _range(response: requests.Response) -> tuple[int | None, int | None]:
+    """Return the offset of the body and the length of the whole file; None: unknown."""
+    if response.status_code == 200:
+        length = response.headers.get("Content-Length", "")
+        return 0, int(length) if length.isdecimal() else None
+    match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    start, total = match.groups() if match else (None, "*")
+    return None if start is None else int(start), None if total == "*" else int(total)

@@ -1,4 +1,4 @@
-"""Retries of HTTP requests with exponential backoff."""
+"""Requests that may fail for a while: what their errors mean, and retries with backoff."""
 
 import logging
 import random
@@ -16,6 +16,7 @@ Result = TypeVar("Result")
 
 TIMEOUTS = (10.0, 60.0)
 """Seconds to wait for the connection, and for the next bytes."""
+NO_ACCESS = (401, 403)
 
 _ATTEMPTS = 5
 """Attempts in a row without `_PROGRESS`."""
@@ -25,6 +26,20 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 """Seconds; each pause is twice the one before, plus up to 50 % jitter."""
 _LONGEST_RETRY_AFTER = 900.0
 """Seconds; a server that demands a longer pause ends the download."""
+_TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_PERMANENT: tuple[tuple[type[Exception], str], ...] = (
+    (requests.exceptions.SSLError, "the server's certificate is not trusted"),
+    (ValueError, "this is not a valid http or https address"),  # InvalidURL, InvalidSchema ...
+    (requests.TooManyRedirects, "the server redirects in circles"),
+)
+_TRANSIENT: tuple[tuple[type[Exception], str], ...] = (
+    (requests.Timeout, "no answer in time"),
+    (ReadTimeoutError, "no answer in time"),
+    (requests.exceptions.ProxyError, "no connection through the proxy"),
+    (requests.exceptions.ChunkedEncodingError, "the connection was cut"),
+    (HTTPError, "the connection was cut"),
+    (requests.ConnectionError, "no connection"),
+)
 
 
 class TransientError(Exception):
@@ -77,35 +92,40 @@ def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Resul
         time.sleep(pause)
 
 
-def server_pause(response: requests.Response) -> float | None:
+def check_status(response: requests.Response, accepted: tuple[int, ...]) -> None:
+    """Raise unless the status is one of `accepted`.
+
+    Raises:
+        TransientError: a status that may pass, such as 503.
+        PermanentError: any other status.
+    """
+    status = response.status_code
+    if status in accepted:
+        return
+    reason = f"the server answers {status} {response.reason}".rstrip()
+    if status in _TRANSIENT_STATUS:
+        raise TransientError(reason, _server_pause(response))
+    raise PermanentError(reason)
+
+
+def _server_pause(response: requests.Response) -> float | None:
     """Return the seconds of the header Retry-After, which may also be a date."""
     header = response.headers.get("Retry-After")
-    if not header:
-        return None
     try:
-        return Retry(retry_after_max=10**9).parse_retry_after(header)
+        return Retry(retry_after_max=10**9).parse_retry_after(header) if header else None
     except InvalidHeader:
         return None
 
 
 def _classify(error: requests.RequestException | HTTPError) -> TransientError:
-    """Return a transient error with a short reason; the original text may contain credentials.
+    """Return a transient error with a short reason, or raise a PermanentError.
 
-    Raises:
-        PermanentError: another attempt would fail as well.
+    The original text may contain credentials.
     """
-    if isinstance(error, requests.exceptions.SSLError):
-        raise PermanentError("the server's certificate is not trusted") from None
-    if isinstance(error, ValueError):  # InvalidURL, InvalidSchema and the like
-        raise PermanentError("this is not a valid http or https address") from None
-    if isinstance(error, requests.TooManyRedirects):
-        raise PermanentError("the server redirects in circles") from None
-    if isinstance(error, requests.Timeout | ReadTimeoutError):
-        return TransientError("no answer in time")
-    if isinstance(error, requests.exceptions.ProxyError):
-        return TransientError("no connection through the proxy")
-    if isinstance(error, requests.exceptions.ChunkedEncodingError | HTTPError):
-        return TransientError("the connection was cut")
-    if isinstance(error, requests.ConnectionError):
-        return TransientError("no connection")
+    for kind, reason in _PERMANENT:
+        if isinstance(error, kind):
+            raise PermanentError(reason) from None
+    for kind, reason in _TRANSIENT:
+        if isinstance(error, kind):
+            return TransientError(reason)
     raise PermanentError(type(error).__name__) from None

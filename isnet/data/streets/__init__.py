@@ -4,6 +4,7 @@ All 19 evaluated classes and the usual void ones occur. Colours are ambiguous on
 `scene`), so that a per-pixel classifier does badly and context helps.
 """
 
-from isnet.data.streets.generator import StreetsSettings, generate_streets, paint_scene
+from isnet.data.streets.generator import generate_streets, paint_scene
+from isnet.settings.params import StreetsSettings
 
 __all__ = ["StreetsSettings", "generate_streets", "paint_scene"]

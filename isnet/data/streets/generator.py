@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from isnet.data.streets.street import paint_street
 from isnet.io.atomic_files import atomic_path
 from isnet.io.process_pool import map_in_processes
+from isnet.settings.params import StreetsSettings
 
 CITIES: Final[dict[str, tuple[str, ...]]] = {
     "train": ("altweiler", "brunnthal", "dornbruck", "falkenried", "grauhafen", "hohenlinde"),
@@ -21,17 +21,6 @@ CITIES: Final[dict[str, tuple[str, ...]]] = {
 }
 """Invented cities. They change file names only: both splits are drawn from one distribution."""
 _FRAME = 19  # the annotated frame of a Cityscapes snippet
-
-
-@dataclass(frozen=True)
-class StreetsSettings:
-    """Number of images of each split, their size in pixels, and the seed."""
-
-    train: int = 320
-    val: int = 64
-    width: int = 256
-    height: int = 128
-    seed: int = 0
 
 
 def paint_scene(

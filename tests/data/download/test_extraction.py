@@ -21,8 +21,9 @@ import pytest
 from hostile_archives import HOSTILE, LINKS_INSIDE, OUTSIDE, write_tar, write_zip
 from log_lines import record_log
 
-from isnet.data.download import archive_base, unpack
-from isnet.data.download.archive_base import BadArchive
+from isnet.data.download import archive as archive_module
+from isnet.data.download import unpack
+from isnet.data.download.archive import BadArchive
 from isnet.errors import UserError
 
 DRAW = random.Random(0)
@@ -103,7 +104,7 @@ def test_hostile_archives_are_refused_and_leave_nothing(
 ) -> None:
     write, told = HOSTILE[case]
     if case == "tar: bomb":
-        monkeypatch.setattr(archive_base, "_ALWAYS_ALLOWED_BYTES", 8 << 20)
+        monkeypatch.setattr(archive_module, "_ALWAYS_ALLOWED_BYTES", 8 << 20)
     (tmp_path / "deep/er").mkdir(parents=True)
     source = tmp_path / "deep/er" / ("x.zip" if case.startswith("zip") else "x.tar")
     write(source)

@@ -100,7 +100,7 @@ def test_bytes_do_not_depend_on_workers_or_counts(
 
 
 def test_missing_files_are_made_again_and_others_kept(tmp_path: Path) -> None:
-    settings = StreetsSettings(train=2, val=1, width=64, height=32)
+    settings = StreetsSettings(train=2, val=1, width=64, height=64)
     paths = generate_streets(tmp_path, settings, workers=1)
     lost, kept = tmp_path / paths[0], tmp_path / paths[-1]
     content, kept_at = lost.read_bytes(), kept.stat().st_mtime_ns
@@ -111,7 +111,7 @@ def test_missing_files_are_made_again_and_others_kept(tmp_path: Path) -> None:
 
 
 def test_progress_counts_every_pair(tmp_path: Path) -> None:
-    settings = StreetsSettings(train=2, val=1, width=64, height=32)
+    settings = StreetsSettings(train=2, val=1, width=64, height=64)
     seen: list[tuple[int, int]] = []
     generate_streets(
         tmp_path, settings, workers=1, on_progress=lambda done, total: seen.append((done, total))
