@@ -23,7 +23,7 @@ from isnet.errors import UserError
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.file_lock import LockedFile
 from isnet.io.lock_owner import LockOwner, format_time
-from isnet.tracking.journal_reader import last_records
+from isnet.tracking.journal import last_records
 
 _log = logging.getLogger(__name__)
 

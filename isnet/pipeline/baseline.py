@@ -3,7 +3,7 @@
 import logging
 
 from isnet.pipeline.stage_files import cached_result, read_manifest
-from isnet.records.baseline_record import BaselineRecord
+from isnet.records.dataset_records import BaselineRecord
 from isnet.settings.plan import Plan
 
 _log = logging.getLogger(__name__)

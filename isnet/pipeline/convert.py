@@ -5,7 +5,7 @@ import logging
 from isnet.io.atomic_files import copy_file
 from isnet.io.console import show_progress
 from isnet.pipeline.stage_files import available_cores, cached_result, read_source
-from isnet.records.convert_record import Census, Manifest
+from isnet.records.dataset_records import Census, Manifest
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.plan import Plan
 

@@ -4,7 +4,7 @@ import logging
 
 from isnet.io.console import format_bytes, show_progress
 from isnet.pipeline.stage_files import available_cores, read_manifest
-from isnet.records.pack_record import StoreRecord
+from isnet.records.dataset_records import StoreRecord
 from isnet.settings.plan import Plan
 
 _log = logging.getLogger(__name__)

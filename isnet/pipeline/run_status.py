@@ -10,7 +10,7 @@ from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.io.lock_owner import LockOwner
 from isnet.settings.plan import Plan
-from isnet.tracking.journal_reader import last_records, validations
+from isnet.tracking.journal import last_records, validations
 
 Unfinished = Literal["nothing done", "out of date", "starting", "training", "interrupted"]
 Stage = Literal["data missing", "trained", "evaluated"] | Unfinished

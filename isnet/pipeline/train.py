@@ -26,8 +26,7 @@ from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, u
 from isnet.records.train_record import TrainRecord
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import collect_environment
-from isnet.tracking.journal import Journal
-from isnet.tracking.journal_reader import journal_records
+from isnet.tracking.journal import Journal, journal_records
 from isnet.training.train_job import TrainJob
 
 if TYPE_CHECKING:

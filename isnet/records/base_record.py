@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -15,14 +15,14 @@ Colour = tuple[int, int, int]
 """RGB, 0 to 255."""
 
 
-def _finite(value: Any) -> Any:
-    """Return None for an empty or non-finite cell of a CSV file."""
+def finite(value: Any) -> Any:
+    """Return the number in a cell of a CSV file; None if it is empty or not finite."""
     if isinstance(value, str):
         value = float(value) if value.strip() else None
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-Fraction = Annotated[float | None, BeforeValidator(_finite)]
+Fraction = Annotated[float | None, BeforeValidator(finite)]
 """A score in 0..1; None (null in JSON, an empty cell in CSV) where there was nothing to score."""
 Interval = tuple[Fraction, Fraction]
 """Lower and upper end of an interval."""
@@ -36,11 +36,7 @@ class Record(BaseModel):
 
     # docs/reference/records.md is made of the docstrings below the fields.
     model_config = ConfigDict(
-        extra="ignore",
-        frozen=True,
-        allow_inf_nan=False,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
+        frozen=True, allow_inf_nan=False, populate_by_name=True, use_attribute_docstrings=True
     )
 
     def as_json(self) -> dict[str, Any]:
@@ -68,12 +64,16 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 
 def write_rows(path: Path, rows: Sequence[Record]) -> None:
     """Write at least one row as a CSV file; the columns are the keys set in the first."""
+    write_text(path, csv_text([row.as_json() for row in rows]))
+
+
+def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
+    """Return rows as CSV with a header; by default the columns are the keys of the first row."""
     text = io.StringIO()
-    cells = [row.as_json() for row in rows]
-    writer = csv.DictWriter(text, fieldnames=list(cells[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(cells)
-    write_text(path, text.getvalue())
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 class Environment(Record):

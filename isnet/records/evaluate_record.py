@@ -31,6 +31,11 @@ class ViewMeans(Record):
     ade20k: dict[str, Fraction] | None = None
     """Scores of the scene-parsing benchmark; ADE20K only."""
 
+    def bounds(self, score: str) -> tuple[float, float] | None:
+        """Return the interval of a score; None if it has none."""
+        low, high = (self.intervals or {}).get(score, (None, None))
+        return None if low is None or high is None else (low, high)
+
 
 class SingleScaleScores(ViewMeans):
     """Scores of one prediction per image."""
@@ -147,11 +152,9 @@ class ScoresRecord(Record):
     @classmethod
     def of(cls, metrics: MetricsRecord) -> ScoresRecord:
         """Select the scores from a run's metrics."""
-        single, several = metrics.single_scale, metrics.multi_scale_flip
-        names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU", "ece")
-        scores: dict[str, float | None] = {name: getattr(single, name) for name in names}
-        if several:
-            scores["mIoU_ms_flip"] = several.mIoU
+        scores = metrics.single_scale.model_dump()
+        if metrics.multi_scale_flip:
+            scores["mIoU_ms_flip"] = metrics.multi_scale_flip.mIoU
         return cls.model_validate(scores | {"images_per_second": metrics.images_per_second})
 
 

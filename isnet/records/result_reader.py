@@ -2,10 +2,9 @@
 
 import contextlib
 import csv
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,14 +12,14 @@ from pydantic import ValidationError
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
-from isnet.records.base_record import read_rows
-from isnet.records.baseline_record import BaselineRecord
-from isnet.records.convert_record import Census, Manifest
+from isnet.records.base_record import Record, finite, read_rows
+from isnet.records.dataset_records import BaselineRecord, Census, Manifest
 from isnet.records.evaluate_record import ClassScore, Confusion, ImageScore, MetricsRecord
 from isnet.records.export_record import ExportRecord
 from isnet.records.train_record import TrainRecord
 
 Content = TypeVar("Content")
+Kind = TypeVar("Kind", bound=Record)
 Series = dict[str, list[float | None]]
 """Columns of a CSV file of numbers; None for an empty or non-finite cell."""
 
@@ -34,7 +33,6 @@ COMMANDS = {
 }
 """Command of each stage; `{name}` is the run or the data set."""
 
-_OPTIONAL = ("census", "baseline")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -61,10 +59,10 @@ class RunResults:
     per_class: list[ClassScore]
     confusion: Confusion
     settings: Mapping[str, object]
-    per_image: list[ImageScore] = field(default_factory=list)
-    exports: list[ExportRecord] = field(default_factory=list)
-    config_sha256: str = ""
-    """SHA-256 of the resolved config that training wrote."""
+    per_image: list[ImageScore]
+    exports: list[ExportRecord]
+    config_sha256: str
+    """SHA-256 of the resolved config that training wrote; empty without one."""
 
     @property
     def overlay_root(self) -> Path:
@@ -74,8 +72,7 @@ class RunResults:
     @property
     def weights(self) -> str:
         """Path of the weights, relative to the parent of `results`."""
-        path = Path(self.folder.parents[1].name) / "runs" / self.name / "train" / "weights.pth"
-        return path.as_posix()
+        return f"{self.folder.parents[1].name}/runs/{self.name}/train/weights.pth"
 
 
 def read_results(
@@ -111,22 +108,26 @@ def read_run(
     """
     _check_name(name, "run")
     folder = results / "runs" / name
-    train, evaluate = folder / "train", folder / "evaluate"
-    evaluated = _read("evaluate", name, evaluate / "metrics.json", MetricsRecord.read)
-    trained = _read("train", name, train / "train.json", TrainRecord.read)
+
+    def read(stage: str, file: str, reader: Callable[[Path], Content]) -> Content:
+        return _read(stage, name, folder / stage / file, reader)
+
+    evaluated = read("evaluate", "metrics.json", MetricsRecord.read)
+    trained = read("train", "train.json", TrainRecord.read)
+    config = folder / "train" / "config.py"
     return RunResults(
         name=name,
         folder=folder,
         trained=trained,
         evaluated=evaluated,
-        curves=_read("train", name, train / "curves.csv", _read_series),
-        validation=_read("train", name, train / "validation.csv", _read_series),
-        per_class=_read("evaluate", name, evaluate / "per_class.csv", _class_scores),
-        confusion=_read("evaluate", name, evaluate / "confusion.csv", Confusion.read),
+        curves=read("train", "curves.csv", _read_series),
+        validation=read("train", "validation.csv", _read_series),
+        per_class=read("evaluate", "per_class.csv", lambda path: read_rows(path, ClassScore)),
+        confusion=read("evaluate", "confusion.csv", Confusion.read),
         settings=trained.settings if settings is None else settings,
-        per_image=_read("evaluate", name, evaluate / "per_image.csv", _image_scores),
+        per_image=read("evaluate", "per_image.csv", _read_image_scores),
         exports=_read_exports(exports, name, evaluated.weights_sha256),
-        config_sha256=sha256_of(config) if (config := train / "config.py").is_file() else "",
+        config_sha256=sha256_of(config) if config.is_file() else "",
     )
 
 
@@ -138,23 +139,19 @@ def read_dataset_manifest(name: str, results: Path) -> Manifest:
 
 
 def _read_dataset(name: str, results: Path) -> DatasetResults:
-    manifest = read_dataset_manifest(name, results)
-    census, baseline = (results / "datasets" / name / f"{file}.json" for file in _OPTIONAL)
+    def optional(stage: str, file: str, kind: type[Kind]) -> Kind | None:
+        path = results / "datasets" / name / file
+        return _read(stage, name, path, kind.read) if path.is_file() else None
+
     return DatasetResults(
         name=name,
-        manifest=manifest,
-        census=_read("convert", name, census, Census.read) if census.is_file() else None,
-        baseline=_read("baseline", name, baseline, BaselineRecord.read)
-        if baseline.is_file()
-        else None,
+        manifest=read_dataset_manifest(name, results),
+        census=optional("convert", "census.json", Census),
+        baseline=optional("baseline", "baseline.json", BaselineRecord),
     )
 
 
-def _class_scores(path: Path) -> list[ClassScore]:
-    return read_rows(path, ClassScore)
-
-
-def _image_scores(path: Path) -> list[ImageScore]:
+def _read_image_scores(path: Path) -> list[ImageScore]:
     """Read the scores per image; [] if the file is absent (earlier versions wrote none)."""
     return read_rows(path, ImageScore) if path.is_file() else []
 
@@ -174,12 +171,7 @@ def _read_series(path: Path) -> Series:
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    return {name: [_number(row[i]) for row in rows] for i, name in enumerate(header)}
-
-
-def _number(cell: str) -> float | None:
-    value = float(cell) if cell.strip() else math.nan
-    return value if math.isfinite(value) else None
+    return {name: [finite(row[i]) for row in rows] for i, name in enumerate(header)}
 
 
 def _check_name(name: str, what: str) -> None:

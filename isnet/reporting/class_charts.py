@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from isnet.records.base_record import Colour
-from isnet.records.convert_record import Census, SplitCounts
+from isnet.records.dataset_records import Census, SplitCounts
 from isnet.records.evaluate_record import Confusion
 from isnet.records.result_reader import DatasetResults, RunResults
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from isnet.io.image_file import read_image, read_train_ids
 from isnet.records.base_record import Colour
-from isnet.records.convert_record import Manifest
+from isnet.records.dataset_records import Manifest
 from isnet.reporting.embedded_image import (
     BUDGET,
     LONGEST,

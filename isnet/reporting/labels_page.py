@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from isnet.io.atomic_files import write_text
-from isnet.records.convert_record import Census, Manifest, SplitCounts
+from isnet.records.dataset_records import Census, Manifest, SplitCounts
 from isnet.reporting.class_charts import census_bars
 from isnet.reporting.label_samples import LabelSamples, choose_samples, distinct_colours
 from isnet.reporting.page_templates import render_page

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isnet.data.catalog import read_published
 from isnet.io.atomic_files import write_text
-from isnet.records.convert_record import Manifest
+from isnet.records.dataset_records import Manifest
 from isnet.records.result_reader import COMMANDS, RunResults, read_dataset_manifest, read_run
 from isnet.reporting.page_templates import percent, render_markdown
 from isnet.reporting.results_table import crop_size

@@ -1,9 +1,11 @@
 """Environment of a result: package versions, git commit, hardware."""
 
+import contextlib
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,18 +13,9 @@ from typing import Any
 from isnet.io.visible_gpus import gpu_models
 from isnet.tracking.redaction import redact
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "onedl-mmengine",
-    "onedl-mmcv",
-    "onedl-mmsegmentation",
-    "numpy",
-    "opencv-python-headless",
-    "opencv-python",
-    "mlflow",
-    "snakemake",
-    "dvc",
+_PACKAGES = (
+    *("torch", "torchvision", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "numpy"),
+    *("opencv-python-headless", "opencv-python", "mlflow", "snakemake", "dvc"),
 )
 _SETTINGS = (":(top,exclude)params.yaml", ":(top,exclude)dvc.lock")
 
@@ -30,7 +23,6 @@ _SETTINGS = (":(top,exclude)params.yaml", ":(top,exclude)dvc.lock")
 def collect_environment() -> dict[str, Any]:
     """Return what may explain why a result differs elsewhere, without importing torch."""
     commit, dirty = git_commit()
-    versions = installed_versions()
     return {
         "isnet": metadata.version("isnet"),
         "git_commit": commit,
@@ -39,19 +31,19 @@ def collect_environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "hardware": hardware(),
         "gpus": gpu_models(),
-        "packages": {name: version for name, version in versions.items() if version},
+        "packages": {name: version for name, version in installed_versions().items() if version},
         "command": redact(" ".join(["isnet", *sys.argv[1:]])),
     }
 
 
-def installed_versions() -> dict[str, str | None]:
-    """Return the versions of packages that affect results; None if one is not installed."""
-    found: dict[str, str | None] = {}
-    for name in PACKAGES:
-        try:
+def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | None]:
+    """Return the versions of packages, by default of those that affect results; None if one is not
+    installed.
+    """
+    found: dict[str, str | None] = dict.fromkeys(packages)
+    for name in found:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
     return found
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import psutil
 
 from isnet.io.visible_gpus import gpu_usage
-from isnet.tracking.journal import Journal
-from isnet.tracking.journal_reader import journal_records
+from isnet.tracking.journal import Journal, journal_records
 
 
 class SystemSampler(threading.Thread):

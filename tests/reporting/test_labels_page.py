@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.records.convert_record import Census, Manifest
+from isnet.records.dataset_records import Census, Manifest
 from isnet.reporting.label_samples import choose_samples, cover, distinct_colours
 from isnet.reporting.labels_page import label_findings, write_labels_page
 

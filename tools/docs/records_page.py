@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 
 from keys_page import sections
 
 from isnet.records.base_record import Record
+from isnet.records.dataset_records import (
+    BaselineRecord,
+    Census,
+    Manifest,
+    SourceRecord,
+    StoreRecord,
+)
+from isnet.records.evaluate_record import (
+    ClassScore,
+    Confusion,
+    ImageScore,
+    MetricsRecord,
+    ScoresRecord,
+)
+from isnet.records.export_record import ExportRecord
+from isnet.records.train_record import CurvePoint, TrainRecord, ValidationPoint
 
 __all__ = ["STAGES", "record_files", "records_page"]
 
-STAGES = ("download", "convert", "pack", "baseline", "train", "evaluate", "export")
-"""The stages that write records; `isnet/records/<stage>_record.py` defines them."""
+STAGES: dict[str, tuple[type, ...]] = {
+    "download": (SourceRecord,),
+    "convert": (Manifest, Census),
+    "pack": (StoreRecord,),
+    "baseline": (BaselineRecord,),
+    "train": (TrainRecord, CurvePoint, ValidationPoint),
+    "evaluate": (MetricsRecord, ScoresRecord, ClassScore, ImageScore, Confusion),
+    "export": (ExportRecord,),
+}
+"""The records that are files, by the stage that writes them."""
 
 _PLACE = re.compile(r"(?:A row of )?(`[^`]+`): (.*)", re.DOTALL)
 """Docstring of a record that is a file: its path, then its description."""
@@ -21,13 +44,11 @@ _PLACE = re.compile(r"(?:A row of )?(`[^`]+`): (.*)", re.DOTALL)
 
 def record_files(stage: str) -> list[tuple[str, str, type]]:
     """Return (path, description, class) of every file that a stage writes."""
-    module = importlib.import_module(f"isnet.records.{stage}_record")
-    kinds = [getattr(module, name) for name in module.__all__]
-    kinds.sort(key=lambda kind: inspect.getsourcelines(kind)[1])
     found = []
-    for kind in kinds:
-        if place := _PLACE.match(inspect.getdoc(kind) or ""):
-            found.append((place[1], place[2], kind))
+    for kind in STAGES[stage]:
+        place = _PLACE.match(inspect.getdoc(kind) or "")
+        assert place, kind
+        found.append((place[1], place[2], kind))
     return found
 
 

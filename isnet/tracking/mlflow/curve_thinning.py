@@ -7,7 +7,8 @@ POINTS = 2000
 """Most points of a training's curve: a plot has fewer pixels."""
 
 _SAMPLES = 1000
-_PREFIX = {"train": "train", "validation": "val", "system": "system"}
+_VALIDATION, _VALIDATION_PREFIX = "validation", "val"
+"""Other kinds are the prefix of their metric keys."""
 _NO_METRIC = ("kind", "time", "iteration", "sample")
 
 Row = tuple[str, float, int, int]
@@ -56,7 +57,7 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
     """Return the metric rows of one record. They are deterministic, and MLflow stores equal rows
     once.
     """
-    prefix = _PREFIX.get(record["kind"], record["kind"])
+    prefix = _VALIDATION_PREFIX if record["kind"] == _VALIDATION else record["kind"]
     time, step = int(record["time"] * 1000), _step(record)
     return [
         (f"{prefix}/{key}", float(value), time, step)
@@ -68,4 +69,4 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
 def kind_of(key: str) -> str:
     """Return the kind of the records behind a metric key."""
     prefix = key.partition("/")[0]
-    return next((kind for kind, name in _PREFIX.items() if name == prefix), prefix)
+    return _VALIDATION if prefix == _VALIDATION_PREFIX else prefix

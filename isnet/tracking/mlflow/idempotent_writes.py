@@ -3,7 +3,8 @@ several equal entries is used, and none is deleted.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +41,43 @@ def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
             raise
 
 
-def oldest_first(runs: Iterable[Any]) -> list[Any]:
-    """Return MLflow runs sorted by creation time, the same order for all uploaders."""
-    return sorted(runs, key=lambda run: (int(run.data.tags.get(CREATED, 0)), str(run.info.run_id)))
+def find_or_create_run(
+    client: Any, experiment_id: str, key: tuple[str, str], tags: dict[str, str], **new: Any
+) -> str:
+    """Return the id of the oldest run with the tag `key`, or of a new one.
 
+    Others with the tag, which other hosts created concurrently, are marked as its duplicates by tag
+    and name. Call it within `lock_creation`.
 
-def use_oldest(client: Any, runs: Iterable[Any]) -> str:
-    """Return the id of the oldest run, and mark the others as its duplicates by tag and name."""
-    oldest, *others = oldest_first(runs)
+    Args:
+        client: an MlflowClient.
+        experiment_id: of the runs.
+        key: name and value of the tag.
+        tags: further tags of a new run.
+        new: further arguments of `MlflowClient.create_run`.
+    """
+    found = search_runs(client, experiment_id, *key)
+    if not found:
+        tags = dict([key]) | {CREATED: str(time.time_ns()), "mlflow.source.name": "isnet"} | tags
+        created = client.create_run(experiment_id, tags=tags, **new)
+        found = search_runs(client, experiment_id, *key) or [created]
+    oldest, *others = found
     for run in others:
         if _DUPLICATE_OF not in run.data.tags:
             name = f"{run.info.run_name} (duplicate)"
             client.set_tag(run.info.run_id, _DUPLICATE_OF, oldest.info.run_id)
             client.update_run(run.info.run_id, status="KILLED", name=name)
     return str(oldest.info.run_id)
+
+
+def search_runs(client: Any, experiment_id: str, tag: str, value: str) -> list[Any]:
+    """Return the runs with a tag, oldest first: the same order for all uploaders."""
+    found = search_all(
+        lambda token: client.search_runs(
+            [experiment_id], f"tags.`{tag}` = '{value}'", page_token=token
+        )
+    )
+    return sorted(found, key=lambda run: (int(run.data.tags.get(CREATED, 0)), run.info.run_id))
 
 
 def search_all(search: Callable[[str | None], Any]) -> list[Any]:

@@ -9,11 +9,10 @@ from typing import Any
 
 from isnet.tracking.mlflow.curve_thinning import Row, kind_of
 from isnet.tracking.mlflow.idempotent_writes import (
-    CREATED,
     create_once,
+    find_or_create_run,
     lock_creation,
-    oldest_first,
-    use_oldest,
+    search_runs,
 )
 from isnet.tracking.mlflow.run_record import RunRecord, State
 from isnet.tracking.redaction import redact
@@ -58,12 +57,17 @@ class MlflowRun:
         A file lock keeps two uploaders of one host from creating two runs. If uploaders on several
         hosts did, all use the oldest.
         """
+        tags = {
+            "data.manifest": record.manifest_digest,
+            "mlflow.note.content": f"{record.settings['method']} on {record.settings['dataset']}",
+        }
+        started = milliseconds(record.summary["started"]) if record.summary else None
         with lock_creation(record.work):
-            found = _search(client, experiment_id, record.key)
-            if not found:
-                created = _create(client, experiment_id, record)
-                found = _search(client, experiment_id, record.key)
-        run_id = use_oldest(client, found) if found else created
+            run_id = find_or_create_run(
+                *(client, experiment_id, (KEY, record.key), tags),
+                run_name=record.name,
+                start_time=started,
+            )
         run = client.get_run(run_id)  # search results may be truncated
         _add_params(client, run, record)
         return cls(client, run)
@@ -74,7 +78,7 @@ class MlflowRun:
         Raises:
             RuntimeError: there is one, which the next attempt uses.
         """
-        found = oldest_first(_search(self.client, experiment_id, record.key))
+        found = search_runs(self.client, experiment_id, KEY, record.key)
         if found and str(found[0].info.run_id) != self.id:
             raise RuntimeError("another host created an older run of this training")
 
@@ -145,27 +149,6 @@ class MlflowRun:
         for name, file in record.files():
             folder = name.rpartition("/")[0]
             self.client.log_artifact(self.id, str(file), folder or None)
-
-
-def _search(client: Any, experiment_id: str, key: str) -> list[Any]:
-    found: list[Any] = client.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'")
-    return found
-
-
-def _create(client: Any, experiment_id: str, record: RunRecord) -> str:
-    run = client.create_run(
-        experiment_id,
-        start_time=milliseconds(record.summary["started"]) if record.summary else None,
-        run_name=record.name,
-        tags={
-            KEY: record.key,
-            CREATED: str(time.time_ns()),
-            "data.manifest": record.manifest_digest,
-            "mlflow.source.name": "isnet",
-            "mlflow.note.content": f"{record.settings['method']} on {record.settings['dataset']}",
-        },
-    )
-    return str(run.info.run_id)
 
 
 def _add_params(client: Any, run: Any, record: RunRecord) -> None:

@@ -7,9 +7,10 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from isnet.tracking.environment import installed_versions
 
 LOADER = "isnet.inference.serving.pyfunc_model"
 """A name and no import: MLflow imports it when it serves, and it is in a higher layer."""
@@ -70,15 +71,13 @@ def model_folder(
             code_paths=[str(code)],
             signature=_signature(),
             input_example=_example(example) if example else None,
-            pip_requirements=list(_requirements()),
+            pip_requirements=[
+                f"{name}=={version.partition('+')[0]}"
+                for name, version in installed_versions(_PACKAGES).items()
+                if version
+            ],
         )
         yield folder
-
-
-def _requirements() -> Iterator[str]:
-    for name in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            yield f"{name}=={metadata.version(name).partition('+')[0]}"
 
 
 def _signature() -> Any:

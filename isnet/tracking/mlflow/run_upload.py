@@ -3,13 +3,14 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from filelock import FileLock
 
 from isnet.io.atomic_files import write_json
-from isnet.tracking.journal_reader import JournalReader
+from isnet.tracking.journal import JournalReader
 from isnet.tracking.mlflow.curve_thinning import rows_of, thin_records
 from isnet.tracking.mlflow.failure_reason import failure_reason
 from isnet.tracking.mlflow.idempotent_writes import create_once
@@ -17,7 +18,7 @@ from isnet.tracking.mlflow.logged_model import log_model
 from isnet.tracking.mlflow.mlflow_run import MlflowRun, milliseconds
 from isnet.tracking.mlflow.model_folder import has_metadata
 from isnet.tracking.mlflow.model_registry import is_without_registry, register, registered_name
-from isnet.tracking.mlflow.parent_run import PARENT, ParentRun
+from isnet.tracking.mlflow.parent_run import PARENT, find_or_create_parent, summarise_sweep
 from isnet.tracking.mlflow.run_parameters import run_tags
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.tracking_client import TrackingClient
@@ -47,15 +48,15 @@ def upload_runs(
     """Upload runs and report events. Stops at the first run whose last attempt fails, because each
     further run would take as long if the store is down. Raises nothing.
     """
+    reason = None
     try:
         for record in records:
-            with _lock_database_file(store):
+            with _database_lock(store):
                 note = _upload(record, store, report, attempts)
             report({"uploaded": record.name, "note": note})
     except Exception as error:
-        report({"done": 1, "reason": failure_reason(error)})
-    else:
-        report({"done": 1, "reason": None})
+        reason = failure_reason(error)
+    report({"done": 1, "reason": reason})
 
 
 def _upload(record: RunRecord, store: TrackingStore, report: Report, attempts: int) -> str:
@@ -66,14 +67,11 @@ def _upload(record: RunRecord, store: TrackingStore, report: Report, attempts: i
     return RunUpload(record, store, report).send_all()
 
 
-@contextlib.contextmanager
-def _lock_database_file(store: TrackingStore) -> Iterator[None]:
+def _database_lock(store: TrackingStore) -> AbstractContextManager[object]:
     if not is_database_file(store.uri):
-        yield
-        return
+        return contextlib.nullcontext()
     store.home.mkdir(parents=True, exist_ok=True)
-    with FileLock(store.home / ".mlflow.lock", timeout=_LOCK_SECONDS):
-        yield
+    return FileLock(store.home / ".mlflow.lock", timeout=_LOCK_SECONDS)
 
 
 class RunUpload:
@@ -100,10 +98,8 @@ class RunUpload:
         self._experiment = _find_or_create_experiment(self._client, store)
         self.run = MlflowRun.find_or_create(self._client, self._experiment, record)
         tags = run_tags(record) | (_environment_tags(environment) if environment else {})
-        self._parent: ParentRun | None = None
         if record.sweep:
-            self._parent = ParentRun.find_or_create(self._client, self._experiment, record)
-            tags[PARENT] = self._parent.id
+            tags[PARENT] = find_or_create_parent(self._client, self._experiment, record)
         self.run.set_tags(tags)
         if record.state == "running":
             self.run.set_state("running")
@@ -130,8 +126,9 @@ class RunUpload:
         self.run.set_dataset(str(record.settings["dataset"]), record.manifest_digest)
         self.run.add_artifacts(record)
         self.run.set_state(record.state, ended)
-        if self._parent:
-            self._parent.summarise()
+        if record.sweep:
+            parent = self.run.tags[PARENT]
+            summarise_sweep(self._client, self._experiment, record.sweep, parent)
         note = self._send_model() if record.weights and record.metrics else ""
         if record.state != "running":
             self.run.require_oldest(self._experiment, record)

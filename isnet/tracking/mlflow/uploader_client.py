@@ -16,7 +16,7 @@ from typing import Any
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.run_upload import Report
 
-_UPLOADER = "isnet.tracking.mlflow.uploader"
+_UPLOADER = (sys.executable, "-m", "isnet.tracking.mlflow.uploader")
 _BLOCKED = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG),
@@ -85,22 +85,14 @@ class Uploader:
         pipe = child_end.fileno()
         with child_end, _blocked_signals():
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "isnet.tracking.mlflow.uploader",
-                    str(os.getpid()),
-                    str(pipe),
-                ],
+                [*_UPLOADER, str(os.getpid()), str(pipe)],
                 pass_fds=[pipe],
                 env=timeouts.environment | os.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # warnings of Python and MLflow
             )
-        self._reader = threading.Thread(
-            target=self._read_events, name="mlflow-uploader", daemon=True
-        )
+        self._reader = threading.Thread(target=self._read_events, daemon=True)
         self._reader.start()
 
     def _read_events(self) -> None:

@@ -19,7 +19,7 @@ from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.logged_model import WEIGHTS
 from isnet.tracking.mlflow.model_registry import register
-from isnet.tracking.mlflow.parent_run import PARENT, ParentRun
+from isnet.tracking.mlflow.parent_run import PARENT, find_or_create_parent, summarise_sweep
 
 NAME = "isnet-streets"
 
@@ -259,13 +259,13 @@ def test_runs_of_a_sweep_have_one_parent_with_mean_and_standard_deviation(
     client.log_metric(duplicate.info.run_id, "final/mIoU", 1.0)
     record = current_record(Plan.of(load_params()), "two")
     assert record is not None
-    kept = ParentRun.find_or_create(client, parent.info.experiment_id, record)
-    kept.summarise()
-    assert kept.id == parent.info.run_id
+    kept = find_or_create_parent(client, parent.info.experiment_id, record)
+    summarise_sweep(client, parent.info.experiment_id, "grid", kept)
+    assert kept == parent.info.run_id
     assert client.get_run(runs["one"].info.run_id).data.tags[PARENT] == parent.info.run_id
-    assert client.get_run(other.info.run_id).data.tags["isnet.duplicate_of"] == kept.id
-    assert client.get_run(kept.id).data.metrics["sweep/runs"] == 2
-    assert client.get_run(kept.id).data.metrics["sweep/mIoU_mean"] == pytest.approx(0.375)
+    assert client.get_run(other.info.run_id).data.tags["isnet.duplicate_of"] == kept
+    assert client.get_run(kept).data.metrics["sweep/runs"] == 2
+    assert client.get_run(kept).data.metrics["sweep/mIoU_mean"] == pytest.approx(0.375)
 
 
 def test_the_alias_ends_at_the_best_despite_concurrent_scores(client: MlflowClient) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isnet.tracking.journal import Journal
-from isnet.tracking.journal_reader import JournalReader, last_records, validations
+from isnet.tracking.journal import Journal, JournalReader, last_records, validations
 
 
 def _record(iteration: int, time: float = 0.0) -> dict[str, object]:
