@@ -13,7 +13,7 @@ from isnet.data.download.local_archives import LocalArchive, fetch_archives
 from isnet.data.download.raw_files import unpack_dataset
 from isnet.errors import UserError
 from isnet.io.console import format_bytes, show_progress
-from isnet.records.download_record import SourceRecord
+from isnet.records.dataset_records import SourceRecord
 from isnet.settings.dataset_lookup import description_of
 from isnet.settings.layout import home_of
 from isnet.settings.params import Dataset, StreetsDataset

@@ -14,7 +14,7 @@ from isnet.data.download.credentials import redact_url
 from isnet.data.download.login import LoginSession
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
-from isnet.records.download_record import ArchiveRecord
+from isnet.records.dataset_records import ArchiveRecord
 
 _log = logging.getLogger(__name__)
 
