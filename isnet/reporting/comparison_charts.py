@@ -17,7 +17,8 @@ def speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
 
     `x`: images per second at single scale; `y`: mIoU in 0..1; the order of the runs sets the style.
     """
-    points, machines = [], set()
+    points: list[dict[str, Any]] = []
+    machines = set()
     for style, run in enumerate(runs):
         speed, score = run.evaluated.images_per_second, run.evaluated.single_scale.mIoU
         if speed and score is not None:
@@ -26,14 +27,10 @@ def speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
             machines.add(str(environment.gpus or environment.hardware))
     if len(points) < 2:
         return None
-    speeds = [float(str(point["x"])) for point in points]
+    speeds = [point["x"] for point in points]
+    is_wide = max(speeds) > _LOG_RATIO * min(speeds)
     note = "Measured on different machines: the speeds are not comparable."
-    return {
-        "key": "speed",
-        "points": points,
-        "log": max(speeds) > _LOG_RATIO * min(speeds),
-        "note": note if len(machines) > 1 else "",
-    }
+    return {"points": points, "log": is_wide, "note": note if len(machines) > 1 else ""}
 
 
 def seed_dots(found: Sequence[MethodScores]) -> dict[str, Any]:

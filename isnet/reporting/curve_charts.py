@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from isnet.records.result_reader import RunResults, Series
 from isnet.records.train_record import CurvePoint
@@ -36,10 +36,6 @@ class CurveChart:
     log: bool = False
     zero: bool = True
     note: str = ""
-
-    def data(self) -> dict[str, object]:
-        """Return the chart as JSON for the page's script."""
-        return asdict(self)
 
 
 def run_curves(run: RunResults) -> list[CurveChart]:
@@ -78,11 +74,10 @@ def compare_curves(runs: Sequence[RunResults]) -> list[CurveChart]:
     loss = lines((run.curves for run in runs), "loss")
     scores = lines((run.validation for run in runs), "mIoU")
     note = "Different heads sum different loss terms: compare the shape, not the height."
+    name, is_wide = "Training loss (all terms)", _is_wide(loss)
     charts = [
         CurveChart("validation", "Validation mIoU", "%", "percent", scores),
-        CurveChart(
-            "loss", "Training loss (all terms)", "loss", "plain", loss, _is_wide(loss), note=note
-        ),
+        CurveChart("loss", name, "loss", "plain", loss, is_wide, note=note),
     ]
     return [chart for chart in charts if chart.lines]
 

@@ -16,25 +16,20 @@ LONGEST = 640
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """One image of a page; `kind`: image, truth, prediction, errors, confidence or labels."""
+    """One image of a page; `kind`: image, truth, prediction, errors or confidence."""
 
-    kind: str
-    label: str
     uri: str
     width: int
     height: int
+    kind: str = ""
+    label: str = ""
     run: str = ""
 
 
-def resized(image: Image.Image, longest: int, *, smooth: bool) -> Image.Image:
-    """Reduce an image to a longer side of at most `longest`; labels must not be smoothed."""
-    scale = longest / max(*image.size, longest)
-    if scale == 1:
-        return image
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    if smooth:
-        return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3)
-    return image.resize(size, Image.Resampling.NEAREST)
+def reduce_image(image: Image.Image, longest: int = LONGEST, *, smooth: bool) -> None:
+    """Reduce an image in place to sides of at most `longest`; labels must not be smoothed."""
+    method = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+    image.thumbnail((longest, longest), method, reducing_gap=3)
 
 
 def encode_image(image: Image.Image, form: str, **jpeg: int) -> bytes:
@@ -46,8 +41,8 @@ def encode_image(image: Image.Image, form: str, **jpeg: int) -> bytes:
 
 
 def embed_image(
-    data: bytes, form: str, size: tuple[int, int], kind: str, label: str, run: str = ""
+    data: bytes, form: str, size: tuple[int, int], kind: str = "", label: str = "", run: str = ""
 ) -> EmbeddedImage:
     """Embed an image file of `size` (width, height)."""
-    text = base64.b64encode(data).decode("ascii")
-    return EmbeddedImage(kind, label, f"data:image/{form.lower()};base64,{text}", *size, run)
+    uri = f"data:image/{form.lower()};base64,{base64.b64encode(data).decode()}"
+    return EmbeddedImage(uri, *size, kind, label, run)

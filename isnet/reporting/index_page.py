@@ -1,6 +1,7 @@
 """The report: a page that compares all runs, one page per run, and the tables."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -105,7 +106,7 @@ def _section(
     """Return the context of one data set's section."""
     name = dataset.name
     # Keys are ids of the page, which has the charts of every data set.
-    charts = [chart.data() | {"key": f"{name}-{chart.key}"} for chart in compare_curves(runs)]
+    charts = [asdict(chart) | {"key": f"{name}-{chart.key}"} for chart in compare_curves(runs)]
     scatter = speed_scatter(runs)
     return {
         "dataset": dataset,
@@ -116,7 +117,7 @@ def _section(
         "numeric": NUMERIC,
         "missing": [entry for entry in missing if entry.dataset == name],
         "charts": charts,
-        "scatter": scatter and scatter | {"key": f"{name}-{scatter['key']}"},
+        "scatter": scatter and scatter | {"key": f"{name}-speed"},
         "classes": class_dots(dataset, runs),
         "gallery": shared_gallery(runs, budget) if len(runs) > 1 else None,
         "legend": list(class_colours(dataset).items()),

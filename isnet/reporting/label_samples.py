@@ -10,14 +10,14 @@ from PIL import Image
 
 from isnet.io.image_file import read_image, read_train_ids
 from isnet.records.base_record import Colour
-from isnet.records.dataset_records import Manifest
+from isnet.records.dataset_records import Manifest, ManifestEntry
 from isnet.reporting.embedded_image import (
     BUDGET,
     LONGEST,
     EmbeddedImage,
     embed_image,
     encode_image,
-    resized,
+    reduce_image,
 )
 
 CANDIDATES = 400
@@ -35,14 +35,13 @@ _IGNORED = (127, 127, 127)
 
 Shares = npt.NDArray[np.float64]
 """Share of pixels `(N, 256)` of each train id in N labels."""
+_Candidate = tuple[str, ManifestEntry]
+"""Split and entry."""
 
 
 @dataclass(frozen=True)
 class LabelSample:
-    """One image with its labels.
-
-    `classes`: train ids with their share of pixels, the largest first.
-    """
+    """One image with its labels; `classes`: train ids and shares of pixels, the largest first."""
 
     split: str
     name: str
@@ -54,43 +53,30 @@ class LabelSample:
     ignored: float
 
 
-@dataclass(frozen=True)
-class LabelSamples:
-    """The samples of a page, and the number of labels they were chosen from."""
-
-    chosen: list[LabelSample]
-    decoded: int
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    split: str
-    name: str
-    image: Path
-    label: Path
-
-
-def choose_samples(manifest: Manifest, data: Path) -> LabelSamples:
+def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], int]:
     """Choose samples of every split that show each class, and embed them within a budget.
 
     Decodes at most `CANDIDATES` labels, spread over the manifest; the choice is deterministic.
+    Returns the samples, and the number of labels they were chosen from.
     `data`: data root. Raises UserError if a file is missing or damaged.
     """
-    files = _candidates(manifest, data)
-    ignore, count = manifest.ignore_index, len(manifest.classes)
-    shares = np.array([_shares(file.label) for file in files]).reshape(-1, 256)
-    chosen = cover(shares[:, :count], [file.split for file in files])
+    candidates = _candidates(manifest)
+    labels = [data / manifest.label_root / entry.label for _, entry in candidates]
+    shares = np.array([_shares(label) for label in labels]).reshape(-1, 256)
+    count = len(manifest.classes)
+    chosen = cover(shares[:, :count], [split for split, _ in candidates])
     *colours, grey = distinct_colours(manifest.palette)
     palette = np.zeros((256, 3), np.uint8)
-    palette[:count], palette[ignore] = colours, grey
+    palette[:count], palette[manifest.ignore_index] = colours, grey
     samples: list[LabelSample] = []
     for longest in (LONGEST, LONGEST // 2, LONGEST // 4):
         samples = [
-            _sample(files[i], shares[i], palette.tobytes(), longest, count, ignore) for i in chosen
+            _sample(manifest, data, candidates[i], shares[i], palette.tobytes(), longest)
+            for i in chosen
         ]
         if sum(len(s.photo.uri) + len(s.labels.uri) for s in samples) <= BUDGET:
             break
-    return LabelSamples(samples, len(files))
+    return samples, len(candidates)
 
 
 def distinct_colours(palette: Sequence[Sequence[int]]) -> list[Colour]:
@@ -137,21 +123,17 @@ def _fill(chosen: list[int], splits: Sequence[str]) -> list[int]:
         chosen.append(max(rows[least], key=lambda i: min(abs(i - end) for end in ends)))
 
 
-def _candidates(manifest: Manifest, data: Path) -> list[_Candidate]:
-    """Return at most `CANDIDATES` files, equally many per split as far as it has them."""
-    images, labels = data / manifest.image_root, data / manifest.label_root
-    files: list[_Candidate] = []
+def _candidates(manifest: Manifest) -> list[_Candidate]:
+    """Return at most `CANDIDATES` entries, equally many per split as far as it has them."""
+    found: dict[str, list[_Candidate]] = {split: [] for split in manifest.splits}
     left = CANDIDATES
     # The smallest split first: the others share what it leaves.
     splits = sorted(manifest.splits.items(), key=lambda item: len(item[1]))
     for done, (split, entries) in enumerate(splits):
         number = min(len(entries), left // (len(splits) - done))
         left -= number
-        for entry in (entries[i * len(entries) // number] for i in range(number)):
-            image, label = images / entry.image, labels / entry.label
-            files.append(_Candidate(split, entry.image, image, label))
-    order = list(manifest.splits)
-    return sorted(files, key=lambda file: order.index(file.split))
+        found[split] = [(split, entries[i * len(entries) // number]) for i in range(number)]
+    return [candidate for some in found.values() for candidate in some]
 
 
 def _shares(label: Path) -> Shares:
@@ -160,26 +142,30 @@ def _shares(label: Path) -> Shares:
 
 
 def _sample(
-    file: _Candidate, shares: Shares, palette: bytes, longest: int, count: int, ignore: int
+    manifest: Manifest,
+    data: Path,
+    candidate: _Candidate,
+    shares: Shares,
+    palette: bytes,
+    longest: int,
 ) -> LabelSample:
-    pixels = read_image(file.image)
+    split, entry = candidate
+    pixels = read_image(data / manifest.image_root / entry.image)
     is_grey = not np.ptp(pixels, axis=2).any()
-    photo = Image.fromarray(
-        np.ascontiguousarray(pixels[..., 0 if is_grey else slice(None, None, -1)])
-    )
-    labels = Image.fromarray(read_train_ids(file.label))
-    full = labels.size
-    photo = resized(photo, longest, smooth=True)
-    labels = resized(labels, longest, smooth=False)
+    photo = Image.fromarray(pixels[..., 0 if is_grey else slice(None, None, -1)])
+    labels = Image.fromarray(read_train_ids(data / manifest.label_root / entry.label))
+    width, height = labels.size
+    reduce_image(photo, longest, smooth=True)
+    reduce_image(labels, longest, smooth=False)
     labels.putpalette(palette)
-    present = [(int(i), float(shares[i])) for i in np.argsort(-shares[:count], kind="stable")]
+    order = np.argsort(-shares[: len(manifest.classes)], kind="stable")
     return LabelSample(
-        split=file.split,
-        name=file.name,
-        width=full[0],
-        height=full[1],
-        photo=embed_image(encode_image(photo, "JPEG"), "JPEG", photo.size, "photo", "photo"),
-        labels=embed_image(encode_image(labels, "PNG"), "PNG", labels.size, "labels", "labels"),
-        classes=[(i, share) for i, share in present if share],
-        ignored=float(shares[ignore]),
+        split=split,
+        name=entry.image,
+        width=width,
+        height=height,
+        photo=embed_image(encode_image(photo, "JPEG"), "JPEG", photo.size),
+        labels=embed_image(encode_image(labels, "PNG"), "PNG", labels.size),
+        classes=[(int(i), float(shares[i])) for i in order if shares[i]],
+        ignored=float(shares[manifest.ignore_index]),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from isnet.io.atomic_files import write_text
 from isnet.records.dataset_records import Census, Manifest, SplitCounts
 from isnet.reporting.class_charts import census_bars
-from isnet.reporting.label_samples import LabelSamples, choose_samples, distinct_colours
+from isnet.reporting.label_samples import LabelSample, choose_samples, distinct_colours
 from isnet.reporting.page_templates import render_page
 
 SCRIPTS = ("tips.js", "save.js", "labels.js")
@@ -33,7 +33,7 @@ def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Pa
 
     `data`: data root with images and labels. Raises UserError if a file is missing.
     """
-    samples = choose_samples(manifest, data)
+    samples, decoded = choose_samples(manifest, data)
     colours = distinct_colours(manifest.palette)
     names = [*census.classes, "ignored"]
     context = {
@@ -45,6 +45,7 @@ def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Pa
         "order": _by_frequency(census),
         "columns": 2 if len(census.classes) > MANY else 1,
         "samples": samples,
+        "decoded": decoded,
         "share": _share,
         "unseen": _unseen(census, samples),
         "data": {
@@ -130,16 +131,16 @@ def _join(names: Iterable[str]) -> str:
     return ", ".join(known[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _unseen(census: Census, samples: LabelSamples) -> str:
+def _unseen(census: Census, samples: list[LabelSample]) -> str:
     """List the classes of the data set that are in no sample, those in most images first."""
-    shown = {i for sample in samples.chosen for i, _ in sample.classes}
-    images = [
-        (sum(split.images_with_class[i] for split in census.splits.values()), name)
+    shown = {i for sample in samples for i, _ in sample.classes}
+    images = {
+        name: sum(split.images_with_class[i] for split in census.splits.values())
         for i, name in enumerate(census.classes)
         if i not in shown
-    ]
-    images.sort(key=lambda entry: -entry[0])
-    return _join(f"{name} (in {_images(count)})" for count, name in images if count)
+    }
+    order = sorted(filter(images.get, images), key=lambda name: -images[name])
+    return _join(f"{name} (in {_images(images[name])})" for name in order)
 
 
 def _by_frequency(census: Census) -> list[int]:

@@ -3,18 +3,18 @@
 import contextlib
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from isnet.records.base_record import Colour
+from PIL import Image
+
 from isnet.records.evaluate_record import OverlayRecord
 from isnet.records.result_reader import RunResults
 from isnet.reporting.embedded_image import (
-    LONGEST,
     EmbeddedImage,
     embed_image,
     encode_image,
-    resized,
+    reduce_image,
 )
 
 _LABELS = {
@@ -24,8 +24,13 @@ _LABELS = {
     "errors": "Errors",
     "confidence": "Confidence",
 }
+_LOSSY = {"errors": {"subsampling": 0}, "confidence": {"quality": 70, "subsampling": 2}}
+"""Options of JPEG for images with smooth tones, which are smaller so than as PNG."""
 SHARED_IMAGES = 4
 """Most images per data set on the comparison page."""
+
+_Part = tuple[str, RunResults, OverlayRecord]
+"""An image of an entry: its kind, run and record."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,8 @@ class GalleryEntry:
 
     name: str
     score: float | None
-    why: str
     images: list[EmbeddedImage]
+    why: str = ""
     class_iou: dict[str, float] = field(default_factory=dict)
 
 
@@ -48,25 +53,25 @@ class Gallery:
 
     entries: list[GalleryEntry]
     left_out: int
-    ramp: tuple[Colour, ...] = ()
+    ramp: Sequence[Sequence[int]] = ()
 
 
 def run_gallery(run: RunResults, budget: int) -> Gallery:
     """Return the overlays of one run, worst first."""
-    overlays = sorted(run.evaluated.overlays, key=lambda o: (o.mIoU is None, o.mIoU or 0.0))
-    gallery = _within((_run_entry(run, overlay) for overlay in overlays), budget, len(overlays))
-    maps = [run.overlay_root / overlay.confidence for overlay in overlays if overlay.confidence]
-    return replace(gallery, ramp=_read_ramp(maps[0]) if gallery.entries and maps else ())
 
-
-def _run_entry(run: RunResults, overlay: OverlayRecord) -> GalleryEntry | None:
-    parts = [
-        (kind, label, path, run, "")
-        for kind, label in _LABELS.items()
+    def entry(overlay: OverlayRecord) -> GalleryEntry | None:
         # Evaluations by earlier versions have no confidence image.
-        if (path := getattr(overlay, kind))
-    ]
-    return _entry(overlay.name, overlay.mIoU, overlay.why, parts, overlay.class_iou)
+        parts = [(kind, run, overlay) for kind in _LABELS if getattr(overlay, kind)]
+        images = _embed_all(parts)
+        if not images:
+            return None
+        return GalleryEntry(overlay.name, overlay.mIoU, images, overlay.why, overlay.class_iou)
+
+    overlays = sorted(run.evaluated.overlays, key=lambda o: (o.mIoU is None, o.mIoU or 0.0))
+    entries = _fill(map(entry, overlays), budget)
+    maps = [run.overlay_root / overlay.confidence for overlay in overlays if overlay.confidence]
+    ramp = _read_ramp(maps[0]) if entries and maps else ()
+    return Gallery(entries, len(overlays) - len(entries), ramp)
 
 
 def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
@@ -78,76 +83,60 @@ def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
         return sum(table[name].mIoU or 0.0 for table in tables) / len(tables)
 
     def entry(name: str) -> GalleryEntry | None:
-        first = tables[0][name]
-        parts = [
-            (kind, _LABELS[kind], getattr(first, kind), runs[0], "") for kind in ("image", "truth")
-        ]
+        parts = [(kind, runs[0], tables[0][name]) for kind in ("image", "truth")]
         for run, table in zip(runs, tables, strict=True):
-            parts.append(("prediction", run.name, table[name].prediction, run, run.name))
-            parts.append(("errors", run.name, table[name].errors, run, run.name))
-        return _entry(name, mean(name), "", parts)
+            parts += [(kind, run, table[name]) for kind in ("prediction", "errors")]
+        images = _embed_all(parts, names_runs=True)
+        return GalleryEntry(name, mean(name), images) if images else None
 
-    return _within(map(entry, sorted(shared, key=mean)[:SHARED_IMAGES]), budget, len(shared))
+    entries = _fill(map(entry, sorted(shared, key=mean)[:SHARED_IMAGES]), budget)
+    return Gallery(entries, len(shared) - len(entries))
 
 
-def _entry(
-    name: str,
-    score: float | None,
-    why: str,
-    parts: Sequence[tuple[str, str, str, RunResults, str]],
-    class_iou: dict[str, float] | None = None,
-) -> GalleryEntry | None:
-    """Embed the files of one entry; None if one is missing: half a comparison misleads."""
+def _embed_all(parts: Iterable[_Part], *, names_runs: bool = False) -> list[EmbeddedImage] | None:
+    """Embed the images of one entry; None if a file is missing: half a comparison misleads."""
     images = []
-    for kind, label, relative, run, owner in parts:
-        path = run.overlay_root / relative
+    for kind, run, overlay in parts:
+        path = run.overlay_root / getattr(overlay, kind)
         # A record must not make the page carry files from elsewhere on the machine.
         inside = path.resolve().is_relative_to(run.overlay_root.resolve())
         if not inside or not path.is_file():
             return None
-        images.append(_embed(path, kind, label, owner))
-    return GalleryEntry(name, score, why, images, class_iou or {})
+        owner = run.name if names_runs and kind in ("prediction", "errors") else ""
+        images.append(_embed(path, kind, owner))
+    return images
 
 
-def _read_ramp(path: Path) -> tuple[Colour, ...]:
+def _read_ramp(path: Path) -> list[list[int]]:
     """Return the colours of confidences 0, 0.1 ... 1 from the palette of a confidence image."""
-    from PIL import Image
-
     with contextlib.suppress(OSError), Image.open(path) as image:
         colours = image.getpalette() or []
         if len(colours) == 3 * 256:
-            places = [round(255 * step / 10) for step in range(11)]
-            return tuple((colours[3 * p], colours[3 * p + 1], colours[3 * p + 2]) for p in places)
-    return ()
+            places = [3 * round(255 * step / 10) for step in range(11)]
+            return [colours[place : place + 3] for place in places]
+    return []
 
 
-def _within(entries: Iterable[GalleryEntry | None], budget: int, total: int) -> Gallery:
+def _fill(entries: Iterable[GalleryEntry | None], budget: int) -> list[GalleryEntry]:
+    """Return the first entries that fit the budget, without those that lack a file."""
     kept: list[GalleryEntry] = []
-    for entry in entries:
-        if entry is None:
-            continue
+    for entry in filter(None, entries):
         budget -= sum(len(image.uri) for image in entry.images)
         if budget < 0:
             break
         kept.append(entry)
-    return Gallery(kept, total - len(kept))
+    return kept
 
 
-def _embed(path: Path, kind: str, label: str, run: str) -> EmbeddedImage:
-    from PIL import Image
-
+def _embed(path: Path, kind: str, owner: str) -> EmbeddedImage:
     data = path.read_bytes()
-    with Image.open(io.BytesIO(data)) as opened:
-        form = opened.format or "PNG"
+    with Image.open(io.BytesIO(data)) as image:
+        form, full = image.format or "PNG", image.size
         # Class colours must stay exact: the page looks them up under the pointer.
-        image = resized(opened, LONGEST, smooth=kind == "image")
-        if image is not opened:
+        reduce_image(image, smooth=kind == "image")
+        if image.size != full:
             data = encode_image(image, form, subsampling=0)
-        if kind in ("errors", "confidence"):
-            # Smooth tones are smaller as JPEG than as PNG.
-            lossy = (
-                {"quality": 70, "subsampling": 2} if kind == "confidence" else {"subsampling": 0}
-            )
-            jpeg = encode_image(image.convert("RGB"), "JPEG", **lossy)
-            data, form = (jpeg, "JPEG") if len(jpeg) < len(data) else (data, form)
-        return embed_image(data, form, image.size, kind, label, run)
+        if kind in _LOSSY:
+            jpeg = encode_image(image.convert("RGB"), "JPEG", **_LOSSY[kind])
+            data, form = min((data, form), (jpeg, "JPEG"), key=lambda made: len(made[0]))
+        return embed_image(data, form, image.size, kind, owner or _LABELS[kind], owner)

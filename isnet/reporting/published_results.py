@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 from isnet.records.evaluate_record import ViewMeans
 from isnet.records.result_reader import DatasetResults, RunResults
+from isnet.reporting.page_templates import percent
 from isnet.reporting.text_table import TextTable
 
 AS_PUBLISHED = "the settings are the official ones"
@@ -96,30 +97,25 @@ def compare_with_published(
 
 
 def _row(name: str, protocol: str, scores: ViewMeans, published: float) -> dict[str, str]:
-    own, bounds = scores.mIoU, _bounds(scores)
+    own, bounds = scores.mIoU, scores.bounds("mIoU")
     # The difference is that of the rounded numbers in the table.
     difference = None if own is None else round(own * 100, 2) - published
     cells = (
         name,
         protocol,
-        "-" if own is None else f"{own * 100:.2f}",
+        percent(own, 2),
         interval_text(scores),
         f"{published:.2f}",
         "-" if difference is None else f"{difference:+.2f}".replace("-", "\u2212"),
-        "-" if bounds is None else "yes" if bounds[0] <= published <= bounds[1] else "no",
+        "-" if not bounds else "yes" if bounds[0] <= published / 100 <= bounds[1] else "no",
     )
     return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def interval_text(scores: ViewMeans) -> str:
     """Return the interval of mIoU in percent for a table cell."""
-    bounds = _bounds(scores)
-    return "-" if bounds is None else f"{bounds[0]:.2f}\u2013{bounds[1]:.2f}"
-
-
-def _bounds(scores: ViewMeans) -> tuple[float, float] | None:
-    low, high = (scores.intervals or {}).get("mIoU", (None, None))
-    return None if low is None or high is None else (low * 100, high * 100)
+    bounds = scores.bounds("mIoU")
+    return "\u2013".join(percent(end, 2) for end in bounds) if bounds else "-"
 
 
 def _deviations(dataset: DatasetResults, run: RunResults, result: PublishedResult) -> list[str]:

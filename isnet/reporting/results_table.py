@@ -1,10 +1,9 @@
 """The results table as display text, Markdown and CSV: one row per run and one per baseline."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from isnet.records.base_record import csv_text
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.missing_results import MissingRun, missing_markdown
 from isnet.reporting.page_templates import percent
@@ -130,16 +129,12 @@ def results_csv(groups: Sequence[ResultGroup]) -> str:
         if baseline := dataset.baseline:
             row = {"dataset": dataset.name, "run": BASELINE, "method": baseline.method}
             rows.append(row | {name: getattr(baseline, name) for name in ("mIoU", "mAcc", "aAcc")})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def _raw_row(run: RunResults) -> dict[str, object]:
     evaluated, trained, single = run.evaluated, run.trained, run.evaluated.single_scale
-    low, high = (single.intervals or {}).get("mIoU", (None, None))
+    low, high = single.bounds("mIoU") or (None, None)
     names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU")
     return {
         "dataset": evaluated.dataset,

@@ -37,7 +37,7 @@ _VIEWS = {
 
 def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> str:
     """Return the page; its images take at most `budget` bytes."""
-    charts = [chart.data() for chart in run_curves(run)]
+    charts = [asdict(chart) for chart in run_curves(run)]
     gallery = run_gallery(run, budget)
     kinds = {image.kind for entry in gallery.entries for image in entry.images}
     context = {

@@ -1,11 +1,11 @@
 """Tables and charts of one run's scores: all scores, reliability diagram, histogram of images."""
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isnet.records.base_record import Interval
-from isnet.records.evaluate_record import ClassScore, ImageScore, ViewMeans
+from isnet.records.evaluate_record import ClassScore, ConfidenceBin, ImageScore, ViewMeans
 from isnet.records.result_reader import RunResults
 
 BINS = 20
@@ -34,18 +34,17 @@ class ScoreRow:
     key: str
     label: str
     single: float | None
-    single_bounds: Interval | None
+    single_bounds: tuple[float, float] | None
     multi: float | None
-    multi_bounds: Interval | None
+    multi_bounds: tuple[float, float] | None
 
 
 def score_table(run: RunResults) -> list[ScoreRow]:
     """Return the scores of an evaluation; mIoU, mAcc and aAcc always."""
     single, multi = run.evaluated.single_scale, run.evaluated.multi_scale_flip
 
-    def pair(scores: ViewMeans | None, key: str) -> tuple[float | None, Interval | None]:
-        intervals = (scores.intervals if scores else None) or {}
-        return getattr(scores, key, None), intervals.get(key)
+    def pair(scores: ViewMeans | None, key: str) -> tuple[float | None, tuple[float, float] | None]:
+        return getattr(scores, key, None), scores.bounds(key) if scores else None
 
     rows = [
         ScoreRow(key, label, *pair(single, key), *pair(multi, key))
@@ -65,15 +64,9 @@ def worst_classes(run: RunResults, count: int = 3) -> list[ClassScore]:
     return sorted(known, key=lambda score: score.iou or 0.0)[:count]
 
 
-@dataclass(frozen=True)
-class ReliabilityBar:
+class ReliabilityBar(ConfidenceBin):
     """A confidence bin; `share` of all pixels, `height` relative to the fullest bin."""
 
-    low: float
-    high: float
-    pixels: int
-    accuracy: float | None
-    confidence: float | None
     share: float
     height: float
 
@@ -85,12 +78,20 @@ class ReliabilityBar:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Reliability diagram with its calibration error, mean accuracy and mean confidence."""
+    """Reliability diagram with its calibration error."""
 
     bars: list[ReliabilityBar]
     ece: float | None
-    accuracy: float
-    confidence: float
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over all pixels."""
+        return sum(bar.share * (bar.accuracy or 0.0) for bar in self.bars)
+
+    @property
+    def confidence(self) -> float:
+        """Mean over all pixels."""
+        return sum(bar.share * (bar.confidence or 0.0) for bar in self.bars)
 
     @property
     def total(self) -> float:
@@ -115,12 +116,7 @@ def reliability(run: RunResults) -> Reliability | None:
         ReliabilityBar(**dict(entry), share=entry.pixels / total, height=entry.pixels / fullest)
         for entry in bins
     ]
-    return Reliability(
-        bars=bars,
-        ece=run.evaluated.single_scale.ece,
-        accuracy=sum(bar.pixels * (bar.accuracy or 0.0) for bar in bars) / total,
-        confidence=sum(bar.pixels * (bar.confidence or 0.0) for bar in bars) / total,
-    )
+    return Reliability(bars, run.evaluated.single_scale.ece)
 
 
 @dataclass(frozen=True)
@@ -140,25 +136,21 @@ class ImageDistribution:
     bins: list[HistogramBin]
     images: int
     unscored: int
-    quartiles: tuple[float, float, float]
+    quartiles: list[float]
     worst: list[ImageScore]
 
 
 def image_distribution(images: Sequence[ImageScore]) -> ImageDistribution | None:
     """Return the distribution of the images' scores; None for fewer than two scored images."""
-    known = [(image.mIoU, image.name, image) for image in images if image.mIoU is not None]
-    scored = sorted(known, key=lambda entry: entry[:2])
+    scored = [(image.mIoU, image) for image in images if image.mIoU is not None]
     if len(scored) < 2:
         return None
-    scores = [score for score, _, _ in scored]
-    counts = [0] * BINS
-    for score in scores:
-        counts[min(int(score * BINS), BINS - 1)] += 1
+    counts = Counter(min(int(score * BINS), BINS - 1) for score, _ in scored)
+    fullest = max(counts.values())
     bins = [
-        HistogramBin(place / BINS, (place + 1) / BINS, count, count / max(counts))
-        for place, count in enumerate(counts)
+        HistogramBin(i / BINS, (i + 1) / BINS, counts[i], counts[i] / fullest) for i in range(BINS)
     ]
-    first, median, third = statistics.quantiles(scores, method="inclusive")
-    worst = [image for _, _, image in scored[:NAMED]]
-    unscored = len(images) - len(scored)
-    return ImageDistribution(bins, len(scored), unscored, (first, median, third), worst)
+    scored.sort(key=lambda entry: (entry[0], entry[1].name))
+    quartiles = statistics.quantiles([score for score, _ in scored], method="inclusive")
+    worst = [image for _, image in scored[:NAMED]]
+    return ImageDistribution(bins, len(scored), len(images) - len(scored), quartiles, worst)

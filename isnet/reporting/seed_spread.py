@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isnet.records.result_reader import RunResults
+from isnet.reporting.page_templates import percent
 from isnet.reporting.text_table import TextTable
 
 RULE = (
@@ -87,15 +88,13 @@ def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
     return found
 
 
-def spreads(runs: Sequence[RunResults]) -> list[MethodScores]:
-    """Return the scores of every method, highest mean first; runs without a score are left out."""
-    scored = [run for run in runs if run.evaluated.single_scale.mIoU is not None]
-    return sorted(method_scores(scored), key=lambda method: -method.mean)
-
-
 def over_seeds(runs: Sequence[RunResults]) -> list[MethodScores]:
-    """Return `spreads`, or [] if no method has several seeds."""
-    found = spreads(runs)
+    """Return the scores of every method, highest mean first; [] if no method has several seeds.
+
+    Runs without a score are left out.
+    """
+    scored = [run for run in runs if run.evaluated.single_scale.mIoU is not None]
+    found = sorted(method_scores(scored), key=lambda method: -method.mean)
     return found if any(len(spread.scores) > 1 for spread in found) else []
 
 
@@ -104,8 +103,7 @@ def spread_table(found: Sequence[MethodScores]) -> TextTable:
     rows = []
     for spread in found:
         numbers = (spread.mean, spread.deviation, min(spread.scores), max(spread.scores))
-        cells = ["-" if number is None else f"{number * 100:.2f}" for number in numbers]
-        row = (spread.label, str(len(spread.scores)), *cells)
+        row = (spread.label, str(len(spread.scores)), *(percent(number, 2) for number in numbers))
         rows.append(dict(zip(_COLUMNS, row, strict=True)))
     return TextTable(_COLUMNS, rows, _COLUMNS[1:])
 

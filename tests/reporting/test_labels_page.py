@@ -203,12 +203,12 @@ def test_the_same_labels_give_the_same_page(tmp_path: Path) -> None:
 
 def test_samples_show_every_class_and_both_splits(tmp_path: Path) -> None:
     manifest, _, data = ordinary(tmp_path)
-    samples = choose_samples(manifest, data)
-    assert samples.decoded == 26 and len(samples.chosen) == 12
-    assert {i for sample in samples.chosen for i, _ in sample.classes} == set(range(5))
-    splits = [sample.split for sample in samples.chosen]
+    samples, number = choose_samples(manifest, data)
+    assert number == 26 and len(samples) == 12
+    assert {i for sample in samples for i, _ in sample.classes} == set(range(5))
+    splits = [sample.split for sample in samples]
     assert splits == sorted(splits) and min(map(splits.count, ("train", "val"))) >= 4
-    for sample in samples.chosen:
+    for sample in samples:
         assert sum(share for _, share in sample.classes) + sample.ignored == pytest.approx(1)
 
 
@@ -235,9 +235,9 @@ def test_few_labels_are_decoded_and_classes_not_shown_are_named(
     usual = [scene(0, 1)] * 30
     rare = [scene(0, 3)]
     manifest, census, data = make(tmp_path, {"train": [*usual, *rare, *usual], "val": usual[:8]})
-    samples = choose_samples(manifest, data)
-    assert samples.decoded == 10
-    names = {sample.name for sample in samples.chosen if sample.split == "train"}
+    samples, number = choose_samples(manifest, data)
+    assert number == 10
+    names = {sample.name for sample in samples if sample.split == "train"}
     assert min(names) == "train/000.png" and max(names) > "train/040.png"
     text = page_of((manifest, census, data), tmp_path / "labels.html").text
     assert "Chosen from 10 labels" in text and "Not in a sample: bicycle (in 1 image)." in text
@@ -255,7 +255,7 @@ def test_masks_keep_their_classes_and_photographs_are_small(tmp_path: Path, mode
     labels = scene(0, 1, 2, 3, 4, 255, size=(1200, 600))
     manifest, _, data = make(tmp_path, {"train": [labels] * 2, "val": [labels]}, mode=mode)
     colours = [*distinct_colours(PALETTE)]
-    for sample in choose_samples(manifest, data).chosen:
+    for sample in choose_samples(manifest, data)[0]:
         photo, mask = decoded(sample.photo.uri), decoded(sample.labels.uri)
         assert (photo.format, photo.mode, mask.format) == ("JPEG", mode, "PNG")
         assert photo.size == mask.size == (640, 320)
@@ -279,7 +279,7 @@ def test_samples_too_heavy_for_a_page_are_smaller_not_fewer(
     sizes = []
     for budget in (4_000_000, 200_000):
         monkeypatch.setattr("isnet.reporting.label_samples.BUDGET", budget)
-        sizes.append([sample.photo.width for sample in choose_samples(manifest, data).chosen])
+        sizes.append([sample.photo.width for sample in choose_samples(manifest, data)[0]])
     assert sizes == [[640, 640], [320, 320]]
 
 
