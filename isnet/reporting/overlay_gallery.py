@@ -10,12 +10,7 @@ from PIL import Image
 
 from isnet.records.evaluate_record import OverlayRecord
 from isnet.records.result_reader import RunResults
-from isnet.reporting.embedded_image import (
-    EmbeddedImage,
-    embed_image,
-    encode_image,
-    reduce_image,
-)
+from isnet.reporting.embedded_image import EmbeddedImage, embed_image, encode_image, reduce_image
 
 _LABELS = {
     "image": "Image",

@@ -3,12 +3,7 @@
 from dataclasses import asdict
 
 from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults
-from isnet.reporting.class_charts import (
-    baseline_scores,
-    census_bars,
-    class_colours,
-    confused_pairs,
-)
+from isnet.reporting.class_charts import baseline_scores, census_bars, class_colours, confused_pairs
 from isnet.reporting.curve_charts import run_curves
 from isnet.reporting.embedded_image import BUDGET
 from isnet.reporting.findings import concerns, headline, setting_text
