@@ -20,7 +20,7 @@ from isnet.inference.overlays import write_overlays
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
 from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
 from isnet.metrics.evaluation_sums import ImageCounts
-from isnet.records.evaluate_record import ImageScore, MetricsRecord, OverlayRecord
+from isnet.records.run_records import ImageScore, MetricsRecord, OverlayRecord
 
 Progress = Callable[[int, int], None]
 LabelsAndConfidence = tuple[Labels, npt.NDArray[np.float32]]

@@ -20,7 +20,7 @@ from isnet.metrics.calibration import Calibration
 from isnet.metrics.dataset_scores import DatasetScores
 from isnet.metrics.evaluation_sums import EvaluationSums
 from isnet.records.base_record import write_rows
-from isnet.records.evaluate_record import (
+from isnet.records.run_records import (
     ClassScore,
     Confusion,
     ImageScore,

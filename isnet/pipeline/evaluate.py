@@ -22,8 +22,7 @@ from isnet.io.visible_gpus import visible_gpus
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.mlflow_updates import track
 from isnet.pipeline.stage_files import publish, read_manifest, read_train_record, replace_folder
-from isnet.records.evaluate_record import MetricsRecord, ScoresRecord
-from isnet.records.train_record import TrainRecord
+from isnet.records.run_records import MetricsRecord, ScoresRecord, TrainRecord
 from isnet.settings.params import Devices
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment

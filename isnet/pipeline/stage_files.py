@@ -9,7 +9,7 @@ from typing import Any
 from isnet.errors import UserError
 from isnet.io.atomic_files import copy_file
 from isnet.records.dataset_records import StoreRecord
-from isnet.records.train_record import TrainRecord
+from isnet.records.run_records import TrainRecord
 from isnet.settings.plan import Plan
 
 

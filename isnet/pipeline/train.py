@@ -23,7 +23,7 @@ from isnet.io.console import show_progress
 from isnet.io.cpp_toolchain import require_tools
 from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
-from isnet.records.train_record import TrainRecord
+from isnet.records.run_records import TrainRecord
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal, journal_records

@@ -14,9 +14,14 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.records.base_record import Record, finite, read_rows
 from isnet.records.dataset_records import BaselineRecord, Census, Manifest
-from isnet.records.evaluate_record import ClassScore, Confusion, ImageScore, MetricsRecord
-from isnet.records.export_record import ExportRecord
-from isnet.records.train_record import TrainRecord
+from isnet.records.run_records import (
+    ClassScore,
+    Confusion,
+    ExportRecord,
+    ImageScore,
+    MetricsRecord,
+    TrainRecord,
+)
 
 Content = TypeVar("Content")
 Kind = TypeVar("Kind", bound=Record)

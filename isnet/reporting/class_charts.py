@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from isnet.records.base_record import Colour
 from isnet.records.dataset_records import Census, SplitCounts
-from isnet.records.evaluate_record import Confusion
 from isnet.records.result_reader import DatasetResults, RunResults
+from isnet.records.run_records import Confusion
 
 
 def class_colours(dataset: DatasetResults) -> dict[str, Colour]:

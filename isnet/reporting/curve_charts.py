@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from isnet.records.result_reader import RunResults, Series
-from isnet.records.train_record import CurvePoint
+from isnet.records.run_records import CurvePoint
 
 POINTS = 500
 """Most points per line: a screen shows no more, and every page stores them."""

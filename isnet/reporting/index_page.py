@@ -8,7 +8,6 @@ from typing import Any
 from isnet.io.atomic_files import write_text
 from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults, read_results
 from isnet.reporting.class_charts import census_bars, class_colours, class_dots
-from isnet.reporting.comparison_charts import seed_dots, speed_scatter
 from isnet.reporting.curve_charts import compare_curves
 from isnet.reporting.embedded_image import BUDGET
 from isnet.reporting.findings import concerns, headline, settings_differences
@@ -25,7 +24,7 @@ from isnet.reporting.results_table import (
     results_rows,
 )
 from isnet.reporting.run_page import run_page
-from isnet.reporting.seed_spread import RULE, over_seeds, spread_table, verdicts
+from isnet.reporting.seed_spread import RULE, over_seeds, seed_dots, spread_table, verdicts
 from isnet.reporting.text_table import TextTable
 
 SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "scatter.js", "copy.js", "viewer.js")
@@ -35,6 +34,9 @@ PAGE_COLUMNS = (
     *("Backbone", "Crop Size", "Lr schd", "config"),
 )
 """Columns of the page's table, the most important first: a phone shows only these."""
+
+_LOG_RATIO = 10
+"""Max/min ratio of speeds above which their axis is logarithmic."""
 
 
 def write_report(
@@ -107,7 +109,7 @@ def _section(
     name = dataset.name
     # Keys are ids of the page, which has the charts of every data set.
     charts = [asdict(chart) | {"key": f"{name}-{chart.key}"} for chart in compare_curves(runs)]
-    scatter = speed_scatter(runs)
+    scatter = _speed_scatter(runs)
     return {
         "dataset": dataset,
         "runs": runs,
@@ -147,3 +149,24 @@ def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
         tables["seeds"] = spread_table(methods)
     copies = {f"{dataset.name}-{key}": table.copies() for key, table in tables.items()}
     return {"rows": rows, "official": official, "seeds": seeds, "cost": cost, "copies": copies}
+
+
+def _speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
+    """Return one point per run, or None for fewer than two runs with a speed and a score.
+
+    `x`: images per second at single scale; `y`: mIoU in 0..1; the order of the runs sets the style.
+    """
+    points: list[dict[str, Any]] = []
+    machines = set()
+    for style, run in enumerate(runs):
+        speed, score = run.evaluated.images_per_second, run.evaluated.single_scale.mIoU
+        if speed and score is not None:
+            points.append({"name": run.name, "style": style, "x": speed, "y": score})
+            environment = run.evaluated.environment
+            machines.add(str(environment.gpus or environment.hardware))
+    if len(points) < 2:
+        return None
+    speeds = [point["x"] for point in points]
+    is_wide = max(speeds) > _LOG_RATIO * min(speeds)
+    note = "Measured on different machines: the speeds are not comparable."
+    return {"points": points, "log": is_wide, "note": note if len(machines) > 1 else ""}

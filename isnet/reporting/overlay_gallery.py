@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from isnet.records.evaluate_record import OverlayRecord
 from isnet.records.result_reader import RunResults
+from isnet.records.run_records import OverlayRecord
 from isnet.reporting.embedded_image import EmbeddedImage, embed_image, encode_image, reduce_image
 
 _LABELS = {

@@ -7,8 +7,8 @@ from importlib.resources import as_file, files
 from pathlib import PurePosixPath
 
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
-from isnet.records.evaluate_record import ViewMeans
 from isnet.records.result_reader import DatasetResults, RunResults
+from isnet.records.run_records import ViewMeans
 from isnet.reporting.page_templates import percent
 from isnet.reporting.text_table import TextTable
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isnet.records.evaluate_record import ClassScore, ConfidenceBin, ImageScore, ViewMeans
 from isnet.records.result_reader import RunResults
+from isnet.records.run_records import ClassScore, ConfidenceBin, ImageScore, ViewMeans
 
 BINS = 20
 """Bins of the histogram of image scores."""

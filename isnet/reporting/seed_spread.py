@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import math
 import os.path
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from isnet.records.result_reader import RunResults
 from isnet.reporting.page_templates import percent
@@ -18,6 +20,7 @@ RULE = (
 )
 """How `verdicts` decides."""
 
+_TICKS = 5
 _COLUMNS = ("Method", "Seeds", "Mean mIoU", "Std. deviation", "Lowest", "Highest")
 
 
@@ -106,6 +109,42 @@ def spread_table(found: Sequence[MethodScores]) -> TextTable:
         row = (spread.label, str(len(spread.scores)), *(percent(number, 2) for number in numbers))
         rows.append(dict(zip(_COLUMNS, row, strict=True)))
     return TextTable(_COLUMNS, rows, _COLUMNS[1:])
+
+
+def seed_dots(found: Sequence[MethodScores]) -> dict[str, Any]:
+    """Return one row of points per method; `at` is the position in percent of the axis."""
+    scores = [score * 100 for spread in found for score in spread.scores]
+    ticks = _ticks(min(scores), max(scores))
+
+    def at(percent: float) -> float:
+        return round((percent - ticks[0]) / (ticks[-1] - ticks[0]) * 100, 3)
+
+    return {
+        "ticks": [{"text": f"{tick:g}", "at": at(tick)} for tick in ticks],
+        "rows": [
+            {
+                "label": spread.label,
+                "mean": spread.mean,
+                "mean_at": at(spread.mean * 100),
+                "points": [
+                    {"run": run, "seed": seed, "score": score, "at": at(score * 100)}
+                    for run, seed, score in zip(
+                        spread.runs, spread.seeds, spread.scores, strict=True
+                    )
+                ],
+            }
+            for spread in found
+        ],
+    }
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round numbers that cover the range `low` to `high`."""
+    width = max(high - low, 0.1)
+    power = 10.0 ** math.floor(math.log10(width / _TICKS))
+    step = next(f * power for f in (1, 2, 2.5, 5, 10, 20) if f * power * _TICKS >= width)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [round(k * step, 6) for k in range(first, max(last, first + 1) + 1)]
 
 
 def difference_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from isnet.inference.dataset_samples import dataset_samples, unique_names
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.segmentor_logits import logits
-from isnet.records.evaluate_record import ImageScore
+from isnet.records.run_records import ImageScore
 
 IDENTITY = {
     "run": "small",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from isnet.records.evaluate_record import Confusion
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
+from isnet.records.run_records import Confusion
 from isnet.reporting.class_charts import census_bars, confused_pairs
 from isnet.reporting.curve_charts import POINTS, average_points
 from isnet.reporting.findings import concerns, headline, settings_differences

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isnet.records.evaluate_record import ImageScore
 from isnet.records.result_reader import RunResults, read_run
+from isnet.records.run_records import ImageScore
 from isnet.reporting import write_report
 from isnet.reporting.score_charts import image_distribution, reliability, worst_classes
 

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from isnet.records.result_reader import RunResults, read_results
-from isnet.reporting.comparison_charts import seed_dots
 from isnet.reporting.seed_spread import (
     MethodScores,
     difference_interval,
     over_seeds,
+    seed_dots,
     seed_groups,
     spread_table,
     verdicts,

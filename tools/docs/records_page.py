@@ -15,15 +15,17 @@ from isnet.records.dataset_records import (
     SourceRecord,
     StoreRecord,
 )
-from isnet.records.evaluate_record import (
+from isnet.records.run_records import (
     ClassScore,
     Confusion,
+    CurvePoint,
+    ExportRecord,
     ImageScore,
     MetricsRecord,
     ScoresRecord,
+    TrainRecord,
+    ValidationPoint,
 )
-from isnet.records.export_record import ExportRecord
-from isnet.records.train_record import CurvePoint, TrainRecord, ValidationPoint
 
 __all__ = ["STAGES", "record_files", "records_page"]
 

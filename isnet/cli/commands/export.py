@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path, read_json
 from isnet.io.console import format_bytes, show_progress
-from isnet.records.export_record import ExportRecord
+from isnet.records.run_records import ExportRecord
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,12 +1,21 @@
 """Description of a run for its upload to MLflow. Imports little: the uploader process loads it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from isnet.io.atomic_files import digest_of, sha256_of
 from isnet.tracking.redaction import redact
+
+_ALWAYS = (
+    *("dataset", "config", "method", "backbone", "seed", "iterations", "global_batch", "crop"),
+    *("devices", "precision", "ema"),
+)
+_DEFAULTS = {"channels_last": True, "compile": False, "deterministic": False}
+"""Settings that are parameters only where they differ from these defaults."""
+_MAX_LENGTH = 100
+_MAX_OVERRIDES = 20
 
 State = Literal["running", "interrupted", "failed", "finished"]
 
@@ -64,6 +73,12 @@ class RunRecord:
         images = (file for name, file in self.files() if name.endswith(".image.jpg"))
         return next(images, None)
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which runs are grouped and filtered."""
+        found = {key: self.settings.get(key) for key in ("dataset", "method", "backbone", "config")}
+        return {key: str(value) for key, value in (found | {"sweep": self.sweep}).items() if value}
+
     def files(self) -> Iterator[tuple[str, Path]]:
         """Yield each artifact's name below the run, and its path. Hidden files belong to the
         workflow engine (Snakemake's `.snakemake_timestamp`) and are skipped.
@@ -91,3 +106,50 @@ class RunRecord:
                 [(name, sha256_of(file)) for name, file in self.files()],
             ]
         )
+
+
+def run_parameters(settings: Mapping[str, Any], config: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the parameters of a run: its main settings, the scalar values among its overrides,
+    and optimizer and schedule.
+
+    Args:
+        settings: of the run, flattened.
+        config: the resolved config, if it is known to be the one that the run trained with.
+    """
+    chosen = {key: settings[key] for key in _ALWAYS if key in settings}
+    if "config" in chosen:
+        chosen["config"] = PurePath(str(chosen["config"])).stem  # the tag has the whole path
+    for key, default in _DEFAULTS.items():
+        if settings.get(key, default) != default:
+            chosen[key] = settings[key]
+    overrides = {
+        key: value
+        for key, value in settings.items()
+        if key.startswith("overrides.") and not isinstance(value, list | dict)
+    }
+    chosen |= dict(list(overrides.items())[:_MAX_OVERRIDES])
+    if config is not None:
+        chosen |= _optimization(config)
+    return {
+        key: str(value)
+        for key, value in chosen.items()
+        if value is not None and len(str(value)) <= _MAX_LENGTH
+    }
+
+
+def _optimization(config: Mapping[str, Any]) -> dict[str, Any]:
+    wrapper = config.get("optim_wrapper") or {}
+    optimizer = wrapper.get("optimizer") or {}
+    found = {"optimizer": optimizer.get("type")}
+    found |= {key: optimizer.get(key) for key in ("lr", "momentum", "weight_decay")}
+    found["accumulation"] = wrapper.get("accumulative_counts")
+    schedule = config.get("param_scheduler") or []
+    schedulers = [schedule] if isinstance(schedule, Mapping) else schedule
+    found["schedule"] = ", ".join(map(_describe_scheduler, schedulers)) or None
+    return found
+
+
+def _describe_scheduler(scheduler: Mapping[str, Any]) -> str:
+    power = f" {scheduler['power']}" if "power" in scheduler else ""
+    end = f" to {scheduler['end']}" if "end" in scheduler else ""
+    return f"{scheduler.get('type')}{power}{end}"

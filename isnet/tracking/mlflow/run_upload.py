@@ -12,16 +12,18 @@ from filelock import FileLock
 from isnet.io.atomic_files import write_json
 from isnet.tracking.journal import JournalReader
 from isnet.tracking.mlflow.curve_thinning import rows_of, thin_records
-from isnet.tracking.mlflow.failure_reason import failure_reason
 from isnet.tracking.mlflow.idempotent_writes import create_once
-from isnet.tracking.mlflow.logged_model import log_model
 from isnet.tracking.mlflow.mlflow_run import MlflowRun, milliseconds
 from isnet.tracking.mlflow.model_folder import has_metadata
-from isnet.tracking.mlflow.model_registry import is_without_registry, register, registered_name
+from isnet.tracking.mlflow.model_registry import (
+    is_without_registry,
+    log_model,
+    register,
+    registered_name,
+)
 from isnet.tracking.mlflow.parent_run import PARENT, find_or_create_parent, summarise_sweep
-from isnet.tracking.mlflow.run_parameters import run_tags
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
-from isnet.tracking.mlflow.tracking_client import TrackingClient
+from isnet.tracking.mlflow.tracking_client import TrackingClient, failure_reason
 from isnet.tracking.store_address import is_database_file
 
 Report = Callable[[dict[str, Any]], None]
@@ -97,7 +99,7 @@ class RunUpload:
         self._client = TrackingClient(store.uri, lambda: report({"alive": 1}))
         self._experiment = _find_or_create_experiment(self._client, store)
         self.run = MlflowRun.find_or_create(self._client, self._experiment, record)
-        tags = run_tags(record) | (_environment_tags(environment) if environment else {})
+        tags = record.tags | (_environment_tags(environment) if environment else {})
         if record.sweep:
             tags[PARENT] = find_or_create_parent(self._client, self._experiment, record)
         self.run.set_tags(tags)

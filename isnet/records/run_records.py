@@ -1,17 +1,83 @@
-"""Records that the `evaluate` stage writes: metrics, scores per class and image, confusion."""
-
-from __future__ import annotations
+"""Records that the stages `train`, `evaluate` and `export` write for a run."""
 
 import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from isnet.io.atomic_files import write_text
 from isnet.records.base_record import Environment, Fraction, Interval, Record
+
+
+class BestValidation(Record):
+    """The validation with the highest mIoU; empty for a training without validations."""
+
+    iteration: int | None = None
+    mIoU: Fraction = None
+
+
+class TrainRecord(Record):
+    """`results/runs/<run>/train/train.json`: settings, data and cost of a finished training."""
+
+    run: str = ""
+    dataset: str = ""
+    config: str
+    """Path of the config in `isnet/configs`, or `mmseg::PATH`."""
+    config_digest: str = ""
+    """Hash of what training reads of the resolved config."""
+    key: str = ""
+    """Hash of settings and data: the folder in `work/runs/<run>`."""
+    manifest_digest: str
+    seed: int | None = None
+    iterations: int
+    global_batch: int | None = None
+    crop: tuple[int, int] | None = None
+    """Height and width."""
+    devices: str = ""
+    best: BestValidation | None = None
+    seconds: float | None = None
+    settings: dict[str, object] = Field(default_factory=dict)
+    """The run's settings, flattened."""
+    started: str | None = None
+    """UTC, ISO 8601."""
+    finished: str | None = None
+    environment: Environment = Environment()
+    images_per_second: float | None = None
+    """Mean over the logged intervals."""
+    peak_memory_gb: float | None = None
+    weights_sha256: str
+
+
+class CurvePoint(Record):
+    """A row of `results/runs/<run>/train/curves.csv`: means over a logged interval.
+
+    Each loss term has a further column under its name.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    iteration: int
+    loss: float
+    """Sum of the loss terms."""
+    lr: float
+    images_per_second: float
+    data_wait: float
+    """Share of the time spent waiting for data, 0..1."""
+    memory_gb: float
+    """Peak memory."""
+
+
+class ValidationPoint(Record):
+    """A row of `results/runs/<run>/train/validation.csv`: one validation during training."""
+
+    iteration: int
+    mIoU: Fraction
+    mAcc: Fraction
+    aAcc: Fraction
 
 
 class ViewMeans(Record):
@@ -150,7 +216,7 @@ class ScoresRecord(Record):
     images_per_second: float | None
 
     @classmethod
-    def of(cls, metrics: MetricsRecord) -> ScoresRecord:
+    def of(cls, metrics: MetricsRecord) -> Self:
         """Select the scores from a run's metrics."""
         scores = metrics.single_scale.model_dump()
         if metrics.multi_scale_flip:
@@ -206,7 +272,7 @@ class Confusion:
     counts: Sequence[Sequence[int]]
 
     @classmethod
-    def read(cls, path: Path) -> Confusion:
+    def read(cls, path: Path) -> Self:
         """Read the CSV file. Raises OSError and ValueError."""
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row] or [[]]
@@ -222,3 +288,35 @@ class Confusion:
         writer.writerow(["truth", *self.classes])
         writer.writerows([name, *row] for name, row in zip(self.classes, self.counts, strict=True))
         write_text(path, text.getvalue())
+
+
+class ExportRecord(Record):
+    """`exports/<run>/<file>.json`: an exported model and its comparison with PyTorch."""
+
+    format: str
+    """`onnx` or `torch`."""
+    weights_sha256: str
+    run: str | None = None
+    """The run that trained the weights."""
+    opset: int | None = None
+    """ONNX only."""
+    runtime: str = ""
+    """Library and version that ran the exported model."""
+    file: str = ""
+    bytes: int | None = None
+    max_abs_difference: float | None = None
+    """Largest difference of a confidence from PyTorch's."""
+    tolerance: float | None = None
+    labels_agree: float | None = None
+    """Share of pixels with the same label."""
+    least_labels_agree: float | None = None
+    """Smallest accepted share."""
+    input: tuple[int, int] | None = None
+    """Height and width of the timed image."""
+    threads: int | None = None
+    torch_images_per_second: float | None = None
+    exported_images_per_second: float | None = None
+    checked_on: str = ""
+    """Images on which the labels were compared."""
+    made: str = ""
+    """UTC, ISO 8601."""
