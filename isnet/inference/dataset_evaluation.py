@@ -1,6 +1,7 @@
 """Evaluates a model on a data set: counts, scores, cost and overlays."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
 from isnet.inference.evaluation_files import Evaluation, write_results
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
-from isnet.inference.inference_cost import measure_prediction
+from isnet.inference.inference_cost import measure_cost
 from isnet.inference.input_images import read_rgb
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.overlays import write_overlays
@@ -24,32 +25,27 @@ from isnet.records.run_records import ImageScore, MetricsRecord, OverlayRecord
 
 Progress = Callable[[int, int], None]
 LabelsAndConfidence = tuple[Labels, npt.NDArray[np.float32]]
-Predicted = tuple[int, EvaluationSample, LabelsAndConfidence, Labels | None]
-"""Index and sample of an image, its single-scale and its multi-scale prediction."""
+Predicted = tuple[EvaluationSample, LabelsAndConfidence, Labels | None]
+"""An image, its single-scale and its multi-scale prediction."""
 
 
 def _single_scale(
     model: EncoderDecoder, sample: EvaluationSample, settings: InferenceSettings
 ) -> LabelsAndConfidence:
-    labels, confidence = predict_with_confidence(
-        model, sample.input_for(settings), sample.size, settings
-    )
+    labels, confidence = predict_with_confidence(model, sample.x, sample.size, settings)
     return as_labels(labels[0]), confidence[0].cpu().numpy()
 
 
 def _predict(
-    model: EncoderDecoder,
-    samples: Iterable[tuple[int, EvaluationSample]],
-    protocol: EvaluationProtocol,
+    model: EncoderDecoder, samples: Iterable[EvaluationSample], protocol: EvaluationProtocol
 ) -> Iterator[Predicted]:
     model.eval()
     multi = protocol.multi_scale
-    for index, sample in samples:
-        single = _single_scale(model, sample, protocol.single_scale)
-        labels = None
+    for sample in samples:
+        single, labels = _single_scale(model, sample, protocol.single_scale), None
         if multi is not None:
             labels = as_labels(predict(model, sample.input_for(multi), sample.size, multi)[0])
-        yield index, sample, single, labels
+        yield sample, single, labels
 
 
 def count_images(
@@ -92,16 +88,17 @@ def count_images(
         workers = num_decode_workers(next(model.parameters()).device) // world_size
 
     def count(predicted: Predicted) -> ImageCounts:
-        index, sample, single, multi = predicted
+        sample, single, multi = predicted
         given = (sample.name, sample.label, single, multi, classes, dataset.ignore_index)
-        return ImageCounts.of(index, *given, str(sample.image_path))
+        return ImageCounts.of(sample.index, *given, str(sample.image_path))
 
     samples = dataset_samples(model, dataset, rest, workers, worker_init_fn)
-    predicted = _predict(model, zip(rest, samples, strict=True), protocol)
-    with EvaluationJournal(journals, rank, fingerprint) as journal:
-        images = map_in_background(predicted, count)  # while the next image is predicted
+    journal = EvaluationJournal(journals, rank, fingerprint)
+    with journal:
+        # Counted while the next image is predicted.
+        images = map_in_background(_predict(model, samples, protocol), count)
         for done, image in enumerate(images, len(mine) - len(rest) + 1):
-            journal.append(image)
+            journal.add(image)
             if on_progress is not None:
                 on_progress(done, len(mine))
 
@@ -109,18 +106,15 @@ def count_images(
 def choose_overlays(
     images: Sequence[ImageScore], sample: int = 8, worst: int = 8
 ) -> list[tuple[int, Literal["sample", "worst"]]]:
-    """Return (index, reason): `sample` evenly spaced images, the same in every evaluation of a data
-    set, and the `worst` others by mIoU, worst first.
+    """Return indices and reasons: evenly spaced images, and the worst of the others by mIoU.
+
+    The `sample` spaced ones are the same in every evaluation of a data set.
     """
     count = min(sample, len(images))
     even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
-    scored = sorted(
-        (image.mIoU, index)
-        for index, image in enumerate(images)
-        if index not in even and image.mIoU is not None
-    )
-    chosen: list[tuple[int, Literal["sample", "worst"]]] = [(index, "sample") for index in even]
-    return chosen + [(index, "worst") for _, index in scored[:worst]]
+    scores = [(image.mIoU, index) for index, image in enumerate(images) if image.mIoU is not None]
+    others = [index for _, index in sorted(scores) if index not in even]
+    return [(index, "sample") for index in even] + [(index, "worst") for index in others[:worst]]
 
 
 def _write_overlays(
@@ -131,10 +125,9 @@ def _write_overlays(
     counts: tuple[int, int],
 ) -> list[OverlayRecord]:
     """Predict the chosen images again and write their overlays."""
-    images = evaluation.images
-    chosen = choose_overlays(images, *counts)
+    chosen = choose_overlays(evaluation.images, *counts)
     samples = dataset_samples(model, dataset, [index for index, _ in chosen], workers=0)
-    rows = []
+    areas, rows = evaluation.single_scale.sums.areas, []
     for (index, why), sample in zip(chosen, samples, strict=True):
         files = write_overlays(
             directory / "overlays",
@@ -145,22 +138,17 @@ def _write_overlays(
             dataset.metainfo["palette"],
             dataset.ignore_index,
         )
+        iou = ClassCounts(areas[index]).iou.tolist()
+        named = zip(evaluation.classes, iou, strict=True)
         row = OverlayRecord(
             name=sample.name,
-            mIoU=images[index].mIoU,
+            mIoU=evaluation.images[index].mIoU,
             **{kind: f"overlays/{file}" for kind, file in files.items()},
-            class_iou=_class_iou(evaluation, index),
+            class_iou={name: value for name, value in named if value == value},  # without NaN
             why=why,
         )
         rows.append(row)
     return rows
-
-
-def _class_iou(evaluation: Evaluation, index: int) -> dict[str, float]:
-    """Return the IoU in one image of each class in its label or prediction."""
-    iou = ClassCounts(evaluation.single_scale.sums.areas[index]).iou.tolist()
-    named = zip(evaluation.classes, iou, strict=True)
-    return {name: value for name, value in named if value == value}  # without NaN
 
 
 def evaluate_dataset(
@@ -197,15 +185,15 @@ def evaluate_dataset(
         UserError: the data set is empty, or an image cannot be scored.
     """
     if len(dataset) == 0:
-        raise UserError(
-            "the data set has no images to evaluate", where=str(identity.get("dataset", "evaluate"))
-        )
+        where = str(identity.get("dataset", "evaluate"))
+        raise UserError("the data set has no images to evaluate", where=where)
     model.eval()
     first = next(dataset_samples(model, dataset, [0], workers=0))
-    cost = measure_prediction(model, first.x, first.size, protocol.single_scale, speed_seconds)
+    once = partial(predict, model, first.x, first.size, protocol.single_scale)
+    cost = measure_cost(model, first.x, once, speed_seconds)
     count_images(model, dataset, protocol, journals, fingerprint, **settings)
     classes = dataset.metainfo["classes"]
     counted = read_journals(journals, len(classes), fingerprint)
-    evaluation = Evaluation.of(counted, classes, protocol)
+    evaluation = Evaluation(counted, classes, protocol)
     rows = _write_overlays(model, dataset, evaluation, directory, overlays)
     return write_results(evaluation, directory, identity, cost, rows)

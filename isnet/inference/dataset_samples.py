@@ -25,10 +25,12 @@ _MAX_WORKERS = 8
 
 @dataclass(frozen=True)
 class EvaluationSample:
-    """An image and its ground truth: `x` `(1, 3, h, w)` normalised; `label` `(H, W)` uint8 at the
-    original size.
+    """Image number `index` of a data set, and its ground truth.
+
+    `x`: `(1, 3, h, w)`, normalised; `label`: `(H, W)` uint8, at the original size.
     """
 
+    index: int
     name: str
     x: Tensor
     label: Labels
@@ -40,12 +42,9 @@ class EvaluationSample:
         return (self.label.shape[0], self.label.shape[1])
 
     def input_for(self, settings: InferenceSettings) -> Tensor:
-        """Return the input of `predict`: `x`, or for mmseg's protocol the original image as uint8
-        BGR `(1, 3, H, W)`.
-        """
-        if settings.protocol == "official":
-            return self.x
-        return image_tensor(read_image(self.image_path))
+        """Return `x`, or for mmseg's protocol the original image, uint8 BGR `(1, 3, H, W)`."""
+        is_official = settings.protocol == "official"
+        return self.x if is_official else image_tensor(read_image(self.image_path))
 
 
 def num_decode_workers(device: torch.device) -> int:
@@ -60,14 +59,11 @@ def num_decode_workers(device: torch.device) -> int:
 
 
 def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
-    """Return the file names without `suffix` (or their extension); equal names get their folder as
-    a prefix.
-    """
+    """Return file names without `suffix` or extension; equal ones get their folder as a prefix."""
+    shortened = [Path(path.removesuffix(suffix)) for path in paths]
     stems = [
-        Path(path.removesuffix(suffix))
-        if suffix and path.endswith(suffix)
-        else Path(path).with_suffix("")
-        for path in paths
+        short if suffix and path.endswith(suffix) else short.with_suffix("")
+        for path, short in zip(paths, shortened, strict=True)
     ]
     times = Counter(stem.name for stem in stems)
     return [
@@ -75,9 +71,8 @@ def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
     ]
 
 
-def _sample(name: str, data: dict[str, Any], path: str) -> EvaluationSample:
-    """Return the sample of a preprocessed batch of one, or raise `UserError`."""
-    annotations = data["data_samples"][0]
+def _label_of(annotations: Any, path: str) -> Labels:
+    """Return the label `(H, W)` of a preprocessed image, or raise `UserError`."""
     if "gt_sem_seg" not in annotations:
         hint = "Add LoadAnnotations after Resize in the test pipeline"
         raise UserError("the test pipeline loads no labels", where=path, hint=hint)
@@ -85,13 +80,12 @@ def _sample(name: str, data: dict[str, Any], path: str) -> EvaluationSample:
     image = tuple(annotations.ori_shape[:2])
     if label.shape != image:
         hint = "Put LoadAnnotations after Resize: scores are taken at the original size"
-        raise UserError(
-            f"label {label.shape} and image {image} differ in size", where=path, hint=hint
-        )
+        what = f"label {label.shape} and image {image} differ in size"
+        raise UserError(what, where=path, hint=hint)
     if any(annotations.metainfo.get("img_padding_size", ())):
         hint = "Set data_preprocessor.test_cfg to None"
         raise UserError("padding of test images is not supported", where=path, hint=hint)
-    return EvaluationSample(name, data["inputs"], label, Path(path))
+    return label
 
 
 def dataset_samples(
@@ -127,4 +121,6 @@ def dataset_samples(
         pin_memory=device.type != "cpu",  # copies to the GPU overlap with its work
     )
     for index, batch in zip(chosen, loader, strict=True):
-        yield _sample(names[index], model.data_preprocessor(batch, False), paths[index])
+        data, path = model.data_preprocessor(batch, False), paths[index]
+        label = _label_of(data["data_samples"][0], path)
+        yield EvaluationSample(index, names[index], data["inputs"], label, Path(path))

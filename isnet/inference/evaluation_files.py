@@ -1,15 +1,12 @@
-"""Writes the files of an evaluation: `metrics.json`, `per_class.csv`, `per_image.csv` and
-`confusion.csv`.
-"""
-
-from __future__ import annotations
+"""Writes the files of an evaluation: `metrics.json`, and CSV files of classes and images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
@@ -28,50 +25,56 @@ from isnet.records.run_records import (
     OverlayRecord,
 )
 
+Columns = dict[str, npt.NDArray[Any]]
+
 _CONVENTIONS = {
     "boundary_ratio": BOUNDARY_RATIO,
     "interval": {"over": "images", "level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
 }
 
 
-@dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores of a model on a data set; `names` of the images in the order of the data set."""
+    """Scores of a model on a data set, from the sums over its images."""
 
-    classes: tuple[str, ...]
-    protocol: EvaluationProtocol
-    single_scale: DatasetScores
-    multi_scale: DatasetScores | None
-    calibration: Calibration
-    names: tuple[str, ...] = field(repr=False)
+    def __init__(
+        self, sums: EvaluationSums, classes: Sequence[str], protocol: EvaluationProtocol
+    ) -> None:
+        multi = sums.multi_scale
+        self.classes, self.protocol, self.names = tuple(classes), protocol, sums.names
+        self.single_scale = DatasetScores(sums.single_scale)
+        self.multi_scale = DatasetScores(multi) if len(multi) else None
+        self.calibration = Calibration(sums.calibration)
+        self.images = self._image_scores()
 
-    @classmethod
-    def of(
-        cls, sums: EvaluationSums, classes: Sequence[str], protocol: EvaluationProtocol
-    ) -> Evaluation:
-        """Compute the scores from the sums over images."""
-        several = sums.multi_scale()
-        return cls(
-            tuple(classes),
-            protocol,
-            DatasetScores(sums.single_scale()),
-            None if several is None else DatasetScores(several),
-            Calibration(sums.calibration()),
-            sums.names,
-        )
+    def _image_scores(self) -> list[ImageScore]:
+        pixels = self.single_scale.sums.areas[..., :2].sum(axis=(1, 2))
+        columns: Columns = {"name": np.array(self.names, object), "pixels": pixels}
+        columns |= self.single_scale.images
+        if self.multi_scale is not None:
+            columns |= {f"{name}_ms_flip": v for name, v in self.multi_scale.images.items()}
+        return [ImageScore.model_validate(row) for row in _rows(columns)]
 
-    @property
-    def images(self) -> tuple[ImageScore, ...]:
-        """Scores of each image."""
-        columns: dict[str, list[Any]] = {"name": list(self.names)}
-        columns["pixels"] = self.single_scale.sums.areas[..., :2].sum(axis=(1, 2)).tolist()
-        for suffix, scores in (("", self.single_scale), ("_ms_flip", self.multi_scale)):
-            if scores is not None:
-                columns |= {name + suffix: array.tolist() for name, array in scores.images.items()}
-        rows = zip(*columns.values(), strict=True)
-        return tuple(
-            ImageScore.model_validate(dict(zip(columns, row, strict=True))) for row in rows
-        )
+    def class_scores(self) -> list[ClassScore]:
+        """Return the scores of each class."""
+        single, multi, intervals = self.single_scale, self.multi_scale, self.single_scale.intervals
+        absent = np.full(len(self.classes), np.nan)
+        columns: Columns = {
+            "name": np.array(self.classes, object),
+            "iou": single.counts.iou,
+            "accuracy": single.counts.accuracy,
+            "iou_ms_flip": absent if multi is None else multi.counts.iou,
+            "pixels": single.counts.pixels,
+            "boundary_iou": single.boundary.iou,
+            "boundary_iou_ms_flip": absent if multi is None else multi.boundary.iou,
+            "iou_low": absent if intervals is None else intervals.iou[:, 0],
+            "iou_high": absent if intervals is None else intervals.iou[:, 1],
+        }
+        return [ClassScore.model_validate(row) for row in _rows(columns)]
+
+
+def _rows(columns: Columns) -> list[dict[str, Any]]:
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def write_results(
@@ -91,7 +94,7 @@ def write_results(
         raise UserError(f"{twice[0]} is measured and cannot be given", where="metrics.json")
     metrics = MetricsRecord.model_validate({**identity, **measured})
     matrix = evaluation.single_scale.sums.confusion.tolist()
-    write_rows(directory / "per_class.csv", _class_scores(evaluation))
+    write_rows(directory / "per_class.csv", evaluation.class_scores())
     write_rows(directory / "per_image.csv", evaluation.images)
     Confusion(evaluation.classes, matrix).write(directory / "confusion.csv")
     # Last: if metrics.json exists, the other files do too.
@@ -101,20 +104,16 @@ def write_results(
 
 def _measurements(evaluation: Evaluation, cost: InferenceCost) -> dict[str, Any]:
     classes, protocol = evaluation.classes, evaluation.protocol
-    single, several, multi = evaluation.single_scale, evaluation.multi_scale, None
-    if several is not None and (views := protocol.multi_scale) is not None:
-        multi = several.summary(classes) | _settings(views)
+    single = evaluation.single_scale.summary(classes) | _settings(protocol.single_scale)
+    multi, views = None, protocol.multi_scale
+    if evaluation.multi_scale is not None and views is not None:
+        multi = evaluation.multi_scale.summary(classes) | _settings(views)
         multi |= {"scales": list(views.scales), "flip": views.flip}
     return {
         "images": len(evaluation.names),
-        "parameters": cost.parameters,
-        "flops": cost.flops,
-        "input": cost.input,
-        "images_per_second": cost.images_per_second,
+        **asdict(cost),
         "latency_ms": {str(rank): value for rank, value in cost.latency_ms.items()},
-        "peak_memory_gb": cost.peak_memory_gb,
-        "single_scale": single.summary(classes)
-        | {"ece": evaluation.calibration.error, **_settings(protocol.single_scale)},
+        "single_scale": single | {"ece": evaluation.calibration.error},
         "multi_scale_flip": multi,
         "calibration": evaluation.calibration.rows(),
         "conventions": _CONVENTIONS,
@@ -123,22 +122,3 @@ def _measurements(evaluation: Evaluation, cost: InferenceCost) -> dict[str, Any]
 
 def _settings(views: InferenceSettings) -> dict[str, Any]:
     return {"mode": views.mode, "precision": views.precision}
-
-
-def _class_scores(evaluation: Evaluation) -> list[ClassScore]:
-    single, multi = evaluation.single_scale, evaluation.multi_scale
-    absent = np.full(len(evaluation.classes), np.nan)
-    low, high = single.class_bounds.T
-    columns = {
-        "name": np.array(evaluation.classes, object),
-        "iou": single.scores.iou,
-        "accuracy": single.scores.accuracy,
-        "iou_ms_flip": absent if multi is None else multi.scores.iou,
-        "pixels": single.scores.pixels,
-        "boundary_iou": single.boundary.iou,
-        "boundary_iou_ms_flip": absent if multi is None else multi.boundary.iou,
-        "iou_low": low,
-        "iou_high": high,
-    }
-    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [ClassScore.model_validate(dict(zip(columns, row, strict=True))) for row in rows]

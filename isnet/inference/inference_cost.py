@@ -2,7 +2,6 @@
 
 import contextlib
 import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.label_prediction import predict
 from isnet.inference.malloc_settings import release_freed_memory
-from isnet.inference.segmentor_logits import Size, raw_logits
+from isnet.inference.segmentor_logits import raw_logits
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3
@@ -48,18 +45,12 @@ class InferenceCost:
 
 def count_parameters(model: EncoderDecoder) -> int:
     """Count the parameters without those of auxiliary heads; shared parameters count once."""
-    kept = {
-        id(value): value.numel()
-        for name, value in model.named_parameters()
-        if not name.startswith("auxiliary_head.")
-    }
-    return sum(kept.values())
+    named = model.named_parameters()
+    return sum(value.numel() for name, value in named if not name.startswith("auxiliary_head."))
 
 
 def count_flops(model: EncoderDecoder, x: Tensor) -> int:
-    """Count the FLOPs of convolutions and matrix products in one forward pass of `x` `(1, 3, H,
-    W)`, two per multiply-add.
-    """
+    """Count FLOPs of a forward pass of `x` `(1, 3, H, W)`: convolutions and matrix products."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         raw_logits(model, x)
     return int(counter.get_total_flops())
@@ -101,16 +92,13 @@ def _peak_memory(device: torch.device) -> int:
         for line in (_PROCESS / "status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def measure_cost(
     model: EncoderDecoder, x: Tensor, predict: Callable[[], object], seconds: float = 5.0
 ) -> InferenceCost:
-    """Measure the model on `x` `(1, 3, H, W)`; `predict()` is one whole prediction, repeated for
-    about `seconds`.
-    """
+    """Measure a model; `predict()` predicts `x` `(1, 3, H, W)`, and runs for about `seconds`."""
     _reset_peak_memory(x.device)
     times = _latencies(predict, x.device, seconds)
     memory = _peak_memory(x.device)
@@ -124,10 +112,3 @@ def measure_cost(
         latency_ms=dict(zip(_PERCENTILES, ranks.tolist(), strict=True)),
         rounds=len(times),
     )
-
-
-def measure_prediction(
-    model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings, seconds: float = 5.0
-) -> InferenceCost:
-    """Measure `predict` of `x` `(1, 3, H, W)` at `size`, for metrics.json and `isnet benchmark`."""
-    return measure_cost(model, x, lambda: predict(model, x, size, settings), seconds)

@@ -50,11 +50,15 @@ def benchmark_scores(matrix: Matrix, classes: Sequence[str]) -> dict[str, Any]:
     """Return the additional scores of the benchmark with these classes, absent ones as None:
     `category_mIoU` and `categories` for Cityscapes, `ade20k` for ADE20K, otherwise an empty dict.
     """
-    if list(classes) == _class_names("cityscapes"):
+    names = {
+        dataset: [row.name for row in read_published(dataset).classes]
+        for dataset in ("cityscapes", "ade20k")
+    }
+    if list(classes) == names["cityscapes"]:
         iou = category_iou(matrix, classes, CITYSCAPES_CATEGORIES)
         mean = float(nanmean(np.array(list(iou.values()))))
         return {"category_mIoU": null(mean), "categories": _nulls(iou)}
-    if list(classes) == _class_names("ade20k"):
+    if list(classes) == names["ade20k"]:
         return {"ade20k": _nulls(ade20k_scores(matrix))}
     return {}
 
@@ -62,10 +66,6 @@ def benchmark_scores(matrix: Matrix, classes: Sequence[str]) -> dict[str, Any]:
 def null(value: float) -> float | None:
     """Return `value` as a float for JSON, and None for NaN."""
     return None if math.isnan(value) else float(value)
-
-
-def _class_names(dataset: str) -> list[str]:
-    return [row.name for row in read_published(dataset).classes]
 
 
 def _nulls(values: Mapping[str, float]) -> dict[str, float | None]:

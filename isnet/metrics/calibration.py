@@ -12,17 +12,13 @@ from isnet.metrics.joint_histogram import joint_histogram
 BINS = 15
 """Bins of equal width, as in the paper."""
 _LEVELS = 1 << 15
-"""Confidence is rounded down to one of these levels; the last bit of a uint16 says if it is right.
-"""
+"""Confidence is rounded down to one of these; the last bit of a uint16 says if it is right."""
 _UNIT = 2 * _LEVELS
 """Confidences are summed as integers in units of 1 / _UNIT; a level counts as its middle."""
 
 
 def calibration_counts(
-    label: Labels,
-    prediction: Labels,
-    confidence: npt.NDArray[np.float32],
-    ignore_index: int = 255,
+    label: Labels, prediction: Labels, confidence: npt.NDArray[np.float32], ignore_index: int = 255
 ) -> Matrix:
     """Return `(15, 3)` int64 of one image: pixels of each confidence bin, correct pixels, and the
     sum of their confidences in units of 2^-16.

@@ -9,7 +9,6 @@ float64, and those of mmseg to its float32 and two decimals
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,16 +36,13 @@ def as_labels(labels: torch.Tensor | npt.NDArray[np.integer], name: str = "label
     Raises:
         LabelError: a value is outside 0..255.
     """
-    if labels.dtype in (torch.uint8, np.uint8):
-        narrow = labels
-    else:
-        low, high = (int(labels.min()), int(labels.max())) if math.prod(labels.shape) else (0, 0)
+    if labels.dtype not in (torch.uint8, np.uint8) and 0 not in labels.shape:
+        low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= VALUES:
             raise LabelError(f"label values {low}..{high} do not fit 0..255", where=name)
-        narrow = (
-            labels.to(torch.uint8) if isinstance(labels, torch.Tensor) else labels.astype(np.uint8)
-        )
-    return narrow.cpu().numpy() if isinstance(narrow, torch.Tensor) else np.asarray(narrow)
+    if isinstance(labels, torch.Tensor):
+        return labels.to(torch.uint8).cpu().numpy()
+    return np.asarray(labels, np.uint8)
 
 
 def confusion_matrix(
@@ -64,24 +60,20 @@ def confusion_matrix(
     Raises:
         LabelError: a label is neither a class nor `ignore_index`, or a prediction is not a class.
     """
-    if tuple(label.shape) != tuple(prediction.shape):
-        raise LabelError(
-            f"label {tuple(label.shape)} and prediction {tuple(prediction.shape)} differ in shape",
-            where=name,
-        )
+    shapes = tuple(label.shape), tuple(prediction.shape)
+    if shapes[0] != shapes[1]:
+        what = f"label {shapes[0]} and prediction {shapes[1]} differ in shape"
+        raise LabelError(what, where=name)
     counts = joint_histogram(as_labels(label, name), as_labels(prediction, name))
+    no_class = f"is not one of {num_classes} classes"
     beyond = np.flatnonzero(counts[:, num_classes:].any(axis=0)) + num_classes
     if beyond.size:
-        raise LabelError(
-            f"predicted label {beyond[-1]} is not one of {num_classes} classes", where=name
-        )
+        raise LabelError(f"predicted label {beyond[-1]} {no_class}", where=name)
     unknown = np.flatnonzero(counts[num_classes:].any(axis=1)) + num_classes
     unknown = unknown[unknown != ignore_index]
     if unknown.size:
         hint = f"Map such pixels to the ignored value ({ignore_index}) or to a class"
-        raise LabelError(
-            f"true label {unknown[0]} is not one of {num_classes} classes", where=name, hint=hint
-        )
+        raise LabelError(f"true label {unknown[0]} {no_class}", where=name, hint=hint)
     matrix = counts[:num_classes, :num_classes].copy()
     if 0 <= ignore_index < num_classes:
         matrix[ignore_index] = 0

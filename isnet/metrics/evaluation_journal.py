@@ -1,7 +1,5 @@
 """Journal of an evaluation: one line per counted image, so that a killed evaluation resumes."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from isnet.metrics.evaluation_sums import EvaluationSums, ImageCounts
 _SECONDS_BETWEEN_SYNCS = 5.0
 
 
-class EvaluationJournal:
+class EvaluationJournal(JsonLinesFile):
     """The journal of one process, `counts-<rank>.jsonl`, which only this process writes.
 
     A line that was cut short by a kill or a power failure is removed when the file is opened again,
@@ -24,29 +22,26 @@ class EvaluationJournal:
     """
 
     def __init__(self, folder: Path, rank: int, fingerprint: str) -> None:
-        self._file = JsonLinesFile(folder / f"counts-{rank}.jsonl", fingerprint, checksum=True)
+        super().__init__(folder / f"counts-{rank}.jsonl", fingerprint, checksum=True)
         self._synced = time.monotonic()
-
-    def __enter__(self) -> EvaluationJournal:
-        """Return the journal."""
-        return self
 
     def __exit__(self, *error: object) -> None:
         """Sync the file to disk and close it."""
-        self._file.sync()
-        self._file.__exit__(*error)
+        self.sync()
+        super().__exit__(*error)
 
-    def append(self, image: ImageCounts) -> None:
+    def add(self, image: ImageCounts) -> None:
         """Write an image. It survives a kill; a power failure loses the last five seconds."""
-        self._file.append(image.record())
+        self.append(image.record())
         if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
-            self._file.sync()
+            self.sync()
             self._synced = time.monotonic()
 
 
 def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSums:
-    """Return the sums over the journals of all processes; ignores files with another fingerprint
-    and everything from the first damaged line of a file on.
+    """Return the sums over the journals of all processes.
+
+    Files with another fingerprint, and all after the first damaged line of a file, are ignored.
     """
     sums = EvaluationSums(classes)
     for path in sorted(folder.glob("counts-*.jsonl")):

@@ -27,16 +27,6 @@ class PredictionCounts:
     confusion: Matrix
     boundary: Matrix
 
-    @classmethod
-    def of(
-        cls, label: Labels, prediction: Labels, num_classes: int, ignore_index: int, name: str
-    ) -> PredictionCounts:
-        """Count a prediction `(H, W)`; errors name the image as `name`."""
-        return cls(
-            confusion_matrix(label, prediction, num_classes, ignore_index, name=name),
-            boundary_counts(label, prediction, num_classes, ignore_index),
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class ImageCounts:
@@ -64,29 +54,31 @@ class ImageCounts:
         ignore_index: int,
         where: str,
     ) -> ImageCounts:
-        """Count the single-scale prediction with its confidence, and the multi-scale prediction;
-        all are `(H, W)`. Errors name the image as `where`.
+        """Count the single-scale prediction with its confidence, and the multi-scale prediction.
+
+        All are `(H, W)`. Errors name the image as `where`.
         """
+
+        def count(labels: Labels) -> PredictionCounts:
+            given = (label, labels, num_classes, ignore_index)
+            return PredictionCounts(confusion_matrix(*given, name=where), boundary_counts(*given))
+
         prediction, confidence = single_scale
-        given = (num_classes, ignore_index, where)
-        return cls(
-            index,
-            name,
-            PredictionCounts.of(label, prediction, *given),
-            None if multi_scale is None else PredictionCounts.of(label, multi_scale, *given),
-            calibration_counts(label, prediction, confidence, ignore_index),
-        )
+        multi = None if multi_scale is None else count(multi_scale)
+        calibration = calibration_counts(label, prediction, confidence, ignore_index)
+        return cls(index, name, count(prediction), multi, calibration)
 
     def record(self) -> dict[str, Any]:
         """Return a JSON object; counts are stored without zeros: index, count, index, ..."""
-        views = {"single_scale": self.single_scale, "multi_scale": self.multi_scale}
+
+        def view(counts: PredictionCounts) -> dict[str, list[int]]:
+            return {name: _sparse(array) for name, array in vars(counts).items()}
+
         return {
             "index": self.index,
             "name": self.name,
-            **{
-                key: counts and {name: _sparse(array) for name, array in vars(counts).items()}
-                for key, counts in views.items()
-            },
+            "single_scale": view(self.single_scale),
+            "multi_scale": self.multi_scale and view(self.multi_scale),
             "calibration": _sparse(self.calibration),
         }
 
@@ -95,47 +87,49 @@ class ImageCounts:
         """Read a `record`."""
 
         def view(counts: Mapping[str, list[int]]) -> PredictionCounts:
-            return PredictionCounts(
-                _dense(counts["confusion"], (classes, classes)),
-                _dense(counts["boundary"], (classes, 3)),
-            )
+            confusion = _dense(counts["confusion"], (classes, classes))
+            return PredictionCounts(confusion, _dense(counts["boundary"], (classes, 3)))
 
-        return cls(
-            record["index"],
-            record["name"],
-            view(record["single_scale"]),
-            view(record["multi_scale"]) if record["multi_scale"] else None,
-            _dense(record["calibration"], (BINS, 3)),
-        )
+        single, multi = record["single_scale"], record["multi_scale"]
+        calibration = _dense(record["calibration"], (BINS, 3))
+        views = view(single), view(multi) if multi else None
+        return cls(record["index"], record["name"], *views, calibration)
 
 
-@dataclass(frozen=True, eq=False)
 class PredictionSums:
-    """Summed confusion `(K, K)` of all images, and `areas` and `boundary` `(N, K, 3)` of each
-    image (see `ClassCounts`); all int64.
+    """Sums over the images predicted with one setting; 24 bytes per class are kept of an image.
+
+    `confusion` `(K, K)` is summed over all images; `areas` and `boundary` `(N, K, 3)` are those of
+    each image, in the data set's order (see `ClassCounts`). All are int64.
     """
-
-    confusion: Matrix
-    areas: Matrix
-    boundary: Matrix
-
-
-class _RunningSums:
-    """Sums over the images predicted with one setting; 24 bytes per class are kept of an image."""
 
     def __init__(self, classes: int) -> None:
         self.confusion = np.zeros((classes, classes), np.int64)
-        self.rows: dict[int, npt.NDArray[np.int32]] = {}
+        self._rows: dict[int, npt.NDArray[np.int32]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, index: int, counts: PredictionCounts) -> None:
+        """Add the counts of an image."""
         self.confusion += counts.confusion
         areas = ClassCounts.from_matrix(counts.confusion).counts
-        self.rows[index] = np.stack([areas, counts.boundary]).astype(np.int32)
+        self._rows[index] = np.stack([areas, counts.boundary]).astype(np.int32)
 
-    def sums(self) -> PredictionSums:
-        ordered = [rows for _, rows in sorted(self.rows.items())]
-        both = np.reshape(ordered, (-1, 2, len(self.confusion), 3)).astype(np.int64)
-        return PredictionSums(self.confusion.copy(), both[:, 0], both[:, 1])
+    @property
+    def areas(self) -> Matrix:
+        """Pixels of each image and class: true positives, false negatives, false positives."""
+        return self._ordered[:, 0]
+
+    @property
+    def boundary(self) -> Matrix:
+        """The same of boundary pixels."""
+        return self._ordered[:, 1]
+
+    @property
+    def _ordered(self) -> Matrix:
+        rows = [rows for _, rows in sorted(self._rows.items())]
+        return np.reshape(rows, (-1, 2, len(self.confusion), 3)).astype(np.int64)
 
 
 class EvaluationSums:
@@ -150,8 +144,8 @@ class EvaluationSums:
     """
 
     def __init__(self, classes: int, images: Iterable[ImageCounts] = ()) -> None:
-        self._single, self._multi = _RunningSums(classes), _RunningSums(classes)
-        self._calibration = np.zeros((BINS, 3), np.int64)
+        self.single_scale, self.multi_scale = PredictionSums(classes), PredictionSums(classes)
+        self.calibration = np.zeros((BINS, 3), np.int64)
         self._seen: dict[int, tuple[str, str]] = {}
         for image in images:
             self.add(image)
@@ -169,45 +163,32 @@ class EvaluationSums:
             UserError: the image was added before with other counts.
         """
         new = (image.name, digest_of(image.record()))
-        if (known := self._seen.get(image.index)) is not None:
-            if known != new:
-                raise UserError(
-                    f"image {image.name} was counted twice",
-                    hint="Delete the evaluation's folder under work/ and evaluate again",
-                )
+        known = self._seen.setdefault(image.index, new)
+        if known != new:
+            hint = "Delete the evaluation's folder under work/ and evaluate again"
+            raise UserError(f"image {image.name} was counted twice", hint=hint)
+        if known is not new:
             return
-        self._seen[image.index] = new
-        self._single.add(image.index, image.single_scale)
+        self.single_scale.add(image.index, image.single_scale)
         if image.multi_scale is not None:
-            self._multi.add(image.index, image.multi_scale)
-        self._calibration += image.calibration
+            self.multi_scale.add(image.index, image.multi_scale)
+        self.calibration += image.calibration
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the images in the data set's order."""
         return tuple(name for _, (name, _) in sorted(self._seen.items()))
 
-    def single_scale(self) -> PredictionSums:
-        """Return the sums of the single-scale predictions."""
-        return self._single.sums()
-
-    def multi_scale(self) -> PredictionSums | None:
-        """Return the sums of the multi-scale predictions; None without any."""
-        return self._multi.sums() if self._multi.rows else None
-
-    def calibration(self) -> Matrix:
-        """Return the sums of `calibration_counts`, `(15, 3)` int64."""
-        return self._calibration.copy()
-
 
 def _sparse(counts: Matrix) -> list[int]:
     flat = counts.reshape(-1)
     indices = np.flatnonzero(flat)
-    return [int(value) for value in np.stack([indices, flat[indices]], axis=1).reshape(-1)]
+    pairs: list[int] = np.stack([indices, flat[indices]], axis=1).reshape(-1).tolist()
+    return pairs
 
 
 def _dense(record: list[int], shape: tuple[int, int]) -> Matrix:
     pairs = np.asarray(record, np.int64).reshape(-1, 2)
-    counts = np.zeros(shape[0] * shape[1], np.int64)
-    counts[pairs[:, 0]] = pairs[:, 1]
-    return counts.reshape(shape)
+    counts = np.zeros(shape, np.int64)
+    counts.reshape(-1)[pairs[:, 0]] = pairs[:, 1]
+    return counts

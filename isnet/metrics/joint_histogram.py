@@ -21,15 +21,9 @@ def joint_histogram(rows: Bytes, columns: Bytes) -> npt.NDArray[np.int64]:
     first, second = rows.reshape(-1), columns.reshape(-1)
     total = np.zeros((VALUES, VALUES), np.int64)
     for start in range(0, first.size, _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        counts = cv2.calcHist(
-            [_interleave(first[chunk]), _interleave(second[chunk])],
-            [0, 1],
-            None,
-            [VALUES, VALUES],
-            [0, VALUES, 0, VALUES],
-        )
-        total += counts.astype(np.int64)
+        woven = [_interleave(values[start : start + _CHUNK]) for values in (first, second)]
+        ranges = [0, VALUES, 0, VALUES]
+        total += cv2.calcHist(woven, [0, 1], None, [VALUES, VALUES], ranges).astype(np.int64)
     return total
 
 

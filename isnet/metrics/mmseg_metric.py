@@ -9,7 +9,7 @@ from mmengine.dist import all_reduce, get_dist_info
 from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
-from isnet.metrics.confusion_matrix import ClassCounts, confusion_matrix
+from isnet.metrics.confusion_matrix import ClassCounts, Matrix, confusion_matrix
 
 
 @METRICS.register_module()
@@ -27,10 +27,8 @@ class ConfusionMetric(BaseMetric):
         """Set the ignored label; `settings` (`prefix`) go to `BaseMetric`."""
         super().__init__(**settings)
         self.ignore_index = ignore_index
-        self._reset()
-
-    def _reset(self) -> None:
-        self._sum = self._last = np.zeros((0, 0), np.int64)
+        self._sum: Matrix | int = 0
+        self._last: Matrix | int = 0
         self._images = 0
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -44,7 +42,7 @@ class ConfusionMetric(BaseMetric):
                 self.ignore_index,
                 name=str(sample.get("img_path", "labels")),
             )
-            self._sum = self._sum + self._last if self._images else self._last
+            self._sum = self._sum + self._last
             self._images += 1
 
     @property
@@ -60,14 +58,11 @@ class ConfusionMetric(BaseMetric):
         mmengine's `collect_results` assumes).
         """
         rank, ranks = get_dist_info()
-        total = self._sum
-        if not self._images:
-            total = np.zeros((self._num_classes, self._num_classes), np.int64)
-        elif rank + (self._images - 1) * ranks >= size:
-            total = total - self._last
-        summed = torch.from_numpy(total.copy())
+        is_repeated = rank + (self._images - 1) * ranks >= size
+        total = self._sum - self._last if is_repeated else self._sum
+        summed = torch.from_numpy(np.zeros((self._num_classes,) * 2, np.int64) + total)
         all_reduce(summed, op="sum")
-        self._reset()
+        self._sum = self._last = self._images = 0
         summary = ClassCounts.from_matrix(summed.cpu().numpy()).summary()
         return {f"{self.prefix}/{name}": float(summary[name]) for name in ("mIoU", "mAcc", "aAcc")}
 

@@ -6,6 +6,7 @@ import torch
 from isnet.inference import inference_cost as speed
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.inference_cost import count_flops, count_parameters, measure_cost
+from isnet.inference.label_prediction import predict
 
 
 def test_parameters_leave_out_the_auxiliary_head(build_model):
@@ -99,6 +100,8 @@ def test_peak_memory_is_that_of_the_prediction_alone(build_model):
 
 def test_a_prediction_is_measured_whole(build_model):
     model, x = build_model(), torch.randn(1, 3, 32, 48)
-    cost = speed.measure_prediction(model, x, (64, 96), InferenceSettings(), seconds=0)
+    cost = measure_cost(
+        model, x, lambda: predict(model, x, (64, 96), InferenceSettings()), seconds=0
+    )
     assert cost.input == (32, 48) and cost.rounds == speed._MIN_ROUNDS
     assert cost.flops == count_flops(model, x) and cost.parameters == count_parameters(model)

@@ -12,7 +12,7 @@ from isnet.metrics.evaluation_sums import EvaluationSums
 def write(folder: Path, images=IMAGES, share: int = 0, fingerprint: str = "this") -> Path:
     with EvaluationJournal(folder, share, fingerprint) as journal:
         for image in images:
-            journal.append(image)
+            journal.add(image)
     return folder / f"counts-{share}.jsonl"
 
 
@@ -25,7 +25,7 @@ def test_journals_of_several_processes_are_read_as_one(tmp_path: Path):
 def test_a_line_is_on_disk_before_the_next_image(tmp_path: Path):
     with EvaluationJournal(tmp_path, 0, "this") as journal:
         for done, image in enumerate(IMAGES, 1):
-            journal.append(image)
+            journal.add(image)
             assert len(read_journals(tmp_path, CLASSES, "this")) == done
 
 

@@ -32,8 +32,9 @@ IMAGES = [image(index) for index in range(7)]
 
 
 def state(sums: EvaluationSums) -> list[bytes]:
-    views = [sums.single_scale(), sums.multi_scale()]
-    arrays = [array for view in views for array in vars(view).values()] + [sums.calibration()]
+    views = [sums.single_scale, sums.multi_scale]
+    arrays = [array for one in views for array in (one.confusion, one.areas, one.boundary)]
+    arrays.append(sums.calibration)
     assert {array.dtype for array in arrays} == {np.dtype(np.int64)}
     return [*map(bytes, arrays), " ".join(sums.names).encode()]
 
@@ -49,7 +50,7 @@ def test_any_split_over_processes_adds_up_to_the_same_bits(processes):
 
 def test_sums_are_those_of_the_images():
     sums = EvaluationSums(CLASSES, IMAGES)
-    single = sums.single_scale()
+    single = sums.single_scale
     assert len(sums) == 7 and 6 in sums and 7 not in sums
     np.testing.assert_array_equal(single.confusion, sum(i.single_scale.confusion for i in IMAGES))
     for index, one in enumerate(IMAGES):
@@ -58,8 +59,8 @@ def test_sums_are_those_of_the_images():
         np.testing.assert_array_equal(
             areas.iou, ClassCounts.from_matrix(one.single_scale.confusion).iou
         )
-    assert sums.calibration()[:, 0].sum() == single.confusion.sum()
-    assert not np.array_equal(sums.multi_scale().confusion, single.confusion)
+    assert sums.calibration[:, 0].sum() == single.confusion.sum()
+    assert not np.array_equal(sums.multi_scale.confusion, single.confusion)
 
 
 def test_a_record_survives_json():
@@ -98,12 +99,12 @@ def test_little_is_kept_of_an_image():
         "big.png",
     )
     assert len(json.dumps(big.record())) < 1000, "zeros are not written"
-    (rows,) = EvaluationSums(150, [big])._single.rows.values()
+    (rows,) = EvaluationSums(150, [big]).single_scale._rows.values()
     assert rows.nbytes == 150 * 24
 
 
 def test_scores_come_from_the_sums_of_their_own_counts():
-    evaluation = Evaluation.of(EvaluationSums(CLASSES, IMAGES), "abcd", EvaluationProtocol())
+    evaluation = Evaluation(EvaluationSums(CLASSES, IMAGES), "abcd", EvaluationProtocol())
     for view, name in (
         (evaluation.single_scale, "single_scale"),
         (evaluation.multi_scale, "multi_scale"),
@@ -124,8 +125,8 @@ def test_scores_come_from_the_sums_of_their_own_counts():
 
 
 def test_nothing_counted_is_absent_not_zero():
-    evaluation = Evaluation.of(EvaluationSums(CLASSES), "abcd", EvaluationProtocol())
+    evaluation = Evaluation(EvaluationSums(CLASSES), "abcd", EvaluationProtocol())
     summary = evaluation.single_scale.summary("abcd")
     assert summary.pop("intervals") is None
     assert set(summary.values()) == {None} and evaluation.multi_scale is None
-    assert evaluation.images == ()
+    assert evaluation.images == []

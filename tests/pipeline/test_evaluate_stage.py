@@ -89,15 +89,15 @@ from isnet.cli import main
 from isnet.inference import inference_cost as speed
 from isnet.metrics.evaluation_journal import EvaluationJournal
 
-append, counted = EvaluationJournal.append, []
+add, counted = EvaluationJournal.add, []
 
 def stopping(self, image):
-    append(self, image)
+    add(self, image)
     counted.append(image)
     if len(counted) == 2:
         os.kill(os.getpid(), signal.SIGTERM)
 
-EvaluationJournal.append, speed._MAX_ROUNDS = stopping, 3
+EvaluationJournal.add, speed._MAX_ROUNDS = stopping, 3
 sys.exit(main(["evaluate", "--run", "two"]))
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def _measure(
     from mmseg.registry import DATASETS
 
     from isnet.inference.dataset_samples import dataset_samples
-    from isnet.inference.inference_cost import measure_prediction
+    from isnet.inference.inference_cost import measure_cost
+    from isnet.inference.label_prediction import predict
     from isnet.inference.segmentor_logits import resize
     from isnet.pipeline.trained_run import load_run
 
@@ -74,7 +76,8 @@ def _measure(
     costs = []
     for x, label in inputs:
         _log.info(f"measuring {_sides(x.shape[2:])}")
-        costs.append(measure_prediction(run.network, x, label, run.protocol.single_scale, _SECONDS))
+        once = partial(predict, run.network, x, label, run.protocol.single_scale)
+        costs.append(measure_cost(run.network, x, once, _SECONDS))
     device = sample.x.device
     if device.type == "cuda":
         return costs, torch.cuda.get_device_name(device)
