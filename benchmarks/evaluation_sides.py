@@ -193,7 +193,7 @@ class Ours:
         """From logits at an eighth to labels and confidence."""
         scores = regions()
         return lambda: void(
-            upsampled_argmax_with_confidence(scores, SIZE, False, views=1, probabilities=False)
+            upsampled_argmax_with_confidence(scores, SIZE, False, InferenceSettings())
         )
 
     def image(self, file: Path, precision: Literal["float32", "bf16"]) -> Work:

@@ -1,7 +1,8 @@
 """Predicts many image files: decoding, the network and writing run at the same time."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
@@ -31,16 +32,16 @@ def predict_files(
     are raised here.
     """
 
-    def write_group(group: list[PredictedFile]) -> list[PredictedFile]:
-        for one in group:
+    def write_batch(batch: list[PredictedFile]) -> list[PredictedFile]:
+        for one in batch:
             if one.pixels is not None and one.prediction is not None:
                 write(one.file, one.pixels, one.prediction)
-        return group
+        return batch
 
     decoded = map_in_background(files, _decode, num_decode_workers(predictor.device) or 1)
-    predicted = (_predict(predictor, group) for group in _batches(predictor, decoded))
-    for group in map_in_background(predicted, write_group):
-        yield from group
+    predicted = (_predict(predictor, batch) for batch in _batches(predictor, decoded))
+    for batch in map_in_background(predicted, write_batch):
+        yield from batch
 
 
 def _decode(file: ImageFile) -> PredictedFile:
@@ -54,32 +55,19 @@ def _batches(
     predictor: Predictor, decoded: Iterable[PredictedFile]
 ) -> Iterator[list[PredictedFile]]:
     """Yield consecutive images of one size, at most a batch; files with an error come alone."""
-    group: list[PredictedFile] = []
-    for one in decoded:
-        if group and not _fits_batch(predictor, group, one):
-            yield group
-            group = []
-        group.append(one)
-    if group:
-        yield group
+    sizes = groupby(decoded, lambda one: None if one.pixels is None else one.pixels.shape[:2])
+    for size, group in sizes:
+        count = 1 if size is None else predictor.batch_size((size[0], size[1]))
+        while batch := list(islice(group, count)):
+            yield batch
 
 
-def _fits_batch(predictor: Predictor, group: list[PredictedFile], one: PredictedFile) -> bool:
-    first, last = group[0].pixels, one.pixels
-    if first is None or last is None or first.shape != last.shape:
-        return False
-    return len(group) < predictor.batch_size((first.shape[0], first.shape[1]))
-
-
-def _predict(predictor: Predictor, group: list[PredictedFile]) -> list[PredictedFile]:
-    images = [one.pixels for one in group if one.pixels is not None]
+def _predict(predictor: Predictor, batch: list[PredictedFile]) -> list[PredictedFile]:
+    images = [one.pixels for one in batch if one.pixels is not None]
     if not images:
-        return group
+        return batch
     try:
         predictions = predictor.predict(images)
     except UserError as error:
-        return [PredictedFile(one.file, error=error) for one in group]
-    return [
-        PredictedFile(one.file, one.pixels, prediction)
-        for one, prediction in zip(group, predictions, strict=True)
-    ]
+        return [PredictedFile(one.file, error=error) for one in batch]
+    return [replace(one, prediction=found) for one, found in zip(batch, predictions, strict=True)]

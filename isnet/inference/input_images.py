@@ -51,16 +51,14 @@ def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[ImageFile], 
             found.setdefault(_absolute(given), (given, Path(given.name)))
             continue
         if given.resolve() == skipped:
-            raise UserError(
-                "is the folder of the images", where=str(output), hint="Name another --output"
-            )
+            hint = "Name another --output"
+            raise UserError("is the folder of the images", where=str(output), hint=hint)
+        prefix = Path() if len(inputs) == 1 else Path(given.resolve().name)
         for path in _files_below(given, skipped):
-            if path.suffix.lower() not in SUFFIXES:
+            if path.suffix.lower() in SUFFIXES:
+                found.setdefault(_absolute(path), (path, prefix / path.relative_to(given)))
+            else:
                 others += 1
-                continue
-            below = path.relative_to(given)
-            name = below if len(inputs) == 1 else Path(given.resolve().name) / below
-            found.setdefault(_absolute(path), (path, name))
     return _unique_names(found), others
 
 
@@ -72,11 +70,8 @@ def _absolute(path: Path) -> Path:
 def _files_below(folder: Path, skipped: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         here = Path(place)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and (here / name).resolve() != skipped
-        )
+        shown = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in shown if (here / name).resolve() != skipped]
         yield from (here / name for name in sorted(files) if not name.startswith("."))
 
 
@@ -87,13 +82,12 @@ def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
         names = [path.relative_to(common) for path in found]
     stems = [str(name.with_suffix("")) for name in names]
     times = Counter(stems)
-    results = [
-        stem if times[stem] == 1 else str(name) for stem, name in zip(stems, names, strict=True)
-    ]
+    pairs = zip(stems, names, strict=True)
+    results = [stem if times[stem] == 1 else str(name) for stem, name in pairs]
     if len(set(results)) < len(results):  # a.jpg, a.png and a.jpg.png
         results = [str(name) for name in names]
     paths = (path for path, _ in found.values())
-    return [ImageFile(path, name) for path, name in zip(paths, results, strict=True)]
+    return list(map(ImageFile, paths, results))
 
 
 def read_rgb(path: Path) -> RgbImage:

@@ -32,37 +32,26 @@ def predict_with_confidence(
 
     If logits are averaged, it is the softmax of the averaged logits.
     """
-    return upsampled_argmax_with_confidence(
-        _scores(model, x, size, settings),
-        size,
-        model.align_corners,
-        views=settings.views,
-        probabilities=settings.average == "probabilities",
-    )
+    scores = _scores(model, x, size, settings)
+    return upsampled_argmax_with_confidence(scores, size, model.align_corners, settings)
 
 
 def _scores(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
     """Return the sum of the views' scores at `size`; a single view stays at its resolution."""
     if not 2 <= model.out_channels <= 255:
-        raise UserError(
-            f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored",
-            where="model.decode_head",
-        )
+        what = f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored"
+        raise UserError(what, where="model.decode_head")
+    total: Tensor | None = None
     with compute_context(model, settings):
-        views = tta_scores(model, x, size, settings)
-        first = next(views)
-        if settings.views == 1:
-            return first
-        total = first.new_zeros((*first.shape[:2], *size))
-        _add_resized(total, first, size, model.align_corners)
-        del first
-        for scores in views:
-            _add_resized(total, scores, size, model.align_corners)
+        for scores in tta_scores(model, x, size, settings):
+            if settings.views == 1:
+                return scores
+            if total is None:
+                total = scores.new_zeros((*scores.shape[:2], *size))
+            # One class at a time, without a second tensor `(B, K, *size)`.
+            for plane, part in zip(
+                torch.split(total, 1, 1), torch.split(scores, 1, 1), strict=True
+            ):
+                plane += resize(part, size, model.align_corners)
+    assert total is not None, "there is at least one view"
     return total
-
-
-def _add_resized(total: Tensor, scores: Tensor, size: Size, align_corners: bool) -> None:
-    """Add one class at a time, without a second tensor `(B, K, *size)`."""
-    for index in range(scores.shape[1]):
-        part = slice(index, index + 1)
-        total[:, part] += resize(scores[:, part], size, align_corners)

@@ -24,12 +24,14 @@ _CONFIDENCE_STEP = 5
 
 
 def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
-    """Return labels `(H, W)` as an indexed image with `palette` (RGB per class); other values are
-    black.
-    """
+    """Return labels `(H, W)` as an indexed image; `palette`: RGB per class, others are black."""
     colours = np.zeros((256, 3), np.uint8)
-    colours[: len(palette)] = np.asarray(palette, np.uint8)
-    image = Image.fromarray(labels)
+    colours[: len(palette)] = palette
+    return _indexed(labels, colours)
+
+
+def _indexed(values: Labels, colours: npt.NDArray[np.uint8]) -> Image.Image:
+    image = Image.fromarray(values)
     image.putpalette(colours.tobytes())
     return image
 
@@ -42,38 +44,29 @@ def error_image(
     `image` `(H, W, 3)` RGB; `label`, `prediction` `(H, W)`. Three ramps of 40 grey levels give an
     indexed image of half the file size of a true-colour one.
     """
-    level = (
-        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint16) * (_LEVELS - 1) // 255
-    ).astype(np.uint8)
-    ignored = label == ignore_index
-    ramp = np.where(ignored, 1, np.where(label != prediction, 2, 0)).astype(np.uint8)
-    grey = np.linspace(0, 255, _LEVELS)
-    dimmed = grey * _DIMMED
-    red = np.stack([150 + grey * 105 / 255, grey * 0.35, grey * 0.35], axis=1)
-    colours = np.concatenate(
-        [np.repeat(grey[:, None], 3, 1), np.repeat(dimmed[:, None], 3, 1), red]
-    )
-    result = Image.fromarray(ramp * np.uint8(_LEVELS) + level)
-    result.putpalette(colours.round().astype(np.uint8).tobytes())
-    return result
+    level = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint16) * (_LEVELS - 1) // 255
+    ramp = np.where(label == ignore_index, 1, np.where(label != prediction, 2, 0))
+    grey = np.linspace(0, 255, _LEVELS)[:, None]
+    red = np.concatenate([150 + grey * 105 / 255, grey * 0.35, grey * 0.35], axis=1)
+    colours = np.concatenate([grey.repeat(3, 1), (grey * _DIMMED).repeat(3, 1), red])
+    return _indexed((ramp * _LEVELS + level).astype(np.uint8), colours.round().astype(np.uint8))
 
 
 def confidence_image(confidence: Values) -> Image.Image:
-    """Return a confidence `(H, W)` in 0..1 as an indexed image whose colour `i` stands for
-    `i / 255`: viridis, from dark violet (0) to yellow (1).
+    """Return a confidence `(H, W)` in 0..1 as an indexed image whose colour `i` is `i / 255`.
+
+    Colours are viridis, from dark violet (0) to yellow (1).
     """
     steps = np.clip(confidence, 0, 1) * (255 / _CONFIDENCE_STEP)
-    image = Image.fromarray(np.rint(steps).astype(np.uint8) * np.uint8(_CONFIDENCE_STEP))
     ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)
-    image.putpalette(np.ascontiguousarray(ramp[:, 0, ::-1]).tobytes())
-    return image
+    colours = np.asarray(ramp[:, 0, ::-1], np.uint8)
+    return _indexed(np.rint(steps).astype(np.uint8) * np.uint8(_CONFIDENCE_STEP), colours)
 
 
 def _resize(image: npt.NDArray[Any], size: tuple[int, int], interpolation: int) -> npt.NDArray[Any]:
-    height, width = size
     if image.shape[:2] == size:
         return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), image.dtype)
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=interpolation), image.dtype)
 
 
 def write_overlays(
@@ -86,30 +79,26 @@ def write_overlays(
     palette: Sequence[Sequence[int]],
     ignore_index: int = 255,
 ) -> dict[str, str]:
-    """Write `<name>.{image.jpg,truth.png,prediction.png,errors.png,confidence.png}`, at most 480
-    pixels wide, and return the file names by kind.
+    """Write `<name>.image.jpg` and a PNG of each other kind; return the file names by kind.
 
-    `image` `(h, w, 3)` RGB is resized to the label's shape; `label`, `prediction` `(H, W)` by
-    nearest neighbour; `confidence` `(H, W)` in 0..1.
+    All are at most 480 pixels wide. `image` `(h, w, 3)` RGB is resized to the label's shape;
+    `label`, `prediction` `(H, W)` by nearest neighbour; `confidence` `(H, W)` in 0..1.
     """
     height, width = label.shape
     shrink = min(1.0, MAX_WIDTH / width)
     size = (max(round(height * shrink), 1), max(round(width * shrink), 1))
-    small = _resize(image, size, cv2.INTER_AREA)
-    small_label = _resize(label, size, cv2.INTER_NEAREST)
-    small_prediction = _resize(prediction, size, cv2.INTER_NEAREST)
+    image, confidence = (_resize(one, size, cv2.INTER_AREA) for one in (image, confidence))
+    label, prediction = (_resize(one, size, cv2.INTER_NEAREST) for one in (label, prediction))
     images = {
-        "image": Image.fromarray(small),
-        "truth": mask_image(small_label, palette),
-        "prediction": mask_image(small_prediction, palette),
-        "errors": error_image(small, small_label, small_prediction, ignore_index),
-        "confidence": confidence_image(_resize(confidence, size, cv2.INTER_AREA)),
+        "image": Image.fromarray(image),
+        "truth": mask_image(label, palette),
+        "prediction": mask_image(prediction, palette),
+        "errors": error_image(image, label, prediction, ignore_index),
+        "confidence": confidence_image(confidence),
     }
-    files = {}
+    files = {kind: f"{name}.{kind}.{'jpg' if kind == 'image' else 'png'}" for kind in images}
     for kind, drawn in images.items():
-        suffix = "jpg" if kind == "image" else "png"
-        options = {"quality": JPEG_QUALITY} if kind == "image" else {"optimize": True}
-        files[kind] = f"{name}.{kind}.{suffix}"
         with atomic_path(directory / files[kind]) as temporary:
-            drawn.save(temporary, **options)
+            # Each format ignores the option of the other.
+            drawn.save(temporary, quality=JPEG_QUALITY, optimize=kind != "image")
     return files

@@ -1,5 +1,6 @@
 """Output folder of `isnet predict`: masks with their origin, overlays, and scores.json."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +29,9 @@ _OPACITY = 0.5
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """The files in `folder`. `how`: all that decides a prediction (weights, settings); a mask that
-    was made with the same `how` from the same image is a result of any earlier command.
+    """The files in `folder`, which later commands with the same `how` reuse.
+
+    `how`: all that decides a prediction (weights, settings), stored in each mask.
     """
 
     folder: Path
@@ -46,9 +48,7 @@ class PredictionFolder:
         return self.folder / f"{image.name}.overlay.jpg"
 
     def refuse_foreign_files(self, images: Sequence[ImageFile]) -> None:
-        """Raise `UserError` if a file to write exists that is no prediction, or one with another
-        `how`.
-        """
+        """Raise `UserError` if a file to write exists and is no prediction with the same `how`."""
         hint = "Remove it, or name another --output"
         scores = self.folder / _SCORES
         if scores.exists() and "how" not in read_json(scores):
@@ -94,9 +94,7 @@ class PredictionFolder:
                     _blend(pixels, colours).save(temporary, quality=JPEG_QUALITY)
 
     def write_scores(self, facts: Plain, images: Sequence[ImageFile], refused: Plain) -> Path:
-        """Write scores.json: `facts`, the scores stored in all masks, and the `refused` images with
-        their reasons.
-        """
+        """Write scores.json: `facts`, the scores in all masks, and why images were `refused`."""
         rows = [row for image in images if (row := self.scores_of(image)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
         path = self.folder / _SCORES
@@ -107,11 +105,10 @@ class PredictionFolder:
 
 def _file_state(path: Path) -> list[int]:
     """Return size and modification time in nanoseconds; empty if the file is gone."""
-    try:
+    with contextlib.suppress(OSError):
         found = path.stat()
-    except OSError:
-        return []
-    return [found.st_size, found.st_mtime_ns]
+        return [found.st_size, found.st_mtime_ns]
+    return []
 
 
 def _origin(mask: Path) -> Plain:

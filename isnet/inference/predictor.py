@@ -48,19 +48,14 @@ class ImagePrediction:
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
-        """Fraction of pixels (`share`) and mean `confidence` of each predicted class, largest share
-        first.
-        """
+        """Fraction of pixels (`share`) and mean `confidence` by class, largest share first."""
         flat = self.labels.ravel()
-        pixels = np.bincount(flat, minlength=len(self.classes))
-        sums = np.bincount(flat, weights=self.confidence.ravel(), minlength=len(self.classes))
+        pixels, sums = np.bincount(flat), np.bincount(flat, weights=self.confidence.ravel())
+        order = [i for i in np.argsort(-pixels, kind="stable").tolist() if pixels[i]]
+        shares, means = pixels / flat.size, sums / pixels.clip(min=1)
         return {
-            self.classes[index]: {
-                "share": float(pixels[index] / flat.size),
-                "confidence": float(sums[index] / pixels[index]),
-            }
-            for index in np.argsort(-pixels, kind="stable").tolist()
-            if pixels[index]
+            self.classes[i]: {"share": float(shares[i]), "confidence": float(means[i])}
+            for i in order
         }
 
 
@@ -92,9 +87,8 @@ class Predictor:
         protocol, metadata = model.protocol, model.metadata
         settings = protocol.multi_scale if multi_scale else protocol.single_scale
         if settings is None:
-            raise UserError(
-                "has no multi-scale settings", where=str(model.file), hint="Leave --multi-scale out"
-            )
+            hint = "Leave --multi-scale out"
+            raise UserError("has no multi-scale settings", where=str(model.file), hint=hint)
         crop = (metadata.model.get("data_preprocessor") or {}).get("size")
         large = settings.crop_size or (tuple(crop) if crop else _DEFAULT_WINDOW)
         if window is not None:
@@ -108,9 +102,7 @@ class Predictor:
         return device
 
     def batch_size(self, size: Size) -> int:
-        """Return how many images of `size` to predict together; the views of test-time augmentation
-        are a batch already.
-        """
+        """Return how many images of `size` to predict together; one with several views."""
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
     def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
@@ -162,10 +154,9 @@ class Predictor:
         try:
             packed: dict[str, Any] = self._pipeline({**read, "ori_shape": size})
         except (cv2.error, ValueError, ZeroDivisionError) as error:
-            raise UserError(
-                f"{size[0]}x{size[1]} pixels cannot be resized for the network: "
-                f"{' '.join(str(error).split())[:200]}"
-            ) from error
+            why = " ".join(str(error).split())[:200]
+            what = f"{size[0]}x{size[1]} pixels cannot be resized for the network: {why}"
+            raise UserError(what) from error
         return packed
 
     @cached_property

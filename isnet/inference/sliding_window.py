@@ -18,9 +18,7 @@ _PIXELS_PER_BATCH = 2**21
 
 
 def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
-    """Return windows that cover an image; the last ones are moved inside, and an image smaller than
-    `crop_size` is one window.
-    """
+    """Return windows that cover an image; the last ones are moved inside, or cut in a small one."""
     edges = []
     for length, crop, step in zip(size, crop_size, stride, strict=True):
         count = max(length - crop + step - 1, 0) // step + 1
@@ -30,9 +28,7 @@ def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
 
 
 def images_per_batch(device: torch.device, size: Size) -> int:
-    """Return how many images or windows of `size` to process together: several on a GPU only,
-    because a CPU is no faster with batches.
-    """
+    """Return how many images of `size` to process together; a CPU is no faster with batches."""
     return max(_PIXELS_PER_BATCH // (size[0] * size[1]), 1) if _uses_batches(device) else 1
 
 
@@ -43,9 +39,7 @@ def _uses_batches(device: torch.device) -> bool:
 def sliding_window_scores(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings, average: str
 ) -> Tensor:
-    """Return scores `(B, K, H, W)` of `x` `(B, 3, H, W)`: the mean of "logits" or "probabilities"
-    over overlapping windows.
-    """
+    """Return `(B, K, H, W)`: "logits" or "probabilities", averaged over windows of `x`."""
     windows = _windows(x, settings)
     total = x.new_zeros((len(x), model.out_channels, *x.shape[2:]))
     count = x.new_zeros((1, 1, *x.shape[2:]))
@@ -91,13 +85,8 @@ def predict_in_bands(
         for sums in (total, count):  # what reaches into the next band moves to the start
             rest = sums.narrow(axis, length, sums.shape[axis] - length).clone()
             sums.zero_().narrow(axis, 0, rest.shape[axis]).copy_(rest)
-        best, sure = upsampled_argmax_with_confidence(
-            mean,
-            (mean.shape[2], mean.shape[3]),
-            model.align_corners,
-            views=1,
-            probabilities=settings.average == "probabilities",
-        )
+        size = (mean.shape[2], mean.shape[3])
+        best, sure = upsampled_argmax_with_confidence(mean, size, model.align_corners, settings)
         label.narrow(axis - 1, start, length).copy_(best)
         confidence.narrow(axis - 1, start, length).copy_(sure)
     return label, confidence

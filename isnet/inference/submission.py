@@ -46,11 +46,8 @@ class Submission:
     def check(self, classes: Sequence[str], where: str) -> None:
         """Raise `UserError` if `classes` are not those of the benchmark."""
         if tuple(classes) != self._table.classes:
-            raise UserError(
-                f"its classes are not the {len(self._table.classes)} of {self.format}",
-                where=where,
-                hint="Name the format of the run's own data set",
-            )
+            what = f"its classes are not the {len(self._table.classes)} of {self.format}"
+            raise UserError(what, where=where, hint="Name the format of the run's own data set")
 
     def name(self, image: Path) -> str:
         """Return the file name of an image's prediction."""
@@ -58,11 +55,9 @@ class Submission:
             return f"{image.stem}.png"
         match = _CITYSCAPES_IMAGE.fullmatch(image.name)
         if match is None:
-            raise UserError(
-                "is not named <city>_123456_123456_leftImg8bit.png",
-                where=str(image),
-                hint="Name a folder of Cityscapes images alone",
-            )
+            what = "is not named <city>_123456_123456_leftImg8bit.png"
+            hint = "Name a folder of Cityscapes images alone"
+            raise UserError(what, where=str(image), hint=hint)
         return f"{match[1]}_labelIds.png"
 
     def names(self, images: Sequence[Path]) -> list[str]:
@@ -91,8 +86,9 @@ def list_images(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def open_output(output: Path) -> Iterator[Write]:
-    """Yield a function that writes a named file into `output`, a zip archive if its name ends with
-    `.zip`, else a folder. It appears when all files are written.
+    """Yield a function that writes a named file into `output`, which appears when all are written.
+
+    `output` is a zip archive if its name ends with `.zip`, else a folder.
     """
     if output.exists():
         raise UserError("is there already", where=str(output), hint="Remove it, or name another")

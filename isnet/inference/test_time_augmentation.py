@@ -17,6 +17,7 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.input_images import image_tensor
 from isnet.inference.malloc_settings import release_freed_memory
 from isnet.inference.segmentor_logits import Size, logits, raw_logits, resize
 from isnet.inference.sliding_window import images_per_batch, sliding_window_scores
@@ -30,12 +31,9 @@ def tta_scores(
     `x`: the normalised input `(B, 3, H, W)` in the official protocol; in mmseg's protocol the
     pixels of one image `(1, 3, H, W)`, uint8 BGR. `size`: of the label, to which mmseg resizes.
     """
-    views = (
-        _mmseg_views(model, x, size, settings)
-        if settings.protocol == "mmseg"
-        else _official_views(model, x, settings)
-    )
-    yield from views
+    if settings.protocol == "mmseg":
+        return _mmseg_views(model, x, size, settings)
+    return _official_views(model, x, settings)
 
 
 def _scales(settings: InferenceSettings) -> Iterator[float]:
@@ -68,9 +66,7 @@ def _official_views(
 
 
 def _official_scores(model: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> Tensor:
-    """Return the scores of a view: at the size of `x` for windows, else at the decoder's
-    resolution.
-    """
+    """Return a view's scores: at the size of `x` for windows, else at the decoder's resolution."""
     if settings.mode == "slide":
         return sliding_window_scores(model, x, settings, settings.average)
     scores = raw_logits(model, x)
@@ -109,7 +105,7 @@ def _mmseg_views(
 
 def _preprocess(model: EncoderDecoder, image: np.ndarray) -> Tensor:
     """Return `(1, 3, H, W)` of an image `(H, W, 3)` from the model's own preprocessor."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    pixels = image_tensor(image)[0]
     x: Tensor = model.data_preprocessor({"inputs": [pixels], "data_samples": None}, False)["inputs"]
     if x.shape[2:] != pixels.shape[1:]:
         hint = "Set data_preprocessor.test_cfg to None"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.segmentor_logits import Size, resize
 
 
@@ -24,20 +25,20 @@ def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> tuple[T
 
 
 def upsampled_argmax_with_confidence(
-    scores: Tensor, size: Size, align_corners: bool, *, views: int, probabilities: bool
+    scores: Tensor, size: Size, align_corners: bool, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
     """Return the arg-max, and the probability of that class, `(B, *size)` float32.
 
-    `scores`: the sum over `views` of probabilities, or of logits (whose mean is resized before the
-    softmax).
+    `scores`: the sum over the views of probabilities, or of logits (whose mean is resized before
+    the softmax), as `settings.average` says.
     """
     label, best = upsampled_argmax(scores, size, align_corners)
-    if probabilities:
-        return label, (best / views).float()
+    if settings.average == "probabilities":
+        return label, (best / settings.views).float()
     others = torch.zeros_like(best)
     for plane in _planes(scores, size, align_corners):
         below = plane - best
-        others += (below.div_(views) if views > 1 else below).exp_()
+        others += (below.div_(settings.views) if settings.views > 1 else below).exp_()
     return label, others.reciprocal_().float()
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
 
 SIZES = [
@@ -46,9 +47,9 @@ def test_the_confidence_is_the_probability_of_the_label(small, large, probabilit
     views = [view.softmax(1) for view in views] if probabilities else views
     mean = F.interpolate(sum(views) / 3, large, mode="bilinear", align_corners=False)
     expected = mean if probabilities else mean.softmax(1)
-    label, confidence = upsampled_argmax_with_confidence(
-        sum(views), large, False, views=3, probabilities=probabilities
-    )
+    average = "probabilities" if probabilities else "logits"
+    settings = InferenceSettings(scales=(0.5, 1.0, 2.0), average=average)
+    label, confidence = upsampled_argmax_with_confidence(sum(views), large, False, settings)
     assert torch.equal(label.long(), mean.argmax(1))
     assert confidence.dtype == torch.float32
     torch.testing.assert_close(confidence, expected.amax(1).float())

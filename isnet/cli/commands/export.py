@@ -113,13 +113,10 @@ def _refuse_other(file: Path, weights_sha256: str) -> None:
 
 def _write(model: TrainedModel, form: Format, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
     """Write the file; return runners of the network in torch and in the file, and facts."""
+    import torch
+
     from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
-    from isnet.inference.export.torch_program import (
-        TorchRunner,
-        export_program,
-        run_eagerly,
-        write_program,
-    )
+    from isnet.inference.export.torch_program import TorchRunner, export_program, run_eagerly
 
     network = ExportedNetwork(model).eval()
     _log.info(f"exports {model.file} to {form}")
@@ -129,7 +126,7 @@ def _write(model: TrainedModel, form: Format, file: Path) -> tuple[Runner, Runne
     with _silence():
         program = export_program(network, str(model.file))
         if form == "torch":
-            write_program(program, file, export_metadata(model))
+            torch.export.save(program, file, extra_files=export_metadata(model))
             exported, runtime = TorchRunner(file), TorchRunner.runtime
         else:
             from isnet.inference.export.onnx_file import OPSET, OnnxRunner, write_onnx
@@ -162,16 +159,15 @@ def _compare(
             f"same at {comparison.labels_agree:.4%} of the pixels ({LEAST_LABELS_AGREE:.2%})",
             hint="Report it with the weights and the versions of torch and onnxruntime",
         )
-    speeds = measure_speeds(reference, exported, images[0])
+    torch_speed, exported_speed = measure_speeds(reference, exported, images[0])
     return {
-        "max_abs_difference": comparison.max_abs_difference,
+        **comparison._asdict(),
         "tolerance": TOLERANCE,
-        "labels_agree": comparison.labels_agree,
         "least_labels_agree": LEAST_LABELS_AGREE,
-        "input": list(speeds.input),
+        "input": list(images[0].shape[2:]),
         "threads": torch.get_num_threads(),
-        "torch_images_per_second": speeds.reference,
-        "exported_images_per_second": speeds.exported,
+        "torch_images_per_second": torch_speed,
+        "exported_images_per_second": exported_speed,
     }
 
 

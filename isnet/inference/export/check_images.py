@@ -42,9 +42,7 @@ class CheckImages:
 
     @classmethod
     def of_run(cls, provenance: Mapping[str, Any]) -> CheckImages | None:
-        """Read the first validation images of the data set of the weights; None if this checkout
-        does not have them.
-        """
+        """Read the first validation images of the weights' data set; None without them here."""
         dataset = str(provenance.get("dataset"))
         if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
             return None
@@ -80,7 +78,6 @@ def _read(file: Path) -> Tensor:
     pixels = read_rgb(file)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         size = "x".join(map(str, pixels.shape[:2]))
-        raise UserError(
-            f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more", where=str(file)
-        )
+        what = f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more"
+        raise UserError(what, where=str(file))
     return image_tensor(pixels)

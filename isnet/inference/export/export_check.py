@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +13,8 @@ from isnet.inference.export.exported_network import SMALLEST_SIDE
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
 TOLERANCE = 1e-3
-"""Largest difference of a confidence. Another order of summation gives 1e-6; more where it changes
-the coarse class of a position, and with it the class centres.
+"""Largest difference of a confidence: 1e-6 by the order of summation, more where a coarse class,
+and with it the class centres, change.
 """
 LEAST_LABELS_AGREE = 0.9995
 """Fraction of equal labels. The others are on borders, where two classes are equally likely."""
@@ -22,8 +22,7 @@ _SECONDS = 2.0
 _ROUNDS = (3, 50)
 
 
-@dataclass(frozen=True)
-class OutputComparison:
+class OutputComparison(NamedTuple):
     """Largest absolute difference of confidence, and fraction of equal labels, over all pixels."""
 
     max_abs_difference: float
@@ -41,8 +40,9 @@ def compare_outputs(
     images: Sequence[Tensor],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> OutputComparison:
-    """Run both on each image `(1, 3, H, W)`, on the first one cropped to odd sizes, and on a batch
-    of two small crops of it. `on_progress` is called with (batches done, batches).
+    """Run both on each image `(1, 3, H, W)`, and on two small crops of the first, of odd sizes.
+
+    `on_progress` is called with (batches done, batches).
     """
     batches = [*images, *_crops(images[0])]
     worst, same, pixels = torch.zeros(()), 0, 0
@@ -68,18 +68,10 @@ def _crops(image: Tensor) -> Iterator[Tensor]:
     yield torch.cat(corners).contiguous()
 
 
-@dataclass(frozen=True)
-class Speeds:
-    """Images per second, from the median times of single images of `input` (height, width)."""
+def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[float, float]:
+    """Return the images per second of both, from median times of `image` `(1, 3, H, W)`.
 
-    input: tuple[int, int]
-    reference: float
-    exported: float
-
-
-def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> Speeds:
-    """Time both alternately on `image` `(1, 3, H, W)` after a first run, so that other load on the
-    machine slows both.
+    They run alternately, after a first run, so that other load on the machine slows both.
     """
     times: tuple[list[float], list[float]] = ([], [])
     least, most = _ROUNDS
@@ -88,6 +80,4 @@ def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> Speeds
             start = time.perf_counter()
             runner(image)
             seconds.append(time.perf_counter() - start)
-    reference_median, exported_median = (statistics.median(seconds[1:]) for seconds in times)
-    size = (image.shape[2], image.shape[3])
-    return Speeds(size, 1 / reference_median, 1 / exported_median)
+    return 1 / statistics.median(times[0][1:]), 1 / statistics.median(times[1][1:])

@@ -54,16 +54,15 @@ class ExportedNetwork(nn.Module):
         self.register_buffer("std", _channels(preprocessor.std if normalised else torch.ones(3)))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Map `image` `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32, both
-        `(N, H, W)`.
-        """
+        """Map `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32, `(N, H, W)`."""
         x = image.to(torch.float32)
         for box, keep_ratio in self.boxes:
             size = _size_in_box(x.shape[2], x.shape[3], box) if keep_ratio else box
             # Rounded to uint8 values, as the evaluation's own resize returns.
             x = F.interpolate(x, size=size, mode="bilinear", align_corners=False).round()
         x = x.flip(1) if self.takes_bgr else x
-        scores = self._scores((x - self.mean) / self.std)
+        output = self.network.decode_head(self.network.extract_feat((x - self.mean) / self.std))
+        scores: Tensor = output[-1] if isinstance(output, list | tuple) else output
         if self.probabilities:
             scores = scores.softmax(dim=1)
         size = (image.shape[2], image.shape[3])
@@ -71,16 +70,9 @@ class ExportedNetwork(nn.Module):
         sure = scores if self.probabilities else scores.softmax(dim=1)
         return scores.argmax(dim=1).to(torch.uint8), sure.amax(dim=1)
 
-    def _scores(self, x: Tensor) -> Tensor:
-        output = self.network.decode_head(self.network.extract_feat(x))
-        scores: Tensor = output[-1] if isinstance(output, list | tuple) else output
-        return scores
-
 
 def export_metadata(model: TrainedModel) -> dict[str, str]:
-    """Return the metadata of an exported file: inputs and outputs, classes, colours, provenance.
-    Values other than text are JSON.
-    """
+    """Return metadata of an exported file: its contract, classes, colours, provenance (as JSON)."""
     metadata = model.metadata
     return {
         **_CONTRACT,
@@ -96,12 +88,9 @@ def export_metadata(model: TrainedModel) -> dict[str, str]:
 
 def _refuse_unsupported(network: EncoderDecoder, where: str) -> None:
     if not has_plain_predict(network):
-        raise UserError(
-            f"{type(network).__name__} with {type(network.decode_head).__name__} predicts in a way "
-            "of its own, which is not exported",
-            where=where,
-            hint="Export it with mmseg's own tools",
-        )
+        kind = f"{type(network).__name__} with {type(network.decode_head).__name__}"
+        what = f"{kind} predicts in a way of its own, which is not exported"
+        raise UserError(what, where=where, hint="Export it with mmseg's own tools")
     if network.data_preprocessor.test_cfg:
         hint = "Set data_preprocessor.test_cfg to None"
         raise UserError("padding of images is not supported", where=where, hint=hint)
@@ -110,17 +99,13 @@ def _refuse_unsupported(network: EncoderDecoder, where: str) -> None:
 
 
 def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]:
-    """Return the size of a `Resize` and whether it keeps the ratio: (long, short) sides if it does,
-    else (height, width).
-    """
+    """Return a `Resize`: (long, short), True if it keeps the ratio, or (height, width), False."""
     scale: Sequence[int] | None = step.get("scale")
-    if step["type"] != "Resize" or scale is None or step.keys() - {"type", "scale", "keep_ratio"}:
-        raise UserError(
-            f"prepares images by {step['type']} with "
-            f"{', '.join(sorted(step.keys() - {'type'}))}, which is not exported",
-            where=where,
-            hint="Resize with scale and keep_ratio is",
-        )
+    settings = step.keys() - {"type"}
+    if step["type"] != "Resize" or scale is None or settings - {"scale", "keep_ratio"}:
+        how = f"{step['type']} with {', '.join(sorted(settings))}"
+        what = f"prepares images by {how}, which is not exported"
+        raise UserError(what, where=where, hint="Resize with scale and keep_ratio is")
     if step.get("keep_ratio", False):
         return (max(scale), min(scale)), True
     return (scale[1], scale[0]), False

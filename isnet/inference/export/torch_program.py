@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -42,32 +42,17 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
 
 @contextlib.contextmanager
 def exporter_errors(what: str, where: str) -> Iterator[None]:
-    """Turn any exception of an exporter into a `UserError`: torch cannot do `what`; `where` names
-    the weights file.
-    """
+    """Raise any exception as a `UserError`: torch cannot do `what` with the file `where`."""
     try:
         yield
     except Exception as error:
-        raise UserError(
-            f"torch {torch.__version__} cannot {what}: {' '.join(str(error).split())[:300]}",
-            where=where,
-        ) from error
-
-
-def write_program(program: ExportedProgram, file: Path, metadata: Mapping[str, str]) -> None:
-    """Write a `.pt2` file with `metadata` as extra files."""
-    torch.export.save(program, file, extra_files=dict(metadata))
+        why = " ".join(str(error).split())[:300]
+        raise UserError(f"torch {torch.__version__} cannot {what}: {why}", where=where) from error
 
 
 def run_eagerly(network: ExportedNetwork) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """Return a function that runs `network` in torch without export."""
-
-    @torch.inference_mode()
-    def run(image: Tensor) -> tuple[Tensor, Tensor]:
-        labels, confidence = network(image)
-        return labels, confidence
-
-    return run
+    return torch.inference_mode()(network.__call__)
 
 
 class TorchRunner:
