@@ -8,7 +8,7 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import copy_file
-from isnet.records.dataset_records import StoreRecord
+from isnet.records.dataset_records import SourceRecord, StoreRecord
 from isnet.records.run_records import TrainRecord
 from isnet.settings.plan import Plan
 
@@ -41,9 +41,9 @@ def _outdated(what: str, path: Path, dataset: str) -> UserError:
     return UserError(what, where=str(path), hint=f"Run {' and then '.join(commands)}")
 
 
-def read_source(plan: Plan, dataset: str) -> dict[str, Any]:
+def read_source(plan: Plan, dataset: str) -> SourceRecord:
     """Return `source.json`, written by `download`."""
-    return _read_current(plan, dataset, "source.json", "download")
+    return SourceRecord.model_validate(_read_current(plan, dataset, "source.json", "download"))
 
 
 def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """Converts a data set: raw label ids to train ids, with a manifest of all files and a census of
-all pixels.
+all pixels. A journal has one record per converted label, so that a killed conversion resumes.
 """
 
 import logging
@@ -7,24 +7,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from isnet.data.catalog import IGNORE, DatasetDescription, LabelTable
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
-from isnet.data.convert.conversion_journal import (
+from isnet.data.convert.label_conversion import (
     ConversionJob,
     ConversionResult,
-    finished_jobs,
-    journal_record,
+    convert_label,
+    file_stamp,
+    initialize_worker,
 )
-from isnet.data.convert.label_conversion import convert_label, initialize_worker
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
-from isnet.io.json_lines import JsonLinesFile
+from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
 from isnet.io.wait_lock import exclusive
+from isnet.records.dataset_records import Census, Manifest, SourceRecord, SplitCounts
 
 _log = logging.getLogger(__name__)
 
@@ -37,20 +37,20 @@ Results = dict[ConversionJob, ConversionResult]
 
 
 def convert_dataset(
-    source: dict[str, Any],
+    source: SourceRecord,
     description: DatasetDescription,
     table: LabelTable,
     *,
     data: Path,
     workers: int,
     on_progress: Callable[[int, int], None],
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Manifest, Census]:
     """Convert every label of a data set; return its manifest and census.
 
     Labels that an earlier attempt has converted are kept if their files have not changed.
 
     Args:
-        source: content of `source.json`, written by `download`.
+        source: written by `download`.
         description: finds the images and labels of the data set.
         table: maps raw ids to train ids.
         data: the data root; labels are written to `<data>/<dataset>/<key>/labels`.
@@ -61,9 +61,12 @@ def convert_dataset(
         UserError: an unknown id, a missing partner, an unreadable file, a wrong size or form, or
         an empty split; the message names the file.
     """
-    root, folder = data / source["root"], data / source["dataset"] / source["key"]
+    root, folder = data / source.root, data / source.dataset / source.key
     jobs = {split: _find_jobs(description, root, split) for split in SPLITS}
-    _warn_of_overlap(jobs)
+    train, val = ({job.image for job in jobs[split]} for split in SPLITS)
+    if both := sorted(train & val):
+        what = f"{len(both)} images are in train and in val, such as {both[0]}"
+        _log.info(f"{what}: scores will be too high")
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
     with exclusive(folder / "labels"):
         results = _convert_all(wanted, root, folder, table, workers, on_progress)
@@ -81,9 +84,9 @@ def _convert_all(
     workers: int,
     on_progress: Callable[[int, int], None],
 ) -> Results:
-    labels, journal_path = folder / "labels", folder / "labels.jsonl"
+    labels, path = folder / "labels", folder / "labels.jsonl"
     made_with = digest_of([_VERSION, table.digest])
-    results = finished_jobs(journal_path, made_with, wanted, root, labels)
+    results = _read_journal(path, made_with, set(wanted), root, labels)
     on_progress(len(results), len(wanted))
     finished = map_in_processes(
         convert_label,
@@ -92,12 +95,36 @@ def _convert_all(
         initializer=initialize_worker,
         initargs=(root, labels, table),
     )
-    with JsonLinesFile(journal_path, made_with) as journal, closing(finished):
+    with JsonLinesFile(path, made_with) as journal, closing(finished):
         for job, result in finished:
-            journal.append(journal_record(job, result))
+            journal.append({"job": job._asdict(), "converted": result.as_json()})
             results[job] = result
             on_progress(len(results), len(wanted))
     return results
+
+
+def _read_journal(
+    path: Path, made_with: str, wanted: set[ConversionJob], root: Path, labels: Path
+) -> Results:
+    """Return the recorded results of jobs whose files have not changed since."""
+    recorded = {}
+    for record in read_json_lines(path, made_with):
+        if (job := ConversionJob(**record["job"])) in wanted:
+            recorded[job] = ConversionResult.model_validate(record["converted"])
+    return {
+        job: result for job, result in recorded.items() if _is_unchanged(job, result, root, labels)
+    }
+
+
+def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labels: Path) -> bool:
+    try:
+        return (
+            (labels / job.target).stat().st_size == result.target_bytes
+            and file_stamp(root / job.image) == result.image_stamp
+            and file_stamp(root / job.label) == result.label_stamp
+        )
+    except OSError:
+        return False
 
 
 def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[ConversionJob]:
@@ -112,22 +139,10 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
         below = label.relative_to(base) if label.is_relative_to(base) else label
         target = (Path(split) / below).with_suffix(".png").as_posix()
         if (other := label_of.setdefault(target, label)) != label:
-            raise UserError(
-                f"{other} and {label} would both become {target}",
-                where=str(root),
-                hint="Rename one of them",
-            )
+            what = f"{other} and {label} would both become {target}"
+            raise UserError(what, where=str(root), hint="Rename one of them")
         jobs.append(ConversionJob(image.as_posix(), label.as_posix(), target))
     return jobs
-
-
-def _warn_of_overlap(jobs: Jobs) -> None:
-    train, val = ({job.image for job in jobs[split]} for split in SPLITS)
-    if both := sorted(train & val):
-        _log.info(
-            f"{len(both)} images are in train and in val, such as {both[0]}: "
-            "scores will be too high"
-        )
 
 
 def _remove_others(labels: Path, wanted: Iterable[ConversionJob]) -> None:
@@ -141,66 +156,57 @@ def _remove_others(labels: Path, wanted: Iterable[ConversionJob]) -> None:
             path.unlink()
 
 
-def _manifest(
-    source: dict[str, Any], table: LabelTable, jobs: Jobs, results: Results
-) -> dict[str, Any]:
-    manifest: dict[str, Any] = {
-        "version": _VERSION,
-        "dataset": source["dataset"],
-        "kind": source["kind"],
-        "key": source["key"],
-        "classes": list(table.classes),
-        "palette": [list(color) for color in table.palette],
-        "ignore_index": IGNORE,
-        "flip_pairs": [list(pair) for pair in table.flip_pairs],
-        "image_root": source["root"],
-        "label_root": f"{source['dataset']}/{source['key']}/labels",
-        "splits": {
-            split: [_manifest_entry(job, results[job]) for job in some]
-            for split, some in jobs.items()
-        },
-    }
+def _manifest(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Results) -> Manifest:
+    copied = {"width", "height", "image_sha256", "label_sha256"}
     # Without the roots: the same data at another place have the same digest.
-    content = {key: manifest[key] for key in ("classes", "ignore_index", "flip_pairs", "splits")}
-    return manifest | {"digest": digest_of(content)}
-
-
-def _manifest_entry(job: ConversionJob, result: ConversionResult) -> dict[str, Any]:
-    return {
-        "image": job.image,
-        "label": job.target,
-        "width": result.width,
-        "height": result.height,
-        "image_sha256": result.image_sha256,
-        "label_sha256": result.label_sha256,
-    }
-
-
-def _census(
-    source: dict[str, Any], table: LabelTable, jobs: Jobs, results: Results
-) -> dict[str, Any]:
-    return {
-        "dataset": source["dataset"],
-        "classes": list(table.classes),
-        "palette": [list(color) for color in table.palette],
+    content = {
+        "classes": table.classes,
+        "ignore_index": IGNORE,
+        "flip_pairs": table.flip_pairs,
         "splits": {
-            split: _split_census(len(table.classes), [results[job] for job in some])
+            split: [
+                {"image": job.image, "label": job.target} | results[job].model_dump(include=copied)
+                for job in some
+            ]
             for split, some in jobs.items()
         },
     }
+    return Manifest.model_validate(
+        {
+            "version": _VERSION,
+            **source.model_dump(include={"dataset", "kind", "key"}),
+            "palette": table.palette,
+            "image_root": source.root,
+            "label_root": f"{source.dataset}/{source.key}/labels",
+            **content,
+            "digest": digest_of(content),
+        }
+    )
 
 
-def _split_census(num_classes: int, results: list[ConversionResult]) -> dict[str, Any]:
+def _census(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Results) -> Census:
+    return Census(
+        dataset=source.dataset,
+        classes=list(table.classes),
+        palette=list(table.palette),
+        splits={
+            split: _count(len(table.classes), [results[job] for job in some])
+            for split, some in jobs.items()
+        },
+    )
+
+
+def _count(num_classes: int, results: list[ConversionResult]) -> SplitCounts:
     """Count the pixels and images of each class in one split."""
     pixels, images = np.zeros((2, 256), np.int64)
     for result in results:
         for train_id, count in result.counts.items():
             pixels[train_id] += count
             images[train_id] += 1
-    return {
-        "images": len(results),
-        "pixels": pixels[:num_classes].tolist(),
-        "ignored_pixels": int(pixels[IGNORE]),
-        "images_with_class": images[:num_classes].tolist(),
-        "sizes": dict(Counter(f"{result.width}x{result.height}" for result in results)),
-    }
+    return SplitCounts(
+        images=len(results),
+        pixels=pixels[:num_classes].tolist(),
+        ignored_pixels=int(pixels[IGNORE]),
+        images_with_class=images[:num_classes].tolist(),
+        sizes=dict(Counter(f"{result.width}x{result.height}" for result in results)),
+    )

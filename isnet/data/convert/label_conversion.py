@@ -2,19 +2,13 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 from PIL import Image
 
 from isnet.data.catalog import LabelTable
-from isnet.data.convert.conversion_journal import (
-    ConversionJob,
-    ConversionResult,
-    FileStamp,
-    file_stamp,
-)
 from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
 from isnet.data.convert.png_codec import encode_grey
@@ -22,22 +16,48 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.image_file import ImageHeader, decode, read_file, read_header, unreadable
+from isnet.records.base_record import Record
 
 _IMAGE_MODES = ("RGB", "L", "P", "RGBA", "LA")
 
 Size = tuple[int, int]
 """Width and height."""
+FileStamp = tuple[int, int]
+"""Size in bytes and modification time in nanoseconds."""
 
 
-@dataclass(frozen=True)
-class _WorkerState:
-    root: Path
-    labels: Path
-    lookup: LabelLookup
+class ConversionJob(NamedTuple):
+    """An image and its label, relative to the data set's folder, and the converted label, relative
+    to the folder of labels.
+    """
+
+    image: str
+    label: str
+    target: str
 
 
-_state: list[_WorkerState] = []
-"""The state of this process."""
+class ConversionResult(Record):
+    """Facts about a converted label; `counts` are its pixels by train id, without zeros."""
+
+    image_stamp: FileStamp
+    label_stamp: FileStamp
+    target_bytes: int
+    image_sha256: str
+    label_sha256: str
+    width: int
+    height: int
+    has_alpha: bool
+    counts: dict[int, int]
+
+
+def file_stamp(path: Path) -> FileStamp:
+    """Return what changes when a file is changed, without reading it."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+_state: list[tuple[Path, Path, LabelLookup]] = []
+"""In a worker: folder of images and raw labels, folder of converted labels, lookup."""
 
 
 def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
@@ -52,7 +72,7 @@ def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
     Image.MAX_IMAGE_PIXELS = None  # the user's own images, aerial ones among them, are trusted
     # libpng and OpenCV print warnings about damaged files; the error raised here names them.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    _state[:] = [_WorkerState(root, labels, LabelLookup(table))]
+    _state[:] = [(root, labels, LabelLookup(table))]
 
 
 def convert_label(job: ConversionJob) -> ConversionResult:
@@ -61,15 +81,15 @@ def convert_label(job: ConversionJob) -> ConversionResult:
     Raises:
         UserError: image or label is damaged, of another form or size, or has an unknown id.
     """
-    state = _state[0]
-    image, label, target = state.root / job.image, state.root / job.label, state.labels / job.target
+    root, labels, lookup = _state[0]
+    image, label, target = root / job.image, root / job.label, labels / job.target
     # Taken before the files are read, so that a change in between is noticed next time.
     image_stamp, label_stamp = _stamp(image), _stamp(label)
-    raw = read_label(label, state.lookup.table.form, state.lookup.table.origin)
+    raw = read_label(label, lookup.table.form, lookup.table.origin)
     content = read_file(image)
     header, size = _inspect_image(image, content)
     _check_size(header, size, (raw.shape[1], raw.shape[0]), image, label)
-    train, counts = state.lookup(raw, label)
+    train, counts = lookup(raw, label)
     encoded = encode_grey(train)
     with explain_write_errors(target):
         write_bytes(target, encoded)
@@ -114,13 +134,12 @@ def _check_size(
     header: ImageHeader, size: Size, label_size: Size, image: Path, label: Path
 ) -> None:
     if label_size != size:
-        sizes = f"the label is {'x'.join(map(str, label_size))}, its image {size[0]}x{size[1]}"
+        what = f"the label is {'x'.join(map(str, label_size))}, its image {size[0]}x{size[1]}"
+        hint = "Replace the damaged file"
         if header.is_rotated:
-            sizes += ", turned as its EXIF orientation says"
-            raise UserError(
-                sizes, where=str(label), hint="Make the label fit the image as it is shown"
-            )
-        raise UserError(sizes, where=str(label), hint="Replace the damaged file")
+            what += ", turned as its EXIF orientation says"
+            hint = "Make the label fit the image as it is shown"
+        raise UserError(what, where=str(label), hint=hint)
     if header.is_rotated and label_size == header.size:
         raise UserError(
             "an EXIF orientation turns or mirrors it, and the sizes do not show whether its label "

@@ -54,32 +54,30 @@ class LabelLookup:
         if self.table.form == "colors":
             what, shown = "color", f"{ids[0] >> 16},{ids[0] >> 8 & 255},{ids[0] & 255}"
         more = f"; {len(ids) - 1} more unknown {what}s" if len(ids) > 1 else ""
-        return UserError(
-            f"unknown label {what} {shown} in {counts[0]} pixels, the first at row {row}, column "
-            f"{column}{more}",
-            where=str(path),
-            hint=self._hint(raw, len(ids)),
-        )
+        place = f"in {counts[0]} pixels, the first at row {row}, column {column}"
+        message = f"unknown label {what} {shown} {place}{more}"
+        return UserError(message, where=str(path), hint=self._hint(raw, len(ids)))
 
     def _hint(self, raw: RawIds, unknown: int) -> str:
         origin = self.table.origin
-        if self.table.form == "colors":
-            if unknown >= _MANY:
-                return (
-                    "So many come from blurred edges (resized, or once saved as JPEG): make the "
-                    "masks again without"
-                )
-        elif set(np.unique(raw).tolist()) == {0, 255} and 255 not in self.table.train_id:
+        is_colour = self.table.form == "colors"
+        is_binary = not is_colour and set(np.unique(raw).tolist()) == {0, 255}
+        if is_binary and 255 not in self.table.train_id:
             return (
                 f"This is a mask of 0 and 255: in {origin}, write `id: 255` for its class, "
                 "or add 255 to `ignore`"
             )
-        elif unknown >= _MANY:
+        if unknown < _MANY:
+            return f"{origin} has it neither as a class nor to ignore: add it, or correct the file"
+        if is_colour:
             return (
-                "So many are no ids: this looks like a colour mask turned grey, or a photo; "
-                "give the file with the ids"
+                "So many come from blurred edges (resized, or once saved as JPEG): make the masks "
+                "again without"
             )
-        return f"{origin} has it neither as a class nor to ignore: add it, or correct the file"
+        return (
+            "So many are no ids: this looks like a colour mask turned grey, or a photo; give the "
+            "file with the ids"
+        )
 
 
 def _histogram(train: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -56,13 +56,11 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
 
 
 def _wrong_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
-    needed = " or ".join(_MODES[form])
+    what = f"has mode {mode}, needed is {' or '.join(_MODES[form])} (`label_form: {form}`)"
     hint = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
     if mode in _FORM_OF:
         hint = f"`label_form: {_FORM_OF[mode]}` in {origin} would read it"
-    return UserError(
-        f"has mode {mode}, needed is {needed} (`label_form: {form}`)", where=str(path), hint=hint
-    )
+    return UserError(what, where=str(path), hint=hint)
 
 
 def _read_with_pillow(path: Path, content: bytes) -> RawIds:
@@ -85,18 +83,13 @@ def _read_matlab(path: Path, content: bytes) -> RawIds:
     except Exception:  # scipy raises a dozen types for damaged files
         raise unreadable(path, "a damaged or no MATLAB file (up to version 7.2)") from None
     if name not in variables:
-        raise UserError(
-            f"has no variable {name}", where=str(path), hint="Replace it: the ids are read from it"
-        )
+        hint = "Replace it: the ids are read from it"
+        raise UserError(f"has no variable {name}", where=str(path), hint=hint)
     ids = variables[name]
     if ids.dtype.kind not in "uif" or ids.ndim != 2 or not _are_ids(ids):
-        shape = "x".join(map(str, ids.shape))
-        raise UserError(
-            f"{name} is {shape} of {ids.dtype}, needed are whole numbers from 0 to 65535 in "
-            "rows and columns",
-            where=str(path),
-            hint="Replace the file",
-        )
+        what = f"{name} is {'x'.join(map(str, ids.shape))} of {ids.dtype}"
+        needed = "needed are whole numbers from 0 to 65535 in rows and columns"
+        raise UserError(f"{what}, {needed}", where=str(path), hint="Replace the file")
     return np.ascontiguousarray(ids, np.uint8 if ids.max(initial=0) < 256 else np.uint16)
 
 

@@ -53,9 +53,6 @@ def store_uncompressed(content: bytes) -> bytes:
     return _write_chunks([*kept, (b"IDAT", list(_uncompressed_stream(pixels))), (b"IEND", [])])
 
 
-Pieces = Sequence[bytes | memoryview]
-
-
 def _uncompressed_stream(data: bytes) -> Iterator[bytes | memoryview]:
     """Yield a zlib stream of uncompressed blocks."""
     yield b"\x78\x01"
@@ -68,7 +65,7 @@ def _uncompressed_stream(data: bytes) -> Iterator[bytes | memoryview]:
     yield struct.pack(">I", zlib_ng.adler32(data))
 
 
-def _write_chunks(chunks: Sequence[tuple[bytes, Pieces]]) -> bytes:
+def _write_chunks(chunks: Sequence[tuple[bytes, Sequence[bytes | memoryview]]]) -> bytes:
     """Return the file; pixels are copied only once, in the final join."""
     parts: list[bytes | memoryview] = [_SIGNATURE]
     for kind, pieces in chunks:
@@ -81,12 +78,7 @@ def _write_chunks(chunks: Sequence[tuple[bytes, Pieces]]) -> bytes:
 
 
 def _read_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and data of each chunk.
-
-    Raises:
-        ValueError: the checksum of a chunk is wrong.
-        struct.error: a chunk is truncated.
-    """
+    """Yield kind and data of each chunk; raise ValueError or struct.error if one is damaged."""
     place = len(_SIGNATURE)
     while place < len(content):
         (length,) = struct.unpack_from(">I", content, place)

@@ -86,8 +86,11 @@ class PackedStore:
 
     def __init__(self, folder: Path, split: str, digest: str) -> None:
         self._file = tiles_file(folder, split)
-        index = _read_index(index_file(folder, split))
-        problem = None
+        path, problem = index_file(folder, split), None
+        try:
+            index: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise _unusable(path, f"cannot be read ({error})") from None
         if index.get("version") != STORE_VERSION:
             problem = f"has version {index.get('version')}, not {STORE_VERSION}"
         elif index["manifest_digest"] != digest:
@@ -121,10 +124,10 @@ class PackedStore:
         for top, bottom in _tile_spans(record.height, rows):
             band = offset + top * record.width * channels
             bytes_per_column = (bottom - top) * channels
-            start, stop = (
-                band + bytes_per_column * column for column in (spans[0][0], spans[-1][1])
-            )
-            _prefetch(self._map, start, stop)
+            # Lets the kernel read the range at once, if it is not in memory.
+            start = (band + bytes_per_column * spans[0][0]) // mmap.PAGESIZE * mmap.PAGESIZE
+            stop = band + bytes_per_column * spans[-1][1]
+            self._map.madvise(mmap.MADV_WILLNEED, start, stop - start)
             crop_rows, tile_rows = _overlap(rows, top, bottom)
             for left, right in spans:
                 crop_columns, tile_columns = _overlap(columns, left, right)
@@ -135,50 +138,26 @@ class PackedStore:
         return crop
 
 
-@dataclass(frozen=True)
 class PackedSample:
     """An image and its label in a store; crops are slices with start and stop inside the image."""
 
-    store: PackedStore
-    record: TileRecord
-
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return self.record.height
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return self.record.width
+    def __init__(self, store: PackedStore, record: TileRecord) -> None:
+        self._store, self._record = store, record
+        self.height, self.width = record.height, record.width
 
     def image(self, rows: slice, columns: slice) -> Pixels:
         """Return a crop of the image `(h, w, 3)` uint8, BGR."""
-        return self.store.read(self.record, IMAGE_CHANNELS, rows, columns)
+        return self._store.read(self._record, IMAGE_CHANNELS, rows, columns)
 
     def label(self, rows: slice, columns: slice) -> Pixels:
         """Return a crop of the label `(h, w)` uint8, train ids."""
-        return self.store.read(self.record, 1, rows, columns)[..., 0]
-
-
-def _prefetch(mapped: mmap.mmap, start: int, stop: int) -> None:
-    """Let the kernel read a range of the file at once, if it is not in memory."""
-    aligned = start // mmap.PAGESIZE * mmap.PAGESIZE
-    mapped.madvise(mmap.MADV_WILLNEED, aligned, stop - aligned)
+        return self._store.read(self._record, 1, rows, columns)[..., 0]
 
 
 def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
     """Return what a crop and a tile have in common along one axis, as a slice of each."""
     first, last = max(crop.start, start), min(crop.stop, stop)
     return slice(first - crop.start, last - crop.start), slice(first - start, last - start)
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    try:
-        index: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _unusable(path, f"cannot be read ({error})") from None
-    return index
 
 
 def _unusable(path: Path, why: str) -> UserError:

@@ -6,10 +6,9 @@ import shutil
 import zlib
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 
@@ -57,27 +56,22 @@ def pack_dataset(
     """
     splits = [_SplitPacker(manifest, split, folder, data) for split in manifest["splits"]]
     missing = [split for split in splits if not split.is_packed(workers)]
-    needed = sum(split.missing_bytes for split in missing)
+    needed = sum(split.missing_bytes() for split in missing)
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free * (1 - _RESERVE):
-        return (
-            f"it would need {format_bytes(needed)}, and {format_bytes(free)} of the disk are free"
-        )
-    total = sum(len(split.records) for split in missing)
+        is_free = f"{format_bytes(free)} of the disk are free"
+        return f"it would need {format_bytes(needed)}, and {is_free}"
+    total = sum(len(split.jobs) for split in missing)
     before = 0
     for split in missing:
-        split.write(workers, partial(_show_split, show, before, total))
-        before += len(split.records)
+        for done in split.write(workers):
+            show(before + done, total)
+        before += len(split.jobs)
     return None
 
 
-def _show_split(show: ProgressCallback, before: int, total: int, done: int) -> None:
-    show(before + done, total)
-
-
-@dataclass(frozen=True)
-class _Job:
+class _Job(NamedTuple):
     """An image with its label, and where they are stored."""
 
     number: int
@@ -95,67 +89,67 @@ class _SplitPacker:
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
         self._folder, self._split = folder, split
         self._digest: str = manifest["digest"]
-        self._tiles = tiles_file(folder, split)
+        self._tiles, self._index = tiles_file(folder, split), index_file(folder, split)
         self._part = self._tiles.with_suffix(".part")
         self._journal = self._tiles.with_suffix(".part.jsonl")
         images, labels = data / manifest["image_root"], data / manifest["label_root"]
-        self._jobs: list[_Job] = []
+        self.jobs: list[_Job] = []
         self._bytes = 0
         for number, entry in enumerate(manifest["splits"][split]):
             record = TileRecord(self._bytes, entry["height"], entry["width"])
-            image, label = images / entry["image"], labels / entry["label"]
-            self._jobs.append(_Job(number, image, label, record))
+            self.jobs.append(_Job(number, images / entry["image"], labels / entry["label"], record))
             self._bytes += record.size
-        self.records = [job.record for job in self._jobs]
 
-    @property
     def missing_bytes(self) -> int:
-        """Disk space that packing needs beyond what an interrupted attempt has allocated."""
+        """Return the disk space needed beyond what an interrupted attempt has allocated."""
         allocated = self._part.stat().st_blocks * 512 if self._part.is_file() else 0
         return max(self._bytes - allocated, 0)
 
     def is_packed(self, workers: int) -> bool:
         """Whether the split is packed and every byte has its checksum."""
-        if not index_file(self._folder, self._split).is_file():
+        if not self._index.is_file():
             return False
         try:
             store = PackedStore(self._folder, self._split, self._digest)
         except UserError:
             return False
-        with closing(
-            _in_processes(partial(_checksum, self._tiles), store.records, workers)
-        ) as checksums:
+        checksum = partial(_checksum, self._tiles)
+        with closing(_in_processes(checksum, store.records, workers)) as checksums:
             if dict(checksums) == dict(zip(store.records, store.checksums, strict=True)):
                 return True
         _log.info(f"{self._tiles} is damaged and is packed again")
         return False
 
-    def write(self, workers: int, show: Callable[[int], None]) -> None:
-        """Pack what is missing, then publish the pixels and, last, the index."""
-        index = index_file(self._folder, self._split)
-        index.unlink(missing_ok=True)
+    def write(self, workers: int) -> Generator[int]:
+        """Pack what is missing, then publish the pixels and, last, the index.
+
+        Yields:
+            The number of images done.
+        """
+        self._index.unlink(missing_ok=True)
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()
         with self._part.open("r+b" if self._part.is_file() else "w+b") as part:
             os.posix_fallocate(part.fileno(), 0, self._bytes)
-        jobs = [job for job in self._jobs if job.number not in checksums]
-        done = _in_processes(partial(_pack_one, self._part), jobs, workers)
-        with closing(done), JsonLinesFile(self._journal, self._digest) as journal:
-            for job, checksum in done:
+        jobs = [job for job in self.jobs if job.number not in checksums]
+        finished = _in_processes(partial(_pack_one, self._part), jobs, workers)
+        with closing(finished), JsonLinesFile(self._journal, self._digest) as journal:
+            for job, checksum in finished:
                 checksums[job.number] = checksum
                 journal.append({"number": job.number, "crc32": checksum})
-                show(len(checksums))
+                yield len(checksums)
         with self._part.open("rb") as part:
             os.fsync(part.fileno())
         self._part.replace(self._tiles)
-        value = {
+        records = [job.record for job in self.jobs]
+        index = {
             "version": STORE_VERSION,
             "manifest_digest": self._digest,
             "bytes": self._bytes,
-            "records": [[one.offset, one.height, one.width] for one in self.records],
-            "crc32": [checksums[number] for number in range(len(self.records))],
+            "records": [[one.offset, one.height, one.width] for one in records],
+            "crc32": [checksums[job.number] for job in self.jobs],
         }
-        write_json(index, value)
+        write_json(self._index, index)
         self._journal.unlink(missing_ok=True)
 
     def _resume(self) -> dict[int, int]:
@@ -169,7 +163,7 @@ class _SplitPacker:
         return {
             number: checksum
             for number, checksum in packed.items()
-            if _checksum(self._part, self.records[number]) == checksum
+            if _checksum(self._part, self.jobs[number].record) == checksum
         }
 
 
@@ -183,16 +177,13 @@ def _in_processes(
 def _pack_one(part: Path, job: _Job) -> int:
     """Write one image and its label to their place; return their CRC-32."""
     image, label = read_image(job.image), read_train_ids(job.label)
-    for pixels, file in ((image, job.image), (label, job.label)):
+    for pixels, path in ((image, job.image), (label, job.label)):
         if pixels.shape[:2] != (job.record.height, job.record.width):
-            raise UserError(
-                "has another size than when it was converted",
-                where=str(file),
-                hint="Run `isnet convert` again",
-            )
+            what, hint = "has another size than when it was converted", "Run `isnet convert` again"
+            raise UserError(what, where=str(path), hint=hint)
     content = to_tiles(image) + to_tiles(label)
-    with part.open("r+b") as file_:
-        os.pwrite(file_.fileno(), content, job.record.offset)
+    with part.open("r+b") as file:
+        os.pwrite(file.fileno(), content, job.record.offset)
     return zlib.crc32(content)
 
 

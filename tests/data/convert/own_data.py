@@ -15,6 +15,7 @@ from scipy.io import savemat
 from isnet.data.catalog import DatasetDescription, LabelTable
 from isnet.data.catalog.label_table import build_label_table
 from isnet.data.convert.dataset_conversion import convert_dataset
+from isnet.records.dataset_records import SourceRecord
 
 __all__ = ["COLORS", "WRITERS", "OwnData"]
 
@@ -106,11 +107,19 @@ class OwnData:
 
     def convert(self, workers: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return manifest and census."""
-        return convert_dataset(
-            {"dataset": "own", "kind": "folder", "key": "key", "root": str(self.raw)},
+        manifest, census = convert_dataset(
+            SourceRecord(
+                dataset="own",
+                kind="folder",
+                key="key",
+                root=str(self.raw),
+                images={},
+                archives=[],
+            ),
             self.description,
             self.table,
             data=self.data,
             workers=workers,
             on_progress=lambda done, total: self.progress.append((done, total)),
         )
+        return manifest.as_json(), census.as_json()
