@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from isnet.records.result_reader import RunResults, Series
 from isnet.records.run_records import CurvePoint
 
-POINTS = 500
-"""Most points per line: a screen shows no more, and every page stores them."""
-
-LOG_RATIO = 30
-"""Max/min ratio above which a positive series gets a logarithmic axis."""
+POINTS = 500  # most points per line: a screen shows no more, and every page stores them
+LOG_RATIO = 30  # max/min ratio above which a positive series gets a logarithmic axis
 
 
 @dataclass(frozen=True)
@@ -88,15 +85,11 @@ def average_points(
     """Average neighbouring points so that at most `POINTS` remain."""
     pairs = [(a, b) for a, b in zip(x, y, strict=True) if a is not None]
     width = max(1, math.ceil(len(pairs) / POINTS))
-    xs: list[float] = []
-    ys: list[float | None] = []
-    for start in range(0, len(pairs), width):
-        block = pairs[start : start + width]
-        known = [b for _, b in block if b is not None]
-        # The end of the block, so that the last point keeps its iteration.
-        xs.append(block[-1][0])
-        ys.append(float(f"{sum(known) / len(known):.6g}") if known else None)
-    return xs, ys
+    blocks = [pairs[start : start + width] for start in range(0, len(pairs), width)]
+    known = [[b for _, b in block if b is not None] for block in blocks]
+    means = [float(f"{sum(some) / len(some):.6g}") if some else None for some in known]
+    # The end of a block, so that the last point keeps its iteration.
+    return [block[-1][0] for block in blocks], means
 
 
 def _line(name: str, style: int, table: Series, column: str) -> CurveLine:

@@ -7,11 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-BUDGET = 4_300_000
-"""Bytes of data URIs per page; the rest of a page is well below 1 MB."""
-
-LONGEST = 640
-"""Pixels of the longer side to which larger images are reduced."""
+BUDGET = 4_300_000  # bytes of data URIs per page; the rest of a page is well below 1 MB
+LONGEST = 640  # pixels of the longer side to which larger images are reduced
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.seed_spread import MethodScores, method_scores
 
-NAMED = 4
-"""Most methods that the headline names; the table has all."""
+NAMED = 4  # most methods that the headline names; the table has all
 
 
 @dataclass(frozen=True)

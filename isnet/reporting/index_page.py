@@ -35,8 +35,7 @@ PAGE_COLUMNS = (
 )
 """Columns of the page's table, the most important first: a phone shows only these."""
 
-_LOG_RATIO = 10
-"""Max/min ratio of speeds above which their axis is logarithmic."""
+_LOG_RATIO = 10  # max/min ratio of speeds above which their axis is logarithmic
 
 
 def write_report(
@@ -95,9 +94,7 @@ def _context(groups: Sequence[ResultGroup], missing: Sequence[MissingRun]) -> di
         "data": {
             "charts": [chart for section in sections for chart in section["charts"]],
             "scatters": [section["scatter"] for section in sections if section["scatter"]],
-            "copies": {
-                key: text for section in sections for key, text in section["copies"].items()
-            },
+            "copies": dict(copy for section in sections for copy in section["copies"].items()),
         },
     }
 

@@ -20,16 +20,11 @@ from isnet.reporting.embedded_image import (
     reduce_image,
 )
 
-CANDIDATES = 400
-"""Most labels that are decoded to choose from."""
-WANTED = 12
-"""Samples per page, if they show every class."""
-MOST = 36
-"""Samples per page, if more are needed for that."""
-PER_SPLIT = 4
-"""Fewest samples per split."""
-CLEAR = 0.005
-"""Share of an image's pixels from which a class is clearly visible."""
+CANDIDATES = 400  # most labels that are decoded to choose from
+WANTED = 12  # samples per page, if they show every class
+MOST = 36  # samples per page, if more are needed for that
+PER_SPLIT = 4  # fewest samples per split
+CLEAR = 0.005  # share of an image's pixels from which a class is clearly visible
 
 _IGNORED = (127, 127, 127)
 
@@ -61,8 +56,10 @@ def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], i
     `data`: data root. Raises UserError if a file is missing or damaged.
     """
     candidates = _candidates(manifest)
-    labels = [data / manifest.label_root / entry.label for _, entry in candidates]
-    shares = np.array([_shares(label) for label in labels]).reshape(-1, 256)
+    shares = np.zeros((len(candidates), 256))
+    for row, (_, entry) in zip(shares, candidates, strict=True):
+        labels = read_train_ids(data / manifest.label_root / entry.label)
+        row[:] = np.bincount(labels.ravel(), minlength=256) / labels.size
     count = len(manifest.classes)
     chosen = cover(shares[:, :count], [split for split, _ in candidates])
     *colours, grey = distinct_colours(manifest.palette)
@@ -134,11 +131,6 @@ def _candidates(manifest: Manifest) -> list[_Candidate]:
         left -= number
         found[split] = [(split, entries[i * len(entries) // number]) for i in range(number)]
     return [candidate for some in found.values() for candidate in some]
-
-
-def _shares(label: Path) -> Shares:
-    counts = np.bincount(read_train_ids(label).ravel(), minlength=256)
-    return np.asarray(counts / counts.sum(), np.float64)
 
 
 def _sample(

@@ -12,20 +12,13 @@ from isnet.reporting.page_templates import render_page
 SCRIPTS = ("tips.js", "save.js", "labels.js")
 STYLES = ("labels.css",)
 
-IGNORED = 0.3
-"""Share of ignored pixels above which a split is reported."""
-DOMINANT = 0.95
-"""Share of labelled pixels above which a class is reported."""
-FEW_IMAGES = 3
-"""Number of images below which a class is reported."""
-RATIO = 10
-"""Ratio of a class's shares in train and val above which it is reported."""
-NAMED = 8
-"""Most classes that one sentence names."""
-FEW_SIZES = 3
-"""Most image sizes that are listed one by one."""
-MANY = 40
-"""Number of classes above which the bars are in two columns."""
+IGNORED = 0.3  # share of ignored pixels above which a split is reported
+DOMINANT = 0.95  # share of labelled pixels above which a class is reported
+FEW_IMAGES = 3  # number of images below which a class is reported
+RATIO = 10  # ratio of a class's shares in train and val above which it is reported
+NAMED = 8  # most classes that one sentence names
+FEW_SIZES = 3  # most image sizes that are listed one by one
+MANY = 40  # number of classes above which the bars are in two columns
 
 
 def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Path) -> None:
@@ -36,13 +29,14 @@ def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Pa
     samples, decoded = choose_samples(manifest, data)
     colours = distinct_colours(manifest.palette)
     names = [*census.classes, "ignored"]
+    pixels = [split.pixels for split in census.splits.values()]
     context = {
         "manifest": manifest,
         "images": sum(split.images for split in census.splits.values()),
         "findings": label_findings(census),
         "census": census_bars(census),
         "sizes": {name: _sizes(split) for name, split in census.splits.items()},
-        "order": _by_frequency(census),
+        "order": sorted(range(len(census.classes)), key=lambda i: [-split[i] for split in pixels]),
         "columns": 2 if len(census.classes) > MANY else 1,
         "samples": samples,
         "decoded": decoded,
@@ -59,15 +53,13 @@ def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Pa
 def label_findings(census: Census) -> list[str]:
     """Return a sentence for each suspicious count."""
     splits, classes = census.splits, census.classes
-    nowhere = {
-        name for i, name in enumerate(classes) if not any(s.pixels[i] for s in splits.values())
-    }
-    unused = [name for name in classes if name in nowhere]
-    found = (
-        [f"In the class table, but in no label of any split: {_join(unused)}."] if unused else []
-    )
+    totals = zip(classes, *(split.pixels for split in splits.values()), strict=True)
+    unused = [name for name, *pixels in totals if not any(pixels)]
+    found = []
+    if unused:
+        found.append(f"In the class table, but in no label of any split: {_join(unused)}.")
     for name, split in splits.items():
-        found += _split_findings(name, split, classes, nowhere)
+        found += _split_findings(name, split, classes, unused)
     if {"train", "val"} <= splits.keys():
         train, val = splits["train"], splits["val"]
         uneven = [
@@ -76,23 +68,20 @@ def label_findings(census: Census) -> list[str]:
             if a and b and max(a, b) > RATIO * min(a, b)
         ]
         if uneven:
-            found.append(
-                f"More than {RATIO} times as frequent in one split as in the other: "
-                f"{_join(uneven)}."
-            )
+            claim = f"More than {RATIO} times as frequent in one split as in the other"
+            found.append(f"{claim}: {_join(uneven)}.")
     return found
 
 
 def _split_findings(
-    name: str, split: SplitCounts, classes: list[str], nowhere: set[str]
+    name: str, split: SplitCounts, classes: list[str], unused: list[str]
 ) -> list[str]:
     found = []
     total = sum(split.pixels) + split.ignored_pixels
     if total and split.ignored_pixels > IGNORED * total:
-        found.append(
-            f"{_share(split.ignored_pixels / total)} % of the pixels of {name} are ignored."
-        )
-    absent = [c for c, n in zip(classes, split.pixels, strict=True) if not n and c not in nowhere]
+        share = _share(split.ignored_pixels / total)
+        found.append(f"{share} % of the pixels of {name} are ignored.")
+    absent = [c for c, n in zip(classes, split.pixels, strict=True) if not n and c not in unused]
     if absent:
         found.append(f"Not in {name}, but in another split: {_join(absent)}.")
     found += [
@@ -141,12 +130,6 @@ def _unseen(census: Census, samples: list[LabelSample]) -> str:
     }
     order = sorted(filter(images.get, images), key=lambda name: -images[name])
     return _join(f"{name} (in {_images(images[name])})" for name in order)
-
-
-def _by_frequency(census: Census) -> list[int]:
-    """Return the train ids, the most frequent in the first split first."""
-    pixels = [split.pixels for split in census.splits.values()]
-    return sorted(range(len(census.classes)), key=lambda i: [-column[i] for column in pixels])
 
 
 def _images(count: int) -> str:

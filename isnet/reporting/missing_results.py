@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_NAMED = 5
-"""Most runs that one line names; `results.md` has all."""
+_NAMED = 5  # most runs that one line names; `results.md` has all
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,13 @@ def missing_line(missing: Sequence[MissingRun], runs: int) -> str:
 
 def missing_markdown(missing: Sequence[MissingRun]) -> list[str]:
     """Return the lines of `results.md` on missing runs."""
-    lines = ["## Missing runs", ""] if missing else []
+    if not missing:
+        return []
+    lines = ["## Missing runs", ""]
     for entry in missing:
         line = f"- **{entry.run}** on {entry.dataset}: {entry.why}. Continue: `{entry.command}`."
         if entry.log:
             last = entry.last_line.replace("`", "'")
             line += f" Its log: `{entry.log}`" + (f", last line `{last}`." if last else ".")
         lines.append(line)
-    return [*lines, ""] if missing else []
+    return [*lines, ""]

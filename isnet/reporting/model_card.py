@@ -9,7 +9,7 @@ from isnet.records.dataset_records import Manifest
 from isnet.records.result_reader import COMMANDS, RunResults, read_dataset_manifest, read_run
 from isnet.reporting.page_templates import percent, render_markdown
 from isnet.reporting.results_table import crop_size
-from isnet.reporting.score_charts import absent_classes, reliability, score_table, worst_classes
+from isnet.reporting.score_charts import absent_classes, reliability, score_labels, worst_classes
 
 _METRICS = {
     "mIoU": ("mean_iou", "Mean IoU"),
@@ -46,7 +46,7 @@ def model_card(run: RunResults, manifest: Manifest) -> str:
             for key, (kind, label) in _METRICS.items()
             if getattr(scores, key) is not None
         ],
-        "scores": score_table(run),
+        "scores": score_labels(run),
         "interval": scores.bounds("mIoU"),
         "level": f"{evaluated.conventions.interval.level * 100:g}",
         "limits": _limits(run, manifest),
@@ -83,11 +83,12 @@ def _limits(run: RunResults, manifest: Manifest) -> list[str]:
     if absent := absent_classes(run):
         limits.append(f"Never scored, because no image has them: {', '.join(absent)}.")
     if (bins := reliability(run)) and bins.ece is not None:
-        verb = "overconfident" if bins.confidence > bins.accuracy else "underconfident"
+        confidence, accuracy = bins.mean("confidence"), bins.mean("accuracy")
+        verb = "overconfident" if confidence > accuracy else "underconfident"
         limits.append(
             f"Its confidence is off by {percent(bins.ece, 2)} points on average (ECE); over all "
-            f"pixels it is {verb}: {percent(bins.confidence, 2)} % confidence, "
-            f"{percent(bins.accuracy, 2)} % accuracy."
+            f"pixels it is {verb}: {percent(confidence, 2)} % confidence, "
+            f"{percent(accuracy, 2)} % accuracy."
         )
     limits.append("One training with one seed: the scores vary with the seed.")
     return limits

@@ -12,7 +12,7 @@ from isnet.records.result_reader import RunResults
 from isnet.records.run_records import OverlayRecord
 from isnet.reporting.embedded_image import EmbeddedImage, embed_image, encode_image, reduce_image
 
-_LABELS = {
+LABELS = {
     "image": "Image",
     "truth": "Ground truth",
     "prediction": "Prediction",
@@ -21,8 +21,7 @@ _LABELS = {
 }
 _LOSSY = {"errors": {"subsampling": 0}, "confidence": {"quality": 70, "subsampling": 2}}
 """Options of JPEG for images with smooth tones, which are smaller so than as PNG."""
-SHARED_IMAGES = 4
-"""Most images per data set on the comparison page."""
+SHARED_IMAGES = 4  # most images per data set on the comparison page
 
 _Part = tuple[str, RunResults, OverlayRecord]
 """An image of an entry: its kind, run and record."""
@@ -56,7 +55,7 @@ def run_gallery(run: RunResults, budget: int) -> Gallery:
 
     def entry(overlay: OverlayRecord) -> GalleryEntry | None:
         # Evaluations by earlier versions have no confidence image.
-        parts = [(kind, run, overlay) for kind in _LABELS if getattr(overlay, kind)]
+        parts = [(kind, run, overlay) for kind in LABELS if getattr(overlay, kind)]
         images = _embed_all(parts)
         if not images:
             return None
@@ -134,4 +133,4 @@ def _embed(path: Path, kind: str, owner: str) -> EmbeddedImage:
         if kind in _LOSSY:
             jpeg = encode_image(image.convert("RGB"), "JPEG", **_LOSSY[kind])
             data, form = min((data, form), (jpeg, "JPEG"), key=lambda made: len(made[0]))
-        return embed_image(data, form, image.size, kind, owner or _LABELS[kind], owner)
+        return embed_image(data, form, image.size, kind, owner or LABELS[kind], owner)

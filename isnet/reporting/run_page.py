@@ -7,27 +7,19 @@ from isnet.reporting.class_charts import baseline_scores, census_bars, class_col
 from isnet.reporting.curve_charts import run_curves
 from isnet.reporting.embedded_image import BUDGET
 from isnet.reporting.findings import concerns, headline, setting_text
-from isnet.reporting.overlay_gallery import run_gallery
+from isnet.reporting.overlay_gallery import LABELS, run_gallery
 from isnet.reporting.page_templates import render_page
 from isnet.reporting.results_table import crop_size
 from isnet.reporting.score_charts import (
     absent_classes,
     image_distribution,
     reliability,
-    score_table,
+    score_labels,
     worst_classes,
 )
 
 _SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "confusion.js", "viewer.js")
 _STYLES = ("run.css",)
-_VIEWS = {
-    "Side by side": ("image", "truth", "prediction", "errors", "confidence", "classes"),
-    "Image": ("image",),
-    "Ground truth": ("truth",),
-    "Prediction": ("prediction",),
-    "Errors": ("errors",),
-    "Confidence": ("confidence",),
-}
 
 
 def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> str:
@@ -41,7 +33,7 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
         "headline": headline(dataset, [run]),
         "concerns": concerns(dataset, [run]),
         "crop": crop_size(run),
-        "scores": score_table(run),
+        "scores": score_labels(run),
         "absent": absent_classes(run),
         "worst": worst_classes(run),
         "never": sum(score.iou == 0 for score in run.per_class),
@@ -53,9 +45,8 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
         "pairs": confused_pairs(run.confusion),
         "gallery": gallery,
         "views": [
-            {"label": label, "kinds": view}
-            for label, view in _VIEWS.items()
-            if kinds.intersection(view)
+            {"label": "Side by side", "kinds": [*LABELS, "classes"]},
+            *({"label": LABELS[kind], "kinds": [kind]} for kind in LABELS if kind in kinds),
         ],
         "shown": {entry.name for entry in gallery.entries},
         "legend": list(class_colours(dataset).items()),

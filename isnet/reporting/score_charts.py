@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isnet.records.result_reader import RunResults
-from isnet.records.run_records import ClassScore, ConfidenceBin, ImageScore, ViewMeans
+from isnet.records.run_records import ClassScore, ConfidenceBin, ImageScore
 
-BINS = 20
-"""Bins of the histogram of image scores."""
-NAMED = 8
-"""Worst images listed beside it."""
-FURTHEST = 4
-"""Confidence bins listed beside the reliability diagram."""
+BINS = 20  # bins of the histogram of image scores
+NAMED = 8  # worst images listed beside it
+FURTHEST = 4  # confidence bins listed beside the reliability diagram
 
 _SCORES = {
     "mIoU": "Mean IoU",
@@ -27,30 +24,11 @@ _SCORES = {
 _ALWAYS = ("mIoU", "mAcc", "aAcc")
 
 
-@dataclass(frozen=True)
-class ScoreRow:
-    """One score of both protocols, as fractions, with its intervals."""
-
-    key: str
-    label: str
-    single: float | None
-    single_bounds: tuple[float, float] | None
-    multi: float | None
-    multi_bounds: tuple[float, float] | None
-
-
-def score_table(run: RunResults) -> list[ScoreRow]:
-    """Return the scores of an evaluation; mIoU, mAcc and aAcc always."""
-    single, multi = run.evaluated.single_scale, run.evaluated.multi_scale_flip
-
-    def pair(scores: ViewMeans | None, key: str) -> tuple[float | None, tuple[float, float] | None]:
-        return getattr(scores, key, None), scores.bounds(key) if scores else None
-
-    rows = [
-        ScoreRow(key, label, *pair(single, key), *pair(multi, key))
-        for key, label in _SCORES.items()
-    ]
-    return [row for row in rows if row.key in _ALWAYS or row.single is not None]
+def score_labels(run: RunResults) -> dict[str, str]:
+    """Return the scores of an evaluation and their labels; mIoU, mAcc and aAcc always."""
+    single = run.evaluated.single_scale
+    is_listed = {key: key in _ALWAYS or getattr(single, key) is not None for key in _SCORES}
+    return {key: label for key, label in _SCORES.items() if is_listed[key]}
 
 
 def absent_classes(run: RunResults) -> list[str]:
@@ -65,10 +43,9 @@ def worst_classes(run: RunResults, count: int = 3) -> list[ClassScore]:
 
 
 class ReliabilityBar(ConfidenceBin):
-    """A confidence bin; `share` of all pixels, `height` relative to the fullest bin."""
+    """A confidence bin; `share` of all pixels."""
 
     share: float
-    height: float
 
     @property
     def error(self) -> float:
@@ -83,15 +60,9 @@ class Reliability:
     bars: list[ReliabilityBar]
     ece: float | None
 
-    @property
-    def accuracy(self) -> float:
-        """Mean over all pixels."""
-        return sum(bar.share * (bar.accuracy or 0.0) for bar in self.bars)
-
-    @property
-    def confidence(self) -> float:
-        """Mean over all pixels."""
-        return sum(bar.share * (bar.confidence or 0.0) for bar in self.bars)
+    def mean(self, value: str) -> float:
+        """Return the mean `accuracy` or `confidence` of all pixels."""
+        return sum(bar.share * (getattr(bar, value) or 0.0) for bar in self.bars)
 
     @property
     def total(self) -> float:
@@ -111,29 +82,15 @@ def reliability(run: RunResults) -> Reliability | None:
     total = sum(entry.pixels for entry in bins)
     if not total:
         return None
-    fullest = max(entry.pixels for entry in bins)
-    bars = [
-        ReliabilityBar(**dict(entry), share=entry.pixels / total, height=entry.pixels / fullest)
-        for entry in bins
-    ]
+    bars = [ReliabilityBar(**dict(entry), share=entry.pixels / total) for entry in bins]
     return Reliability(bars, run.evaluated.single_scale.ece)
 
 
 @dataclass(frozen=True)
-class HistogramBin:
-    """Images with a score from `low` to `high`; `height` relative to the fullest bin."""
-
-    low: float
-    high: float
-    images: int
-    height: float
-
-
-@dataclass(frozen=True)
 class ImageDistribution:
-    """Single-scale mIoU per image: histogram, quartiles and worst images."""
+    """Single-scale mIoU per image: quartiles, worst images, and the counts of `BINS` equal bins."""
 
-    bins: list[HistogramBin]
+    counts: list[int]
     images: int
     unscored: int
     quartiles: list[float]
@@ -146,10 +103,7 @@ def image_distribution(images: Sequence[ImageScore]) -> ImageDistribution | None
     if len(scored) < 2:
         return None
     counts = Counter(min(int(score * BINS), BINS - 1) for score, _ in scored)
-    fullest = max(counts.values())
-    bins = [
-        HistogramBin(i / BINS, (i + 1) / BINS, counts[i], counts[i] / fullest) for i in range(BINS)
-    ]
+    bins = [counts[i] for i in range(BINS)]
     scored.sort(key=lambda entry: (entry[0], entry[1].name))
     quartiles = statistics.quantiles([score for score, _ in scored], method="inclusive")
     worst = [image for _, image in scored[:NAMED]]

@@ -1,17 +1,17 @@
 """Tables of display text as Markdown and LaTeX."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-_MARKDOWN = {"&": "&amp;", "<": "&lt;", "|": "&#124;", "\n": " "}
+_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;", "\n": " "})
 """Characters that end a cell or start HTML."""
 
-_LATEX = {
+_LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",
     "#": r"\#", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "\n": " ",
     "\u00b1": r"$\pm$", "\u2212": "$-$", "\u2013": "--", "\u00d7": r"$\times$",
-}  # fmt: skip
+})  # fmt: skip
 """Characters with a meaning in TeX, and those that some fonts lack."""
 
 
@@ -33,9 +33,8 @@ class TextTable:
     def latex(self) -> str:
         """Return a `tabular` with the rules of the package booktabs."""
         align = "".join("r" if column in self.numeric else "l" for column in self.columns)
-        escape = _escape_with(_LATEX)
         rows = [" & ".join(cells) + r" \\" for cells in self._cells(_LATEX)]
-        head = " & ".join(map(escape, self.columns)) + r" \\"
+        head = " & ".join(column.translate(_LATEX) for column in self.columns) + r" \\"
         start = [r"% \usepackage{booktabs}", rf"\begin{{tabular}}{{{align}}}", r"\toprule", head]
         return "\n".join([*start, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -43,11 +42,5 @@ class TextTable:
         """Return the texts that the page's buttons copy, by the name of the button."""
         return {"Markdown": self.markdown(), "LaTeX": self.latex()}
 
-    def _cells(self, special: Mapping[str, str]) -> list[list[str]]:
-        escape = _escape_with(special)
-        return [[escape(row[column]) for column in self.columns] for row in self.rows]
-
-
-def _escape_with(special: Mapping[str, str]) -> Callable[[str], str]:
-    table = str.maketrans(dict(special))
-    return lambda text: text.translate(table)
+    def _cells(self, escapes: dict[int, str]) -> list[list[str]]:
+        return [[row[column].translate(escapes) for column in self.columns] for row in self.rows]

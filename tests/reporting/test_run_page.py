@@ -88,7 +88,7 @@ def test_the_bins_add_up_to_the_calibration_error(results: Path, run: RunResults
 def test_images_are_counted_once_and_the_worst_named(run: RunResults) -> None:
     found = image_distribution(run.per_image)
     assert found is not None and (found.images, found.unscored) == (79, 1)
-    assert sum(step.images for step in found.bins) == 79
+    assert sum(found.counts) == 79
     scores = sorted(image.mIoU for image in run.per_image if image.mIoU is not None)
     assert [image.mIoU for image in found.worst] == scores[:8]
     assert found.quartiles[1] == scores[39]
@@ -97,7 +97,7 @@ def test_images_are_counted_once_and_the_worst_named(run: RunResults) -> None:
 def test_a_perfect_image_is_in_the_last_bar() -> None:
     found = image_distribution([ImageScore(name="a", mIoU=1.0), ImageScore(name="b", mIoU=0.0)])
     assert found is not None
-    assert [step.images for step in found.bins] == [1] + [0] * 18 + [1]
+    assert found.counts == [1] + [0] * 18 + [1]
     assert image_distribution([ImageScore(name="a", mIoU=1.0)]) is None
 
 

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-POINTS = 2000
-"""Most points of a training's curve: a plot has fewer pixels."""
-
+POINTS = 2000  # most points of a training's curve: a plot has fewer pixels
 _SAMPLES = 1000
 _VALIDATION, _VALIDATION_PREFIX = "validation", "val"
 """Other kinds are the prefix of their metric keys."""

@@ -10,8 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-CREATED = "isnet.created"
-"""Tag: creation time in Unix nanoseconds."""
+CREATED = "isnet.created"  # tag: creation time in Unix nanoseconds
 _DUPLICATE_OF = "isnet.duplicate_of"
 
 

@@ -20,8 +20,7 @@ from isnet.tracking.redaction import redact
 KEY = "isnet.key"
 _METRICS_PER_CALL = 1000
 _PARAMS_PER_CALL = 100
-_MAX_PARAM, _MAX_TAG = 6000, 5000
-"""Characters."""
+_MAX_PARAM, _MAX_TAG = 6000, 5000  # characters
 _STATUS: Mapping[State, str] = {
     "running": "RUNNING",
     "interrupted": "KILLED",

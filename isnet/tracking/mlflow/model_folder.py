@@ -25,8 +25,7 @@ _NOT_SERVED = (
 )
 """Packages that serving does not import: each file costs an upload."""
 _PACKAGE = Path(__file__).parents[2]
-_EXAMPLE_SIDE = 256
-"""Pixels."""
+_EXAMPLE_SIDE = 256  # pixels
 _PREFIX = ".model-"
 
 

@@ -16,8 +16,7 @@ from isnet.tracking.mlflow.model_folder import model_folder
 from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.tracking_client import TrackingClient
 
-MODEL_NAME = "model"
-"""Name of the model below its run: `runs:/RUN/model`."""
+MODEL_NAME = "model"  # name of the model below its run: `runs:/RUN/model`
 WEIGHTS = "weights.sha256"
 
 _SLOWEST_BYTES_PER_SECOND = 1e6

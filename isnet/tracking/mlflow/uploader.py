@@ -25,8 +25,7 @@ _SECONDS_BETWEEN_UPLOADS = 5.0
 _SAMPLE_SECONDS = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 """Seconds without attempts after a failure; doubled by each further one."""
-_ORPHAN_SECONDS = 5.0
-"""How long it may outlive a killed parent, to set the status of the run."""
+_ORPHAN_SECONDS = 5.0  # how long it may outlive a killed parent, to set the status of the run
 
 
 def main(parent: int, pipe: int) -> None:
