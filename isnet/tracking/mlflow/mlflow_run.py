@@ -62,11 +62,8 @@ class MlflowRun:
         }
         started = milliseconds(record.summary["started"]) if record.summary else None
         with lock_creation(record.work):
-            run_id = find_or_create_run(
-                *(client, experiment_id, (KEY, record.key), tags),
-                run_name=record.name,
-                start_time=started,
-            )
+            new = {"run_name": record.name, "start_time": started}
+            run_id = find_or_create_run(client, experiment_id, (KEY, record.key), tags, **new)
         run = client.get_run(run_id)  # search results may be truncated
         _add_params(client, run, record)
         return cls(client, run)

@@ -16,7 +16,6 @@ from isnet.tracking.mlflow.model_folder import model_folder
 from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.tracking_client import TrackingClient
 
-MODEL_NAME = "model"  # name of the model below its run: `runs:/RUN/model`
 WEIGHTS = "weights.sha256"
 
 _SLOWEST_BYTES_PER_SECOND = 1e6
@@ -40,7 +39,7 @@ def log_model(client: TrackingClient, experiment_id: str, run_id: str, record: R
         if not found:
             created = client.create_logged_model(
                 experiment_id,
-                name=MODEL_NAME,
+                name="model",  # below its run: `runs:/RUN/model`
                 source_run_id=run_id,
                 tags={WEIGHTS: sha256, CREATED: str(time.time_ns())},
                 model_type="segmentation",
@@ -88,16 +87,15 @@ def is_without_registry(error: Exception) -> bool:
     """Return whether an error means that the store has no registry, or denies access to it; then
     trying again is useless.
     """
-    return isinstance(error, NotImplementedError) or (
-        getattr(error, "error_code", None) in _UNSUPPORTED
-    )
+    code = getattr(error, "error_code", None)
+    return isinstance(error, NotImplementedError) or code in _UNSUPPORTED
 
 
 def register(client: Any, name: str, model_id: str, run_id: str, record: RunRecord) -> None:
     """Register the weights of an evaluated run as a version of `name`, tag it with its scores, and
     set the alias `best` to the best version.
     """
-    assert record.summary is not None and record.metrics is not None
+    assert record.summary and record.metrics
     about = f"Single-scale mIoU decides which version is `{BEST}`: `models:/{name}@{BEST}`."
     create_once(
         # A search, because reading a missing model is an error like any other.
@@ -131,14 +129,8 @@ def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: 
 
     found = same_weights()
     if not found:
-        client.create_model_version(
-            name,
-            f"models:/{model_id}",
-            run_id,
-            tags={WEIGHTS: sha256},
-            await_creation_for=0,
-            model_id=model_id,
-        )
+        given = {"tags": {WEIGHTS: sha256}, "await_creation_for": 0, "model_id": model_id}
+        client.create_model_version(name, f"models:/{model_id}", run_id, **given)
         found = same_weights()
     return str(found[0].version)
 

@@ -91,18 +91,11 @@ class RunRecord:
 
     def digest(self, store: TrackingStore) -> str:
         """Return a hash of everything that is uploaded, and of the store."""
+        journal = sha256_of(self.journal) if self.journal.is_file() else None
         return digest_of(
             [
-                redact(store.uri),
-                store.experiment,
-                self.state,
-                self.settings,
-                self.parameters,
-                self.sweep,
-                self.weights is not None,
-                self.summary,
-                self.metrics,
-                sha256_of(self.journal) if self.journal.is_file() else None,
+                *(redact(store.uri), store.experiment, self.state, self.settings, self.parameters),
+                *(self.sweep, self.weights is not None, self.summary, self.metrics, journal),
                 [(name, sha256_of(file)) for name, file in self.files()],
             ]
         )
@@ -119,9 +112,8 @@ def run_parameters(settings: Mapping[str, Any], config: Mapping[str, Any] | None
     chosen = {key: settings[key] for key in _ALWAYS if key in settings}
     if "config" in chosen:
         chosen["config"] = PurePath(str(chosen["config"])).stem  # the tag has the whole path
-    for key, default in _DEFAULTS.items():
-        if settings.get(key, default) != default:
-            chosen[key] = settings[key]
+    changed = (key for key, usual in _DEFAULTS.items() if settings.get(key, usual) != usual)
+    chosen |= {key: settings[key] for key in changed}
     overrides = {
         key: value
         for key, value in settings.items()

@@ -79,13 +79,8 @@ def _database_lock(store: TrackingStore) -> AbstractContextManager[object]:
 class RunUpload:
     """Uploads one run while its journal grows.
 
-    After a failure, create another one: it asks MLflow what has arrived.
-
-    Args:
-        record: the run.
-        store: to upload to.
-        report: receives `{"alive": 1}` after each answer.
-        environment: of the training process, for a run that is not finished.
+    After a failure, create another one: it asks MLflow what has arrived. `environment`: of the
+    training process, for a run that is not finished.
     """
 
     def __init__(

@@ -87,16 +87,13 @@ def _create_client(uri: str) -> Any:
 
 def failure_reason(error: BaseException) -> str:
     """Return what went wrong in one line, without secrets."""
-    text = " ".join(map(str, _chain(error)))
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    text = " ".join(map(str, chain))
     if match := re.search(r"\b(?:code|many|server error:?)\W+(5\d\d)\b", text, re.IGNORECASE):
         return f"it answers {match[1]}"
     for reason, pattern in _KNOWN.items():
         if re.search(pattern, text, re.IGNORECASE):
             return reason
     return f"{type(error).__name__}: {redact(str(error))}"[:_MAX_LENGTH]
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

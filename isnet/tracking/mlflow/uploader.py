@@ -39,9 +39,8 @@ def main(parent: int, pipe: int) -> None:
         if "follow" in command:
             _follow(command, commands)
         else:
-            upload_runs(
-                command["upload"], command["store"], commands.report, attempts=command["attempts"]
-            )
+            given = command["upload"], command["store"], commands.report
+            upload_runs(*given, attempts=command["attempts"])
 
 
 class _Commands:

@@ -41,16 +41,6 @@ class Timeouts:
     """Seconds in all."""
 
     @property
-    def environment(self) -> dict[str, str]:
-        """Default environment variables of the uploader."""
-        return {
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.answer),
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.retries),
-            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-            "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": str(self.answer),
-        }
-
-    @property
     def longest_silence(self) -> float:
         """`silence`, or more if the user's MLFLOW_HTTP_REQUEST_TIMEOUT needs it."""
         with contextlib.suppress(ValueError):
@@ -82,16 +72,25 @@ class Uploader:
         self._timeouts, self._report = timeouts, report
         self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._connection, child_end = Pipe()
-        pipe = child_end.fileno()
-        with child_end, _blocked_signals():
+        defaults = {
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeouts.answer),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(timeouts.retries),
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+            "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": str(timeouts.answer),
+        }
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)  # the process inherits it
+        try:
             self._process = subprocess.Popen(
-                [*_UPLOADER, str(os.getpid()), str(pipe)],
-                pass_fds=[pipe],
-                env=timeouts.environment | os.environ,
+                [*_UPLOADER, str(os.getpid()), str(child_end.fileno())],
+                pass_fds=[child_end.fileno()],
+                env=defaults | os.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # warnings of Python and MLflow
             )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            child_end.close()
         self._reader = threading.Thread(target=self._read_events, daemon=True)
         self._reader.start()
 
@@ -122,15 +121,13 @@ class Uploader:
     def events(self, seconds: float) -> Iterator[dict[str, Any]]:
         """Yield events until the process ends, is silent for too long, or `seconds` are over."""
         end = time.monotonic() + seconds
-        while True:
-            left = min(end - time.monotonic(), self._timeouts.longest_silence)
-            try:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                left = min(end - time.monotonic(), self._timeouts.longest_silence)
                 event = self._events.get(timeout=max(0.0, left))
-            except queue.Empty:
-                return
-            if event is None:
-                return
-            yield event
+                if event is None:
+                    return
+                yield event
 
     def close(self) -> None:
         """Kill the process. What it was sending arrives as a whole or not at all."""
@@ -138,13 +135,3 @@ class Uploader:
         self._process.wait()
         self._reader.join(5)  # it raises if the connection is closed while it reads
         self._connection.close()
-
-
-@contextlib.contextmanager
-def _blocked_signals() -> Iterator[None]:
-    """Block stop signals in processes that are started in this context."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
