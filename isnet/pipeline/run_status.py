@@ -10,7 +10,7 @@ from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.io.lock_owner import LockOwner
 from isnet.settings.plan import Plan
-from isnet.tracking.journal import last_records, validations
+from isnet.tracking.journal import journal_records, last_records
 
 Unfinished = Literal["nothing done", "out of date", "starting", "training", "interrupted"]
 Stage = Literal["data missing", "trained", "evaluated"] | Unfinished
@@ -87,7 +87,7 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     work = plan.layout.run_work(name, key)
     journal, planned = work / "journal.jsonl", plan.run(name).experiment.iterations
     owner, checkpoints = run_lock_owner(work), _checkpoints(work)
-    records, scores = last_records(journal), validations(journal)
+    records, scores = last_records(journal), journal_records(journal, "validation")
     declared = read_json(plan.layout.train_results(name) / "train.json")
     finished = read_json(work / "train" / "train.json")
     summary = finished or (declared if declared.get("key") == key else {})

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
 
 from isnet.records.base_record import Colour
 from isnet.records.dataset_records import Census, SplitCounts
@@ -36,30 +38,19 @@ def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict
     ]
 
 
-def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[str, object]]]:
+def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[str, Any]]]:
     """Return the most confused pairs of classes, by share of the true class and by pixels."""
     wrong = sum(sum(row) - row[i] for i, row in enumerate(confusion.counts)) or 1
-    pairs = [
-        (pixels / sum(row), pixels, label, predicted)
-        for label, row in enumerate(confusion.counts)
-        for predicted, pixels in enumerate(row)
-        if predicted != label and pixels
+    names = confusion.classes
+    pairs: list[dict[str, Any]] = [
+        {"truth": names[i], "predicted": names[j], "pixels": n}
+        | {"share": n / sum(row), "of_wrong": n / wrong}
+        for i, row in enumerate(confusion.counts)
+        for j, n in enumerate(row)
+        if i != j and n
     ]
-
-    def worst(key: int) -> list[dict[str, object]]:
-        chosen = sorted(pairs, key=lambda pair: -pair[key])[:count]
-        return [
-            {
-                "truth": confusion.classes[label],
-                "predicted": confusion.classes[predicted],
-                "pixels": pixels,
-                "share": share,
-                "of_wrong": pixels / wrong,
-            }
-            for share, pixels, label, predicted in chosen
-        ]
-
-    return {"share": worst(0), "pixels": worst(1)}
+    orders = ("share", "pixels")
+    return {key: sorted(pairs, key=itemgetter(key), reverse=True)[:count] for key in orders}
 
 
 def census_bars(census: Census | None) -> dict[str, object] | None:

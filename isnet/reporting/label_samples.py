@@ -134,14 +134,9 @@ def _candidates(manifest: Manifest) -> list[_Candidate]:
 
 
 def _sample(
-    manifest: Manifest,
-    data: Path,
-    candidate: _Candidate,
-    shares: Shares,
-    palette: bytes,
-    longest: int,
+    manifest: Manifest, data: Path, file: _Candidate, shares: Shares, palette: bytes, longest: int
 ) -> LabelSample:
-    split, entry = candidate
+    split, entry = file
     pixels = read_image(data / manifest.image_root / entry.image)
     is_grey = not np.ptp(pixels, axis=2).any()
     photo = Image.fromarray(pixels[..., 0 if is_grey else slice(None, None, -1)])

@@ -76,8 +76,15 @@ class JournalReader:
 
 
 def journal_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Return all records, or those of one kind."""
-    return [record for record in _parse(_lines(path)) if kind in (None, record["kind"])]
+    """Return all records, or those of one kind; lines of other kinds are not parsed."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return []
+    if kind is None:
+        return _parse(lines)
+    found = _parse(line for line in lines if f'"{kind}"'.encode() in line)
+    return [record for record in found if record["kind"] == kind]
 
 
 def last_records(path: Path) -> list[dict[str, Any]]:
@@ -90,18 +97,6 @@ def last_records(path: Path) -> list[dict[str, Any]]:
     except OSError:
         return []
     return _parse(lines[1:] if size > _TAIL_BYTES else lines)  # the first line may be cut
-
-
-def validations(path: Path) -> list[dict[str, Any]]:
-    """Return all validation records, oldest first. Only these few lines are parsed."""
-    return _parse(line for line in _lines(path) if b'"validation"' in line)
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().splitlines()
-    except OSError:
-        return []
 
 
 def _parse(lines: Iterable[bytes]) -> list[dict[str, Any]]:

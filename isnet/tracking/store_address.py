@@ -17,10 +17,7 @@ _URI = "MLFLOW_TRACKING_URI"
 
 def store_uri(params_uri: str, home: Path) -> str:
     """Return MLFLOW_TRACKING_URI if it is set, else the address of params.yaml; a relative sqlite
-    path of params.yaml or the environment is resolved against `home`.
-
-    Raises:
-        UserError: it is not the address of a store.
+    path is resolved against `home`. Raises UserError if it is not the address of a store.
     """
     uri = os.environ.get(_URI) or params_uri
     if not _STORES.match(uri) or (uri.startswith("http") and not _host(uri)):

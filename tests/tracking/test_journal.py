@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isnet.tracking.journal import Journal, JournalReader, last_records, validations
+from isnet.tracking.journal import Journal, JournalReader, journal_records, last_records
 
 
 def _record(iteration: int, time: float = 0.0) -> dict[str, object]:
@@ -46,7 +46,7 @@ def test_an_incomplete_line_is_skipped(tmp_path: Path) -> None:
 
 def test_the_last_records_and_validations_are_read_without_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    assert last_records(path) == validations(path) == []
+    assert last_records(path) == journal_records(path, "validation") == []
     journal = Journal(path)
     for iteration in range(1, 1001):
         journal.append(_record(iteration))
@@ -57,4 +57,5 @@ def test_the_last_records_and_validations_are_read_without_the_rest(tmp_path: Pa
     last = last_records(path)
     assert 10 < len(last) < 1000
     assert last[-1]["iteration"] == 1000
-    assert [record["iteration"] for record in validations(path)] == list(range(100, 1001, 100))
+    scores = journal_records(path, "validation")
+    assert [record["iteration"] for record in scores] == list(range(100, 1001, 100))

@@ -46,14 +46,8 @@ def find_or_create_run(
     """Return the id of the oldest run with the tag `key`, or of a new one.
 
     Others with the tag, which other hosts created concurrently, are marked as its duplicates by tag
-    and name. Call it within `lock_creation`.
-
-    Args:
-        client: an MlflowClient.
-        experiment_id: of the runs.
-        key: name and value of the tag.
-        tags: further tags of a new run.
-        new: further arguments of `MlflowClient.create_run`.
+    and name. Call it within `lock_creation`. `tags` and `new` (arguments of `create_run`) describe
+    a new run.
     """
     found = search_runs(client, experiment_id, *key)
     if not found:

@@ -30,12 +30,7 @@ _STATUS: Mapping[State, str] = {
 
 
 class MlflowRun:
-    """A run in MLflow, and which records of its training have arrived.
-
-    Args:
-        client: an MlflowClient.
-        run: MLflow's entity.
-    """
+    """A run in MLflow (`run`: its entity), and which records of its training have arrived."""
 
     def __init__(self, client: Any, run: Any) -> None:
         self.client = client
@@ -69,11 +64,7 @@ class MlflowRun:
         return cls(client, run)
 
     def require_oldest(self, experiment_id: str, record: RunRecord) -> None:
-        """Check that no older run of this training was created concurrently.
-
-        Raises:
-            RuntimeError: there is one, which the next attempt uses.
-        """
+        """Raise RuntimeError if another host created an older run, which the next attempt uses."""
         found = search_runs(self.client, experiment_id, KEY, record.key)
         if found and str(found[0].info.run_id) != self.id:
             raise RuntimeError("another host created an older run of this training")

@@ -50,8 +50,7 @@ def model_folder(
         weights: a weights file with metadata.
         example: an image; a small copy of it becomes the input example.
         work: folder with space for a copy, used by one process at a time.
-        model_id: MLflow's id of the model, written into the folder.
-        run_id: MLflow's id of the run, likewise.
+        model_id, run_id: MLflow's ids, written into the folder.
     """
     from mlflow import pyfunc
     from mlflow.models import Model

@@ -103,11 +103,7 @@ class RunRecord:
 
 def run_parameters(settings: Mapping[str, Any], config: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the parameters of a run: its main settings, the scalar values among its overrides,
-    and optimizer and schedule.
-
-    Args:
-        settings: of the run, flattened.
-        config: the resolved config, if it is known to be the one that the run trained with.
+    and optimizer and schedule of the resolved config, if it is known.
     """
     chosen = {key: settings[key] for key in _ALWAYS if key in settings}
     if "config" in chosen:

@@ -31,9 +31,7 @@ _MAX_LENGTH = 200
 class TrackingClient:
     """An `MlflowClient` that calls `heartbeat` after each answer of the store.
 
-    Args:
-        uri: of the store.
-        heartbeat: whoever waits for an upload takes its absence for a server that hangs.
+    Whoever waits for an upload takes the absence of heartbeats for a server that hangs.
     """
 
     def __init__(self, uri: str, heartbeat: Callable[[], None]) -> None:

@@ -88,9 +88,8 @@ def _follow(command: dict[str, Any], commands: _Commands) -> None:
     """
     os.nice(5)  # the training's processes have priority
     record: RunRecord = command["follow"]
-    sampler = SystemSampler(
-        record.system, os.getppid(), has_gpus=command["gpus"], seconds=_SAMPLE_SECONDS
-    )
+    given = {"has_gpus": command["gpus"], "seconds": _SAMPLE_SECONDS}
+    sampler = SystemSampler(record.system, os.getppid(), **given)
     sampler.start()
     live = _LiveUpload(command, commands.report) if command["live"] else None
     while True:

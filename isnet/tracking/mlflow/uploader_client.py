@@ -58,14 +58,9 @@ SYNC = Timeouts(answer=60, retries=1, attempts=2, silence=90, total=float("inf")
 
 
 class Uploader:
-    """An uploader process, running in the background.
+    """An uploader process, running in the background; `report` receives its events from a thread.
 
-    Args:
-        timeouts: limits on waiting for it.
-        report: called from a thread with each of its events.
-
-    Raises:
-        OSError: the process cannot be started.
+    Raises OSError if the process cannot be started.
     """
 
     def __init__(self, timeouts: Timeouts, report: Report | None = None) -> None:
