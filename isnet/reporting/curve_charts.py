@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from isnet.records.result_reader import RunResults, Series
 from isnet.records.run_records import CurvePoint
@@ -10,32 +10,13 @@ from isnet.records.run_records import CurvePoint
 POINTS = 500  # most points per line: a screen shows no more, and every page stores them
 LOG_RATIO = 30  # max/min ratio above which a positive series gets a logarithmic axis
 
-
-@dataclass(frozen=True)
-class CurveLine:
-    """One line of a chart; `style` is the index of its colour and dashes."""
-
-    name: str
-    style: int
-    x: list[float]
-    y: list[float | None]
+Line = dict[str, Any]
+"""Name, style (the index of its colour and dashes), x and y."""
+Chart = dict[str, Any]
+"""A chart over iterations as JSON for the page's script; `form`: plain, percent, rate or power."""
 
 
-@dataclass(frozen=True)
-class CurveChart:
-    """A chart over iterations; `form` is the number format: plain, percent, rate or power."""
-
-    key: str
-    title: str
-    unit: str
-    form: str
-    lines: list[CurveLine]
-    log: bool = False
-    zero: bool = True
-    note: str = ""
-
-
-def run_curves(run: RunResults) -> list[CurveChart]:
+def run_curves(run: RunResults) -> list[Chart]:
     """Return the curves of one run: loss terms, validation, learning rate, speed, memory."""
     curves = run.curves
     others = CurvePoint.model_fields.keys() - {"loss"}
@@ -44,24 +25,23 @@ def run_curves(run: RunResults) -> list[CurveChart]:
     width = math.ceil(len(curves.get("iteration", [])) / POINTS)
     note = f"Each point is the mean of {width} logged values." if width > 1 else ""
 
-    def lines(column: str, table: Series = curves) -> list[CurveLine]:
+    def lines(column: str, table: Series = curves) -> list[Line]:
         return [_line(column, 0, table, column)] if _has(table, column) else []
 
-    charts = [
-        CurveChart("loss", "Training loss", "loss", "plain", loss, log=_is_wide(loss), note=note),
-        CurveChart("validation", "Validation mIoU", "%", "percent", lines("mIoU", run.validation)),
-        CurveChart("lr", "Learning rate", "", "power", lines("lr")),
-        CurveChart("speed", "Training speed", "images/s", "rate", lines("images_per_second")),
-        CurveChart("wait", "Waiting for data", "% of time", "percent", lines("data_wait")),
-        CurveChart("memory", "Peak memory", "GB", "plain", lines("memory_gb")),
-    ]
-    return [chart for chart in charts if chart.lines]
+    return _charts(
+        ("loss", "Training loss", "loss", "plain", loss, note),
+        ("validation", "Validation mIoU", "%", "percent", lines("mIoU", run.validation)),
+        ("lr", "Learning rate", "", "power", lines("lr")),
+        ("speed", "Training speed", "images/s", "rate", lines("images_per_second")),
+        ("wait", "Waiting for data", "% of time", "percent", lines("data_wait")),
+        ("memory", "Peak memory", "GB", "plain", lines("memory_gb")),
+    )
 
 
-def compare_curves(runs: Sequence[RunResults]) -> list[CurveChart]:
+def compare_curves(runs: Sequence[RunResults]) -> list[Chart]:
     """Return the validation and loss curves of runs of one data set; their order sets the style."""
 
-    def lines(tables: Iterable[Series], column: str) -> list[CurveLine]:
+    def lines(tables: Iterable[Series], column: str) -> list[Line]:
         return [
             _line(runs[i].name, i, table, column)
             for i, table in enumerate(tables)
@@ -71,12 +51,20 @@ def compare_curves(runs: Sequence[RunResults]) -> list[CurveChart]:
     loss = lines((run.curves for run in runs), "loss")
     scores = lines((run.validation for run in runs), "mIoU")
     note = "Different heads sum different loss terms: compare the shape, not the height."
-    name, is_wide = "Training loss (all terms)", _is_wide(loss)
-    charts = [
-        CurveChart("validation", "Validation mIoU", "%", "percent", scores),
-        CurveChart("loss", name, "loss", "plain", loss, is_wide, note=note),
+    return _charts(
+        ("validation", "Validation mIoU", "%", "percent", scores),
+        ("loss", "Training loss (all terms)", "loss", "plain", loss, note),
+    )
+
+
+def _charts(*charts: tuple[Any, ...]) -> list[Chart]:
+    """Return charts of (key, title, unit, number format, lines, note), without empty ones."""
+    return [
+        {"key": key, "title": title, "unit": unit, "form": form, "lines": lines}
+        | {"log": key == "loss" and _is_wide(lines), "note": "".join(note)}
+        for key, title, unit, form, lines, *note in charts
+        if lines
     ]
-    return [chart for chart in charts if chart.lines]
 
 
 def average_points(
@@ -92,14 +80,15 @@ def average_points(
     return [block[-1][0] for block in blocks], means
 
 
-def _line(name: str, style: int, table: Series, column: str) -> CurveLine:
-    return CurveLine(name, style, *average_points(table["iteration"], table[column]))
+def _line(name: str, style: int, table: Series, column: str) -> Line:
+    x, y = average_points(table["iteration"], table[column])
+    return {"name": name, "style": style, "x": x, "y": y}
 
 
 def _has(table: Series, column: str) -> bool:
     return "iteration" in table and any(value is not None for value in table.get(column, []))
 
 
-def _is_wide(lines: Iterable[CurveLine]) -> bool:
-    values = [v for line in lines for v in line.y if v is not None]
+def _is_wide(lines: Iterable[Line]) -> bool:
+    values = [v for line in lines for v in line["y"] if v is not None]
     return bool(values) and min(values) > 0 and max(values) > LOG_RATIO * min(values)

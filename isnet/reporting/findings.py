@@ -2,44 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.reporting.seed_spread import MethodScores, method_scores
 
-NAMED = 4  # most methods that the headline names; the table has all
 
-
-@dataclass(frozen=True)
-class Headline:
-    """Main result on one data set: the methods, best first, and notes on their evidence."""
-
-    dataset: str
-    split: str
-    first: MethodScores
-    others: list[MethodScores]
-    more: int
-    """Number of methods not named."""
-    baseline: float | None
-    notes: list[str] = field(default_factory=list)
-
-
-def headline(dataset: DatasetResults, runs: Sequence[RunResults]) -> Headline:
-    """Return the main result on one data set."""
+def rank_methods(runs: Sequence[RunResults]) -> list[MethodScores]:
+    """Return the methods on one data set, the best first, those without a score last."""
     methods = method_scores(runs)
-    methods.sort(key=lambda method: -1.0 if method.mIoU is None else method.mIoU, reverse=True)
-    return Headline(
-        dataset=dataset.name,
-        split=", ".join(dict.fromkeys(run.evaluated.split for run in runs)),
-        first=methods[0],
-        others=methods[1:NAMED],
-        more=len(methods[NAMED:]),
-        baseline=dataset.baseline.mIoU if dataset.baseline else None,
-        notes=_seed_notes(methods),
-    )
+    return sorted(methods, key=lambda method: (method.mIoU is None, -(method.mIoU or 0.0)))
 
 
-def _seed_notes(methods: Sequence[MethodScores]) -> list[str]:
+def seed_notes(methods: Sequence[MethodScores]) -> list[str]:
+    """Return what the number of seeds says about the evidence."""
     notes = []
     if len(methods) > 1 and any(len(method.runs) == 1 for method in methods):
         notes.append(

@@ -1,7 +1,6 @@
 """The report: a page that compares all runs, one page per run, and the tables."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,7 +9,7 @@ from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults, re
 from isnet.reporting.class_charts import census_bars, class_colours, class_dots
 from isnet.reporting.curve_charts import compare_curves
 from isnet.reporting.embedded_image import BUDGET
-from isnet.reporting.findings import concerns, headline, settings_differences
+from isnet.reporting.findings import concerns, rank_methods, seed_notes, settings_differences
 from isnet.reporting.missing_results import MissingRun
 from isnet.reporting.overlay_gallery import shared_gallery
 from isnet.reporting.page_templates import render_page
@@ -54,8 +53,7 @@ def write_report(
 
     Args:
         runs: runs with results.
-        results: folder of the stages' records.
-        reports: folder to write to.
+        results, reports: folder of the stages' records, folder to write to.
         settings: flattened settings by run; by default those in its `train.json`.
         missing: runs without results. They are listed and their pages are deleted; if all runs are
             missing, `results.csv` is too.
@@ -105,12 +103,13 @@ def _section(
     """Return the context of one data set's section."""
     name = dataset.name
     # Keys are ids of the page, which has the charts of every data set.
-    charts = [asdict(chart) | {"key": f"{name}-{chart.key}"} for chart in compare_curves(runs)]
-    scatter = _speed_scatter(runs)
+    charts = [chart | {"key": f"{name}-{chart['key']}"} for chart in compare_curves(runs)]
+    scatter, ranking = _speed_scatter(runs), rank_methods(runs)
     return {
         "dataset": dataset,
         "runs": runs,
-        "headline": headline(dataset, runs),
+        "ranking": ranking,
+        "notes": seed_notes(ranking),
         "concerns": concerns(dataset, runs),
         "columns": PAGE_COLUMNS,
         "numeric": NUMERIC,
@@ -144,7 +143,10 @@ def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
         tables["official"] = official.table
     if methods:
         tables["seeds"] = spread_table(methods)
-    copies = {f"{dataset.name}-{key}": table.copies() for key, table in tables.items()}
+    copies = {
+        f"{dataset.name}-{key}": {"Markdown": table.markdown(), "LaTeX": table.latex()}
+        for key, table in tables.items()
+    }
     return {"rows": rows, "official": official, "seeds": seeds, "cost": cost, "copies": copies}
 
 

@@ -13,22 +13,17 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-HEAD_SCRIPTS = ("theme.js",)
+Assets = tuple[str, ...]
+"""Files of `templates/`."""
+HEAD_SCRIPTS: Assets = ("theme.js",)
 STYLES = ("theme.css", "page.css", "figures.css")
 _MARKUP = re.compile(r"([\\`*_\[\]|#~])")
 
 
 def render_page(
-    template: str,
-    context: Mapping[str, object],
-    *,
-    scripts: tuple[str, ...],
-    styles: tuple[str, ...] = (),
+    template: str, context: Mapping[str, object], scripts: Assets, styles: Assets = ()
 ) -> str:
-    """Return an HTML page. `scripts` run at the end of its body; `styles` follow the common ones.
-
-    All are files of `templates/`.
-    """
+    """Return an HTML page. Its body ends with `scripts`; `styles` follow the common ones."""
     page = _environment(is_html=True).get_template(template)
     return page.render(
         policy=_policy(HEAD_SCRIPTS + scripts),
@@ -48,7 +43,7 @@ def _asset(name: str) -> str:
     return (importlib.resources.files("isnet.reporting") / "templates" / name).read_text("utf-8")
 
 
-def _policy(scripts: tuple[str, ...]) -> str:
+def _policy(scripts: Assets) -> str:
     """Return a Content-Security-Policy that allows these scripts and no loading."""
     digests = (hashlib.sha256(_asset(name).encode()).digest() for name in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
@@ -63,9 +58,6 @@ def _environment(is_html: bool) -> Environment:
         low, high = bounds or (None, None)
         return none if low is None or high is None else f"{percent(low, 2)} to {percent(high, 2)}"
 
-    def fixed(value: float | None, digits: int, unit: str = "") -> str:
-        return none if value is None else f"{value:.{digits}f}{unit and ' ' + unit}"
-
     environment = Environment(
         loader=FunctionLoader(_asset),
         autoescape=is_html,
@@ -77,7 +69,7 @@ def _environment(is_html: bool) -> Environment:
     environment.filters |= {
         "percent": functools.partial(percent, none=none),
         "interval": interval,
-        "fixed": fixed,
+        "fixed": lambda value: none if value is None else f"{value:.2f}",
         "count": lambda value: none if value is None else f"{value:,}".replace(",", "\u202f"),
         "duration": lambda seconds: none if seconds is None else _duration(seconds),
         "si": lambda value: none if value is None else _si(value),

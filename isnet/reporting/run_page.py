@@ -6,7 +6,7 @@ from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults
 from isnet.reporting.class_charts import baseline_scores, census_bars, class_colours, confused_pairs
 from isnet.reporting.curve_charts import run_curves
 from isnet.reporting.embedded_image import BUDGET
-from isnet.reporting.findings import concerns, headline, setting_text
+from isnet.reporting.findings import concerns, rank_methods, seed_notes, setting_text
 from isnet.reporting.overlay_gallery import LABELS, run_gallery
 from isnet.reporting.page_templates import render_page
 from isnet.reporting.results_table import crop_size
@@ -24,13 +24,14 @@ _STYLES = ("run.css",)
 
 def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> str:
     """Return the page; its images take at most `budget` bytes."""
-    charts = [asdict(chart) for chart in run_curves(run)]
+    charts, ranking = run_curves(run), rank_methods([run])
     gallery = run_gallery(run, budget)
     kinds = {image.kind for entry in gallery.entries for image in entry.images}
     context = {
         "run": run,
         "dataset": dataset,
-        "headline": headline(dataset, [run]),
+        "ranking": ranking,
+        "notes": seed_notes(ranking),
         "concerns": concerns(dataset, [run]),
         "crop": crop_size(run),
         "scores": score_labels(run),

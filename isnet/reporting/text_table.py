@@ -38,9 +38,5 @@ class TextTable:
         start = [r"% \usepackage{booktabs}", rf"\begin{{tabular}}{{{align}}}", r"\toprule", head]
         return "\n".join([*start, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", ""])
 
-    def copies(self) -> dict[str, str]:
-        """Return the texts that the page's buttons copy, by the name of the button."""
-        return {"Markdown": self.markdown(), "LaTeX": self.latex()}
-
     def _cells(self, escapes: dict[int, str]) -> list[list[str]]:
         return [[row[column].translate(escapes) for column in self.columns] for row in self.rows]

@@ -13,7 +13,7 @@ from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.records.run_records import Confusion
 from isnet.reporting.class_charts import census_bars, confused_pairs
 from isnet.reporting.curve_charts import POINTS, average_points
-from isnet.reporting.findings import concerns, headline, settings_differences
+from isnet.reporting.findings import concerns, rank_methods, seed_notes, settings_differences
 
 from . import tree
 from .conftest import SETTINGS
@@ -30,9 +30,9 @@ def change(path: Path, **changes: Any) -> None:
 
 
 def test_the_best_comes_first_and_one_seed_is_no_evidence(results: Path) -> None:
-    found = headline(*streets(results, ["fcn", "isnet"], SETTINGS))
-    assert [found.first.label, *(f.label for f in found.others)] == ["ISNet", "FCN"]
-    assert any("single seed is not yet evidence" in note for note in found.notes)
+    found = rank_methods(streets(results, ["fcn", "isnet"], SETTINGS)[1])
+    assert [method.label for method in found] == ["ISNet", "FCN"]
+    assert any("single seed is not yet evidence" in note for note in seed_notes(found))
 
 
 def test_seeds_of_one_method_are_averaged(results: Path) -> None:
@@ -40,20 +40,20 @@ def test_seeds_of_one_method_are_averaged(results: Path) -> None:
     for seed, name in enumerate(names):
         tree.run(results, name, seed=seed)
     settings = {name: tree.settings_of("ISNet", seed=i) for i, name in enumerate(names)}
-    dataset, runs = streets(results, names, settings)
-    found = headline(dataset, runs)
+    _, runs = streets(results, names, settings)
+    [found] = rank_methods(runs)
     scores = [run.evaluated.single_scale.mIoU or 0.0 for run in runs]
-    assert found.first.runs == names and not found.others
-    assert found.first.mIoU == pytest.approx(statistics.fmean(scores))
-    assert found.first.deviation == pytest.approx(statistics.stdev(scores))
-    assert not any("single seed" in note for note in found.notes)
+    assert found.runs == names
+    assert found.mIoU == pytest.approx(statistics.fmean(scores))
+    assert found.deviation == pytest.approx(statistics.stdev(scores))
+    assert not any("single seed" in note for note in seed_notes([found]))
 
 
 def test_other_settings_are_another_method_and_are_told_apart(results: Path) -> None:
     tree.run(results, "tuned", seed=5)
     settings = {"isnet": tree.settings_of("ISNet"), "tuned": tree.settings_of("ISNet", lr=1)}
-    found = headline(*streets(results, ["isnet", "tuned"], settings))
-    assert {found.first.label, found.others[0].label} == {"ISNet (isnet)", "ISNet (tuned)"}
+    found = rank_methods(streets(results, ["isnet", "tuned"], settings)[1])
+    assert {method.label for method in found} == {"ISNet (isnet)", "ISNet (tuned)"}
 
 
 def test_a_clean_run_raises_no_concern(results: Path) -> None:

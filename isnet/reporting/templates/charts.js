@@ -108,7 +108,7 @@
     scales(width, height) {
       const { log, form } = this.spec;
       // A zoomed axis need not include zero.
-      const zero = this.spec.zero && !this.range;
+      const zero = !this.range;
       const ys = this.lines.flatMap((line) => line.y.filter((v, i) => v !== null && (!log || v > 0) && this.inside(line.x[i])));
       const max = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
       const min = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);

@@ -26,15 +26,13 @@ _BLOCKED = (
 @dataclass(frozen=True)
 class Timeouts:
     """Limits on waiting for MLflow; its own defaults are a quarter of an hour for each call. The
-    user's environment variables for `answer` and `retries` win.
+    user's environment variables for `answer` and the retries of a call win.
     """
 
     answer: int
     """Seconds for one answer."""
-    retries: int
-    """By MLflow, within a call."""
     attempts: int
-    """For a run. Each continues where the previous one failed."""
+    """For a call, by MLflow, and for a run: each continues where the previous one failed."""
     silence: float
     """Seconds without any answer after which the uploader is given up."""
     total: float
@@ -49,11 +47,11 @@ class Timeouts:
         return self.silence
 
 
-LIVE = Timeouts(answer=45, retries=0, attempts=1, silence=10, total=10)
+LIVE = Timeouts(answer=45, attempts=1, silence=10, total=10)
 """While a run trains; `silence` and `total` limit the wait at its end."""
-STAGE_END = Timeouts(answer=10, retries=0, attempts=1, silence=12, total=30)
+STAGE_END = Timeouts(answer=10, attempts=1, silence=12, total=30)
 """At the end of other stages."""
-SYNC = Timeouts(answer=60, retries=1, attempts=2, silence=90, total=float("inf"))
+SYNC = Timeouts(answer=60, attempts=2, silence=90, total=float("inf"))
 """For `isnet track sync`."""
 
 
@@ -69,7 +67,7 @@ class Uploader:
         self._connection, child_end = Pipe()
         defaults = {
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeouts.answer),
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(timeouts.retries),
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(timeouts.attempts - 1),
             "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
             "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": str(timeouts.answer),
         }
