@@ -5,6 +5,7 @@ file descriptor of a connection that carries commands to it and events back. End
 Stop signals are blocked in it: they also reach the parent, which then sends a command.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -56,13 +57,11 @@ class _Commands:
     def next(self, seconds: float | None) -> dict[str, Any] | None:
         """Return the next command; `{}` after `seconds` without one, None if the parent ended."""
         ready = wait([self._connection, self._orphaned], seconds)
-        if not ready:
-            return {}
-        try:
-            command: dict[str, Any] = self._connection.recv()
-            return None if self._orphaned in ready else command
-        except (EOFError, OSError):
-            return None
+        command: dict[str, Any] | None = None if ready else {}
+        if self._connection in ready:
+            with contextlib.suppress(EOFError, OSError):
+                command = self._connection.recv()
+        return command
 
     def report(self, event: dict[str, Any]) -> None:
         """Send an event."""
