@@ -117,6 +117,9 @@ def read_run(
     def read(stage: str, file: str, reader: Callable[[Path], Content]) -> Content:
         return _read(stage, name, folder / stage / file, reader)
 
+    def read_images(path: Path) -> list[ImageScore]:
+        return read_rows(path, ImageScore) if path.is_file() else []  # earlier versions wrote none
+
     evaluated = read("evaluate", "metrics.json", MetricsRecord.read)
     trained = read("train", "train.json", TrainRecord.read)
     config = folder / "train" / "config.py"
@@ -130,7 +133,7 @@ def read_run(
         per_class=read("evaluate", "per_class.csv", lambda path: read_rows(path, ClassScore)),
         confusion=read("evaluate", "confusion.csv", Confusion.read),
         settings=trained.settings if settings is None else settings,
-        per_image=read("evaluate", "per_image.csv", _read_image_scores),
+        per_image=read("evaluate", "per_image.csv", read_images),
         exports=_read_exports(exports, name, evaluated.weights_sha256),
         config_sha256=sha256_of(config) if config.is_file() else "",
     )
@@ -154,11 +157,6 @@ def _read_dataset(name: str, results: Path) -> DatasetResults:
         census=optional("convert", "census.json", Census),
         baseline=optional("baseline", "baseline.json", BaselineRecord),
     )
-
-
-def _read_image_scores(path: Path) -> list[ImageScore]:
-    """Read the scores per image; [] if the file is absent (earlier versions wrote none)."""
-    return read_rows(path, ImageScore) if path.is_file() else []
 
 
 def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[ExportRecord]:

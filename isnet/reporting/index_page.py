@@ -23,7 +23,7 @@ from isnet.reporting.results_table import (
     results_rows,
 )
 from isnet.reporting.run_page import run_page
-from isnet.reporting.seed_spread import RULE, over_seeds, seed_dots, spread_table, verdicts
+from isnet.reporting.seed_spread import RULE, seed_dots, seed_spreads, spread_table, verdicts
 from isnet.reporting.text_table import TextTable
 
 SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "scatter.js", "copy.js", "viewer.js")
@@ -128,7 +128,7 @@ def _section(
 
 def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
     """Return the tables of one data set, and their texts for the copy buttons."""
-    rows, cost, methods = results_rows(dataset, runs), cost_table(runs), over_seeds(runs)
+    rows, cost, methods = results_rows(dataset, runs), cost_table(runs), seed_spreads(runs)
     official = compare_with_published(dataset, runs)
     seeds = methods and {
         "table": spread_table(methods),

@@ -8,7 +8,7 @@ from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.missing_results import MissingRun, missing_markdown
 from isnet.reporting.page_templates import percent
 from isnet.reporting.published_results import compare_with_published, interval_text
-from isnet.reporting.seed_spread import RULE, over_seeds, spread_table, verdicts
+from isnet.reporting.seed_spread import RULE, seed_spreads, spread_table, verdicts
 from isnet.reporting.text_table import TextTable
 
 NONE = "-"
@@ -109,7 +109,7 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
             lines = [f"- {', '.join(names)}: {line}." for names, line in published.sentences()]
             head = f"### Comparison with the official results ({published.source})"
             parts += [head, "", published.table.markdown(), *lines, ""]
-        if found := over_seeds(runs):
+        if found := seed_spreads(runs):
             lines = [f"- {line}" for line in verdicts(found)]
             parts += ["### Over seeds", "", spread_table(found).markdown(), *lines, "", RULE, ""]
         parts += ["### Cost", "", cost_table(runs).markdown()]

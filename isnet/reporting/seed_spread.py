@@ -91,7 +91,7 @@ def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
     return found
 
 
-def over_seeds(runs: Sequence[RunResults]) -> list[MethodScores]:
+def seed_spreads(runs: Sequence[RunResults]) -> list[MethodScores]:
     """Return the scores of every method, highest mean first; [] if no method has several seeds.
 
     Runs without a score are left out.

@@ -12,9 +12,9 @@ from isnet.records.result_reader import RunResults, read_results
 from isnet.reporting.seed_spread import (
     MethodScores,
     difference_interval,
-    over_seeds,
     seed_dots,
     seed_groups,
+    seed_spreads,
     spread_table,
     verdicts,
 )
@@ -65,7 +65,7 @@ def test_any_other_setting_is_another_group(repeated: Path, key: str) -> None:
 def test_the_table_has_mean_deviation_and_range_of_the_records(repeated: Path) -> None:
     runs = read(repeated, list(GIVEN))
     scores = [100 * (run.evaluated.single_scale.mIoU or 0) for run in runs[:3]]
-    rows = {row["Method"]: row for row in spread_table(over_seeds(runs)).rows}
+    rows = {row["Method"]: row for row in spread_table(seed_spreads(runs)).rows}
     assert list(rows["ISNet"].values())[1:] == [
         "3",
         f"{statistics.fmean(scores):.2f}",
@@ -78,7 +78,7 @@ def test_the_table_has_mean_deviation_and_range_of_the_records(repeated: Path) -
 
 def test_a_seed_that_was_run_twice_counts_once(repeated: Path) -> None:
     edit(repeated / "runs" / "isnet_s2" / "train" / "train.json", seed=1)
-    found = {spread.label: spread for spread in over_seeds(read(repeated, list(GIVEN)))}
+    found = {spread.label: spread for spread in seed_spreads(read(repeated, list(GIVEN)))}
     assert found["ISNet"].runs == ["isnet_s0", "isnet_s1"]
 
 

@@ -5,8 +5,6 @@ from typing import Any
 
 POINTS = 2000  # most points of a training's curve: a plot has fewer pixels
 _SAMPLES = 1000
-_VALIDATION, _VALIDATION_PREFIX = "validation", "val"
-"""Other kinds are the prefix of their metric keys."""
 _NO_METRIC = ("kind", "time", "iteration", "sample")
 
 Row = tuple[str, float, int, int]
@@ -23,10 +21,8 @@ def thin_records(
     fourth up to four thousand, and so on. Validations: all. The selection does not depend on where
     an upload starts, so that a restarted upload selects the same records.
 
-    Args:
-        records: of one run; iterations ascend within a kind.
-        iterations: length of the training.
-        last: the last step that MLflow has, of each kind.
+    `records` are of one run, and their iterations ascend within a kind; `iterations`: length of the
+    training; `last`: the last step that MLflow has, of each kind.
     """
     reached = dict(last)
     for record in records:
@@ -55,7 +51,7 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
     """Return the metric rows of one record. They are deterministic, and MLflow stores equal rows
     once.
     """
-    prefix = _VALIDATION_PREFIX if record["kind"] == _VALIDATION else record["kind"]
+    prefix = "val" if record["kind"] == "validation" else record["kind"]
     time, step = int(record["time"] * 1000), _step(record)
     return [
         (f"{prefix}/{key}", float(value), time, step)
@@ -67,4 +63,4 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
 def kind_of(key: str) -> str:
     """Return the kind of the records behind a metric key."""
     prefix = key.partition("/")[0]
-    return _VALIDATION if prefix == _VALIDATION_PREFIX else prefix
+    return "validation" if prefix == "val" else prefix

@@ -13,7 +13,13 @@ from isnet.io.atomic_files import write_json
 from isnet.tracking.journal import JournalReader
 from isnet.tracking.mlflow.curve_thinning import rows_of, thin_records
 from isnet.tracking.mlflow.idempotent_writes import create_once
-from isnet.tracking.mlflow.mlflow_run import MlflowRun, milliseconds
+from isnet.tracking.mlflow.mlflow_run import (
+    PARENT,
+    MlflowRun,
+    find_or_create_parent,
+    milliseconds,
+    summarise_sweep,
+)
 from isnet.tracking.mlflow.model_folder import has_metadata
 from isnet.tracking.mlflow.model_registry import (
     is_without_registry,
@@ -21,7 +27,6 @@ from isnet.tracking.mlflow.model_registry import (
     register,
     registered_name,
 )
-from isnet.tracking.mlflow.parent_run import PARENT, find_or_create_parent, summarise_sweep
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.tracking_client import TrackingClient, failure_reason
 from isnet.tracking.store_address import is_database_file

@@ -17,8 +17,8 @@ from isnet.cli import main
 from isnet.pipeline.mlflow_run_records import current_record
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
+from isnet.tracking.mlflow.mlflow_run import PARENT, find_or_create_parent, summarise_sweep
 from isnet.tracking.mlflow.model_registry import WEIGHTS, register
-from isnet.tracking.mlflow.parent_run import PARENT, find_or_create_parent, summarise_sweep
 
 NAME = "isnet-streets"
 
