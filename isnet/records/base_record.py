@@ -24,8 +24,6 @@ def finite(value: Any) -> Any:
 
 Fraction = Annotated[float | None, BeforeValidator(finite)]
 """A score in 0..1; None (null in JSON, an empty cell in CSV) where there was nothing to score."""
-Interval = tuple[Fraction, Fraction]
-"""Lower and upper end of an interval."""
 
 
 class Record(BaseModel):

@@ -107,10 +107,7 @@ def read_run(
     settings: Mapping[str, object] | None = None,
     exports: Path | None = None,
 ) -> RunResults:
-    """Read the results of one run; `settings` replace those in `train.json`.
-
-    Raises UserError as `read_results` does.
-    """
+    """Read one run; `settings` replace those of `train.json`. Errors as in `read_results`."""
     _check_name(name, "run")
     folder = results / "runs" / name
 

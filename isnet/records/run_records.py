@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import ConfigDict, Field
 
 from isnet.io.atomic_files import write_text
-from isnet.records.base_record import Environment, Fraction, Interval, Record
+from isnet.records.base_record import Environment, Fraction, Record
 
 
 class BestValidation(Record):
@@ -88,7 +88,7 @@ class ViewMeans(Record):
     aAcc: Fraction = None
     fwIoU: Fraction = None
     boundary_mIoU: Fraction = None
-    intervals: dict[str, Interval] | None = None
+    intervals: dict[str, tuple[Fraction, Fraction]] | None = None
     """Bootstrap interval per score; null for fewer than two images."""
     category_mIoU: Fraction = None
     """Cityscapes only."""

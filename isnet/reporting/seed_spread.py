@@ -92,10 +92,7 @@ def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
 
 
 def seed_spreads(runs: Sequence[RunResults]) -> list[MethodScores]:
-    """Return the scores of every method, highest mean first; [] if no method has several seeds.
-
-    Runs without a score are left out.
-    """
+    """Return the methods' scores, best first, without unscored runs; [] without repeated seeds."""
     scored = [run for run in runs if run.evaluated.single_scale.mIoU is not None]
     found = sorted(method_scores(scored), key=lambda method: -method.mean)
     return found if any(len(spread.scores) > 1 for spread in found) else []

@@ -38,9 +38,7 @@ def collect_environment() -> dict[str, Any]:
 
 
 def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | None]:
-    """Return the versions of packages, by default of those that affect results; None if one is not
-    installed.
-    """
+    """Return the versions of packages that affect results, or of others; None if not installed."""
     found: dict[str, str | None] = dict.fromkeys(packages)
     for name in found:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -49,9 +47,7 @@ def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | N
 
 
 def git_commit() -> tuple[str | None, bool]:
-    """Return the checkout's commit, and whether tracked files differ from it. Settings of the user
-    are not counted: they are recorded with each result.
-    """
+    """Return the commit, and whether tracked files besides the settings differ from it."""
 
     def git(*words: str) -> str:
         return subprocess.run(

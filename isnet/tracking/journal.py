@@ -18,9 +18,7 @@ _TAIL_BYTES = 1 << 14
 
 
 class Journal:
-    """Records `{"kind": "train" | "validation" | ..., "iteration": n, "time": Unix seconds, ...}`,
-    one JSON object per line.
-    """
+    """Lines `{"kind": "train" | "validation" | ..., "iteration": n, "time": Unix seconds, ...}`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -48,9 +48,7 @@ def _step(record: Mapping[str, Any]) -> int:
 
 
 def rows_of(record: Mapping[str, Any]) -> list[Row]:
-    """Return the metric rows of one record. They are deterministic, and MLflow stores equal rows
-    once.
-    """
+    """Return the metric rows of a record, the same each time: MLflow stores equal rows once."""
     prefix = "val" if record["kind"] == "validation" else record["kind"]
     time, step = int(record["time"] * 1000), _step(record)
     return [

@@ -28,9 +28,7 @@ def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
 
 
 def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
-    """Create an entry unless it exists. If MLflow refuses, another uploader may have created it in
-    between: that is no error.
-    """
+    """Create an entry unless it exists; that another uploader creates it meanwhile is no error."""
     if exists():
         return
     try:

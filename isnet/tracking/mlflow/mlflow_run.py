@@ -51,11 +51,7 @@ class MlflowRun:
 
     @classmethod
     def find_or_create(cls, client: Any, experiment_id: str, record: RunRecord) -> MlflowRun:
-        """Find the run by its key, or create it.
-
-        A file lock keeps two uploaders of one host from creating two runs. If uploaders on several
-        hosts did, all use the oldest.
-        """
+        """Find the run by its key, or create it; if several hosts created one, use the oldest."""
         tags = {
             "data.manifest": record.manifest_digest,
             "mlflow.note.content": f"{record.settings['method']} on {record.settings['dataset']}",
@@ -144,9 +140,7 @@ class MlflowRun:
 
 
 def _add_params(client: Any, run: Any, record: RunRecord) -> None:
-    """Add the missing parameters: MLflow refuses to change one, and the process that created the
-    run may have been interrupted.
-    """
+    """Add the missing parameters; MLflow refuses to change one."""
     from mlflow.entities import Param
 
     params = [

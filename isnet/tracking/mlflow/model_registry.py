@@ -84,17 +84,13 @@ def registered_name(experiment: str, dataset: str) -> str:
 
 
 def is_without_registry(error: Exception) -> bool:
-    """Return whether an error means that the store has no registry, or denies access to it; then
-    trying again is useless.
-    """
+    """Return whether the store has no registry, or denies access: trying again is useless."""
     code = getattr(error, "error_code", None)
     return isinstance(error, NotImplementedError) or code in _UNSUPPORTED
 
 
 def register(client: Any, name: str, model_id: str, run_id: str, record: RunRecord) -> None:
-    """Register the weights of an evaluated run as a version of `name`, tag it with its scores, and
-    set the alias `best` to the best version.
-    """
+    """Register the weights of an evaluated run as a version of `name`, with scores; set `best`."""
     assert record.summary and record.metrics
     about = f"Single-scale mIoU decides which version is `{BEST}`: `models:/{name}@{BEST}`."
     create_once(
@@ -144,9 +140,7 @@ def _versions(client: Any, name: str) -> list[Any]:
 
 
 def _set_best(client: Any, name: str) -> None:
-    """Set the alias until it is right: another uploader may set it concurrently, from scores that
-    it read earlier.
-    """
+    """Set the alias until it is right: another uploader may set it from earlier scores."""
     for _ in range(_ROUNDS):
         best = _best(_versions(client, name))
         aliases: dict[str, Any] = client.get_registered_model(name).aliases
