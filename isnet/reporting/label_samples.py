@@ -39,9 +39,7 @@ class LabelSample:
     """One image with its labels; `classes`: train ids and shares of pixels, the largest first."""
 
     split: str
-    name: str
-    width: int
-    height: int
+    entry: ManifestEntry
     photo: EmbeddedImage
     labels: EmbeddedImage
     classes: list[tuple[int, float]]
@@ -141,16 +139,13 @@ def _sample(
     is_grey = not np.ptp(pixels, axis=2).any()
     photo = Image.fromarray(pixels[..., 0 if is_grey else slice(None, None, -1)])
     labels = Image.fromarray(read_train_ids(data / manifest.label_root / entry.label))
-    width, height = labels.size
     reduce_image(photo, longest, smooth=True)
     reduce_image(labels, longest, smooth=False)
     labels.putpalette(palette)
     order = np.argsort(-shares[: len(manifest.classes)], kind="stable")
     return LabelSample(
         split=split,
-        name=entry.image,
-        width=width,
-        height=height,
+        entry=entry,
         photo=embed_image(encode_image(photo, "JPEG"), "JPEG", photo.size),
         labels=embed_image(encode_image(labels, "PNG"), "PNG", labels.size),
         classes=[(int(i), float(shares[i])) for i in order if shares[i]],

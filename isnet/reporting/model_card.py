@@ -26,14 +26,8 @@ def write_model_card(name: str, results: Path) -> Path:
     bytes. Raises UserError if a record is missing.
     """
     run = read_run(name, results)
-    card = run.folder / "train" / "model_card.md"
-    write_text(card, model_card(run, read_dataset_manifest(run.evaluated.dataset, results)))
-    return card
-
-
-def model_card(run: RunResults, manifest: Manifest) -> str:
-    """Return the card."""
     evaluated, scores = run.evaluated, run.evaluated.single_scale
+    manifest = read_dataset_manifest(evaluated.dataset, results)
     context = {
         "run": run,
         "trained": run.trained,
@@ -52,7 +46,9 @@ def model_card(run: RunResults, manifest: Manifest) -> str:
         "limits": _limits(run, manifest),
         "commands": COMMANDS,
     }
-    return render_markdown("model_card.md.j2", context)
+    card = run.folder / "train" / "model_card.md"
+    write_text(card, render_markdown("model_card.md.j2", context))
+    return card
 
 
 def _describe_data(manifest: Manifest) -> dict[str, str]:

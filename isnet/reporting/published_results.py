@@ -12,6 +12,7 @@ from isnet.records.run_records import ViewMeans
 from isnet.reporting.page_templates import percent
 from isnet.reporting.text_table import TextTable
 
+_AS_PUBLISHED = "the settings are the official ones"
 _COLUMNS = ("Run", "Protocol", "mIoU", "95 % interval", "Official", "Difference", "Inside")
 _NUMERIC = _COLUMNS[2:6]
 _IGNORED = ("overrides.train_cfg.max_iters", "overrides.method")
@@ -60,9 +61,7 @@ class PublishedComparison:
         names: dict[str, list[str]] = {}
         for run, found in self.deviations.items():
             line = f"differs from the official settings: {'; '.join(found)}"
-            names.setdefault(line if found else "the settings are the official ones", []).append(
-                run
-            )
+            names.setdefault(line if found else _AS_PUBLISHED, []).append(run)
         return [(runs, line) for line, runs in names.items()]
 
 

@@ -237,7 +237,7 @@ def test_few_labels_are_decoded_and_classes_not_shown_are_named(
     manifest, census, data = make(tmp_path, {"train": [*usual, *rare, *usual], "val": usual[:8]})
     samples, number = choose_samples(manifest, data)
     assert number == 10
-    names = {sample.name for sample in samples if sample.split == "train"}
+    names = {sample.entry.image for sample in samples if sample.split == "train"}
     assert min(names) == "train/000.png" and max(names) > "train/040.png"
     text = page_of((manifest, census, data), tmp_path / "labels.html").text
     assert "Chosen from 10 labels" in text and "Not in a sample: bicycle (in 1 image)." in text
