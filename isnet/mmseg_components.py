@@ -10,10 +10,8 @@ from mmengine.registry import MODELS
 
 import isnet.data.loading.data_preprocessor
 import isnet.data.loading.manifest_dataset
-import isnet.data.loading.pack_inputs
 import isnet.data.loading.photometric_distortion
 import isnet.data.loading.random_crop
-import isnet.data.loading.sampler
 import isnet.metrics.mmseg_metric
 import isnet.models.auxiliary_head
 import isnet.models.isnet_head

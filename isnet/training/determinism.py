@@ -8,7 +8,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from isnet.data.loading.sampler import seed_from
+from isnet.data.loading.manifest_dataset import seed_from
 
 
 def require_deterministic(wanted: bool) -> None:

@@ -45,11 +45,8 @@ def _search_folders(description: DatasetDescription, root: Path, split: str) -> 
     for name, image in images.items():
         if name not in labels:
             missing = description.label.replace("{split}", folder).replace("{name}", name)
-            raise UserError(
-                f"{image} has no label {missing}",
-                where=str(root),
-                hint="Add it or remove the image",
-            )
+            hint = "Add it or remove the image"
+            raise UserError(f"{image} has no label {missing}", where=str(root), hint=hint)
     # A label without an image is an error too: it is a sign of an interrupted copy.
     for name, label in labels.items():
         if name not in images:
@@ -90,11 +87,8 @@ def _match_files(
         if has_any_suffix and path.suffix.lower() not in _IMAGE_SUFFIXES:
             continue
         if match[1] in files:
-            raise UserError(
-                f"{files[match[1]]} and {relative} have the same name",
-                where=str(root),
-                hint="Remove one of them",
-            )
+            what = f"{files[match[1]]} and {relative} have the same name"
+            raise UserError(what, where=str(root), hint="Remove one of them")
         files[match[1]] = relative
     return files
 
@@ -120,11 +114,8 @@ def _read_list(description: DatasetDescription, root: Path, split: str) -> list[
 def _check_pair(root: Path, pair: Pair, where: str) -> None:
     for path in pair:
         if path.is_absolute() or ".." in path.parts:
-            raise UserError(
-                f"{path} is outside the data set",
-                where=where,
-                hint=f"Write names, or paths that are relative to {root}",
-            )
+            hint = f"Write names, or paths that are relative to {root}"
+            raise UserError(f"{path} is outside the data set", where=where, hint=hint)
         if not (root / path).is_file():
             raise UserError(f"there is no {path}", where=where, hint="Add it or remove the line")
 

@@ -37,10 +37,7 @@ def build_label_table(
 ) -> LabelTable:
     """Number the classes of a description in their order.
 
-    Args:
-        description: of the data set.
-        origin: file of the description.
-        never_annotated: whether classes that no label file has get a train id too.
+    With `never_annotated`, classes that no label file has get a train id too.
     """
     rows = [
         (row, raw_id)

@@ -51,7 +51,7 @@ def convert_dataset(
 
     Args:
         source: written by `download`.
-        description: finds the images and labels of the data set.
+        description: finds the images and labels.
         table: maps raw ids to train ids.
         data: the data root; labels are written to `<data>/<dataset>/<key>/labels`.
         workers: number of processes.
@@ -197,7 +197,6 @@ def _census(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Result
 
 
 def _count(num_classes: int, results: list[ConversionResult]) -> SplitCounts:
-    """Count the pixels and images of each class in one split."""
     pixels, images = np.zeros((2, 256), np.int64)
     for result in results:
         for train_id, count in result.counts.items():

@@ -61,13 +61,7 @@ _state: list[tuple[Path, Path, LabelLookup]] = []
 
 
 def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
-    """Initialise a worker process.
-
-    Args:
-        root: folder of images and raw labels.
-        labels: folder of the converted labels.
-        table: maps raw ids to train ids.
-    """
+    """Initialise a worker process, for images and raw labels in `root`."""
     cv2.setNumThreads(1)  # the processes already use every core
     Image.MAX_IMAGE_PIXELS = None  # the user's own images, aerial ones among them, are trusted
     # libpng and OpenCV print warnings about damaged files; the error raised here names them.
@@ -121,11 +115,8 @@ def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Size]:
     """
     header = read_header(path, content)
     if header.mode not in _IMAGE_MODES:
-        raise UserError(
-            f"has mode {header.mode}, images are {', '.join(_IMAGE_MODES)} of 8 bits",
-            where=str(path),
-            hint="Save it as 8-bit RGB",
-        )
+        what = f"has mode {header.mode}, images are {', '.join(_IMAGE_MODES)} of 8 bits"
+        raise UserError(what, where=str(path), hint="Save it as 8-bit RGB")
     height, width = decode(path, content).shape[:2]
     return header, (width, height)
 

@@ -26,11 +26,7 @@ class LabelLookup:
             self._lookup[raw] = train_id
 
     def __call__(self, raw: RawIds, path: Path) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-        """Return train ids (H, W) and the number of pixels of each.
-
-        Args:
-            raw: ids of a label file, (H, W).
-            path: that file, for messages.
+        """Return train ids (H, W) of the raw ids (H, W) in `path`, and the pixels of each.
 
         Raises:
             UserError: an id is not in the table.

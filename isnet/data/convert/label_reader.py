@@ -25,12 +25,7 @@ _MATLAB_VARIABLE = "S"
 
 
 def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
-    """Read the raw ids of a label file.
-
-    Args:
-        path: the file.
-        form: form of the data set's labels.
-        origin: the description that states the form, for messages.
+    """Read the raw ids of a label file; `origin`, for messages, is the file that states the form.
 
     Raises:
         UserError: it cannot be read, or is of another form.
@@ -40,11 +35,9 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
         return _read_matlab(path, content)
     header = read_header(path, content)
     if header.container not in _LOSSLESS:
-        raise UserError(
-            f"is a {header.container} file, needed is {', '.join(_LOSSLESS)}",
-            where=str(path),
-            hint="Save the original as PNG: JPEG changes ids at edges",
-        )
+        what = f"is a {header.container} file, needed is {', '.join(_LOSSLESS)}"
+        hint = "Save the original as PNG: JPEG changes ids at edges"
+        raise UserError(what, where=str(path), hint=hint)
     if header.mode not in _MODES[form]:
         raise _wrong_form(path, form, header.mode, origin)
     if header.container != "PNG":

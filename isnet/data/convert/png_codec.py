@@ -54,7 +54,6 @@ def store_uncompressed(content: bytes) -> bytes:
 
 
 def _uncompressed_stream(data: bytes) -> Iterator[bytes | memoryview]:
-    """Yield a zlib stream of uncompressed blocks."""
     yield b"\x78\x01"
     view = memoryview(data)
     for start in range(0, len(data), _BLOCK):

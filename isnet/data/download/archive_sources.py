@@ -31,7 +31,7 @@ def read_sources(
         sources: as in params.yaml; if empty, the archives of the catalogue are used.
         description: of the data set.
         home: folder that relative paths start from.
-        downloads: folder of downloads, shared by all data sets.
+        downloads: folder of downloads.
         where: key in params.yaml, for messages.
 
     Raises:
@@ -50,11 +50,9 @@ def read_sources(
             parsed.append(_local(source, home, description, where))
     folders = [source for source in parsed if isinstance(source, Path) and source.is_dir()]
     if folders and len(parsed) > 1:
-        raise UserError(
-            f"{folders[0]} is a folder, and there are {len(parsed)} entries",
-            where=where,
-            hint="Give one folder with the whole data set, or only archives and addresses",
-        )
+        what = f"{folders[0]} is a folder, and there are {len(parsed)} entries"
+        hint = "Give one folder with the whole data set, or only archives and addresses"
+        raise UserError(what, where=where, hint=hint)
     return parsed
 
 
@@ -100,7 +98,6 @@ def _remote(
 
 
 def _manual_hint(description: DatasetDescription, path: Path) -> str:
-    """Return how to get an archive that cannot be downloaded."""
     if not isinstance(description, PublishedDescription):
         return f"Correct the address, or put the file at {path} yourself"
     other = "Or give another address, or a file, as `source`"
@@ -116,11 +113,8 @@ def _parse_address(url: str, where: str) -> SplitResult:
     except ValueError:
         raise UserError("an address is malformed", where=where, hint="Correct it") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(
-            f"{redact_url(url)} is not an http or https address",
-            where=where,
-            hint="Get the file by other means, and give its path",
-        )
+        what = f"{redact_url(url)} is not an http or https address"
+        raise UserError(what, where=where, hint="Get the file by other means, and give its path")
     return parts
 
 
@@ -168,5 +162,4 @@ def _file_name(address: SplitResult) -> str:
 
 
 def _has_same_target(address: SplitResult, archive: PublishedArchive) -> bool:
-    """Return whether path and query are those of the published address."""
     return address[2:4] == urlsplit(archive.url)[2:4]

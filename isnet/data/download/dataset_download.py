@@ -29,13 +29,6 @@ def download_dataset(
     Archives are downloaded to `<data>/downloads` and unpacked in `<data>/<name>/<key>`. A folder of
     the user is used in place. Work that was done before is not repeated.
 
-    Args:
-        name: the data set's name in params.yaml.
-        dataset: its settings.
-        key: hash of the settings.
-        data: the data root.
-        workers: number of processes.
-
     Raises:
         UserError: a source is missing, damaged, or does not contain the data set.
     """

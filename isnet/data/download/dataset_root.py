@@ -18,12 +18,7 @@ def find_root(description: DatasetDescription, folders: Sequence[Path], joined: 
     """Return the first folder in `folders`, or below them, that contains the data set.
 
     If its parts are in several folders, as when each archive made its own, they are joined by
-    links.
-
-    Args:
-        description: the data set; its patterns name the folders and lists to look for.
-        folders: where to search.
-        joined: folder for the links, if they are needed.
+    links in the folder `joined`.
 
     Raises:
         UserError: a folder or list of the data set is missing.
@@ -37,11 +32,8 @@ def find_root(description: DatasetDescription, folders: Sequence[Path], joined: 
     missing = [part for part, path in found.items() if path is None]
     # The part "." is a whole folder, which cannot be joined with others.
     if missing or "." in needed:
-        raise UserError(
-            f"has no {', '.join(missing or needed)}",
-            where=" and ".join(map(str, folders)),
-            hint=_hint(folders),
-        )
+        what = f"has no {', '.join(missing or needed)}"
+        raise UserError(what, where=" and ".join(map(str, folders)), hint=_hint(folders))
     return _join({part: path / part for part, path in found.items() if path}, joined)
 
 

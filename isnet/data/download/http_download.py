@@ -79,16 +79,12 @@ def fetch(
                     _Download(file, opened, show).run()
                 return
     if wrong := file.expected.mismatch(file.path):
-        raise UserError(
-            f"the content is not that of {file.path.name}: {wrong}",
-            where=str(file.path),
-            hint="Delete it; the same command downloads it again",
-        )
+        what = f"the content is not that of {file.path.name}: {wrong}"
+        hint = "Delete it; the same command downloads it again"
+        raise UserError(what, where=str(file.path), hint=hint)
 
 
 class _Download:
-    """The download of one file."""
-
     def __init__(self, file: RemoteFile, session: requests.Session, show: ProgressCallback) -> None:
         self._file, self._session, self._show = file, session, show
         self._expected = file.expected
@@ -122,11 +118,8 @@ class _Download:
         try:
             retry(self._attempt, lambda: self._partial.size)
         except PermanentError as error:
-            raise UserError(
-                f"{error}: {self._file.path} was not made",
-                where=redact_url(self._file.url),
-                hint=self._file.hint,
-            ) from None
+            what = f"{error}: {self._file.path} was not made"
+            raise UserError(what, where=redact_url(self._file.url), hint=self._file.hint) from None
         return self._expected.mismatch(self._partial.path)
 
     def _attempt(self) -> None:
@@ -168,11 +161,9 @@ class _Download:
     def _wrong_content(self, wrong: str) -> UserError:
         file = self._file
         is_recorded = not file.published.digests and file.hash_lock.expected(file.path) is not None
-        return UserError(
-            f"the content is not that of {file.path.name}: {wrong}",
-            where=redact_url(file.url),
-            hint=file.hash_lock.hint(file.path) if is_recorded else file.hint,
-        )
+        what = f"the content is not that of {file.path.name}: {wrong}"
+        hint = file.hash_lock.hint(file.path) if is_recorded else file.hint
+        return UserError(what, where=redact_url(file.url), hint=hint)
 
     def _refuse_web_page(self, answer: requests.Response, head: bytes) -> None:
         """Raise LoginRequired if type or first bytes are those of a web page, and not the name."""
@@ -182,8 +173,5 @@ class _Download:
             return
         if head:
             self._partial.discard()
-        raise LoginRequired(
-            f"the server sent a web page instead of {path.name} (a log-in page?)",
-            where=redact_url(answer.url),
-            hint=self._file.hint,
-        )
+        what = f"the server sent a web page instead of {path.name} (a log-in page?)"
+        raise LoginRequired(what, where=redact_url(answer.url), hint=self._file.hint)

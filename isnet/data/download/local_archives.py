@@ -38,11 +38,7 @@ def fetch_archives(
 ) -> list[LocalArchive]:
     """Download the archives that are missing, and verify the others.
 
-    Args:
-        sources: archives on this machine and on servers.
-        description: of the data set.
-        service: name of the account, if a log-in is needed.
-        downloads: folder of downloads, for a message.
+    `service` names the account, if a log-in is needed; `downloads` is for a message.
 
     Raises:
         UserError: a download fails, or the content of an archive is wrong.

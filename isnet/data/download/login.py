@@ -18,13 +18,7 @@ from isnet.data.download.credentials import (
     read_netrc,
     redact_url,
 )
-from isnet.data.download.retry import (
-    NO_ACCESS,
-    TIMEOUTS,
-    PermanentError,
-    check_status,
-    retry,
-)
+from isnet.data.download.retry import NO_ACCESS, TIMEOUTS, PermanentError, check_status, retry
 from isnet.errors import UserError
 from isnet.io.console import ProgressCallback
 
@@ -70,7 +64,6 @@ class LoginSession:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connections and forget the cookies."""
         self._is_logged_in = False
         self._session.cookies.clear()
         self._session.close()
@@ -123,14 +116,11 @@ class LoginSession:
                 return
             if tries_left:
                 _log.info(f"{self._host} does not accept them; asks again")
-        raise UserError(
-            f"the user name and password from {credentials.origin} are not accepted",
-            where=where,
-            hint="Log in there with a browser to find out which are right",
-        )
+        what = f"the user name and password from {credentials.origin} are not accepted"
+        hint = "Log in there with a browser to find out which are right"
+        raise UserError(what, where=where, hint=hint)
 
     def _accepts(self, credentials: Credentials) -> bool:
-        """Log in; return whether the site accepts the credentials."""
         _log.info(f"logs in at {self._host} with user name and password from {credentials.origin}")
         try:
             return retry(lambda: self._session.log_in(self._login, credentials), lambda: 0)

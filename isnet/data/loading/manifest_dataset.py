@@ -1,18 +1,43 @@
-"""The mmseg data set of a converted `manifest.json`."""
+"""The mmseg data set of a converted `manifest.json`, and a sampler that seeds every sample."""
 
+import hashlib
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS
+from mmseg.registry import DATA_SAMPLERS, DATASETS
 
-from isnet.data.loading.sampler import SeededIndex, seed_from
 from isnet.data.packed.packed_store import PackedStore
 from isnet.errors import UserError
+
+SeededIndex = tuple[int, int, int]
+"""Index of the image, number of the draw over all ranks, seed of the run."""
+
+
+def seed_from(*numbers: int) -> int:
+    """Hash integers to a 32-bit seed."""
+    text = ",".join(map(str, numbers)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
+
+
+# ExactSampler is the former name, an alias until 0.2.
+@DATA_SAMPLERS.register_module(name=["SeededInfiniteSampler", "ExactSampler"])
+class SeededInfiniteSampler(InfiniteSampler):
+    """mmengine's InfiniteSampler that yields a `SeededIndex` instead of an index.
+
+    The augmentation of a sample then depends only on its draw, not on the worker or on earlier
+    draws: a resumed run gets the same samples as an uninterrupted one.
+    """
+
+    def _indices_of_rank(self) -> Iterator[SeededIndex]:
+        for step, index in enumerate(super()._indices_of_rank()):
+            yield index, step * self.world_size + self.rank, self.seed
 
 
 @DATASETS.register_module()
@@ -102,9 +127,6 @@ def _read(manifest: Path) -> dict[str, Any]:
 
 def _existing_folder(folder: Path, manifest: str) -> Path:
     if not folder.is_dir():
-        raise UserError(
-            f"its folder {folder} is missing",
-            where=manifest,
-            hint="Set `data_root` of the data set to the data root (`paths.data`)",
-        )
+        hint = "Set `data_root` of the data set to the data root (`paths.data`)"
+        raise UserError(f"its folder {folder} is missing", where=manifest, hint=hint)
     return folder

@@ -4,6 +4,7 @@ loader worker, and a function that applies them to a batch on the model's device
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -37,6 +38,7 @@ class DistortionParameters(NamedTuple):
 
 # DrawColours is the former name, an alias until 0.2.
 @TRANSFORMS.register_module(name=["SamplePhotometricDistortion", "DrawColours"])
+@dataclass(eq=False)
 class SamplePhotometricDistortion(BaseTransform):
     """Sample the parameters of `PhotoMetricDistortion`; `DevicePreProcessor` applies them.
 
@@ -45,17 +47,10 @@ class SamplePhotometricDistortion(BaseTransform):
     `meta_keys`. Padding that is added before the pre-processor is distorted too.
     """
 
-    def __init__(
-        self,
-        brightness_delta: int = 32,
-        contrast_range: tuple[float, float] = (0.5, 1.5),
-        saturation_range: tuple[float, float] = (0.5, 1.5),
-        hue_delta: int = 18,
-    ) -> None:
-        self.brightness_delta = brightness_delta
-        self.contrast_range = contrast_range
-        self.saturation_range = saturation_range
-        self.hue_delta = hue_delta
+    brightness_delta: int = 32
+    contrast_range: tuple[float, float] = (0.5, 1.5)
+    saturation_range: tuple[float, float] = (0.5, 1.5)
+    hue_delta: int = 18
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add `colours` to `results`."""
@@ -174,7 +169,6 @@ def _group_by_steps(parameters: Sequence[DistortionParameters]) -> list[list[int
 
 
 def _change_in_hsv(bgr: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
-    """Return `bgr` `(3, B, H, W)`, one group of images, with saturation and hue changed."""
     factors = [drawn.saturation for drawn in parameters if drawn.saturation is not None]
     if factors:
         hsv = bgr_to_hsv(bgr)

@@ -1,78 +1,99 @@
-"""Transform that loads, resizes, crops and flips an image with its label in one step."""
+"""Transform that loads, resizes, crops and flips an image with its label in one step.
 
+Images and labels come from files or a packed store. Only the crop is resized, not the whole image.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform
+import numpy.typing as npt
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
-from isnet.data.loading.sample_crop import (
-    ResizedCrop,
-    Sample,
-    open_sample,
-    read_image_crop,
-    read_label_crop,
-)
-from isnet.data.packed.packed_store import Pixels
+from isnet.data.packed.packed_store import PackedSample, Pixels
 
 _TRIES = 10
 
 
+class _DecodedSample:
+    """An image and its label, decoded by mmseg's transforms; the interface of `PackedSample`."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        loaded = LoadAnnotations()(LoadImageFromFile()(record | {"seg_fields": []}))
+        self._image: Pixels = loaded["img"]
+        self._label: Pixels = loaded["gt_seg_map"].astype(np.uint8, copy=False)
+        self.height, self.width = self._image.shape[:2]
+
+    def image(self, rows: slice, columns: slice) -> Pixels:
+        return self._image[rows, columns]
+
+    def label(self, rows: slice, columns: slice) -> Pixels:
+        return self._label[rows, columns]
+
+
+_Sample = _DecodedSample | PackedSample
+
+
+@dataclass(frozen=True)
+class _ResizedCrop:
+    """`height` x `width` pixels at (`top`, `left`) of an image resized to `resized`."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    resized: tuple[int, int]
+    """Height and width."""
+
+
 # RandomWindow is the former name, an alias until 0.2.
 @TRANSFORMS.register_module(name=["LoadRandomCrop", "RandomWindow"])
+@dataclass(eq=False)
 class LoadRandomCrop(BaseTransform):
     """mmseg's LoadImageFromFile, LoadAnnotations, RandomResize, RandomCrop and RandomFlip in one.
 
     It draws the same random numbers in the same order, so the same seed gives the same crop: equal
     labels, images within one grey level. From a packed store it reads only the pixels that the
     crop needs. It accepts the records of any mmseg data set.
-
-    Args:
-        scale: (width, height) that ratio 1 resizes to.
-        ratio_range: smallest and largest ratio.
-        crop_size: (height, width); a smaller image stays smaller.
-        keep_ratio: keep the aspect ratio of the image, within `scale`.
-        cat_max_ratio: a crop in which one class has a larger share is drawn again, up to 10 times.
-        flip: probability of a horizontal flip, which also swaps the data set's `flip_pairs`.
-        ignore_index: label of unlabelled pixels.
     """
 
-    def __init__(
-        self,
-        scale: tuple[int, int],
-        ratio_range: tuple[float, float],
-        crop_size: tuple[int, int],
-        keep_ratio: bool = True,
-        cat_max_ratio: float = 1.0,
-        flip: float = 0.5,
-        ignore_index: int = 255,
-    ) -> None:
-        self.scale = scale
-        self.ratio_range = ratio_range
-        self.crop_size = crop_size
-        self.keep_ratio = keep_ratio
-        self.cat_max_ratio = cat_max_ratio
-        self.flip = flip
-        self.ignore_index = ignore_index
+    scale: tuple[int, int]
+    """(width, height) that ratio 1 resizes to."""
+    ratio_range: tuple[float, float]
+    """Smallest and largest ratio."""
+    crop_size: tuple[int, int]
+    """(height, width); a smaller image stays smaller."""
+    keep_ratio: bool = True
+    """Keep the aspect ratio of the image, within `scale`."""
+    cat_max_ratio: float = 1.0
+    """A crop in which one class has a larger share is drawn again, up to 10 times."""
+    flip: float = 0.5
+    """Probability of a horizontal flip, which also swaps the data set's `flip_pairs`."""
+    ignore_index: int = 255
+    """Label of unlabelled pixels."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add `img` `(h, w, 3)` uint8 BGR and `gt_seg_map` `(h, w)` uint8 to `results`."""
-        sample = open_sample(results)
+        sample: _Sample = results.get("packed") or _DecodedSample(results)
         resized = self._draw_size(sample)
         crop = self._draw_crop(resized)
-        label = read_label_crop(sample, crop)
+        label = _read_label(sample, crop)
         if self.cat_max_ratio < 1:
             for _ in range(_TRIES):
                 if self._is_varied(label):
                     break
                 crop = self._draw_crop(resized)
-                label = read_label_crop(sample, crop)
+                label = _read_label(sample, crop)
         flipped = bool(np.random.random_sample() < self.flip)
         if flipped:
             label = _flip_label(label, results.get("flip_pairs", ()))
-        results["img"] = read_image_crop(sample, crop, flipped=flipped)
+        results["img"] = _read_image(sample, crop, flipped)
         results["gt_seg_map"] = label
         results["seg_fields"] = ["gt_seg_map"]
         results["ori_shape"] = (sample.height, sample.width)
@@ -82,7 +103,7 @@ class LoadRandomCrop(BaseTransform):
         results["flip_direction"] = "horizontal" if flipped else None
         return results
 
-    def _draw_size(self, sample: Sample) -> tuple[int, int]:
+    def _draw_size(self, sample: _Sample) -> tuple[int, int]:
         """Draw a ratio; return the (height, width) that it resizes the image to."""
         low, high = self.ratio_range
         ratio = np.random.random_sample() * (high - low) + low
@@ -91,13 +112,11 @@ class LoadRandomCrop(BaseTransform):
             width, height = mmcv.rescale_size((sample.width, sample.height), (width, height))
         return height, width
 
-    def _draw_crop(self, resized: tuple[int, int]) -> ResizedCrop:
-        top, left = (
-            int(np.random.randint(0, max(size - crop, 0) + 1))
-            for size, crop in zip(resized, self.crop_size, strict=True)
-        )
-        height, width = (min(pair) for pair in zip(resized, self.crop_size, strict=True))
-        return ResizedCrop(top, left, height, width, resized)
+    def _draw_crop(self, resized: tuple[int, int]) -> _ResizedCrop:
+        pairs = list(zip(resized, self.crop_size, strict=True))
+        top, left = (int(np.random.randint(0, max(size - crop, 0) + 1)) for size, crop in pairs)
+        height, width = map(min, pairs)
+        return _ResizedCrop(top, left, height, width, resized)
 
     def _is_varied(self, label: Pixels) -> bool:
         counts = cv2.calcHist([label], [0], None, [256], [0, 256]).ravel()
@@ -114,3 +133,52 @@ def _flip_label(label: Pixels, flip_pairs: tuple[tuple[int, int], ...]) -> Pixel
             swap[left], swap[right] = right, left
         flipped = cv2.LUT(flipped, swap)
     return np.asarray(flipped, np.uint8)
+
+
+@lru_cache(maxsize=256)
+def _nearest(source: int, target: int) -> npt.NDArray[np.int32]:
+    """Return the index among `source` pixels of each of `target` pixels, as OpenCV rounds it."""
+    row = np.arange(source, dtype=np.int32)[None]
+    resized = cv2.resize(row, (target, 1), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(resized[0], np.int32)
+
+
+def _read_label(sample: _Sample, crop: _ResizedCrop) -> Pixels:
+    """Return a crop of the label `(h, w)`, equal to that of `cv2.resize` (nearest)."""
+    rows = _nearest(sample.height, crop.resized[0])[crop.top : crop.top + crop.height]
+    columns = _nearest(sample.width, crop.resized[1])[crop.left : crop.left + crop.width]
+    top, left = int(rows[0]), int(columns[0])
+    part = sample.label(slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1))
+    return np.take(np.take(part, rows - top, axis=0), columns - left, axis=1)
+
+
+def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
+    """Return a crop of the image `(h, w, 3)`, within one grey level of `cv2.resize` (bilinear).
+
+    OpenCV's `warpAffine` interpolates in floating point since 4.11, before in 1/32 of a pixel.
+    """
+    rows, y_scale, y_start = _source_range(sample.height, crop.resized[0], crop.top, crop.height)
+    columns, x_scale, x_start = _source_range(sample.width, crop.resized[1], crop.left, crop.width)
+    part = sample.image(rows, columns)
+    if flipped:
+        x_start, x_scale = x_start + x_scale * (crop.width - 1), -x_scale
+    warped = cv2.warpAffine(
+        part,
+        np.array([[x_scale, 0, x_start], [0, y_scale, y_start]]),
+        (crop.width, crop.height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def _source_range(source: int, target: int, start: int, length: int) -> tuple[slice, float, float]:
+    """Return, along one axis: the source pixels of a crop, the step in source pixels between two
+    pixels of the crop, and the position of its first pixel relative to the slice.
+    """
+    step = source / target
+    first = (start + 0.5) * step - 0.5
+    last = first + (length - 1) * step
+    begin = max(math.floor(first), 0)
+    end = min(math.floor(last) + 2, source)
+    return slice(begin, end), step, first - begin

@@ -161,8 +161,5 @@ def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
 
 
 def _unusable(path: Path, why: str) -> UserError:
-    return UserError(
-        f"the packed images {why}",
-        where=str(path),
-        hint=f"Delete {path.parent} and run `isnet pack` for this data set",
-    )
+    hint = f"Delete {path.parent} and run `isnet pack` for this data set"
+    return UserError(f"the packed images {why}", where=str(path), hint=hint)

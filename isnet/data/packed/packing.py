@@ -46,7 +46,7 @@ def pack_dataset(
         folder: folder of the store.
         data: the data root.
         workers: number of processes.
-        show: progress callback, in images.
+        show: called with images done and in total.
 
     Returns:
         None, or the reason why there is no store: too little disk space.
@@ -72,8 +72,6 @@ def pack_dataset(
 
 
 class _Job(NamedTuple):
-    """An image with its label, and where they are stored."""
-
     number: int
     image: Path
     label: Path

@@ -80,7 +80,6 @@ class Canvas:
     """
 
     def __init__(self, camera: Camera, height: int, width: int) -> None:
-        """Start with an empty sky of `height` x `width` pixels."""
         self.camera = camera
         self.height = height
         self.aspect = width / height

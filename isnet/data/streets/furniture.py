@@ -38,7 +38,6 @@ def paint_lamp(scene: Scene, x: float, z: float) -> None:
 
 
 def _paint_traffic_light(scene: Scene, x: float, z: float) -> None:
-    """Paint a traffic light on a pole, one of three lamps lit; sometimes a second one below."""
     rng, height, label = scene.rng, scene.rng.uniform(3.2, 4.2), LabelId.TRAFFIC_LIGHT
     board, lit = _paint_pole(scene, x, z, height), int(rng.integers(3))
     case = scene.colours[LabelId.POLE if rng.random() < 0.3 else label]
@@ -50,7 +49,6 @@ def _paint_traffic_light(scene: Scene, x: float, z: float) -> None:
 
 
 def _paint_sign(scene: Scene, x: float, z: float) -> None:
-    """Paint one or two traffic signs on a pole: a plate with a rim and a symbol."""
     rng, height, radius = scene.rng, scene.rng.uniform(2.4, 3.2), scene.rng.uniform(0.56, 0.76)
     board = _paint_pole(scene, x, z, height)
     for level in range(2 if rng.random() < 0.35 else 1):
@@ -63,7 +61,6 @@ def _paint_sign(scene: Scene, x: float, z: float) -> None:
 
 
 def _paint_bin(scene: Scene, x: float, z: float) -> None:
-    """Paint a litter bin (static, void in training)."""
     height, board = scene.rng.uniform(0.8, 1.3), Board(scene.canvas, LabelId.STATIC, x, z)
     colour = scene.colour(LabelId.FENCE, 0.15) * 0.7
     board.fill(box(-0.4, 0.4, 0.0, height), colour)
@@ -71,7 +68,6 @@ def _paint_bin(scene: Scene, x: float, z: float) -> None:
 
 
 def _paint_trolley(scene: Scene, x: float, z: float) -> None:
-    """Paint a trolley (dynamic, void in training)."""
     board = Board(scene.canvas, LabelId.DYNAMIC, x, z)
     board.fill(box(-0.35, 0.4, 0.3, 0.85), scene.colour(LabelId.PERSON, 0.2))
     for s in (-0.25, 0.25):

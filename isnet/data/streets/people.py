@@ -40,7 +40,6 @@ def paint_person(scene: Scene, x: float, z: float) -> None:
 
 
 def _paint_rider(scene: Scene, board: Board, seat: float) -> None:
-    """Paint a person who sits on a two-wheeler."""
     coat, trousers = scene.colour(LabelId.RIDER), scene.colour((50, 52, 60), 0.2)
     for outline, colour in (
         (limb((-0.18, 0.0), (0.2, -0.28), 0.19), trousers),

@@ -72,7 +72,6 @@ def paint_surroundings(scene: Scene, left: CrossSection, right: CrossSection) ->
 
 
 def _paint_sky(scene: Scene) -> None:
-    """Paint a gradient from the zenith to the haze at the horizon."""
     canvas = scene.canvas
     rows = np.linspace(0.0, 1.0, canvas.scale)[:, None, None]
     share = np.clip(rows / canvas.camera.horizon, 0.0, 1.0) ** 1.5
@@ -80,7 +79,6 @@ def _paint_sky(scene: Scene) -> None:
 
 
 def _paint_ground(scene: Scene, left: CrossSection, right: CrossSection) -> None:
-    """Paint the strips, rails, joints of the pavement and lane markings."""
     canvas, colours, rng = scene.canvas, scene.colours, scene.rng
     fill, marking = canvas.fill_ground, colours["marking"]
     for section in (left, right):
@@ -106,7 +104,6 @@ def _paint_ground(scene: Scene, left: CrossSection, right: CrossSection) -> None
 
 
 def _paint_skyline(scene: Scene) -> None:
-    """Close the view with far houses and trees."""
     camera, rng, z = scene.canvas.camera, scene.rng, 95.0
     reach = z * scene.canvas.aspect / camera.focal
     for x in np.arange(camera.x - reach, camera.x + reach, 13.0):
@@ -141,7 +138,6 @@ def _paint_frontage(scene: Scene, section: CrossSection) -> None:
 
 
 def _paint_facade(scene: Scene, board: Board, length: float, height: float) -> None:
-    """Paint a facade with a plinth, a cornice and rows of windows."""
     colour = scene.colour(board.label)
     board.fill(box(0.0, length, 0.0, height), colour)
     board.fill(box(0.0, length, [0.0, height - 0.5], [0.6, height]), colour * 0.75)
