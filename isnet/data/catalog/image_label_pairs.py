@@ -21,19 +21,15 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
     Raises:
         UserError: the split is empty, or an image has no label or a label no image.
     """
-    if description.list is not None:
-        pairs = _read_list(description, root, split)
-    else:
-        pairs = _search_folders(description, root, split)
+    find = _search_folders if description.list is None else _read_list
+    pairs = find(description, root, split)
     if not pairs:
-        raise UserError(
-            f"the split {split} has no images", where=str(root), hint="Complete the data set"
-        )
+        what = f"the split {split} has no images"
+        raise UserError(what, where=str(root), hint="Complete the data set")
     for path in (path for pair in pairs for path in pair):
         if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
-            raise UserError(
-                f"the name {str(path)!a} is not UTF-8", where=str(root), hint="Rename the file"
-            )
+            what = f"the name {str(path)!a} is not UTF-8"
+            raise UserError(what, where=str(root), hint="Rename the file")
     return sorted(pairs)
 
 
@@ -50,9 +46,8 @@ def _search_folders(description: DatasetDescription, root: Path, split: str) -> 
     # A label without an image is an error too: it is a sign of an interrupted copy.
     for name, label in labels.items():
         if name not in images:
-            raise UserError(
-                f"label {label} has no image", where=str(root), hint="Add it or remove the label"
-            )
+            hint = "Add it or remove the label"
+            raise UserError(f"label {label} has no image", where=str(root), hint=hint)
     return [
         (image, labels[name])
         for name, image in images.items()
@@ -138,8 +133,6 @@ def _add_suffix(root: Path, path: str) -> Path:
     if not path.endswith(".*"):
         return Path(path)
     stem = path.removesuffix(".*")
-    for suffix in sorted(_IMAGE_SUFFIXES):
-        for form in (suffix, suffix.upper()):
-            if (root / f"{stem}{form}").is_file():
-                return Path(stem + form)
-    return Path(f"{stem}.png")
+    forms = [form for suffix in sorted(_IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
+    existing = (form for form in forms if (root / f"{stem}{form}").is_file())
+    return Path(stem + next(existing, ".png"))

@@ -62,10 +62,8 @@ def _number(raw_id: RawId) -> int:
 
 def _voc_color(number: int) -> tuple[int, int, int]:
     """Return PASCAL VOC's colour of a class: its bits are distributed over the channels."""
-    red, green, blue = 0, 0, 0
-    for bit in range(7, 4, -1):
-        red |= (number & 1) << bit
-        green |= (number >> 1 & 1) << bit
-        blue |= (number >> 2 & 1) << bit
-        number >>= 3
+    red, green, blue = (
+        sum((number >> 3 * step + channel & 1) << 7 - step for step in range(3))
+        for channel in range(3)
+    )
     return red, green, blue

@@ -47,15 +47,9 @@ def convert_dataset(
 ) -> tuple[Manifest, Census]:
     """Convert every label of a data set; return its manifest and census.
 
-    Labels that an earlier attempt has converted are kept if their files have not changed.
-
-    Args:
-        source: written by `download`.
-        description: finds the images and labels.
-        table: maps raw ids to train ids.
-        data: the data root; labels are written to `<data>/<dataset>/<key>/labels`.
-        workers: number of processes.
-        on_progress: called with the number of images done and in total.
+    Labels are written to `<data>/<dataset>/<key>/labels` by `workers` processes. Those that an
+    earlier attempt has converted are kept if their files have not changed. `on_progress` is called
+    with the number of images done and in total.
 
     Raises:
         UserError: an unknown id, a missing partner, an unreadable file, a wrong size or form, or

@@ -25,14 +25,9 @@ def read_sources(
     downloads: Path,
     where: str,
 ) -> list[Source]:
-    """Parse the entries of `source`.
+    """Parse the entries of `source`; without any, the archives of the catalogue are used.
 
-    Args:
-        sources: as in params.yaml; if empty, the archives of the catalogue are used.
-        description: of the data set.
-        home: folder that relative paths start from.
-        downloads: folder of downloads.
-        where: key in params.yaml, for messages.
+    Relative paths start at `home`; `where` is the key in params.yaml, for messages.
 
     Raises:
         UserError: a path does not exist, an address is not http or https, or a folder is given
@@ -119,13 +114,12 @@ def _parse_address(url: str, where: str) -> SplitResult:
 
 
 def _given_hashes(source: RemoteSource, where: str) -> ExpectedFile:
+    hashes = (source.sha256, source.sha1, source.md5)
     try:
-        hashes = (source.sha256, source.sha1, source.md5)
         return ExpectedFile(None, *(digest.lower() if digest else None for digest in hashes))
     except ValueError as error:
-        raise UserError(
-            str(error), where=where, hint="Give all its hexadecimal digits, in quotes"
-        ) from None
+        hint = "Give all its hexadecimal digits, in quotes"
+        raise UserError(str(error), where=where, hint=hint) from None
 
 
 def _published_archive(
@@ -150,10 +144,9 @@ def _login_address(
     if not (isinstance(description, PublishedDescription) and description.login and archive):
         return None
     site = urlsplit(description.login)
-    is_trusted = address.hostname in (site.hostname, *LOOPBACK)
-    if not (is_trusted and _has_same_target(address, archive)):
-        return None
-    return urlunsplit((address.scheme, address.netloc, site.path, "", ""))
+    if address.hostname in (site.hostname, *LOOPBACK) and _has_same_target(address, archive):
+        return urlunsplit((address.scheme, address.netloc, site.path, "", ""))
+    return None
 
 
 def _file_name(address: SplitResult) -> str:

@@ -15,16 +15,16 @@ from isnet.errors import UserError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Host names of this machine."""
+GIVE_AS_SOURCE = "archives that you have already can be given in params.yaml as `source`"
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """User name and password."""
+    """User name and password; `origin` says where they come from, for messages."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
     origin: str
-    """Where they come from, for messages."""
 
 
 class CredentialVariables:
@@ -103,12 +103,13 @@ def ask_at_terminal(host: str, variables: CredentialVariables) -> Credentials:
             pass
     if username and password:
         return Credentials(username, password, "the terminal")
+    set_them = f"Set {' and '.join(variables.names)}"
+    write_them = f"write `machine {host} login NAME password WORD` into ~/.netrc"
+    run_it = "run the command in a terminal, where it asks for them"
     raise UserError(
         "downloading needs an account, and no credentials were given",
         where=host,
-        hint=f"Set {' and '.join(variables.names)}, or write `machine {host} login NAME password "
-        "WORD` into ~/.netrc, or run the command in a terminal, where it asks for them; archives "
-        "that you have already can be given in params.yaml as `source`",
+        hint=f"{set_them}, or {write_them}, or {run_it}; {GIVE_AS_SOURCE}",
     )
 
 
@@ -122,10 +123,7 @@ def _show_prompt(prompt: str) -> None:
 
 
 def redact_url(url: str) -> str:
-    """Return `url` without user, password and query, which may contain credentials.
-
-    Each is replaced by `...`.
-    """
+    """Return `url` with `...` for user, password and query, which may be credentials."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     query = "..." if parts.query else ""

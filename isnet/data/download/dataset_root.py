@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 
 from isnet.data.catalog import DatasetDescription
@@ -25,16 +26,30 @@ def find_root(description: DatasetDescription, folders: Sequence[Path], joined: 
     """
     needed = _fixed_parts(description)
     candidates = [path for folder in folders for path in _subfolders(folder)]
-    for path in candidates:
-        if all((path / part).exists() for part in needed):
-            return path
-    found = {part: _find_part(part, needed, candidates) for part in _outermost(needed)}
-    missing = [part for part, path in found.items() if path is None]
+
+    def find(parts: list[str]) -> Path | None:
+        holds_all = (all((path / part).exists() for part in parts) for path in candidates)
+        return next(compress(candidates, holds_all), None)
+
+    if root := find(needed):
+        return root
+    places = {
+        part: find([part, *(inner for inner in needed if inner.startswith(f"{part}/"))])
+        for part in needed
+        if not any(part.startswith(f"{other}/") for other in needed)
+    }
+    missing = [part for part, place in places.items() if place is None]
     # The part "." is a whole folder, which cannot be joined with others.
     if missing or "." in needed:
         what = f"has no {', '.join(missing or needed)}"
         raise UserError(what, where=" and ".join(map(str, folders)), hint=_hint(folders))
-    return _join({part: path / part for part, path in found.items() if path}, joined)
+    shutil.rmtree(joined, ignore_errors=True)
+    for part, place in places.items():
+        assert place is not None
+        link = joined / part
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(place / part)
+    return joined
 
 
 def _fixed_parts(description: DatasetDescription) -> list[str]:
@@ -65,28 +80,6 @@ def _children(folder: Path) -> list[Path]:
     except OSError:  # no permission
         return []
     return [folder / name for name in sorted(names) if name[0] != "." and name != "__MACOSX"]
-
-
-def _outermost(parts: list[str]) -> list[str]:
-    return [part for part in parts if not any(part.startswith(f"{other}/") for other in parts)]
-
-
-def _find_part(part: str, needed: list[str], candidates: list[Path]) -> Path | None:
-    """Return the first folder that has `part` with everything needed below it."""
-    wanted = [part, *(other for other in needed if other.startswith(f"{part}/"))]
-    for path in candidates:
-        if all((path / name).exists() for name in wanted):
-            return path
-    return None
-
-
-def _join(parts: dict[str, Path], joined: Path) -> Path:
-    shutil.rmtree(joined, ignore_errors=True)
-    for part, target in parts.items():
-        link = joined / part
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(target)
-    return joined
 
 
 def archives_in(folder: Path) -> list[Path]:

@@ -18,11 +18,8 @@ def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Progre
     Files are written to `NAME.part`, which is renamed at the end. After an interruption the same
     call continues there, unless the archives have changed. A second process waits for the first.
 
-    Args:
-        archives: unpacked in this order; a later one may overwrite files of an earlier one.
-        folder: the folder to make.
-        workers: number of threads, for zips.
-        show: called with the bytes of the archives that are done, and their total.
+    Archives are unpacked in this order, zips by `workers` threads; a later one may overwrite files
+    of an earlier one. `show` is called with the bytes of the archives done and in total.
 
     Raises:
         BadArchive: a file is no archive, or is damaged, a decompression bomb, or has a member or

@@ -61,12 +61,8 @@ def fetch(
     """Download a file, or verify the one that is there.
 
     An interrupted download is resumed. Temporary failures (no connection, a cut one, a busy server)
-    are retried with growing pauses. A second process waits for the first.
-
-    Args:
-        file: source, target and expected content.
-        show: called with bytes done and bytes in all.
-        session: an HTTP session, for instance one that is logged in.
+    are retried with growing pauses. A second process waits for the first. `show` is called with
+    bytes done and in all; `session` may be one that is logged in.
 
     Raises:
         LoginRequired: the server sent a web page instead of the file.
@@ -106,10 +102,8 @@ class _Download:
         if not self._expected.digests:
             digest = sha256_of(partial.path)
             file.hash_lock.record(file.path, file.url, partial.size, digest)
-            _log.info(
-                f"{file.path.name} has no published hash; its SHA-256 {digest} is required from "
-                "now on"
-            )
+            required = f"its SHA-256 {digest} is required from now on"
+            _log.info(f"{file.path.name} has no published hash; {required}")
         partial.publish()
         _log.info(f"saved {file.path} ({format_bytes(partial.size)})")
 

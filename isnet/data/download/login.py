@@ -11,6 +11,7 @@ import requests
 
 from isnet.data.download import LoginRequired, RemoteFile, fetch
 from isnet.data.download.credentials import (
+    GIVE_AS_SOURCE,
     LOOPBACK,
     Credentials,
     CredentialVariables,
@@ -48,10 +49,8 @@ class LoginSession:
         """Remove the credentials from the environment of this process.
 
         Args:
-            login: address of the log-in form: https, or http on this machine. Its host is looked
-                up in netrc.
-            service: prefix of the variables; `cityscapes` means CITYSCAPES_USERNAME and
-                CITYSCAPES_PASSWORD.
+            login: address of the log-in form: https, or http on this machine.
+            service: prefix of the variables CITYSCAPES_USERNAME and CITYSCAPES_PASSWORD.
         """
         self._login = login
         self._host = urlsplit(login).hostname or ""
@@ -71,37 +70,31 @@ class LoginSession:
     def fetch(self, file: RemoteFile, progress: OpenProgress) -> None:
         """Download a file like `fetch`; log in again once if the session expires.
 
-        Args:
-            file: the file; if it exists, it is only verified.
-            progress: opens the progress bar. It is called after all questions at the terminal,
-                which a progress bar would overwrite.
+        `progress` opens the progress bar, after all questions at the terminal: it would overwrite
+        them.
 
         Raises:
             LoginRequired: the site does not give the file to this account.
             UserError: credentials are missing or wrong, or `isnet.data.download.fetch` fails.
         """
+        name = file.path.name
         if not (self._is_logged_in or file.path.is_file()):
             self._log_in()
-        try:
-            self._fetch(file, progress)
-        except LoginRequired:
-            _log.info(f"{self._host} asks for a log-in instead of sending {file.path.name}")
-            self._log_in()
+        for is_renewed in (False, True):
             try:
-                self._fetch(file, progress)
+                with progress() as show:
+                    fetch(file, show=show, session=self._session)
+                return
             except LoginRequired:
-                raise self._no_access(file) from None
-
-    def _fetch(self, file: RemoteFile, progress: OpenProgress) -> None:
-        with progress() as show:
-            fetch(file, show=show, session=self._session)
-
-    def _no_access(self, file: RemoteFile) -> LoginRequired:
-        return LoginRequired(
-            f"{self._host} accepts the log-in, but does not give {file.path.name} to this account",
+                if is_renewed:
+                    break
+            _log.info(f"{self._host} asks for a log-in instead of sending {name}")
+            self._log_in()
+        raise LoginRequired(
+            f"{self._host} accepts the log-in, but does not give {name} to this account",
             where=redact_url(file.url),
             hint=f"Log in at {redact_url(self._login)} with a browser: its licence may not be "
-            "accepted yet, or the account may have no access to this archive. " + file.hint,
+            f"accepted yet, or the account may have no access to this archive. {file.hint}",
         )
 
     def _log_in(self) -> None:
@@ -125,12 +118,9 @@ class LoginSession:
         try:
             return retry(lambda: self._session.log_in(self._login, credentials), lambda: 0)
         except PermanentError as error:
-            raise UserError(
-                f"the log-in fails: {error}",
-                where=redact_url(self._login),
-                hint="Try again later; archives that you have already can be given in params.yaml "
-                "as `source`",
-            ) from None
+            where = redact_url(self._login)
+            hint = f"Try again later; {GIVE_AS_SOURCE}"
+            raise UserError(f"the log-in fails: {error}", where=where, hint=hint) from None
 
 
 class _SiteSession(requests.Session):
@@ -175,17 +165,10 @@ class _SiteSession(requests.Session):
         if _origin(page.url) != self._site:
             raise PermanentError(f"the form has moved to {redact_url(page.url)}")
         check_status(page, (200,))
+        account = {"username": credentials.username, "password": credentials.password}
+        form = _hidden_inputs(page.text) | account | {"submit": "Login"}
         response = self.request(
-            "POST",
-            page.url,
-            data={
-                **_hidden_inputs(page.text),
-                "username": credentials.username,
-                "password": credentials.password,
-                "submit": "Login",
-            },
-            allow_redirects=False,
-            timeout=TIMEOUTS,
+            "POST", page.url, data=form, allow_redirects=False, timeout=TIMEOUTS
         )
         check_status(response, _ACCEPTED + _REJECTED)
         return response.status_code in _ACCEPTED

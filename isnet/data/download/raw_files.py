@@ -1,26 +1,89 @@
-"""Unpacked files of a data set, also from archives that contain archives.
+"""Raw files of a data set: its archives are downloaded or verified, and unpacked, also those that
+contain archives.
 
 In the folder of a data set, `raw` has the content of the archives, `inner` that of archives in
 them, and `joined` links to parts of the data set that are in separate folders.
 """
 
+import contextlib
+import functools
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from isnet.data.catalog import DatasetDescription
+from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
-from isnet.data.download import unpack
+from isnet.data.download import RemoteFile, fetch, unpack
+from isnet.data.download.archive_sources import Source
+from isnet.data.download.credentials import redact_url
 from isnet.data.download.dataset_root import archives_in, find_root
-from isnet.data.download.local_archives import LocalArchive
+from isnet.data.download.login import LoginSession
 from isnet.errors import UserError
-from isnet.io.atomic_files import write_json
+from isnet.io.atomic_files import sha256_of, write_json
 from isnet.io.console import show_progress
+from isnet.records.dataset_records import ArchiveRecord
 
 _log = logging.getLogger(__name__)
+
+
+class LocalArchive(NamedTuple):
+    """A complete archive on this machine."""
+
+    path: Path
+    record: ArchiveRecord
+
+    @classmethod
+    def of(cls, path: Path, url: str | None, hashes: dict[str, str]) -> "LocalArchive":
+        """Describe the file at `path`; hash it if no hash is known."""
+        hashes = hashes or {"sha256": sha256_of(path)}
+        size = path.stat().st_size
+        return cls(path, ArchiveRecord(name=path.name, url=url, bytes=size, hashes=hashes))
+
+
+def fetch_archives(
+    sources: Sequence[Source], description: DatasetDescription, *, service: str, downloads: Path
+) -> list[LocalArchive]:
+    """Download the archives that are missing, and verify the others.
+
+    `service` names the account, if a log-in is needed; `downloads` is for a message.
+
+    Raises:
+        UserError: a download fails, or the content of an archive is wrong.
+    """
+    if any(isinstance(source, RemoteFile) and not source.path.is_file() for source in sources):
+        if isinstance(description, PublishedDescription):
+            licence = f"licence: {description.licence}"
+            _log.info(f"{description.title}, {description.homepage}; {licence}")
+        _log.info(f"downloads go to {downloads}")
+    with contextlib.ExitStack() as sessions:
+
+        @functools.cache
+        def session(login: str) -> LoginSession:
+            return sessions.enter_context(LoginSession(login, service))
+
+        return [
+            _fetch(source, session) if isinstance(source, RemoteFile) else _read(source)
+            for source in sources
+        ]
+
+
+def _read(path: Path) -> LocalArchive:
+    _log.info(f"reads {path}")
+    return LocalArchive.of(path, None, {})
+
+
+def _fetch(file: RemoteFile, session: Callable[[str], LoginSession]) -> LocalArchive:
+    if file.path.is_file():
+        _log.info(f"{'verifies' if file.expected.digests else 'found'} {file.path}")
+    if file.login:
+        session(file.login).fetch(file, functools.partial(show_progress, "bytes"))
+    else:
+        with show_progress("bytes") as show:
+            fetch(file, show=show)
+    return LocalArchive.of(file.path, redact_url(file.url), file.expected.digests)
 
 
 def unpack_dataset(

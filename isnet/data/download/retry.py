@@ -43,12 +43,7 @@ _TRANSIENT: tuple[tuple[type[Exception], str], ...] = (
 
 
 class TransientError(Exception):
-    """A request failed, and may succeed if it is tried again.
-
-    Args:
-        reason: a few words.
-        pause: seconds that the server asks to wait (Retry-After).
-    """
+    """A request failed, and may succeed after `pause` seconds (Retry-After), if it is known."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -62,11 +57,9 @@ class PermanentError(Exception):
 def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Result:
     """Call `attempt` until it succeeds; return its result.
 
-    Unlike those of urllib3 and tenacity, the count of attempts restarts with each 8 MB received.
-
-    Args:
-        attempt: may raise `TransientError`, `PermanentError` and the errors of requests.
-        bytes_done: returns how many bytes of the file have been received.
+    Unlike those of urllib3 and tenacity, the count of attempts restarts with each 8 MB received,
+    as `bytes_done` tells. `attempt` may raise `TransientError`, `PermanentError` and the errors of
+    requests.
 
     Raises:
         PermanentError: the error is permanent, or five attempts in a row have failed.

@@ -116,11 +116,9 @@ class ManifestDataset(BaseSegDataset):
 
 def _read(manifest: Path) -> dict[str, Any]:
     if not manifest.is_file():
-        raise UserError(
-            f"there is no {manifest} in {Path.cwd()}",
-            hint=f"Run `isnet convert --dataset {manifest.parent.name}` first, and this from the "
-            "folder of params.yaml",
-        )
+        command = f"`isnet convert --dataset {manifest.parent.name}`"
+        hint = f"Run {command} first, and this from the folder of params.yaml"
+        raise UserError(f"there is no {manifest} in {Path.cwd()}", hint=hint)
     content: dict[str, Any] = json.loads(manifest.read_text())
     return content
 

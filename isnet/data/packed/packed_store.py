@@ -75,10 +75,7 @@ def to_tiles(pixels: Pixels) -> bytes:
 class PackedStore:
     """One split, opened for reading. Each process maps the file at its first read.
 
-    Args:
-        folder: holds the split's tiles and index.
-        split: `train` or `val`.
-        digest: digest of the manifest that the store must have been packed from.
+    `digest` is that of the manifest that the store must have been packed from.
 
     Raises:
         UserError: the store is missing, incomplete, of another version or of other data.
@@ -111,9 +108,7 @@ class PackedStore:
         return PackedSample(self, self.records[number])
 
     def read(self, record: TileRecord, channels: int, rows: slice, columns: slice) -> Pixels:
-        """Return a copy `(h, w, channels)` of a crop: of the image for 3 channels, of the label
-        for 1.
-        """
+        """Return a copy `(h, w, channels)` of a crop of the image (3 channels) or the label (1)."""
         if self._map is None:
             with self._file.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

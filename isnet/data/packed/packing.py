@@ -38,15 +38,9 @@ _RESERVE = 0.1
 def pack_dataset(
     manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: ProgressCallback
 ) -> str | None:
-    """Pack both splits of a data set. Splits that are packed already are verified byte by byte;
-    an interrupted packing is resumed.
+    """Pack both splits of the data set of a `manifest.json` into `folder`; `data` is the data root.
 
-    Args:
-        manifest: content of `manifest.json`.
-        folder: folder of the store.
-        data: the data root.
-        workers: number of processes.
-        show: called with images done and in total.
+    Splits that are packed already are verified byte by byte; an interrupted packing is resumed.
 
     Returns:
         None, or the reason why there is no store: too little disk space.
@@ -99,7 +93,7 @@ class _SplitPacker:
             self._bytes += record.size
 
     def missing_bytes(self) -> int:
-        """Return the disk space needed beyond what an interrupted attempt has allocated."""
+        # An interrupted attempt has allocated disk space.
         allocated = self._part.stat().st_blocks * 512 if self._part.is_file() else 0
         return max(self._bytes - allocated, 0)
 
@@ -119,11 +113,7 @@ class _SplitPacker:
         return False
 
     def write(self, workers: int) -> Generator[int]:
-        """Pack what is missing, then publish the pixels and, last, the index.
-
-        Yields:
-            The number of images done.
-        """
+        """Pack what is missing, then publish the pixels and, last, the index; yield images done."""
         self._index.unlink(missing_ok=True)
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()

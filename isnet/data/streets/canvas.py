@@ -6,12 +6,11 @@ the camera. Later shapes hide earlier ones, so a scene is painted from far to ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-
-from isnet.data.streets.label_ids import LabelId
 
 Points = npt.NDArray[np.float64]
 Colour = npt.NDArray[np.float64] | Sequence[float]
@@ -21,6 +20,38 @@ OVERSAMPLE = 2
 """Sub-pixels per pixel and axis: the image averages them, a label takes one of them."""
 _NEAREST = 0.8  # metres: the near plane; nearer points are moved onto it
 _SUBPIXEL_BITS = 3
+
+
+class LabelId(IntEnum):
+    """Cityscapes `labelIds` (cityscapesscripts `helpers/labels.py`), as in `*_labelIds.png`."""
+
+    EGO_VEHICLE = 1
+    RECTIFICATION_BORDER = 2
+    OUT_OF_ROI = 3
+    STATIC = 4
+    DYNAMIC = 5
+    GROUND = 6
+    ROAD = 7
+    SIDEWALK = 8
+    PARKING = 9
+    RAIL_TRACK = 10
+    BUILDING = 11
+    WALL = 12
+    FENCE = 13
+    POLE = 17
+    TRAFFIC_LIGHT = 19
+    TRAFFIC_SIGN = 20
+    VEGETATION = 21
+    TERRAIN = 22
+    SKY = 23
+    PERSON = 24
+    RIDER = 25
+    CAR = 26
+    TRUCK = 27
+    BUS = 28
+    TRAIN = 31
+    MOTORCYCLE = 32
+    BICYCLE = 33
 
 
 def box(s0: npt.ArrayLike, s1: npt.ArrayLike, t0: npt.ArrayLike, t1: npt.ArrayLike) -> Points:

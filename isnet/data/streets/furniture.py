@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from isnet.data.streets.canvas import Board, Colour, box, disc, limb
-from isnet.data.streets.label_ids import LabelId
+from isnet.data.streets.canvas import Board, Colour, LabelId, box, disc, limb
 from isnet.data.streets.scene import Scene
 
 _LIGHTS: tuple[Colour, ...] = ((40, 214, 110), (250, 186, 44), (246, 44, 36))

@@ -1,6 +1,5 @@
 """Writer of generated streets in the folder format of Cityscapes: parallel and resumable."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,21 +37,21 @@ def generate_streets(
     root: Path,
     settings: StreetsSettings,
     *,
-    workers: int | None = None,
+    workers: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write all images and labels below `root` and return their paths relative to it, sorted.
 
     Files that exist are kept (each was renamed into place when complete), so an interrupted call
-    can be repeated; a root must therefore serve one size and seed only. `workers` defaults to the
-    CPUs this process may use; `on_progress` is called with (pairs done, pairs in all).
+    can be repeated; a root must therefore serve one size and seed only. `on_progress` is called
+    with (pairs done, pairs in all).
     """
     counts = {"train": settings.train, "val": settings.val}
     tasks = [(split, index) for split in CITIES for index in range(counts[split])]
     done = map_in_processes(
         partial(_write_pair, root, settings),
         tasks,
-        max(1, min(workers or len(os.sched_getaffinity(0)), len(tasks))),
+        min(workers, len(tasks)),
         initializer=cv2.setNumThreads,  # the pool already uses every core
         initargs=(1,),
     )
@@ -64,12 +63,11 @@ def generate_streets(
 
 def _pair_paths(split: str, index: int) -> tuple[Path, Path]:
     """Return image and label path of one pair, relative to the root."""
-    cities = CITIES[split]
-    city = cities[index % len(cities)]
-    stem = f"{city}_{index // len(cities):06d}_{_FRAME:06d}"
+    snippet, place = divmod(index, len(CITIES[split]))
+    city = CITIES[split][place]
+    stem = f"{city}_{snippet:06d}_{_FRAME:06d}"
     image = Path("leftImg8bit", split, city, f"{stem}_leftImg8bit.png")
-    label = Path("gtFine", split, city, f"{stem}_gtFine_labelIds.png")
-    return image, label
+    return image, Path("gtFine", split, city, f"{stem}_gtFine_labelIds.png")
 
 
 def _write_pair(root: Path, settings: StreetsSettings, task: tuple[str, int]) -> None:

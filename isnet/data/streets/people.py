@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from isnet.data.streets.canvas import Board, Colour, box, disc, limb
-from isnet.data.streets.label_ids import LabelId
+from isnet.data.streets.canvas import Board, Colour, LabelId, box, disc, limb
 from isnet.data.streets.scene import Scene
 
 _SKINS = ((226, 184, 152), (180, 128, 96), (112, 76, 56))

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from isnet.data.streets.canvas import OVERSAMPLE, Canvas, Colour
-from isnet.data.streets.label_ids import LabelId
+from isnet.data.streets.canvas import OVERSAMPLE, Canvas, Colour, LabelId
 
 RGB = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from isnet.data.streets.canvas import Camera, Canvas, box
+from isnet.data.streets.canvas import Camera, Canvas, LabelId, box
 from isnet.data.streets.furniture import FURNITURE, paint_lamp
-from isnet.data.streets.label_ids import LabelId
 from isnet.data.streets.people import paint_cycle, paint_person
 from isnet.data.streets.scene import Scene, develop, draw_scene
 from isnet.data.streets.surroundings import (

@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from isnet.data.streets.canvas import Board, Colour, box, disc
-from isnet.data.streets.label_ids import LabelId
+from isnet.data.streets.canvas import Board, Colour, LabelId, box, disc
 from isnet.data.streets.scene import Scene
 
 _NEAR, _FAR = 1.0, 160.0  # metres

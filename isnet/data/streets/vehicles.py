@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isnet.data.streets.canvas import Board, Colour, Points, box, disc
-from isnet.data.streets.label_ids import LabelId
+from isnet.data.streets.canvas import Board, Colour, LabelId, Points, box, disc
 from isnet.data.streets.scene import Scene
 
 Shapes = tuple[tuple[Points, float | Colour], ...]
@@ -34,10 +33,6 @@ class Vehicle:
     front: Shapes = ()
 
 
-def _polygon(*points: tuple[float, float]) -> Points:
-    return np.array(points, np.float64)
-
-
 def _tyres(top: float) -> Points:
     return box([0.03, 0.75], [0.25, 0.97], 0.0, top)
 
@@ -50,14 +45,14 @@ CAR = Vehicle(
     wheels=(0.2, 0.8),
     side=(
         (box(0.0, 1.0, 0.16, 0.55), 0.9),
-        (_polygon((0.04, 0.55), (0.84, 0.55), (0.66, 1.0), (0.2, 1.0)), 0.9),
-        (_polygon((0.11, 0.6), (0.75, 0.6), (0.64, 0.94), (0.24, 0.94)), _GLASS),
+        (np.array([(0.04, 0.55), (0.84, 0.55), (0.66, 1.0), (0.2, 1.0)]), 0.9),
+        (np.array([(0.11, 0.6), (0.75, 0.6), (0.64, 0.94), (0.24, 0.94)]), _GLASS),
     ),
     end=(
         (_tyres(0.3), _DARK),
         (box(0.0, 1.0, 0.16, 0.58), 1.0),
-        (_polygon((0.03, 0.58), (0.97, 0.58), (0.84, 1.0), (0.16, 1.0)), 1.06),
-        (_polygon((0.11, 0.58), (0.89, 0.58), (0.79, 0.93), (0.21, 0.93)), _GLASS),
+        (np.array([(0.03, 0.58), (0.97, 0.58), (0.84, 1.0), (0.16, 1.0)]), 1.06),
+        (np.array([(0.11, 0.58), (0.89, 0.58), (0.79, 0.93), (0.21, 0.93)]), _GLASS),
         (box(0.33, 0.67, 0.25, 0.33), _PALE),
     ),
 )
@@ -114,7 +109,7 @@ TRAIN = Vehicle(
         (box([0.33, 0.66], [0.345, 0.675], 0.04, 1.0), _DARK),
     ),
     end=(
-        (_polygon((0, 0.03), (1, 0.03), (1, 0.72), (0.85, 1), (0.15, 1), (0, 0.72)), 1.0),
+        (np.array([(0, 0.03), (1, 0.03), (1, 0.72), (0.85, 1), (0.15, 1), (0, 0.72)]), 1.0),
         (box(0.12, 0.88, 0.47, 0.82), _GLASS),
         (box(0.0, 1.0, 0.32, 0.39), _PALE),
     ),

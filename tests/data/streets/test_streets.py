@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from isnet.data.streets import StreetsSettings, generate_streets, paint_scene
+from isnet.data.streets.canvas import LabelId
 from isnet.data.streets.generator import CITIES
-from isnet.data.streets.label_ids import LabelId
 
 SMALL = StreetsSettings(train=7, val=4, width=128, height=64, seed=3)
 EVALUATED = {7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33}
