@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.resources import as_file, files
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -126,15 +126,15 @@ class DatasetDescription(StrictModel):
     def _consistent(self) -> DatasetDescription:
         if set(self.splits) != {"train", "val"}:
             raise ValueError("splits must be train and val")
-        for key in ("image", "label"):
-            if "{name}" not in getattr(self, key):
+        for key, pattern in (("image", self.image), ("label", self.label)):
+            if "{name}" not in pattern:
                 raise ValueError(f"{key} has no {{name}}, the part that image and label share")
         _check_splits(self)
         names = [row.name for row in self.classes]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"there are two classes {name!r}")
-        for name in (name for pair in self.left_right for name in pair):
+        for name in chain.from_iterable(self.left_right):
             if name not in names:
                 raise ValueError(f"left_right has {name!r}, which is not a class")
         _check_ids(self)
@@ -153,12 +153,11 @@ def _check_splits(description: DatasetDescription) -> None:
 def _check_ids(description: DatasetDescription) -> None:
     """Raise ValueError unless every raw id is unique and of the kind that `label_form` has."""
     form = description.label_form
-    if form == "colors":
-        for row in description.classes:
-            if row.color is None:
-                raise ValueError(f"the class {row.name!r} needs a color, since labels are colors")
-            if row.id is not None:
-                raise ValueError(f"the class {row.name!r} has an id, but labels are colors")
+    for row in description.classes if form == "colors" else ():
+        if row.color is None:
+            raise ValueError(f"the class {row.name!r} needs a color, since labels are colors")
+        if row.id is not None:
+            raise ValueError(f"the class {row.name!r} has an id, but labels are colors")
     for name, value in description.ignore.items():
         if isinstance(value, int) is (form == "colors"):
             raise ValueError(f"ignore: {name} is {value!r}, but labels are {form}")
@@ -184,8 +183,8 @@ class PublishedDescription(DatasetDescription):
 @lru_cache
 def read_published(name: str) -> PublishedDescription:
     """Read `isnet/data/catalog/<name>.yaml`."""
-    with as_file(files("isnet.data.catalog").joinpath(f"{name}.yaml")) as path:
-        return validate(PublishedDescription, read_yaml(path, "Restore it"), path)
+    path = Path(__file__).with_name(f"{name}.yaml")
+    return validate(PublishedDescription, read_yaml(path, "Restore it"), path)
 
 
 def read_description(path: Path) -> DatasetDescription:

@@ -59,9 +59,8 @@ def _is_in_split(val_fraction: float | None, name: str, split: str) -> bool:
     """Choose the split by a hash of the name, so that added images do not move others."""
     if val_fraction is None:
         return True
-    digest = hashlib.sha256(name.encode()).digest()
-    is_val = int.from_bytes(digest[:8]) < val_fraction * 2**64
-    return is_val == (split == "val")
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
+    return (number < val_fraction * 2**64) == (split == "val")
 
 
 def _match_files(

@@ -93,12 +93,12 @@ class Archive(ABC):
             if any((folder / parent).is_symlink() for parent in PurePosixPath(name).parents):
                 raise self._outside(name)
             if os.path.lexists(path):
-                raise self._bad(f"contains {_printable(name)} twice")
-            with self._creating(path):
+                raise self._bad(f"contains {_quote(name)} twice")
+            with self._create(path):
                 path.symlink_to(target)
         for name, target in links.items():
             if not _stays_inside(folder, PurePosixPath(name).parent, target):
-                link = f"a link {_printable(name)} to {_printable(target)}"
+                link = f"a link {_quote(name)} to {_quote(target)}"
                 raise self._bad(f"contains {link}, which is not in its folder")
 
     def _inner_path(self, name: str) -> Path:
@@ -109,7 +109,7 @@ class Archive(ABC):
 
     def _save(self, read: Callable[[int], bytes], path: Path) -> None:
         """Write the bytes that `read` returns to `path`; replaces a file that is there."""
-        with self._creating(path):
+        with self._create(path):
             path.unlink(missing_ok=True)  # another hard link may share its content
             file = path.open("wb")
         with file:
@@ -120,7 +120,7 @@ class Archive(ABC):
                 file.flush()
 
     @contextlib.contextmanager
-    def _creating(self, path: Path) -> Iterator[None]:
+    def _create(self, path: Path) -> Iterator[None]:
         """Make the parent of `path`; report a member that is in the way, or a full disk."""
         with explain_write_errors(path):
             try:
@@ -136,10 +136,10 @@ class Archive(ABC):
         return BadArchive(f"{self.path} {what}", hint=hint)
 
     def _outside(self, name: str) -> BadArchive:
-        return self._bad(f"contains {_printable(name)}, which is outside its folder")
+        return self._bad(f"contains {_quote(name)}, which is outside its folder")
 
     def _special(self, name: str) -> BadArchive:
-        what = f"contains {_printable(name)}, which is neither a file, a folder nor a link"
+        what = f"contains {_quote(name)}, which is neither a file, a folder nor a link"
         return self._bad(what)
 
     def _damaged(self, why: object) -> BadArchive:
@@ -193,7 +193,7 @@ def _stays_inside(folder: Path, start: PurePosixPath, target: str) -> bool:
     return os.path.lexists(Path(folder, *here))
 
 
-def _printable(name: str) -> str:
+def _quote(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
@@ -221,7 +221,7 @@ class TarArchive(Archive):
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
         path = folder / self._inner_path(member.name)
         if member.isdir():
-            with self._creating(path):
+            with self._create(path):
                 path.mkdir(exist_ok=True)
         elif member.islnk():
             self._make_hard_link(folder / self._inner_path(member.linkname), path)
@@ -236,7 +236,7 @@ class TarArchive(Archive):
         if not earlier.is_file():
             raise self._damaged(f"{path.name} is a hard link to no file")
         if earlier != path:
-            with self._creating(path):
+            with self._create(path):
                 path.unlink(missing_ok=True)
                 os.link(earlier, path)
 
@@ -317,7 +317,7 @@ class ZipArchive(Archive):
             if member.flag_bits & _ENCRYPTED:
                 raise self._bad("is encrypted", "Unpack it yourself and give the folder")
             if member.is_dir():
-                with self._creating(path):
+                with self._create(path):
                     path.mkdir(exist_ok=True)
             elif kind == stat.S_IFLNK:
                 with zipped.open(member) as file:

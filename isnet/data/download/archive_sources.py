@@ -38,11 +38,11 @@ def read_sources(
     parsed: list[Source] = []
     for source in sources:
         if isinstance(source, RemoteSource):
-            parsed.append(_remote(source, description, downloads, where))
+            parsed.append(_parse_remote(source, description, downloads, where))
         elif re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source):
-            parsed.append(_remote(RemoteSource(url=source), description, downloads, where))
+            parsed.append(_parse_remote(RemoteSource(url=source), description, downloads, where))
         else:
-            parsed.append(_local(source, home, description, where))
+            parsed.append(_parse_local(source, home, description, where))
     folders = [source for source in parsed if isinstance(source, Path) and source.is_dir()]
     if folders and len(parsed) > 1:
         what = f"{folders[0]} is a folder, and there are {len(parsed)} entries"
@@ -59,7 +59,7 @@ def local_path(text: str, home: Path) -> Path:
         return home / text
 
 
-def _local(text: str, home: Path, description: DatasetDescription, where: str) -> Path:
+def _parse_local(text: str, home: Path, description: DatasetDescription, where: str) -> Path:
     path = local_path(text, home)
     if os.access(path, os.R_OK):
         return path
@@ -70,12 +70,12 @@ def _local(text: str, home: Path, description: DatasetDescription, where: str) -
     raise UserError(what, where=where, hint=hint)
 
 
-def _remote(
+def _parse_remote(
     source: RemoteSource, description: DatasetDescription, downloads: Path, where: str
 ) -> RemoteFile:
     address = _parse_address(source.url, where)
-    expected = _given_hashes(source, where)
-    archive = _published_archive(address, description)
+    expected = _parse_hashes(source, where)
+    archive = _find_published(address, description)
     path = downloads / (archive.name if archive else _file_name(address))
     if archive and not expected.digests:
         expected = ExpectedFile(archive.size, archive.sha256, archive.sha1, archive.md5)
@@ -113,7 +113,7 @@ def _parse_address(url: str, where: str) -> SplitResult:
     return parts
 
 
-def _given_hashes(source: RemoteSource, where: str) -> ExpectedFile:
+def _parse_hashes(source: RemoteSource, where: str) -> ExpectedFile:
     hashes = (source.sha256, source.sha1, source.md5)
     try:
         return ExpectedFile(None, *(digest.lower() if digest else None for digest in hashes))
@@ -122,7 +122,7 @@ def _given_hashes(source: RemoteSource, where: str) -> ExpectedFile:
         raise UserError(str(error), where=where, hint=hint) from None
 
 
-def _published_archive(
+def _find_published(
     address: SplitResult, description: DatasetDescription
 ) -> PublishedArchive | None:
     """Return the archive of the catalogue with this address or, for mirrors, this file name."""

@@ -41,7 +41,7 @@ def download_dataset(
             kind=dataset.kind,
             key=key,
             root=str(root.relative_to(data) if root.is_relative_to(data) else root),
-            images={split: len(find_pairs(description, root, split)) for split in SPLITS},
+            images=_count_images(description, root),
             archives=[archive.record for archive in archives],
         )
         source.write(finished)
@@ -64,12 +64,14 @@ def _read_finished(
         if any(path.is_file() and path.stat().st_mtime > made for path in paths):
             return None
     try:
-        for split, count in source.images.items():
-            if len(find_pairs(description, data / source.root, split)) != count:
-                return None
+        is_whole = _count_images(description, data / source.root) == source.images
     except UserError:
         return None
-    return source
+    return source if is_whole else None
+
+
+def _count_images(description: DatasetDescription, root: Path) -> dict[str, int]:
+    return {split: len(find_pairs(description, root, split)) for split in SPLITS}
 
 
 def _home() -> Path:
@@ -93,9 +95,8 @@ def _provide(
         return folder / "raw", []
     where = f"params.yaml: datasets.{name}.source"
     downloads = data / "downloads"
-    sources = read_sources(
-        dataset.source, description, home=_home(), downloads=downloads, where=where
-    )
+    places = {"home": _home(), "downloads": downloads}
+    sources = read_sources(dataset.source, description, **places, where=where)
     first = sources[0]
     if isinstance(first, Path) and first.is_dir():
         return find_root(description, [first], folder / "joined"), []
@@ -113,10 +114,8 @@ def _provide(
 def _log_disk_space(source: SourceRecord, downloads: Path) -> None:
     sizes = [archive.bytes for archive in source.archives if archive.url]
     if sizes:
-        _log.info(
-            f"the archives take {format_bytes(sum(sizes))} in {downloads}; this data set does not "
-            "need them any more, and they may be deleted"
-        )
+        what = f"the archives take {format_bytes(sum(sizes))} in {downloads}"
+        _log.info(f"{what}; this data set does not need them any more, and they may be deleted")
 
 
 def _compare_counts(images: dict[str, int], description: PublishedDescription) -> None:
@@ -124,7 +123,5 @@ def _compare_counts(images: dict[str, int], description: PublishedDescription) -
     for split, count in images.items():
         published = description.splits[split].images  # type: ignore[index]
         if published is not None and count != published:
-            _log.info(
-                f"has {count:,} {split} images, {published:,} are published: scores will not be "
-                "comparable"
-            )
+            what = f"has {count:,} {split} images, {published:,} are published"
+            _log.info(f"{what}: scores will not be comparable")

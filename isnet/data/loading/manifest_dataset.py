@@ -67,8 +67,8 @@ class ManifestDataset(BaseSegDataset):
         content = _read(Path(manifest))
         root = Path(data_root)
         self._store = PackedStore(root / store, split, content["digest"]) if store else None
-        self._images = _existing_folder(root / content["image_root"], manifest)
-        self._labels = _existing_folder(root / content["label_root"], manifest)
+        self._images = _require_folder(root / content["image_root"], manifest)
+        self._labels = _require_folder(root / content["label_root"], manifest)
         self._entries: list[dict[str, Any]] = content["splits"][split]
         super().__init__(
             metainfo={
@@ -123,7 +123,7 @@ def _read(manifest: Path) -> dict[str, Any]:
     return content
 
 
-def _existing_folder(folder: Path, manifest: str) -> Path:
+def _require_folder(folder: Path, manifest: str) -> Path:
     if not folder.is_dir():
         hint = "Set `data_root` of the data set to the data root (`paths.data`)"
         raise UserError(f"its folder {folder} is missing", where=manifest, hint=hint)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +26,12 @@ IMAGE_CHANNELS = 3
 Pixels = npt.NDArray[np.uint8]
 
 
-def tiles_file(folder: Path, split: str) -> Path:
-    """Return the path of a split's pixels."""
-    return folder / f"{split}.tiles"
+def store_files(folder: Path, split: str) -> tuple[Path, Path]:
+    """Return the files of a split's pixels and index; it is complete once the index exists."""
+    return folder / f"{split}.tiles", folder / f"{split}.json"
 
 
-def index_file(folder: Path, split: str) -> Path:
-    """Return the path of a split's index; the split is complete once it exists."""
-    return folder / f"{split}.json"
-
-
-@dataclass(frozen=True)
-class TileRecord:
+class TileRecord(NamedTuple):
     """Offset in bytes and size in pixels of an image and its label."""
 
     offset: int
@@ -82,12 +75,12 @@ class PackedStore:
     """
 
     def __init__(self, folder: Path, split: str, digest: str) -> None:
-        self._file = tiles_file(folder, split)
-        path, problem = index_file(folder, split), None
+        self._file, path = store_files(folder, split)
         try:
             index: dict[str, Any] = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise _unusable(path, f"cannot be read ({error})") from None
+        problem = None
         if index.get("version") != STORE_VERSION:
             problem = f"has version {index.get('version')}, not {STORE_VERSION}"
         elif index["manifest_digest"] != digest:

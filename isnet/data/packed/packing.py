@@ -16,8 +16,7 @@ from isnet.data.packed.packed_store import (
     STORE_VERSION,
     PackedStore,
     TileRecord,
-    index_file,
-    tiles_file,
+    store_files,
     to_tiles,
 )
 from isnet.errors import UserError
@@ -81,7 +80,7 @@ class _SplitPacker:
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
         self._folder, self._split = folder, split
         self._digest: str = manifest["digest"]
-        self._tiles, self._index = tiles_file(folder, split), index_file(folder, split)
+        self._tiles, self._index = store_files(folder, split)
         self._part = self._tiles.with_suffix(".part")
         self._journal = self._tiles.with_suffix(".part.jsonl")
         images, labels = data / manifest["image_root"], data / manifest["label_root"]
@@ -129,12 +128,11 @@ class _SplitPacker:
         with self._part.open("rb") as part:
             os.fsync(part.fileno())
         self._part.replace(self._tiles)
-        records = [job.record for job in self.jobs]
         index = {
             "version": STORE_VERSION,
             "manifest_digest": self._digest,
             "bytes": self._bytes,
-            "records": [[one.offset, one.height, one.width] for one in records],
+            "records": [job.record for job in self.jobs],
             "crc32": [checksums[job.number] for job in self.jobs],
         }
         write_json(self._index, index)

@@ -7,9 +7,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from isnet.data.streets.street import paint_street
+from isnet.data.streets.street import paint_scene
 from isnet.io.atomic_files import atomic_path
 from isnet.io.process_pool import map_in_processes
 from isnet.settings.params import StreetsSettings
@@ -20,17 +19,6 @@ CITIES: Final[dict[str, tuple[str, ...]]] = {
 }
 """Invented cities. They change file names only: both splits are drawn from one distribution."""
 _FRAME = 19  # the annotated frame of a Cityscapes snippet
-
-
-def paint_scene(
-    settings: StreetsSettings, split: str, index: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Paint image `index` of a split: RGB `(H, W, 3)` and Cityscapes label ids `(H, W)`.
-
-    Depends on seed, split, index and size alone, not on the number of images.
-    """
-    seed = (settings.seed, list(CITIES).index(split), index)
-    return paint_street(seed, settings.height, settings.width)
 
 
 def generate_streets(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from isnet.data.catalog.image_label_pairs import SPLITS
 from isnet.data.streets.canvas import Camera, Canvas, LabelId, box
 from isnet.data.streets.furniture import FURNITURE, paint_lamp
 from isnet.data.streets.people import paint_cycle, paint_person
@@ -18,19 +19,24 @@ from isnet.data.streets.surroundings import (
     paint_tree,
 )
 from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, paint_vehicle
+from isnet.settings.params import StreetsSettings
 
 Object = tuple[float, Callable[[Scene], None]]
 """Distance in metres, and the function that paints it."""
 
 
-def paint_street(
-    seed: tuple[int, ...], height: int, width: int
+def paint_scene(
+    settings: StreetsSettings, split: str, index: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return image `(H, W, 3)` RGB and label ids `(H, W)` of the street drawn from `seed`.
+    """Paint image `index` of a split: RGB `(H, W, 3)` and Cityscapes label ids `(H, W)`.
 
-    The layout does not depend on the size: at the same aspect, another size shows the same street.
+    Depends on seed, split, index and size alone, not on the number of images. At the same aspect,
+    another size shows the same street.
     """
-    layout, sensor = (np.random.default_rng((*seed, stream)) for stream in (0, 1))
+    seed, height, width = settings.seed, settings.height, settings.width
+    layout, sensor = (
+        np.random.default_rng((seed, SPLITS.index(split), index, stream)) for stream in (0, 1)
+    )
     rail_side = int(layout.choice([-1, 1, 0], p=[0.38, 0.22, 0.4]))
     left, right = (draw_cross_section(layout, side, rail_side == side) for side in (-1, 1))
     camera = Camera(
