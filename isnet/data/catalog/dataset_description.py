@@ -58,20 +58,14 @@ class ClassEntry(StrictModel):
     """No label file has it, but the official model has an output for it."""
 
 
-Classes = Annotated[
-    tuple[
-        Annotated[
-            ClassEntry,
-            BeforeValidator(
-                lambda value: {"name": value} if isinstance(value, str) else value,
-                json_schema_input_type=str | ClassEntry,
-            ),
-        ],
-        ...,
-    ],
-    _FromList,
-    Field(min_length=2, max_length=254),
+_ClassOrName = Annotated[
+    ClassEntry,
+    BeforeValidator(
+        lambda value: {"name": value} if isinstance(value, str) else value,
+        json_schema_input_type=str | ClassEntry,
+    ),
 ]
+Classes = Annotated[tuple[_ClassOrName, ...], _FromList, Field(min_length=2, max_length=254)]
 Ignored = Annotated[
     dict[str, RawId],
     BeforeValidator(
