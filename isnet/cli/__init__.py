@@ -1,12 +1,11 @@
 """The `isnet` command: one subcommand per pipeline stage or tool, each imported when it runs."""
 
-import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from isnet.cli.parser import build_parser
+from isnet.cli.command_table import build_parser
 from isnet.errors import UserError
 
 __all__ = ["main", "program"]
@@ -23,10 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = build_parser().parse_args(arguments)
-        command: Callable[[argparse.Namespace], int] = options.command
-        options.arguments = arguments  # ranks of a run are started with the same ones
-        return command(options)
+        options = vars(build_parser().parse_args(arguments))
+        run: Callable[[dict[str, Any], list[str]], int] = options.pop("command")
+        return run(options, arguments)
     except UserError as error:
         print(f"isnet: {error}", file=sys.stderr)
         return 2

@@ -1,72 +1,75 @@
-"""Calls the function behind each command with the parsed options."""
+"""Runs a command: reads params.yaml, opens its log, and calls the function behind the command."""
 
-from __future__ import annotations
-
-import argparse
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isnet.settings.plan import Plan
 
-
-def _plan() -> Plan:
-    """Read and check params.yaml, and update the settings files of the stages."""
-    from isnet.settings.params import load_params
-    from isnet.settings.plan import Plan
-
-    plan = Plan.of(load_params())
-    plan.write_stage_settings()
-    return plan
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+"""What `ArgumentParser.add_argument` is called with."""
 
 
-def check(options: argparse.Namespace) -> int:
-    plan = _plan()
-    print(
-        f"params.yaml: {len(plan.params.datasets)} data sets, {len(plan.runs)} runs, all possible"
-    )
-    return 0
+class Command:
+    """A command of `isnet`.
 
+    Args:
+        name: `NAME`, or `GROUP NAME` for an action of a group.
+        text: one line of help.
+        run: `MODULE:FUNCTION`, imported when the command runs. The function gets all options by
+            name and returns the exit code; None is 0.
+        arguments: of the parser.
+        plan: whether params.yaml is checked first; its plan is the function's first argument.
+        log: name of the log, filled in with the options, such as `{run}`. A command with a plan
+            logs to a file too; a command without a log only prints.
+        is_run_stage: whether it trains or evaluates a run; it gets the command line, for the ranks
+            that it starts, and a `StopRequest`.
+    """
 
-def doctor(options: argparse.Namespace) -> int:
-    from isnet.cli.doctor import examine
+    def __init__(
+        self,
+        name: str,
+        text: str,
+        run: str,
+        *arguments: Argument,
+        plan: bool = False,
+        log: str | None = None,
+        is_run_stage: bool = False,
+    ) -> None:
+        self.name, self.text, self.arguments = name, text, arguments
+        self.plan, self.is_run_stage = plan, is_run_stage
+        self._function, self._log = run, log
 
-    return examine()
+    def load_function(self) -> Callable[..., int | None]:
+        """Import the function behind the command."""
+        module, _, name = self._function.partition(":")
+        function: Callable[..., int | None] = getattr(import_module(module), name)
+        return function
 
+    def run(self, options: dict[str, Any], command_line: list[str]) -> int:
+        """Run the command with the options parsed from `command_line`; return the exit code."""
+        if self.is_run_stage:
+            return self._run_stage(options["run"], command_line)
+        return self._call(options)
 
-def status(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.status import print_status
-    from isnet.settings.params import load_params
-    from isnet.settings.plan import Plan
-
-    print_status(Plan.of(load_params()), as_json=options.json)  # writes no file
-    return 0
-
-
-def sweep(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.sweep import sweep
-
-    sweep(options.name, options.set_param, dry_run=options.dry_run)
-    return 0
-
-
-def dataset_stage(stage: str) -> Callable[[argparse.Namespace], int]:
-    def command(options: argparse.Namespace) -> int:
+    def _call(self, options: dict[str, Any], **more: Any) -> int:
         from isnet.io.console import console_output
 
-        run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
-        plan = _plan()
-        plan.dataset_settings(options.dataset)  # refuses an unknown data set before opening a log
-        with console_output(stage, options.dataset, plan.layout.log(stage, options.dataset)):
-            run(plan, options.dataset)
-        return 0
+        plan = _read_plan() if self.plan else None
+        if plan and "run" in options:  # an unknown one is refused before its log is opened
+            plan.run(options["run"])
+        if plan and "dataset" in options:
+            plan.dataset_settings(options["dataset"])
+        stage = self.name.partition(" ")[0]
+        name = self._log and self._log.format_map(options)
+        file = plan.layout.log(stage, name) if plan and name else None
+        function = self.load_function()
+        with console_output(stage, name, file) if name else nullcontext():
+            return function(*[plan] if plan else [], **options, **more) or 0
 
-    return command
-
-
-def run_stage(stage: str) -> Callable[[argparse.Namespace], int]:
-    def command(options: argparse.Namespace) -> int:
+    def _run_stage(self, run: str, command_line: list[str]) -> int:
         from isnet.distributed.stop_signals import StopRequest
 
         stop_request = StopRequest()
@@ -76,111 +79,18 @@ def run_stage(stage: str) -> Callable[[argparse.Namespace], int]:
         from isnet.pipeline.train import train_job
         from isnet.training.train_job import TrainJob
 
-        run = getattr(import_module(f"isnet.pipeline.{stage}"), stage)
         with report_errors():
-            if stage == "train" and (job := TrainJob.from_launcher()):
-                with console_output(stage, options.run, job.layout.log(stage, options.run)):
+            if self.name == "train" and (job := TrainJob.from_launcher()):
+                with console_output("train", run, job.layout.log("train", run)):
                     return train_job(job, stop_request)
-            plan = _plan()
-            plan.run(options.run)
-            with console_output(stage, options.run, plan.layout.log(stage, options.run)):
-                status: int = run(plan, options.run, options.arguments, stop_request)
-                return status
-
-    return command
+            return self._call({"run": run}, arguments=command_line, stop_request=stop_request)
 
 
-def report(options: argparse.Namespace) -> int:
-    from isnet.io.console import console_output
-    from isnet.pipeline.report import report
+def _read_plan() -> "Plan":
+    """Read and check params.yaml, and update the settings files of the stages."""
+    from isnet.settings.params import load_params
+    from isnet.settings.plan import Plan
 
-    plan = _plan()
-    with console_output("report", "all", plan.layout.log("report", "all")):
-        report(plan)
-    return 0
-
-
-def results(options: argparse.Namespace) -> int:
-    from isnet.pipeline.report import print_results
-
-    print_results(_plan())
-    return 0
-
-
-def track(options: argparse.Namespace) -> int:
-    from isnet.io.console import console_output
-    from isnet.pipeline.mlflow_updates import sync
-
-    plan = _plan()
-    with console_output("track", "sync", plan.layout.log("track", "sync")):
-        return sync(plan, follow=options.follow)
-
-
-def weights_import(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.weights import import_weights
-
-    import_weights(options.file, options.config, options.output, ema=options.ema)
-    return 0
-
-
-def weights_export(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.weights import export_weights
-
-    export_weights(options.file, options.config, options.output, target=options.format)
-    return 0
-
-
-def weights_fetch(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.weights import fetch_weights
-    from isnet.io.console import console_output
-
-    with console_output("weights", "fetch", log=None):
-        fetch_weights(options.config)
-    return 0
-
-
-def export(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.export import export
-    from isnet.io.console import console_output
-
-    with console_output("export", options.weights.name, log=None):
-        export(options.weights, options.format, options.output, options.check)
-    return 0
-
-
-def submit(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.submit import submit
-    from isnet.io.console import console_output
-
-    plan = _plan()
-    plan.run(options.run)
-    with console_output("submit", options.run, plan.layout.log("submit", options.run)):
-        submit(
-            plan,
-            options.run,
-            images=options.images,
-            form=options.format,
-            output=options.output,
-            multi_scale=options.multi_scale,
-        )
-    return 0
-
-
-def predict(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.predict import PredictOptions, predict
-    from isnet.io.console import console_output
-
-    chosen = PredictOptions(options.overlay, options.multi_scale, options.window, options.device)
-    with console_output("predict", options.weights.name, log=None):
-        return predict(options.weights, options.inputs, options.output, chosen)
-
-
-def benchmark(options: argparse.Namespace) -> int:
-    from isnet.cli.commands.benchmark import benchmark
-    from isnet.io.console import console_output
-
-    plan = _plan()
-    plan.run(options.run)
-    with console_output("benchmark", options.run, plan.layout.log("benchmark", options.run)):
-        benchmark(plan, options.run, size=options.size)
-    return 0
+    plan = Plan.of(load_params())
+    plan.write_stage_settings()
+    return plan

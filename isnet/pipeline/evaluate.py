@@ -1,11 +1,8 @@
 """The `evaluate` stage: scores a run on the validation split."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,58 +30,44 @@ _COUNTS = 1
 """Version of the counts of an image; raised when the same prediction gives other counts."""
 
 
-def evaluate(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest) -> int:
+def evaluate(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
     """Evaluate a run's weights, or publish the finished evaluation of the same weights, data and
     protocol; return the exit code.
 
     Args:
         plan: all of params.yaml.
-        name: the run.
+        run: the run.
         arguments: command line of the ranks, if there are several.
         stop_request: ends this process on a stop signal; counted images are on disk.
     """
     from isnet.reporting.model_card import write_model_card
 
-    planned = plan.run(name)
+    planned = plan.run(run)
     manifest = read_manifest(plan, planned.run.dataset)
-    trained = read_train_record(plan, name)
-    key = plan.evaluate_key(name, trained.weights_sha256, manifest["digest"])
-    finished = plan.layout.run_work(name, trained.key) / f"evaluate-{key}"
-    evaluation = _EvaluateStage(plan, planned, trained, key, finished)
+    trained = read_train_record(plan, run)
+    key = plan.evaluate_key(run, trained.weights_sha256, manifest["digest"])
+    finished = plan.layout.run_work(run, trained.key) / f"evaluate-{key}"
     if is_rank():
-        evaluation.count_as_rank()
+        _count_as_rank(_load(plan, planned, finished, key))
         return 0
     with exclusive(finished):
         if finished.is_dir():
             _log.info("has nothing to do: these weights are evaluated")
-        elif status := _evaluate(evaluation, manifest, arguments, stop_request):
-            return status
-    publish(finished, plan.layout.evaluate_results(name))
+        else:
+            devices = _devices(planned.run.devices, len(manifest["splits"]["val"]))
+            with gpu_lease(devices.gpus):
+                status = _count_in_ranks(arguments, devices, finished.parent, stop_request)
+                if status:
+                    return status
+                _finish(_load(plan, planned, finished, key), finished, _identity(planned, trained))
+    publish(finished, plan.layout.evaluate_results(run))
     # Beside the weights, so that it is passed on with them; `train` removes it with them.
-    write_model_card(name, plan.layout.results)
-    _log.info(_headline(MetricsRecord.read(finished / "metrics.json")))
-    track(plan, name)
-    return 0
-
-
-def _evaluate(
-    evaluation: _EvaluateStage,
-    manifest: dict[str, Any],
-    arguments: list[str],
-    stop_request: StopRequest,
-) -> int:
-    """Count in several processes if the run has several devices, and finish in this one."""
-    devices = _devices(evaluation.planned.run.devices, len(manifest["splits"]["val"]))
-    with gpu_lease(devices.gpus):
-        if devices.processes > 1:
-            work = evaluation.finished.parent
-            status = launch(arguments, devices, Node(), work, stop_request)
-            if status and stop_request.signal_name:
-                wait_for_requeue(stop_request.signal_name)
-            if status:
-                return status
-            stop_request.end_deferral()
-        evaluation.finish()
+    write_model_card(run, plan.layout.results)
+    metrics = MetricsRecord.read(finished / "metrics.json")
+    single, multi = metrics.single_scale, metrics.multi_scale_flip
+    line = f"mIoU {single.mIoU or 0:.2%}, pixel accuracy {single.aAcc or 0:.2%}"
+    _log.info(f"{line}, mIoU with ms+flip {multi.mIoU or 0:.2%}" if multi else line)
+    track(plan, run)
     return 0
 
 
@@ -94,84 +77,78 @@ def _devices(devices: Devices, images: int) -> Devices:
     return Devices(kind=devices.kind, per_node=max(min(devices.per_node, available, images), 1))
 
 
-def _headline(metrics: MetricsRecord) -> str:
-    single, multi = metrics.single_scale, metrics.multi_scale_flip
-    line = f"mIoU {single.mIoU or 0:.2%}, pixel accuracy {single.aAcc or 0:.2%}"
-    return f"{line}, mIoU with ms+flip {multi.mIoU or 0:.2%}" if multi else line
+def _count_in_ranks(
+    arguments: list[str], devices: Devices, work: Path, stop_request: StopRequest
+) -> int:
+    """Count in several processes if there are several devices; return the exit code."""
+    if devices.processes == 1:
+        return 0
+    status = launch(arguments, devices, Node(), work, stop_request)
+    if status and stop_request.signal_name:
+        wait_for_requeue(stop_request.signal_name)
+    if not status:
+        stop_request.end_deferral()
+    return status
 
 
-@dataclass(frozen=True)
-class _EvaluateStage:
-    """One evaluation: its inputs, its result folder, and its journals beside that until then."""
+def _load(plan: Plan, planned: PlannedRun, finished: Path, key: str) -> dict[str, Any]:
+    """Return model, data set and settings for `count_images`."""
+    from isnet.mmseg_import import import_mmseg
 
-    plan: Plan
-    planned: PlannedRun
-    trained: TrainRecord
-    key: str
-    finished: Path
+    import_mmseg()
+    import torch
+    from mmseg.registry import DATASETS
 
-    @property
-    def _journals(self) -> Path:
-        return self.finished.with_suffix(".journals")
+    from isnet.pipeline.trained_run import load_run
+    from isnet.training.loader_workers import ignore_signals
 
-    def _arguments(self) -> dict[str, Any]:
-        """Return model, data set and settings for `count_images`."""
-        from isnet.mmseg_import import import_mmseg
+    if planned.run.devices.gpus and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    run = load_run(plan, planned)
+    return {
+        "model": run.network,
+        "dataset": DATASETS.build(run.dataset),
+        "protocol": run.protocol,
+        "journals": finished.with_suffix(".journals"),
+        "fingerprint": digest_of([_COUNTS, metadata.version("isnet"), key]),
+        "worker_init_fn": ignore_signals,
+    }
 
-        import_mmseg()
-        import torch
-        from mmseg.registry import DATASETS
 
-        from isnet.pipeline.trained_run import load_run
-        from isnet.training.loader_workers import ignore_signals
+def _count_as_rank(arguments: dict[str, Any]) -> None:
+    """Count the images of this process, one of several."""
+    from isnet.inference.dataset_evaluation import count_images
 
-        if self.planned.run.devices.gpus and torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        run = load_run(self.plan, self.planned)
-        return {
-            "model": run.network,
-            "dataset": DATASETS.build(run.dataset),
-            "protocol": run.protocol,
-            "journals": self._journals,
-            "fingerprint": digest_of([_COUNTS, metadata.version("isnet"), self.key]),
-            "worker_init_fn": ignore_signals,
-        }
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    with show_progress(f"images, in each of {world_size} processes") as progress:
+        count_images(**arguments, rank=rank, world_size=world_size, on_progress=progress)
 
-    def count_as_rank(self) -> None:
-        """Count the images of this process, one of several."""
-        arguments = self._arguments()
-        from isnet.inference.dataset_evaluation import count_images
 
-        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        with show_progress(f"images, in each of {world_size} processes") as progress:
-            count_images(**arguments, rank=rank, world_size=world_size, on_progress=progress)
+def _finish(arguments: dict[str, Any], finished: Path, identity: dict[str, Any]) -> None:
+    """Count the images that are missing in the journals, and write the results atomically."""
+    from isnet.inference.dataset_evaluation import evaluate_dataset
 
-    def finish(self) -> None:
-        """Count the images that are missing in the journals, and write the results atomically."""
-        arguments = self._arguments()
-        from isnet.inference.dataset_evaluation import evaluate_dataset
+    part = finished.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    with show_progress("images") as progress:
+        metrics = evaluate_dataset(
+            **arguments, directory=part, identity=identity, on_progress=progress
+        )
+    ScoresRecord.of(metrics).write(part / "scores.json")
+    replace_folder(part, finished)
+    shutil.rmtree(arguments["journals"], ignore_errors=True)
 
-        part = self.finished.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        with show_progress("images") as progress:
-            metrics = evaluate_dataset(
-                **arguments, directory=part, identity=self._identity(), on_progress=progress
-            )
-        ScoresRecord.of(metrics).write(part / "scores.json")
-        replace_folder(part, self.finished)
-        shutil.rmtree(self._journals, ignore_errors=True)
 
-    def _identity(self) -> dict[str, Any]:
-        experiment, trained = self.planned.experiment, self.trained
-        return {
-            "run": self.planned.name,
-            "dataset": self.planned.run.dataset,
-            "weights_sha256": trained.weights_sha256,
-            "manifest_digest": trained.manifest_digest,
-            "split": "val",
-            "iteration": trained.iterations,
-            "method": experiment.method,
-            "backbone": experiment.backbone,
-            "crop": trained.crop,
-            "environment": collect_environment(),
-        }
+def _identity(planned: PlannedRun, trained: TrainRecord) -> dict[str, Any]:
+    return {
+        "run": planned.name,
+        "dataset": planned.run.dataset,
+        "weights_sha256": trained.weights_sha256,
+        "manifest_digest": trained.manifest_digest,
+        "split": "val",
+        "iteration": trained.iterations,
+        "method": planned.experiment.method,
+        "backbone": planned.experiment.backbone,
+        "crop": trained.crop,
+        "environment": collect_environment(),
+    }

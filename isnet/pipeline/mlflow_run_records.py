@@ -14,37 +14,29 @@ def current_record(plan: Plan, name: str) -> RunRecord | None:
     """Return the training with the present settings, finished or not; else the one published last;
     None if there is neither.
     """
-    declared = read_json(plan.layout.train_results(name) / "train.json")
+    published = plan.layout.train_results(name)
+    declared = read_json(published / "train.json")
     digest = dataset_status(plan, plan.run(name).run.dataset).digest
     if digest:
         key = plan.train_key(name, digest)
         work = plan.layout.run_work(name, key)
-        if (work / "train").is_dir():
-            return ended_record(plan, name, work, digest)
-        if declared.get("key") != key and (work / "journal.jsonl").is_file():
-            return _unfinished(plan, name, work, digest)
+        has_begun = declared.get("key") != key and (work / "journal.jsonl").is_file()
+        if has_begun or (work / "train").is_dir():
+            state: State = "running" if run_lock_owner(work) else "interrupted"
+            return training_record(plan, name, work, digest, state)
     if not declared:
         return None
-    work = plan.layout.run_work(name, declared["key"])
-    return _finished(plan, name, work, plan.layout.train_results(name))
+    return _finished(plan, name, plan.layout.run_work(name, declared["key"]), published)
 
 
-def started_record(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunRecord:
-    """Return the record of a training that starts now."""
-    return _record(plan, name, work, manifest_digest, "running")
-
-
-def ended_record(
-    plan: Plan, name: str, work: Path, manifest_digest: str, *, failed: bool = False
+def training_record(
+    plan: Plan, name: str, work: Path, manifest_digest: str, state: State
 ) -> RunRecord:
-    """Return the record of a training that has ended: finished if its results are there."""
+    """Return the record of the training in `work`: finished if its results are there, else in the
+    given state.
+    """
     if (work / "train").is_dir():
         return _finished(plan, name, work, work / "train")
-    return _record(plan, name, work, manifest_digest, "failed" if failed else "interrupted")
-
-
-def _unfinished(plan: Plan, name: str, work: Path, manifest_digest: str) -> RunRecord:
-    state: State = "running" if run_lock_owner(work) else "interrupted"
     return _record(plan, name, work, manifest_digest, state)
 
 

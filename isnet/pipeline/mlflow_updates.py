@@ -1,16 +1,14 @@
 """MLflow updates: while a run trains, at the end of a stage, and by `isnet track sync`."""
 
-from __future__ import annotations
-
+import contextlib
 import logging
 import time
 import warnings
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 from isnet.errors import UserError
-from isnet.pipeline.mlflow_run_records import current_record, ended_record, started_record
+from isnet.pipeline.mlflow_run_records import current_record, training_record
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
@@ -37,17 +35,18 @@ def track(plan: Plan, name: str | None = None) -> bool:
         return False
     if name and is_database_file(store.uri) and in_cluster_job():
         return True
-    result = _upload(_records(plan, [name] if name else list(plan.runs)), store, STAGE_END)
-    if result.reason:
-        _log.info(f"{_describe(store)} could not be updated ({result.reason}); {_LATER}")
-    return not result.reason
+    _, reason = _upload(_records(plan, [name] if name else list(plan.runs)), store, STAGE_END)
+    if reason:
+        _log.info(f"{_describe(store)} could not be updated ({reason}); {_LATER}")
+    return not reason
 
 
-def sync(plan: Plan, *, follow: bool) -> int:
+def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     """Upload all runs; return the exit code: 1 if some could not be uploaded.
 
     Args:
         plan: all of params.yaml.
+        action: of `isnet track`, which has only this one.
         follow: repeat every few seconds until no run trains any more, or Ctrl-C.
 
     Raises:
@@ -57,23 +56,23 @@ def sync(plan: Plan, *, follow: bool) -> int:
     outages = _OutageLog(_describe(store))
     while True:
         records = _records(plan, list(plan.runs))
-        result = _upload(records, store, SYNC)
+        uploaded, reason = _upload(records, store, SYNC)
         if not follow or not any(record.state == "running" for record in records):
             break
-        if result.reason:
-            outages.failed(f"could not be updated ({result.reason}); trying again")
+        if reason:
+            outages.failed(f"could not be updated ({reason}); trying again")
         else:
             outages.succeeded()
         try:
             time.sleep(_SECONDS_BETWEEN_PASSES)
         except KeyboardInterrupt:
             break
-    summary = f"{len(result.uploaded)} of {len(records)} runs are in MLflow"
-    if result.reason:
-        missing = ", ".join(r.name for r in records if r.name not in result.uploaded)
-        summary += f"; {_describe(store)} is without {missing} ({result.reason}); {_LATER}"
+    summary = f"{len(uploaded)} of {len(records)} runs are in MLflow"
+    if reason:
+        missing = ", ".join(r.name for r in records if r.name not in uploaded)
+        summary += f"; {_describe(store)} is without {missing} ({reason}); {_LATER}"
     _log.info(summary)
-    return 1 if result.reason else 0
+    return 1 if reason else 0
 
 
 class _OutageLog:
@@ -122,7 +121,7 @@ class LiveTracking:
         self._ended_at = 0.0
         self._outages = _OutageLog("MLflow")
 
-    def __enter__(self) -> LiveTracking:
+    def __enter__(self) -> Self:
         plan, name, work, _ = self._run
         store = _usable_store(plan)
         if store:
@@ -135,7 +134,7 @@ class LiveTracking:
             return self
         self._is_live = store is not None and not is_database_file(store.uri)
         self._uploader.send(
-            follow=started_record(*self._run),
+            follow=training_record(*self._run, "running"),
             store=store,
             live=self._is_live,
             gpus=plan.run(name).run.devices.gpus > 0,
@@ -153,7 +152,7 @@ class LiveTracking:
             return
         self._ended_at = time.monotonic()
         failed = kind is not None and issubclass(kind, Exception)
-        record = ended_record(*self._run, failed=failed)
+        record = training_record(*self._run, "failed" if failed else "interrupted")
         self._uploader.send(ended=record)
         if record.state != "finished":
             self._wait(_SHORT_WAIT_SECONDS)
@@ -178,23 +177,6 @@ class LiveTracking:
         self._uploader = None
 
 
-@dataclass
-class _Result:
-    """Result of an upload, collected from its events."""
-
-    uploaded: list[str]
-    reason: str | None = None
-    """Why the others were not uploaded."""
-    notes: dict[str, None] = field(default_factory=dict)
-
-    def add(self, event: dict[str, Any]) -> None:
-        if "uploaded" in event:
-            self.uploaded.append(event["uploaded"])
-            self.notes |= dict.fromkeys(filter(None, [event["note"]]))
-        if "done" in event:
-            self.reason = event["reason"]
-
-
 def _store(plan: Plan) -> TrackingStore:
     tracking, home = plan.params.tracking, plan.layout.home
     return TrackingStore(store_uri(tracking.uri, home), tracking.experiment, home)
@@ -213,25 +195,34 @@ def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
     return [record for name in names if (record := current_record(plan, name))]
 
 
-def _upload(records: list[RunRecord], store: TrackingStore, timeouts: Timeouts) -> _Result:
+def _upload(
+    records: list[RunRecord], store: TrackingStore, timeouts: Timeouts
+) -> tuple[list[str], str | None]:
     """Upload what was not uploaded: to a database file from this process, to a server from a
-    process that can be killed at any time.
+    process that can be killed at any time. Return the runs that are there, and why others are not.
     """
-    result = _Result([record.name for record in records if is_uploaded(record, store)])
-    missing = [record for record in records if record.name not in result.uploaded]
+    uploaded = [record.name for record in records if is_uploaded(record, store)]
+    missing = [record for record in records if record.name not in uploaded]
+    notes: dict[str, None] = {}
+    reason: str | None = None
+
+    def report(event: dict[str, Any]) -> None:
+        nonlocal reason
+        if "uploaded" in event:
+            uploaded.append(event["uploaded"])
+            notes.update(dict.fromkeys(filter(None, [event["note"]])))
+        if "done" in event:
+            reason = event["reason"]
+
     if missing and is_database_file(store.uri):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            upload_runs(missing, store, result.add)
+        with warnings.catch_warnings(action="ignore"):
+            upload_runs(missing, store, report)
     elif missing:
-        uploader = Uploader(timeouts)
-        try:
-            uploader.upload(missing, store, result.add)
-        finally:
-            uploader.close()
-    for note in result.notes:
+        with contextlib.closing(Uploader(timeouts)) as uploader:
+            uploader.upload(missing, store, report)
+    for note in notes:
         _log.info(f"{_describe(store)}: {note}")
-    return result
+    return uploaded, reason
 
 
 def _describe(store: TrackingStore) -> str:

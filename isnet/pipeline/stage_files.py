@@ -1,7 +1,6 @@
 """Files that stages exchange: reading what earlier stages wrote, publishing finished work."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,6 @@ from isnet.io.atomic_files import copy_file
 from isnet.records.dataset_records import SourceRecord, StoreRecord
 from isnet.records.run_records import TrainRecord
 from isnet.settings.plan import Plan
-
-
-def available_cores() -> int:
-    """Number of worker processes of a data stage: the rule's threads, or all allowed cores."""
-    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
 def _read(path: Path, command: str) -> dict[str, Any]:

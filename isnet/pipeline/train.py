@@ -39,37 +39,37 @@ _PROVENANCE = (
 )
 
 
-def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest) -> int:
+def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
     """Train a run, or reuse a finished training with the same settings and data; return the exit
     code. Later stages send a reused training to MLflow if it is not there.
 
     Args:
         plan: all of params.yaml.
-        name: the run.
+        run: the run.
         arguments: the command line, for runs of several processes.
         stop_request: records a signal that asks to stop.
     """
-    planned = plan.run(name)
+    planned = plan.run(run)
     manifest = read_manifest(plan, planned.run.dataset)
     digest = manifest["digest"]
-    key = plan.train_key(name, digest)
-    work = plan.layout.run_work(name, key)
+    key = plan.train_key(run, digest)
+    work = plan.layout.run_work(run, key)
     if is_rank():  # a rank of torchrun or srun
-        return train_job(_resolve_job(plan, name, key, manifest), stop_request)
-    node = current_node(planned.run.devices, name)
+        return train_job(_resolve_job(plan, run, key, manifest), stop_request)
+    node = current_node(planned.run.devices, run)
     is_first = node.index == 0
     finished = work / "train"
     if finished.is_dir():
         _log.info("has nothing to do: this training is finished")
         if is_first:
-            publish(finished, plan.layout.train_results(name))
+            publish(finished, plan.layout.train_results(run))
         return 0
-    tracking = LiveTracking(plan, name, work, digest)
-    with run_lock(name, work, node=node.index), gpu_lease(planned.run.devices.gpus):
-        job = _resolve_job(plan, name, key, manifest)
+    tracking = LiveTracking(plan, run, work, digest)
+    with run_lock(run, work, node=node.index), gpu_lease(planned.run.devices.gpus):
+        job = _resolve_job(plan, run, key, manifest)
         _fetch_pretrained(job)
         if job.speed.compile:
-            require_tools(name)
+            require_tools(run)
         with tracking if is_first else nullcontext():
             if job.batch.processes == 1:
                 status = train_job(job, stop_request)
@@ -83,7 +83,7 @@ def train(plan: Plan, name: str, arguments: list[str], stop_request: StopRequest
     if not is_first:  # node 0 publishes
         return 0
     stop_request.end_deferral()
-    publish(finished, plan.layout.train_results(name))
+    publish(finished, plan.layout.train_results(run))
     tracking.finish()
     return 0
 

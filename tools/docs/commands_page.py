@@ -6,7 +6,7 @@ import argparse
 from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Iterator
 
-from isnet.cli.parser import build_parser
+from isnet.cli.command_table import build_parser
 
 __all__ = ["commands", "commands_page"]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.io.atomic_files import write_json
 from isnet.pipeline.stage_files import read_manifest, read_train_record
 from isnet.settings.plan import Plan, PlannedRun
-from isnet.tracking.environment import collect_environment
+from isnet.tracking.environment import collect_environment, hardware
 
 if TYPE_CHECKING:
     from isnet.inference.inference_cost import InferenceCost
@@ -23,32 +23,31 @@ _SECONDS = 10.0
 """Duration of the measurement of each size, after a warm-up."""
 
 
-def benchmark(plan: Plan, name: str, *, size: tuple[int, int] | None) -> Path:
+def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
     """Measure single-scale prediction at the size of the data set's first validation image, and at
-    `size` (height, width); print a table and return the JSON file with the same figures.
+    `size` (height, width); print a table and write the same figures to `benchmark.json`.
 
     One process measures on the run's kind of device. Raises `UserError` if the run has no weights.
     """
-    planned = plan.run(name)
-    trained = read_train_record(plan, name)
+    planned = plan.run(run)
+    trained = read_train_record(plan, run)
     read_manifest(plan, planned.run.dataset)
     with gpu_lease(min(1, planned.run.devices.gpus)):
         costs, device = _measure(plan, planned, size)
     environment = collect_environment()
-    facts: dict[str, Any] = {
-        "run": name,
+    file = plan.layout.run_work(run, trained.key) / "benchmark.json"
+    facts = {
+        "run": run,
         "weights_sha256": trained.weights_sha256,
         "device": device,
         "inputs": [asdict(cost) for cost in costs],
         "environment": environment,
     }
-    file = plan.layout.run_work(name, trained.key) / "benchmark.json"
     write_json(file, facts)
     _print(costs)
     packages = environment["packages"]
-    versions = ", ".join(f"{one} {packages[one]}" for one in ("torch", "onedl-mmsegmentation"))
+    versions = ", ".join(f"{name} {packages[name]}" for name in ("torch", "onedl-mmsegmentation"))
     _log.info(f"{device}; {versions}; written to {file}")
-    return file
 
 
 def _measure(
@@ -78,23 +77,22 @@ def _measure(
         _log.info(f"measuring {_sides(x.shape[2:])}")
         once = partial(predict, run.network, x, label, run.protocol.single_scale)
         costs.append(measure_cost(run.network, x, once, _SECONDS))
-    device = sample.x.device
-    if device.type == "cuda":
-        return costs, torch.cuda.get_device_name(device)
-    return costs, f"{collect_environment()['hardware']}, {torch.get_num_threads()} threads"
+    if sample.x.device.type == "cuda":
+        return costs, torch.cuda.get_device_name(sample.x.device)
+    return costs, f"{hardware()}, {torch.get_num_threads()} threads"
 
 
-def _sides(size: Any) -> str:
-    return "x".join(str(side) for side in size)
+def _sides(size: Sequence[int]) -> str:
+    return "x".join(map(str, size))
 
 
 def _print(costs: list[InferenceCost]) -> None:
-    from rich.console import Console as RichConsole
+    from rich.console import Console
     from rich.table import Table
 
-    table = Table(header_style="bold")
-    for column in ("input", "images/s", "ms: 50%", "90%", "99%", "GB", "M parameters", "GFLOPs"):
-        table.add_column(column, justify="left" if column == "input" else "right")
+    table = Table("input", header_style="bold")
+    for column in ("images/s", "ms: 50%", "90%", "99%", "GB", "M parameters", "GFLOPs"):
+        table.add_column(column, justify="right")
     for cost in costs:
         table.add_row(
             _sides(cost.input),
@@ -104,4 +102,4 @@ def _print(costs: list[InferenceCost]) -> None:
             f"{cost.parameters / 1e6:.2f}",
             f"{cost.flops / 1e9:.4g}",
         )
-    RichConsole().print(table)
+    Console().print(table)

@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Format = Literal["onnx", "torch"]
 _SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _NAME = re.compile(r"\w[\w.-]*")
 
 
-def export(weights: Path, form: Format, output: Path | None, check: Sequence[Path]) -> Path:
-    """Write `weights` as an ONNX file or a `torch.export` program, compare its outputs with torch,
-    and return its path. The measurements are in the JSON file `record_of` it.
+def export(
+    weights: Path, format: Literal["onnx", "torch"], output: Path | None, check: Sequence[Path]
+) -> None:
+    """Write `weights` as an ONNX file or a `torch.export` program, and compare its outputs with
+    torch. The measurements are in the JSON file `record_of` it.
 
     Args:
         weights: a weights file of `isnet train` or `isnet weights import`.
-        form: "onnx" or "torch".
+        format: "onnx" or "torch".
         output: the file; None is exports/RUN/model.onnx or .pt2.
         check: images or folders to compare on; if empty, validation images of the run's data set,
             or generated ones if those are not in this checkout.
@@ -47,9 +48,13 @@ def export(weights: Path, form: Format, output: Path | None, check: Sequence[Pat
         UserError: a package is missing, the network cannot be exported, the outputs differ, or the
         existing file is of other weights. No new file is left.
     """
-    _refuse_missing(form)
-    if output is not None and output.suffix != _SUFFIXES[form]:
-        raise UserError(f"--output {output} does not end with {_SUFFIXES[form]}")
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if format == "onnx" and missing:
+        raise UserError(
+            f"--format onnx needs {', '.join(missing)}", hint=f"pip install {' '.join(_PACKAGES)}"
+        )
+    if output is not None and output.suffix != _SUFFIXES[format]:
+        raise UserError(f"--output {output} does not end with {_SUFFIXES[format]}")
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
@@ -58,15 +63,21 @@ def export(weights: Path, form: Format, output: Path | None, check: Sequence[Pat
 
     given = CheckImages.given(check) if check else None
     model = open_model(weights)
-    provenance = model.metadata.provenance
-    check_images = given or CheckImages.of_run(provenance) or CheckImages.generated()
-    file = output or _default(model, form)
-    _refuse_other(file, model.sha256)
+    run = model.metadata.provenance.get("run")
+    check_images = given or CheckImages.of_run(model.metadata.provenance) or CheckImages.generated()
+    folder = str(run) if _NAME.fullmatch(str(run or "")) else weights.stem
+    file = output or Path("exports") / folder / f"model{_SUFFIXES[format]}"
+    if file.exists() and read_json(record_of(file)).get("weights_sha256") != model.sha256:
+        raise UserError(
+            f"{file} is there already, and not of these weights",
+            hint="Delete it, or name another --output",
+        )
+    facts: dict[str, Any] = {"format": format, "weights_sha256": model.sha256, "run": run}
     try:
         with atomic_path(file) as temporary:
-            reference, exported, facts = _write(model, form, temporary)
+            reference, exported, more = _write(model, format, temporary)
             _log.info(f"compares with torch on {check_images.source}")
-            facts |= _compare(reference, exported, check_images.images, file)
+            facts |= more | _compare(reference, exported, check_images.images, file)
             facts |= {"file": str(file), "bytes": temporary.stat().st_size}
     except OSError as error:
         hint = "Name another --output"
@@ -81,7 +92,6 @@ def export(weights: Path, form: Format, output: Path | None, check: Sequence[Pat
         f"equal; at {height}x{width} {facts['exported_images_per_second']:.3g} images/s, "
         f"torch {facts['torch_images_per_second']:.3g}"
     )
-    return file
 
 
 def record_of(file: Path) -> Path:
@@ -89,29 +99,7 @@ def record_of(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
-def _refuse_missing(form: Format) -> None:
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if form == "onnx" and missing:
-        raise UserError(
-            f"--format onnx needs {', '.join(missing)}", hint=f"pip install {' '.join(_PACKAGES)}"
-        )
-
-
-def _default(model: TrainedModel, form: Format) -> Path:
-    run = str(model.metadata.provenance.get("run", ""))
-    name = run if _NAME.fullmatch(run) else model.file.stem
-    return Path("exports") / name / f"model{_SUFFIXES[form]}"
-
-
-def _refuse_other(file: Path, weights_sha256: str) -> None:
-    if file.exists() and read_json(record_of(file)).get("weights_sha256") != weights_sha256:
-        raise UserError(
-            f"{file} is there already, and not of these weights",
-            hint="Delete it, or name another --output",
-        )
-
-
-def _write(model: TrainedModel, form: Format, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
+def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
     """Write the file; return runners of the network in torch and in the file, and facts."""
     import torch
 
@@ -119,22 +107,17 @@ def _write(model: TrainedModel, form: Format, file: Path) -> tuple[Runner, Runne
     from isnet.inference.export.torch_program import TorchRunner, export_program, run_eagerly
 
     network = ExportedNetwork(model).eval()
-    _log.info(f"exports {model.file} to {form}")
-    run = model.metadata.provenance.get("run")
-    facts = {"format": form, "weights_sha256": model.sha256, "run": run}
-    exported: Runner
+    _log.info(f"exports {model.file} to {format}")
     with _silence():
         program = export_program(network, str(model.file))
-        if form == "torch":
+        if format == "torch":
             torch.export.save(program, file, extra_files=export_metadata(model))
-            exported, runtime = TorchRunner(file), TorchRunner.runtime
-        else:
-            from isnet.inference.export.onnx_file import OPSET, OnnxRunner, write_onnx
+            return run_eagerly(network), TorchRunner(file), {"runtime": TorchRunner.runtime}
+        from isnet.inference.export.onnx_file import OPSET, OnnxRunner, write_onnx
 
-            write_onnx(program, file, export_metadata(model), str(model.file))
-            exported, runtime = OnnxRunner(file), OnnxRunner.runtime
-            facts["opset"] = OPSET
-    return run_eagerly(network), exported, facts | {"runtime": runtime}
+        write_onnx(program, file, export_metadata(model), str(model.file))
+        facts = {"opset": OPSET, "runtime": OnnxRunner.runtime}
+        return run_eagerly(network), OnnxRunner(file), facts
 
 
 def _compare(
@@ -178,11 +161,10 @@ def _silence() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     try:
         with (
-            warnings.catch_warnings(),
+            warnings.catch_warnings(action="ignore"),
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
         ):
-            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)

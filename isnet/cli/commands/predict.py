@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,6 @@ from isnet.io.visible_gpus import visible_gpus
 
 if TYPE_CHECKING:
     from isnet.inference.input_images import ImageFile
-    from isnet.inference.model_loader import TrainedModel
     from isnet.inference.prediction_folder import PredictionFolder
     from isnet.inference.predictor import Predictor
 
@@ -27,23 +25,21 @@ _INCOMPLETE = 2
 """Exit code if some of the images were refused."""
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """Options of the command; without `window` (height, width) and `device` the weights file and
-    the machine decide.
-    """
-
-    overlays: bool = False
-    multi_scale: bool = False
-    window: tuple[int, int] | None = None
-    device: Literal["cpu", "gpu"] | None = None
-
-
-def predict(weights: Path, inputs: Sequence[Path], output: Path, options: PredictOptions) -> int:
+def predict(
+    weights: Path,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    overlay: bool,
+    multi_scale: bool,
+    window: tuple[int, int] | None,
+    device: Literal["cpu", "gpu"] | None,
+) -> int:
     """Predict image files and the images below folders into `output`; return the exit code, 2 if
     some images were refused.
 
-    Images that `output` has a prediction of, by the same weights and options, are skipped.
+    Images that `output` has a prediction of, by the same weights and options, are skipped. Without
+    `window` (height, width) and `device` the weights file and the machine decide.
 
     Raises:
         UserError: the weights cannot be used, there are no images, all are refused, or a file that
@@ -55,7 +51,9 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, options: Predic
     import cv2
 
     from isnet.inference.input_images import find_images
+    from isnet.inference.model_loader import open_model
     from isnet.inference.prediction_folder import PredictionFolder
+    from isnet.inference.predictor import Predictor
 
     cv2.utils.logging.setLogLevel(0)  # unreadable files are reported below
     if output.exists() and not output.is_dir():
@@ -65,53 +63,42 @@ def predict(weights: Path, inputs: Sequence[Path], output: Path, options: Predic
         _log.info(f"skips {others} files in the folders without an image extension")
     if not images:
         raise UserError("there are no images", where=", ".join(map(str, inputs)))
-    with _gpu(options) as gpu:
-        from isnet.inference.model_loader import open_model
-        from isnet.inference.predictor import Predictor
-
+    with _lease_gpu(device) as gpu:
         model = open_model(weights, gpu=gpu)
-        predictor = Predictor.of(model, multi_scale=options.multi_scale, window=options.window)
-        how = _how(model, options)
-        results = PredictionFolder(output, how, model.metadata.palette, options.overlays)
+        predictor = Predictor.of(model, multi_scale=multi_scale, window=window)
+        # What decides a prediction; it is stored in each mask.
+        how: dict[str, Any] = {"weights_sha256": model.sha256, "multi_scale": multi_scale}
+        how["window"] = None if window is None else list(window)
+        metadata = model.metadata
+        results = PredictionFolder(output, how, metadata.palette, overlay)
         results.refuse_foreign_files(images)
         refused = _predict(predictor, results, images)
     done = len(images) - len(refused)
     if not done:
         raise UserError(f"nothing is predicted, {len(images)} refused", where=str(output))
-    scores = results.write_scores(_facts(model), images, refused)
-    left_out = f", {len(refused)} refused" if refused else ""
-    _log.info(f"{done} of {len(images)} images predicted{left_out}; see {scores}")
-    return _INCOMPLETE if refused else 0
-
-
-@contextlib.contextmanager
-def _gpu(options: PredictOptions) -> Any:
-    """Yield whether to use a GPU, which is then leased to this process."""
-    available = options.device != "cpu" and bool(visible_gpus())
-    if options.device == "gpu" and not available:
-        raise UserError(
-            "this machine has no GPU that can be used", where="--device gpu", hint="Leave it out"
-        )
-    with gpu_lease(int(available)):
-        yield available
-
-
-def _how(model: TrainedModel, options: PredictOptions) -> dict[str, Any]:
-    """Return what decides a prediction; it is stored in each mask."""
-    window = None if options.window is None else list(options.window)
-    settings = {"multi_scale": options.multi_scale, "window": window}
-    return {"weights_sha256": model.sha256, **settings}
-
-
-def _facts(model: TrainedModel) -> dict[str, Any]:
-    metadata = model.metadata
-    return {
+    facts = {
         "isnet": __version__,
         "weights": model.file.name,
         "provenance": metadata.provenance,
         "classes": metadata.classes,
         "palette": [list(colour) for colour in metadata.palette],
     }
+    scores = results.write_scores(facts, images, refused)
+    left_out = f", {len(refused)} refused" if refused else ""
+    _log.info(f"{done} of {len(images)} images predicted{left_out}; see {scores}")
+    return _INCOMPLETE if refused else 0
+
+
+@contextlib.contextmanager
+def _lease_gpu(device: Literal["cpu", "gpu"] | None) -> Iterator[bool]:
+    """Yield whether to use a GPU, which is then leased to this process."""
+    available = device != "cpu" and bool(visible_gpus())
+    if device == "gpu" and not available:
+        raise UserError(
+            "this machine has no GPU that can be used", where="--device gpu", hint="Leave it out"
+        )
+    with gpu_lease(int(available)):
+        yield available
 
 
 def _predict(
@@ -134,14 +121,11 @@ def _predict(
                 refused[name] = str(one.error).removeprefix(f"{name}: ")
                 _log.info(f"refused {name}: {refused[name]}")
             elif one.prediction and one.prediction.window and not windows_logged:
-                _log_windows(name, one.prediction.labels.shape, one.prediction.window)
                 windows_logged = True
+                (height, width), window = one.prediction.labels.shape, one.prediction.window
+                _log.info(
+                    f"{name} ({height}x{width}) does not fit in the free memory whole: images of "
+                    f"this size are predicted by windows of {window[0]}x{window[1]}"
+                )
             progress(done, len(images))
     return refused
-
-
-def _log_windows(name: str, size: tuple[int, ...], window: tuple[int, int]) -> None:
-    _log.info(
-        f"{name} ({size[0]}x{size[1]}) does not fit in the free memory whole: images of this size "
-        f"are predicted by windows of {window[0]}x{window[1]}"
-    )

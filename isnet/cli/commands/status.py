@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Literal
 from isnet.io.console import format_bytes
 from isnet.io.lock_owner import LockOwner
 from isnet.pipeline.run_status import (
-    DatasetStatus,
     RunStatus,
     UnusedFolders,
     dataset_status,
     run_status,
     unnamed_runs,
 )
+from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ _GAP = 2
 _NONE = "-"
 
 
-def print_status(plan: Plan, *, as_json: bool) -> None:
-    """Print the progress of every run and data set, as a table or as JSON."""
+def print_status(*, as_json: bool) -> None:
+    """Print the progress of every run and data set, as a table or as JSON; write no file."""
+    plan = Plan.of(load_params())
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     runs = [
         run_status(plan, name, datasets[planned.run.dataset].digest)
@@ -49,22 +50,24 @@ def print_status(plan: Plan, *, as_json: bool) -> None:
         return
     from rich.console import Console as RichConsole
 
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120)
-    out = RichConsole(width=width)
+    out = RichConsole(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120))
     dropped = _print_table(out, [_row(status) for status in runs])
-    lines = [f"a wider terminal also shows: {', '.join(dropped)}"] if dropped else []
-    lines.append(f"data sets: {'; '.join(map(_dataset, datasets.values()))}")
-    others = [
-        f"{status.run} {_usage(status.others, 'other training')}"
-        for status in runs
-        if status.others.count
+    sets = [
+        f"{each.dataset} {each.stage}"
+        + (f", packed ({format_bytes(each.packed_bytes)})" if each.packed_bytes else "")
+        for each in datasets.values()
     ]
-    if others:
-        lines.append(f"with other settings or data, in work/runs: {'; '.join(others)}")
-    if unnamed.count:
-        lines.append(f"not in params.yaml, in work/runs: {_usage(unnamed, 'run')}")
-    for line in lines:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    others = [
+        f"{run.run} {_usage(run.others, 'other training')}" for run in runs if run.others.count
+    ]
+    for title, values in (
+        ("a wider terminal also shows: ", ", ".join(dropped)),
+        ("data sets: ", "; ".join(sets)),
+        ("with other settings or data, in work/runs: ", "; ".join(others)),
+        ("not in params.yaml, in work/runs: ", _usage(unnamed, "run") if unnamed.count else ""),
+    ):
+        if values:
+            out.print(title + values, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:
@@ -120,14 +123,9 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     if minutes < 60:
         return f"{minutes} min"
-    if hours < 48:
-        return f"{minutes // 60}:{minutes % 60:02d} h"
-    return f"{hours // 24} d {hours % 24} h"
-
-
-def _dataset(status: DatasetStatus) -> str:
-    packed = f", packed ({format_bytes(status.packed_bytes)})" if status.packed_bytes else ""
-    return f"{status.dataset} {status.stage}{packed}"
+    return (
+        f"{minutes // 60}:{minutes % 60:02d} h" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+    )
 
 
 def _usage(folders: UnusedFolders, what: str) -> str:

@@ -1,7 +1,5 @@
 """`isnet submit`: writes predictions for a benchmark's evaluation server."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,84 +9,76 @@ from isnet.errors import UserError
 from isnet.io.console import show_progress
 from isnet.pipeline.stage_files import read_manifest, read_train_record
 from isnet.settings.dataset_lookup import table_of
-from isnet.settings.plan import Plan, PlannedRun
+from isnet.settings.plan import Plan
 
 if TYPE_CHECKING:
-    from isnet.inference.submission import FormatName, Submission
+    from isnet.inference.submission import FormatName
 
 _log = logging.getLogger(__name__)
 
 
 def submit(
-    plan: Plan, name: str, *, images: Path | None, form: FormatName, output: Path, multi_scale: bool
+    plan: Plan,
+    run: str,
+    *,
+    images: Path | None,
+    format: "FormatName",
+    output: Path,
+    multi_scale: bool,
 ) -> None:
     """Predict images with a run's weights and write them in the format of a server.
 
     Args:
         plan: all of params.yaml.
-        name: the run.
+        run: the run.
         images: folder of the images; None is the validation split.
-        form: `cityscapes` or `ade20k`.
+        format: `cityscapes` or `ade20k`.
         output: a new zip archive (a name with `.zip`) or folder.
         multi_scale: use the config's multi-scale settings.
 
     Raises:
         UserError: the run's classes are not those of the benchmark, or an image has another name.
     """
-    planned = plan.run(name)
-    read_train_record(plan, name)
+    planned = plan.run(run)
+    read_train_record(plan, run)
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    from isnet.inference.submission import Submission, list_images
+    from isnet.inference.batch_prediction import predict_files
+    from isnet.inference.input_images import ImageFile
+    from isnet.inference.predictor import Predictor
+    from isnet.inference.submission import Submission, list_images, open_output
+    from isnet.pipeline.trained_run import load_run
 
-    submission = Submission(form)
-    dataset = planned.run.dataset
-    submission.check(table_of(plan.params.datasets[dataset]).classes, f"data set {dataset}")
+    submission, dataset = Submission(format), planned.run.dataset
+    classes = table_of(plan.params.datasets[dataset]).classes
+    submission.check(classes, f"data set {dataset}")
     if output.exists():
         raise UserError("is there already", where=str(output), hint="Remove it, or name another")
     paths = _val_images(plan, dataset) if images is None else list_images(images)
-    submission.names(paths)
+    names = submission.names(paths)
+    files = [ImageFile(path, name) for path, name in zip(paths, names, strict=True)]
     with gpu_lease(min(1, planned.run.devices.gpus)):
-        _write(plan, planned, submission, paths, output, multi_scale)
-    _log.info(f"{len(paths)} predictions are in {output}")
+        trained = load_run(plan, planned)
+        protocol = trained.protocol
+        settings = protocol.multi_scale if multi_scale else protocol.single_scale
+        if settings is None:
+            raise UserError("has no evaluation.multi_scale", where=planned.run.config)
+        predictor = Predictor(trained.network, settings, trained.dataset["pipeline"], classes)
+        with show_progress("images") as progress, open_output(output) as write:
+            predicted = predict_files(
+                predictor,
+                files,
+                lambda file, _, prediction: write(file.name, submission.encode(prediction.labels)),
+            )
+            for done, one in enumerate(predicted, 1):
+                if one.error is not None:
+                    raise one.error
+                progress(done, len(files))
+    _log.info(f"{len(files)} predictions are in {output}")
 
 
 def _val_images(plan: Plan, dataset: str) -> list[Path]:
     manifest = read_manifest(plan, dataset)
     root = plan.layout.under_data(manifest["image_root"])
     return [root / entry["image"] for entry in manifest["splits"]["val"]]
-
-
-def _write(
-    plan: Plan,
-    planned: PlannedRun,
-    submission: Submission,
-    images: list[Path],
-    output: Path,
-    multi_scale: bool,
-) -> None:
-    from isnet.inference.batch_prediction import predict_files
-    from isnet.inference.input_images import ImageFile
-    from isnet.inference.predictor import Predictor
-    from isnet.inference.submission import open_output
-    from isnet.pipeline.trained_run import load_run
-
-    run = load_run(plan, planned)
-    settings = run.protocol.multi_scale if multi_scale else run.protocol.single_scale
-    if settings is None:
-        raise UserError("has no evaluation.multi_scale", where=planned.run.config)
-    names = submission.names(images)
-    files = [ImageFile(image, name) for image, name in zip(images, names, strict=True)]
-    classes = table_of(plan.params.datasets[planned.run.dataset]).classes
-    predictor = Predictor(run.network, settings, run.dataset["pipeline"], classes)
-    with show_progress("images") as progress, open_output(output) as write:
-        predicted = predict_files(
-            predictor,
-            files,
-            lambda file, _, prediction: write(file.name, submission.encode(prediction.labels)),
-        )
-        for done, one in enumerate(predicted, 1):
-            if one.error is not None:
-                raise one.error
-            progress(done, len(files))

@@ -18,6 +18,7 @@ from isnet.settings.plan import Plan
 Fields = dict[str, Any]
 """A run as written in params.yaml."""
 
+_QUOTE = "Write seed=0,1,2 or seed=range(0,3); text with commas or brackets needs its own quotes"
 _MAX_RUNS = 200
 """Most runs of one sweep; more are a typing error such as range(0,1000000)."""
 
@@ -53,11 +54,16 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
         print(f"{path}: all {len(wanted)} runs of this sweep exist already; nothing was written")
         return
     anchor = [run for run, each in params.runs.items() if run == name or each.sweep == name][-1]
-    insertion = insert_runs(_decode(original, path), anchor, new, path)
+    try:
+        insertion = insert_runs(original.decode(), anchor, new, path)
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
     if dry_run:
         print(insertion.added.rstrip("\n"))
         return
-    _write(path, original, insertion.text.encode())
+    if path.read_bytes() != original:
+        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
+    write_bytes(path.resolve(), insertion.text.encode())  # follows a symbolic link
     _print_summary(name, after, new, path)
 
 
@@ -76,19 +82,15 @@ def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
                 raise HydraException("signs about a key")
             key = override.key_or_group
             _check_key(key, where, name)
-            values = (
-                override.sweep_iterator() if override.is_sweep_override() else [override.value()]
-            )
-            found_here = [_plain(value) for value in itertools.islice(values, _MAX_RUNS + 1)]
+            is_sweep = override.is_sweep_override()
+            values = override.sweep_iterator() if is_sweep else [override.value()]
+            plain = [_plain(value) for value in itertools.islice(values, _MAX_RUNS + 1)]
         except HydraException:
             raise UserError("is not KEY=VALUE,VALUE", where=where, hint=_QUOTE) from None
         if key in found:
             raise UserError(f"{key} is given twice", where=where, hint="Give its values at once")
-        found[key] = found_here
+        found[key] = plain
     return found
-
-
-_QUOTE = "Write seed=0,1,2 or seed=range(0,3); text with commas or brackets needs its own quotes"
 
 
 def _check_key(key: str, where: str, name: str) -> None:
@@ -144,15 +146,14 @@ def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[s
 
 def _vary(name: str, base: Fields, setting: Mapping[str, Any]) -> Fields:
     fields = {"sweep": name} | {key: copy.deepcopy(base[key]) for key in base if key != "sweep"}
-    overrides = fields.pop("overrides", None)
+    overrides = fields.pop("overrides", {})
     for key, value in setting.items():
         first, *rest = key.split(".")
         if rest:
-            overrides = {} if overrides is None else overrides
             _override(overrides, rest, value, key)
         else:
             fields[first] = value
-    return fields if overrides is None else {**fields, "overrides": overrides}
+    return {**fields, "overrides": overrides} if overrides or "overrides" in base else fields
 
 
 def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
@@ -221,20 +222,6 @@ def _refuse_conflicts(before: Params, after: Params, names: Mapping[str, Any], p
             where=f"{path}: runs.{name}",
             hint="Rename or remove that run",
         )
-
-
-def _decode(content: bytes, path: Path) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
-
-
-def _write(path: Path, original: bytes, content: bytes) -> None:
-    """Write the file, unless it was changed since it was read."""
-    if path.read_bytes() != original:
-        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
-    write_bytes(path.resolve(), content)  # follows a symbolic link
 
 
 def _print_summary(name: str, after: Params, new: Mapping[str, Fields], path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
@@ -33,21 +34,21 @@ def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None
     Raises:
         UserError: the file cannot be opened, or its tensors do not match the model.
     """
-    _refuse_existing(output)
-    checkpoint = _MatchedCheckpoint.of(file, config, ema=ema)
-    source = {"file": file.name, "kind": checkpoint.file.kind, "sha256": sha256_of(file)}
+    conversion = _Conversion.of(file, config, output, ema=ema)
+    from mmengine.config import Config
+
+    source = {"file": file.name, "kind": conversion.file.kind, "sha256": sha256_of(file)}
     meta = {
-        **checkpoint.known_meta,
-        "config": checkpoint.config_text,
+        **conversion.dataset_meta,
+        "config": Config(conversion.config).pretty_text,
         "source": source,
-        **checkpoint.description({"config": config.name, "source": source}),
+        **conversion.metadata({"config": config.name, "source": source}),
     }
-    _save(output, {"state_dict": checkpoint.tensors, "meta": meta})
-    print(checkpoint.summary(output))
+    conversion.save({"state_dict": conversion.tensors, "meta": meta})
 
 
 def export_weights(
-    file: Path, config: Path, output: Path, *, target: Literal["official", "mmseg"]
+    file: Path, config: Path, output: Path, *, format: Literal["official", "mmseg"]
 ) -> None:
     """Convert a weights file of isnet to a checkpoint of the official code or of mmseg.
 
@@ -55,22 +56,19 @@ def export_weights(
         file: the weights file.
         config: the config of its model.
         output: the checkpoint to write, which must not exist.
-        target: the format of the checkpoint.
+        format: the format of the checkpoint.
 
     Raises:
         UserError: as for `import_weights`.
     """
+    conversion = _Conversion.of(file, config, output, ema=False)
     from isnet.checkpoints.official_names import official_name
 
-    _refuse_existing(output)
-    checkpoint = _MatchedCheckpoint.of(file, config, ema=False)
-    if target == "official":
-        tensors = {official_name(name): value for name, value in checkpoint.tensors.items()}
-        content: dict[str, Any] = {"model": tensors}
+    tensors = conversion.tensors
+    if format == "official":
+        conversion.save({"model": {official_name(name): tensors[name] for name in tensors}})
     else:
-        content = {"state_dict": checkpoint.tensors, "meta": checkpoint.known_meta}
-    _save(output, content)
-    print(checkpoint.summary(output))
+        conversion.save({"state_dict": tensors, "meta": conversion.dataset_meta})
 
 
 def fetch_weights(configs: Sequence[Path]) -> None:
@@ -100,45 +98,40 @@ def fetch_weights(configs: Sequence[Path]) -> None:
 
 
 @dataclass(frozen=True)
-class _MatchedCheckpoint:
-    """Tensors of a checkpoint under isnet's names, one for each tensor of a config's model."""
+class _Conversion:
+    """A checkpoint whose tensors, under isnet's names, are those of a config's model."""
 
     file: WeightsFile
     config: dict[str, Any]
+    output: Path
     tensors: dict[str, Tensor]
     parameters: int
 
     @classmethod
-    def of(cls, path: Path, config: Path, *, ema: bool) -> _MatchedCheckpoint:
+    def of(cls, path: Path, config: Path, output: Path, *, ema: bool) -> _Conversion:
         from isnet.checkpoints.checkpoint_formats import open_weights
         from isnet.checkpoints.official_names import official_name
         from isnet.checkpoints.state_dict_check import check_state_dict
 
+        if output.exists():
+            raise UserError(f"{output} exists already", hint="Delete it, or name another --output")
         settings = _read_config(config)
         file = open_weights(path, ema=ema)
         model = _build_on_meta(settings, config)
-        places = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        official = file.has_official_names
-        names = {place: official_name(place) if official else place for place in places}
+        ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        names = {name: official_name(name) if file.has_official_names else name for name in ours}
         check_state_dict(
-            {names[place]: shape for place, shape in places.items()},
+            {names[name]: shape for name, shape in ours.items()},
             {name: tuple(value.shape) for name, value in file.tensors.items()},
             file=path,
             model=str(config),
         )
-        tensors = {place: file.tensors[names[place]] for place in places}
-        return cls(file, settings, tensors, sum(value.numel() for value in model.parameters()))
+        tensors = {name: file.tensors[names[name]] for name in ours}
+        parameters = sum(value.numel() for value in model.parameters())
+        return cls(file, settings, output, tensors, parameters)
 
-    @property
-    def config_text(self) -> str:
-        """The resolved config as text, as isnet's weights files contain it."""
-        from mmengine.config import Config
-
-        text: str = Config(self.config).pretty_text
-        return text
-
-    @property
-    def known_meta(self) -> dict[str, Any]:
+    @cached_property
+    def dataset_meta(self) -> dict[str, Any]:
         """Classes and palette under mmseg's key, from the file or from the config's data set.
 
         Empty if neither has them.
@@ -149,45 +142,50 @@ class _MatchedCheckpoint:
 
         source = innermost_dataset(self.config.get("train_dataloader", {}).get("dataset", {}))
         dataset = DATASETS.get(source["type"]) if "type" in source else None
+        head = self.config["model"]["decode_head"]
+        count = (head[-1] if isinstance(head, list | tuple) else head)["num_classes"]
         for known in (self.file.meta.get("dataset_meta"), getattr(dataset, "METAINFO", None)):
             if not isinstance(known, Mapping):
                 continue
-            classes, palette = known.get("classes"), known.get("palette")
-            if self._fit(classes) and self._fit(palette) and self._fit(palette[0], 3):
+            classes: Any = known.get("classes")
+            palette: Any = known.get("palette")
+            if _has(classes, count) and _has(palette, count) and _has(palette[0], 3):
                 colours = [list(colour) for colour in palette]
                 return {"dataset_meta": {"classes": list(classes), "palette": colours}}
         return {}
 
-    def description(self, provenance: dict[str, Any]) -> dict[str, Any]:
-        """The metadata of the weights file; empty if its classes have no names."""
+    def metadata(self, provenance: dict[str, Any]) -> dict[str, Any]:
+        """Return the metadata of the weights file; empty if its classes have no names."""
         from isnet.checkpoints.weights_metadata import WeightsMetadata
         from isnet.inference.model_config import deployed_model
 
-        known = self.known_meta.get("dataset_meta")
-        if known is None:
+        if not self.dataset_meta:
             return {}
-        described = WeightsMetadata.from_config(
+        return WeightsMetadata.from_config(
             self.config,
             deployed_model(self.config),
-            classes=known["classes"],
-            palette=known["palette"],
+            **self.dataset_meta["dataset_meta"],
             provenance=provenance,
-        )
-        return described.as_meta()
+        ).as_meta()
 
-    def _fit(self, values: Any, count: int | None = None) -> TypeGuard[Sequence[Any]]:
-        """Return whether these are `count` values, by default one for each class."""
-        head = self.config["model"]["decode_head"]
-        last = head[-1] if isinstance(head, list | tuple) else head
-        return isinstance(values, list | tuple) and len(values) == (count or last["num_classes"])
+    def save(self, content: dict[str, Any]) -> None:
+        """Write the output and print one line about it."""
+        from isnet.checkpoints.checkpoint_folder import save_torch
 
-    def summary(self, output: Path) -> str:
-        """One line about the checkpoint and the new file."""
-        file = self.file
-        return (
-            f"{file.path}: {file.kind}, {len(self.tensors)} tensors, {self.parameters:,} "
-            f"parameters, all matched; written to {output}"
+        try:
+            save_torch(self.output, content)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.output}: {error.strerror}", hint="Name another --output"
+            ) from None
+        print(
+            f"{self.file.path}: {self.file.kind}, {len(self.tensors)} tensors, "
+            f"{self.parameters:,} parameters, all matched; written to {self.output}"
         )
+
+
+def _has(values: Any, count: int) -> bool:
+    return isinstance(values, list | tuple) and len(values) == count
 
 
 def _build_on_meta(config: dict[str, Any], path: Path) -> nn.Module:
@@ -213,30 +211,11 @@ def _build_on_meta(config: dict[str, Any], path: Path) -> nn.Module:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    hint = "Give one of isnet/configs"
     if not path.is_file():
-        raise UserError(f"there is no config {path}", hint="Give one of isnet/configs")
+        raise UserError(f"there is no config {path}", hint=hint)
     config = read_config(path, str(path))
     model = config.get("model")
     if not (isinstance(model, dict) and {"backbone", "decode_head"} <= model.keys()):
-        raise UserError(
-            "has no model with backbone and decode_head",
-            where=str(path),
-            hint="Give one of isnet/configs",
-        )
+        raise UserError("has no model with backbone and decode_head", where=str(path), hint=hint)
     return config
-
-
-def _refuse_existing(output: Path) -> None:
-    if output.exists():
-        raise UserError(f"{output} exists already", hint="Delete it, or name another --output")
-
-
-def _save(output: Path, content: dict[str, Any]) -> None:
-    from isnet.checkpoints.checkpoint_folder import save_torch
-
-    try:
-        save_torch(output, content)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {output}: {error.strerror}", hint="Name another --output"
-        ) from None

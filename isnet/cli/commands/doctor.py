@@ -1,4 +1,4 @@
-"""The `doctor` command: checks the installation and the machine, with a hint for each problem."""
+"""`isnet doctor` checks the installation and the machine, `isnet check` only params.yaml."""
 
 import os
 import shutil
@@ -10,11 +10,14 @@ from pathlib import Path
 from isnet.errors import UserError
 from isnet.io.cpp_toolchain import missing_tool
 from isnet.io.visible_gpus import gpu_models
+from isnet.settings.params import load_params
+from isnet.settings.plan import Plan
 from isnet.tracking.environment import hardware, installed_versions
 from isnet.tracking.redaction import redact
 
 _LEAST_FREE_GB = 5.0
 _ESSENTIAL = ("torch", "torchvision", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation")
+_PROGRAMS = ("isnet", "snakemake", "dvc", "mlflow", "git")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Check:
     what: str
     value: str
     hint: str | None = None
+
+
+def print_check(plan: Plan) -> None:
+    """Print the size of params.yaml, which was checked when the plan was made."""
+    print(f"params.yaml: {_counts(plan)}, all possible")
 
 
 def examine() -> int:
@@ -50,47 +58,46 @@ def examine() -> int:
 
 def run_checks() -> list[Check]:
     """Check Python, packages, libraries, devices, compiler, disk, params.yaml and MLflow."""
+    old = sys.version_info < (3, 11)
+    version = ".".join(map(str, sys.version_info[:3]))
+    missing = [name for name in _PROGRAMS if not shutil.which(name)]
+    hint = "Activate the environment: . .venv/bin/activate" if missing else None
+    found = f"not on PATH: {', '.join(missing)}" if missing else "on PATH"
+    tool, free = missing_tool(), shutil.disk_usage(Path.cwd()).free / 1e9
+    compiler = f"{tool}: runs need `compile: false`" if tool else "present, with Python's headers"
+    space = "Free some space, or set paths.data to another disk" if free < _LEAST_FREE_GB else None
     return [
-        _python(),
+        Check("python", version, "Install Python 3.11 or newer" if old else None),
         *_packages(),
         _opencv(),
-        _programs(),
+        Check("programs", found, hint),
         Check("hardware", hardware()),
         _gpus(),
-        _compiler(),
-        _disk(),
+        Check("C++ compiler", compiler),
+        Check("free disk", f"{free:.0f} GB", space),
         _parameters(),
         _mlruns(),
     ]
 
 
-def _python() -> Check:
-    version = ".".join(map(str, sys.version_info[:3]))
-    old = sys.version_info < (3, 11)
-    return Check("python", version, "Install Python 3.11 or newer" if old else None)
-
-
 def _packages() -> list[Check]:
-    versions = installed_versions()
     found = []
-    for name, version in versions.items():
-        if version is None and name.startswith("opencv"):
-            continue
-        hint = f"pip install {name}" if version is None else None
-        if version is None and name not in _ESSENTIAL:
-            hint = f"pip install {name} (or `make setup`)"
-        found.append(Check(name, version or "missing", hint))
+    for name, version in installed_versions().items():
+        if version:
+            found.append(Check(name, version))
+        elif not name.startswith("opencv"):
+            setup = "" if name in _ESSENTIAL else " (or `make setup`)"
+            found.append(Check(name, "missing", f"pip install {name}{setup}"))
     return found
+
+
+def _run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
 def _opencv() -> Check:
     """Import OpenCV: its default wheel needs libGL, which servers often lack."""
-    answer = subprocess.run(
-        [sys.executable, "-c", "import cv2; print(cv2.__version__)"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = _run_python("import cv2; print(cv2.__version__)")
     if answer.returncode == 0:
         return Check("OpenCV imports", answer.stdout.strip())
     reason = (answer.stderr.strip().splitlines() or ["?"])[-1]
@@ -98,54 +105,33 @@ def _opencv() -> Check:
     return Check("OpenCV imports", reason, hint)
 
 
-def _programs() -> Check:
-    missing = [
-        name for name in ("isnet", "snakemake", "dvc", "mlflow", "git") if not shutil.which(name)
-    ]
-    hint = "Activate the environment: . .venv/bin/activate" if missing else None
-    return Check("programs", f"not on PATH: {', '.join(missing)}" if missing else "on PATH", hint)
-
-
 def _gpus() -> Check:
     """Compare the GPUs of the driver with those that torch can use."""
     shown = gpu_models()
     if not shown:
         return Check("GPUs", "none: runs need `devices: cpu`")
-    code = "import torch; print(torch.cuda.device_count())"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    answer = _run_python("import torch; print(torch.cuda.device_count())")
     usable = int(answer.stdout.strip() or 0)
-    hint = "Install the torch build for this driver" if not usable else None
+    hint = None if usable else "Install the torch build for this driver"
     return Check("GPUs", f"{'; '.join(shown)} ({usable} usable)", hint)
 
 
-def _compiler() -> Check:
-    missing = missing_tool()
-    lacking = f"{missing}: runs need `compile: false`"
-    return Check("C++ compiler", lacking if missing else "present, with Python's headers")
-
-
-def _disk() -> Check:
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
-    hint = "Free some space, or set paths.data to another disk" if free < _LEAST_FREE_GB else None
-    return Check("free disk", f"{free:.0f} GB", hint)
-
-
 def _parameters() -> Check:
-    from isnet.settings.params import load_params
-    from isnet.settings.plan import Plan
-
     try:
-        plan = Plan.of(load_params())
+        return Check("params.yaml", _counts(Plan.of(load_params())))
     except UserError as error:
         return Check("params.yaml", "refused", str(error))
-    return Check("params.yaml", f"{len(plan.params.datasets)} data sets, {len(plan.runs)} runs")
+
+
+def _counts(plan: Plan) -> str:
+    return f"{len(plan.params.datasets)} data sets, {len(plan.runs)} runs"
 
 
 def _mlruns() -> Check:
     """Find an old ./mlruns folder, with which `mlflow ui` fails to start."""
-    old = list(Path("mlruns").glob("*/meta.yaml"))
-    store = redact(os.environ.get("MLFLOW_TRACKING_URI", "params.yaml: tracking.uri"))
-    hint = "Move ./mlruns away: `mlflow ui` does not start with it" if old else None
-    return Check("MLflow store", "an old ./mlruns folder" if old else store, hint)
+    if any(Path("mlruns").glob("*/meta.yaml")):
+        hint = "Move ./mlruns away: `mlflow ui` does not start with it"
+        return Check("MLflow store", "an old ./mlruns folder", hint)
+    return Check(
+        "MLflow store", redact(os.environ.get("MLFLOW_TRACKING_URI", "params.yaml: tracking.uri"))
+    )
