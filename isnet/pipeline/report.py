@@ -13,8 +13,6 @@ from isnet.pipeline.mlflow_updates import track
 from isnet.settings.plan import Plan
 
 if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
-
     from isnet.reporting.missing_results import MissingRun
 
 _log = logging.getLogger(__name__)
@@ -34,8 +32,7 @@ def report(plan: Plan) -> None:
     from isnet.reporting import write_report
     from isnet.reporting.missing_results import missing_line
 
-    missing = missing_runs(plan)
-    shown = _shown(plan, missing)
+    shown, missing = _split_runs(plan)
     page = write_report(
         shown,
         results=plan.layout.results,
@@ -50,42 +47,32 @@ def report(plan: Plan) -> None:
     track(plan)
 
 
-def _shown(plan: Plan, missing: list[MissingRun]) -> list[str]:
+def _split_runs(plan: Plan) -> tuple[list[str], list[MissingRun]]:
+    """Return the runs with results, and those without."""
+    missing = missing_runs(plan)
     names = {entry.run for entry in missing}
-    return [name for name in plan.runs if name not in names]
+    return [name for name in plan.runs if name not in names], missing
 
 
 def print_results(plan: Plan) -> None:
     """Print the results table, the missing runs, the path of the report and the MLflow command."""
-    from rich.console import Console as RichConsole
-
-    # Without a terminal, rich assumes a width of 80, which breaks names.
-    out = RichConsole() if sys.stdout.isatty() else RichConsole(width=120)
-    missing = missing_runs(plan)
-    if shown := _shown(plan, missing):
-        _print_table(out, shown, plan.layout.results)
-    for entry in missing:
-        log = f"; log {entry.log}" if entry.log else ""
-        _line(out, f"missing  {entry.run}: {entry.why}; `{entry.command}`{log}")
-    page: Path = plan.layout.reports / "index.html"
-    _line(out, f"report   {page.resolve()}")
-    _line(out, "table    reports/results.md")
-    activate = "" if os.environ.get("VIRTUAL_ENV") else ". .venv/bin/activate && "
-    _line(out, f"MLflow   {activate}mlflow ui")
-
-
-def _print_table(out: RichConsole, runs: list[str], results: Path) -> None:
+    from rich.console import Console
     from rich.table import Table
 
     from isnet.reporting import results_table
 
-    table = Table(header_style="bold")
-    for column in _SHOWN:
-        table.add_column(column)
-    for row in results_table(runs, results=results):
-        table.add_row(*(row[column] for column in _SHOWN))
-    out.print(table)
-
-
-def _line(out: RichConsole, text: str) -> None:
-    out.print(text, highlight=False, markup=False, soft_wrap=True)
+    # Without a terminal, rich assumes a width of 80, which breaks names.
+    out = Console() if sys.stdout.isatty() else Console(width=120)
+    shown, missing = _split_runs(plan)
+    if shown:
+        table = Table(*_SHOWN, header_style="bold")
+        for row in results_table(shown, results=plan.layout.results):
+            table.add_row(*(row[column] for column in _SHOWN))
+        out.print(table)
+    for entry in missing:
+        log = f"; log {entry.log}" if entry.log else ""
+        print(f"missing  {entry.run}: {entry.why}; `{entry.command}`{log}")
+    print(f"report   {(plan.layout.reports / 'index.html').resolve()}")
+    print("table    reports/results.md")
+    activate = "" if os.environ.get("VIRTUAL_ENV") else ". .venv/bin/activate && "
+    print(f"MLflow   {activate}mlflow ui")

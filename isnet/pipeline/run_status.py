@@ -1,7 +1,7 @@
 """Progress of runs and data sets, read from disk; imports no torch."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -85,13 +85,13 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     """Return the progress of a run; `manifest_digest` is None before its data are converted."""
     key = plan.train_key(name, manifest_digest) if manifest_digest else "no-data"
     work = plan.layout.run_work(name, key)
-    journal, planned = work / "journal.jsonl", plan.run(name).experiment.iterations
+    journal = work / "journal.jsonl"
     owner, checkpoints = run_lock_owner(work), _checkpoints(work)
     records, scores = last_records(journal), journal_records(journal, "validation")
     declared = read_json(plan.layout.train_results(name) / "train.json")
     finished = read_json(work / "train" / "train.json")
     summary = finished or (declared if declared.get("key") == key else {})
-    others = _unused(path for path in _folders(work.parent) if path != work)
+    others = _unused(work.parent, {work.name})
     # Without a running process, iterations after the newest checkpoint are lost.
     iteration, seconds_left = max(checkpoints.iterations, default=0), None
     stage: Stage
@@ -114,7 +114,7 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
         run=name,
         stage=stage,
         iteration=int(summary["iterations"]) if summary else iteration,
-        iterations=planned,
+        iterations=plan.run(name).experiment.iterations,
         seconds_left=seconds_left,
         mIoU=float(scores[-1]["mIoU"]) if scores else None,
         best={"iteration": best["iteration"], "mIoU": best["mIoU"]} if best else None,
@@ -127,8 +127,7 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
 
 def unnamed_runs(plan: Plan) -> UnusedFolders:
     """Return the work folders of runs that are not in params.yaml."""
-    folders = _folders(plan.layout.work / "runs")
-    return _unused(path for path in folders if path.name not in plan.runs)
+    return _unused(plan.layout.work / "runs", plan.runs)
 
 
 def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) -> bool:
@@ -169,16 +168,11 @@ def _checkpoints(work: Path) -> Checkpoints:
     return Checkpoints(tuple(sorted(found)), sum(found.values()))
 
 
-def _unused(folders: Iterable[Path]) -> UnusedFolders:
+def _unused(place: Path, used: Container[str]) -> UnusedFolders:
+    """Count the folders in `place` whose names are not in `used`."""
+    folders = (path for path in place.glob("*/") if path.name not in used)
     sizes = [_size(folder) for folder in folders]
     return UnusedFolders(len(sizes), sum(sizes))
-
-
-def _folders(place: Path) -> list[Path]:
-    try:
-        return sorted(path for path in place.iterdir() if path.is_dir())
-    except OSError:
-        return []
 
 
 def _size(folder: Path) -> int:

@@ -1,7 +1,6 @@
 """Loads the trained model of a run of params.yaml for inference."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmseg.models.segmentors import EncoderDecoder
@@ -16,15 +15,14 @@ from isnet.settings.dataset_lookup import table_of
 from isnet.settings.plan import Plan, PlannedRun
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedRun:
+class TrainedRun(NamedTuple):
     """A run's model in evaluation mode on the run's kind of device, the evaluation settings of its
     config, and the config of its validation split.
     """
 
-    network: EncoderDecoder = field(repr=False)
+    network: EncoderDecoder
     protocol: EvaluationProtocol
-    dataset: dict[str, Any] = field(repr=False)
+    dataset: dict[str, Any]
 
 
 def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
@@ -40,10 +38,7 @@ def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
     manifest = layout.dataset_results(planned.run.dataset) / "manifest.json"
     pairs = table_of(plan.params.datasets[planned.run.dataset]).flip_pairs
     gpu = planned.run.devices.kind == "gpu" and torch.cuda.is_available()
-    return TrainedRun(
-        prepare_for_inference(network, gpu=gpu),
-        EvaluationProtocol.from_config(
-            config.get("evaluation"), config["model"].get("test_cfg"), pairs
-        ),
-        evaluation_dataset(config, manifest, layout.data),
-    )
+    network = prepare_for_inference(network, gpu=gpu)
+    test_cfg = config["model"].get("test_cfg")
+    protocol = EvaluationProtocol.from_config(config.get("evaluation"), test_cfg, pairs)
+    return TrainedRun(network, protocol, evaluation_dataset(config, manifest, layout.data))

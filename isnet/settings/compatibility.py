@@ -1,5 +1,7 @@
 """Checks that a run's config, data set and settings fit together, before anything runs."""
 
+from collections.abc import Iterator
+
 from isnet.data.catalog import LabelTable
 from isnet.errors import UserError
 from isnet.settings.experiment import Experiment, divide_batch
@@ -17,6 +19,9 @@ _AUTOCAST_WRAPPERS = (
 )
 """Optimizer wrappers that the trainer replaces by the one for the run's precision."""
 
+_Problem = tuple[str, str, str]
+"""The key of the run (empty for the run itself), what is wrong, and a hint."""
+
 
 def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) -> None:
     """Refuse a run that would fail or train something else than it states.
@@ -30,71 +35,54 @@ def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) ->
     Raises:
         UserError: naming the setting and how to change it.
     """
-    where = f"params.yaml: runs.{name}"
-    _check_classes(run, experiment, table, where)
-    _check_batch(run, experiment, where)
-    _check_precision(run, experiment, where)
-    _check_preprocessor(run, experiment, where)
-    _check_flip(run, experiment, table, where)
+    for problems in (_batch_problems, _precision_problems, _transform_problems):
+        for key, what, hint in problems(run, experiment, table):
+            where = ".".join(filter(None, ("params.yaml: runs", name, key)))
+            raise UserError(what, where=where, hint=hint)
 
 
-def _check_classes(run: Run, experiment: Experiment, table: LabelTable, where: str) -> None:
+def _batch_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
     classes = len(table.classes)
     if experiment.num_classes != classes:
-        raise UserError(
+        what = (
             f"{run.config} predicts {experiment.num_classes} classes, "
-            f"data set {run.dataset} has {classes}",
-            where=where,
-            hint="Choose a config for this data set, or override num_classes of each head",
+            f"data set {run.dataset} has {classes}"
         )
-
-
-def _check_batch(run: Run, experiment: Experiment, where: str) -> None:
+        yield "", what, "Choose a config for this data set, or override num_classes of each head"
     try:
         divide_batch(experiment.global_batch, experiment.per_device_batch, run.devices)
     except ValueError as error:
-        raise UserError(
-            str(error), where=f"{where}.devices", hint="Change devices or the config"
-        ) from None
+        yield "devices", str(error), "Change devices or the config"
 
 
-def _check_precision(run: Run, experiment: Experiment, where: str) -> None:
+def _precision_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
     precision = run.precision
     if precision in ("tf32", "fp16") and run.devices.kind == "cpu":
-        raise UserError(
-            f"{precision} needs a GPU, and devices is {run.devices}",
-            where=f"{where}.precision",
-            hint="Write bf16 or float32",
-        )
+        what = f"{precision} needs a GPU, and devices is {run.devices}"
+        yield "precision", what, "Write bf16 or float32"
     wrapper = experiment.config.get("optim_wrapper", {}).get("type", "OptimWrapper")
     if precision in ("bf16", "fp16") and wrapper not in _AUTOCAST_WRAPPERS:
-        raise UserError(
-            f"{run.config} has the optimizer wrapper {wrapper}, which does not support {precision}",
-            where=f"{where}.precision",
-            hint="Write float32, or choose a config with OptimWrapper",
+        what = (
+            f"{run.config} has the optimizer wrapper {wrapper}, which does not support {precision}"
         )
+        yield "precision", what, "Write float32, or choose a config with OptimWrapper"
 
 
-def _check_preprocessor(run: Run, experiment: Experiment, where: str) -> None:
+def _transform_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
     config = experiment.config
     preprocessor = config["model"].get("data_preprocessor") or config.get("data_preprocessor") or {}
     for name in _DEVICE_TRANSFORMS:
         if name in experiment.train_transforms and preprocessor.get("type") != "DevicePreProcessor":
-            raise UserError(
+            what = (
                 f"{name} needs model.data_preprocessor.type DevicePreProcessor, "
-                f"and {run.config} has {preprocessor.get('type')}",
-                where=f"{where}.config",
-                hint="Change the one or the other",
+                f"and {run.config} has {preprocessor.get('type')}"
             )
-
-
-def _check_flip(run: Run, experiment: Experiment, table: LabelTable, where: str) -> None:
-    """Refuse a mirror that leaves classes of the left and right side unswapped."""
+            yield "config", what, "Change the one or the other"
     flip = experiment.train_transforms.get("RandomFlip")
     if table.flip_pairs and flip is not None and not flip.get("swap_seg_labels"):
-        raise UserError(
+        what = (
             f"{run.config} mirrors images without swapping the left and right classes of data set "
-            f"{run.dataset}",
-            where=f"{where}.config",
-            hint=f"Give its RandomFlip swap_seg_labels={table.flip_pairs}, or use LoadRandomCrop",
+            f"{run.dataset}"
         )
+        hint = f"Give its RandomFlip swap_seg_labels={table.flip_pairs}, or use LoadRandomCrop"
+        yield "config", what, hint

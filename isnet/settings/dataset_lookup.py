@@ -21,8 +21,7 @@ def description_of(dataset: Dataset) -> DatasetDescription:
         UserError: the description file is missing, outside `datasets/`, or invalid.
     """
     if not isinstance(dataset, FolderDataset):
-        # The generator writes the Cityscapes format.
-        return read_published("cityscapes" if dataset.kind == "streets" else dataset.kind)
+        return read_published(_catalog_name(dataset.kind))
     path = Path(dataset.description)
     where = "params.yaml: datasets"
     if path.is_absolute() or path.parts[0] != _FOLDER or ".." in path.parts:
@@ -39,11 +38,12 @@ def description_of(dataset: Dataset) -> DatasetDescription:
 
 def table_of(dataset: Dataset) -> LabelTable:
     """Return the mapping of a data set's raw ids to train ids."""
-    description = description_of(dataset)
+    origin = f"isnet/data/catalog/{_catalog_name(dataset.kind)}.yaml"
     if isinstance(dataset, FolderDataset):
         origin = dataset.description
-    else:
-        kind = "cityscapes" if dataset.kind == "streets" else dataset.kind
-        origin = f"isnet/data/catalog/{kind}.yaml"
     is_packed = isinstance(dataset, CocoStuffDataset) and dataset.classes == 171
-    return build_label_table(description, origin, never_annotated=not is_packed)
+    return build_label_table(description_of(dataset), origin, never_annotated=not is_packed)
+
+
+def _catalog_name(kind: str) -> str:
+    return "cityscapes" if kind == "streets" else kind  # the generator writes that format

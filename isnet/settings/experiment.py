@@ -5,6 +5,7 @@ import difflib
 import importlib.util
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,6 @@ _EVALUATION_KEYS = (
     "tta_pipeline",
 )
 """Config keys that only evaluation reads: a change in them starts an evaluation, not a training."""
-
 
 _CROPS = ("RandomCrop", "LoadRandomCrop", "RandomWindow")
 """Transforms with a `crop_size`."""
@@ -65,14 +65,17 @@ class Experiment:
     @cached_property
     def train_digest(self) -> str:
         """Hash of the config keys that training reads."""
-        kept = {key: self.config[key] for key in self.config if key not in _EVALUATION_KEYS}
-        return digest_of(_plain(kept))
+        return self._digest(key for key in self.config if key not in _EVALUATION_KEYS)
 
     @cached_property
     def evaluate_digest(self) -> str:
         """Hash of the config keys that only evaluation reads."""
-        kept = {key: self.config[key] for key in _EVALUATION_KEYS if key in self.config}
-        return digest_of(_plain(kept))
+        return self._digest(key for key in self.config if key in _EVALUATION_KEYS)
+
+    def _digest(self, keys: Iterable[str]) -> str:
+        # Configs may contain tuples, sets and classes.
+        text = json.dumps({key: self.config[key] for key in keys}, default=repr, sort_keys=True)
+        return digest_of(json.loads(text))
 
 
 @dataclass(frozen=True)
@@ -211,9 +214,10 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
         here = f"{where}.{key}"
         step: Any = _step(node, key, here, is_leaf=not isinstance(value, dict))
         old = node[step] if isinstance(node, list) else node.get(step)
-        if isinstance(value, dict) and value and isinstance(old, dict | list):
+        is_mapping = isinstance(value, dict) and value
+        if is_mapping and isinstance(old, dict | list):
             _apply(old, value, here)
-        elif isinstance(value, dict) and value and old is not None:
+        elif is_mapping and old is not None:
             raise UserError(f"replaces {old!r} by a mapping", where=here, hint="Write a value")
         elif isinstance(old, int | float) and isinstance(value, str):
             raise UserError(
@@ -229,7 +233,10 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
 def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
     """Return the key in a mapping, or the index in a list."""
     if isinstance(node, dict):
-        _refuse_typo(node, key, where, is_leaf=is_leaf)
+        near = difflib.get_close_matches(key, list(node), n=1, cutoff=0.75)
+        if key not in node and (near or not is_leaf):
+            hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(str, node))}"
+            raise UserError("the config has no such key", where=where, hint=hint)
         return key
     if key.isdigit() and int(key) < len(node):
         return int(key)
@@ -240,51 +247,23 @@ def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
     )
 
 
-def _refuse_typo(node: dict[str, Any], part: str, where: str, *, is_leaf: bool) -> None:
-    if part in node:
-        return
-    near = difflib.get_close_matches(part, list(node), n=1, cutoff=0.75)
-    if is_leaf and not near:
-        return
-    hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(str, node))}"
-    raise UserError("the config has no such key", where=where, hint=hint)
-
-
 def _experiment_from(config: dict[str, Any], path: str) -> Experiment:
     model, loader = config["model"], config["train_dataloader"]
-    head = model["decode_head"]
-    per_device = int(loader["batch_size"])
-    backbone = model["backbone"]
+    head, backbone = model["decode_head"], model["backbone"]
+    stem, per_device = Path(path).stem, int(loader["batch_size"])
+    stated = config.get("auto_scale_lr", {}).get("base_batch_size")
+    in_name = re.search(r"(\d+)xb(\d+)", stem)  # such as `4xb2`
+    named = int(in_name[1]) * int(in_name[2]) if in_name else per_device
+    steps = loader["dataset"].get("pipeline", [])
+    crop = next((step["crop_size"] for step in steps if step["type"] in _CROPS), None)
     return Experiment(
         config=config,
         iterations=int(config["train_cfg"]["max_iters"]),
-        global_batch=_global_batch(config, path, per_device),
+        global_batch=int(stated or named),
         per_device_batch=per_device,
         num_classes=int((head[-1] if isinstance(head, list) else head)["num_classes"]),
         loader_workers=int(loader.get("num_workers", 0)),
-        crop=_crop(config),
-        method=config.get("method", Path(path).stem.split("_")[0]),
+        crop=(int(crop[0]), int(crop[1])) if crop else None,
+        method=config.get("method", stem.split("_")[0]),
         backbone=config.get("backbone_name", f"{backbone['type']}-{backbone.get('depth', '')}"),
     )
-
-
-def _global_batch(config: dict[str, Any], path: str, per_device: int) -> int:
-    """Return `auto_scale_lr.base_batch_size`, or the product of `4xb2` in the file name."""
-    stated = config.get("auto_scale_lr", {}).get("base_batch_size")
-    if stated:
-        return int(stated)
-    match = re.search(r"(\d+)xb(\d+)", Path(path).stem)
-    return int(match[1]) * int(match[2]) if match else per_device
-
-
-def _crop(config: dict[str, Any]) -> tuple[int, int] | None:
-    for step in config["train_dataloader"]["dataset"].get("pipeline", []):
-        if step["type"] in _CROPS:
-            height, width = step["crop_size"]
-            return int(height), int(width)
-    return None
-
-
-def _plain(value: Any) -> Any:
-    """Copy a config as JSON values: it may contain tuples, sets and classes."""
-    return json.loads(json.dumps(value, default=repr, sort_keys=True))

@@ -43,26 +43,9 @@ class Layout:
         home = home_of(Path.cwd())
         return cls(data=home / Path(os.environ.get("ISNET_DATA") or params.paths.data), home=home)
 
-    def dataset_settings(self, name: str) -> Path:
-        """Settings file of `download` and `convert`."""
-        return self.stage_settings / "datasets" / f"{name}.json"
-
-    def pack_settings(self, name: str) -> Path:
-        """Settings file of `pack`."""
-        return self.stage_settings / "datasets" / f"{name}.pack.json"
-
     def train_settings(self, run: str) -> Path:
         """Settings file of `train`."""
         return self.stage_settings / "runs" / f"{run}.train.json"
-
-    def evaluate_settings(self, run: str) -> Path:
-        """Settings file of `evaluate`."""
-        return self.stage_settings / "runs" / f"{run}.evaluate.json"
-
-    @property
-    def report_settings(self) -> Path:
-        """Settings file of `report`."""
-        return self.stage_settings / "report.json"
 
     def dataset_results(self, name: str) -> Path:
         """Outputs of the data set's stages."""

@@ -4,14 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from isnet.errors import UserError
 from isnet.io.yaml_file import StrictModel, read_yaml, suggest, validate
@@ -139,22 +132,23 @@ Sources = Annotated[
 """A folder, archives, or addresses (http, https) of archives."""
 
 
-class PublishedDataset(_Stored):
+class _Published(_Stored):
+    source: Sources = ()
+    """A folder, archives, or addresses (http, https) of archives, replacing the published ones."""
+
+
+class PublishedDataset(_Published):
     """A public data set of the catalog, downloaded from its publisher or read from `source`."""
 
     kind: Literal["ade20k", "camvid", "cityscapes", "lip"]
     """Its name in the catalog."""
-    source: Sources = ()
-    """A folder, archives, or addresses (http, https) of archives, replacing the published ones."""
 
 
-class CocoStuffDataset(_Stored):
+class CocoStuffDataset(_Published):
     """COCO-Stuff 10k, with the official model's 182 classes or mmseg's 171."""
 
     kind: Literal["cocostuff10k"]
     """Its name in the catalog."""
-    source: Sources = ()
-    """A folder, archives, or addresses (http, https) of archives, replacing the published ones."""
     classes: Literal[171, 182] = 182
     """182: all published ids, as in the official model. 171: the ids that occur, as in mmseg."""
 
@@ -293,11 +287,6 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
         UserError: naming the key and how to correct it.
     """
     params = validate(Params, tree, path)
-    _check_names(path, params)
-    return params
-
-
-def _check_names(path: Path, params: Params) -> None:
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         if not names:
             raise UserError("is empty", where=f"{path}: {section}", hint="Add an entry")
@@ -313,5 +302,6 @@ def _check_names(path: Path, params: Params) -> None:
             raise UserError(
                 f"there is no data set {run.dataset!r}",
                 where=f"{path}: runs.{name}.dataset",
-                hint=suggest(run.dataset, list(params.datasets), "Defined are"),
+                hint=suggest(run.dataset, params.datasets, "Defined are"),
             )
+    return params

@@ -1,7 +1,5 @@
 """Inserts runs into the text of params.yaml and leaves every other byte unchanged."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,71 +35,66 @@ def insert_runs(
     Raises:
         UserError: the file has another form, for example `runs: {...}`.
     """
+    lines = text.split("\n")
     try:
-        position = _Position.below(after, text)
-        lines = text.split("\n")
-        block = [line for name, fields in runs.items() for line in position.lines(name, fields)]
+        place = _find_place(after, text)
+        block: list[str] = []
+        for name, fields in runs.items():
+            block += [""] * place.has_gaps + [" " * place.indent + f"{name}:"]
+            block += [" " * place.inner + _pair(key, value) for key, value in fields.items()]
         # Lines keep their "\r", so that a file from Windows keeps its line ends.
         ending = "\r" if lines[0].endswith("\r") else ""
-        block = [line + ending for line in block]
-        changed = "\n".join([*lines[: position.line], *block, *lines[position.line :]])
-        _require_nothing_else_changed(text, changed, runs)
+        written = [line + ending for line in block]
+        changed = "\n".join([*lines[: place.line], *written, *lines[place.line :]])
+        old, new = (YAML(typ="safe", pure=True).load(each) for each in (text, changed))
+        if new != {**old, "runs": {**old["runs"], **runs}}:
+            raise ValueError("more than the runs differs")
     except (MarkedYAMLError, LookupError, ValueError, AttributeError):
         raise UserError(
             f"no run can be inserted below {after}",
             where=str(path),
             hint="Write `runs` as a block, each run a key with its settings below it",
         ) from None
-    return Insertion(changed, "\n".join(block).replace("\r", "").strip("\n") + "\n")
+    return Insertion(changed, "\n".join(block).strip("\n") + "\n")
 
 
-class _Position(NamedTuple):
+class _Place(NamedTuple):
     """The line before which runs are inserted, and their indentation and spacing."""
 
     line: int
     indent: int
     inner: int
-    spaced: bool
+    has_gaps: bool
 
-    @classmethod
-    def below(cls, name: str, text: str) -> _Position:
-        """Find the end of run `name`.
 
-        Raises:
-            LookupError, AttributeError, ValueError: the run is not a key of a block mapping.
-        """
-        tree = YAML().load(text)
-        runs: CommentedMap = tree["runs"]
-        if runs.fa.flow_style():
-            raise ValueError("written as {...}")
-        lines = text.split("\n")
-        first, indent = runs.lc.key(name)
-        later = [runs.lc.key(other)[0] for other in runs]
-        later += [tree.lc.key(key)[0] for key in tree]
-        end = min((line for line in later if line > first), default=len(lines))
-        while _is_outside(lines[end - 1], indent):
-            end -= 1
-        next_line = lines[end] if end < len(lines) - 1 else "the end of the file"
-        spaced = not lines[first - 1].strip() or not next_line.strip()
-        return cls(end, indent, _column(runs[name], otherwise=indent + 2), spaced)
+def _find_place(name: str, text: str) -> _Place:
+    """Find the end of run `name`.
 
-    def lines(self, name: str, fields: Mapping[str, Any]) -> list[str]:
-        """Return a run as lines, one for each setting."""
-        settings = [" " * self.inner + _pair(key, value) for key, value in fields.items()]
-        return [*[""] * self.spaced, f"{' ' * self.indent}{name}:", *settings]
+    Raises:
+        LookupError, AttributeError, ValueError: the run is not a key of a block mapping.
+    """
+    tree = YAML().load(text)
+    runs: CommentedMap = tree["runs"]
+    if runs.fa.flow_style():
+        raise ValueError("written as {...}")
+    lines = text.split("\n")
+    first, indent = runs.lc.key(name)
+    later = [runs.lc.key(other)[0] for other in runs] + [tree.lc.key(key)[0] for key in tree]
+    end = min((line for line in later if line > first), default=len(lines))
+    while _is_outside(lines[end - 1], indent):
+        end -= 1
+    next_line = lines[end] if end < len(lines) - 1 else "the end of the file"
+    has_gaps = not lines[first - 1].strip() or not next_line.strip()
+    inner = indent + 2
+    if not runs[name].fa.flow_style():  # each setting has its own line
+        inner = min((place[1] for place in (runs[name].lc.data or {}).values()), default=inner)
+    return _Place(end, indent, inner, has_gaps)
 
 
 def _is_outside(line: str, indent: int) -> bool:
     """Return whether a line is outside a run: empty, or a comment not indented below its name."""
     stripped = line.strip()
     return not stripped or (stripped[0] == "#" and line.index("#") <= indent)
-
-
-def _column(run: CommentedMap, otherwise: int) -> int:
-    """Return the column of a run's settings, if each has its own line."""
-    if run.fa.flow_style():
-        return otherwise
-    return min((place[1] for place in (run.lc.data or {}).values()), default=otherwise)
 
 
 def _pair(key: str, value: Any) -> str:
@@ -113,13 +106,3 @@ def _pair(key: str, value: Any) -> str:
     stream = io.StringIO()
     yaml.dump({key: value}, stream)
     return stream.getvalue().strip()[1:-1]
-
-
-def _require_nothing_else_changed(
-    before: str, after: str, runs: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Parse both texts and require that `runs` are the only difference."""
-    old, new = (YAML(typ="safe", pure=True).load(text) for text in (before, after))
-    wanted = {**old, "runs": {**old["runs"], **runs}}
-    if new != wanted:
-        raise ValueError("the parsed content differs")

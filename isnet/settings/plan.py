@@ -81,15 +81,13 @@ class Plan:
         """
         configs: dict[str, dict[str, Any]] = {}
         tables: dict[str, LabelTable] = {}
-        runs = {
-            name: PlannedRun(name, run, resolve(name, run, configs))
-            for name, run in params.runs.items()
-        }
-        for name, planned in runs.items():
-            dataset = planned.run.dataset
-            if dataset not in tables:
-                tables[dataset] = table_of(params.datasets[dataset])
-            check_run(name, planned.run, planned.experiment, tables[dataset])
+        runs = {}
+        for name, run in params.runs.items():
+            experiment = resolve(name, run, configs)
+            if run.dataset not in tables:
+                tables[run.dataset] = table_of(params.datasets[run.dataset])
+            check_run(name, run, experiment, tables[run.dataset])
+            runs[name] = PlannedRun(name, run, experiment)
         return cls(params, Layout.of(params), runs)
 
     def run(self, name: str) -> PlannedRun:
@@ -172,18 +170,18 @@ class Plan:
 
         Both workflow engines detect changes of params.yaml and configs by these files.
         """
-        layout = self.layout
-        files = {layout.report_settings: self.report_settings()}
+        folder = self.layout.stage_settings
+        files = {folder / "report.json": self.report_settings()}
         for name in self.params.datasets:
-            files[layout.dataset_settings(name)] = self.dataset_settings(name)
-            files[layout.pack_settings(name)] = self.pack_settings(name)
+            files[folder / f"datasets/{name}.json"] = self.dataset_settings(name)
+            files[folder / f"datasets/{name}.pack.json"] = self.pack_settings(name)
         for name in self.runs:
-            files[layout.train_settings(name)] = self.train_settings(name)
-            files[layout.evaluate_settings(name)] = self.evaluate_settings(name)
+            files[self.layout.train_settings(name)] = self.train_settings(name)
+            files[folder / f"runs/{name}.evaluate.json"] = self.evaluate_settings(name)
         for path, value in files.items():
             write_if_changed(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
         # Names that start with a dot are temporary files of another process.
-        for path in layout.stage_settings.glob("*/[!.]*.json"):
+        for path in folder.glob("*/[!.]*.json"):
             if path not in files:
                 path.unlink(missing_ok=True)
 

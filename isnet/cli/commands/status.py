@@ -67,7 +67,7 @@ def print_status(*, as_json: bool) -> None:
         ("not in params.yaml, in work/runs: ", _usage(unnamed, "run") if unnamed.count else ""),
     ):
         if values:
-            out.print(title + values, highlight=False, markup=False, soft_wrap=True)
+            print(title + values)
 
 
 def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:
