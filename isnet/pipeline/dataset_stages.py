@@ -6,7 +6,7 @@ import os
 from isnet.io.atomic_files import copy_file
 from isnet.io.console import format_bytes, show_progress
 from isnet.pipeline.stage_files import cached_result, read_manifest, read_source
-from isnet.records.dataset_records import BaselineRecord, Census, Manifest, StoreRecord
+from isnet.records.dataset_records import BaselineRecord, StoreRecord
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.plan import Plan
 
@@ -39,7 +39,7 @@ def convert(plan: Plan, dataset: str) -> None:
     source = read_source(plan, dataset)
     settings = plan.params.datasets[dataset]
     with show_progress("images") as progress:
-        manifest, census = convert_dataset(
+        manifest, counts = convert_dataset(
             source,
             description_of(settings),
             table_of(settings),
@@ -47,14 +47,13 @@ def convert(plan: Plan, dataset: str) -> None:
             workers=_worker_count(),
             on_progress=progress,
         )
-    record, counts = Manifest.model_validate(manifest), Census.model_validate(census)
     results = plan.layout.dataset_results(dataset)
-    page = cached_result(plan, dataset, manifest, "labels.html")
+    page = cached_result(plan, dataset, manifest.digest, "labels.html")
     if not page.is_file():
-        write_labels_page(record, counts, plan.layout.data, page)
+        write_labels_page(manifest, counts, plan.layout.data, page)
     copy_file(page, results / "labels.html")
     counts.write(results / "census.json")
-    record.write(results / "manifest.json")
+    manifest.write(results / "manifest.json")
     for name, split in counts.splits.items():
         missing = [c for c, pixels in zip(counts.classes, split.pixels, strict=True) if not pixels]
         absent = f"; absent: {', '.join(missing)}" if missing else ""
@@ -95,7 +94,7 @@ def baseline(plan: Plan, dataset: str) -> None:
     `baseline.json`.
     """
     manifest = read_manifest(plan, dataset)
-    finished = cached_result(plan, dataset, manifest, "baseline.json")
+    finished = cached_result(plan, dataset, manifest["digest"], "baseline.json")
     if not finished.is_file():
         from isnet.pipeline.pixel_classifier import fit_baseline
 

@@ -100,13 +100,12 @@ def replace_folder(new: Path, place: Path) -> None:
     new.rename(place)
 
 
-def cached_result(plan: Plan, dataset: str, manifest: dict[str, Any], name: str) -> Path:
+def cached_result(plan: Plan, dataset: str, manifest_digest: str, name: str) -> Path:
     """Return the path under the data root that caches a result computed from this manifest.
 
     The name has the manifest's digest, because files of a folder outside the data root may change
     while the settings stay the same.
     """
     path = Path(name)
-    digest = manifest["digest"][:16]
-    folder = plan.layout.data / dataset / str(manifest["key"])
-    return folder / f"{path.stem}-{digest}{path.suffix}"
+    folder = plan.layout.data / dataset / plan.dataset_key(dataset)
+    return folder / f"{path.stem}-{manifest_digest[:16]}{path.suffix}"
