@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_PROVENANCE = (
-    *("run", "dataset", "config", "config_digest", "key", "manifest_digest", "seed", "iterations"),
-)
-
 
 def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
     """Train a run, or reuse a finished training with the same settings and data; return the exit
@@ -122,16 +118,19 @@ def train_job(job: TrainJob, stop_request: StopRequest) -> int:
             f"stopped at iteration {result.iteration} by {signal}; the same command continues"
         )
         return INTERRUPTED
-    _write_outputs(job, result, _summary(job, result, started))
+    _write_outputs(job, result, started)
     best = result.best
     score = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
     _log.info(f"finished in {result.seconds:.0f} s{score}")
     return 0
 
 
-def _summary(job: TrainJob, result: TrainResult, started: float) -> dict[str, Any]:
+def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
+    """Write the finished training into a folder that is then renamed into place."""
+    from isnet.checkpoints.checkpoint_folder import save_torch
+
     run, experiment = job.planned.run, job.experiment
-    return {
+    provenance = {
         "run": job.planned.name,
         "dataset": run.dataset,
         "config": run.config,
@@ -140,6 +139,21 @@ def _summary(job: TrainJob, result: TrainResult, started: float) -> dict[str, An
         "manifest_digest": job.manifest_digest,
         "seed": run.seed,
         "iterations": result.iteration,
+    }
+    environment = collect_environment()
+    finished = time.time()
+    made = job.work / "train.part"
+    shutil.rmtree(made, ignore_errors=True)
+    meta = _metadata(job, result, provenance, environment)
+    save_torch(made / "weights.pth", {"state_dict": result.weights, "meta": meta})
+    write_text(made / "config.py", result.resolved_config)
+    journal = Journal(job.work / "journal.jsonl")
+    write_text(made / "curves.csv", journal.as_csv("train"))
+    write_text(made / "validation.csv", journal.as_csv("validation"))
+    records = journal_records(journal.path, "train")
+    rates = [record["images_per_second"] for record in records]
+    facts = {
+        **provenance,
         "global_batch": experiment.global_batch,
         "crop": list(experiment.crop) if experiment.crop else None,
         "devices": str(run.devices),
@@ -147,59 +161,38 @@ def _summary(job: TrainJob, result: TrainResult, started: float) -> dict[str, An
         "seconds": round(result.seconds, 1),
         "settings": job.planned.settings,
         "started": _utc(started),
-        "finished": _utc(time.time()),
-        "environment": collect_environment(),
+        "finished": _utc(finished),
+        "environment": environment,
+        "images_per_second": sum(rates) / len(rates) if rates else None,
+        "peak_memory_gb": max((record["memory_gb"] for record in records), default=None),
+        "weights_sha256": sha256_of(made / "weights.pth"),
     }
+    TrainRecord.model_validate(facts).write(made / "train.json")
+    replace_folder(made, job.work / "train")
 
 
 def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _metadata(job: TrainJob, result: TrainResult, summary: dict[str, Any]) -> dict[str, Any]:
+def _metadata(
+    job: TrainJob, result: TrainResult, provenance: dict[str, Any], environment: dict[str, Any]
+) -> dict[str, Any]:
     """Return the `meta` of the weights file; equal trainings get equal metadata."""
     from isnet.checkpoints.weights_metadata import WeightsMetadata
     from isnet.inference.model_config import deployed_model
 
-    manifest = json.loads(job.manifest.read_text())
-    classes, palette = manifest["classes"], manifest["palette"]
-    experiment, environment = job.experiment, summary["environment"]
+    manifest, experiment = json.loads(job.manifest.read_text()), job.experiment
+    dataset_meta = {key: manifest[key] for key in ("classes", "palette")}
     metadata = WeightsMetadata.from_config(
         experiment.config,
         deployed_model(experiment.config),
-        classes=classes,
-        palette=palette,
+        **dataset_meta,
         flip_pairs=manifest["flip_pairs"],
-        provenance={key: summary[key] for key in _PROVENANCE}
+        provenance=provenance
         | {"method": experiment.method, "backbone": experiment.backbone}
-        | {"isnet": environment["isnet"], "git_commit": environment["git_commit"]},
+        | {key: environment[key] for key in ("isnet", "git_commit")},
     )
     # `dataset_meta` and `config` are what mmseg's `init_model` and inferencer read.
-    return {
-        "dataset_meta": {"classes": classes, "palette": palette},
-        "config": result.resolved_config,
-        **metadata.as_meta(),
-    }
-
-
-def _write_outputs(job: TrainJob, result: TrainResult, summary: dict[str, Any]) -> None:
-    """Write the finished training into a folder that is then renamed into place."""
-    from isnet.checkpoints.checkpoint_folder import save_torch
-
-    journal = Journal(job.work / "journal.jsonl")
-    made = job.work / "train.part"
-    shutil.rmtree(made, ignore_errors=True)
-    meta = _metadata(job, result, summary)
-    save_torch(made / "weights.pth", {"state_dict": result.weights, "meta": meta})
-    write_text(made / "config.py", result.resolved_config)
-    write_text(made / "curves.csv", journal.as_csv("train"))
-    write_text(made / "validation.csv", journal.as_csv("validation"))
-    records = journal_records(journal.path, "train")
-    rates = [record["images_per_second"] for record in records]
-    measured = {
-        "images_per_second": sum(rates) / len(rates) if rates else None,
-        "peak_memory_gb": max((record["memory_gb"] for record in records), default=None),
-        "weights_sha256": sha256_of(made / "weights.pth"),
-    }
-    TrainRecord.model_validate({**summary, **measured}).write(made / "train.json")
-    replace_folder(made, job.work / "train")
+    config = result.resolved_config
+    return {"dataset_meta": dataset_meta, "config": config, **metadata.as_meta()}
