@@ -127,14 +127,7 @@ COMMANDS = (
         _flag("--dry-run", "print the runs and write nothing"),
     ),
     *(
-        Command(
-            stage,
-            text,
-            f"isnet.pipeline.dataset_stages:{stage}",
-            _DATASET,
-            plan=True,
-            log="{dataset}",
-        )
+        Command(stage, text, f"isnet.pipeline.dataset_stages:{stage}", _DATASET, plan=True)
         for stage, text in (
             ("download", "download a data set into the data root"),
             ("convert", "convert label ids to train ids and count pixels per class"),
@@ -148,7 +141,6 @@ COMMANDS = (
         "isnet.pipeline.train:train",
         _RUN,
         plan=True,
-        log="{run}",
         is_run_stage=True,
     ),
     Command(
@@ -157,7 +149,6 @@ COMMANDS = (
         "isnet.pipeline.evaluate:evaluate",
         _RUN,
         plan=True,
-        log="{run}",
         is_run_stage=True,
     ),
     Command(
@@ -167,7 +158,6 @@ COMMANDS = (
         _RUN,
         _size("--size", "also measure at this size, such as 1024x2048"),
         plan=True,
-        log="{run}",
     ),
     Command(
         "report",
@@ -257,6 +247,5 @@ COMMANDS = (
         _path("--output", "PATH", "a new .zip file or folder", required=True),
         _flag("--multi-scale", "predict at several scales and mirrored, as in the evaluation"),
         plan=True,
-        log="{run}",
     ),
 )

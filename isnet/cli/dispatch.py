@@ -22,8 +22,8 @@ class Command:
             name and returns the exit code; None is 0.
         arguments: of the parser.
         plan: whether params.yaml is checked first; its plan is the function's first argument.
-        log: name of the log, filled in with the options, such as `{run}`. A command with a plan
-            logs to a file too; a command without a log only prints.
+        log: name of the log, filled in with the options, such as `{action}`; by default the run or
+            data set. A command with a plan logs to a file too; without any name it only prints.
         is_run_stage: whether it trains or evaluates a run; it gets the command line, for the ranks
             that it starts, and a `StopRequest`.
     """
@@ -63,7 +63,8 @@ class Command:
         if plan and "dataset" in options:
             plan.dataset_settings(options["dataset"])
         stage = self.name.partition(" ")[0]
-        name = self._log and self._log.format_map(options)
+        default = options.get("run") or options.get("dataset")
+        name = self._log.format_map(options) if self._log else default
         file = plan.layout.log(stage, name) if plan and name else None
         function = self.load_function()
         with console_output(stage, name, file) if name else nullcontext():

@@ -34,11 +34,8 @@ def evaluate(plan: Plan, run: str, arguments: list[str], stop_request: StopReque
     """Evaluate a run's weights, or publish the finished evaluation of the same weights, data and
     protocol; return the exit code.
 
-    Args:
-        plan: all of params.yaml.
-        run: the run.
-        arguments: command line of the ranks, if there are several.
-        stop_request: ends this process on a stop signal; counted images are on disk.
+    `arguments` is the command line of the ranks, if there are several. `stop_request` ends this
+    process on a stop signal; counted images are on disk.
     """
     from isnet.reporting.model_card import write_model_card
 

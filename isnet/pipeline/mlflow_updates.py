@@ -44,10 +44,7 @@ def track(plan: Plan, name: str | None = None) -> bool:
 def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     """Upload all runs; return the exit code: 1 if some could not be uploaded.
 
-    Args:
-        plan: all of params.yaml.
-        action: of `isnet track`, which has only this one.
-        follow: repeat every few seconds until no run trains any more, or Ctrl-C.
+    With `follow`, repeat every few seconds until no run trains any more, or Ctrl-C.
 
     Raises:
         UserError: the address of the store is invalid.
@@ -105,13 +102,8 @@ class LiveTracking:
     samples the system.
 
     Enter it with the run's lock and GPUs acquired; call `finish` after they are released. A
-    database file is written only by `finish`, and not at all inside a cluster job.
-
-    Args:
-        plan: all of params.yaml.
-        name: the run.
-        work: work folder of the training.
-        manifest_digest: of its data.
+    database file is written only by `finish`, and not at all inside a cluster job. `work` is the
+    work folder of the training, `manifest_digest` that of its data.
     """
 
     def __init__(self, plan: Plan, name: str, work: Path, manifest_digest: str) -> None:

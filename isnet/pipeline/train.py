@@ -39,11 +39,7 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
     """Train a run, or reuse a finished training with the same settings and data; return the exit
     code. Later stages send a reused training to MLflow if it is not there.
 
-    Args:
-        plan: all of params.yaml.
-        run: the run.
-        arguments: the command line, for runs of several processes.
-        stop_request: records a signal that asks to stop.
+    `arguments` is the command line of the ranks, if there are several.
     """
     planned = plan.run(run)
     manifest = read_manifest(plan, planned.run.dataset)

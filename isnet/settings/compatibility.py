@@ -26,12 +26,6 @@ _Problem = tuple[str, str, str]
 def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) -> None:
     """Refuse a run that would fail or train something else than it states.
 
-    Args:
-        name: the run's name in params.yaml.
-        run: the run as written.
-        experiment: its resolved config.
-        table: the classes of its data set.
-
     Raises:
         UserError: naming the setting and how to change it.
     """

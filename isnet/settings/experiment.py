@@ -93,10 +93,7 @@ def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
     With accumulation, BatchNorm statistics are those of one micro-batch (over all processes under
     SyncBN), not of the global batch.
 
-    Args:
-        global_batch: images per optimizer step.
-        per_device: most images that a process takes at once.
-        devices: the run's devices.
+    `per_device` is the most images that a process takes at once.
 
     Raises:
         ValueError: the number of processes does not divide the global batch.
@@ -116,10 +113,7 @@ def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
 def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None) -> Experiment:
     """Read a run's config, apply its overrides and check what can be checked without building it.
 
-    Args:
-        name: the run's name, for messages.
-        run: the run as written in params.yaml.
-        cache: configs read so far by path; several runs often share one.
+    `cache` has the configs read so far by path: several runs often share one.
 
     Raises:
         UserError: the config is missing or broken, an override names no key, or a needed key is

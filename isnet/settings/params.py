@@ -277,11 +277,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def params_of(tree: dict[str, Any], path: Path) -> Params:
-    """Check the content of params.yaml.
-
-    Args:
-        tree: the content as parsed from YAML.
-        path: the file that errors name.
+    """Check the content of params.yaml, as parsed from YAML; `path` is the file that errors name.
 
     Raises:
         UserError: naming the key and how to correct it.

@@ -26,12 +26,6 @@ def insert_runs(
 
     The text is edited by lines because a round trip through a YAML library changes line breaks.
 
-    Args:
-        text: the content of params.yaml.
-        after: the run to insert below.
-        runs: the new runs by name.
-        path: the file that errors name.
-
     Raises:
         UserError: the file has another form, for example `runs: {...}`.
     """

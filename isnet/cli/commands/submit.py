@@ -28,13 +28,8 @@ def submit(
 ) -> None:
     """Predict images with a run's weights and write them in the format of a server.
 
-    Args:
-        plan: all of params.yaml.
-        run: the run.
-        images: folder of the images; None is the validation split.
-        format: `cityscapes` or `ade20k`.
-        output: a new zip archive (a name with `.zip`) or folder.
-        multi_scale: use the config's multi-scale settings.
+    `images` is a folder, by default the validation split; `output` a new zip archive (a name with
+    `.zip`) or folder. `multi_scale` uses the config's multi-scale settings.
 
     Raises:
         UserError: the run's classes are not those of the benchmark, or an image has another name.

@@ -25,14 +25,11 @@ _log = logging.getLogger(__name__)
 def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None:
     """Convert a checkpoint of the official code or of mmseg to a weights file of isnet.
 
-    Args:
-        file: the checkpoint, opened without unpickling code.
-        config: the config of its model.
-        output: the weights file to write, which must not exist.
-        ema: use the averaged weights of an official file that has both.
+    `config` is that of its model. `ema` uses the averaged weights of an official file that has
+    both. No code in the checkpoint is unpickled.
 
     Raises:
-        UserError: the file cannot be opened, or its tensors do not match the model.
+        UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=ema)
     from mmengine.config import Config
@@ -52,14 +49,7 @@ def export_weights(
 ) -> None:
     """Convert a weights file of isnet to a checkpoint of the official code or of mmseg.
 
-    Args:
-        file: the weights file.
-        config: the config of its model.
-        output: the checkpoint to write, which must not exist.
-        format: the format of the checkpoint.
-
-    Raises:
-        UserError: as for `import_weights`.
+    `config` is that of its model. Raises `UserError` as `import_weights` does.
     """
     conversion = _Conversion.of(file, config, output, ema=False)
     from isnet.checkpoints.official_names import official_name
@@ -72,10 +62,8 @@ def export_weights(
 
 
 def fetch_weights(configs: Sequence[Path]) -> None:
-    """Download the ImageNet weights of the backbones into torch's cache.
-
-    Args:
-        configs: config files; all runs of params.yaml if empty.
+    """Download the ImageNet weights of the configs' backbones into torch's cache; without configs,
+    those of all runs of params.yaml.
 
     Raises:
         UserError: a file cannot be downloaded, or an existing one is damaged.
