@@ -76,7 +76,8 @@ def resizing_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paint_street(height: int, width: int) -> NDArray[np.uint8]:
-    return paint_scene(StreetsSettings(width=width, height=height), "val", 0)[0]
+    settings = StreetsSettings(width=max(width, 64), height=max(height, 64))
+    return paint_scene(settings, "val", 0)[0][:height, :width]
 
 
 @pytest.fixture(scope="module")
