@@ -6,7 +6,7 @@ A segmentation model that does not beat it has learned nothing about shape.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,8 @@ _SEED = 0
 Manifest = Mapping[str, Any]
 Positions = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 """Rows and columns."""
-
-
-class _PixelSamples(NamedTuple):
-    """`features` `(N, 5)`: blue, green, red (0..255), x, y (0..1); `labels` `(N,)` uint8."""
-
-    features: npt.NDArray[np.float32]
-    labels: Labels
+_Samples = tuple[npt.NDArray[np.float32], Labels]
+"""Features `(N, 5)`: blue, green, red (0..255), x, y (0..1); labels `(N,)` uint8."""
 
 
 def _choose_records(manifest: Manifest, split: str) -> list[Mapping[str, Any]]:
@@ -69,20 +64,20 @@ def pixel_grid(height: int, width: int, pixels: int) -> Positions:
         step += 1
 
 
-def _sample(image: Pixels, label: Labels, positions: Positions) -> _PixelSamples:
+def _sample(image: Pixels, label: Labels, positions: Positions) -> _Samples:
     rows, columns = positions
     height, width = label.shape
     place = np.stack([(columns + 0.5) / width, (rows + 0.5) / height], axis=1)
     features = np.concatenate([image[rows, columns], place], axis=1).astype(np.float32)
-    return _PixelSamples(features, label[rows, columns])
+    return features, label[rows, columns]
 
 
-def _concatenate(parts: Sequence[_PixelSamples]) -> _PixelSamples:
+def _concatenate(parts: Sequence[_Samples]) -> _Samples:
     features, labels = zip(*parts, strict=True)
-    return _PixelSamples(np.concatenate(features), np.concatenate(labels))
+    return np.concatenate(features), np.concatenate(labels)
 
 
-def _train_pixels(manifest: Manifest, data_root: Path) -> _PixelSamples:
+def _train_pixels(manifest: Manifest, data_root: Path) -> _Samples:
     """Sample the same number of labelled pixels of each train image, with a fixed seed."""
     random = np.random.default_rng(_SEED)
     each = math.ceil(_TRAIN_PIXELS / max(len(_choose_records(manifest, "train")), 1))
@@ -91,41 +86,34 @@ def _train_pixels(manifest: Manifest, data_root: Path) -> _PixelSamples:
         rows, columns = np.nonzero(label != manifest["ignore_index"])
         drawn = random.choice(len(rows), size=min(each, len(rows)), replace=False)
         parts.append(_sample(image, label, (rows[drawn], columns[drawn])))
-    if not sum(len(part.labels) for part in parts):
+    if not any(len(labels) for _, labels in parts):
         raise UserError("the train split has no labelled pixels", where=str(manifest["dataset"]))
     return _concatenate(parts)
 
 
-def _scored_pixels(manifest: Manifest, data_root: Path) -> _PixelSamples:
+def _scored_pixels(manifest: Manifest, data_root: Path) -> _Samples:
     """Sample a regular grid of pixels of each val image, including ignored ones."""
     images = len(_choose_records(manifest, "val"))
     if not images:
         raise UserError("the val split has no images", where=str(manifest["dataset"]))
     each = max(_SCORED_PIXELS // images, 1)
-    return _concatenate(
-        [
-            _sample(image, label, pixel_grid(label.shape[0], label.shape[1], each))
-            for image, label in _read(manifest, data_root, "val")
-        ]
-    )
+    parts = []
+    for image, label in _read(manifest, data_root, "val"):
+        height, width = label.shape
+        parts.append(_sample(image, label, pixel_grid(height, width, each)))
+    return _concatenate(parts)
 
 
-def _scores(
-    train: _PixelSamples, val: _PixelSamples, manifest: Manifest, class_weight: str | None
+def _score(
+    train: _Samples, val: _Samples, manifest: Manifest, class_weight: str | None
 ) -> ClassCounts:
     forest = RandomForestClassifier(
         _TREES, min_samples_leaf=5, class_weight=class_weight, random_state=_SEED, n_jobs=1
     )
-    forest.fit(train.features, train.labels)
-    return ClassCounts.from_matrix(
-        confusion_matrix(
-            val.labels,
-            forest.predict(val.features),
-            len(manifest["classes"]),
-            manifest["ignore_index"],
-            name=f"{manifest['dataset']} val",
-        )
-    )
+    forest.fit(*train)
+    classes, ignored = len(manifest["classes"]), manifest["ignore_index"]
+    name, predicted = f"{manifest['dataset']} val", forest.predict(val[0])
+    return ClassCounts.from_matrix(confusion_matrix(val[1], predicted, classes, ignored, name=name))
 
 
 def fit_baseline(manifest: Manifest, data_root: Path) -> dict[str, Any]:
@@ -137,8 +125,8 @@ def fit_baseline(manifest: Manifest, data_root: Path) -> dict[str, Any]:
     """
     train, val = _train_pixels(manifest, data_root), _scored_pixels(manifest, data_root)
     trials = {
-        "pixels as they come": _scores(train, val, manifest, None),
-        "classes weighted evenly": _scores(train, val, manifest, "balanced"),
+        "pixels as they come": _score(train, val, manifest, None),
+        "classes weighted evenly": _score(train, val, manifest, "balanced"),
     }
     # Without a labelled pixel in val all means are NaN, and the choice does not matter.
     choice = max(trials, key=lambda name: np.nan_to_num(trials[name].summary()["mIoU"], nan=-1.0))
@@ -149,7 +137,7 @@ def fit_baseline(manifest: Manifest, data_root: Path) -> dict[str, Any]:
         "dataset": manifest["dataset"],
         "method": "Random forest on colour + position",
         "details": f"{_TREES} trees, {choice}, chosen by mIoU on val over {rejected}",
-        "train_pixels": len(train.labels),
+        "train_pixels": len(train[1]),
         "scored_pixels": int(scores.pixels.sum()),
         **{name: null(float(summary[name])) for name in ("mIoU", "mAcc", "aAcc")},
         "per_class_iou": [null(value) for value in scores.iou.tolist()],
