@@ -93,7 +93,7 @@ def test_the_better_of_the_two_weightings_is_reported(manifest, tmp_path, monkey
     for better, details in details_of.items():
         monkeypatch.setattr(
             pixel_classifier,
-            "_scores",
+            "_score",
             lambda t, v, m, balance, better=better: pixel_classifier.ClassCounts.from_matrix(
                 right if balance == better else wrong
             ),
@@ -119,9 +119,9 @@ def test_pixels_and_images_are_bounded(manifest, tmp_path, monkeypatch):
 
 
 def test_ignored_pixels_are_not_learned(manifest, tmp_path):
-    train = pixel_classifier._train_pixels(manifest, tmp_path)
-    assert set(train.labels.tolist()) == {0, 1, 2}
-    assert train.features[:, 3].min() > 2 / 64
+    features, labels = pixel_classifier._train_pixels(manifest, tmp_path)
+    assert set(labels.tolist()) == {0, 1, 2}
+    assert features[:, 3].min() > 2 / 64
 
 
 @pytest.mark.parametrize("size", [(32, 64), (1024, 2048), (7, 1000), (1, 1), (480, 360)])
