@@ -33,7 +33,7 @@ from public_head import PublicHead  # noqa: E402
 from isnet.inference.model_config import deployed_model  # noqa: E402
 from isnet.models.losses import losses_at_label_size  # noqa: E402
 from isnet.settings.params import Speed  # noqa: E402
-from isnet.training.compilation import compile_parts  # noqa: E402
+from isnet.training.speed_settings import compile_parts  # noqa: E402
 
 CONFIG = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
 CROP = (512, 1024)

@@ -9,6 +9,7 @@ waits for ever. `/run/user` would be deleted with the user's last login, and the
 import contextlib
 import logging
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,8 +20,7 @@ from platformdirs import user_cache_path
 
 from isnet.errors import UserError
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.file_lock import LockedFile
-from isnet.io.lock_owner import LockOwner, format_time
+from isnet.io.file_lock import LockedFile, LockOwner, format_time
 from isnet.io.visible_gpus import visible_gpus
 
 _log = logging.getLogger(__name__)
@@ -49,9 +49,17 @@ def gpu_lease(count: int) -> Iterator[list[str]]:
     given = os.environ.get(_VISIBLE)
     gpus = visible_gpus()
     if count > len(gpus):
-        raise _too_few(count, len(gpus), given)
+        are = {0: "there are none", 1: "there is one"}.get(len(gpus), f"there are {len(gpus)}")
+        among = f" in {_VISIBLE}={given}" if given is not None else ""
+        raise UserError(
+            f"{count} GPU{'s are' if count > 1 else ' is'} requested, {are}{among}",
+            where="params.yaml: runs",
+            hint="Write devices: cpu or fewer, or run it where the GPUs are",
+        )
     job = os.environ.get("SLURM_JOB_ID", "") if given is not None else ""
-    names = {f"{gpu.key}-job{job}" if job else gpu.key: gpu.name for gpu in gpus}
+    host, suffix = socket.gethostname(), f"-job{job}" if job else ""
+    # An index is another GPU on each machine; a UUID is one on all of them.
+    names = {(f"{host}-{gpu}" if gpu.isdecimal() else gpu) + suffix: gpu for gpu in gpus}
     file = LockedFile(_folder() / f"{time.time_ns()}-{os.getpid()}.lease")
     try:
         granted = [names[key] for key in _wait_for_grant(count, list(names), file)]
@@ -153,13 +161,3 @@ def _folder() -> Path:
     with explain_write_errors(other):
         other.mkdir(mode=0o700, exist_ok=True)
     return other
-
-
-def _too_few(count: int, available: int, given: str | None) -> UserError:
-    among = f" in {_VISIBLE}={given}" if given is not None else ""
-    are = {0: "there are none", 1: "there is one"}.get(available, f"there are {available}")
-    return UserError(
-        f"{count} GPU{'s are' if count > 1 else ' is'} requested, {are}{among}",
-        where="params.yaml: runs",
-        hint="Write devices: cpu or fewer, or run it where the GPUs are",
-    )

@@ -8,8 +8,6 @@ its ranks go on as orphans. It also cannot pass the run lock to the ranks. Ranks
 train all the same. A run on several nodes has one launcher on each.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -17,13 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from isnet.distributed.node import Node
-from isnet.distributed.rank import RankReport, rank_environment
 from isnet.distributed.stop_signals import ABORTED, ABORTED_MESSAGE, STOP_SIGNALS, StopRequest
+from isnet.io.atomic_files import read_json
 from isnet.io.file_lock import lock_descriptors
 from isnet.settings.params import Devices
 
@@ -45,56 +43,59 @@ def launch(
         work: a folder that all nodes see.
         stop_request: records a stop signal.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="isnet-", ignore_cleanup_errors=True) as folder,
-        _rendezvous_file(node, work, Path(folder)) as rendezvous,
-        _Ranks(devices, node, Path(folder), stop_request) as ranks,
-    ):
-        ranks.start([sys.executable, "-m", "isnet", *arguments], rendezvous)
+    with contextlib.ExitStack() as stack:
+        folder = tempfile.TemporaryDirectory(prefix="isnet-", ignore_cleanup_errors=True)
+        reports = Path(stack.enter_context(folder))
+        rendezvous = reports / "rendezvous"  # rank 0 stores its address there
+        if node.count > 1:
+            rendezvous = work / f"rendezvous-{node.step}"
+            if node.index == 0:
+                stack.callback(rendezvous.unlink, missing_ok=True)
+        ranks = stack.enter_context(_Ranks(node.index * devices.per_node, reports, stop_request))
+        command = [sys.executable, "-m", "isnet", *arguments]
+        ranks.start(command, _environments(devices, node, reports, rendezvous))
         return ranks.wait()
 
 
-def _shared_environment(devices: Devices, node: Node) -> Mapping[str, str]:
-    """Return the environment of all ranks; each gets an equal share of the cores."""
+def _environments(
+    devices: Devices, node: Node, reports: Path, rendezvous: Path
+) -> list[dict[str, str]]:
+    """Return the environment of each rank of this node; all get an equal share of the cores."""
     cores = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     defaults = {
         "GLOO_SOCKET_IFNAME": node.interface,
         "TORCH_CPP_LOG_LEVEL": "ERROR",  # else each rank warns when another one has ended
     }
-    given = {name: os.environ.get(name) or value for name, value in defaults.items()}
-    return os.environ | given | {"OMP_NUM_THREADS": str(max(1, cores // devices.per_node))}
-
-
-@contextlib.contextmanager
-def _rendezvous_file(node: Node, work: Path, folder: Path) -> Iterator[Path]:
-    """Yield the file in which rank 0 stores its address: private on one node, else in `work`."""
-    if node.count == 1:
-        yield folder / "rendezvous"
-        return
-    file = work / f"rendezvous-{node.step}"
-    try:
-        yield file
-    finally:
-        if node.index == 0:
-            file.unlink(missing_ok=True)
+    shared = {
+        **os.environ,
+        **{name: os.environ.get(name) or value for name, value in defaults.items()},
+        "OMP_NUM_THREADS": str(max(1, cores // devices.per_node)),
+        "WORLD_SIZE": str(devices.processes),
+        "LOCAL_WORLD_SIZE": str(devices.per_node),
+        "ISNET_LAUNCHER": str(os.getpid()),
+        "ISNET_REPORTS": str(reports),
+        "ISNET_RENDEZVOUS": str(rendezvous),
+        "ISNET_ADDRESS": node.address,
+    }
+    return [
+        {**shared, "RANK": str(node.index * devices.per_node + local), "LOCAL_RANK": str(local)}
+        for local in range(devices.per_node)
+    ]
 
 
 class _Ranks:
-    """The processes of the ranks of this node; they are killed on exit."""
+    """The processes of the ranks of this node, from number `first` on; they are killed on exit."""
 
-    def __init__(
-        self, devices: Devices, node: Node, folder: Path, stop_request: StopRequest
-    ) -> None:
-        self.devices = devices
-        self.node = node
-        self.folder = folder
+    def __init__(self, first: int, reports: Path, stop_request: StopRequest) -> None:
+        self.first = first
+        self.reports = reports
         self.stop_request = stop_request
         self.processes: list[subprocess.Popen[bytes]] = []
         self.signals: list[int] = []
         """Received and not passed on yet."""
         self.is_aborted = False
 
-    def __enter__(self) -> _Ranks:
+    def __enter__(self) -> Self:
         self.handlers = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
         return self
 
@@ -110,16 +111,13 @@ class _Ranks:
         self.signals.append(number)
         self.is_aborted |= self.stop_request.record(number)
 
-    def start(self, command: list[str], rendezvous: Path) -> None:
+    def start(self, command: list[str], environments: list[dict[str, str]]) -> None:
         """Start all ranks, with stop signals blocked until they have installed their handlers."""
-        shared = _shared_environment(self.devices, self.node)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
-            for local_rank in range(self.devices.per_node):
-                own = rank_environment(local_rank, self.devices, self.node, self.folder, rendezvous)
-                self.processes.append(
-                    subprocess.Popen(command, env={**shared, **own}, pass_fds=lock_descriptors())
-                )
+            for environment in environments:
+                process = subprocess.Popen(command, env=environment, pass_fds=lock_descriptors())
+                self.processes.append(process)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -141,18 +139,17 @@ class _Ranks:
 
     def _print_failure(self, codes: list[int | None]) -> int:
         """Print the first failure, or the death of a rank by a signal; return the exit code."""
-        first = self.node.index * self.devices.per_node
-        for rank, (code, process) in enumerate(zip(codes, self.processes, strict=True), first):
+        for rank, (code, process) in enumerate(zip(codes, self.processes, strict=True), self.first):
             if code is not None and code < 0:
                 name = signal.Signals(-code).name
                 guess = " (out of memory?)" if -code == signal.SIGKILL else ""
                 line = f"isnet: rank {rank} (pid {process.pid}) was killed by {name}{guess}"
                 return _print_end(1, line)
-        failed = [rank for rank, code in enumerate(codes, first) if code]
-        reports = [report for rank in failed if (report := RankReport.read(self.folder, rank))]
-        if reports:
-            cause = min(reports, key=lambda report: report.seconds)
-            return _print_end(cause.status, cause.text)
+        failed = [rank for rank, code in enumerate(codes, self.first) if code]
+        reports = [read_json(self.reports / f"rank-{rank}.json") for rank in failed]
+        if reports := list(filter(None, reports)):
+            cause = min(reports, key=lambda report: report["seconds"])
+            return _print_end(cause["status"], cause["text"])
         return next(code for code in codes if code)  # that rank has printed its error itself
 
 

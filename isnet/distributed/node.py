@@ -62,7 +62,5 @@ def _address_towards(other: str) -> str:
 
 def _interface_of(address: str) -> str:
     """Return the network interface that has `address`; empty if none has it."""
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(found.address == address for found in addresses):
-            return str(name)
-    return ""
+    found = psutil.net_if_addrs().items()
+    return next((name for name, own in found if address in [each.address for each in own]), "")

@@ -1,29 +1,22 @@
-"""Per-rank environment and error reports. The launcher prints only the first failure of its ranks,
-because the others usually follow from it.
+"""A rank of a run: its end with the launcher, and error reports. The launcher prints only the first
+failure of its ranks, because the others usually follow from it.
 """
 
-from __future__ import annotations
-
 import contextlib
-import json
+import ctypes
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from isnet.distributed.node import Node
-from isnet.distributed.parent_death import end_with_parent
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
-from isnet.settings.params import Devices
 
-_LAUNCHER, _REPORTS = "ISNET_LAUNCHER", "ISNET_REPORTS"
-_RENDEZVOUS, _ADDRESS = "ISNET_RENDEZVOUS", "ISNET_ADDRESS"
+_PR_SET_PDEATHSIG = 1
 _SHOW_CURSOR = "\x1b[?25h\n"  # a progress bar hides it
 
 
@@ -32,34 +25,15 @@ def is_rank() -> bool:
     return "LOCAL_RANK" in os.environ
 
 
-def rank_environment(
-    local_rank: int, devices: Devices, node: Node, reports: Path, rendezvous: Path
-) -> Mapping[str, str]:
-    """Return the environment variables of a rank of this launcher.
+def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
+    """Have the kernel send signal `number` to this process when its parent dies, even by SIGKILL.
+    An orphan would keep its GPU, its memory and its locks.
 
-    Args:
-        local_rank: its number on this node.
-        devices: numbers of ranks and nodes.
-        node: this node.
-        reports: an empty folder, shared by the launcher and the ranks of this node.
-        rendezvous: a file that does not exist yet, shared by all ranks.
+    If the pid `parent` is given and that process is already dead, this process ends here.
     """
-    return {
-        "RANK": str(node.index * devices.per_node + local_rank),
-        "LOCAL_RANK": str(local_rank),
-        "WORLD_SIZE": str(devices.processes),
-        "LOCAL_WORLD_SIZE": str(devices.per_node),
-        _LAUNCHER: str(os.getpid()),
-        _REPORTS: str(reports),
-        _RENDEZVOUS: str(rendezvous),
-        _ADDRESS: node.address,
-    }
-
-
-def launcher_rendezvous() -> tuple[str, Path] | None:
-    """Return this node's address and the rendezvous file of our launcher; None under torchrun."""
-    file = os.environ.get(_RENDEZVOUS)
-    return (os.environ[_ADDRESS], Path(file)) if file else None
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def end_with_launcher() -> None:
@@ -68,45 +42,24 @@ def end_with_launcher() -> None:
     Our launcher owns the run lock, so its ranks are killed with it. torchrun may have died of a
     signal that was meant to stop the training, so its ranks get SIGTERM.
     """
-    if _LAUNCHER in os.environ:
-        end_with_parent(signal.SIGKILL, int(os.environ[_LAUNCHER]))
+    if launcher := os.environ.get("ISNET_LAUNCHER"):
+        end_with_parent(signal.SIGKILL, int(launcher))
     elif "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_parent(signal.SIGTERM)
 
 
-@dataclass(frozen=True)
-class RankReport:
-    """Why a rank ended, for its launcher."""
-
-    status: int
-    text: str
-    seconds: float
-    """Time of the end on the machine's monotonic clock."""
-
-    @classmethod
-    def read(cls, folder: Path, rank: int) -> RankReport | None:
-        """Return the report of a rank; None if it has written none."""
-        try:
-            return cls(**json.loads((folder / f"rank-{rank}.json").read_text()))
-        except FileNotFoundError:
-            return None
-
-    def write(self, folder: Path, rank: int) -> None:
-        """Write the report for the launcher."""
-        write_json(folder / f"rank-{rank}.json", asdict(self))
-
-
 def exit_now(status: int, text: str) -> NoReturn:
-    """End this process with one line and without clean-up.
+    """End this process with one line and without clean-up; a rank leaves the line to our launcher.
 
     Nothing is lost: files are whole or absent, and the kernel releases locks and data workers. An
     exception could be swallowed by a half-done import.
     """
-    rank = int(os.environ.get("RANK", "0"))
-    if reports := os.environ.get(_REPORTS):
+    rank = os.environ.get("RANK", "0")
+    if reports := os.environ.get("ISNET_REPORTS"):
+        report = {"status": status, "text": text, "seconds": time.monotonic()}
         with contextlib.suppress(OSError):  # the launcher, which owns the folder, has ended
-            RankReport(status, text, time.monotonic()).write(Path(reports), rank)
-    elif rank == 0:
+            write_json(Path(reports, f"rank-{rank}.json"), report)
+    elif rank == "0":
         prefix = _SHOW_CURSOR if sys.stderr.isatty() else ""
         os.write(2, f"{prefix}{text}\n".encode())
     os._exit(status)
@@ -115,7 +68,7 @@ def exit_now(status: int, text: str) -> NoReturn:
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
     """Report the errors of this rank to our launcher; under torchrun and srun they propagate."""
-    if not os.environ.get(_REPORTS):
+    if not os.environ.get("ISNET_REPORTS"):
         yield
         return
     try:

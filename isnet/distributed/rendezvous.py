@@ -14,7 +14,6 @@ from torch import distributed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from isnet.distributed.rank import launcher_rendezvous
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_text
 from isnet.settings.params import Devices
@@ -49,20 +48,19 @@ def join_process_group(devices: Devices) -> None:
 def _connect_store(rank: int, ranks: int, timeout: float) -> Any:
     """Return the store shared by all ranks; rank 0 opens it at a free port."""
     limit = timedelta(seconds=timeout)
-    launcher = launcher_rendezvous()
+    name = os.environ.get("ISNET_RENDEZVOUS")
     try:
-        if launcher is None:
+        if name is None:
             return _torch_store(rank, ranks, limit)
-        address, file = launcher
         if rank == 0:
+            address = os.environ["ISNET_ADDRESS"]
             store = TCPStore(address, 0, ranks, True, limit, wait_for_workers=False)
-            write_text(file, f"{address} {store.port}")
+            write_text(Path(name), f"{address} {store.port}")
             return store
-        host, port = _wait_for_address(file, timeout)
-        return TCPStore(host, port, ranks, False, limit)
+        return TCPStore(*_wait_for_address(Path(name), timeout), ranks, False, limit)
     except distributed.DistError:
         place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-        raise _missing([0], timeout, f"no answer from {place}") from None
+        raise _missing([0], timeout, f": no answer from {place}") from None
 
 
 def _torch_store(rank: int, ranks: int, limit: timedelta) -> Any:
@@ -101,9 +99,9 @@ def _wait_for_all(store: Any, rank: int, ranks: int, timeout: float) -> None:
 
 
 def _missing(ranks: list[int], timeout: float, detail: str = "") -> UserError:
-    names = ("rank " if len(ranks) == 1 else "ranks ") + ", ".join(map(str, ranks))
+    names = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))}"
     return UserError(
-        f"{names} did not start within {timeout:g} s{': ' + detail if detail else ''}",
+        f"{names} did not start within {timeout:g} s{detail}",
         hint="See the output of that process; allow a slow start more time with "
         "ISNET_START_TIMEOUT (seconds)",
     )

@@ -21,8 +21,7 @@ from pathlib import Path
 from isnet.distributed.slurm_job import is_batch_job, job_has_ended
 from isnet.errors import UserError
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.file_lock import LockedFile
-from isnet.io.lock_owner import LockOwner, format_time
+from isnet.io.file_lock import LockedFile, LockOwner, format_time
 from isnet.tracking.journal import last_records
 
 _log = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ def _acquire(name: str, work: Path) -> tuple[LockedFile, int]:
                 raise
             if not is_logged:
                 _log.info(f"waits: {refusal}")
-                is_logged = True
+        is_logged = True
         time.sleep(_POLL_SECONDS)
 
 
@@ -148,9 +147,8 @@ def _is_dead(owner: LockOwner, work: Path, *, has_kernel_lock: bool) -> bool:
     if owner.job and owner.job == here.job:
         return True
     # Slurm reports the end of a job on a lost machine, where its processes may still run.
-    if owner.job and silence > 2 * _BEAT_SECONDS and job_has_ended(owner.job):
-        return True
-    return not _seems_alive(owner, silence)
+    may_ask = owner.job and silence > 2 * _BEAT_SECONDS
+    return bool(may_ask and job_has_ended(owner.job)) or not _seems_alive(owner, silence)
 
 
 def _seems_alive(owner: LockOwner, silence: float) -> bool:
@@ -176,34 +174,26 @@ def _silence(work: Path) -> float:
 
 
 def _remove_record(name: str, work: Path, dead: LockOwner | None) -> None:
-    """Remove the record of `dead`.
-
-    Raises:
-        UserError: a process on another machine has replaced the record in the meantime.
-    """
+    """Remove the record of `dead`; refuse if a process on another machine has replaced it."""
     aside = work / f".holder-{os.getpid()}.json"
     try:
         _record(work).rename(aside)
     except FileNotFoundError:
         return
     owner = LockOwner.read(aside)
-    if owner == dead:
-        aside.unlink(missing_ok=True)
-        return
-    aside.rename(_record(work))
-    raise _refusal(name, work, owner)
+    if owner != dead:
+        aside.rename(_record(work))
+        raise _refusal(name, work, owner)
+    aside.unlink(missing_ok=True)
 
 
 def _refusal(name: str, work: Path, owner: LockOwner | None) -> UserError:
+    line = f"run {name} is being trained by"
     if owner is None:
-        return UserError(
-            f"run {name} is being trained by another process",
-            where=str(work / "lock"),
-            hint="Wait for it, or stop it",
-        )
+        where = str(work / "lock")
+        return UserError(f"{line} another process", where=where, hint="Wait for it, or stop it")
     here = LockOwner.here()
-    line = f"run {name} is being trained by process {owner.pid} on {owner.host}"
-    line += f" since {format_time(owner.since)}"
+    line += f" process {owner.pid} on {owner.host} since {format_time(owner.since)}"
     if records := last_records(work / "journal.jsonl"):
         line += f", at iteration {records[-1]['iteration']}"
     stop = f"kill {owner.pid}"

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -104,8 +105,7 @@ def _file_handler(log: Path) -> logging.FileHandler:
     return handler
 
 
-@contextlib.contextmanager
-def show_progress(unit: str, start: int = 0) -> Iterator[ProgressCallback]:
+def show_progress(unit: str, start: int = 0) -> AbstractContextManager[ProgressCallback]:
     """Yield a function that reports progress: a bar on a terminal, else a log record every 10 s.
 
     Args:
@@ -114,35 +114,25 @@ def show_progress(unit: str, start: int = 0) -> Iterator[ProgressCallback]:
     """
     console = [handler for handler in _LOGGER.handlers if isinstance(handler, _ConsoleHandler)]
     if console and console[0].has_bars:
-        with _progress_bar(console[0].prefix, unit, start) as report:
-            yield report
-    else:
-        yield _ProgressLines(unit, start)
+        return _progress_bar(console[0].prefix, unit, start)
+    return contextlib.nullcontext(_ProgressLines(unit, start))
 
 
 @contextlib.contextmanager
 def _progress_bar(prefix: str, unit: str, start: int) -> Iterator[ProgressCallback]:
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
 
     is_bytes = unit == _BYTES
     columns = (
-        TextColumn(prefix.replace("[", r"\[")),
-        BarColumn(bar_width=24),
-        DownloadColumn() if is_bytes else MofNCompleteColumn(),
-        TransferSpeedColumn() if is_bytes else TextColumn(unit),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}", markup=False),
+        progress.TextColumn(prefix.replace("[", r"\[")),
+        progress.BarColumn(bar_width=24),
+        progress.DownloadColumn() if is_bytes else progress.MofNCompleteColumn(),
+        progress.TransferSpeedColumn() if is_bytes else progress.TextColumn(unit),
+        progress.TimeRemainingColumn(elapsed_when_finished=True),
+        progress.TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
         # The bar of a download stays invisible if the file is complete already.
         task = bar.add_task("", total=None, completed=start, note="", visible=not is_bytes)
 

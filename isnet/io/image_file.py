@@ -4,14 +4,12 @@ Images are decoded by OpenCV, as mmseg's `LoadImageFromFile` decodes them: EXIF 
 the first frame of several, grey and palettes as colours, 16 bits as 8, transparency dropped.
 """
 
-from __future__ import annotations
-
 import io
 import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -38,7 +36,7 @@ class UnreadableImageError(UserError):
         super().__init__(f"cannot be read: {why}", where=str(path), hint=hint)
         self.path, self.why = path, why
 
-    def __reduce__(self) -> tuple[type[UnreadableImageError], tuple[Path, str]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
         """Worker processes send it to their parent."""
         return type(self), (self.path, self.why)
 

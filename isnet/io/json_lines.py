@@ -1,13 +1,11 @@
 """JSON Lines files (one object per line) that survive a killed process and a damaged line."""
 
-from __future__ import annotations
-
 import json
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 Record = dict[str, Any]
 
@@ -59,12 +57,10 @@ class JsonLinesFile:
         if not end:
             self.append(_header(fingerprint))
 
-    def __enter__(self) -> JsonLinesFile:
-        """Return itself."""
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
         self._file.close()
 
     def append(self, record: Record) -> None:

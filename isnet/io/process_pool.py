@@ -42,7 +42,7 @@ def map_in_processes(
         workers, context, initializer=_initialize, initargs=(initializer, initargs)
     )
     try:
-        with _interrupts_deferred():
+        with _defer_interrupts():
             futures = {pool.submit(work, item): item for item in items}
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
@@ -58,7 +58,7 @@ def map_in_processes(
 
 
 @contextlib.contextmanager
-def _interrupts_deferred() -> Iterator[None]:
+def _defer_interrupts() -> Iterator[None]:
     """Defer SIGINT until all workers have started; they inherit a mask that blocks it.
 
     A worker that receives SIGINT, or starts when its parent no longer waits, prints a traceback.

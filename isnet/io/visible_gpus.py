@@ -6,35 +6,26 @@ count in PCI bus order, as in `nvidia-smi -L`.
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pynvml
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """A GPU, or a MIG instance of one."""
+def visible_gpus() -> list[str]:
+    """Return the GPUs of CUDA_VISIBLE_DEVICES, or all; MIG instances in place of a divided GPU.
 
-    name: str
-    """Its value in CUDA_VISIBLE_DEVICES: the UUID, or the index if the driver has no NVML."""
-    key: str
-    """Identifies the GPU among those of all machines, however a process has named it."""
-
-
-def visible_gpus() -> list[Gpu]:
-    """Return the GPUs of CUDA_VISIBLE_DEVICES, or all; MIG instances in place of a divided GPU."""
+    Each is named as in CUDA_VISIBLE_DEVICES: by its UUID, or its index if the driver has no NVML.
+    """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     uuids = _driver_uuids()
-    if given is None and uuids is None:
-        return [_by_index(index) for index in range(_count_with_torch())]
-    if given is None:
-        return [Gpu(uuid, uuid) for parts in uuids or () for uuid in parts]
-    return list(dict.fromkeys(_resolve(given, uuids)))
+    if given is not None:
+        return list(dict.fromkeys(_resolve(given, uuids)))
+    if uuids is None:
+        return [str(index) for index in range(_count_with_torch())]
+    return [uuid for parts in uuids for uuid in parts]
 
 
 def gpu_usage() -> list[dict[str, float]]:
@@ -42,8 +33,16 @@ def gpu_usage() -> list[dict[str, float]]:
 
     Figures that the driver does not have are absent: MIG instances have no utilisation.
     """
+    usages: list[dict[str, float]] = []
     with _nvml_devices() as devices:
-        return [_usage(gpu.name) for gpu in visible_gpus()] if devices else []
+        for uuid in visible_gpus() if devices else ():
+            usages.append(usage := {})
+            with contextlib.suppress(pynvml.NVMLError):
+                device = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+                memory = pynvml.nvmlDeviceGetMemoryInfo(device, version=pynvml.nvmlMemory_v2)
+                usage["memory_gb"] = round(memory.used / 1e9, 3)
+                usage["percent"] = float(pynvml.nvmlDeviceGetUtilizationRates(device).gpu)
+    return usages
 
 
 def gpu_models() -> list[str]:
@@ -57,36 +56,20 @@ def gpu_models() -> list[str]:
     return models
 
 
-def _usage(uuid: str) -> dict[str, float]:
-    usage: dict[str, float] = {}
-    with contextlib.suppress(pynvml.NVMLError):
-        device = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        memory = pynvml.nvmlDeviceGetMemoryInfo(device, version=pynvml.nvmlMemory_v2)
-        usage["memory_gb"] = round(memory.used / 1e9, 3)
-        usage["percent"] = float(pynvml.nvmlDeviceGetUtilizationRates(device).gpu)
-    return usage
-
-
-def _resolve(given: str, uuids: list[list[str]] | None) -> Iterator[Gpu]:
+def _resolve(given: str, uuids: list[list[str]] | None) -> Iterator[str]:
     """Yield the GPUs that a value of CUDA_VISIBLE_DEVICES names."""
-    known = [uuid for parts in uuids or () for uuid in parts]
     for name in map(str.strip, given.split(",")):
-        if name.isdecimal() and uuids is None:
-            yield _by_index(int(name))
-            continue
-        if name.isdecimal():
-            matches = uuids[int(name)][:1] if uuids and int(name) < len(uuids) else []
-        elif not name.startswith(("GPU-", "MIG-")):
-            return
+        is_uuid = name.startswith(("GPU-", "MIG-"))
+        if uuids is None:
+            matches = [name] if is_uuid or name.isdecimal() else []
+        elif name.isdecimal():
+            matches = [parts[0] for parts in uuids[int(name) :][:1]]
         else:
-            matches = [uuid for uuid in known if uuid.startswith(name)] if uuids else [name]
+            known = [uuid for parts in uuids for uuid in parts]
+            matches = [uuid for uuid in known if is_uuid and uuid.startswith(name)]
         if len(matches) != 1:
             return
-        yield Gpu(matches[0], matches[0])
-
-
-def _by_index(index: int) -> Gpu:
-    return Gpu(str(index), f"{socket.gethostname()}-{index}")
+        yield matches[0]
 
 
 @contextlib.contextmanager

@@ -60,14 +60,14 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
     with run_lock(run, work, node=node.index), gpu_lease(planned.run.devices.gpus):
         job = _resolve_job(plan, run, key, manifest)
         _fetch_pretrained(job)
-        if job.speed.compile:
+        if job.planned.run.speed.compile:
             require_tools(run)
         with tracking if is_first else nullcontext():
-            if job.batch.processes == 1:
+            if job.planned.batch.processes == 1:
                 status = train_job(job, stop_request)
             else:
                 with job.shared_with_ranks(work / f"train_job-{node.index}.pickle"):
-                    status = launch(arguments, job.devices, node, work, stop_request)
+                    status = launch(arguments, job.planned.run.devices, node, work, stop_request)
     if not finished.is_dir():
         if stop_request.signal_name:
             wait_for_requeue(stop_request.signal_name)
@@ -89,7 +89,7 @@ def _resolve_job(plan: Plan, name: str, key: str, manifest: dict[str, Any]) -> T
 def _fetch_pretrained(job: TrainJob) -> None:
     """Fetch and check ImageNet weights once per node; a training that resumes needs none."""
     if not any((job.work / "checkpoints").glob("iteration-*.pth")):
-        for file in pretrained_files(job.experiment.config["model"]):
+        for file in pretrained_files(job.planned.experiment.config["model"]):
             _log.info(f"starts from {file.path.name}")
             with show_progress("bytes") as show:
                 fetch_pretrained(file, show)
@@ -125,7 +125,7 @@ def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
     """Write the finished training into a folder that is then renamed into place."""
     from isnet.checkpoints.checkpoint_folder import save_torch
 
-    run, experiment = job.planned.run, job.experiment
+    run, experiment = job.planned.run, job.planned.experiment
     provenance = {
         "run": job.planned.name,
         "dataset": run.dataset,
@@ -178,7 +178,7 @@ def _metadata(
     from isnet.checkpoints.weights_metadata import WeightsMetadata
     from isnet.inference.model_config import deployed_model
 
-    manifest, experiment = json.loads(job.manifest.read_text()), job.experiment
+    manifest, experiment = json.loads(job.manifest.read_text()), job.planned.experiment
     dataset_meta = {key: manifest[key] for key in ("classes", "palette")}
     metadata = WeightsMetadata.from_config(
         experiment.config,

@@ -5,11 +5,7 @@ import os
 import signal
 import threading
 
-from mmengine.hooks import Hook
-from mmengine.registry import FUNCTIONS
-from mmengine.runner import Runner
-
-from isnet.distributed.parent_death import end_with_parent
+from isnet.distributed.rank import end_with_parent
 from isnet.distributed.stop_signals import STOP_SIGNALS
 
 _parent_masks: list[set[int]] = []
@@ -28,7 +24,6 @@ def _restore_mask() -> None:
 os.register_at_fork(before=_block_signals, after_in_parent=_restore_mask)
 
 
-@FUNCTIONS.register_module()
 def ignore_signals(worker_id: int) -> None:
     """Make a loader worker ignore stopping signals that are not from its parent, and end when its
     parent dies.
@@ -46,16 +41,3 @@ def _end_on_sigterm(parent: int) -> None:
         received = signal.sigwaitinfo(STOP_SIGNALS)
         if received.si_signo == signal.SIGTERM and received.si_pid == parent:
             os._exit(0)
-
-
-class ShutdownWorkersHook(Hook):
-    """Ends the loader workers after training."""
-
-    def after_train(self, runner: Runner) -> None:
-        """Shut down the workers of both loaders."""
-        iterators = [runner.train_loop.dataloader_iterator._iterator]
-        if runner.val_loop is not None:
-            iterators.append(runner.val_loop.dataloader._iterator)
-        for iterator in iterators:
-            if hasattr(iterator, "_shutdown_workers"):
-                iterator._shutdown_workers()

@@ -11,7 +11,6 @@ import psutil
 import torch
 
 from isnet.errors import UserError
-from isnet.settings.params import Devices
 from isnet.training.train_job import TrainJob
 
 _MESSAGES = re.compile(
@@ -51,19 +50,25 @@ def explain_out_of_memory(job: TrainJob, *, iteration: Callable[[], int]) -> Ite
         names = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
         phase = next((text for name, text in _PHASES.items() if name in names), "setting up")
         raise UserError(
-            f"out of memory in {phase} after iteration {iteration()}: {_memory(job.devices)}",
-            where=f"devices: {job.devices}",
+            f"out of memory in {phase} after iteration {iteration()}: {_memory()}",
+            where=f"devices: {job.planned.run.devices}",
             hint=_hint(phase, job),
         ) from error
 
 
-def _memory(devices: Devices) -> str:
+def peak_memory_gb() -> float:
+    """Return the peak memory of the GPU, or of this process on the CPU, in 10^9 bytes."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _memory() -> str:
     """Describe peak and total memory, in 10^9 bytes."""
-    if devices.kind == "cpu" or not torch.cuda.is_available():
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return f"peak {peak / 1e9:.1f} of {_total_memory() / 1e9:.1f} GB"
+    if not torch.cuda.is_available():
+        return f"peak {peak_memory_gb():.1f} of {_total_memory() / 1e9:.1f} GB"
     free, total = torch.cuda.mem_get_info()
-    text = f"peak {torch.cuda.max_memory_allocated() / 1e9:.1f} of {total / 1e9:.1f} GB"
+    text = f"peak {peak_memory_gb():.1f} of {total / 1e9:.1f} GB"
     others = total - free - torch.cuda.memory_reserved()
     # A CUDA context takes about half a GB, that of this process too.
     return text + (f", other processes use {others / 1e9:.1f} GB" if others > 2e9 else "")
@@ -87,7 +92,7 @@ def _hint(phase: str, job: TrainJob) -> str:
             "Validation predicts one whole image at a time: write overrides: {model: {test_cfg: "
             "{mode: slide, crop_size: [H, W], stride: [H, W]}}}"
         )
-    batch, devices = job.batch, job.devices
+    batch, devices = job.planned.batch, job.planned.run.devices
     share = batch.per_process * batch.accumulation
     smaller = [n for n in range(1, batch.per_process // 2 + 1) if share % n == 0]
     hints = []
@@ -98,7 +103,7 @@ def _hint(phase: str, job: TrainJob) -> str:
             f"overrides: {{train_dataloader: {{batch_size: {smaller[-1]}}}}} (the global batch "
             f"stays {share * batch.processes}: {share // smaller[-1]} are accumulated)"
         )
-    if job.speed.precision in ("float32", "tf32"):
+    if job.planned.run.speed.precision in ("float32", "tf32"):
         hints.append("precision: bf16")
     hints.append("a smaller crop_size in the config's train pipeline")
     if devices.kind == "gpu" and share % 2 == 0:

@@ -5,7 +5,8 @@ from typing import Any
 
 from isnet.data.loading.dataset_config import manifest_dataset
 from isnet.inference.model_config import model_config
-from isnet.training.precision import optimizer_wrapper
+from isnet.training.loader_workers import ignore_signals
+from isnet.training.optim_wrappers import optimizer_wrapper
 from isnet.training.train_job import TrainJob
 
 SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
@@ -26,8 +27,9 @@ def runner_config(
         resuming: whether weights come from a checkpoint, and not from a pretrained file.
         hooks: all hooks of the training.
     """
-    config = copy.deepcopy(job.experiment.config)
-    batch, on_cpu = job.batch, job.devices.kind == "cpu"
+    config = copy.deepcopy(job.planned.experiment.config)
+    run, batch = job.planned.run, job.planned.batch
+    on_cpu = run.devices.kind == "cpu"
     data = (job.manifest, job.layout.data)
     train, val = config["train_dataloader"], config["val_dataloader"]
     train["dataset"] = manifest_dataset(train["dataset"], *data, "train", store=job.store)
@@ -42,30 +44,31 @@ def runner_config(
     sync_norm = "SyncBN"
     if on_cpu:
         sync_norm = "CpuSyncBN" if batch.processes > 1 else "BN"
+    schedules = config.get("param_scheduler") or []
     settings = {
         "model": model_config(config, pretrained=not resuming, sync_norm=sync_norm),
         "work_dir": str(job.work / "runner"),
         "train_dataloader": train,
         "val_dataloader": val,
-        "train_cfg": _scaled(
+        "train_cfg": _scale(
             config["train_cfg"], ("max_iters", "val_interval", "val_begin"), batch.accumulation
         ),
         "val_cfg": {"type": "StoppableValLoop"},
         "val_evaluator": {"type": "ConfusionMetric"},
         "optim_wrapper": {
-            **optimizer_wrapper(config["optim_wrapper"], job.speed.precision),
+            **optimizer_wrapper(config["optim_wrapper"], run.speed.precision),
             "accumulative_counts": batch.accumulation,
         },
         "param_scheduler": [
-            _scaled(schedule, SCHEDULE_LENGTHS, batch.accumulation)
-            for schedule in _as_list(config.get("param_scheduler"))
+            _scale(schedule, SCHEDULE_LENGTHS, batch.accumulation)
+            for schedule in ([schedules] if isinstance(schedules, dict) else schedules)
         ],
         "default_hooks": {"timer": None, "logger": None, "checkpoint": None},
         "custom_hooks": hooks,
-        "randomness": {"seed": job.seed},
+        "randomness": {"seed": run.seed},
         "env_cfg": {
             # cuDNN's benchmark chooses kernels by time: the next process may use others.
-            "cudnn_benchmark": not on_cpu and not job.speed.deterministic,
+            "cudnn_benchmark": not on_cpu and not run.speed.deterministic,
             "mp_cfg": {"opencv_num_threads": 0},
         },
         "default_scope": "mmseg",
@@ -83,18 +86,13 @@ def runner_config(
 
 def _set_workers(loader: dict[str, Any], max_workers: int) -> None:
     workers = min(loader.get("num_workers", 0), max_workers)
-    loader["num_workers"] = workers
-    loader["persistent_workers"] = workers > 0
-    loader["worker_init_fn"] = {"type": "ignore_signals"}
+    loader.update(num_workers=workers, persistent_workers=workers > 0)
+    loader["worker_init_fn"] = {"type": ignore_signals}
     if not workers:
         loader.pop("prefetch_factor", None)
 
 
-def _as_list(schedules: Any) -> list[dict[str, Any]]:
-    return [schedules] if isinstance(schedules, dict) else list(schedules or [])
-
-
-def _scaled(settings: dict[str, Any], lengths: tuple[str, ...], factor: int) -> dict[str, Any]:
+def _scale(settings: dict[str, Any], lengths: tuple[str, ...], factor: int) -> dict[str, Any]:
     """Return a copy in which `lengths` are multiplied by `factor`."""
     return {
         key: int(value) * factor if key in lengths and value is not None else value

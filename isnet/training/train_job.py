@@ -1,18 +1,15 @@
 """A training job: everything that one training process needs, resolved once."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from isnet.io.atomic_files import write_bytes
-from isnet.settings.experiment import Batch, Experiment
 from isnet.settings.layout import Layout
-from isnet.settings.params import Devices, Speed
 from isnet.settings.plan import PlannedRun
 
 _VARIABLE = "ISNET_TRAIN_JOB"
@@ -40,31 +37,6 @@ class TrainJob:
     """Why images are read from files; logged at the start."""
 
     @property
-    def experiment(self) -> Experiment:
-        """The resolved config."""
-        return self.planned.experiment
-
-    @property
-    def batch(self) -> Batch:
-        """How the global batch is spread over processes and micro-batches."""
-        return self.planned.batch
-
-    @property
-    def devices(self) -> Devices:
-        """Where the run trains."""
-        return self.planned.run.devices
-
-    @property
-    def speed(self) -> Speed:
-        """Number format, memory layout, compilation, determinism."""
-        return self.planned.run.speed
-
-    @property
-    def seed(self) -> int:
-        """Seed of weights, sample order, augmentation and dropout."""
-        return self.planned.run.seed
-
-    @property
     def work(self) -> Path:
         """Private folder of checkpoints and journal."""
         return self.layout.run_work(self.planned.name, self.key)
@@ -77,18 +49,19 @@ class TrainJob:
     @property
     def record_interval(self) -> int:
         """Optimizer steps between loss records: the config's, shorter in a short training."""
-        return max(1, min(self._interval("logger", 50), self.experiment.iterations // _MIN_RECORDS))
+        most = self.planned.experiment.iterations // _MIN_RECORDS
+        return max(1, min(self._interval("logger", 50), most))
 
     @property
     def checkpoint_interval(self) -> int:
         """Optimizer steps between checkpoints: the config's, at most 1000 and a tenth of the
         training, so that a failure costs minutes.
         """
-        most = min(_MAX_CHECKPOINT_INTERVAL, self.experiment.iterations // _MIN_CHECKPOINTS)
+        most = min(_MAX_CHECKPOINT_INTERVAL, self.planned.experiment.iterations // _MIN_CHECKPOINTS)
         return max(1, min(self._interval("checkpoint", _MAX_CHECKPOINT_INTERVAL), most))
 
     def _interval(self, hook: str, default: int) -> int:
-        hooks = self.experiment.config.get("default_hooks", {})
+        hooks = self.planned.experiment.config.get("default_hooks", {})
         return int((hooks.get(hook) or {}).get("interval", default))
 
     @contextlib.contextmanager
@@ -103,10 +76,10 @@ class TrainJob:
             del os.environ[_VARIABLE]
 
     @classmethod
-    def from_launcher(cls) -> TrainJob | None:
+    def from_launcher(cls) -> Self | None:
         """Return the job that the launcher has written; None if this process has no launcher."""
         file = os.environ.get(_VARIABLE)
         if file is None:
             return None
-        job: TrainJob = pickle.loads(Path(file).read_bytes())
+        job: Self = pickle.loads(Path(file).read_bytes())
         return job

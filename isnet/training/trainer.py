@@ -18,16 +18,15 @@ from isnet.io.console import show_progress
 from isnet.models.float32 import allow_tf32
 from isnet.settings.params import Devices, Speed
 from isnet.tracking.journal import Journal
-from isnet.training.compilation import compile_parts
 from isnet.training.data_loading_advice import DataLoadingAdvice
-from isnet.training.determinism import IterationSeedHook, require_deterministic
-from isnet.training.hooks.checkpoint_hook import CheckpointHook, DeferSignalsHook
+from isnet.training.hooks.checkpoint_hook import CheckpointHook
 from isnet.training.hooks.journal_hook import JournalHook
 from isnet.training.hooks.nonfinite_hook import NonFiniteHook
+from isnet.training.hooks.process_hook import ProcessHook
 from isnet.training.hooks.weight_average import WeightAverage
-from isnet.training.loader_workers import ShutdownWorkersHook
 from isnet.training.memory_errors import explain_out_of_memory
 from isnet.training.runner_config import runner_config
+from isnet.training.speed_settings import compile_parts, require_deterministic
 from isnet.training.train_job import TrainJob
 
 _log = logging.getLogger(__name__)
@@ -57,9 +56,10 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
         job: the training.
         stop_request: records a signal that asks to stop.
     """
-    threads = _use_devices(job.devices, job.batch.processes)
-    allow_tf32(job.speed.precision == "tf32")
-    require_deterministic(job.speed.deterministic)
+    run, experiment, batch = job.planned.run, job.planned.experiment, job.planned.batch
+    threads = _use_devices(run.devices, batch.processes)
+    allow_tf32(run.speed.precision == "tf32")
+    require_deterministic(run.speed.deterministic)
     checkpoints = CheckpointFolder(job.work / "checkpoints", job.key)
     state = checkpoints.newest()
     done = state["iteration"] if state else 0
@@ -67,44 +67,34 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
     journal = Journal(job.work / "journal.jsonl")
     if get_rank() == 0:
         journal.rewind(done)
-    max_workers = _max_workers(job.devices, threads)
-    advice = DataLoadingAdvice(
-        min(job.experiment.loader_workers, max_workers), max_workers, packed=job.store is not None
-    )
-    accumulation, ema = job.batch.accumulation, job.planned.run.ema
+    max_workers = _max_workers(run.devices, threads)
+    workers = min(experiment.loader_workers, max_workers)
+    advice = DataLoadingAdvice(workers, max_workers, packed=job.store is not None)
     with show_progress("iterations", start=done) as show:
         journal_hook = JournalHook(job, journal, advice, show if get_rank() == 0 else None)
         nonfinite_hook = NonFiniteHook(
-            accumulation=accumulation,
-            precision=job.speed.precision,
+            accumulation=batch.accumulation,
+            precision=run.speed.precision,
             last_checkpoint=checkpoints.last,
         )
-        average = WeightAverage(ema, accumulation=accumulation) if ema else None
-        checkpoint_hook = CheckpointHook(
-            job, checkpoints, state, stop_request, journal_hook, nonfinite_hook, average
-        )
-        hooks = [
-            IterationSeedHook(job.seed),
-            DeferSignalsHook(stop_request),
-            journal_hook,
-            nonfinite_hook,
-            *filter(None, [average]),
-            checkpoint_hook,
-            ShutdownWorkersHook(),
-        ]
+        stateful: dict[str, Any] = {"journal": journal_hook, "nonfinite": nonfinite_hook}
+        if run.ema:
+            stateful["average"] = WeightAverage(run.ema, accumulation=batch.accumulation)
+        checkpoint_hook = CheckpointHook(job, checkpoints, state, stop_request, stateful)
+        hooks = [ProcessHook(run.seed, stop_request), *stateful.values(), checkpoint_hook]
         resuming = state is not None
         with explain_out_of_memory(job, iteration=lambda: journal_hook.done or done):
             settings = runner_config(job, max_workers=max_workers, resuming=resuming, hooks=hooks)
-            runner = _Runner(job.speed, **settings)
+            runner = _Runner(run.speed, **settings)
             runner.train()
-    iteration = runner.iter // accumulation
+    iteration = runner.iter // batch.accumulation
     return TrainResult(
-        finished=iteration == job.experiment.iterations and not checkpoint_hook.validation_due,
+        finished=iteration == experiment.iterations and not checkpoint_hook.validation_due,
         iteration=iteration,
         weights={k: value.cpu() for k, value in checkpoint_hook.kept_weights(runner).items()},
         best=checkpoint_hook.best,
         seconds=checkpoint_hook.seconds,
-        resolved_config=Config(job.experiment.config).pretty_text,
+        resolved_config=Config(experiment.config).pretty_text,
     )
 
 
@@ -143,21 +133,16 @@ class _Runner(Runner):
 
 
 def _use_devices(devices: Devices, processes: int) -> int:
-    """Select the run's devices and join the other ranks; return this process's CPU threads.
-
-    Raises:
-        UserError: the GPUs are not there.
-    """
+    """Select the run's devices and join the other ranks; return this process's CPU threads."""
     cores = len(os.sched_getaffinity(0))
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     torch.set_num_threads(threads)
     if devices.kind == "cpu":
         # mmengine would otherwise use a GPU that this run has no lease on.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    elif torch.cuda.device_count() < devices.per_node:
+    elif (count := torch.cuda.device_count()) < devices.per_node:
         raise UserError(
-            f"devices: {devices} asks for {devices.per_node} GPUs, "
-            f"there are {torch.cuda.device_count()}",
+            f"devices: {devices} asks for {devices.per_node} GPUs, there are {count}",
             where="params.yaml: runs",
             hint="Write devices: cpu, or run it where the GPUs are",
         )
@@ -176,31 +161,29 @@ def _max_workers(devices: Devices, threads: int) -> int:
 
 
 def _log_start(job: TrainJob, state: dict[str, Any] | None) -> None:
-    experiment, batch, speed = job.experiment, job.batch, job.speed
+    experiment, batch, speed = job.planned.experiment, job.planned.batch, job.planned.run.speed
     spread = f"{batch.processes} x {batch.per_process} images"
     if batch.accumulation > 1:
         spread += f" x {batch.accumulation} accumulated"
     verb = f"resumes at iteration {state['iteration']}" if state else "starts"
     _log.info(
         f"{verb}: {experiment.method} {experiment.backbone}, {experiment.iterations} iterations, "
-        f"global batch {experiment.global_batch} ({spread}) on {job.devices} in {speed.precision}"
-        f"{', compiled' if speed.compile else ''}{', deterministic' if speed.deterministic else ''}"
+        f"global batch {experiment.global_batch} ({spread}) on {job.planned.run.devices} in "
+        f"{speed.precision}{', compiled' * speed.compile}{', deterministic' * speed.deterministic}"
     )
     if job.store_note:
         _log.info(job.store_note)
-    if state is None:
-        return
-    before = (state["processes"], state["accumulation"])
-    now = (batch.processes, batch.accumulation)
+    now = _describe(batch.processes, batch.accumulation)
+    before = _describe(state["processes"], state["accumulation"]) if state else now
     if before != now:
         _log.info(
-            f"resumes on {_describe(*now)} (was {_describe(*before)}): the same global batch, but "
-            "the weights will not be bit-equal to those of an uninterrupted training"
+            f"resumes on {now} (was {before}): the same global batch, but the weights will not be "
+            "bit-equal to those of an uninterrupted training"
         )
 
 
 def _describe(processes: int, accumulation: int) -> str:
     return (
-        f"{processes} process{'es' if processes > 1 else ''}, "
-        f"{accumulation} micro-batch{'es' if accumulation > 1 else ''} per step"
+        f"{processes} process{'es' * (processes > 1)}, "
+        f"{accumulation} micro-batch{'es' * (accumulation > 1)} per step"
     )

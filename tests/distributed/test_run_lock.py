@@ -18,7 +18,7 @@ import pytest
 
 from isnet.distributed.run_lock import run_lock, run_lock_owner
 from isnet.errors import UserError
-from isnet.io.lock_owner import LockOwner
+from isnet.io.file_lock import LockOwner
 
 HOLD = """
 import sys, pathlib

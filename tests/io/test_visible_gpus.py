@@ -42,7 +42,7 @@ def test_visible_gpus_are_those_that_cuda_would_use(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert [gpu.name for gpu in visible_gpus()] == expected
+    assert visible_gpus() == expected
 
 
 def test_gpus_of_other_jobs_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_gpus_of_other_jobs_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> 
     gpus[0]["denied"] = True
     show_gpus(monkeypatch, gpus)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert [gpu.name for gpu in visible_gpus()] == [UUID.format(1)]
+    assert visible_gpus() == [UUID.format(1)]
 
 
 def test_models_are_named_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:

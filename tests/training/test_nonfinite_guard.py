@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +19,13 @@ from torch import distributed, multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from isnet.errors import UserError
+from isnet.training.hooks import nonfinite_hook
 from isnet.training.hooks.nonfinite_hook import NonFiniteHook
-from isnet.training.nonfinite_guard import GuardedOptimWrapper
-from isnet.training.precision import BFloat16OptimWrapper, Float16OptimWrapper
+from isnet.training.optim_wrappers import (
+    BFloat16OptimWrapper,
+    Float16OptimWrapper,
+    GuardedOptimWrapper,
+)
 
 BAD = pytest.mark.parametrize("bad", [math.nan, math.inf])
 KERNEL = pytest.mark.parametrize("fused", [None, True], ids=["host decides", "device decides"])
@@ -245,6 +250,16 @@ def test_half_precision_keeps_its_scale_in_a_checkpoint() -> None:
     assert other.loss_scaler.get_scale() == 65536 / 4
 
 
+@pytest.mark.parametrize("scale", [512, 512.0])
+def test_a_fixed_scale_stays(scale: float) -> None:
+    model = _model()
+    wrapper = functools.partial(Float16OptimWrapper, loss_scale=scale)
+    optim = _wrapper(model, wrapper)
+    for value in (1e8, None):
+        _go(model, optim, _images(1, value))
+        assert optim.loss_scaler.get_scale() == 512
+
+
 def _hook(**settings: Any) -> tuple[NonFiniteHook, list[str]]:
     said = record_log()
     defaults: dict[str, Any] = {"accumulation": 1, "precision": "fp16"}
@@ -274,8 +289,9 @@ def test_each_fault_is_told_with_the_images_of_its_micro_batch() -> None:
     ]
 
 
-def test_a_run_stops_after_too_many_in_a_row() -> None:
-    hook, said = _hook(most_in_a_row=2)
+def test_a_run_stops_after_too_many_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nonfinite_hook, "_MOST_IN_A_ROW", 2)
+    hook, said = _hook()
     model = _model()
     optim = _wrapper(model)
     for number in range(7):
@@ -292,15 +308,18 @@ def test_a_run_stops_after_too_many_in_a_row() -> None:
         assert part in line
 
 
-def test_a_run_stops_after_too_many_in_all_also_over_a_resume() -> None:
+def test_a_run_stops_after_too_many_in_all_also_over_a_resume(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nonfinite_hook, "_MOST_IN_ALL", 2)
     model = _model()
     optim = _wrapper(model, clip={"max_norm": 1})
-    hook, _ = _hook(most_in_all=2, precision="float32")
+    hook, _ = _hook(precision="float32")
     _iterate(hook, model, optim, 0, bad=True)
     _iterate(hook, model, optim, 1, bad=True)
     state = hook.state()
     assert state == {"in_a_row": 2, "in_all": 2}
-    resumed, _ = _hook(most_in_all=2, precision="float32")
+    resumed, _ = _hook(precision="float32")
     resumed.restore(state)
     _iterate(resumed, model, optim, 2, bad=False)
     with pytest.raises(UserError, match=r"1 times in a row and 3 in all") as error:

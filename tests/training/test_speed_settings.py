@@ -20,8 +20,8 @@ from isnet.mmseg_import import import_mmseg
 from isnet.models.float32 import allow_tf32
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
-from isnet.training.compilation import compile_parts
-from isnet.training.precision import optimizer_wrapper
+from isnet.training.optim_wrappers import optimizer_wrapper
+from isnet.training.speed_settings import compile_parts
 from isnet.training.train_job import TrainJob
 from isnet.training.trainer import TrainResult, train
 

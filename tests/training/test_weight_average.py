@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from isnet.training.hooks.weight_average import WeightAverage
-from isnet.training.nonfinite_guard import GuardedOptimWrapper
+from isnet.training.optim_wrappers import GuardedOptimWrapper
 
 
 def _model() -> nn.Sequential:

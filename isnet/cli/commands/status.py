@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from isnet.io.console import format_bytes
-from isnet.io.lock_owner import LockOwner
+from isnet.io.file_lock import LockOwner
 from isnet.pipeline.run_status import (
     RunStatus,
     UnusedFolders,

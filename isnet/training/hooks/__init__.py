@@ -1,1 +1,1 @@
-"""mmengine hooks: checkpoints, journal, non-finite steps, weight averaging."""
+"""mmengine hooks: process, journal, non-finite steps, weight averaging, checkpoints."""

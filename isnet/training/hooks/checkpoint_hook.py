@@ -6,35 +6,18 @@ from typing import Any
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.registry import LOOPS
+from mmengine.runner import Runner, ValLoop
+from torch import distributed
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder, save_torch
-from isnet.distributed.async_flag import AsyncFlag
 from isnet.distributed.stop_signals import StopRequest
-from isnet.training.hooks.journal_hook import JournalHook
-from isnet.training.hooks.nonfinite_hook import NonFiniteHook
-from isnet.training.hooks.weight_average import WeightAverage, bare_model
+from isnet.training.hooks.weight_average import bare_model
 from isnet.training.runner_config import SCHEDULE_LENGTHS
 from isnet.training.train_job import TrainJob
-from isnet.training.validation_loop import ValidationStopped
 
 _STEPS = ("last_step", "_global_step")
 """Counters of mmengine's parameter schedulers, in micro-iterations."""
-
-
-class DeferSignalsHook(Hook):
-    """Defers stopping signals from the first step on; before it there is nothing to save."""
-
-    priority = "VERY_HIGH"  # before the journal records a step that a signal could still discard
-
-    def __init__(self, stop_request: StopRequest) -> None:
-        self.stop_request = stop_request
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Defer signals."""
-        self.stop_request.defer()
 
 
 class CheckpointHook(Hook):
@@ -45,9 +28,8 @@ class CheckpointHook(Hook):
         folder: where checkpoints are written.
         state: the checkpoint to resume from, if any.
         stop_request: records a signal that asks to stop.
-        journal: saved with the rest: the losses since its last record.
-        nonfinite: saved with the rest: the counts of skipped steps.
-        average: saved with the rest if the run averages weights; the best weights are averages.
+        stateful: hooks whose `state()` is saved with the rest, by their key in the checkpoint; with
+            a `WeightAverage` as `average` the best weights are averages.
     """
 
     priority = "VERY_LOW"
@@ -58,42 +40,36 @@ class CheckpointHook(Hook):
         folder: CheckpointFolder,
         state: dict[str, Any] | None,
         stop_request: StopRequest,
-        journal: JournalHook,
-        nonfinite: NonFiniteHook,
-        average: WeightAverage | None,
+        stateful: dict[str, Any],
     ) -> None:
         self.folder = folder
         self.state = state
-        self.accumulation = job.batch.accumulation
+        self.accumulation = job.planned.batch.accumulation
         self.interval = job.checkpoint_interval * self.accumulation
         self.stop_request = stop_request
-        self.average = average
-        self.stateful: dict[str, Any] = {"journal": journal, "nonfinite": nonfinite}
-        if average:
-            self.stateful["average"] = average
+        self.stateful = stateful
+        self.average = stateful.get("average")
         self.best_file = job.work / "best.pth"
         self.best: dict[str, Any] = state["best"] if state else {}
-        self.earlier_seconds: float = state["seconds"] if state else 0.0
-        self.begun = time.perf_counter()
-        self.agreement: AsyncFlag | None = None
+        self.begun = time.perf_counter() - (state["seconds"] if state else 0.0)
+        self.any_rank = _AnyRank()
         self.stopping = False
         self.validation_due = bool(state and state["validation_due"])
 
     @property
     def seconds(self) -> float:
         """Training time over all attempts."""
-        return self.earlier_seconds + time.perf_counter() - self.begun
+        return time.perf_counter() - self.begun
 
     def kept_weights(self, runner: Runner) -> dict[str, torch.Tensor]:
         """Return the state dict that the run keeps: the weights, or their average."""
-        if self.average:
-            return self.average.weights(runner)
-        weights: dict[str, torch.Tensor] = bare_model(runner).state_dict()
+        weights: dict[str, torch.Tensor] = (
+            self.average.weights(runner) if self.average else bare_model(runner).state_dict()
+        )
         return weights
 
     def before_train(self, runner: Runner) -> None:
         """Restore the checkpoint; mmengine's loop then moves the sampler to the iteration."""
-        self.agreement = AsyncFlag()
         if self.state is None:
             return
         state, self.state = self.state, None
@@ -115,32 +91,28 @@ class CheckpointHook(Hook):
         if self.validation_due:
             runner.val_loop.run()
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         """Save if due. If a validation follows, it saves: a checkpoint before would lose it."""
         done = batch_idx + 1
         if done % self.accumulation:
             return  # gradients are being accumulated, and no checkpoint has them
-        if self._validates(runner, done):
-            return
+        loop = runner.train_loop
+        if runner.val_loop is not None and done >= loop.val_begin:
+            if done % loop.val_interval == 0 or done == loop.max_iters:
+                return
         if self._stop_requested() or done % self.interval == 0:
             self._save(runner, done)
 
-    def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Save and leave the validation if a stop was requested: it may take minutes.
-
-        Raises:
-            ValidationStopped: in all processes, after the same batch.
+    def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        """Save and leave the validation if a stop was requested: it may take minutes. All
+        processes leave it after the same batch.
         """
         if self._stop_requested():
             self.validation_due = True
             if self.average:
                 self.average.after_val_epoch(runner)  # the model's own weights are saved
             self._save(runner, runner.iter)
-            raise ValidationStopped
+            raise _ValidationStopped
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Keep the best weights, and save."""
@@ -153,16 +125,9 @@ class CheckpointHook(Hook):
         self._stop_requested()
         self._save(runner, runner.iter)
 
-    def _validates(self, runner: Runner, done: int) -> bool:
-        loop = runner.train_loop
-        if runner.val_loop is None or done < loop.val_begin:
-            return False
-        return bool(done % loop.val_interval == 0 or done == loop.max_iters)
-
     def _stop_requested(self) -> bool:
         """Return whether any process was asked to stop; all learn of it in the same step."""
-        assert self.agreement
-        self.stopping = self.agreement.any_rank(self.stop_request.signal_name is not None)
+        self.stopping = self.any_rank(self.stop_request.signal_name is not None)
         return self.stopping
 
     def _save(self, runner: Runner, iteration: int) -> None:
@@ -171,18 +136,63 @@ class CheckpointHook(Hook):
         if get_rank() != 0:
             return
         step = iteration // self.accumulation
-        self.folder.save(
-            step,
-            {
-                "iteration": step,
-                "accumulation": self.accumulation,
-                "processes": get_world_size(),
-                "model": bare_model(runner).state_dict(),
-                "optimizer": runner.optim_wrapper.state_dict(),
-                "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
-                **{name: hook.state() for name, hook in self.stateful.items()},
-                "best": self.best,
-                "validation_due": self.validation_due,
-                "seconds": self.seconds,
-            },
+        state = {
+            "iteration": step,
+            "accumulation": self.accumulation,
+            "processes": get_world_size(),
+            "model": bare_model(runner).state_dict(),
+            "optimizer": runner.optim_wrapper.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
+            **{name: hook.state() for name, hook in self.stateful.items()},
+            "best": self.best,
+            "validation_due": self.validation_due,
+            "seconds": self.seconds,
+        }
+        self.folder.save(step, state)
+
+
+class _ValidationStopped(Exception):
+    """Leaves a validation."""
+
+
+@LOOPS.register_module()
+class StoppableValLoop(ValLoop):
+    """mmengine's ValLoop that `CheckpointHook` can leave; a resumed training repeats it."""
+
+    def run(self) -> dict[str, Any]:
+        """Validate; return the scores, or an empty dict if stopped."""
+        try:
+            scores: dict[str, Any] = super().run()
+        except _ValidationStopped:
+            return {}
+        return scores
+
+
+class _AnyRank:
+    """Whether any rank has passed True, known to all ranks one call later.
+
+    All ranks make the same calls, so they all act in the same iteration. The reduction runs on the
+    CPUs (gloo), also between ranks with GPUs: no device is synchronised. A single process gets its
+    own value back.
+    """
+
+    def __init__(self) -> None:
+        self._group: Any = None
+        self._pending: tuple[torch.Tensor, Any] | None = None
+        if get_world_size() > 1:
+            self._group = distributed.new_group(backend="gloo")
+
+    def __call__(self, mine: bool) -> bool:
+        if self._group is None:
+            return mine
+        previous = False
+        if self._pending is not None:
+            value, reduction = self._pending
+            reduction.wait()
+            previous = bool(value.item())
+        value = torch.tensor(int(mine))
+        reduction = distributed.all_reduce(
+            value, distributed.ReduceOp.MAX, group=self._group, async_op=True
         )
+        self._pending = value, reduction
+        return previous

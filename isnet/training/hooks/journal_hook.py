@@ -1,7 +1,6 @@
 """Records losses, speed, data wait, memory and validation scores while a run trains."""
 
 import logging
-import resource
 import time
 from typing import Any
 
@@ -13,6 +12,7 @@ from mmengine.runner import Runner
 from isnet.io.console import ProgressCallback
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
+from isnet.training.memory_errors import peak_memory_gb
 from isnet.training.train_job import TrainJob
 
 _log = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ class JournalHook(Hook):
         show: ProgressCallback | None,
     ) -> None:
         self.journal = journal
-        self.accumulation = job.batch.accumulation
+        self.accumulation = job.planned.batch.accumulation
         self.interval = job.record_interval
-        self.images_per_step = job.experiment.global_batch
+        self.images_per_step = job.planned.experiment.global_batch
         self.advice = advice
         self.show = show
         self.is_warm = False
@@ -70,7 +70,7 @@ class JournalHook(Hook):
         self.waited = 0.0
         self.timed_steps = 0
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         """Count the time since the last step as waiting for data."""
         self.waited += time.perf_counter() - self.step_ended
 
@@ -94,16 +94,19 @@ class JournalHook(Hook):
 
     def _record(self, runner: Runner) -> None:
         elapsed = time.perf_counter() - self.interval_begun
+        # The means over the interval and all ranks, read in one copy.
+        means = torch.stack([torch.as_tensor(total) for total in self.sums.values()]) / self.count
+        all_reduce(means, "mean")
         images = self.timed_steps / self.accumulation * self.images_per_step
         record = {
             "kind": "train",
             "iteration": self.done,
             "time": time.time(),
-            **self._mean_losses(),
+            **dict(zip(self.sums, means.tolist(), strict=True)),
             "lr": runner.optim_wrapper.get_lr()["lr"][0],
             "images_per_second": images / elapsed,
             "data_wait": self.waited / elapsed,
-            "memory_gb": _peak_memory_gb(),
+            "memory_gb": peak_memory_gb(),
         }
         self._write(record)
         if self.is_warm and (line := self.advice.update(self.waited, elapsed)):
@@ -112,12 +115,6 @@ class JournalHook(Hook):
         self.note = _format_figures(record, self.last_miou)
         self.sums, self.count = {}, 0
         self._restart_clock()
-
-    def _mean_losses(self) -> dict[str, float]:
-        """Return the mean of each loss over the interval and all ranks, read in one copy."""
-        stacked = torch.stack([torch.as_tensor(total) for total in self.sums.values()]) / self.count
-        all_reduce(stacked, "mean")
-        return dict(zip(self.sums, stacked.tolist(), strict=True))
 
     def _write(self, record: dict[str, Any]) -> None:
         if get_rank() == 0:
@@ -141,10 +138,3 @@ def _format_figures(record: dict[str, Any], miou: float | None) -> str:
         f"{record['memory_gb']:.1f} GB",
     ]
     return "  ".join([*parts, *([f"mIoU {miou:.1%}"] if miou is not None else [])])
-
-
-def _peak_memory_gb() -> float:
-    """Return the peak memory of the GPU, or of this process on the CPU, in 10^9 bytes."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -13,43 +12,35 @@ from mmengine.runner import Runner
 
 from isnet.errors import UserError
 from isnet.settings.params import Precision
-from isnet.training.nonfinite_guard import GuardedOptimWrapper
+from isnet.training.optim_wrappers import GuardedOptimWrapper
 
 _log = logging.getLogger(__name__)
 
+_MOST_IN_A_ROW = 5
+_MOST_IN_ALL = 50
+"""Steps that may be skipped in the whole run, resumes included."""
 _WHAT = "the loss or its gradients"
 
 
 class _Step:
-    """An optimizer step whose fault flags are being copied to the host."""
+    """An optimizer step: this process's images by micro-batch, and the fault flags, which are
+    being copied to the host; if it is a fault, also the number of faults up to it.
+    """
 
     def __init__(self, iteration: int, images: list[list[str]], faults: torch.Tensor) -> None:
         self.iteration = iteration
         self.images = images
-        """Paths of this process's images, by micro-batch."""
+        self.in_a_row = self.in_all = 0
         self._faults = faults.to("cpu", non_blocking=True)
         self._copied = torch.cuda.Event() if faults.is_cuda else None  # type: ignore[no-untyped-call]
         if self._copied:
             self._copied.record()
 
-    def read(self) -> tuple[bool, list[str], list[str]]:
-        """Wait for the copy; return whether the step is a fault, this process's images with a
-        non-finite loss, and all its images.
-        """
+    def flags(self) -> list[float]:
+        """Wait for the copy; return `GuardedOptimWrapper.faults`."""
         if self._copied:
             self._copied.synchronize()
-        is_fault, *bad_losses = self._faults.tolist()
-        bad = [paths for paths, is_bad in zip(self.images, bad_losses, strict=True) if is_bad]
-        return bool(is_fault), list(chain(*bad)), list(chain(*self.images))
-
-
-@dataclass(frozen=True)
-class _Fault:
-    iteration: int
-    bad_images: list[str]
-    images: list[str]
-    in_a_row: int
-    in_all: int
+        return list(self._faults.tolist())
 
 
 class NonFiniteHook(Hook):
@@ -62,30 +53,20 @@ class NonFiniteHook(Hook):
         accumulation: micro-iterations per optimizer step.
         precision: number format, for the hint.
         last_checkpoint: returns the name of the newest checkpoint, for the message.
-        most_in_a_row: consecutive steps that may be skipped.
-        most_in_all: steps that may be skipped in the whole run, resumes included.
     """
 
     priority = "NORMAL"
 
     def __init__(
-        self,
-        *,
-        accumulation: int,
-        precision: Precision,
-        last_checkpoint: Callable[[], str],
-        most_in_a_row: int = 5,
-        most_in_all: int = 50,
+        self, *, accumulation: int, precision: Precision, last_checkpoint: Callable[[], str]
     ) -> None:
         self.accumulation = accumulation
         self.precision = precision
         self.last_checkpoint = last_checkpoint
-        self.most_in_a_row = most_in_a_row
-        self.most_in_all = most_in_all
         self.in_a_row = self.in_all = 0
         self._images: list[list[str]] = []
         self._unread: _Step | None = None
-        self._unreported: list[_Fault] = []
+        self._unreported: list[_Step] = []
 
     def state(self) -> dict[str, int]:
         """Return the counts for a checkpoint, the last step included."""
@@ -113,7 +94,8 @@ class NonFiniteHook(Hook):
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, GuardedOptimWrapper):
             return
-        self._images.append(_image_paths(data_batch))
+        samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
+        self._images.append([str(getattr(sample, "img_path", "?")) for sample in samples])
         if (batch_idx + 1) % self.accumulation:
             return
         self._read()
@@ -134,29 +116,31 @@ class NonFiniteHook(Hook):
 
     def _read(self) -> None:
         """Count the unread step; without communication, since one process writes checkpoints."""
-        if self._unread is None:
-            return
         step, self._unread = self._unread, None
-        is_fault, bad, images = step.read()
-        self.in_a_row = self.in_a_row + 1 if is_fault else 0
-        if is_fault:
-            self.in_all += 1
-            self._unreported.append(_Fault(step.iteration, bad, images, self.in_a_row, self.in_all))
+        if step is None:
+            return
+        if not step.flags()[0]:
+            self.in_a_row = 0
+            return
+        self.in_a_row += 1
+        self.in_all += 1
+        step.in_a_row, step.in_all = self.in_a_row, self.in_all
+        self._unreported.append(step)
 
     def _report(self, wrapper: GuardedOptimWrapper) -> None:
         """Log new faults, with the images of all processes; stop after too many."""
         faults, self._unreported = self._unreported, []
-        for fault in faults:
-            images = _gather_images(fault)
-            if fault.in_a_row > self.most_in_a_row or fault.in_all > self.most_in_all:
-                self._stop(fault, images, wrapper)
+        for step in faults:
+            images = _gather_images(step)
+            if step.in_a_row > _MOST_IN_A_ROW or step.in_all > _MOST_IN_ALL:
+                self._stop(step, images, wrapper)
             if get_rank() == 0:
                 _log.info(
-                    f"iteration {fault.iteration} is skipped: {_WHAT} are not finite "
-                    f"({fault.in_a_row} in a row, {fault.in_all} in all); images {images}"
+                    f"iteration {step.iteration} is skipped: {_WHAT} are not finite "
+                    f"({step.in_a_row} in a row, {step.in_all} in all); images {images}"
                 )
 
-    def _stop(self, fault: _Fault, images: str, wrapper: GuardedOptimWrapper) -> NoReturn:
+    def _stop(self, step: _Step, images: str, wrapper: GuardedOptimWrapper) -> NoReturn:
         hints = ["Check these files", "lower optim_wrapper.optimizer.lr"]
         if wrapper.clip_grad_kwargs is None:
             hints.append("clip: overrides: {optim_wrapper: {clip_grad: {max_norm: 1}}}")
@@ -164,24 +148,19 @@ class NonFiniteHook(Hook):
             better = "bf16 or float32" if self.precision == "fp16" else "float32"
             hints.append(f"write precision: {better}")
         raise UserError(
-            f"{_WHAT} are not finite, {fault.in_a_row} times in a row and {fault.in_all} in all; "
+            f"{_WHAT} are not finite, {step.in_a_row} times in a row and {step.in_all} in all; "
             f"images {images}; the weights are unaffected; "
             f"last checkpoint: {self.last_checkpoint()}",
-            where=f"iteration {fault.iteration}",
+            where=f"iteration {step.iteration}",
             hint="; or ".join(hints),
         )
 
 
-def _image_paths(data_batch: Any) -> list[str]:
-    samples = data_batch.get("data_samples", []) if isinstance(data_batch, dict) else []
-    return [str(getattr(sample, "img_path", "?")) for sample in samples]
-
-
-def _gather_images(fault: _Fault) -> str:
-    """List the images with a non-finite loss, or all of the step if no loss is; by rank if there
-    are several.
-    """
-    gathered = all_gather_object((fault.bad_images, fault.images))
+def _gather_images(step: _Step) -> str:
+    """List the images with a non-finite loss, or else all of the step; by rank if several."""
+    bad_losses = step.flags()[1:]
+    bad = [paths for paths, is_bad in zip(step.images, bad_losses, strict=True) if is_bad]
+    gathered = all_gather_object((list(chain(*bad)), list(chain(*step.images))))
     any_bad = any(bad for bad, _ in gathered)
     listed = [bad if any_bad else images for bad, images in gathered]
     if len(listed) == 1:

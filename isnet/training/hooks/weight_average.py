@@ -8,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from isnet.training.nonfinite_guard import GuardedOptimWrapper
+from isnet.training.optim_wrappers import GuardedOptimWrapper
 
 
 def bare_model(runner: Runner) -> nn.Module:
@@ -60,21 +60,22 @@ class WeightAverage(Hook):
         state = bare_model(runner).state_dict(keep_vars=True)
         return {name: averages.get(id(value), value.detach()) for name, value in state.items()}
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         """Start from the weights before the first step."""
         self._begin(runner)
 
     @torch.no_grad()
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         """Update the average after a step; the device decides whether the step was skipped."""
         if (batch_idx + 1) % self.accumulation:
             return
         kept = min(self.decay, (1 + self.steps) / (10 + self.steps))
         self.steps += 1
         averages = list(self._averages.values())
-        share = (1 - kept) * (1 - _skipped(runner, averages[0]))
+        wrapper, skipped = runner.optim_wrapper, averages[0].new_zeros(())
+        if isinstance(wrapper, GuardedOptimWrapper):
+            skipped = wrapper.skipped
+        share = (1 - kept) * (1 - skipped)
         shares = [share.to(average.dtype) for average in averages]
         torch._foreach_lerp_(averages, list(self._sources.values()), shares)
 
@@ -108,9 +109,3 @@ class WeightAverage(Hook):
             own = weight.clone()
             weight.copy_(average)
             average.copy_(own)
-
-
-def _skipped(runner: Runner, like: torch.Tensor) -> torch.Tensor:
-    """0-dim: 1 if the last step was skipped; always 0 with a wrapper that skips none."""
-    wrapper = runner.optim_wrapper
-    return wrapper.skipped if isinstance(wrapper, GuardedOptimWrapper) else like.new_zeros(())

@@ -1,4 +1,6 @@
-"""Optimizer wrapper that skips steps with a non-finite loss, gradient or running statistic."""
+"""Optimizer wrappers in float32, bfloat16 and float16 that skip steps with a non-finite loss,
+gradient or running statistic.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,9 +10,32 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import distributed, nn
+from torch.amp import GradScaler
+
+from isnet.settings.params import Precision
 
 _FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
 """Optimizers whose fused kernel skips the step on the device if `found_inf` is 1."""
+
+_WRAPPERS: dict[Precision, str] = {
+    "float32": "GuardedOptimWrapper",
+    "tf32": "GuardedOptimWrapper",
+    "bf16": "BFloat16OptimWrapper",
+    "fp16": "Float16OptimWrapper",
+}
+
+
+def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
+    """Return an `optim_wrapper` config with the type for `precision`; its other settings stay.
+
+    The run's precision overrides autocast in the config. A wrapper of any other type is kept.
+    """
+    replaced = ("OptimWrapper", "AmpOptimWrapper", *_WRAPPERS.values())
+    if config.get("type", "OptimWrapper") not in replaced:
+        return config
+    of_amp = {"dtype", "use_fsdp", *([] if precision == "fp16" else ["loss_scale"])}
+    kept = {key: value for key, value in config.items() if key not in of_amp}
+    return {**kept, "type": _WRAPPERS[precision]}
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -26,10 +51,13 @@ class GuardedOptimWrapper(OptimWrapper):
     optimizers wait for one flag. (mmengine's own clipping reads the norm in each step.)
 
     Attributes:
+        autocast: number format of the forward pass and the loss; None: that of the weights.
         skipped: 0-dim float32 on the device, 1 if the last step was skipped.
         faults: (1 + micro-batches) float32 on the device: whether the last step counts as a fault,
             and which of this process's losses were not finite.
     """
+
+    autocast: torch.dtype | None = None
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -37,39 +65,41 @@ class GuardedOptimWrapper(OptimWrapper):
         self.skipped = torch.zeros((), device=device)
         self.faults = torch.zeros(1 + self._accumulative_counts, device=device)
         self._bad_losses: list[torch.Tensor] = []
-        self._buffers: list[_BufferCopies] | None = None
+        self._buffers: list[_BufferCopies] = []
         self._is_fused = _use_fused_kernel(self.optimizer)
 
     @contextlib.contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Copy the model's buffers before the first micro-batch of a step."""
-        if self._buffers is None:
-            self._buffers = _copy_buffers(model)
+        """Copy the model's buffers before the first micro-batch of a step, and enter autocast."""
+        self._buffers = self._buffers or _copy_buffers(model)
         if not self._bad_losses:
             for copies in self._buffers:
                 copies.save()
-        with super().optim_context(model):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(super().optim_context(model))
+            if self.autocast:
+                stack.enter_context(torch.autocast(self.skipped.device.type, self.autocast))
             yield
 
     def backward(self, loss: torch.Tensor, **settings: Any) -> None:
         """Record whether the loss is finite, then run the backward pass."""
         self._bad_losses.append(~loss.detach().isfinite())
-        super().backward(self._scaled(loss), **settings)
+        super().backward(self._scale(loss), **settings)
 
     def step(self, **settings: Any) -> None:
         """Clip the gradients, and step if all is finite."""
         bad_losses = torch.stack(self._bad_losses)
         self._bad_losses = []
-        buffers = self._buffers or []
-        bad = torch.stack([bad_losses.any(), *(copies.is_spoilt() for copies in buffers)]).any()
-        verdict = torch.stack([bad | ~self._clipped_norm().isfinite(), bad]).float()
+        spoilt = [copies.is_spoilt() for copies in self._buffers]
+        bad = torch.stack([bad_losses.any(), *spoilt]).any()
+        verdict = torch.stack([bad | ~self._clip().isfinite(), bad]).float()
         if distributed.is_initialized() and distributed.get_world_size() > 1:
             # Gradients are reduced already; losses and buffers are those of this process.
             distributed.all_reduce(verdict, distributed.ReduceOp.MAX)
         self.skipped, bad = verdict.unbind()
         self.faults = torch.cat([self._is_fault(bad).view(1), bad_losses.float()])
         self._apply(**settings)
-        for copies in buffers:
+        for copies in self._buffers:
             copies.restore(self.skipped)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -80,7 +110,7 @@ class GuardedOptimWrapper(OptimWrapper):
         super().load_state_dict(state_dict)
         self._is_fused = _use_fused_kernel(self.optimizer)
 
-    def _scaled(self, loss: torch.Tensor) -> torch.Tensor:
+    def _scale(self, loss: torch.Tensor) -> torch.Tensor:
         return loss
 
     def _is_fault(self, bad: torch.Tensor) -> torch.Tensor:
@@ -98,7 +128,7 @@ class GuardedOptimWrapper(OptimWrapper):
         finally:
             del self.optimizer.found_inf
 
-    def _clipped_norm(self) -> torch.Tensor:
+    def _clip(self) -> torch.Tensor:
         """Clip as configured; return the norm of the gradients before."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         parameters = [p for p in parameters if p.grad is not None]
@@ -111,6 +141,75 @@ class GuardedOptimWrapper(OptimWrapper):
             if clips:
                 self.clip_func(parameters, **self.clip_grad_kwargs)
         return norm.to(self.skipped.device)
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(GuardedOptimWrapper):
+    """Forward pass and loss in bfloat16 autocast; weights and gradients stay float32.
+
+    Runs on CPU and GPU, without a gradient scaler: bfloat16 has float32's range. mmengine's
+    AmpOptimWrapper refuses the CPU, and always scales.
+    """
+
+    autocast = torch.bfloat16
+
+
+@OPTIM_WRAPPERS.register_module()
+class Float16OptimWrapper(GuardedOptimWrapper):
+    """Forward pass and loss in float16 autocast, with scaled gradients against underflow.
+
+    A step whose gradients overflow is skipped and the scale halved; that is no fault, but how the
+    scale is found. A non-finite loss is a fault, and so is an overflow at a scale below 1, which 17
+    overflows in a row reach from the initial scale (65536).
+
+    Args:
+        loss_scale: as for mmengine's AmpOptimWrapper: `dynamic`, GradScaler's settings, or a fixed
+            scale.
+        settings: of OptimWrapper.
+    """
+
+    autocast = torch.float16
+
+    def __init__(
+        self, loss_scale: str | float | dict[str, Any] = "dynamic", **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self._fixed_scale = float(loss_scale) if isinstance(loss_scale, int | float) else None
+        scaling = loss_scale if isinstance(loss_scale, dict) else {}
+        if self._fixed_scale is not None:
+            scaling = {"init_scale": self._fixed_scale}
+        self.loss_scaler = GradScaler(self.skipped.device.type, **scaling)
+
+    def _scale(self, loss: torch.Tensor) -> torch.Tensor:
+        scaled: torch.Tensor = self.loss_scaler.scale(loss)
+        return scaled
+
+    def step(self, **settings: Any) -> None:
+        """Unscale and clip the gradients, and step if all is finite."""
+        self.loss_scaler.unscale_(self.optimizer)
+        super().step(**settings)
+        self.loss_scaler.update(self._fixed_scale)
+
+    def _apply(self, **settings: Any) -> None:
+        # The scaler knows its own infinities; a bad loss in one process must skip all steps.
+        for found in self.loss_scaler._found_inf_per_device(self.optimizer).values():
+            found.copy_(self.skipped)
+        self.loss_scaler.step(self.optimizer, **settings)
+
+    def _is_fault(self, bad: torch.Tensor) -> torch.Tensor:
+        scale = self.loss_scaler._get_scale_async()
+        assert scale is not None  # there was a loss
+        return torch.where(scale < 1, self.skipped, bad)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of optimizer and scaler."""
+        return {**super().state_dict(), "loss_scaler": self.loss_scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the state of optimizer and scaler."""
+        if "loss_scaler" in state_dict:
+            self.loss_scaler.load_state_dict(state_dict.pop("loss_scaler"))
+        super().load_state_dict(state_dict)
 
 
 class _BufferCopies:

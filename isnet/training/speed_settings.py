@@ -1,9 +1,23 @@
-"""`torch.compile` for the parts of a segmentor."""
+"""Settings that change the speed and the bits of a training: compilation, deterministic kernels."""
 
+import os
 from typing import Any
 
 import torch
 from torch import nn
+
+
+def require_deterministic(wanted: bool) -> None:
+    """Allow torch only deterministic kernels, or allow all again. Call it before CUDA starts.
+
+    CPU kernels are deterministic either way, for a given number of threads.
+    """
+    if wanted:
+        # Without a workspace per stream, cuBLAS adds in an order that depends on timing.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted)
+    # Only needed by code that reads uninitialised memory, which there is none of here.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def compile_parts(model: nn.Module) -> None:
@@ -15,9 +29,8 @@ def compile_parts(model: nn.Module) -> None:
     """
     for name in ("backbone", "neck", "decode_head", "auxiliary_head"):
         part = getattr(model, name, None)
-        for module in part if isinstance(part, nn.ModuleList) else [part]:
-            if module is not None:
-                _compile_in_training(module)
+        for module in part if isinstance(part, nn.ModuleList) else filter(None, [part]):
+            _compile_in_training(module)
 
 
 def _compile_in_training(module: nn.Module) -> None:

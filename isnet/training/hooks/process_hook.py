@@ -1,0 +1,41 @@
+"""What each process of a training needs besides the steps: seeds, signals, loader workers."""
+
+from typing import Any
+
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from isnet.data.loading.manifest_dataset import seed_from
+from isnet.distributed.stop_signals import StopRequest
+
+
+class ProcessHook(Hook):
+    """Seeds torch's generators by iteration and rank, so that dropout after a resume equals that
+    of an uninterrupted run; defers stop signals from the first step on, because before it there is
+    nothing to save; ends the loader workers after training.
+    """
+
+    priority = "VERY_HIGH"  # before the journal records a step that a signal could still discard
+
+    def __init__(self, seed: int, stop_request: StopRequest) -> None:
+        self.seed = seed
+        self.stop_request = stop_request
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        """Seed the generators of all devices."""
+        torch.manual_seed(seed_from(self.seed, batch_idx, get_rank(), 1))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
+        """Defer stop signals."""
+        self.stop_request.defer()
+
+    def after_train(self, runner: Runner) -> None:
+        """Shut down the workers of both loaders."""
+        iterators = [runner.train_loop.dataloader_iterator._iterator]
+        if runner.val_loop is not None:
+            iterators.append(runner.val_loop.dataloader._iterator)
+        for iterator in iterators:
+            if hasattr(iterator, "_shutdown_workers"):
+                iterator._shutdown_workers()
