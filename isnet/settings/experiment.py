@@ -16,14 +16,8 @@ from isnet.io.atomic_files import digest_of
 from isnet.settings.params import Devices, Run
 
 _EVALUATION_KEYS = (
-    "evaluation",
-    "img_ratios",
-    "test_cfg",
-    "test_dataloader",
-    "test_evaluator",
-    "test_pipeline",
-    "tta_model",
-    "tta_pipeline",
+    *("evaluation", "img_ratios", "test_cfg", "test_dataloader", "test_evaluator"),
+    *("test_pipeline", "tta_model", "tta_pipeline"),
 )
 """Config keys that only evaluation reads: a change in them starts an evaluation, not a training."""
 

@@ -22,7 +22,7 @@ class Insertion(NamedTuple):
 def insert_runs(
     text: str, after: str, runs: Mapping[str, Mapping[str, Any]], path: Path
 ) -> Insertion:
-    """Insert `runs` below the run `after`, with its indentation and spacing.
+    """Insert `runs` below the run `after`, with its indentation and spacing; errors name `path`.
 
     The text is edited by lines because a round trip through a YAML library changes line breaks.
 

@@ -214,14 +214,13 @@ def _refuse_conflicts(before: Params, after: Params, names: Mapping[str, Any], p
     """Refuse a new run whose name an existing, different run has."""
     for name in names:
         old, new = before.runs.get(name), after.runs[name]
-        if old is None or old == new:
-            continue
-        fields = [key for key in Run.model_fields if getattr(old, key) != getattr(new, key)]
-        raise UserError(
-            f"run {name} exists already, with another {fields[0]}",
-            where=f"{path}: runs.{name}",
-            hint="Rename or remove that run",
-        )
+        if old is not None and old != new:
+            field = next(key for key in Run.model_fields if getattr(old, key) != getattr(new, key))
+            raise UserError(
+                f"run {name} exists already, with another {field}",
+                where=f"{path}: runs.{name}",
+                hint="Rename or remove that run",
+            )
 
 
 def _print_summary(name: str, after: Params, new: Mapping[str, Fields], path: Path) -> None:
