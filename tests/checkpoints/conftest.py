@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from official_tree import Official
-from small_models import Case, write_case
+from official_models import Case, Official, write_case
 
 
 @pytest.fixture

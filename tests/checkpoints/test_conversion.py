@@ -11,10 +11,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from official_forward import OfficialForward
-from official_tree import Official, official_shapes, published_r50, random_tensors
+from official_models import Case, Official, official_logits, published_r50, random_tensors
 from repository import REPOSITORY
-from small_models import Case
 from torch import Tensor
 
 from isnet.checkpoints.checkpoint_folder import load_weights
@@ -29,20 +27,20 @@ import_mmseg()
 
 SMALL = dict(width=8, stem=8, channels=32, transform=16)
 SMALL_R50 = Official(**SMALL)
-SMALL_LIP = Official(blocks=(2, 2, 2, 2), block="basic", classes=20, shortcut=True, **SMALL)
-SMALL_S50 = Official(block="split", classes=7, **(SMALL | {"stem": 16}))
+SMALL_LIP = Official(depth=18, classes=20, lip=True, **SMALL)
+SMALL_S50 = Official(split=True, classes=7, **(SMALL | {"stem": 16}))
 CONFIGS = REPOSITORY / "isnet/configs"
-R101 = (3, 4, 23, 3)
-LIP = dict(classes=20, shortcut=True)
+S101 = dict(depth=101, split=True, stem=128)
+LIP = dict(classes=20, lip=True)
 PUBLISHED = {
     "isnet_res50_8xb2-81840_cityscapes-512x1024": Official(),
     "isnet_res50_8xb2-164190_ade20k-512x512": Official(classes=150),
     "isnet_res50_8xb2-61820_cocostuff10k-512x512": Official(classes=182),
     "isnet_res50_8xb4-142800_lip-473x473": Official(**LIP),
-    "isnet_res101_8xb2-81840_cityscapes-512x1024": Official(R101),
-    "isnet_res101_8xb4-142800_lip-473x473": Official(R101, **LIP),
-    "isnet_resnest101_8xb2-81840_cityscapes-512x1024": Official(R101, "split", stem=128),
-    "isnet_resnest101_8xb5-114150_lip-473x473": Official(R101, "split", stem=128, **LIP),
+    "isnet_res101_8xb2-81840_cityscapes-512x1024": Official(depth=101),
+    "isnet_res101_8xb4-142800_lip-473x473": Official(depth=101, **LIP),
+    "isnet_resnest101_8xb2-81840_cityscapes-512x1024": Official(**S101),
+    "isnet_resnest101_8xb5-114150_lip-473x473": Official(**S101, **LIP),
 }
 
 
@@ -67,14 +65,9 @@ def bring(case: Case, ours: Path, *words: str) -> dict[str, Any]:
     return torch.load(ours, weights_only=True)
 
 
-def official_logits(case: Case, images: Tensor) -> tuple[Tensor, ...]:
-    doubles = {name: one.double() for name, one in case.tensors.items()}
-    return OfficialForward(doubles, case.slope)(images)
-
-
-def test_the_written_down_tree_is_the_published_one() -> None:
+def test_the_published_file_has_the_tensors_of_the_authors_package() -> None:
     assert len(published_r50()) == 438
-    assert official_shapes(Official()) == published_r50()
+    assert Official().shapes() == published_r50()
 
 
 @pytest.mark.parametrize("config", PUBLISHED)
@@ -82,7 +75,7 @@ def test_each_official_model_has_the_names_and_shapes_of_our_config(config: str)
     path = CONFIGS / f"{config}.py"
     ours = _build_on_meta(read_config(path, config), path).state_dict()
     assert {official_name(name): tuple(value.shape) for name, value in ours.items()} == (
-        official_shapes(PUBLISHED[config])
+        PUBLISHED[config].shapes()
     )
 
 
@@ -118,26 +111,21 @@ def test_all_438_tensors_of_a_full_size_file_come_in(
 
 
 @pytest.mark.parametrize("model", [SMALL_R50, SMALL_LIP, SMALL_S50], ids=["r50", "lip", "resnest"])
-def test_imported_logits_are_those_of_the_official_state_dict(
+def test_imported_logits_are_those_of_the_authors_modules(
     model: Official, make_case: Callable[[Official], Case], tmp_path: Path
 ) -> None:
     case = make_case(model)
-    images = torch.randn(
-        2, 3, 65, 97, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
-    )
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(2, 3, 65, 97, dtype=torch.float64, generator=generator)
+    bring(case, tmp_path / "ours.pth")
+    config = Config.fromfile(case.config, import_custom_modules=False).to_dict()
+    imported = MODELS.build(deployed_model(config)).double()
+    imported.load_state_dict(load_weights(tmp_path / "ours.pth")["state_dict"])
+    imported.eval()
     with torch.no_grad():
-        # Without a favourite, the positions of an image fall into several classes.
-        favours = official_logits(case, images)[0].mean((0, 2, 3))
-        case.tensors["decoder_stage1.4.bias"] -= favours.float()
-        torch.save({"model": case.tensors}, case.official)
-        bring(case, tmp_path / "ours.pth")
-        config = Config.fromfile(case.config, import_custom_modules=False).to_dict()
-        imported = MODELS.build(deployed_model(config)).double()
-        imported.load_state_dict(load_weights(tmp_path / "ours.pth")["state_dict"])
-        imported.eval()
         maps = imported.backbone(images)
         actual = (*imported.decode_head(maps), imported.auxiliary_head(maps))
-        expected = official_logits(case, images)
+        expected = official_logits(case.author.double(), images)
     assert len(expected[0].argmax(1).unique()) > 1  # several classes, so their centres matter
     for one, other in zip(actual, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
@@ -203,7 +191,7 @@ def test_averaged_weights_are_taken_on_demand_or_where_there_are_no_others(
     make_case: Callable[[Official], Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = make_case(SMALL_R50)
-    averaged = random_tensors(official_shapes(SMALL_R50), seed=1)
+    averaged = random_tensors(case.tensors, seed=1)
     name = "decode_head.bottleneck.conv.weight"
 
     def taken(content: dict[str, Any], *words: str) -> Tensor:

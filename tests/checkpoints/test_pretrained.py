@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from file_server import FileServer, Reply, serving
-from official_tree import Official, official_shapes, random_tensors
+from official_models import Official, random_tensors
 from torch import Tensor
 
 from isnet.checkpoints.pretrained import pretrained_files, resolve_pretrained_paths
@@ -199,12 +199,8 @@ def test_a_training_process_gets_a_path_and_never_fetches(
 
 def half_r18() -> dict[str, Tensor]:
     """ImageNet weights for the demo's backbone, as a file would have them."""
-    model = Official(blocks=(2, 2, 2, 2), block="basic", width=32, stem=32)
-    tensors = random_tensors(official_shapes(model))
-    start = "backbone_net."
-    return {
-        name.removeprefix(start): one for name, one in tensors.items() if name.startswith(start)
-    }
+    author = Official(depth=18, width=32, stem=32).build()
+    return random_tensors(author.backbone_net.state_dict())
 
 
 @pytest.fixture

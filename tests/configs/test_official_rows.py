@@ -6,15 +6,14 @@ import ast
 import re
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from official_rows import REFERENCE, ROWS, name_of
 from repository import REPOSITORY
 
 import isnet.mmseg_components  # noqa: F401  (registers the model's parts)
@@ -26,18 +25,6 @@ from isnet.settings.params import CocoStuffDataset, PublishedDataset, Run
 
 FOLDER = REPOSITORY / "isnet/configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))
-REFERENCE = yaml.safe_load((Path(__file__).parent / "official_rows.yaml").read_text())
-SHORT = {"R-50-D8": "res50", "R-101-D8": "res101", "S-101-D8": "resnest101"}
-
-
-def name_of(row: dict[str, Any], iterations: str = "") -> str:
-    """Return the file name for a row's settings."""
-    height, width = row["crop"]
-    schedule = f"8xb{row['batch_size'] // 8}-{iterations or row['iterations']}"
-    return f"isnet_{SHORT[row['backbone']]}_{schedule}_{row['dataset']}-{height}x{width}.py"
-
-
-ROWS = {name_of(row): row for row in REFERENCE["rows"]}
 OTHER_LENGTHS = {
     name_of(row, iterations): row
     for row in REFERENCE["rows"]
