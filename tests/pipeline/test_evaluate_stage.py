@@ -22,6 +22,7 @@ from isnet.distributed.stop_signals import INTERRUPTED
 from isnet.inference import inference_cost as speed
 from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of, write_json
+from isnet.mmseg_import import import_mmseg
 from isnet.pipeline.evaluate import _devices
 from isnet.settings.params import Devices, load_params
 from isnet.settings.plan import Plan
@@ -37,6 +38,7 @@ def weights(checkout: Path, edit, monkeypatch) -> Path:
     edit("val: 4", f"val: {IMAGES}")
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "streets"]) == 0
+    import_mmseg()
     plan = Plan.of(load_params())
     torch.manual_seed(0)
     model = MODELS.build(ConfigDict(deployed_model(plan.run("two").experiment.config)))
