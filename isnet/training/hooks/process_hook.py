@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import broadcast, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -14,7 +14,8 @@ from isnet.distributed.stop_signals import StopRequest
 class ProcessHook(Hook):
     """Seeds torch's generators by iteration and rank, so that dropout after a resume equals that
     of an uninterrupted run; defers stop signals from the first step on, because before it there is
-    nothing to save; ends the loader workers after training.
+    nothing to save; gives all ranks the buffers of the first before a validation; ends the loader
+    workers after training.
     """
 
     priority = "VERY_HIGH"  # before the journal records a step that a signal could still discard
@@ -30,6 +31,14 @@ class ProcessHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         """Defer stop signals."""
         self.stop_request.defer()
+
+    def before_val(self, runner: Runner) -> None:
+        """Broadcast the buffers of rank 0, the only ones that a checkpoint has: plain BatchNorm has
+        other running statistics in each rank, and a resumed training would get other scores.
+        """
+        if get_world_size() > 1:
+            for buffer in runner.model.buffers():
+                broadcast(buffer)
 
     def after_train(self, runner: Runner) -> None:
         """Shut down the workers of both loaders."""
