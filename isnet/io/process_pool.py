@@ -38,6 +38,8 @@ def map_in_processes(
     """
     # Not fork: the caller may have threads (torch, a progress bar), which a fork does not copy.
     context = multiprocessing.get_context("forkserver")
+    # Imported once, by the server that the workers are forked from.
+    context.set_forkserver_preload(["cv2", getattr(work, "func", work).__module__])
     pool = ProcessPoolExecutor(
         workers, context, initializer=_initialize, initargs=(initializer, initargs)
     )
