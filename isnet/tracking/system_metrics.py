@@ -26,7 +26,7 @@ class SystemSampler(threading.Thread):
         seconds: between records.
     """
 
-    def __init__(self, path: Path, process: int, *, has_gpus: bool, seconds: float) -> None:
+    def __init__(self, path: Path, process: int, *, has_gpus: bool, seconds: float = 30.0) -> None:
         super().__init__(name="system-metrics", daemon=True)
         self._journal = Journal(path)
         self._process = psutil.Process(process)

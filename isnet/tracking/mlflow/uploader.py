@@ -23,7 +23,6 @@ from isnet.tracking.mlflow.tracking_client import failure_reason
 from isnet.tracking.system_metrics import SystemSampler
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
-_SAMPLE_SECONDS = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 """Seconds without attempts after a failure; doubled by each further one."""
 _ORPHAN_SECONDS = 5.0  # how long it may outlive a killed parent, to set the status of the run
@@ -87,8 +86,7 @@ def _follow(command: dict[str, Any], commands: _Commands) -> None:
     """
     os.nice(5)  # the training's processes have priority
     record: RunRecord = command["follow"]
-    given = {"has_gpus": command["gpus"], "seconds": _SAMPLE_SECONDS}
-    sampler = SystemSampler(record.system, os.getppid(), **given)
+    sampler = SystemSampler(record.system, os.getppid(), has_gpus=command["gpus"])
     sampler.start()
     live = _LiveUpload(command, commands.report) if command["live"] else None
     while True:
