@@ -1,4 +1,4 @@
-"""The `isnet` command: one subcommand per pipeline stage or tool, each imported when it runs."""
+"""The `isnet` command line, with one subcommand per pipeline stage or tool."""
 
 import signal
 import sys
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def program() -> NoReturn:
-    """Entry point of the `isnet` command; Ctrl-C is ignored once `main` has returned."""
+    """Run `main` as the `isnet` console script, and exit. Ctrl-C is ignored once `main` returns."""
     status = main()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)

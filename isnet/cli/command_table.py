@@ -1,4 +1,4 @@
-"""All commands of `isnet`, with their arguments and help, and their parser.
+"""Table of all `isnet` commands with their arguments and help, and the argparse parser for it.
 
 A new command is a row of `COMMANDS`. Its function belongs in `isnet/cli/commands/`, or in
 `isnet/pipeline/` for a stage. docs/reference/commands.md is generated from this table.
@@ -17,7 +17,7 @@ _SIDES = (32, 16384)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser; its options hold the function to call as `command`."""
+    """Return the parser of all commands. Parsed options have the function to call as `command`."""
     parser = argparse.ArgumentParser(
         prog="isnet",
         description="ISNet for semantic segmentation: download, convert, train, evaluate, report. "

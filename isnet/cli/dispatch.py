@@ -1,4 +1,4 @@
-"""Runs a command: reads params.yaml, opens its log, and calls the function behind the command."""
+"""Runs an `isnet` command: reads params.yaml, opens the log file and calls the function."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -9,23 +9,25 @@ if TYPE_CHECKING:
     from isnet.settings.plan import Plan
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
-"""What `ArgumentParser.add_argument` is called with."""
+"""Positional and keyword arguments for one call of `ArgumentParser.add_argument`."""
 
 
 class Command:
-    """A command of `isnet`.
+    """One command of `isnet`, with its help, its arguments and the function that it calls.
 
     Args:
         name: `NAME`, or `GROUP NAME` for an action of a group.
         text: one line of help.
         run: `MODULE:FUNCTION`, imported when the command runs. The function gets all options by
-            name and returns the exit code; None is 0.
-        arguments: of the parser.
-        plan: whether params.yaml is checked first; its plan is the function's first argument.
-        log: name of the log, filled in with the options, such as `{action}`; by default the run or
-            data set. A command with a plan logs to a file too; without any name it only prints.
-        is_run_stage: whether it trains or evaluates a run; it gets the command line, for the ranks
-            that it starts, and a `StopRequest`.
+            name and returns the exit code; None means 0.
+        arguments: command-line arguments to add to the command's parser.
+        plan: whether params.yaml is checked first. The function then gets its `Plan` as the first
+            argument.
+        log: name of the log, a format string for the options, such as `{action}`. The default is
+            the name of the run or data set. With `plan`, the log is also written to a file. A
+            command without any log name only prints.
+        is_run_stage: whether the command trains or evaluates a run. The function then also gets
+            the command line, from which it starts ranks, and a `StopRequest`.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Command:
         self._function, self._log = run, log
 
     def load_function(self) -> Callable[..., int | None]:
-        """Import the function behind the command."""
+        """Import and return the function that the command calls."""
         module, _, name = self._function.partition(":")
         function: Callable[..., int | None] = getattr(import_module(module), name)
         return function
@@ -88,7 +90,7 @@ class Command:
 
 
 def _read_plan() -> "Plan":
-    """Read and check params.yaml, and update the settings files of the stages."""
+    """Return the checked plan of params.yaml, and update the settings file of each stage."""
     from isnet.settings.params import load_params
     from isnet.settings.plan import Plan
 

@@ -1,1 +1,1 @@
-"""One module for each command that is not a pipeline stage."""
+"""Implementations of the `isnet` commands that are not pipeline stages, one module each."""

@@ -1,4 +1,4 @@
-"""`isnet benchmark`: measures the inference cost of a run's weights on this machine."""
+"""`isnet benchmark`: measures inference speed, memory and FLOPs of a run's trained model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SECONDS = 10.0
-"""Duration of the measurement of each size, after a warm-up."""
+"""Duration of the measurement at each image size, without the warm-up."""
 
 
 def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
-    """Measure single-scale prediction at the size of the data set's first validation image, and at
-    `size` (height, width); print a table and write the same figures to `benchmark.json`.
+    """Measure the speed, memory and operations of single-scale prediction with a run's weights.
 
-    One process measures on the run's kind of device. Raises `UserError` if the run has no weights.
+    The input is the first validation image of the data set, at its own size and, if given, resized
+    to `size` (height, width). The figures are printed as a table and written to `benchmark.json`.
+    One process measures on the run's kind of device (CPU or GPU).
+
+    Raises:
+        UserError: the run has no weights.
     """
     planned = plan.run(run)
     trained = read_train_record(plan, run)
@@ -53,7 +57,7 @@ def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
 def _measure(
     plan: Plan, planned: PlannedRun, size: tuple[int, int] | None
 ) -> tuple[list[InferenceCost], str]:
-    """Return the cost at the data set's size and at `size`, and the name of the device."""
+    """Return the inference cost at the data set's size and at `size`, and the device's name."""
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()

@@ -1,4 +1,4 @@
-"""`isnet doctor` checks the installation and the machine, `isnet check` only params.yaml."""
+"""`isnet doctor` and `isnet check`: check the installation and machine, or only params.yaml."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ _PROGRAMS = ("isnet", "snakemake", "dvc", "mlflow", "git")
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check; a hint marks a problem.
+    """The result of one check of `isnet doctor`; a result with a hint is a problem.
 
     Attributes:
         what: what was checked.
@@ -36,12 +36,12 @@ class Check:
 
 
 def print_check(plan: Plan) -> None:
-    """Print the size of params.yaml, which was checked when the plan was made."""
+    """Print the number of data sets and runs in params.yaml. Making `plan` has checked them."""
     print(f"params.yaml: {_counts(plan)}, all possible")
 
 
 def examine() -> int:
-    """Print all checks; return 1 if one found a problem, else 0."""
+    """Run all checks and print their results. Return exit code 1 if there is a problem, else 0."""
     from rich.console import Console
     from rich.table import Table
 
@@ -96,7 +96,7 @@ def _run_python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def _opencv() -> Check:
-    """Import OpenCV: its default wheel needs libGL, which servers often lack."""
+    """Check that OpenCV can be imported. Its default wheel needs libGL, often absent on servers."""
     answer = _run_python("import cv2; print(cv2.__version__)")
     if answer.returncode == 0:
         return Check("OpenCV imports", answer.stdout.strip())
@@ -106,7 +106,7 @@ def _opencv() -> Check:
 
 
 def _gpus() -> Check:
-    """Compare the GPUs of the driver with those that torch can use."""
+    """Check that torch can use the GPUs that the driver reports."""
     shown = gpu_models()
     if not shown:
         return Check("GPUs", "none: runs need `devices: cpu`")
@@ -128,7 +128,7 @@ def _counts(plan: Plan) -> str:
 
 
 def _mlruns() -> Check:
-    """Find an old ./mlruns folder, with which `mlflow ui` fails to start."""
+    """Check that no old ./mlruns folder exists, because `mlflow ui` fails to start with one."""
     if any(Path("mlruns").glob("*/meta.yaml")):
         hint = "Move ./mlruns away: `mlflow ui` does not start with it"
         return Check("MLflow store", "an old ./mlruns folder", hint)

@@ -1,4 +1,4 @@
-"""`isnet export`: writes a trained network as a file for ONNX Runtime, or torch without isnet."""
+"""`isnet export`: exports a trained network to an ONNX file or a `torch.export` program."""
 
 from __future__ import annotations
 
@@ -34,19 +34,20 @@ _NAME = re.compile(r"\w[\w.-]*")
 def export(
     weights: Path, format: Literal["onnx", "torch"], output: Path | None, check: Sequence[Path]
 ) -> None:
-    """Write `weights` as an ONNX file or a `torch.export` program, and compare its outputs with
-    torch. The measurements are in the JSON file `record_of` it.
+    """Export a trained network to ONNX or `torch.export`, and compare its outputs with torch's.
+
+    Differences and speeds are written to a JSON file beside the export, see `record_of`.
 
     Args:
         weights: a weights file of `isnet train` or `isnet weights import`.
         format: "onnx" or "torch".
-        output: the file; None is exports/RUN/model.onnx or .pt2.
-        check: images or folders to compare on; if empty, validation images of the run's data set,
-            or generated ones if those are not in this checkout.
+        output: the file to write; None means exports/RUN/model.onnx or .pt2.
+        check: images or folders to compare on. If empty, these are validation images of the run's
+            data set, or generated images if the data set is not in this checkout.
 
     Raises:
-        UserError: a package is missing, the network cannot be exported, the outputs differ, or the
-        existing file is of other weights. No new file is left.
+        UserError: a package is missing, the network cannot be exported, the outputs differ, or
+            `output` exists and was exported from other weights. No new file is left.
     """
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if format == "onnx" and missing:
@@ -95,12 +96,17 @@ def export(
 
 
 def record_of(file: Path) -> Path:
-    """Return the path of the JSON file beside an exported file with its measurements."""
+    """Return the path of the JSON file with the measurements of an exported file."""
     return file.with_name(f"{file.name}.json")
 
 
 def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
-    """Write the file; return runners of the network in torch and in the file, and facts."""
+    """Export a model to `file`.
+
+    Returns:
+        A runner of the original network, a runner of the exported one, and the fields for the JSON
+        record that depend on the format.
+    """
     import torch
 
     from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
@@ -123,7 +129,11 @@ def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner
 def _compare(
     reference: Runner, exported: Runner, images: Sequence[Tensor], file: Path
 ) -> dict[str, Any]:
-    """Return differences and speeds; raise `UserError` if the outputs differ."""
+    """Return differences and speeds of the exported network against the original one.
+
+    Raises:
+        UserError: the outputs differ by more than the tolerance.
+    """
     import torch
 
     from isnet.inference.export.export_check import (
@@ -156,7 +166,7 @@ def _compare(
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Silence the exporters' warnings and logs; the outputs are compared afterwards."""
+    """Suppress warnings, logs and console output of the exporters within the block."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""`isnet predict`: predicts image files with a weights file alone."""
+"""`isnet predict`: segments image files with a weights file, without params.yaml."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _INCOMPLETE = 2
-"""Exit code if some of the images were refused."""
+"""Exit code if some of the images could not be predicted."""
 
 
 def predict(
@@ -35,15 +35,26 @@ def predict(
     window: tuple[int, int] | None,
     device: Literal["cpu", "gpu"] | None,
 ) -> int:
-    """Predict image files and the images below folders into `output`; return the exit code, 2 if
-    some images were refused.
+    """Segment images and write the predictions to a folder; return the exit code.
 
-    Images that `output` has a prediction of, by the same weights and options, are skipped. Without
-    `window` (height, width) and `device` the weights file and the machine decide.
+    Images whose prediction by the same weights and options is already in `output` are skipped.
+
+    Args:
+        weights: a weights file of isnet.
+        inputs: image files, and folders that are searched for images recursively.
+        output: folder of the predicted masks and of scores.json.
+        overlay: also write each image with its classes in colour.
+        multi_scale: predict at several scales and mirrored.
+        window: (height, width) of sliding windows; None leaves the choice to the weights file and
+            the free memory.
+        device: "cpu" or "gpu"; None uses a GPU if there is one.
+
+    Returns:
+        0, or 2 if some images could not be predicted.
 
     Raises:
-        UserError: the weights cannot be used, there are no images, all are refused, or a file that
-        is no such prediction would be overwritten.
+        UserError: the weights cannot be used, there are no images, none could be predicted, or a
+            file that is not such a prediction would be overwritten.
     """
     from isnet.mmseg_import import import_mmseg
 
@@ -91,7 +102,7 @@ def predict(
 
 @contextlib.contextmanager
 def _lease_gpu(device: Literal["cpu", "gpu"] | None) -> Iterator[bool]:
-    """Yield whether to use a GPU, which is then leased to this process."""
+    """Lease a GPU for the block if one is available and allowed; yield whether there is one."""
     available = device != "cpu" and bool(visible_gpus())
     if device == "gpu" and not available:
         raise UserError(
@@ -104,7 +115,7 @@ def _lease_gpu(device: Literal["cpu", "gpu"] | None) -> Iterator[bool]:
 def _predict(
     predictor: Predictor, results: PredictionFolder, images: Sequence[ImageFile]
 ) -> dict[str, str]:
-    """Predict the images without a result; return the reasons of refused files by name."""
+    """Predict the images that have no result yet. Return the error of each failed image by name."""
     from isnet.inference.batch_prediction import predict_files
     from isnet.inference.input_images import printable
 

@@ -1,4 +1,4 @@
-"""`isnet status`: progress of every run of params.yaml, one line each."""
+"""`isnet status`: prints the progress of every run of params.yaml, one line each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
 _DROPPED_FIRST = ("Checkpoints", "Disk", "Held by", "mIoU (best)", "ETA")
-"""Columns that a narrow terminal drops, in this order."""
+"""Columns that are left out on a narrow terminal, in this order."""
 _NUMERIC = ("Iteration", "ETA", "mIoU (best)", "Checkpoints", "Disk")
 _GAP = 2
 _NONE = "-"
@@ -71,7 +71,7 @@ def print_status(*, as_json: bool) -> None:
 
 
 def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:
-    """Print the columns that fit side by side; return the others."""
+    """Print a table with the columns that fit the terminal; return the names of the others."""
     from rich.table import Table
 
     shown = list(rows[0])
@@ -117,7 +117,7 @@ def _owner(owner: LockOwner) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return a duration in its two largest units."""
+    """Format a duration as seconds, minutes, hours and minutes, or days and hours."""
     minutes, hours = round(seconds / 60), round(seconds / 3600)
     if seconds < 60:
         return f"{seconds:.0f} s"

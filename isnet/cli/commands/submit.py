@@ -1,4 +1,4 @@
-"""`isnet submit`: writes predictions for a benchmark's evaluation server."""
+"""`isnet submit`: writes predictions in the format of a benchmark's evaluation server."""
 
 import logging
 from pathlib import Path
@@ -26,13 +26,19 @@ def submit(
     output: Path,
     multi_scale: bool,
 ) -> None:
-    """Predict images with a run's weights and write them in the format of a server.
+    """Predict images with a run's weights, in the format of a benchmark's evaluation server.
 
-    `images` is a folder, by default the validation split; `output` a new zip archive (a name with
-    `.zip`) or folder. `multi_scale` uses the config's multi-scale settings.
+    Args:
+        plan: the plan of params.yaml.
+        run: name of the run.
+        images: folder of the images; None means the validation split.
+        format: the evaluation server.
+        output: a new zip archive (if its name ends with `.zip`) or folder.
+        multi_scale: use the multi-scale settings of the run's config.
 
     Raises:
-        UserError: the run's classes are not those of the benchmark, or an image has another name.
+        UserError: the run's classes are not those of the benchmark, or an image is not named as
+            its images are, or `output` exists.
     """
     planned = plan.run(run)
     read_train_record(plan, run)

@@ -1,4 +1,4 @@
-"""The `sweep` command: adds one run to params.yaml for each combination of settings."""
+"""`isnet sweep`: adds one run to params.yaml for each combination of settings."""
 
 import copy
 import itertools
@@ -16,14 +16,14 @@ from isnet.settings.params_editor import insert_runs
 from isnet.settings.plan import Plan
 
 Fields = dict[str, Any]
-"""A run as written in params.yaml."""
+"""The settings of a run, as parsed from params.yaml."""
 
 _QUOTE = "Write seed=0,1,2 or seed=range(0,3); text with commas or brackets needs its own quotes"
 _MAX_RUNS = 200
-"""Most runs of one sweep; more are a typing error such as range(0,1000000)."""
+"""Maximum number of runs in a sweep, which catches typing errors such as range(0,1000000)."""
 
 _MAX_WORD = 24
-"""Most characters of a value in a run's name."""
+"""Maximum length of a value within the name of a run, in characters."""
 
 
 def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
@@ -68,7 +68,7 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
 
 
 def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
-    """Parse `KEY=VALUE,VALUE...` with Hydra's parser, as DVC does."""
+    """Parse settings `KEY=VALUE,VALUE...` with Hydra's parser, as DVC does; return values by key."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -108,8 +108,9 @@ def _check_key(key: str, where: str, name: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return what Hydra read as YAML has it: its quoted strings are objects, and its ranges have
-    the noise of binary fractions.
+    """Convert a value parsed by Hydra to the plain value that YAML would give.
+
+    Quoted strings are objects in Hydra, and numbers of its ranges carry rounding errors.
     """
     from hydra.core.override_parser.types import QuotedString
 
@@ -123,7 +124,10 @@ def _plain(value: Any) -> Any:
 
 
 def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[str, Fields]:
-    """Return the runs by name: the product of all choices, the last key changing fastest."""
+    """Return one run per element of the Cartesian product of all choices, by the run's name.
+
+    The last key varies fastest.
+    """
     labels = _labels(list(choices))
     runs: dict[str, Fields] = {}
     for number, values in enumerate(itertools.product(*choices.values())):
@@ -157,7 +161,7 @@ def _vary(name: str, base: Fields, setting: Mapping[str, Any]) -> Fields:
 
 
 def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
-    """Set a nested value in the run's overrides, which may contain lists."""
+    """Set the value at the path `parts` in the nested mappings and lists of a run's overrides."""
     part, *rest = parts
     step: str | int = part
     if isinstance(node, list):
@@ -182,7 +186,7 @@ def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
 
 
 def _labels(keys: list[str]) -> dict[str, str]:
-    """Return a short label for each key: its last part, if that is unique."""
+    """Return a label for each key: its last part if all of these differ, else the whole key."""
     short = {key: _letters(re.sub(r".*\.(?=[^.]*[^.\d])", "", key)) for key in keys}
     if len(set(short.values())) == len(keys):
         return short
@@ -190,7 +194,7 @@ def _labels(keys: list[str]) -> dict[str, str]:
 
 
 def _word(key: str, value: Any) -> str:
-    """Return a value as part of a name: 0.02 becomes 0p02, a config the stem of its file.
+    """Format a value for use in a run's name: 0.02 becomes 0p02, a config path its file stem.
 
     A long value is cut and gets a hash, so that names stay unique.
     """
@@ -211,7 +215,7 @@ def _letters(text: str) -> str:
 
 
 def _refuse_conflicts(before: Params, after: Params, names: Mapping[str, Any], path: Path) -> None:
-    """Refuse a new run whose name an existing, different run has."""
+    """Raise UserError if an existing run with other settings has the name of a new run."""
     for name in names:
         old, new = before.runs.get(name), after.runs[name]
         if old is not None and old != new:

@@ -1,4 +1,4 @@
-"""The `weights` command: imports and exports checkpoints, downloads ImageNet weights."""
+"""`isnet weights`: converts checkpoints from and to other formats, fetches ImageNet weights."""
 
 from __future__ import annotations
 
@@ -25,8 +25,13 @@ _log = logging.getLogger(__name__)
 def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None:
     """Convert a checkpoint of the official code or of mmseg to a weights file of isnet.
 
-    `config` is that of its model. `ema` uses the averaged weights of an official file that has
-    both. No code in the checkpoint is unpickled.
+    No code in the checkpoint is unpickled.
+
+    Args:
+        file: the checkpoint.
+        config: config file of the checkpoint's model.
+        output: the weights file to write.
+        ema: use the averaged weights of an official checkpoint that has both kinds.
 
     Raises:
         UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
@@ -49,7 +54,14 @@ def export_weights(
 ) -> None:
     """Convert a weights file of isnet to a checkpoint of the official code or of mmseg.
 
-    `config` is that of its model. Raises `UserError` as `import_weights` does.
+    Args:
+        file: the weights file.
+        config: config file of its model.
+        output: the checkpoint to write.
+        format: "official" or "mmseg".
+
+    Raises:
+        UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=False)
     from isnet.checkpoints.official_names import official_name
@@ -62,8 +74,9 @@ def export_weights(
 
 
 def fetch_weights(configs: Sequence[Path]) -> None:
-    """Download the ImageNet weights of the configs' backbones into torch's cache; without configs,
-    those of all runs of params.yaml.
+    """Download the ImageNet weights of the backbones of `configs` into torch's cache.
+
+    Without configs, the backbones are those of all runs of params.yaml.
 
     Raises:
         UserError: a file cannot be downloaded, or an existing one is damaged.
@@ -87,7 +100,7 @@ def fetch_weights(configs: Sequence[Path]) -> None:
 
 @dataclass(frozen=True)
 class _Conversion:
-    """A checkpoint whose tensors, under isnet's names, are those of a config's model."""
+    """A checkpoint to convert, whose tensors have isnet's names and match the model of a config."""
 
     file: WeightsFile
     config: dict[str, Any]
@@ -120,9 +133,9 @@ class _Conversion:
 
     @cached_property
     def dataset_meta(self) -> dict[str, Any]:
-        """Classes and palette under mmseg's key, from the file or from the config's data set.
+        """Classes and palette, as the mapping `{"dataset_meta": ...}` that mmseg expects.
 
-        Empty if neither has them.
+        They come from the checkpoint, else from the config's data set; empty if neither has them.
         """
         from mmseg.registry import DATASETS
 
@@ -143,7 +156,7 @@ class _Conversion:
         return {}
 
     def metadata(self, provenance: dict[str, Any]) -> dict[str, Any]:
-        """Return the metadata of the weights file; empty if its classes have no names."""
+        """Return the metadata for the weights file; empty if the class names are unknown."""
         from isnet.checkpoints.weights_metadata import WeightsMetadata
         from isnet.inference.model_config import deployed_model
 
@@ -157,7 +170,7 @@ class _Conversion:
         ).as_meta()
 
     def save(self, content: dict[str, Any]) -> None:
-        """Write the output and print one line about it."""
+        """Write the converted checkpoint to `output` and print a one-line summary."""
         from isnet.checkpoints.checkpoint_folder import save_torch
 
         try:
