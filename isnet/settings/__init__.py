@@ -1,1 +1,1 @@
-"""params.yaml typed, experiments resolved, keys of finished work, paths of a checkout."""
+"""Settings of the project: params.yaml, the configs of its runs, and the paths of a checkout."""

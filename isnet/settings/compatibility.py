@@ -1,4 +1,4 @@
-"""Checks that a run's config, data set and settings fit together, before anything runs."""
+"""Checks that the config, the data set and the settings of a run are compatible."""
 
 from collections.abc import Iterator
 
@@ -11,23 +11,25 @@ _DEVICE_TRANSFORMS = (
     *("SamplePhotometricDistortion", "PackCropInputs"),
     *("DrawColours", "PackWindow"),  # their former names, until 0.2
 )
-"""Transforms whose work `DevicePreProcessor` completes on the model's device."""
+"""Transforms that need `DevicePreProcessor`, which completes their work on the model's device."""
 
 _AUTOCAST_WRAPPERS = (
     *("OptimWrapper", "AmpOptimWrapper"),
     *("GuardedOptimWrapper", "BFloat16OptimWrapper", "Float16OptimWrapper"),
 )
-"""Optimizer wrappers that the trainer replaces by the one for the run's precision."""
+"""Optimizer wrappers that the trainer replaces with the wrapper for the run's precision."""
 
 _Problem = tuple[str, str, str]
-"""The key of the run (empty for the run itself), what is wrong, and a hint."""
+"""An incompatibility: the run's key at fault (empty for the whole run), the message and a hint."""
 
 
 def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) -> None:
-    """Refuse a run that would fail or train something else than it states.
+    """Raise UserError if a run's config, data set and settings are incompatible.
+
+    Such a run would fail, or would train something else than its settings state.
 
     Raises:
-        UserError: naming the setting and how to change it.
+        UserError: the run is invalid; the message names the setting and how to change it.
     """
     for problems in (_batch_problems, _precision_problems, _transform_problems):
         for key, what, hint in problems(run, experiment, table):

@@ -1,4 +1,4 @@
-"""Looks up the description and label table of a data set of params.yaml."""
+"""Looks up the description and the label table of a data set in params.yaml."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def description_of(dataset: Dataset) -> DatasetDescription:
 
 
 def table_of(dataset: Dataset) -> LabelTable:
-    """Return the mapping of a data set's raw ids to train ids."""
+    """Return the table that maps a data set's raw label ids to train ids."""
     origin = f"isnet/data/catalog/{_catalog_name(dataset.kind)}.yaml"
     if isinstance(dataset, FolderDataset):
         origin = dataset.description

@@ -1,4 +1,4 @@
-"""Resolves a run's config file and overrides into a checked experiment, without importing torch."""
+"""Resolves the config file and overrides of a run to an `Experiment`, without importing torch."""
 
 import copy
 import difflib
@@ -19,25 +19,25 @@ _EVALUATION_KEYS = (
     *("evaluation", "img_ratios", "test_cfg", "test_dataloader", "test_evaluator"),
     *("test_pipeline", "tta_model", "tta_pipeline"),
 )
-"""Config keys that only evaluation reads: a change in them starts an evaluation, not a training."""
+"""Config keys that only the evaluation reads. A change in them does not repeat the training."""
 
 _CROPS = ("RandomCrop", "LoadRandomCrop", "RandomWindow")
-"""Transforms with a `crop_size`."""
+"""Names of the transforms that have a `crop_size`."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A resolved config and the values that other packages read from it.
+    """The resolved config of a run, and the values that other packages need from it.
 
     Attributes:
         config: the whole config as plain mappings and lists.
-        iterations: optimizer steps.
+        iterations: number of optimizer steps.
         global_batch: images per optimizer step, over all devices.
         per_device_batch: images that the config puts on one device at once.
-        num_classes: classes of the decode head.
-        loader_workers: data loader workers per process.
-        crop: training crop `(height, width)`, None for whole images.
-        method, backbone: names for reports.
+        num_classes: number of classes of the decode head.
+        loader_workers: number of data loader workers per process.
+        crop: size `(height, width)` of the training crops; None for whole images.
+        method, backbone: names of the method and its backbone for reports.
     """
 
     config: dict[str, Any]
@@ -52,7 +52,7 @@ class Experiment:
 
     @property
     def train_transforms(self) -> dict[str, dict[str, Any]]:
-        """The steps of the training pipeline by their type."""
+        """The transforms of the training pipeline, by their type."""
         steps = self.config["train_dataloader"]["dataset"].get("pipeline", [])
         return {step["type"]: step for step in steps}
 
@@ -74,7 +74,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Batch:
-    """Division of a global batch: `processes` x `per_process` x `accumulation` images a step."""
+    """Division of a global batch into `processes` x `per_process` x `accumulation` images."""
 
     processes: int
     per_process: int
@@ -82,12 +82,15 @@ class Batch:
 
 
 def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
-    """Divide `global_batch` among the run's processes, with gradient accumulation where needed.
+    """Divide a global batch among the processes of a run, with gradient accumulation if needed.
 
     With accumulation, BatchNorm statistics are those of one micro-batch (over all processes under
     SyncBN), not of the global batch.
 
-    `per_device` is the most images that a process takes at once.
+    Args:
+        global_batch: number of images per optimizer step.
+        per_device: maximum number of images in one forward pass of a process.
+        devices: the devices of the run.
 
     Raises:
         ValueError: the number of processes does not divide the global batch.
@@ -105,9 +108,14 @@ def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
 
 
 def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None) -> Experiment:
-    """Read a run's config, apply its overrides and check what can be checked without building it.
+    """Read the config of a run, apply the run's overrides and check the result.
 
-    `cache` has the configs read so far by path: several runs often share one.
+    The model is not built.
+
+    Args:
+        name: name of the run, for error messages.
+        run: the run.
+        cache: the configs read so far, by path; this function adds to them. Runs often share one.
 
     Raises:
         UserError: the config is missing or broken, an override names no key, or a needed key is
@@ -132,7 +140,7 @@ def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None)
 
 
 def _refuse_late_schedule(config: dict[str, Any], iterations: int, where: str) -> None:
-    """Refuse a schedule that begins after the last iteration, as in a shortened training."""
+    """Raise UserError if a parameter schedule begins after the last iteration of the training."""
     schedules = config.get("param_scheduler") or []
     for schedule in schedules if isinstance(schedules, list) else [schedules]:
         begin = schedule.get("begin", 0)
@@ -162,10 +170,10 @@ def _load(path: str, where: str) -> dict[str, Any]:
 
 
 def read_config(file: Path, where: str) -> dict[str, Any]:
-    """Read a config file with its bases, without importing what it names.
+    """Read a config file with its base configs, without importing the modules that they name.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     from mmengine.config import Config
 
@@ -181,7 +189,7 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
 
 
 def _config_file(path: str) -> Path:
-    """Resolve `mmseg::fcn/x.py` to the file in the mmseg package.
+    """Resolve a config path; `mmseg::fcn/x.py` is a file in the mmseg package.
 
     mmengine's own resolver looks for the distribution `mmsegmentation`, not `onedl-mmsegmentation`.
     """
@@ -193,10 +201,10 @@ def _config_file(path: str) -> Path:
 
 
 def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
-    """Set each override in the config.
+    """Apply the overrides of a run to a config in place.
 
-    The parent key must exist. A new key similar to an existing one is refused as a typing error. A
-    mapping may replace None only (`clip_grad: {max_norm: 1}`).
+    The parent of each key must exist. A new key similar to an existing one is refused as a typing
+    error. A mapping cannot replace a value other than None (`clip_grad: {max_norm: 1}`).
     """
     for key, value in overrides.items():
         here = f"{where}.{key}"
@@ -219,7 +227,7 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
 
 
 def _step(node: Any, key: str, where: str, *, is_leaf: bool) -> str | int:
-    """Return the key in a mapping, or the index in a list."""
+    """Return `key` checked as a key of a mapping, or converted to an index of a list."""
     if isinstance(node, dict):
         near = difflib.get_close_matches(key, list(node), n=1, cutoff=0.75)
         if key not in node and (near or not is_leaf):

@@ -1,4 +1,4 @@
-"""Paths of a checkout: outputs in `results/`, `reports/`; caches in `work/` and the data root."""
+"""Paths of a checkout: outputs in results/ and reports/, caches in work/ and the data root."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from isnet.settings.params import Params
 
 
 def home_of(root: Path) -> Path:
-    """Return the checkout that holds the images and the MLflow store for the one at `root`.
+    """Return the checkout with the images and the MLflow store for a checkout at `root`.
 
-    `dvc exp run --temp` and `--queue` run in a copy of the checkout under `.dvc/tmp/exps`. Images
-    are not copied there, and an MLflow store there would be lost: both stay in the outer checkout.
+    The two differ only for a copy that `dvc exp run --temp` or `--queue` makes under
+    `.dvc/tmp/exps`. Images are not copied there, and an MLflow store there would be lost. Both
+    stay in the outer checkout.
     """
     parts = root.resolve().parts
     for index in range(len(parts) - 2):
@@ -24,12 +25,12 @@ def home_of(root: Path) -> Path:
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one checkout, relative to its root, the working directory of every stage."""
+    """Paths of one checkout, relative to its root. Every stage runs in that directory."""
 
     data: Path
     """The data root: images and converted labels."""
     home: Path
-    """The checkout that holds the data root and the MLflow store."""
+    """The checkout with the MLflow store; a relative data root is below it too."""
 
     work = Path("work")
     stage_settings = Path("work/settings")
@@ -44,29 +45,29 @@ class Layout:
         return cls(data=home / Path(os.environ.get("ISNET_DATA") or params.paths.data), home=home)
 
     def train_settings(self, run: str) -> Path:
-        """Settings file of `train`."""
+        """Return the settings file of the `train` stage of a run."""
         return self.stage_settings / "runs" / f"{run}.train.json"
 
     def dataset_results(self, name: str) -> Path:
-        """Outputs of the data set's stages."""
+        """Return the output folder of the stages of a data set."""
         return self.results / "datasets" / name
 
     def train_results(self, run: str) -> Path:
-        """Outputs of `train`."""
+        """Return the output folder of the `train` stage of a run."""
         return self.results / "runs" / run / "train"
 
     def evaluate_results(self, run: str) -> Path:
-        """Outputs of `evaluate`."""
+        """Return the output folder of the `evaluate` stage of a run."""
         return self.results / "runs" / run / "evaluate"
 
     def run_work(self, run: str, key: str) -> Path:
-        """Folder of one training's checkpoints, journal and evaluations."""
+        """Return the folder for checkpoints, journal and evaluations of one training of a run."""
         return self.work / "runs" / run / key
 
     def log(self, stage: str, name: str) -> Path:
-        """Log file of a stage."""
+        """Return the log file of a stage for one run or data set."""
         return self.logs / stage / f"{name}.log"
 
     def under_data(self, path: str) -> Path:
-        """Resolve a path of a manifest, which is relative to the data root or absolute."""
+        """Resolve a path from a manifest. It is relative to the data root or absolute."""
         return self.data / path

@@ -1,4 +1,4 @@
-"""Typed form of params.yaml, with the checks that need no other file.
+"""Pydantic models of params.yaml, with the checks that need no other file.
 
 A new key is a field with a docstring below it, from which docs/reference/params.md is generated. If
 it changes what a stage computes, it also belongs in the stage's settings in `settings/plan.py`; a
@@ -15,11 +15,14 @@ from isnet.errors import UserError
 from isnet.io.yaml_file import StrictModel, read_yaml, suggest, validate
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-"""Names of runs and data sets, which become folders, wildcards, DVC stages and MLflow run names."""
+"""Regular expression for the names of runs and data sets.
+
+They become names of folders, Snakemake wildcards, DVC stages and MLflow runs.
+"""
 
 
 class Devices(StrictModel):
-    """Devices of a run: `nodes` x `per_node` processes, each on one GPU or on the CPU."""
+    """The devices of a run: `nodes` x `per_node` processes, each on one GPU or on the CPU."""
 
     kind: Literal["cpu", "gpu"]
     nodes: int = 1
@@ -32,7 +35,7 @@ class Devices(StrictModel):
 
     @property
     def gpus(self) -> int:
-        """GPUs on each node."""
+        """Number of GPUs on each node; 0 for a run on CPUs."""
         return self.per_node if self.kind == "gpu" else 0
 
     def __str__(self) -> str:
@@ -56,7 +59,7 @@ def _parse_devices(value: Any) -> Any:
 
 
 def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Refuse keys such as `a.b`, which `dvc exp run -S` cannot address."""
+    """Raise ValueError for a dotted key such as `a.b`, which `dvc exp run -S` cannot address."""
     for key, item in value.items():
         if not isinstance(key, str):
             raise ValueError(f"the key {key!r} is not text; quote it")
@@ -70,7 +73,7 @@ def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
 
 
 class StreetsSettings(StrictModel):
-    """Number, size and seed of the generated street scenes."""
+    """Settings of the generated street scenes: their number, size and seed."""
 
     train: int = Field(320, ge=1, le=100_000)
     """Images to train on."""
@@ -99,7 +102,7 @@ class StreetsDataset(_Stored):
 
 
 def _no_credentials(value: str) -> str:
-    """Refuse an address with a user or password: params.yaml and the report are shared."""
+    """Raise ValueError if a URL contains a user or password, because params.yaml is shared."""
     place = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", value)
     if place and "@" in place[1]:
         raise ValueError("an address has a user or password; write them into ~/.netrc instead")
@@ -107,19 +110,20 @@ def _no_credentials(value: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_no_credentials)]
+"""The path of a local file or folder, or a URL without user and password."""
 
 
 class RemoteSource(StrictModel):
-    """A file on a server, with its published hashes."""
+    """A file on a server and its published hashes, against which the download is checked."""
 
     url: Address
-    """An address (http, https) without user and password: those belong in ~/.netrc."""
+    """Its http or https address, without user and password: those belong in ~/.netrc."""
     sha256: str | None = None
-    """SHA-256, if published; a file with other content is refused."""
+    """SHA-256 of the file, if published; a file with other content is refused."""
     sha1: str | None = None
-    """SHA-1, if only this is published."""
+    """SHA-1 of the file, if only this is published."""
     md5: str | None = None
-    """MD5, if only this is published."""
+    """MD5 of the file, if only this is published."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -134,12 +138,12 @@ _Written = str | RemoteSource | list[str | RemoteSource]
 Sources = Annotated[
     tuple[_Source, ...], BeforeValidator(_as_tuple, json_schema_input_type=_Written)
 ]
-"""A folder, archives, or addresses (http, https) of archives."""
+"""Where the files of a data set are: a folder, archives, or http(s) addresses of archives."""
 
 
 class _Published(_Stored):
     source: Sources = ()
-    """A folder, archives, or addresses (http, https) of archives, replacing the published ones."""
+    """A folder, archives, or http(s) addresses of archives, used instead of the published ones."""
 
 
 class PublishedDataset(_Published):
@@ -159,7 +163,7 @@ class CocoStuffDataset(_Published):
 
 
 class FolderDataset(_Stored):
-    """Your own images and masks."""
+    """A data set of your own images and masks."""
 
     kind: Literal["folder"]
     """Your own data, described by `description`."""
@@ -176,7 +180,7 @@ Precision = Literal["float32", "tf32", "bf16", "fp16"]
 
 
 class Speed(NamedTuple):
-    """Settings that change the speed and rounding of a training, and nothing else."""
+    """Settings of a training that affect only its speed and the rounding of its numbers."""
 
     precision: Precision
     channels_last: bool
@@ -185,7 +189,7 @@ class Speed(NamedTuple):
 
 
 class Run(StrictModel):
-    """One training with its evaluation."""
+    """A run: one training and the evaluation of its weights."""
 
     dataset: str
     """A name under `datasets`."""
@@ -196,30 +200,30 @@ class Run(StrictModel):
     devices: Annotated[
         Devices, BeforeValidator(_parse_devices, json_schema_input_type=int | str)
     ] = Devices(kind="cpu")
-    """`cpu`, `cpu:2` (processes), `4` (GPUs) or `2x4` (nodes x GPUs); the global batch stays."""
+    """`cpu`, `cpu:2` (processes), `4` (GPUs) or `2x4` (nodes x GPUs); all keep the global batch."""
     precision: Precision = "float32"
     """Number format of the training; `tf32` and `fp16` need a GPU."""
     channels_last: bool = True
-    """NHWC memory layout, usually faster."""
+    """Whether tensors have the NHWC memory layout, which is usually faster."""
     compile: bool = False
-    """torch.compile: minutes of compilation, then faster steps on a GPU; needs g++."""
+    """Whether to use torch.compile: it takes minutes, then steps on a GPU are faster; needs g++."""
     deterministic: bool = False
-    """Deterministic kernels only, slower on a GPU."""
+    """Whether to use deterministic kernels only, which is slower on a GPU."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the exponential moving average of the weights, which is evaluated and saved."""
     sweep: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] | None = None
     """The run that `isnet sweep` varied into this one; it only groups runs in reports."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})
-    """Config values to replace, nested as in the config."""
+    """Values that replace those of the config, nested as in the config."""
 
     @property
     def speed(self) -> Speed:
-        """The settings of speed and rounding."""
+        """The run's settings that affect only speed and rounding."""
         return Speed(self.precision, self.channels_last, self.compile, self.deterministic)
 
 
 class Tracking(StrictModel):
-    """MLflow store; the environment variable MLFLOW_TRACKING_URI overrides `uri`."""
+    """The MLflow store of the runs. The variable MLFLOW_TRACKING_URI overrides `uri`."""
 
     uri: str = "sqlite:///mlflow.db"
     """A database file, a server (`http://HOST:5000`) or a database server, without password."""
@@ -229,7 +233,7 @@ class Tracking(StrictModel):
     @field_validator("uri")
     @classmethod
     def _without_password(cls, value: str) -> str:
-        """Refuse an address with a password; a user name alone is accepted."""
+        """Raise ValueError if the address of the MLflow store contains a password or token."""
         if re.search(r"://[^/]*:[^/]*@|://[^/?]*/?[^?]*\?.*(?i:password|token)=", value):
             # The message must not contain the value.
             raise ValueError(
@@ -243,11 +247,11 @@ class Paths(StrictModel):
     """Folders that may be on another disk; relative paths start at the repository root."""
 
     data: str = "data"
-    """The data root (images, converted labels; large); ISNET_DATA overrides it."""
+    """The data root, a large folder of images and converted labels; ISNET_DATA overrides it."""
 
 
 class Params(StrictModel):
-    """The whole of params.yaml."""
+    """The content of params.yaml."""
 
     tracking: Tracking = Tracking()
     """MLflow store and experiment."""
@@ -256,7 +260,7 @@ class Params(StrictModel):
     datasets: dict[str, Annotated[Dataset, Field(discriminator="kind")]]
     """Data sets by name (letters, digits, `_`, `-`)."""
     runs: dict[str, Run]
-    """Runs by name: a training and its evaluation each."""
+    """Runs by name; each is a training and its evaluation."""
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -274,7 +278,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
     Raises:
-        UserError: naming the key and how to correct it.
+        UserError: the file is missing or invalid; the message names the key and the correction.
     """
     if not path.is_file():
         raise UserError(f"there is no {path} in {Path.cwd()}", hint="Run from the repository root")
@@ -282,10 +286,14 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def params_of(tree: dict[str, Any], path: Path) -> Params:
-    """Check the content of params.yaml, as parsed from YAML; `path` is the file that errors name.
+    """Check the parsed YAML of params.yaml and return it as `Params`.
+
+    Args:
+        tree: the content of the file.
+        path: the file, for error messages.
 
     Raises:
-        UserError: naming the key and how to correct it.
+        UserError: the content is invalid; the message names the key and the correction.
     """
     params = validate(Params, tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):

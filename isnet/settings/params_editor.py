@@ -1,4 +1,4 @@
-"""Inserts runs into the text of params.yaml and leaves every other byte unchanged."""
+"""Inserts runs into the text of params.yaml without changing any other byte."""
 
 import io
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from isnet.errors import UserError
 
 
 class Insertion(NamedTuple):
-    """The new text of a file, and the inserted part."""
+    """The text of a file after an insertion, and the inserted part of it."""
 
     text: str
     added: str
@@ -22,12 +22,18 @@ class Insertion(NamedTuple):
 def insert_runs(
     text: str, after: str, runs: Mapping[str, Mapping[str, Any]], path: Path
 ) -> Insertion:
-    """Insert `runs` below the run `after`, with its indentation and spacing; errors name `path`.
+    """Insert runs into the text of params.yaml below an existing run, in the same style.
 
     The text is edited by lines because a round trip through a YAML library changes line breaks.
 
+    Args:
+        text: the content of params.yaml.
+        after: name of the existing run, whose indentation and spacing the new runs get.
+        runs: the settings of the new runs, by name.
+        path: the file, for error messages.
+
     Raises:
-        UserError: the file has another form, for example `runs: {...}`.
+        UserError: the file is not written as a block, for example `runs: {...}`.
     """
     lines = text.split("\n")
     try:
@@ -53,7 +59,7 @@ def insert_runs(
 
 
 class _Place(NamedTuple):
-    """The line before which runs are inserted, and their indentation and spacing."""
+    """Where to insert runs: the index of the line below, and the indentation and spacing to use."""
 
     line: int
     indent: int
@@ -62,7 +68,7 @@ class _Place(NamedTuple):
 
 
 def _find_place(name: str, text: str) -> _Place:
-    """Find the end of run `name`.
+    """Find the place below the run `name`, and the style in which it is written.
 
     Raises:
         LookupError, AttributeError, ValueError: the run is not a key of a block mapping.
@@ -86,13 +92,13 @@ def _find_place(name: str, text: str) -> _Place:
 
 
 def _is_outside(line: str, indent: int) -> bool:
-    """Return whether a line is outside a run: empty, or a comment not indented below its name."""
+    """Return whether a line is empty, or a comment that is not indented below a run's name."""
     stripped = line.strip()
     return not stripped or (stripped[0] == "#" and line.index("#") <= indent)
 
 
 def _pair(key: str, value: Any) -> str:
-    """Return `key: value` on one line."""
+    """Format a setting as YAML `key: value` on one line, with flow style for nested values."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = True
     yaml.width = 2**31

@@ -1,4 +1,4 @@
-"""The plan of params.yaml: resolved runs, settings of each stage, keys of finished work."""
+"""The plan of params.yaml: its resolved runs, stage settings, and keys that cache finished work."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from isnet.settings.layout import Layout
 from isnet.settings.params import Params, Run, flatten
 
 _STAGE_VERSION = 3
-"""Raised when a stage computes something else from the same settings: all work is made again."""
+"""Version of the stages. Increase it when a stage computes something else from the same settings.
+
+All work is then done again.
+"""
 
 _SCORES_VERSION = 2
-"""Raised when evaluations of the same weights contain more: they are made again, trainings stay."""
+"""Version of the scores. Increase it when an evaluation of the same weights has more content.
+
+Evaluations are then done again, but trainings are not.
+"""
 
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
@@ -35,13 +41,13 @@ class PlannedRun:
 
     @property
     def batch(self) -> Batch:
-        """How the global batch is divided among the run's devices."""
+        """The division of the global batch among the run's devices."""
         experiment = self.experiment
         return divide_batch(experiment.global_batch, experiment.per_device_batch, self.run.devices)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The run's settings as a flat mapping, as the report and MLflow compare them."""
+        """The run's settings as a flat mapping, which the report and MLflow show."""
         experiment = self.experiment
         return {
             "dataset": self.run.dataset,
@@ -61,11 +67,11 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of params.yaml, resolved and checked.
+    """The content of params.yaml, with all runs resolved and checked.
 
-    A stage depends on its settings (`*_settings`), which `write_stage_settings` writes as one file
-    per stage, and not on params.yaml as a whole. Finished work is stored under a key: the hash of
-    the stage's settings and of its inputs.
+    A stage depends on its own settings (`*_settings`), not on params.yaml as a whole.
+    `write_stage_settings` writes one settings file per stage. Finished work is stored under a key:
+    the hash of the stage's settings and inputs.
     """
 
     params: Params
@@ -74,10 +80,10 @@ class Plan:
 
     @classmethod
     def of(cls, params: Params) -> Plan:
-        """Resolve and check every run.
+        """Make the plan of params.yaml by resolving and checking every run.
 
         Raises:
-            UserError: naming the first run that cannot be trained as written.
+            UserError: a run cannot be trained as written; the message names the run.
         """
         configs: dict[str, dict[str, Any]] = {}
         tables: dict[str, LabelTable] = {}
@@ -91,7 +97,7 @@ class Plan:
         return cls(params, Layout.of(params), runs)
 
     def run(self, name: str) -> PlannedRun:
-        """Return run `name`.
+        """Return the run with the given name.
 
         Raises:
             UserError: there is no such run.
@@ -100,7 +106,7 @@ class Plan:
         return self.runs[name]
 
     def dataset_settings(self, name: str) -> dict[str, Any]:
-        """Settings of `download` and `convert`: all that decides the content of a data set.
+        """Return the settings of `download` and `convert`, which decide the content of a data set.
 
         Raises:
             UserError: there is no such data set.
@@ -116,15 +122,15 @@ class Plan:
         }
 
     def pack_settings(self, name: str) -> dict[str, Any]:
-        """Settings of `pack`: whether a data set is packed."""
+        """Return the settings of `pack`: whether a data set is packed."""
         store = self.params.datasets[name].store
         return {"version": _STAGE_VERSION, "dataset": name, "store": store}
 
     def train_settings(self, name: str) -> dict[str, Any]:
-        """Settings of `train`: all that decides the weights of a run.
+        """Return the settings of `train`, which decide the weights of a run.
 
-        Devices are not among them, because the global batch is the same on any; the speed settings
-        are, because they change the rounding.
+        They do not include the devices, because the global batch is the same on all. They include
+        the speed settings, because those change the rounding.
         """
         planned = self.run(name)
         return {
@@ -138,7 +144,7 @@ class Plan:
         }
 
     def evaluate_settings(self, name: str) -> dict[str, Any]:
-        """Settings of `evaluate`: all that decides the scores of given weights."""
+        """Return the settings of `evaluate`, which decide the scores of given weights."""
         planned = self.run(name)
         return {
             "version": _STAGE_VERSION,
@@ -149,26 +155,26 @@ class Plan:
         }
 
     def report_settings(self) -> dict[str, Any]:
-        """Settings of `report`: what it shows of params.yaml."""
+        """Return the settings of `report`: the settings of all runs, which the report shows."""
         runs = {name: planned.settings for name, planned in self.runs.items()}
         return {"version": _STAGE_VERSION, "runs": runs}
 
     def dataset_key(self, name: str) -> str:
-        """Key of a data set's folder under the data root."""
+        """Return the key of a data set, the name of its folder under the data root."""
         return digest_of(self.dataset_settings(name))[:16]
 
     def train_key(self, name: str, manifest_digest: str) -> str:
-        """Key of a training: its settings and its data."""
+        """Return the key of a training, a hash of its settings and its data."""
         return digest_of([self.train_settings(name), manifest_digest])[:16]
 
     def evaluate_key(self, name: str, weights_sha256: str, manifest_digest: str) -> str:
-        """Key of an evaluation: its settings, weights and data."""
+        """Return the key of an evaluation, a hash of its settings, weights and data."""
         return digest_of([self.evaluate_settings(name), weights_sha256, manifest_digest])[:16]
 
     def write_stage_settings(self) -> None:
-        """Write the settings of every stage, each file only if its content changed.
+        """Write one settings file per stage, each only if its content has changed.
 
-        Both workflow engines detect changes of params.yaml and configs by these files.
+        By these files, both workflow engines detect changes of params.yaml and of configs.
         """
         folder = self.layout.stage_settings
         files = {folder / "report.json": self.report_settings()}

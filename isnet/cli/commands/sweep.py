@@ -68,7 +68,7 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
 
 
 def _parse(choices: Sequence[str], name: str) -> dict[str, list[Any]]:
-    """Parse settings `KEY=VALUE,VALUE...` with Hydra's parser, as DVC does; return values by key."""
+    """Parse `KEY=VALUE,VALUE...` with Hydra's parser, as DVC does; return the values by key."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
