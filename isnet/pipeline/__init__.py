@@ -1,3 +1,5 @@
-"""The stages of the pipeline: each reads its declared inputs, adopts finished work or does it, and
-writes its declared outputs.
+"""The stages of the pipeline, from the download of a data set to the report.
+
+Each stage reads its declared inputs, reuses cached work or computes it, and writes its declared
+outputs.
 """

@@ -1,4 +1,4 @@
-"""The stages of a data set: `download`, `convert`, `pack` and `baseline`."""
+"""The pipeline stages of a data set: `download`, `convert`, `pack` and `baseline`."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 def download(plan: Plan, dataset: str) -> None:
-    """Fetch the data set's files to the data root and write `source.json`."""
+    """Download the files of a data set into the data root and write `source.json`."""
     from isnet.data.download.dataset_download import download_dataset
 
     source = download_dataset(
@@ -30,8 +30,10 @@ def download(plan: Plan, dataset: str) -> None:
 
 
 def convert(plan: Plan, dataset: str) -> None:
-    """Convert labels to train ids under the data root and count every pixel; write `manifest.json`,
-    `census.json`, and `labels.html`, a page for checking the labels by eye.
+    """Convert the labels of a data set to train ids and count the pixels per class.
+
+    The converted labels are below the data root. The outputs are `manifest.json`, `census.json`,
+    and `labels.html`, a page for checking the labels by eye.
     """
     from isnet.data.convert.dataset_conversion import convert_dataset
     from isnet.reporting.labels_page import write_labels_page
@@ -62,7 +64,7 @@ def convert(plan: Plan, dataset: str) -> None:
 
 
 def pack(plan: Plan, dataset: str) -> None:
-    """Decode a data set once into a memory-mapped store and write `store.json`.
+    """Decode the images of a data set once into a memory-mapped store, and write `store.json`.
 
     With too little disk space, or `store: false` in params.yaml, trainings read the image files.
     """
@@ -90,8 +92,9 @@ def pack(plan: Plan, dataset: str) -> None:
 
 
 def baseline(plan: Plan, dataset: str) -> None:
-    """Score a classifier of a pixel's colour and position, which a network has to beat, and write
-    `baseline.json`.
+    """Score a classifier that sees only the colour and position of a pixel.
+
+    The scores, which a network has to beat, are written to `baseline.json`.
     """
     manifest = read_manifest(plan, dataset)
     finished = cached_result(plan, dataset, manifest["digest"], "baseline.json")
@@ -106,5 +109,5 @@ def baseline(plan: Plan, dataset: str) -> None:
 
 
 def _worker_count() -> int:
-    """Return the number of worker processes: the rule's threads, or all allowed cores."""
+    """Return the number of worker processes: OMP_NUM_THREADS, or all cores of this process."""
     return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))

@@ -1,4 +1,4 @@
-"""The `evaluate` stage: scores a run on the validation split."""
+"""The `evaluate` stage: scores the weights of a run on the validation split."""
 
 import logging
 import os
@@ -27,15 +27,20 @@ from isnet.tracking.environment import collect_environment
 _log = logging.getLogger(__name__)
 
 _COUNTS = 1
-"""Version of the counts of an image; raised when the same prediction gives other counts."""
+"""Version of the pixel counts per image. Increase it if a prediction then gives other counts."""
 
 
 def evaluate(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
-    """Evaluate a run's weights, or publish the finished evaluation of the same weights, data and
-    protocol; return the exit code.
+    """Evaluate the weights of a run on the validation split; return the exit code.
 
-    `arguments` is the command line of the ranks, if there are several. `stop_request` ends this
-    process on a stop signal; counted images are on disk.
+    A finished evaluation of the same weights, data and protocol is reused. An interrupted one is
+    resumed, because the counts of each finished image are on disk.
+
+    Args:
+        plan: the plan of params.yaml.
+        run: name of the run.
+        arguments: command line for the ranks, if there are several.
+        stop_request: ends this process on a stop signal.
     """
     from isnet.reporting.model_card import write_model_card
 
@@ -69,7 +74,7 @@ def evaluate(plan: Plan, run: str, arguments: list[str], stop_request: StopReque
 
 
 def _devices(devices: Devices, images: int) -> Devices:
-    """Return the devices to evaluate on: those of one machine, at most one per image."""
+    """Return the devices for an evaluation: those on one machine, at most one per image."""
     available = max(len(visible_gpus()), 1) if devices.gpus else devices.per_node
     return Devices(kind=devices.kind, per_node=max(min(devices.per_node, available, images), 1))
 
@@ -77,7 +82,7 @@ def _devices(devices: Devices, images: int) -> Devices:
 def _count_in_ranks(
     arguments: list[str], devices: Devices, work: Path, stop_request: StopRequest
 ) -> int:
-    """Count in several processes if there are several devices; return the exit code."""
+    """Count pixels in several ranks if there are several devices; return the exit code."""
     if devices.processes == 1:
         return 0
     status = launch(arguments, devices, Node(), work, stop_request)
@@ -89,7 +94,7 @@ def _count_in_ranks(
 
 
 def _load(plan: Plan, planned: PlannedRun, finished: Path, key: str) -> dict[str, Any]:
-    """Return model, data set and settings for `count_images`."""
+    """Return the keyword arguments of `count_images`: model, data set and settings."""
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
@@ -113,7 +118,7 @@ def _load(plan: Plan, planned: PlannedRun, finished: Path, key: str) -> dict[str
 
 
 def _count_as_rank(arguments: dict[str, Any]) -> None:
-    """Count the images of this process, one of several."""
+    """Count the pixels of the images that belong to this rank."""
     from isnet.inference.dataset_evaluation import count_images
 
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -122,7 +127,7 @@ def _count_as_rank(arguments: dict[str, Any]) -> None:
 
 
 def _finish(arguments: dict[str, Any], finished: Path, identity: dict[str, Any]) -> None:
-    """Count the images that are missing in the journals, and write the results atomically."""
+    """Count the images that no journal has yet, and write the evaluation's results atomically."""
     from isnet.inference.dataset_evaluation import evaluate_dataset
 
     part = finished.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""Finds the runs without results, and the reasons; imports no torch."""
+"""Finds the runs without results and the reasons why, without importing torch."""
 
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import DatasetStatus, RunStatus, dataset_status, run_status
@@ -6,11 +6,11 @@ from isnet.reporting.missing_results import MissingRun
 from isnet.settings.plan import Plan
 
 _LONGEST = 200
-"""Characters of a log's last line."""
+"""Maximum number of characters quoted from the last line of a log."""
 
 
 def missing_runs(plan: Plan) -> list[MissingRun]:
-    """Return the runs without results of the present settings and data, in params.yaml's order."""
+    """Return the runs that have no results for the present settings and data, as in params.yaml."""
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     found = []
     for name, planned in plan.runs.items():
@@ -40,8 +40,10 @@ def missing_runs(plan: Plan) -> list[MissingRun]:
 
 
 def _reason(plan: Plan, status: RunStatus, dataset: DatasetStatus) -> tuple[str, str, bool]:
-    """Return the reason, the stage to run, and whether its log is of this training; an empty reason
-    if the run has results.
+    """Return why a run has no results, which stage to run next, and whether to quote its log.
+
+    The reason is empty if the run has results. The log is quoted unless it belongs to a training
+    with other settings or data.
     """
     if dataset.digest is None:
         states = {"downloaded": "not converted", "out of date": "made with other settings"}

@@ -1,4 +1,4 @@
-"""Builds the records of runs for MLflow from what is on disk."""
+"""Builds the records of runs that are uploaded to MLflow, from the files on disk."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from isnet.tracking.mlflow.run_record import RunRecord, State, run_parameters
 
 
 def current_record(plan: Plan, name: str) -> RunRecord | None:
-    """Return the training with the present settings, finished or not; else the one published last;
-    None if there is neither.
+    """Return the record of the training with the present settings, finished or not.
+
+    If there is none, return the record of the last published training, or None without any.
     """
     published = plan.layout.train_results(name)
     declared = read_json(published / "train.json")
@@ -32,8 +33,9 @@ def current_record(plan: Plan, name: str) -> RunRecord | None:
 def training_record(
     plan: Plan, name: str, work: Path, manifest_digest: str, state: State
 ) -> RunRecord:
-    """Return the record of the training in `work`: finished if its results are there, else in the
-    given state.
+    """Return the record of the training in the folder `work`.
+
+    Its state is "finished" if `work` has the results of the training, else the given state.
     """
     if (work / "train").is_dir():
         return _finished(plan, name, work, work / "train")

@@ -1,4 +1,4 @@
-"""MLflow updates: while a run trains, at the end of a stage, and by `isnet track sync`."""
+"""Uploads runs to MLflow: during a training, at the end of a stage, and by `isnet track sync`."""
 
 import contextlib
 import logging
@@ -20,15 +20,16 @@ _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_PASSES = 5.0
 _SHORT_WAIT_SECONDS = 3.0
-"""At the end of a training that is stopped, or whose store is known to be down."""
+"""Wait for the last upload of a training that was stopped, or whose MLflow store is down."""
 _LATER = "nothing is lost: `isnet track sync` sends it later"
 
 
 def track(plan: Plan, name: str | None = None) -> bool:
-    """Upload a run at the end of a stage; log one line and return False if that fails.
+    """Upload a run, or all runs without a name, to MLflow at the end of a stage.
 
-    A cluster job does not write to a database file: many jobs would, over a network file system.
-    Without a name, upload all runs: for the report, which the workflow engine runs locally.
+    If that fails, log one line and return False. A cluster job does not upload its run to a
+    database file, because many jobs would write to it over a network file system. The report
+    uploads all runs, because the workflow engine runs it locally.
     """
     store = _usable_store(plan)
     if store is None:
@@ -42,12 +43,12 @@ def track(plan: Plan, name: str | None = None) -> bool:
 
 
 def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
-    """Upload all runs; return the exit code: 1 if some could not be uploaded.
+    """Upload all runs to MLflow; return exit code 1 if some could not be uploaded, else 0.
 
-    With `follow`, repeat every few seconds until no run trains any more, or Ctrl-C.
+    With `follow`, repeat this every few seconds until no run is training any more, or Ctrl-C.
 
     Raises:
-        UserError: the address of the store is invalid.
+        UserError: the address of the MLflow store is invalid.
     """
     store = _store(plan)
     outages = _OutageLog(_describe(store))
@@ -73,7 +74,7 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
 
 
 class _OutageLog:
-    """Logs the first failure of a store and its first recovery."""
+    """Logs the first failure of uploads to an MLflow store, and the first recovery from one."""
 
     def __init__(self, store: str) -> None:
         self._store = store
@@ -92,18 +93,23 @@ class _OutageLog:
         self.is_down = False
 
     def failed_finally(self, what: str) -> None:
-        """Log that data are missing at the end, unless the last message already was a failure."""
+        """Log at the end that records are missing, unless the last message was about a failure."""
         if not self.failure_logged or self._recovery_logged:
             _log.info(f"{self._store} {what}")
 
 
 class LiveTracking:
-    """Context manager around a training: an uploader process sends its records to MLflow and
-    samples the system.
+    """Context manager that uploads a training to MLflow while it runs.
 
-    Enter it with the run's lock and GPUs acquired; call `finish` after they are released. A
-    database file is written only by `finish`, and not at all inside a cluster job. `work` is the
-    work folder of the training, `manifest_digest` that of its data.
+    An uploader process sends the records of the training and samples system metrics. Enter the
+    context after the run's lock and GPUs are acquired, and call `finish` after they are released.
+    A database file is written only by `finish`, and not at all inside a cluster job.
+
+    Args:
+        plan: the plan of params.yaml.
+        name: name of the run.
+        work: work folder of the training.
+        manifest_digest: digest of the manifest of its data set.
     """
 
     def __init__(self, plan: Plan, name: str, work: Path, manifest_digest: str) -> None:
@@ -150,8 +156,10 @@ class LiveTracking:
             self._wait(_SHORT_WAIT_SECONDS)
 
     def finish(self) -> None:
-        """Wait for the last upload, at most ten seconds after the training's end; write to a
-        database file.
+        """Finish the upload of the training.
+
+        For a server, wait for the last upload, at most ten seconds after the end of the training.
+        For a database file, write the whole run now.
         """
         if self._uploader is not None:
             self._wait(_SHORT_WAIT_SECONDS if self._outages.is_down else LIVE.total)
@@ -175,7 +183,7 @@ def _store(plan: Plan) -> TrackingStore:
 
 
 def _usable_store(plan: Plan) -> TrackingStore | None:
-    """Return the store; log an invalid address, which fails no stage."""
+    """Return the MLflow store; if its address is invalid, log the error and return None."""
     try:
         return _store(plan)
     except UserError as error:
@@ -190,8 +198,13 @@ def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
 def _upload(
     records: list[RunRecord], store: TrackingStore, timeouts: Timeouts
 ) -> tuple[list[str], str | None]:
-    """Upload what was not uploaded: to a database file from this process, to a server from a
-    process that can be killed at any time. Return the runs that are there, and why others are not.
+    """Upload the runs that are not in MLflow yet.
+
+    A database file is written by this process. A server is written by a child process, which can
+    be killed at any time.
+
+    Returns:
+        The names of the runs that are in MLflow, and the reason if some are not.
     """
     uploaded = [record.name for record in records if is_uploaded(record, store)]
     missing = [record for record in records if record.name not in uploaded]

@@ -1,6 +1,6 @@
-"""Random forest on the colour and position of single pixels: the baseline of a data set.
+"""Baseline of a data set: a random forest on the colour and position of single pixels.
 
-A segmentation model that does not beat it has learned nothing about shape.
+A segmentation model that does not beat this baseline has learned nothing about shape.
 """
 
 import math
@@ -20,15 +20,15 @@ from isnet.metrics.confusion_matrix import ClassCounts, Labels, confusion_matrix
 _TRAIN_PIXELS = 20_000
 _SCORED_PIXELS = 100_000
 _MAX_IMAGES = 400
-"""Images read per split; decoding more would take longer than fitting."""
+"""Maximum number of images read per split; decoding more would take longer than fitting."""
 _TREES = 40
 _SEED = 0
 
 Manifest = Mapping[str, Any]
 Positions = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
-"""Rows and columns."""
+"""Row indices and column indices of pixels."""
 _Samples = tuple[npt.NDArray[np.float32], Labels]
-"""Features `(N, 5)`: blue, green, red (0..255), x, y (0..1); labels `(N,)` uint8."""
+"""Features of N pixels `(N, 5)`: blue, green, red (0..255), x, y (0..1); labels `(N,)` uint8."""
 
 
 def _choose_records(manifest: Manifest, split: str) -> list[Mapping[str, Any]]:
@@ -39,7 +39,7 @@ def _choose_records(manifest: Manifest, split: str) -> list[Mapping[str, Any]]:
 
 
 def _read(manifest: Manifest, data_root: Path, split: str) -> Iterator[tuple[Pixels, Labels]]:
-    """Yield image `(H, W, 3)` BGR and label `(H, W)` of a split."""
+    """Yield the image `(H, W, 3)` BGR and the label `(H, W)` of each chosen record of a split."""
     for record in _choose_records(manifest, split):
         # `/` keeps an absolute image_root or label_root as it is.
         image = read_image(data_root / manifest["image_root"] / record["image"])
@@ -53,7 +53,7 @@ def _read(manifest: Manifest, data_root: Path, split: str) -> Iterator[tuple[Pix
 
 
 def pixel_grid(height: int, width: int, pixels: int) -> Positions:
-    """Return (rows, columns) of at most `pixels` points: the centres of a regular square grid."""
+    """Return (rows, columns) of a regular square grid of at most `pixels` points in an image."""
     step = max(math.floor(math.sqrt(height * width / pixels)), 1)
     while True:
         rows, columns = (
@@ -78,7 +78,7 @@ def _concatenate(parts: Sequence[_Samples]) -> _Samples:
 
 
 def _train_pixels(manifest: Manifest, data_root: Path) -> _Samples:
-    """Sample the same number of labelled pixels of each train image, with a fixed seed."""
+    """Sample labelled pixels at random, equally many from each train image, with a fixed seed."""
     random = np.random.default_rng(_SEED)
     each = math.ceil(_TRAIN_PIXELS / max(len(_choose_records(manifest, "train")), 1))
     parts = []
@@ -92,7 +92,7 @@ def _train_pixels(manifest: Manifest, data_root: Path) -> _Samples:
 
 
 def _scored_pixels(manifest: Manifest, data_root: Path) -> _Samples:
-    """Sample a regular grid of pixels of each val image, including ignored ones."""
+    """Sample a regular grid of pixels from each val image, including pixels with ignored labels."""
     images = len(_choose_records(manifest, "val"))
     if not images:
         raise UserError("the val split has no images", where=str(manifest["dataset"]))
@@ -117,11 +117,10 @@ def _score(
 
 
 def fit_baseline(manifest: Manifest, data_root: Path) -> dict[str, Any]:
-    """Fit a random forest to sampled train pixels and score it on val; return the content of
-    `baseline.json`.
+    """Fit a random forest to sampled train pixels, score it on val, and return a baseline record.
 
-    It is fitted twice, with and without balanced class weights. The fit with the higher mIoU on val
-    is reported, which favours the baseline. The result is deterministic.
+    The forest is fitted twice, with and without balanced class weights. The fit with the higher
+    mIoU on val is reported, which favours the baseline. The result is deterministic.
     """
     train, val = _train_pixels(manifest, data_root), _scored_pixels(manifest, data_root)
     trials = {

@@ -1,4 +1,4 @@
-"""The `report` stage, and the results table on the terminal."""
+"""Writes the report of all runs (the `report` stage) and prints the results table."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SHOWN = ("Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)")
-"""Columns that fit a terminal; reports/results.md has all."""
+"""Columns of the printed table, which fit a terminal; reports/results.md has all columns."""
 
 _EXPORTS = Path("exports")
-"""Folder that `isnet export` writes to, relative to the checkout."""
+"""Default output folder of `isnet export`, relative to the checkout."""
 
 
 def report(plan: Plan) -> None:
-    """Write the pages and tables of all runs of params.yaml.
+    """Write the report: pages and tables of all runs of params.yaml.
 
     Runs without results are listed with the command that continues them.
     """
@@ -48,7 +48,7 @@ def report(plan: Plan) -> None:
 
 
 def _split_runs(plan: Plan) -> tuple[list[str], list[MissingRun]]:
-    """Return the runs with results, and those without."""
+    """Return the names of the runs with results, and the runs without."""
     missing = missing_runs(plan)
     names = {entry.run for entry in missing}
     return [name for name in plan.runs if name not in names], missing

@@ -1,4 +1,4 @@
-"""Progress of runs and data sets, read from disk; imports no torch."""
+"""Reads the progress of runs and data sets from disk, without importing torch."""
 
 import time
 from collections.abc import Container
@@ -18,7 +18,7 @@ Stage = Literal["data missing", "trained", "evaluated"] | Unfinished
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Iterations and total size of a training's checkpoints, oldest first."""
+    """Iterations (in ascending order) and total size in bytes of the checkpoints of a training."""
 
     iterations: tuple[int, ...]
     bytes: int
@@ -26,7 +26,7 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class UnusedFolders:
-    """Number and size of folders that no present setting uses."""
+    """Number and size in bytes of the work folders that the present settings do not use."""
 
     count: int
     bytes: int
@@ -39,32 +39,32 @@ class RunStatus:
     run: str
     stage: Stage
     iteration: int
-    """Current iteration; for an interrupted training, the one it resumes at."""
+    """Current iteration. An interrupted training resumes from this one."""
     iterations: int
     seconds_left: float | None
-    """Only while it trains, once its rate is known."""
+    """Remaining training time; None unless the run is training and its speed is known."""
     mIoU: float | None
-    """Of the last validation."""
+    """Score of the last validation; None before the first."""
     best: dict[str, Any] | None
     holder: LockOwner | None
-    """The process that trains it."""
+    """The process that trains the run; None if there is no such process."""
     checkpoints: Checkpoints
     bytes: int
-    """Size of its work folder."""
+    """Size of the training's work folder."""
     others: UnusedFolders
-    """Trainings of this run with other settings or data."""
+    """Work folders of trainings of this run with other settings or data."""
 
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """Finished stages of a data set with the present settings."""
+    """Progress of a data set: its last finished stage with the present settings."""
 
     dataset: str
     stage: Literal["nothing done", "out of date", "downloaded", "converted"]
     digest: str | None
-    """Digest of the manifest, once converted."""
+    """Digest of the manifest; None before the data set is converted."""
     packed_bytes: int
-    """Size of its packed store; 0 without one."""
+    """Size of the packed store of the data set; 0 if there is none."""
 
 
 def dataset_status(plan: Plan, name: str) -> DatasetStatus:
@@ -126,7 +126,7 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
 
 
 def unnamed_runs(plan: Plan) -> UnusedFolders:
-    """Return the work folders of runs that are not in params.yaml."""
+    """Return number and size of the work folders of runs that are not in params.yaml."""
     return _unused(plan.layout.work / "runs", plan.runs)
 
 
@@ -143,7 +143,10 @@ def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) ->
 def _seconds_left(
     plan: Plan, name: str, records: list[dict[str, Any]], owner: LockOwner
 ) -> float | None:
-    """Return the remaining time at the rate of the running process, validations included."""
+    """Estimate the remaining training time from the speed of the running process.
+
+    The speed includes validations. None means that it is unknown yet.
+    """
     steps = [r for r in records if r["kind"] == "train" and r["time"] >= owner.since]
     if not steps:
         return None
@@ -169,7 +172,7 @@ def _checkpoints(work: Path) -> Checkpoints:
 
 
 def _unused(place: Path, used: Container[str]) -> UnusedFolders:
-    """Count the folders in `place` whose names are not in `used`."""
+    """Return number and size of the folders in `place` whose names are not in `used`."""
     folders = (path for path in place.glob("*/") if path.name not in used)
     sizes = [_size(folder) for folder in folders]
     return UnusedFolders(len(sizes), sum(sizes))
@@ -180,7 +183,7 @@ def _size(folder: Path) -> int:
 
 
 def _file_size(path: Path) -> int:
-    """Return a file's size; 0 if it disappears meanwhile."""
+    """Return the size of a file, or 0 if it is deleted meanwhile."""
     try:
         return path.stat().st_size if path.is_file() else 0
     except OSError:

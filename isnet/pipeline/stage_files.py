@@ -1,4 +1,4 @@
-"""Files that stages exchange: reading what earlier stages wrote, publishing finished work."""
+"""Reads the files that earlier stages have written, and publishes the files of finished work."""
 
 import json
 import shutil
@@ -20,8 +20,11 @@ def _read(path: Path, command: str) -> dict[str, Any]:
 
 
 def _read_current(plan: Plan, dataset: str, name: str, stage: str) -> dict[str, Any]:
-    """Read a data set's file; refuse one that was made with other settings of the data set, which
-    happens if stages are run by hand in a wrong order.
+    """Read the JSON file that a stage has written for a data set.
+
+    Raises:
+        UserError: the file is missing, or was made with other settings of the data set, as when
+            stages are run by hand in a wrong order.
     """
     path = plan.layout.dataset_results(dataset) / name
     content = _read(path, f"isnet {stage} --dataset {dataset}")
@@ -36,15 +39,15 @@ def _outdated(what: str, path: Path, dataset: str) -> UserError:
 
 
 def read_source(plan: Plan, dataset: str) -> SourceRecord:
-    """Return `source.json`, written by `download`."""
+    """Read the `source.json` of a data set, which `download` writes."""
     return SourceRecord.model_validate(_read_current(plan, dataset, "source.json", "download"))
 
 
 def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
-    """Return `manifest.json`, written by `convert`.
+    """Read the `manifest.json` of a data set, which `convert` writes.
 
     Raises:
-        UserError: it is missing or outdated, or a file that it lists is missing.
+        UserError: the manifest is missing or outdated, or a file that it lists is missing.
     """
     manifest = _read_current(plan, dataset, "manifest.json", "convert")
     for entries in manifest["splits"].values():
@@ -58,14 +61,17 @@ def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
 
 
 def read_train_record(plan: Plan, run: str) -> TrainRecord:
-    """Return `train.json`, written by `train`."""
+    """Read the `train.json` of a run, which `train` writes."""
     path = plan.layout.train_results(run) / "train.json"
     return TrainRecord.model_validate(_read(path, f"isnet train --run {run}"))
 
 
 def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[str | None, str]:
-    """Return the folder of the packed store under the data root and an empty string; or None and
-    why training reads files instead, to the same result but slower.
+    """Find the packed store of a data set for the training.
+
+    Returns:
+        The folder of the store under the data root and an empty string; or None and a note why
+        training reads the image files instead, which is slower but has the same result.
     """
     from isnet.data.packed.packed_store import PackedStore
 
@@ -83,7 +89,7 @@ def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[st
 
 
 def publish(finished: Path, declared: Path) -> None:
-    """Make the declared output folder of a stage a copy of its finished work."""
+    """Copy a stage's finished work to its declared output folder, and delete other files there."""
     wanted = {path.relative_to(finished) for path in finished.rglob("*") if path.is_file()}
     for path in sorted(declared.rglob("*"), reverse=True):
         if path.is_file() and path.relative_to(declared) not in wanted:
@@ -95,16 +101,16 @@ def publish(finished: Path, declared: Path) -> None:
 
 
 def replace_folder(new: Path, place: Path) -> None:
-    """Replace the folder `place` by `new`."""
+    """Rename the folder `new` to `place`, deleting an existing folder there."""
     shutil.rmtree(place, ignore_errors=True)
     new.rename(place)
 
 
 def cached_result(plan: Plan, dataset: str, manifest_digest: str, name: str) -> Path:
-    """Return the path under the data root that caches a result computed from this manifest.
+    """Return the path that caches a result computed from a manifest, under the data root.
 
-    The name has the manifest's digest, because files of a folder outside the data root may change
-    while the settings stay the same.
+    The path contains the manifest's digest, because the files of a data set outside the data root
+    may change while its settings stay the same.
     """
     path = Path(name)
     folder = plan.layout.data / dataset / plan.dataset_key(dataset)

@@ -1,4 +1,4 @@
-"""The `train` stage."""
+"""The `train` stage: trains a run, or reuses its finished training."""
 
 from __future__ import annotations
 
@@ -36,10 +36,18 @@ _log = logging.getLogger(__name__)
 
 
 def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
-    """Train a run, or reuse a finished training with the same settings and data; return the exit
-    code. Later stages send a reused training to MLflow if it is not there.
+    """Train a run, or reuse a finished training with the same settings and data.
 
-    `arguments` is the command line of the ranks, if there are several.
+    A reused training that is not in MLflow is uploaded by later stages.
+
+    Args:
+        plan: the plan of params.yaml.
+        run: name of the run.
+        arguments: command line for the ranks, if there are several.
+        stop_request: records a signal that asks to stop.
+
+    Returns:
+        The exit code.
     """
     planned = plan.run(run)
     manifest = read_manifest(plan, planned.run.dataset)
@@ -87,7 +95,7 @@ def _resolve_job(plan: Plan, name: str, key: str, manifest: dict[str, Any]) -> T
 
 
 def _fetch_pretrained(job: TrainJob) -> None:
-    """Fetch and check ImageNet weights once per node; a training that resumes needs none."""
+    """Download and check the ImageNet weights of a job, unless it resumes from a checkpoint."""
     if not any((job.work / "checkpoints").glob("iteration-*.pth")):
         for file in pretrained_files(job.planned.experiment.config["model"]):
             _log.info(f"starts from {file.path.name}")
@@ -96,7 +104,7 @@ def _fetch_pretrained(job: TrainJob) -> None:
 
 
 def train_job(job: TrainJob, stop_request: StopRequest) -> int:
-    """Run one process of a training; rank 0 writes the outputs. Return the exit code."""
+    """Run this process's part of a training and return the exit code. Rank 0 writes the outputs."""
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
@@ -122,7 +130,7 @@ def train_job(job: TrainJob, stop_request: StopRequest) -> int:
 
 
 def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
-    """Write the finished training into a folder that is then renamed into place."""
+    """Write the outputs of a finished training to a temporary folder, which is then renamed."""
     from isnet.checkpoints.checkpoint_folder import save_torch
 
     run, experiment = job.planned.run, job.planned.experiment
@@ -174,7 +182,7 @@ def _utc(seconds: float) -> str:
 def _metadata(
     job: TrainJob, result: TrainResult, provenance: dict[str, Any], environment: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the `meta` of the weights file; equal trainings get equal metadata."""
+    """Return the `meta` entry of the weights file. Equal trainings get equal metadata."""
     from isnet.checkpoints.weights_metadata import WeightsMetadata
     from isnet.inference.model_config import deployed_model
 

@@ -16,13 +16,14 @@ from isnet.settings.plan import Plan, PlannedRun
 
 
 class TrainedRun(NamedTuple):
-    """A run's model in evaluation mode on the run's kind of device, the evaluation settings of its
-    config, and the config of its validation split.
-    """
+    """The trained model of a run and the settings for its evaluation."""
 
     network: EncoderDecoder
+    """The model in evaluation mode, on the run's kind of device."""
     protocol: EvaluationProtocol
+    """The evaluation settings of the run's config."""
     dataset: dict[str, Any]
+    """The config of the validation split."""
 
 
 def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
