@@ -24,7 +24,10 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name. Those of `isnet.inference` also register mmseg's models and ours."""
+    """Import a public name of `isnet` when it is first used.
+
+    A name from `isnet.inference` also registers the models of mmseg and of isnet.
+    """
     if name not in _MODULES:
         raise AttributeError(f"module 'isnet' has no attribute {name!r}")
     if _MODULES[name].startswith("isnet.inference."):

@@ -1,4 +1,4 @@
-"""Quiet import of mmseg: without the notices that mmengine and mmseg print."""
+"""Imports mmseg and ISNet's components without the notices that mmengine and mmseg print."""
 
 import contextlib
 import io

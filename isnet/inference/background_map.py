@@ -1,4 +1,4 @@
-"""Ordered map whose work runs in threads while the next items are produced."""
+"""Ordered map that runs a function in threads while the next items are produced."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,11 +10,11 @@ R = TypeVar("R")
 
 
 def map_in_background(items: Iterable[T], work: Callable[[T], R], threads: int = 1) -> Iterator[R]:
-    """Yield `work(item)` of each item in order, computed while the next `threads` items are
-    produced.
+    """Apply `work` to each item in background threads, and yield the results in order.
 
-    For work that releases Python's lock (decoding, counting) beside a network. No more items than
-    `threads` wait, so that memory does not grow. An exception of `work` is raised here.
+    A result is computed while the next `threads` items are produced. This suits work that releases
+    Python's global lock (decoding, counting) while a network runs. At most `threads` items wait,
+    which bounds memory. Exceptions of `work` are raised here.
     """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:

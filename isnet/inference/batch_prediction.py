@@ -1,4 +1,4 @@
-"""Predicts many image files: decoding, the network and writing run at the same time."""
+"""Predicts many image files: decoding, inference and writing run concurrently."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ Write = Callable[[ImageFile, RgbImage, ImagePrediction], None]
 
 @dataclass(frozen=True, eq=False)
 class PredictedFile:
-    """An image file with its prediction, or with the error that prevented one."""
+    """An image file with its prediction, or with the error that prevented the prediction."""
 
     file: ImageFile
     pixels: RgbImage | None = None
@@ -26,7 +26,7 @@ class PredictedFile:
 def predict_files(
     predictor: Predictor, files: Iterable[ImageFile], write: Write
 ) -> Iterator[PredictedFile]:
-    """Yield each file, in order, after its prediction was written.
+    """Predict image files, and yield each file in order after `write` has stored its prediction.
 
     A file that cannot be read or predicted is yielded with its `UserError`. Exceptions of `write`
     are raised here.
@@ -54,7 +54,10 @@ def _decode(file: ImageFile) -> PredictedFile:
 def _batches(
     predictor: Predictor, decoded: Iterable[PredictedFile]
 ) -> Iterator[list[PredictedFile]]:
-    """Yield consecutive images of one size, at most a batch; files with an error come alone."""
+    """Group consecutive images of the same size into batches for the predictor.
+
+    Each file with an error is a batch of its own.
+    """
     sizes = groupby(decoded, lambda one: None if one.pixels is None else one.pixels.shape[:2])
     for size, group in sizes:
         count = 1 if size is None else predictor.batch_size((size[0], size[1]))

@@ -1,4 +1,4 @@
-"""Evaluates a model on a data set: counts, scores, cost and overlays."""
+"""Evaluates a segmentation model on a data set: counts, scores, cost and overlays."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -26,7 +26,7 @@ from isnet.records.run_records import ImageScore, MetricsRecord, OverlayRecord
 Progress = Callable[[int, int], None]
 LabelsAndConfidence = tuple[Labels, npt.NDArray[np.float32]]
 Predicted = tuple[EvaluationSample, LabelsAndConfidence, Labels | None]
-"""An image, its single-scale and its multi-scale prediction."""
+"""A sample, its single-scale labels and confidence, and its multi-scale labels (or None)."""
 
 
 def _single_scale(
@@ -61,9 +61,10 @@ def count_images(
     worker_init_fn: Callable[[int], None] | None = None,
     on_progress: Progress | None = None,
 ) -> None:
-    """Predict and count the images `rank`, `rank + world_size`, ... that no journal has yet.
+    """Predict the images of one process, and write their pixel counts to its journal.
 
-    The counts of an image are on disk before those of the next image.
+    The process takes the images `rank`, `rank + world_size`, ... of the data set, except those that
+    a journal already holds. The counts of an image are on disk before those of the next image.
 
     Args:
         model: put into evaluation mode.
@@ -106,9 +107,10 @@ def count_images(
 def choose_overlays(
     images: Sequence[ImageScore], sample: int = 8, worst: int = 8
 ) -> list[tuple[int, Literal["sample", "worst"]]]:
-    """Return indices and reasons: evenly spaced images, and the worst of the others by mIoU.
+    """Choose the images that get overlays: evenly spaced ones, and the worst of the others by mIoU.
 
-    The `sample` spaced ones are the same in every evaluation of a data set.
+    Returns pairs of an index and a reason. The evenly spaced images are the same in every
+    evaluation of a data set.
     """
     count = min(sample, len(images))
     even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
@@ -124,7 +126,7 @@ def _write_overlays(
     directory: Path,
     counts: tuple[int, int],
 ) -> list[OverlayRecord]:
-    """Predict the chosen images again and write their overlays."""
+    """Choose images, predict them again, and write their overlays below `directory`."""
     chosen = choose_overlays(evaluation.images, *counts)
     samples = dataset_samples(model, dataset, [index for index, _ in chosen], workers=0)
     areas, rows = evaluation.single_scale.sums.areas, []

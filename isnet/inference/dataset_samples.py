@@ -1,4 +1,4 @@
-"""Preprocessed images and labels of an mmseg data set for evaluation."""
+"""Loads the preprocessed images and the labels of an mmseg data set for evaluation."""
 
 import os
 from collections import Counter
@@ -25,9 +25,10 @@ _MAX_WORKERS = 8
 
 @dataclass(frozen=True)
 class EvaluationSample:
-    """Image number `index` of a data set, and its ground truth.
+    """A preprocessed image of a data set with its ground truth.
 
-    `x`: `(1, 3, h, w)`, normalised; `label`: `(H, W)` uint8, at the original size.
+    `index`: position in the data set. `x`: normalised image `(1, 3, h, w)`. `label`: class ids `(H,
+    W)` uint8 at the original size.
     """
 
     index: int
@@ -38,11 +39,15 @@ class EvaluationSample:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the label, at which predictions are scored."""
+        """Height and width of the label, the size at which predictions are scored."""
         return (self.label.shape[0], self.label.shape[1])
 
     def input_for(self, settings: InferenceSettings) -> Tensor:
-        """Return `x`, or for mmseg's protocol the original image, uint8 BGR `(1, 3, H, W)`."""
+        """Return the network input for the protocol of `settings`.
+
+        The input is `x` in the official protocol. In mmseg's it is the original image, uint8 BGR
+        `(1, 3, H, W)`.
+        """
         is_official = settings.protocol == "official"
         return self.x if is_official else image_tensor(read_image(self.image_path))
 
@@ -50,8 +55,8 @@ class EvaluationSample:
 def num_decode_workers(device: torch.device) -> int:
     """Return the number of processes that decode images ahead of a network on `device`.
 
-    On a GPU one per core, except this process's. On a CPU none: decoding takes a thousandth of a
-    large network's time, and the network uses all cores.
+    On a GPU there is one per core except this process's, and at most 8. On a CPU there are none:
+    decoding takes a thousandth of a large network's time, and the network uses all cores.
     """
     if device.type == "cpu":
         return 0
@@ -59,7 +64,10 @@ def num_decode_workers(device: torch.device) -> int:
 
 
 def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
-    """Return file names without `suffix` or extension; equal ones get their folder as a prefix."""
+    """Return unique names for image files: the file names without `suffix` or extension.
+
+    A file name that occurs more than once gets the name of its folder as a prefix.
+    """
     shortened = [Path(path.removesuffix(suffix)) for path in paths]
     stems = [
         short if suffix and path.endswith(suffix) else short.with_suffix("")
@@ -72,7 +80,11 @@ def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
 
 
 def _label_of(annotations: Any, path: str) -> Labels:
-    """Return the label `(H, W)` of a preprocessed image, or raise `UserError`."""
+    """Return the label `(H, W)` of a preprocessed image.
+
+    Raises:
+        UserError: the label is missing or resized, or the image is padded.
+    """
     if "gt_sem_seg" not in annotations:
         hint = "Add LoadAnnotations after Resize in the test pipeline"
         raise UserError("the test pipeline loads no labels", where=path, hint=hint)
@@ -95,8 +107,9 @@ def dataset_samples(
     workers: int | None = None,
     worker_init_fn: Callable[[int], None] | None = None,
 ) -> Iterator[EvaluationSample]:
-    """Yield samples of an mmseg data set with the config's test pipeline, normalised on the model's
-    device.
+    """Yield the samples of an mmseg data set, normalised on the model's device.
+
+    Images are loaded by the config's test pipeline.
 
     Args:
         model: its `data_preprocessor` normalises.

@@ -1,4 +1,6 @@
-"""Writes the files of an evaluation: `metrics.json`, and CSV files of classes and images."""
+"""Writes the files of an evaluation: `metrics.json`, and CSV tables of classes, images and
+confusion.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -34,7 +36,7 @@ _CONVENTIONS = {
 
 
 class Evaluation:
-    """Scores of a model on a data set, from the sums over its images."""
+    """Scores of a model on a data set, computed from pixel counts summed over its images."""
 
     def __init__(
         self, sums: EvaluationSums, classes: Sequence[str], protocol: EvaluationProtocol
@@ -86,8 +88,8 @@ def write_results(
 ) -> MetricsRecord:
     """Write `metrics.json`, `per_class.csv`, `per_image.csv` and `confusion.csv` into `directory`.
 
-    `identity`: the fields of metrics.json that are not measured here (run, weights, method ...).
-    Raises UserError if it has one that is.
+    `identity`: fields of metrics.json that are not measured here (run, weights, method ...). Raises
+    UserError if `identity` contains a measured field.
     """
     measured = _measurements(evaluation, cost) | {"overlays": list(overlays)}
     if twice := sorted(set(identity) & set(measured)):

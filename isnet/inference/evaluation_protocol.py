@@ -1,4 +1,4 @@
-"""The `evaluation` part of a config: single-scale and multi-scale inference settings."""
+"""Reads the `evaluation` part of a config: single-scale and multi-scale inference settings."""
 
 from __future__ import annotations
 
@@ -19,16 +19,22 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """How an image is predicted: whole or by sliding window, with test-time augmentation or without
-    (docs/reference/protocols.md).
+    """Settings of inference: whole image or sliding window, with or without test-time augmentation.
 
-    `mode`: the whole image, or windows of `crop_size` (height, width) every `stride`, on a GPU up
-    to `windows_per_batch` at a time. `scales`: resize ratios of the normalised input (in mmseg's
-    protocol: of the original image). `flip`: also predict the mirror image of each scale.
-    `flip_pairs`: classes that a mirror image swaps (left and right arm), from the data set.
-    `average`: whether windows and views average logits or probabilities (the official
-    `use_probs_before_resize`). `protocol`: test-time augmentation of the official code or of
-    mmseg's `SegTTAModel`. `precision`: of the network; logits and later steps are float32.
+    See docs/reference/protocols.md.
+
+    Attributes:
+        mode: "whole" predicts the whole image, "slide" predicts it in windows.
+        crop_size: (height, width) of a window.
+        stride: (height, width) of the step between windows.
+        scales: resize ratios of the normalised input, or of the original image in mmseg's protocol.
+        flip: whether the mirror image of each scale is predicted, too.
+        flip_pairs: classes that a mirror image swaps (left and right arm), from the data set.
+        average: whether windows and views average logits or probabilities (in the official code
+            `use_probs_before_resize`).
+        windows_per_batch: largest number of windows that a GPU predicts together.
+        protocol: test-time augmentation of the official code or of mmseg's `SegTTAModel`.
+        precision: number format in the network. Logits and later steps are float32.
     """
 
     mode: Literal["whole", "slide"] = "whole"
@@ -51,7 +57,9 @@ class InferenceSettings:
     def from_config(
         cls, values: Mapping[str, Any], where: str, average: str = "logits"
     ) -> InferenceSettings:
-        """Read the settings from a config's dict; `average` is the default of that setting.
+        """Read and check the inference settings in a dict of a config.
+
+        `average`: default of the setting of that name.
 
         Raises:
             UserError: a setting is unknown or has an invalid value; `where` names the dict.
@@ -87,7 +95,10 @@ class InferenceSettings:
         return None
 
     def with_windows(self, window: tuple[int, int]) -> InferenceSettings:
-        """Return the settings with windows of (height, width) every two thirds of it."""
+        """Return a copy of the settings that predicts by sliding window.
+
+        `window`: (height, width). The stride is two thirds of the window.
+        """
         height, width = window
         stride = (-(-height * 2 // 3), -(-width * 2 // 3))
         return dataclasses.replace(self, mode="slide", crop_size=window, stride=stride)
@@ -95,7 +106,7 @@ class InferenceSettings:
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """Single-scale settings, and the settings of several scales and flip if the config has them."""
+    """Inference settings of an evaluation: single-scale, and multi-scale if the config has them."""
 
     single_scale: InferenceSettings = InferenceSettings()
     multi_scale: InferenceSettings | None = None
@@ -107,10 +118,11 @@ class EvaluationProtocol:
         test_cfg: Mapping[str, Any] | None = None,
         flip_pairs: tuple[tuple[int, int], ...] = (),
     ) -> EvaluationProtocol:
-        """Read `evaluation=dict(single_scale=dict(...), multi_scale=dict(...))`.
+        """Read the protocol from `evaluation=dict(single_scale=dict(...), multi_scale=dict(...))`.
 
-        A config without it (any of mmseg's own) gets a single scale with its `model.test_cfg`.
-        Multi-scale averages probabilities by default. `flip_pairs`: of the data set.
+        A config without `evaluation` (any of mmseg's own) gets a single scale with the settings of
+        its `model.test_cfg`. Multi-scale inference averages probabilities by default. `flip_pairs`:
+        classes that a mirror image swaps, from the data set.
 
         Raises:
             UserError: a setting is unknown, invalid, or in the wrong part.

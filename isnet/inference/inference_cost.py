@@ -1,4 +1,4 @@
-"""Cost of inference: parameters, FLOPs, images per second, latency and memory."""
+"""Measures the cost of inference: parameters, FLOPs, images per second, latency and memory."""
 
 import contextlib
 import resource
@@ -27,11 +27,15 @@ _PROCESS = Path("/proc/self")
 class InferenceCost:
     """Cost of predicting one image.
 
-    `parameters`: without the auxiliary heads, which only training uses. `flops`: of one forward
-    pass of the whole `input` (height, width), two per multiply-add. `images_per_second`: of
-    `rounds` predictions after a warm-up, with percentiles of their times in `latency_ms` (from few
-    rounds, 99 is the slowest). `peak_memory_gb` (1e9 bytes): allocated by CUDA meanwhile, weights
-    included; on a CPU the peak resident memory of the process, with Python and libraries.
+    Attributes:
+        parameters: number of parameters, without the auxiliary heads of training.
+        flops: FLOPs of one forward pass of the whole input, two per multiply-add.
+        input: (height, width) of the network's input.
+        images_per_second: speed over `rounds` predictions after a warm-up.
+        peak_memory_gb: peak during these predictions in 1e9 bytes. On a GPU, memory allocated by
+            CUDA, weights included. On a CPU, resident memory of the process, libraries included.
+        latency_ms: percentiles of the prediction times. From few rounds, 99 is the slowest.
+        rounds: number of timed predictions.
     """
 
     parameters: int
@@ -44,13 +48,16 @@ class InferenceCost:
 
 
 def count_parameters(model: EncoderDecoder) -> int:
-    """Count the parameters without those of auxiliary heads; shared parameters count once."""
+    """Count the parameters of a model without its auxiliary heads. Shared parameters count once."""
     named = model.named_parameters()
     return sum(value.numel() for name, value in named if not name.startswith("auxiliary_head."))
 
 
 def count_flops(model: EncoderDecoder, x: Tensor) -> int:
-    """Count FLOPs of a forward pass of `x` `(1, 3, H, W)`: convolutions and matrix products."""
+    """Count the FLOPs of convolutions and matrix products in a forward pass.
+
+    `x`: `(1, 3, H, W)`.
+    """
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         raw_logits(model, x)
     return int(counter.get_total_flops())
@@ -62,7 +69,10 @@ def _synchronise(device: torch.device) -> None:
 
 
 def _latencies(predict: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Return the seconds of each prediction after a warm-up, for about `seconds` in total."""
+    """Return the duration of each prediction in seconds, after a warm-up.
+
+    Predictions are repeated for about `seconds` in total.
+    """
     for _ in range(_WARM_UP):
         predict()
     _synchronise(device)
@@ -76,7 +86,10 @@ def _latencies(predict: Callable[[], object], device: torch.device, seconds: flo
 
 
 def _reset_peak_memory(device: torch.device) -> None:
-    """Reset the peak; where the kernel forbids it, the peak of the process so far counts."""
+    """Reset the peak memory of the device, or of this process on a CPU.
+
+    Where the kernel forbids a reset, the peak since the start of the process counts.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -98,7 +111,10 @@ def _peak_memory(device: torch.device) -> int:
 def measure_cost(
     model: EncoderDecoder, x: Tensor, predict: Callable[[], object], seconds: float = 5.0
 ) -> InferenceCost:
-    """Measure a model; `predict()` predicts `x` `(1, 3, H, W)`, and runs for about `seconds`."""
+    """Measure the inference cost of a model.
+
+    `predict()` predicts `x` `(1, 3, H, W)`, and is repeated for about `seconds`.
+    """
     _reset_peak_memory(x.device)
     times = _latencies(predict, x.device, seconds)
     memory = _peak_memory(x.device)

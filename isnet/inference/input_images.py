@@ -1,4 +1,4 @@
-"""Image files given by users: search in folders, unique result names, and decoding."""
+"""Finds the image files that a user gives, names their results uniquely, and decodes them."""
 
 import os
 from collections import Counter
@@ -21,24 +21,29 @@ SUFFIXES = {
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
     ".tif", ".tiff", ".webp",
 }  # fmt: skip
-"""Files that are taken from folders; a file given by its path may have any name."""
+"""Extensions of the images that are taken from folders. A file given by its path may have any."""
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, and the `name` of its results: a path without extension below the output."""
+    """An image file and the unique name of its results.
+
+    `name`: path of the results in the output folder, without extension.
+    """
 
     path: Path
     name: str
 
 
 def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[ImageFile], int]:
-    """Return the images among the given files and below the given folders, in the order of inputs
-    and paths, and the number of other files in the folders.
+    """Find the images among the given files and below the given folders.
 
-    Hidden files, `output`, and folders behind links are skipped. Names are unique: paths below the
-    folder, or file names; with more of their folders where two files have the same name; with the
-    extension where only that differs.
+    Returns the images in the order of inputs and paths, and the number of other files in the
+    folders. Hidden files, `output`, and folders behind links are skipped.
+
+    The name of an image is its path below the given folder, or its file name. If two images would
+    have the same name, names start at the folder common to all images. Extensions are kept where
+    only these differ.
 
     Raises:
         UserError: `output` is one of the folders.
@@ -63,7 +68,7 @@ def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[ImageFile], 
 
 
 def _absolute(path: Path) -> Path:
-    """Return the path without `..`; links are not resolved."""
+    """Return the absolute path without `..`, without resolving links."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
@@ -91,7 +96,7 @@ def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
 
 
 def read_rgb(path: Path) -> RgbImage:
-    """Return an image file as `(H, W, 3)` uint8 RGB (see `isnet.io.image_file`).
+    """Read an image file as `(H, W, 3)` uint8 RGB (see `isnet.io.image_file`).
 
     Raises:
         UserError: the file is no image, damaged, or larger than Pillow allows.
@@ -106,12 +111,12 @@ def read_rgb(path: Path) -> RgbImage:
 
 
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """Return an image `(H, W, 3)` as a tensor `(1, 3, H, W)`."""
+    """Convert an image `(H, W, 3)` to a tensor `(1, 3, H, W)`."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 
 def printable(path: Path | str) -> str:
-    """Return a path for messages, on one line, with unprintable characters escaped."""
+    """Escape the unprintable characters of a path, so that it takes one line of a message."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in str(path)

@@ -1,4 +1,4 @@
-"""Predicts label maps; the scores of several views are summed as they come.
+"""Predicts label maps of images, summing the scores of test-time augmentation view by view.
 
 mmseg's own test path resizes logits twice and keeps the full-size logits of every view
 (docs/reference/protocols.md).
@@ -17,9 +17,10 @@ from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_
 
 @torch.inference_mode()
 def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
-    """Return the predicted labels `(B, *size)` uint8 for `x` (see `EvaluationSample.input_for`).
+    """Predict the labels `(B, *size)` uint8 of the network input `x`.
 
-    `size`: of the label. Memory does not grow with the number of views.
+    `x`: see `EvaluationSample.input_for`. `size`: height and width of the label. The number of
+    views does not affect the peak memory.
     """
     return upsampled_argmax(_scores(model, x, size, settings), size, model.align_corners)[0]
 
@@ -28,16 +29,20 @@ def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSet
 def predict_with_confidence(
     model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Return the result of `predict`, and the probability of that label, `(B, *size)` float32.
+    """Predict labels as `predict` does, with the probability of the label of each pixel.
 
-    If logits are averaged, it is the softmax of the averaged logits.
+    Returns the labels `(B, *size)` uint8 and the probabilities `(B, *size)` float32. If logits are
+    averaged, a probability is the softmax of the averaged logits.
     """
     scores = _scores(model, x, size, settings)
     return upsampled_argmax_with_confidence(scores, size, model.align_corners, settings)
 
 
 def _scores(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
-    """Return the sum of the views' scores at `size`; a single view stays at its resolution."""
+    """Return the class scores at `size`, summed over the views of test-time augmentation.
+
+    The scores of a single view are returned at their own resolution.
+    """
     if not 2 <= model.out_channels <= 255:
         what = f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored"
         raise UserError(what, where="model.decode_head")

@@ -22,12 +22,15 @@ _CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
 def fits_whole(network: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> bool:
-    """Return whether `network` can process `x` `(B, 3, H, W)` without windows at all scales."""
+    """Return whether memory suffices to process `x` `(B, 3, H, W)` whole at all scales."""
     return _fits(network, x, settings, _BYTES_PER_PIXEL)
 
 
 def fits_summed(network: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> bool:
-    """Return whether the summed scores of all windows of `x` `(B, 3, H, W)` fit at all scales."""
+    """Return whether memory suffices for the class scores of `x` `(B, 3, H, W)` at all scales.
+
+    The scores are summed over windows.
+    """
     return _fits(network, x, settings, _score_bytes(network))
 
 
@@ -49,8 +52,9 @@ def _score_bytes(network: EncoderDecoder) -> int:
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Return the bytes that this process can still allocate on a GPU, or on the host within its
-    cgroup and address space limits.
+    """Return the number of bytes that this process can still allocate on a device.
+
+    On the host the limits of the cgroup and of the address space count.
     """
     if device.type == "cuda":
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

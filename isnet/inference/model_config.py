@@ -1,4 +1,4 @@
-"""The `model` part of a config, as mmseg builds it for inference or training."""
+"""Prepares the `model` part of a config for inference or training with mmseg."""
 
 import copy
 from typing import Any
@@ -9,12 +9,12 @@ from isnet.checkpoints.pretrained import resolve_pretrained_paths
 
 
 def deployed_model(config: dict[str, Any]) -> ConfigDict:
-    """Return the model config for inference: BN for SyncBN, and no pretrained file."""
+    """Return the model config for inference, with BN for SyncBN and without a pretrained file."""
     return model_config(config, pretrained=False, sync_norm="BN")
 
 
 def model_config(config: dict[str, Any], *, pretrained: bool, sync_norm: str) -> ConfigDict:
-    """Return the model config.
+    """Return the model config with its preprocessor, for inference or training.
 
     Args:
         config: the resolved config.

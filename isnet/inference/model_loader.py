@@ -23,7 +23,10 @@ from isnet.models.isnet_head import ISNetHead
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model loaded from its weights file: `network` in evaluation mode on its device."""
+    """A trained model loaded from its weights file.
+
+    `network` is in evaluation mode on its device. `sha256` is the hash of the file.
+    """
 
     network: EncoderDecoder = field(repr=False)
     metadata: WeightsMetadata = field(repr=False)
@@ -32,16 +35,18 @@ class TrainedModel:
 
     @property
     def protocol(self) -> EvaluationProtocol:
-        """Single-scale settings, and multi-scale settings if the config has them."""
+        """Inference settings of the evaluation: single-scale, and multi-scale if the config has
+        them.
+        """
         pairs = tuple(self.metadata.flip_pairs)
         return EvaluationProtocol.from_config(self.metadata.evaluation, flip_pairs=pairs)
 
 
 def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
-    """Load a weights file that carries its metadata, on the first GPU or on the CPU.
+    """Load a weights file that contains its metadata, on the first GPU or on the CPU.
 
     No other file is read and no code from the file is executed. Call
-    `isnet.mmseg_import.import_mmseg` before.
+    `isnet.mmseg_import.import_mmseg` first.
 
     Raises:
         UserError: the file is missing or damaged, has no metadata, or its tensors do not fit the
@@ -62,7 +67,9 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
 
 
 def load_tensors(network: EncoderDecoder, weights: WeightsFile, model: str) -> None:
-    """Load all tensors of a file into a network; `model` names the network in the error.
+    """Load all tensors of a weights file into a network.
+
+    `model`: name of the network for the error message.
 
     Raises:
         UserError: the tensors do not fit the network.
@@ -77,11 +84,10 @@ def load_tensors(network: EncoderDecoder, weights: WeightsFile, model: str) -> N
 
 
 def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
-    """Move a model to its device in evaluation mode, and drop the feature maps of a ResNet that an
-    ISNetHead does not read.
+    """Move a model to its device in evaluation mode, and save memory.
 
-    TF32 is disabled. On the CPU torch uses OMP_NUM_THREADS threads, or all cores, and freed memory
-    is kept for reuse.
+    A ResNet no longer returns the feature maps that an ISNetHead does not read. TF32 is disabled.
+    On the CPU torch uses OMP_NUM_THREADS threads, or all cores, and freed memory is kept for reuse.
     """
     allow_tf32(False)
     if not gpu:
@@ -96,7 +102,10 @@ def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder
 
 
 def _drop_unread_maps(backbone: ResNet, head: ISNetHead) -> None:
-    """Save the memory of the early feature maps, which are the largest per channel."""
+    """Keep a ResNet from returning the feature maps that the head does not read.
+
+    This saves memory, because the early maps are the largest per channel.
+    """
     stages = sorted(backbone.out_indices)  # the order in which a ResNet returns them
     read = [index % len(stages) for index in head.in_index]
     kept = sorted(set(read))

@@ -1,4 +1,4 @@
-"""Small images of an input, its label, prediction, errors and confidence for the report."""
+"""Draws small images for the report: the input, its label, prediction, errors and confidence."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,10 @@ _CONFIDENCE_STEP = 5
 
 
 def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
-    """Return labels `(H, W)` as an indexed image; `palette`: RGB per class, others are black."""
+    """Convert labels `(H, W)` to a palette image.
+
+    `palette`: RGB of each class. Other values are black.
+    """
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     return _indexed(labels, colours)
@@ -39,10 +42,10 @@ def _indexed(values: Labels, colours: npt.NDArray[np.uint8]) -> Image.Image:
 def error_image(
     image: RgbImage, label: Labels, prediction: Labels, ignore_index: int
 ) -> Image.Image:
-    """Return wrong pixels in red over a grey image, with ignored pixels dimmed.
+    """Draw wrong pixels in red over a grey image, with ignored pixels dimmed.
 
-    `image` `(H, W, 3)` RGB; `label`, `prediction` `(H, W)`. Three ramps of 40 grey levels give an
-    indexed image of half the file size of a true-colour one.
+    `image` is `(H, W, 3)` RGB; `label` and `prediction` are `(H, W)`. The result is a palette image
+    with three ramps of 40 levels, in half the file size of true colour.
     """
     level = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint16) * (_LEVELS - 1) // 255
     ramp = np.where(label == ignore_index, 1, np.where(label != prediction, 2, 0))
@@ -53,9 +56,9 @@ def error_image(
 
 
 def confidence_image(confidence: Values) -> Image.Image:
-    """Return a confidence `(H, W)` in 0..1 as an indexed image whose colour `i` is `i / 255`.
+    """Convert confidences `(H, W)` in 0..1 to a palette image in the viridis colours.
 
-    Colours are viridis, from dark violet (0) to yellow (1).
+    Colour `i` of the palette means `i / 255`, from dark violet (0) to yellow (1).
     """
     steps = np.clip(confidence, 0, 1) * (255 / _CONFIDENCE_STEP)
     ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)
@@ -79,10 +82,11 @@ def write_overlays(
     palette: Sequence[Sequence[int]],
     ignore_index: int = 255,
 ) -> dict[str, str]:
-    """Write `<name>.image.jpg` and a PNG of each other kind; return the file names by kind.
+    """Write the overlays of an image: `<name>.image.jpg`, and a PNG of each other kind.
 
-    All are at most 480 pixels wide. `image` `(h, w, 3)` RGB is resized to the label's shape;
-    `label`, `prediction` `(H, W)` by nearest neighbour; `confidence` `(H, W)` in 0..1.
+    Returns the file names by kind. All overlays are at most 480 pixels wide. `image` `(h, w, 3)`
+    RGB is resized to the shape of the label. `label` and `prediction` `(H, W)` are resized by
+    nearest neighbour. `confidence` `(H, W)` is in 0..1.
     """
     height, width = label.shape
     shrink = min(1.0, MAX_WIDTH / width)

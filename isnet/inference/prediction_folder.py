@@ -1,4 +1,4 @@
-"""Output folder of `isnet predict`: masks with their origin, overlays, and scores.json."""
+"""Reads and writes the output folder of `isnet predict`: masks, overlays and scores.json."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ Plain = dict[str, Any]
 Colours = Sequence[Sequence[int]]
 
 _CHUNK = "isnet"
-"""PNG text chunk of a mask: settings (`how`) and image (`of`) that it was made from, and scores."""
+"""PNG text chunk of a mask, with its settings (`how`), its image (`of`) and its scores."""
 _SCORES = "scores.json"
 _JPEG_MAX_SIDE = 65500
 _OPACITY = 0.5
@@ -29,9 +29,10 @@ _OPACITY = 0.5
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """The files in `folder`, which later commands with the same `how` reuse.
+    """Output folder of `isnet predict`, with results that later commands can reuse.
 
-    `how`: all that decides a prediction (weights, settings), stored in each mask.
+    `how`: all that decides a prediction (weights, settings). It is stored in each mask, and a mask
+    is reused only by commands with the same `how`.
     """
 
     folder: Path
@@ -40,15 +41,15 @@ class PredictionFolder:
     overlays: bool
 
     def mask(self, image: ImageFile) -> Path:
-        """Return the path of the label map, an 8-bit indexed PNG."""
+        """Return the path of an image's label map, an 8-bit indexed PNG."""
         return self.folder / f"{image.name}.png"
 
     def overlay(self, image: ImageFile) -> Path:
-        """Return the path of the image blended with the class colours."""
+        """Return the path of an image's overlay, the image blended with the class colours."""
         return self.folder / f"{image.name}.overlay.jpg"
 
     def refuse_foreign_files(self, images: Sequence[ImageFile]) -> None:
-        """Raise `UserError` if a file to write exists and is no prediction with the same `how`."""
+        """Raise `UserError` if a file to write exists but is no prediction with the same `how`."""
         hint = "Remove it, or name another --output"
         scores = self.folder / _SCORES
         if scores.exists() and "how" not in read_json(scores):
@@ -64,7 +65,7 @@ class PredictionFolder:
                     raise UserError("is there already", where=printable(path), hint=hint)
 
     def scores_of(self, image: ImageFile) -> Plain | None:
-        """Return the row of scores.json for an image; None if a result is missing or outdated."""
+        """Return an image's row of scores.json, or None if a result is missing or outdated."""
         origin = _origin(self.mask(image))
         same = origin.get("how") == self.how and origin.get("of") == _file_state(image.path)
         if not same or (self.overlays and not self.overlay(image).exists()):
@@ -74,7 +75,7 @@ class PredictionFolder:
         return names | scores
 
     def write(self, image: ImageFile, pixels: RgbImage, prediction: ImagePrediction) -> None:
-        """Write the results of an image atomically, the mask first.
+        """Write the mask of an image, then its overlay if wanted, each atomically.
 
         Raises:
             UserError: the disk is full, or the folder cannot be written.
@@ -94,7 +95,10 @@ class PredictionFolder:
                     _blend(pixels, colours).save(temporary, quality=JPEG_QUALITY)
 
     def write_scores(self, facts: Plain, images: Sequence[ImageFile], refused: Plain) -> Path:
-        """Write scores.json: `facts`, the scores in all masks, and why images were `refused`."""
+        """Write scores.json: `facts`, the scores stored in all masks, and the refused images.
+
+        `refused`: the reason of each refusal, by image.
+        """
         rows = [row for image in images if (row := self.scores_of(image)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
         path = self.folder / _SCORES
@@ -104,7 +108,7 @@ class PredictionFolder:
 
 
 def _file_state(path: Path) -> list[int]:
-    """Return size and modification time in nanoseconds; empty if the file is gone."""
+    """Return the size and modification time (ns) of a file, or an empty list if it is gone."""
     with contextlib.suppress(OSError):
         found = path.stat()
         return [found.st_size, found.st_mtime_ns]
@@ -112,7 +116,10 @@ def _file_state(path: Path) -> list[int]:
 
 
 def _origin(mask: Path) -> Plain:
-    """Return the text chunk of a mask; empty if there is no mask, or a file of another program."""
+    """Return what isnet stored in a mask: its settings, image and scores.
+
+    The result is empty if there is no mask, or if another program wrote the file.
+    """
     try:
         with Image.open(mask) as image:
             found = json.loads(image.info.get(_CHUNK, "{}"))

@@ -1,4 +1,4 @@
-"""Predicts images with a trained model as its evaluation does."""
+"""Predicts images with a trained model in the same way as its evaluation."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ _DEFAULT_WINDOW = (512, 512)
 
 @dataclass(frozen=True, eq=False)
 class ImagePrediction:
-    """The prediction of one image.
+    """Predicted labels of one image, with their confidence.
 
-    `labels` `(H, W)` uint8: train ids; `confidence` `(H, W)` float32: probability of the label, 0
-    to 1; `classes`: their names; `window`: (height, width) if windows were used because the image
-    did not fit in memory.
+    Attributes:
+        labels: train ids `(H, W)` uint8.
+        confidence: probability of the label in 0..1, `(H, W)` float32.
+        classes: class names by train id.
+        window: (height, width) of the windows if the image did not fit in memory whole, else None.
     """
 
     labels: Labels
@@ -61,11 +63,15 @@ class ImagePrediction:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A network with its inference settings.
+    """A trained network with the settings to predict images.
 
-    `resize`: mmseg transforms that resize an image for the network, or a test pipeline with them;
-    `large`: (height, width) of the windows for images that do not fit in memory whole; without it
-    they are predicted with `settings` nevertheless.
+    Attributes:
+        network: the network, in evaluation mode.
+        settings: inference settings.
+        resize: mmseg transforms that resize an image for the network, or a test pipeline with them.
+        classes: class names by train id.
+        large: (height, width) of the windows for images that do not fit in memory whole. Without it
+            such images are predicted with `settings` nevertheless.
     """
 
     network: EncoderDecoder
@@ -78,8 +84,10 @@ class Predictor:
     def of(
         cls, model: TrainedModel, *, multi_scale: bool = False, window: Size | None = None
     ) -> Predictor:
-        """Use the single-scale or multi-scale settings of the model's metadata; `window` (height,
-        width) overrides its sliding window.
+        """Create a predictor with the settings in a model's metadata.
+
+        `multi_scale`: whether to use the multi-scale settings. `window`: (height, width) of a
+        sliding window that overrides that of the settings.
 
         Raises:
             UserError: the metadata has no multi-scale settings.
@@ -102,12 +110,15 @@ class Predictor:
         return device
 
     def batch_size(self, size: Size) -> int:
-        """Return how many images of `size` to predict together; one with several views."""
+        """Return how many images of `size` to predict together, which is 1 if there are several
+        views.
+        """
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
     def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
-        """Predict images `(H, W, 3)` uint8 RGB, each at its own size. On a GPU consecutive images
-        of the same size share a batch.
+        """Predict images `(H, W, 3)` uint8 RGB, each at its own size.
+
+        On a GPU, consecutive images of the same size share a batch.
 
         Raises:
             UserError: an image cannot be resized for the network, does not fit in memory, or the

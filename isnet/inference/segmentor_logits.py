@@ -1,4 +1,4 @@
-"""Runs a segmentor: logits at the decoder's resolution, and bilinear resizing of logits."""
+"""Computes a segmentor's logits at the decoder's resolution, and resizes them bilinearly."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 def compute_context(
     model: EncoderDecoder, settings: InferenceSettings
 ) -> AbstractContextManager[Any]:
-    """Return the context of a forward pass in `settings.precision`."""
+    """Return a context manager in which forward passes run in `settings.precision`."""
     if settings.precision == "float32":
         return Winograd()
     device = next(model.parameters()).device.type
@@ -28,9 +28,9 @@ def compute_context(
 
 
 def has_plain_predict(model: EncoderDecoder) -> bool:
-    """Return whether the model predicts as mmseg's `EncoderDecoder` and `BaseDecodeHead` do.
+    """Return whether a model predicts in the way of mmseg's `EncoderDecoder` and `BaseDecodeHead`.
 
-    Cascades, EncHead, DAHead and Mask2Former do not.
+    Models with a cascade, EncHead, DAHead or Mask2Former do not.
     """
     return (
         type(model).encode_decode is EncoderDecoder.encode_decode
@@ -40,9 +40,10 @@ def has_plain_predict(model: EncoderDecoder) -> bool:
 
 
 def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
-    """Return the last logits `(B, K, h, w)` for `x` `(B, 3, H, W)` at the decoder's resolution.
+    """Compute the logits `(B, K, h, w)` of `x` `(B, 3, H, W)` at the decoder's resolution.
 
-    A model without `has_plain_predict` returns them at the size of `x`.
+    Of a head with several outputs, the last is returned. A model without `has_plain_predict`
+    returns logits at the size of `x`.
 
     Raises:
         UserError: the logits are not finite.
@@ -71,12 +72,12 @@ def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
 
 
 def resize(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
-    """Return `scores` `(B, K, h, w)` resized bilinearly to `size`; no copy if they have it."""
+    """Resize `scores` `(B, K, h, w)` bilinearly to `size`, without a copy if that is their size."""
     if tuple(scores.shape[2:]) == size:
         return scores
     return F.interpolate(scores, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def logits(model: EncoderDecoder, x: Tensor, size: Size) -> Tensor:
-    """Return logits `(B, K, *size)` for `x` `(B, 3, H, W)`, resized once."""
+    """Compute the logits of `x` `(B, 3, H, W)` and resize them once, to `(B, K, *size)`."""
     return resize(raw_logits(model, x), size, model.align_corners)

@@ -1,4 +1,4 @@
-"""Sliding-window inference: averaged scores of a whole image, or labels of one band at a time."""
+"""Sliding-window inference: scores averaged over windows, or labels computed band by band."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -18,7 +18,11 @@ _PIXELS_PER_BATCH = 2**21
 
 
 def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
-    """Return windows that cover an image; the last ones are moved inside, or cut in a small one."""
+    """Return the sliding windows that cover an image of `size`.
+
+    A window that would extend beyond the image is moved inside. If the image is smaller than a
+    window, the window is cut.
+    """
     edges = []
     for length, crop, step in zip(size, crop_size, stride, strict=True):
         count = max(length - crop + step - 1, 0) // step + 1
@@ -28,7 +32,10 @@ def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
 
 
 def images_per_batch(device: torch.device, size: Size) -> int:
-    """Return how many images of `size` to process together; a CPU is no faster with batches."""
+    """Return how many images of `size` to process together.
+
+    On a CPU this is 1, because batches are no faster there.
+    """
     return max(_PIXELS_PER_BATCH // (size[0] * size[1]), 1) if _uses_batches(device) else 1
 
 
@@ -39,7 +46,10 @@ def _uses_batches(device: torch.device) -> bool:
 def sliding_window_scores(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings, average: str
 ) -> Tensor:
-    """Return `(B, K, H, W)`: "logits" or "probabilities", averaged over windows of `x`."""
+    """Compute class scores `(B, K, H, W)` of `x`, averaged over sliding windows.
+
+    `average`: whether to average "logits" or "probabilities".
+    """
     windows = _windows(x, settings)
     total = x.new_zeros((len(x), model.out_channels, *x.shape[2:]))
     count = x.new_zeros((1, 1, *x.shape[2:]))
@@ -53,11 +63,12 @@ def sliding_window_scores(
 def predict_in_bands(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Return labels `(1, H, W)` uint8 and confidence `(1, H, W)` float32 of `x` `(1, 3, H, W)` on
-    the CPU, with the result of `predict_with_confidence` for a single view.
+    """Predict the labels of `x` `(1, 3, H, W)` by sliding window, band by band, to bound memory.
 
-    Scores `(1, K, ...)` are kept only for one row of windows (one column if the image is wider than
-    high), so that memory does not grow with the longer side.
+    Returns labels `(1, H, W)` uint8 and confidence `(1, H, W)` float32 on the CPU. They equal those
+    of `predict_with_confidence` for a single view. A band is a row of windows, or a column if the
+    image is wider than high. Class scores are kept only for one band, so that memory is independent
+    of the longer side.
     """
     height, width = x.shape[2:]
     axis, edge = (3, 2) if width > height else (2, 0)
@@ -104,7 +115,10 @@ def _window_scores(
     settings: InferenceSettings,
     average: str,
 ) -> Iterator[tuple[Window, Tensor]]:
-    """Yield each window with its scores `(B, K, h, w)`; a GPU computes several together."""
+    """Yield each window with its class scores `(B, K, h, w)`.
+
+    A GPU computes several windows together.
+    """
     top, bottom, left, right = windows[0]
     size: Size = (bottom - top, right - left)
     fitting = images_per_batch(x.device, (len(x) * size[0], size[1]))

@@ -1,4 +1,4 @@
-"""Predictions in the file formats of the evaluation servers of Cityscapes and ADE20K."""
+"""Writes predictions in the file formats of the evaluation servers of Cityscapes and ADE20K."""
 
 import contextlib
 import re
@@ -31,10 +31,11 @@ Write = Callable[[str, bytes], None]
 
 @dataclass(frozen=True)
 class Submission:
-    """A server's format: file names, and raw label ids in 8-bit PNGs at the image's size.
+    """Format of predictions for an evaluation server: 8-bit PNGs of raw label ids at the image's
+    size.
 
-    `cityscapes`: `<city>_<sequence>_<frame>_labelIds.png` with the ids 7..33 of cityscapesscripts;
-    `ade20k`: the image's name with `.png`, ids 1..150.
+    `cityscapes`: files `<city>_<sequence>_<frame>_labelIds.png` with the ids 7..33 of
+    cityscapesscripts. `ade20k`: files with the image's name and `.png`, with the ids 1..150.
     """
 
     format: FormatName
@@ -69,7 +70,7 @@ class Submission:
         return names
 
     def encode(self, labels: Labels) -> bytes:
-        """Return train ids `(H, W)` as a PNG of raw ids."""
+        """Encode train ids `(H, W)` as a PNG of raw label ids."""
         ids = np.zeros(256, np.uint8)
         for raw, train_id in self._table.train_id.items():
             ids[train_id] = raw
@@ -77,7 +78,7 @@ class Submission:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the images below a folder in the order of their paths."""
+    """Return the paths of all images below a folder, sorted."""
     found = [path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES]
     if not found:
         raise UserError("there are no images (.png, .jpg)", where=str(folder))
@@ -86,9 +87,10 @@ def list_images(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def open_output(output: Path) -> Iterator[Write]:
-    """Yield a function that writes a named file into `output`, which appears when all are written.
+    """Open `output` for writing, and yield a function that writes a named file into it.
 
-    `output` is a zip archive if its name ends with `.zip`, else a folder.
+    `output` is a zip archive if its name ends with `.zip`, else a folder. It appears only when all
+    files are written.
     """
     if output.exists():
         raise UserError("is there already", where=str(output), hint="Remove it, or name another")

@@ -1,8 +1,8 @@
-"""Test-time augmentation: scores of an image at several scales and mirrored, one view at a time.
+"""Test-time augmentation: class scores of an image at several scales and mirrored, view by view.
 
-The official views follow the code of ISNet (SegmentationBLWX/sssegmentation, `auginference` and
-`inference`), mmseg's its `tta_pipeline` and `SegTTAModel`. Scores are the same; memory and time
-differ.
+The official views follow ISNet's code (SegmentationBLWX/sssegmentation, `auginference` and
+`inference`). mmseg's views follow its `tta_pipeline` and `SegTTAModel`. The scores are the same,
+but memory and time differ.
 """
 
 from collections.abc import Iterator
@@ -26,10 +26,11 @@ from isnet.inference.sliding_window import images_per_batch, sliding_window_scor
 def tta_scores(
     model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
 ) -> Iterator[Tensor]:
-    """Yield the scores `(B, K, h, w)` of each view at its own resolution, mirrored back.
+    """Yield the class scores `(B, K, h, w)` of each view, mirrored back if the view is mirrored.
 
     `x`: the normalised input `(B, 3, H, W)` in the official protocol; in mmseg's protocol the
-    pixels of one image `(1, 3, H, W)`, uint8 BGR. `size`: of the label, to which mmseg resizes.
+    pixels of one image `(1, 3, H, W)`, uint8 BGR. `size`: of the label. mmseg's protocol resizes
+    the scores to `size`; the official protocol leaves them at the resolution of the view.
     """
     if settings.protocol == "mmseg":
         return _mmseg_views(model, x, size, settings)
@@ -37,7 +38,10 @@ def tta_scores(
 
 
 def _scales(settings: InferenceSettings) -> Iterator[float]:
-    """Yield the scales; memory of one size cannot be reused for another and is released."""
+    """Yield the scales, and release freed memory after each.
+
+    Memory that was freed at one size cannot be reused for another.
+    """
     for scale in settings.scales:
         yield scale
         if len(settings.scales) > 1:
@@ -66,7 +70,11 @@ def _official_views(
 
 
 def _official_scores(model: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> Tensor:
-    """Return a view's scores: at the size of `x` for windows, else at the decoder's resolution."""
+    """Compute the class scores of a view.
+
+    Sliding windows give scores at the size of `x`. A whole image gives scores at the decoder's
+    resolution.
+    """
     if settings.mode == "slide":
         return sliding_window_scores(model, x, settings, settings.average)
     scores = raw_logits(model, x)
@@ -83,10 +91,10 @@ def _unflip(scores: Tensor, pairs: tuple[tuple[int, int], ...]) -> Tensor:
 def _mmseg_views(
     model: EncoderDecoder, pixels: Tensor, size: Size, settings: InferenceSettings
 ) -> Iterator[Tensor]:
-    """Yield probabilities at `size`.
+    """Yield the class probabilities of each view at `size`, as mmseg computes them.
 
-    As in mmseg, OpenCV resizes the original uint8 image, windows average logits, and logits are
-    resized to the view's size and then to `size` before the softmax.
+    OpenCV resizes the original uint8 image, windows average logits, and logits are resized to the
+    view's size and then to `size` before the softmax.
     """
     if pixels.dtype != torch.uint8 or len(pixels) != 1:
         raise ValueError("mmseg's protocol takes the uint8 pixels of one image: input_for")
@@ -104,7 +112,9 @@ def _mmseg_views(
 
 
 def _preprocess(model: EncoderDecoder, image: np.ndarray) -> Tensor:
-    """Return `(1, 3, H, W)` of an image `(H, W, 3)` from the model's own preprocessor."""
+    """Convert an image `(H, W, 3)` to a normalised tensor `(1, 3, H, W)` by the model's
+    preprocessor.
+    """
     pixels = image_tensor(image)[0]
     x: Tensor = model.data_preprocessor({"inputs": [pixels], "data_samples": None}, False)["inputs"]
     if x.shape[2:] != pixels.shape[1:]:

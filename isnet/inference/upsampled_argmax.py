@@ -1,4 +1,4 @@
-"""Arg-max of bilinearly upsampled scores, one class at a time: `(B, K, H, W)` is never stored."""
+"""Arg-max of bilinearly upsampled scores, without materialising them for all classes."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,11 @@ from isnet.inference.segmentor_logits import Size, resize
 
 
 def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> tuple[Tensor, Tensor]:
-    """Return the arg-max over K of `scores` `(B, K, h, w)` resized to `size`, and its score:
-    `(B, *size)` uint8 and of the type of `scores`.
+    """Compute the arg-max over classes of bilinearly upsampled scores, without materialising them.
 
-    Equal to `F.interpolate` and `argmax`, except for ties within rounding.
+    `scores` `(B, K, h, w)` of K classes are resized to `size` one class at a time. Returns the
+    labels `(B, *size)` uint8, and their scores `(B, *size)` in the dtype of `scores`. Equal to
+    `F.interpolate` followed by `argmax`, except for ties within rounding.
     """
     planes = _planes(scores, size, align_corners)
     best = next(planes).clone()
@@ -27,10 +28,11 @@ def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> tuple[T
 def upsampled_argmax_with_confidence(
     scores: Tensor, size: Size, align_corners: bool, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Return the arg-max, and the probability of that class, `(B, *size)` float32.
+    """Compute the labels of `upsampled_argmax` and the probability of the label of each pixel.
 
-    `scores`: the sum over the views of probabilities, or of logits (whose mean is resized before
-    the softmax), as `settings.average` says.
+    Returns labels `(B, *size)` uint8 and probabilities `(B, *size)` float32. `scores` are
+    probabilities or logits, as `settings.average` says, summed over the views. The mean of logits
+    is resized before the softmax.
     """
     label, best = upsampled_argmax(scores, size, align_corners)
     if settings.average == "probabilities":
@@ -43,6 +45,6 @@ def upsampled_argmax_with_confidence(
 
 
 def _planes(scores: Tensor, size: Size, align_corners: bool) -> Iterator[Tensor]:
-    """Yield the resized scores `(B, *size)` class by class."""
+    """Yield the scores of each class in turn, resized to `(B, *size)`."""
     for index in range(scores.shape[1]):
         yield resize(scores[:, index : index + 1], size, align_corners)[:, 0]

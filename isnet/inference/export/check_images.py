@@ -1,4 +1,4 @@
-"""Images on which an exported network is compared with torch."""
+"""Loads the images on which an exported network is compared with torch."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ _GENERATED_SIZE = (256, 512)
 
 @dataclass(frozen=True, eq=False)
 class CheckImages:
-    """`images` `(1, 3, H, W)` uint8 RGB, and a description of their `source` for messages."""
+    """Images on which an exported network is compared with torch.
+
+    `images`: uint8 RGB, each `(1, 3, H, W)`. `source`: description of their origin for messages.
+    """
 
     images: Sequence[Tensor]
     source: str
 
     @classmethod
     def given(cls, paths: Sequence[Path]) -> CheckImages:
-        """Read image files and all images of folders.
+        """Read the given image files, and all images in the given folders.
 
         Raises:
             UserError: a file is missing, no image, or too small.
@@ -42,7 +45,10 @@ class CheckImages:
 
     @classmethod
     def of_run(cls, provenance: Mapping[str, Any]) -> CheckImages | None:
-        """Read the first validation images of the weights' data set; None without them here."""
+        """Read the first validation images of the data set on which the weights were trained.
+
+        Returns None if this data set is not on this machine.
+        """
         dataset = str(provenance.get("dataset"))
         if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
             return None
@@ -60,7 +66,7 @@ class CheckImages:
 
     @classmethod
     def generated(cls) -> CheckImages:
-        """Generate street scenes."""
+        """Generate synthetic street scenes."""
         height, width = _GENERATED_SIZE
         settings = StreetsSettings(width=width, height=height)
         scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]

@@ -1,4 +1,4 @@
-"""Compares the outputs and the speed of an exported network with torch."""
+"""Compares the outputs and the speed of an exported network with those of torch."""
 
 import statistics
 import time
@@ -13,24 +13,28 @@ from isnet.inference.export.exported_network import SMALLEST_SIDE
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
 TOLERANCE = 1e-3
-"""Largest difference of a confidence: 1e-6 by the order of summation, more where a coarse class,
-and with it the class centres, change.
+"""Largest tolerated difference of a confidence. The order of summation alone causes 1e-6. The
+difference is larger where the class that stage 1 predicts, and thus the class centres, change.
 """
 LEAST_LABELS_AGREE = 0.9995
-"""Fraction of equal labels. The others are on borders, where two classes are equally likely."""
+"""Least tolerated fraction of equal labels. Labels differ where two classes are equally likely."""
 _SECONDS = 2.0
 _ROUNDS = (3, 50)
 
 
 class OutputComparison(NamedTuple):
-    """Largest absolute difference of confidence, and fraction of equal labels, over all pixels."""
+    """Differences between the outputs of two networks over all pixels.
+
+    `max_abs_difference`: largest absolute difference of the confidence. `labels_agree`: fraction of
+    equal labels.
+    """
 
     max_abs_difference: float
     labels_agree: float
 
     @property
     def is_close(self) -> bool:
-        """Whether both are tolerable; NaN is not."""
+        """Whether both differences are tolerable. NaN is not."""
         return self.max_abs_difference <= TOLERANCE and self.labels_agree >= LEAST_LABELS_AGREE
 
 
@@ -40,8 +44,9 @@ def compare_outputs(
     images: Sequence[Tensor],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> OutputComparison:
-    """Run both on each image `(1, 3, H, W)`, and on two small crops of the first, of odd sizes.
+    """Run both networks on the same images and compare their outputs.
 
+    The images are `images`, each `(1, 3, H, W)`, and small crops of the first one, of odd sizes.
     `on_progress` is called with (batches done, batches).
     """
     batches = [*images, *_crops(images[0])]
@@ -69,9 +74,10 @@ def _crops(image: Tensor) -> Iterator[Tensor]:
 
 
 def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[float, float]:
-    """Return the images per second of both, from median times of `image` `(1, 3, H, W)`.
+    """Measure the images per second of both networks, from median times of `image` `(1, 3, H, W)`.
 
-    They run alternately, after a first run, so that other load on the machine slows both.
+    The networks run alternately, after a first run that does not count, so that other load on the
+    machine slows both.
     """
     times: tuple[list[float], list[float]] = ([], [])
     least, most = _ROUNDS

@@ -1,4 +1,4 @@
-"""Network for export: from uint8 pixels to labels and confidence in one graph."""
+"""Builds the network for export: one graph from uint8 pixels to labels and confidence."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,10 +27,10 @@ _CONTRACT = {
 
 
 class ExportedNetwork(nn.Module):
-    """Resize, normalisation, network, upsampling and arg-max of a whole image.
+    """Segments a whole image in one graph: resize, normalisation, network, upsampling and arg-max.
 
-    As the single-scale evaluation, in operations that exporters support, for any image size and
-    without branches on values.
+    The steps are those of the single-scale evaluation, in operations that exporters support. The
+    graph takes any image size and has no branches on values.
 
     Raises:
         UserError: the model has a step that this graph does not support.
@@ -72,7 +72,10 @@ class ExportedNetwork(nn.Module):
 
 
 def export_metadata(model: TrainedModel) -> dict[str, str]:
-    """Return metadata of an exported file: its contract, classes, colours, provenance (as JSON)."""
+    """Return the metadata of an exported file: inputs and outputs, classes, colours and provenance.
+
+    Lists and dicts are encoded as JSON.
+    """
     metadata = model.metadata
     return {
         **_CONTRACT,
@@ -99,7 +102,10 @@ def _refuse_unsupported(network: EncoderDecoder, where: str) -> None:
 
 
 def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]:
-    """Return a `Resize`: (long, short), True if it keeps the ratio, or (height, width), False."""
+    """Return the target size of a `Resize` step, and whether the step keeps the aspect ratio.
+
+    The size is (long side, short side) if the ratio is kept, else (height, width).
+    """
     scale: Sequence[int] | None = step.get("scale")
     settings = step.keys() - {"type"}
     if step["type"] != "Resize" or scale is None or settings - {"scale", "keep_ratio"}:
@@ -114,7 +120,7 @@ def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]
 def _size_in_box(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
     """Return the largest size of an image whose long and short side fit into `box` (long, short).
 
-    As mmcv's `rescale_size`, in integers, which exporters keep exact.
+    Equals mmcv's `rescale_size`, in integers, because exporters keep these exact.
     """
     long, short = torch.sym_max(height, width), torch.sym_min(height, width)
 

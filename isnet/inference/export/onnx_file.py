@@ -19,7 +19,7 @@ _PROVIDER = "CPUExecutionProvider"
 def write_onnx(
     program: ExportedProgram, file: Path, metadata: Mapping[str, str], where: str
 ) -> None:
-    """Write `program` as one ONNX file with `metadata` in its `metadata_props`.
+    """Write `program` as an ONNX file, with `metadata` in the file's `metadata_props`.
 
     Raises:
         UserError: torch cannot convert it; `where` names the weights file.

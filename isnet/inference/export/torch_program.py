@@ -1,4 +1,4 @@
-"""Exports, writes and runs programs of `torch.export`."""
+"""Exports networks by `torch.export`, and runs the exported programs."""
 
 import contextlib
 import warnings
@@ -19,7 +19,9 @@ _EXAMPLE = (2, 3, 72, 104)
 
 
 def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
-    """Export `network`, in evaluation mode on the CPU, with dynamic batch, height and width.
+    """Export `network` by `torch.export`, with dynamic batch size, height and width.
+
+    `network` must be in evaluation mode on the CPU.
 
     Raises:
         UserError: torch cannot export it, or makes a size constant; `where` names the weights file.
@@ -42,7 +44,10 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
 
 @contextlib.contextmanager
 def exporter_errors(what: str, where: str) -> Iterator[None]:
-    """Raise any exception as a `UserError`: torch cannot do `what` with the file `where`."""
+    """Convert any exception of the block to a `UserError` that torch cannot do `what`.
+
+    `where`: name of the weights file.
+    """
     try:
         yield
     except Exception as error:
@@ -51,12 +56,12 @@ def exporter_errors(what: str, where: str) -> Iterator[None]:
 
 
 def run_eagerly(network: ExportedNetwork) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Return a function that runs `network` in torch without export."""
+    """Return a function that runs `network` in torch's eager mode, without export."""
     return torch.inference_mode()(network.__call__)
 
 
 class TorchRunner:
-    """Runs a program from its `.pt2` file."""
+    """Runs an exported program from a `.pt2` file."""
 
     runtime = f"torch {torch.__version__}, CPU"
 

@@ -1,1 +1,1 @@
-"""Model served by MLflow: base64 images in, base64 masks out."""
+"""MLflow model server for trained models: base64 images in, base64 masks out."""

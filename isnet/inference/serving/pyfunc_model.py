@@ -1,4 +1,4 @@
-"""MLflow pyfunc flavour of a weights file; MLflow calls `_load_pyfunc`."""
+"""Serves a weights file as an MLflow pyfunc model. MLflow calls `_load_pyfunc`."""
 
 import base64
 import io
@@ -25,7 +25,10 @@ MAX_IMAGES = 16
 
 
 class RefusedRequestError(MlflowException):
-    """Answered with HTTP 400 and the reason alone; MLflow would prepend the whole request."""
+    """Raised for an invalid request, which is answered with HTTP 400 and the reason alone.
+
+    MLflow would prepend the whole request.
+    """
 
     def __init__(self, why: str) -> None:
         self._why = why
@@ -42,11 +45,12 @@ class RefusedRequestError(MlflowException):
 
 
 class ServedModel:
-    """Predicts a table with a column `image` (base64 of an image file); returns a row per image.
+    """Predicts the images in a table, as the pyfunc model that MLflow serves.
 
-    `mask`: base64 PNG of the image's size with train ids as values and the data set's colours as
-    palette; `width`, `height`; `scores`: `class`, `share` of the pixels and mean `confidence` of
-    each predicted class, largest share first; `model`: SHA-256 of the weights.
+    The table has a column `image` with base64 of image files. The result has a row per image:
+    `mask`, a base64 PNG of the image's size with train ids as values and the data set's colours as
+    palette; `width` and `height`; `scores`, the `class`, the `share` of the pixels and the mean
+    `confidence` of each predicted class, largest share first; `model`, the SHA-256 of the weights.
     """
 
     def __init__(self, model: TrainedModel) -> None:
@@ -56,7 +60,9 @@ class ServedModel:
         self._lock = threading.Lock()
 
     def predict(self, table: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict images; `params`: `multi_scale`, whether to use the model's multi-scale settings.
+        """Predict the images in `table`, and return a row of results per image.
+
+        `params`: with `multi_scale` true, the model's multi-scale settings are used.
 
         Raises:
             RefusedRequestError: a limit is exceeded, or an image cannot be read.

@@ -1,4 +1,4 @@
-"""Decodes the base64 image of a request within limits on its size."""
+"""Decodes the base64 image of a request, with limits on its bytes and pixels."""
 
 import base64
 import binascii
@@ -21,11 +21,13 @@ _SHOWN = 40
 
 
 class RefusedImageError(ValueError):
-    """The reason why an image is refused, for the sender."""
+    """Raised if the image of a request is refused, with the reason for the sender."""
 
 
 def decode_base64(text: Any) -> bytes:
-    """Return the image file in base64 `text`; only its header is checked.
+    """Decode base64 `text` to the content of an image file.
+
+    Of the image itself only the header is checked.
 
     Raises:
         RefusedImageError: the text is not base64 or not an image, or a limit is exceeded.
@@ -50,8 +52,9 @@ def decode_base64(text: Any) -> bytes:
 
 
 def decode_image(content: bytes) -> NDArray[np.uint8]:
-    """Return the pixels of an image file as `(H, W, 3)` uint8 RGB, decoded as in training: EXIF
-    orientation applied, without transparency, 8 bits.
+    """Decode the content of an image file to pixels `(H, W, 3)` uint8 RGB.
+
+    The pixels are as in training: EXIF orientation applied, without transparency, 8 bits.
 
     Raises:
         RefusedImageError: the file is truncated or damaged.
