@@ -1,4 +1,5 @@
-"""One definition of every JSON and CSV record that stages exchange, for its writer and its readers.
+"""Schemas of the JSON and CSV files that the stages of the pipeline write and read.
 
-docs/reference/records.md is generated from these definitions.
+The writer of a file and its readers share its schema. docs/reference/records.md is generated from
+these schemas.
 """

@@ -1,4 +1,4 @@
-"""Base of all records: typed rows of JSON and CSV files."""
+"""Pydantic base model of result files, and functions that read and write them as JSON or CSV."""
 
 import csv
 import io
@@ -12,24 +12,28 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from isnet.io.atomic_files import write_json, write_text
 
 Colour = tuple[int, int, int]
-"""RGB, 0 to 255."""
+"""RGB colour, each channel from 0 to 255."""
 
 
 def finite(value: Any) -> Any:
-    """Return the number in a cell of a CSV file; None if it is empty or not finite."""
+    """Convert the text of a CSV cell to a float, or to None if it is empty or not finite.
+
+    A non-finite float also becomes None. Any other value is returned unchanged.
+    """
     if isinstance(value, str):
         value = float(value) if value.strip() else None
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 Fraction = Annotated[float | None, BeforeValidator(finite)]
-"""A score in 0..1; None (null in JSON, an empty cell in CSV) where there was nothing to score."""
+"""A score in 0..1, or None if there was nothing to score (null in JSON, an empty cell in CSV)."""
 
 
 class Record(BaseModel):
-    """A JSON object or a row of a CSV file.
+    """Pydantic base model of a JSON object or of a row of a CSV file.
 
-    Unknown keys are ignored, so that records may grow. A missing or mistyped key is an error.
+    Unknown keys are ignored, so that later versions may add keys. A missing or mistyped key is an
+    error.
     """
 
     # docs/reference/records.md is made of the docstrings below the fields.
@@ -38,16 +42,19 @@ class Record(BaseModel):
     )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the keys that were set, in the order of the definition."""
+        """Return the fields that were set as a JSON object, in the order of their definition."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a JSON file. Raises OSError and pydantic's ValidationError."""
+        """Read and validate a record from a JSON file.
+
+        Raises OSError and pydantic's ValidationError.
+        """
         return cls.model_validate_json(path.read_bytes())
 
     def write(self, path: Path) -> None:
-        """Write a JSON file atomically."""
+        """Write the record to a JSON file atomically."""
         write_json(path, self.as_json())
 
 
@@ -55,18 +62,24 @@ Row = TypeVar("Row", bound=Record)
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Read a CSV file with a header. Raises OSError and pydantic's ValidationError."""
+    """Read the rows of a CSV file with a header as records of type `kind`.
+
+    Raises OSError and pydantic's ValidationError.
+    """
     with path.open(newline="", encoding="utf-8") as file:
         return [kind.model_validate(row) for row in csv.DictReader(file)]
 
 
 def write_rows(path: Path, rows: Sequence[Record]) -> None:
-    """Write at least one row as a CSV file; the columns are the keys set in the first."""
+    """Write one or more records as the rows of a CSV file.
+
+    The columns are the keys that were set in the first record.
+    """
     write_text(path, csv_text([row.as_json() for row in rows]))
 
 
 def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
-    """Return rows as CSV with a header; by default the columns are the keys of the first row."""
+    """Return rows as CSV text with a header. The default columns are the keys of the first row."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -75,19 +88,19 @@ def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) 
 
 
 class Environment(Record):
-    """Code, versions and machine that produced a result."""
+    """Code version, installed packages and machine that produced a result."""
 
     isnet: str | None = None
-    """Version of the package."""
+    """Version of the package isnet."""
     git_commit: str | None = None
     git_dirty: bool | None = None
     """Whether files other than the settings had uncommitted changes."""
     python: str | None = None
     platform: str | None = None
     hardware: str | None = None
-    """Cores, processor and memory."""
+    """Usable CPU cores, processor and memory."""
     gpus: list[str] = Field(default_factory=list)
     packages: dict[str, str | None] = Field(default_factory=dict)
-    """Versions by package."""
+    """Installed version of each package."""
     command: str | None = None
     """The command line, without credentials."""

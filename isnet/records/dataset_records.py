@@ -1,4 +1,4 @@
-"""Records that the stages `download`, `convert`, `pack` and `baseline` write for a data set."""
+"""Schemas of the JSON files that the stages download, convert, pack and baseline write."""
 
 from functools import cached_property
 
@@ -8,18 +8,18 @@ from isnet.records.base_record import Colour, Fraction, Record
 
 
 class ArchiveRecord(Record):
-    """An archive that files were unpacked from."""
+    """An archive from which raw files of a data set were unpacked."""
 
     name: str
     url: str | None
-    """Without credentials; null for a file of this machine."""
+    """Address without credentials; null for a local file."""
     bytes: int
     hashes: dict[str, str]
-    """Hex digests by algorithm."""
+    """Hex digest of the archive by hash algorithm."""
 
 
 class SourceRecord(Record):
-    """`results/datasets/<set>/source.json`: where the raw files of a data set are."""
+    """`results/datasets/<set>/source.json`: location and origin of the raw files of a data set."""
 
     dataset: str
     kind: str
@@ -33,7 +33,7 @@ class SourceRecord(Record):
 
 
 class ManifestEntry(Record):
-    """An image and its label."""
+    """One image of a data set and its label: their paths, size and hashes."""
 
     image: str
     """Path below `image_root`."""
@@ -46,7 +46,7 @@ class ManifestEntry(Record):
 
 
 class Manifest(Record):
-    """`results/datasets/<set>/manifest.json`: the images and train-id labels of a data set."""
+    """`results/datasets/<set>/manifest.json`: images and train-id labels of a data set."""
 
     version: int = 1
     dataset: str
@@ -58,23 +58,23 @@ class Manifest(Record):
     """RGB per class."""
     ignore_index: int = 255
     flip_pairs: list[tuple[int, int]] = Field(default_factory=list)
-    """Train ids that a horizontal flip swaps (left and right arm)."""
+    """Pairs of train ids that a horizontal flip swaps, such as left and right arm."""
     image_root: str
-    """Folder relative to the data root, or absolute."""
+    """Folder of the images, relative to the data root, or absolute."""
     label_root: str
-    """Folder relative to the data root."""
+    """Folder of the labels, relative to the data root."""
     splits: dict[str, list[ManifestEntry]]
     digest: str
     """SHA-256 over classes, ignore_index, flip_pairs and splits; independent of the folders."""
 
     @cached_property
     def images(self) -> dict[str, int]:
-        """Number of images per split."""
+        """Return the number of images per split."""
         return {split: len(entries) for split, entries in self.splits.items()}
 
 
 class SplitCounts(Record):
-    """Images and pixels of one split; the lists have one entry per class."""
+    """Numbers of images and pixels in one split. Each list has one entry per class."""
 
     images: int
     pixels: list[int]
@@ -85,7 +85,7 @@ class SplitCounts(Record):
 
 
 class Census(Record):
-    """`results/datasets/<set>/census.json`: images and pixels per class and split."""
+    """`results/datasets/<set>/census.json`: counts of images and pixels per class and split."""
 
     dataset: str = ""
     classes: list[str]
@@ -95,31 +95,33 @@ class Census(Record):
 
 
 class StoreRecord(Record):
-    """`results/datasets/<set>/store.json`: the packed store of a data set, or why there is none.
+    """`results/datasets/<set>/store.json`: location of a data set's packed store, or why there is
+    none.
 
-    The store is `<split>.tiles` (an image, BGR, and its label per record, in uint8 tiles of
-    256x256) and, written last, `<split>.json` (version, manifest digest, offset, size and CRC-32
-    of each record).
+    The store has two files per split. `<split>.tiles` contains a record for each image: the image
+    (BGR) and its label, in uint8 tiles of 256x256 pixels. `<split>.json` is written last and
+    contains the version, the digest of the manifest, and the offset, size and CRC-32 of each
+    record.
     """
 
     dataset: str
     manifest_digest: str
     folder: str | None
-    """Relative to the data root; null without a store."""
+    """Folder of the store, relative to the data root; null without a store."""
     bytes: int
     why: str | None
     """Why there is no store."""
 
 
 class BaselineRecord(Record):
-    """`results/datasets/<set>/baseline.json`: scores of a classifier of single pixels.
+    """`results/datasets/<set>/baseline.json`: scores of a baseline that classifies single pixels.
 
-    It sees the colour and the position of a pixel, and no context.
+    The classifier sees the colour and the position of a pixel, but no other pixels.
     """
 
     dataset: str = ""
     method: str
-    """Short name, for a table cell."""
+    """Short name of the method, for a table cell."""
     details: str = ""
     """Hyperparameters and how they were chosen."""
     train_pixels: int | None = None

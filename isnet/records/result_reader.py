@@ -1,4 +1,4 @@
-"""Reads the results of data sets and runs, `results/datasets/<set>` and `results/runs/<run>`."""
+"""Reads the results of data sets (`results/datasets/<set>`) and runs (`results/runs/<run>`)."""
 
 import contextlib
 import csv
@@ -36,14 +36,17 @@ COMMANDS = {
     "export": "isnet export",
     "report": "isnet report",
 }
-"""Command of each stage; `{name}` is the run or the data set."""
+"""Command that runs each stage; `{name}` is the name of the run or of the data set."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
 class DatasetResults:
-    """Records of `convert` and `baseline` for one data set."""
+    """Results of one data set: its manifest, class census and baseline scores.
+
+    The census or the baseline is None if its stage has written no file.
+    """
 
     name: str
     manifest: Manifest
@@ -53,7 +56,7 @@ class DatasetResults:
 
 @dataclass(frozen=True)
 class RunResults:
-    """Records of `train`, `evaluate` and `export` for one run."""
+    """Results of one run: the contents of the files that training, evaluation and export wrote."""
 
     name: str
     folder: Path
@@ -67,16 +70,16 @@ class RunResults:
     per_image: list[ImageScore]
     exports: list[ExportRecord]
     config_sha256: str
-    """SHA-256 of the resolved config that training wrote; empty without one."""
+    """SHA-256 of the resolved config that training wrote; empty if that file is missing."""
 
     @property
     def overlay_root(self) -> Path:
-        """Folder that the paths of overlays are relative to."""
+        """Return the run's folder `evaluate`, the base of the relative paths in `OverlayRecord`."""
         return self.folder / "evaluate"
 
     @property
     def weights(self) -> str:
-        """Path of the weights, relative to the parent of `results`."""
+        """Return the path of the weights file, relative to the parent of the folder `results`."""
         return f"{self.folder.parents[1].name}/runs/{self.name}/train/weights.pth"
 
 
@@ -87,10 +90,11 @@ def read_results(
     settings: Mapping[str, Mapping[str, object]],
     exports: Path | None = None,
 ) -> list[tuple[DatasetResults, list[RunResults]]]:
-    """Read runs and their data sets; runs are grouped by data set, both in the given order.
+    """Read the results of runs and of their data sets, grouped by data set.
 
-    `exports`: folder that `isnet export` writes to; it may be absent. Raises UserError if there is
-    no run, or if a stage's record is missing or damaged.
+    Data sets and runs keep the order of `runs`. `exports` is the output folder of `isnet export`,
+    which may be absent. Raises UserError if there is no run, or if a stage's record is missing or
+    damaged.
     """
     if not runs:
         raise UserError("there is no run to report", hint="Name at least one run in params.yaml")
@@ -107,7 +111,10 @@ def read_run(
     settings: Mapping[str, object] | None = None,
     exports: Path | None = None,
 ) -> RunResults:
-    """Read one run; `settings` replace those of `train.json`. Errors as in `read_results`."""
+    """Read the results of one run. `settings` replace those of `train.json`.
+
+    Raises UserError if the name is invalid, or if a stage's record is missing or damaged.
+    """
     _check_name(name, "run")
     folder = results / "runs" / name
 
@@ -137,7 +144,7 @@ def read_run(
 
 
 def read_dataset_manifest(name: str, results: Path) -> Manifest:
-    """Read the manifest of a data set. Raises UserError as `read_results` does."""
+    """Read the manifest of a data set. Raises UserError if it is missing or damaged."""
     _check_name(name, "data set")
     path = results / "datasets" / name / "manifest.json"
     return _read("convert", name, path, Manifest.read)
@@ -157,7 +164,7 @@ def _read_dataset(name: str, results: Path) -> DatasetResults:
 
 
 def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[ExportRecord]:
-    """Read the exports of these weights; other files in the user's folder are skipped."""
+    """Read the export records of the given weights, and skip other files in the user's folder."""
     found = []
     for path in sorted((folder / name).glob("*.json")) if folder else []:
         with contextlib.suppress(OSError, ValidationError):
@@ -166,7 +173,10 @@ def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[E
 
 
 def _read_series(path: Path) -> Series:
-    """Read a CSV file of numbers; {} if it is absent (a run may end before its first record)."""
+    """Read a CSV file of numbers by column.
+
+    Return {} if the file is absent, because a run may end before its first record.
+    """
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -181,7 +191,10 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _read(stage: str, name: str, path: Path, reader: Callable[[Path], Content]) -> Content:
-    """Read a file; an error becomes one line that names the command that writes the file."""
+    """Read a file with `reader`, and convert an error to a one-line UserError.
+
+    Its hint names the command of the stage that writes the file.
+    """
     hint = f"Run `{COMMANDS[stage].format(name=name)}`"
     try:
         return reader(path)

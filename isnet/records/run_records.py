@@ -1,4 +1,4 @@
-"""Records that the stages `train`, `evaluate` and `export` write for a run."""
+"""Schemas of the JSON and CSV files that the stages train, evaluate and export write for a run."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from isnet.records.base_record import Environment, Fraction, Record
 
 
 class BestValidation(Record):
-    """The validation with the highest mIoU; empty for a training without validations."""
+    """Iteration and mIoU of the best validation during training; empty without validations."""
 
     iteration: int | None = None
     mIoU: Fraction = None
@@ -28,15 +28,15 @@ class TrainRecord(Record):
     config: str
     """Path of the config in `isnet/configs`, or `mmseg::PATH`."""
     config_digest: str = ""
-    """Hash of what training reads of the resolved config."""
+    """Hash of the parts of the resolved config that training reads."""
     key: str = ""
-    """Hash of settings and data: the folder in `work/runs/<run>`."""
+    """Hash of the settings and the data, which also names the run's folder in `work/runs/<run>`."""
     manifest_digest: str
     seed: int | None = None
     iterations: int
     global_batch: int | None = None
     crop: tuple[int, int] | None = None
-    """Height and width."""
+    """Height and width of the training crop."""
     devices: str = ""
     best: BestValidation | None = None
     seconds: float | None = None
@@ -53,9 +53,9 @@ class TrainRecord(Record):
 
 
 class CurvePoint(Record):
-    """A row of `results/runs/<run>/train/curves.csv`: means over a logged interval.
+    """A row of `results/runs/<run>/train/curves.csv`: means over one logging interval.
 
-    Each loss term has a further column under its name.
+    Each loss term has an additional column with the name of the term.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -72,7 +72,7 @@ class CurvePoint(Record):
 
 
 class ValidationPoint(Record):
-    """A row of `results/runs/<run>/train/validation.csv`: one validation during training."""
+    """A row of `results/runs/<run>/train/validation.csv`: the scores of one validation."""
 
     iteration: int
     mIoU: Fraction
@@ -89,7 +89,7 @@ class ViewMeans(Record):
     fwIoU: Fraction = None
     boundary_mIoU: Fraction = None
     intervals: dict[str, tuple[Fraction, Fraction]] | None = None
-    """Bootstrap interval per score; null for fewer than two images."""
+    """Bootstrap confidence interval of each score; null for fewer than two images."""
     category_mIoU: Fraction = None
     """Cityscapes only."""
     categories: dict[str, Fraction] | None = None
@@ -98,13 +98,13 @@ class ViewMeans(Record):
     """Scores of the scene-parsing benchmark; ADE20K only."""
 
     def bounds(self, score: str) -> tuple[float, float] | None:
-        """Return the interval of a score; None if it has none."""
+        """Return the bounds of a score's confidence interval, or None if the score has none."""
         low, high = (self.intervals or {}).get(score, (None, None))
         return None if low is None or high is None else (low, high)
 
 
 class SingleScaleScores(ViewMeans):
-    """Scores of one prediction per image."""
+    """Scores of single-scale inference, with one prediction per image."""
 
     ece: Fraction = None
     """Expected calibration error."""
@@ -114,7 +114,7 @@ class SingleScaleScores(ViewMeans):
 
 
 class MultiScaleScores(ViewMeans):
-    """Scores of the mean over scales and horizontal flips."""
+    """Scores of predictions that are averaged over scales and horizontal flips."""
 
     scales: list[float] = Field(default_factory=list)
     flip: bool | None = None
@@ -124,7 +124,7 @@ class MultiScaleScores(ViewMeans):
 
 
 class ConfidenceBin(Record):
-    """A bin of the reliability diagram (single scale)."""
+    """One confidence bin of the single-scale reliability diagram."""
 
     low: float = Field(validation_alias="from", serialization_alias="from")
     """Lower bound of the confidence."""
@@ -138,10 +138,10 @@ class ConfidenceBin(Record):
 
 
 class IntervalConvention(Record):
-    """How intervals are computed: a bootstrap."""
+    """Parameters of the bootstrap confidence intervals."""
 
     over: str = "images"
-    """What is resampled."""
+    """The units that are resampled."""
     level: float = 0.95
     resamples: int | None = None
     seed: int | None = None
@@ -156,7 +156,10 @@ class ScoreConventions(Record):
 
 
 class OverlayRecord(Record):
-    """Images that show one evaluated image; the paths are relative to the run's `evaluate/`."""
+    """Images that visualise the label and the prediction of one evaluated image.
+
+    Their paths are relative to the run's folder `evaluate/`.
+    """
 
     name: str
     mIoU: Fraction = None
@@ -166,9 +169,9 @@ class OverlayRecord(Record):
     errors: str
     confidence: str = ""
     why: str = ""
-    """`sample` (the same for every run) or `worst`."""
+    """Why the image was chosen: `sample` (the same for every run) or `worst`."""
     class_iou: dict[str, float] = Field(default_factory=dict)
-    """IoU in this image of each class that is in its label or its prediction."""
+    """IoU of each class that occurs in the label or the prediction of this image."""
 
 
 class MetricsRecord(Record):
@@ -187,9 +190,9 @@ class MetricsRecord(Record):
     crop: tuple[int, int] | None = None
     """Training crop, height and width."""
     parameters: int | None = None
-    """Without auxiliary heads."""
+    """Number of parameters, without auxiliary heads."""
     flops: float | None = None
-    """Of one forward pass of `input`; a multiply-add counts as two."""
+    """Floating-point operations of one forward pass of `input`; a multiply-add counts as two."""
     input: tuple[int, int] | None = None
     """Height and width of the image whose prediction is timed."""
     images_per_second: float | None = None
@@ -217,7 +220,7 @@ class ScoresRecord(Record):
 
     @classmethod
     def of(cls, metrics: MetricsRecord) -> Self:
-        """Select the scores from a run's metrics."""
+        """Create the record from the scores in a run's metrics."""
         scores = metrics.single_scale.model_dump()
         if metrics.multi_scale_flip:
             scores["mIoU_ms_flip"] = metrics.multi_scale_flip.mIoU
@@ -227,7 +230,7 @@ class ScoresRecord(Record):
 class ClassScore(Record):
     """A row of `results/runs/<run>/evaluate/per_class.csv`: the scores of one class.
 
-    `iou` is empty for a class that is in neither label nor prediction of any image.
+    `iou` is empty for a class that occurs in no label and no prediction.
     """
 
     name: str = Field(validation_alias="class", serialization_alias="class")
@@ -244,9 +247,10 @@ class ClassScore(Record):
 
 
 class ImageScore(Record):
-    """A row of `results/runs/<run>/evaluate/per_image.csv`: means over the classes in one image.
+    """A row of `results/runs/<run>/evaluate/per_image.csv`: the scores of one image.
 
-    Scores are empty for an image whose pixels are all ignored.
+    mIoU is the mean over the classes in the image. Scores are empty for an image whose pixels are
+    all ignored.
     """
 
     name: str = Field(validation_alias="image", serialization_alias="image")
@@ -264,8 +268,8 @@ class ImageScore(Record):
 class Confusion:
     """`results/runs/<run>/evaluate/confusion.csv`: the single-scale confusion matrix in pixels.
 
-    `counts[t][p]`: pixels of true class `t` predicted as `p`. The file's first column,
-    `truth`, names the true class.
+    `counts[t][p]` is the number of pixels of true class `t` that were predicted as class `p`. The
+    first column of the file, `truth`, names the true class.
     """
 
     classes: Sequence[str]
@@ -273,7 +277,7 @@ class Confusion:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the CSV file. Raises OSError and ValueError."""
+        """Read the confusion matrix from a CSV file. Raises OSError and ValueError."""
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row] or [[]]
         classes, counts = rows[0][1:], [[int(cell) for cell in row[1:]] for row in rows[1:]]
@@ -282,7 +286,7 @@ class Confusion:
         return cls(classes, counts)
 
     def write(self, path: Path) -> None:
-        """Write the CSV file atomically."""
+        """Write the confusion matrix to a CSV file atomically."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["truth", *self.classes])
@@ -299,18 +303,18 @@ class ExportRecord(Record):
     run: str | None = None
     """The run that trained the weights."""
     opset: int | None = None
-    """ONNX only."""
+    """Version of the ONNX operator set; ONNX only."""
     runtime: str = ""
     """Library and version that ran the exported model."""
     file: str = ""
     bytes: int | None = None
     max_abs_difference: float | None = None
-    """Largest difference of a confidence from PyTorch's."""
+    """Largest absolute difference between a confidence and that of PyTorch."""
     tolerance: float | None = None
     labels_agree: float | None = None
-    """Share of pixels with the same label."""
+    """Share of pixels with the same label as PyTorch's."""
     least_labels_agree: float | None = None
-    """Smallest accepted share."""
+    """Smallest accepted value of `labels_agree`."""
     input: tuple[int, int] | None = None
     """Height and width of the timed image."""
     threads: int | None = None
