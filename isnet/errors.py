@@ -1,14 +1,14 @@
-"""The error for everything that a user can correct."""
+"""Defines `UserError`, the exception for every problem that a user can correct."""
 
 
 class UserError(Exception):
-    """An error in one line: what is wrong, where, and what to do.
+    """An error that the user can correct, with a message of one line.
 
-    The command line prints it without a traceback and exits with code 2; the Snakefile raises it as
-    a `WorkflowError`.
+    The message says what is wrong, where, and what to do. The command line prints it without a
+    traceback and exits with code 2. The Snakefile raises it as a `WorkflowError`.
 
     Args:
-        what: what is wrong.
+        what: description of the problem.
         where: the file, key or option that is wrong.
         hint: what to type or change, as a sentence without its full stop.
     """

@@ -1,1 +1,1 @@
-"""Files (atomic, JSON lines, YAML, images), locks, worker processes, console, visible GPUs."""
+"""Input and output that all stages share, such as atomic files, locks, processes and console."""

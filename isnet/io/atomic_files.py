@@ -1,4 +1,4 @@
-"""Atomic file writes, and content hashes."""
+"""Writes files atomically and hashes their content."""
 
 import contextlib
 import hashlib
@@ -13,11 +13,11 @@ from typing import Any
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which replaces `path` on success.
+    """Yield the path of a temporary file, which replaces `path` if the caller raises no error.
 
-    File and folder are synced, so the change survives a power failure. The temporary file has the
-    suffix of `path`, by which image writers choose the format. On an error it is removed, and
-    `path` keeps its old content.
+    After an error the temporary file is removed, and `path` keeps its old content. File and folder
+    are synced, so the change survives a power failure. The temporary file is in the same folder and
+    has the suffix of `path`, because image writers choose the format by the suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -51,12 +51,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON atomically; NaN raises a ValueError."""
+    """Write `value` as indented JSON atomically.
+
+    Raises:
+        ValueError: `value` contains NaN or infinity.
+    """
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`; an empty one if the file is absent or damaged."""
+    """Read the JSON object in `path`; return an empty one if the file is absent or damaged."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         return found
@@ -65,10 +69,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_if_changed(path: Path, text: str) -> bool:
-    """Write `text` if the file's content differs, so that its time is that of the last change.
+    """Write `text` to `path` only if the file has other content.
+
+    An unchanged file keeps its modification time.
 
     Returns:
-        Whether it was written.
+        Whether the file was written.
     """
     if path.is_file() and path.read_text() == text:
         return False
@@ -77,7 +83,10 @@ def write_if_changed(path: Path, text: str) -> bool:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy `source` to `target` atomically. No hard link: workflow engines rewrite outputs."""
+    """Copy `source` to `target` atomically.
+
+    A hard link would not do, because workflow engines rewrite output files.
+    """
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
 
@@ -89,6 +98,6 @@ def sha256_of(path: Path) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """Return the SHA-256 of the canonical JSON of `value`, in hex."""
+    """Return the SHA-256 of `value`, serialised as JSON with sorted keys, in hex."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Console output of a command: log records and progress bars on stderr, log records in a file."""
+"""Sets up the output of a command: log records and progress bars on stderr, and a log file."""
 
 import contextlib
 import logging
@@ -17,18 +17,18 @@ _LOGGER = logging.getLogger("isnet")
 _SECONDS_BETWEEN_LINES = 10.0
 _BYTES = "bytes"
 _WORK = Path("work")
-"""Folder of the log files, because workflow engines delete the declared ones."""
+"""Folder that keeps the log files, because workflow engines delete their declared log files."""
 
 
 class ProgressCallback(Protocol):
-    """Reports progress."""
+    """A function that reports the progress of a task to the user."""
 
     def __call__(self, done: int, total: int | None = None, note: str = "") -> None:
-        """Show the units done and in total, and a note beside them."""
+        """Show how many units are done, how many there are in total, and a note."""
 
 
 class _ConsoleHandler(logging.Handler):
-    """Writes records of the `isnet` loggers as `[stage name] message` to stderr."""
+    """Writes log records to stderr as `[stage name] message`."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__(logging.INFO)
@@ -36,7 +36,10 @@ class _ConsoleHandler(logging.Handler):
         self.has_bars = sys.stderr.isatty() and os.environ.get("ISNET_PROGRESS") != "lines"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; `rich` replaces sys.stderr while it shows a progress bar."""
+        """Write one record to the current sys.stderr.
+
+        While `rich` shows a progress bar, it replaces sys.stderr.
+        """
         print(f"{self.prefix} {record.getMessage()}", file=sys.stderr, flush=True)
 
 
@@ -44,14 +47,14 @@ class _ConsoleHandler(logging.Handler):
 def console_output(stage: str, name: str, log: Path | None) -> Iterator[None]:
     """Send the log records of a command to stderr and to its log file.
 
-    Ranks other than 0 log nothing. An error that ends the command is written to the file only: the
-    command line prints it. ISNET_PROGRESS=lines replaces progress bars by lines; the Snakefile sets
-    it because several stages share one terminal.
+    In distributed training, only rank 0 logs. An error that ends the command is written to the file
+    only, because the command line prints the error itself. ISNET_PROGRESS=lines replaces progress
+    bars by lines. The Snakefile sets this variable because several stages share one terminal.
 
     Args:
-        stage: the command, the first part of the prefix `[stage name]`.
-        name: the run or data set.
-        log: the log file, relative to the checkout; None for commands that need no checkout.
+        stage: name of the command, the first part of the prefix `[stage name]`.
+        name: name of the run or data set, the second part of the prefix.
+        log: the log file, relative to the checkout. None for commands that need no checkout.
     """
     file = None if log is None else _file_handler(log)
     handlers: list[logging.Handler] = []
@@ -81,10 +84,11 @@ def console_output(stage: str, name: str, log: Path | None) -> Iterator[None]:
 
 
 def _file_handler(log: Path) -> logging.FileHandler:
-    """Open a stage's log for appending.
+    """Open the log file of a stage for appending.
 
-    Snakemake deletes the declared log of a rule before each attempt. The log is therefore kept in
-    `work/`, and the declared file is a hard link to it, or a symbolic link to another disk.
+    Snakemake deletes the declared log file of a rule before each execution. The log is therefore
+    kept in `work/`. The declared file is a hard link to the kept one, or a symbolic link if the two
+    are on different disks.
     """
     kept = _WORK / log
     for file in (kept, log):
@@ -106,11 +110,14 @@ def _file_handler(log: Path) -> logging.FileHandler:
 
 
 def show_progress(unit: str, start: int = 0) -> AbstractContextManager[ProgressCallback]:
-    """Yield a function that reports progress: a bar on a terminal, else a log record every 10 s.
+    """Open a progress display: a bar on a terminal, else a log record every 10 seconds.
+
+    The context manager yields the function that reports progress.
 
     Args:
-        unit: what is counted; "bytes" are shown with their rate.
-        start: units done by an earlier attempt; for bytes the first report sets them.
+        unit: name of the counted things. "bytes" are shown with their rate.
+        start: number of units that an interrupted earlier call has done. For bytes, the first
+            report sets this number.
     """
     console = [handler for handler in _LOGGER.handlers if isinstance(handler, _ConsoleHandler)]
     if console and console[0].has_bars:
@@ -143,7 +150,7 @@ def _progress_bar(prefix: str, unit: str, start: int) -> Iterator[ProgressCallba
 
 
 class _ProgressLines:
-    """Logs progress every ten seconds, with the rate and the time left."""
+    """Logs progress every ten seconds, with the time left and, for bytes, the rate."""
 
     def __init__(self, unit: str, start: int) -> None:
         self._unit = unit

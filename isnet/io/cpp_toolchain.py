@@ -1,4 +1,4 @@
-"""The C++ compiler and headers that `torch.compile` needs."""
+"""Checks for the C++ compiler and the Python headers that `torch.compile` needs."""
 
 import os
 import shlex
@@ -10,9 +10,9 @@ from isnet.errors import UserError
 
 
 def missing_tool() -> str | None:
-    """Return what `torch.compile` lacks on this machine; None if it is complete.
+    """Return a message about what `torch.compile` lacks on this machine, or None if nothing.
 
-    Triton needs the compiler for GPUs too, for its kernel launchers.
+    GPUs need a compiler too, because Triton compiles its kernel launchers.
     """
     compiler = os.environ.get("CXX", "g++")
     if not shutil.which(shlex.split(compiler)[0]):
@@ -22,10 +22,10 @@ def missing_tool() -> str | None:
 
 
 def require_tools(run: str) -> None:
-    """Check that `compile: true` of a run can work.
+    """Raise UserError if this machine lacks the tools for `compile: true` of a run.
 
     Raises:
-        UserError: a tool is missing.
+        UserError: the C++ compiler or Python's headers are missing.
     """
     if missing := missing_tool():
         raise UserError(

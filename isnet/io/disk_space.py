@@ -1,4 +1,4 @@
-"""Checks of free disk space, and error messages for failed writes."""
+"""Checks free disk space and explains failed writes to the user."""
 
 import contextlib
 import errno
@@ -10,22 +10,24 @@ from isnet.errors import UserError
 from isnet.io.console import format_bytes
 
 _RESERVE = 64 << 20
-"""Bytes that are left free."""
+"""Number of bytes that are always left free on a disk."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FOLDERS = "or set another folder (data: ISNET_DATA, ImageNet weights: TORCH_HOME)"
 _HINT = f"Free some space, {_FOLDERS}; the same command continues"
 
 
 def free_disk_bytes(folder: Path) -> int:
-    """Return how many bytes may be written to the disk of `folder`, which must exist."""
+    """Return how many bytes may be written to the disk of an existing folder."""
     return max(shutil.disk_usage(folder).free - _RESERVE, 0)
 
 
 def require_free_space(folder: Path, needed: int, what: str) -> None:
-    """Check that `needed` bytes fit on the disk of `folder`.
+    """Raise UserError unless `needed` bytes fit on the disk of `folder`.
+
+    In the message, `what` names the content of these bytes.
 
     Raises:
-        UserError: they do not fit; `what` names their content.
+        UserError: too little space is free.
     """
     if needed > (free := free_disk_bytes(folder)):
         raise UserError(
@@ -37,7 +39,7 @@ def require_free_space(folder: Path, needed: int, what: str) -> None:
 
 @contextlib.contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Raise an OSError as a UserError that names `path`.
+    """Turn an OSError in the body of a `with` statement into a UserError that names `path`.
 
     Raises:
         UserError: the disk or the quota is full, or the folder is not writable.

@@ -1,5 +1,7 @@
-"""Lock files that one process owns, together with the child processes it shares them with; and the
-record of an owner, by which other machines can tell whether it runs.
+"""Lock files, and a JSON record of the process that holds a lock.
+
+A process can share its locks with child processes. By the record, other processes can tell whether
+the holder of a lock still runs, even where the file system has no locks.
 """
 
 from __future__ import annotations
@@ -23,15 +25,19 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
 def lock_descriptors() -> tuple[int, ...]:
-    """Return the descriptors of all files locked here, for `pass_fds=` of `subprocess.Popen`.
+    """Return the descriptors of all files that this process has locked.
 
-    If this process is killed, the files stay locked until those child processes have ended too.
+    Pass them as `pass_fds` to `subprocess.Popen` to share the locks with a child process. If this
+    process is killed, the files then stay locked until the child process has ended too.
     """
     return tuple(_OPEN)
 
 
 def _close_in_child() -> None:
-    """Drop the locks in a forked process: a data loader worker may outlive its parent."""
+    """Close the lock files in a forked process, so that only its parent holds the locks.
+
+    Otherwise a data loader worker that outlives its parent would keep the files locked.
+    """
     for descriptor in _OPEN:
         os.close(descriptor)
     _OPEN.clear()
@@ -41,9 +47,9 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 class LockedFile:
-    """A file under `flock`; the kernel unlocks it when its last descriptor is closed.
+    """A file that is locked with `flock` until the last copy of its descriptor is closed.
 
-    Unlike `filelock.FileLock`, its descriptor can be passed to child processes.
+    Unlike that of `filelock.FileLock`, the descriptor can be passed to child processes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,10 +57,11 @@ class LockedFile:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool | None:
-        """Lock the file without waiting.
+        """Try to lock the file, without waiting.
 
         Returns:
-            False if another process has locked it; None if the file system has no locks.
+            True if this process now holds the lock, False if another process holds it, None if the
+            file system has no locks.
 
         Raises:
             OSError: the file cannot be created.
@@ -84,7 +91,10 @@ class LockedFile:
         os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self, *, remove: bool = False) -> None:
-        """Unlock the file if it is locked here; `remove` deletes it first."""
+        """Unlock the file if this object has locked it.
+
+        With `remove`, the file is deleted before it is unlocked.
+        """
         if self._descriptor is None:
             return
         if remove and os.fstat(self._descriptor).st_nlink:
@@ -96,25 +106,28 @@ class LockedFile:
 
 @dataclass(frozen=True)
 class LockOwner:
-    """A process that owns a lock."""
+    """Record of a process that holds a lock, stored as JSON in a file."""
 
     host: str
     boot: str
-    """Id of the running kernel: containers of one machine share it, under several host names."""
+    """Boot id of the kernel. Containers of one machine share this id but not the host name."""
     namespace: str
-    """PID namespace: in another container `pid` is another process."""
+    """PID namespace of the process. In another namespace, `pid` is another process."""
     pid: int
     started: str
-    """Start of the process in clock ticks, because pids are reused."""
+    """Start time of the process in clock ticks since boot, because pids are reused."""
     since: float
-    """Unix time in seconds at which it got the lock."""
+    """Unix time in seconds at which the process got the lock."""
     command: str
     job: str
-    """Slurm job, which keeps its number when it is requeued; empty outside of Slurm."""
+    """Slurm job id, which a requeued job keeps. Empty outside of Slurm."""
 
     @classmethod
     def here(cls, **more: Any) -> Self:
-        """Return this process as the owner from now on; `more` are fields of a subclass."""
+        """Create the record of the current process, with the current time as `since`.
+
+        `more` sets the fields that a subclass adds.
+        """
         host, boot, namespace = socket.gethostname(), "", ""
         with contextlib.suppress(OSError):  # a sandbox may not have them
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -133,7 +146,7 @@ class LockOwner:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return the owner stored in `path`; None if the file is absent or incomplete."""
+        """Read the record stored in `path`; return None if the file is absent or incomplete."""
         try:
             stored: dict[str, Any] = json.loads(path.read_text())
             return cls(**{field.name: stored[field.name] for field in fields(cls)})
@@ -142,31 +155,34 @@ class LockOwner:
 
     @property
     def text(self) -> str:
-        """JSON for the owner's file."""
+        """The record as a line of JSON."""
         return json.dumps(asdict(self)) + "\n"
 
     def shares_kernel(self, other: LockOwner) -> bool:
-        """Whether both run on one machine, so that kernel locks work between them."""
+        """Return whether both processes run on one machine, so that `flock` works between them."""
         return self.boot == other.boot
 
     def shares_pids(self, other: LockOwner) -> bool:
-        """Whether each process sees the other's pid."""
+        """Return whether both processes are in one PID namespace of one machine."""
         return self.shares_kernel(other) and self.namespace == other.namespace
 
     def is_running(self) -> bool:
-        """Whether the process runs; only for an owner that shares pids with this process."""
+        """Return whether the recorded process still runs.
+
+        The result is valid only if `shares_pids` is true for the record and the current process.
+        """
         return _start_ticks(self.pid) == self.started
 
 
 def format_time(seconds: float) -> str:
-    """Format a Unix time as local time, with the date if it is not today."""
+    """Format a Unix time as local time, with the date unless that is today's."""
     moment = datetime.fromtimestamp(seconds)
     is_today = moment.date() == datetime.now().date()
     return f"{moment:%H:%M:%S}" if is_today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _start_ticks(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot; "ended" if it runs no longer."""
+    """Return the start time of a process in clock ticks since boot, or "ended" if it has ended."""
     with contextlib.suppress(OSError):
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         if state not in "ZX":

@@ -1,7 +1,8 @@
-"""Image files: read, checked and decoded by one set of rules.
+"""Reads, checks and decodes image files in the same way for all stages.
 
-Images are decoded by OpenCV, as mmseg's `LoadImageFromFile` decodes them: EXIF orientation applied,
-the first frame of several, grey and palettes as colours, 16 bits as 8, transparency dropped.
+OpenCV decodes images as in mmseg's `LoadImageFromFile`. EXIF orientation is applied. Of several
+frames the first is used. Grey and palette images become colour images, and 16 bits become 8.
+Transparency is dropped.
 """
 
 import io
@@ -21,7 +22,7 @@ from isnet.errors import UserError
 Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-"""Pillow's own limit against decompression bombs, for images from unknown sources."""
+"""Pillow's limit on pixels against decompression bombs, for images from unknown sources."""
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at half of the limit
 
 _ORIENTATION = 0x0112
@@ -29,7 +30,7 @@ _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 
 
 class UnreadableImageError(UserError):
-    """An image file cannot be read; `why` is the reason alone."""
+    """The error for an image file that cannot be read; its attribute `why` is the bare reason."""
 
     def __init__(self, path: Path, why: str) -> None:
         hint = "Replace the damaged file, and run `isnet convert` again"
@@ -37,32 +38,32 @@ class UnreadableImageError(UserError):
         self.path, self.why = path, why
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
-        """Worker processes send it to their parent."""
+        """Make the error picklable, because worker processes send it to their parent."""
         return type(self), (self.path, self.why)
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file states before its pixels."""
+    """Properties of an image that the header of its file states."""
 
     mode: str
-    """Pillow's mode; for PNG files of 1, 2, 4 or 16 bits also the depth, such as `2-bit L`, as
-    Pillow and OpenCV scale their values. 16-bit grey is `I;16`.
+    """Pillow's mode, such as `RGB`. 16-bit grey is `I;16`. For other PNG files of 1, 2, 4 or 16
+    bits the depth is added, such as `2-bit L`, because Pillow and OpenCV scale their values.
     """
     container: str
-    """Such as PNG."""
+    """File format, such as PNG."""
     size: tuple[int, int]
-    """Width and height as stored."""
+    """Width and height as stored, before EXIF orientation."""
     is_rotated: bool
     """Whether an EXIF orientation rotates or mirrors the image."""
     has_alpha: bool
 
 
 def read_file(path: Path) -> bytes:
-    """Read a regular file.
+    """Read the bytes of a regular file.
 
     Raises:
-        UserError: it cannot be read, or is empty.
+        UserError: the file cannot be read, or is empty.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -76,10 +77,10 @@ def read_file(path: Path) -> bytes:
 
 
 def read_header(path: Path, content: bytes) -> ImageHeader:
-    """Read the header of an image file.
+    """Read the header of an image file from its `content`; messages name `path`.
 
     Raises:
-        UserError: it is no image, or has more pixels than Pillow allows.
+        UserError: the file is no image, or has more pixels than Pillow allows.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -108,10 +109,10 @@ def _png_mode(content: bytes) -> str:
 
 
 def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDArray[Any]:
-    """Decode an image file with OpenCV, by default to `(H, W, 3)` uint8 BGR.
+    """Decode the `content` of an image file with OpenCV, by default to `(H, W, 3)` uint8 BGR.
 
     Raises:
-        UserError: it is damaged. Unlike Pillow, OpenCV verifies the checksums of a PNG.
+        UserError: the file is damaged. Unlike Pillow, OpenCV verifies the checksums of a PNG.
     """
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
@@ -126,16 +127,16 @@ def read_image(path: Path) -> Pixels:
     """Read an image file as `(H, W, 3)` uint8 BGR.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the file cannot be read.
     """
     return np.asarray(decode(path, read_file(path)), np.uint8)
 
 
 def read_train_ids(path: Path) -> Pixels:
-    """Read a converted label as `(H, W)` uint8 train ids.
+    """Read a converted label file as `(H, W)` uint8 train ids.
 
     Raises:
-        UserError: it cannot be read, or is not 8-bit grey.
+        UserError: the file cannot be read, or is not 8-bit grey.
     """
     labels = decode(path, read_file(path), cv2.IMREAD_UNCHANGED)
     if labels.ndim != 2 or labels.dtype != np.uint8:
@@ -148,5 +149,5 @@ def read_train_ids(path: Path) -> Pixels:
 
 
 def unreadable(path: Path, why: str) -> UnreadableImageError:
-    """Return the error for a file that cannot be read."""
+    """Return, without raising, the error for an image file that cannot be read."""
     return UnreadableImageError(path, why)

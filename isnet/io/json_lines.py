@@ -1,4 +1,4 @@
-"""JSON Lines files (one object per line) that survive a killed process and a damaged line."""
+"""Reads and writes JSON Lines files that tolerate a killed process or a damaged line."""
 
 import json
 import os
@@ -11,13 +11,13 @@ Record = dict[str, Any]
 
 
 def encode_line(record: Record, *, checksum: bool = False) -> bytes:
-    """Return a record as one line; with `checksum` after the CRC-32 of its JSON in hex."""
+    """Encode a record as a line of JSON; with `checksum`, its CRC-32 in hex comes first."""
     text = json.dumps(record, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text) if checksum else text + b"\n"
 
 
 def decode_line(line: bytes, *, checksum: bool = False) -> Record | None:
-    """Return the record of a line; None if the line is torn or damaged."""
+    """Decode a line to its record; return None if the line is incomplete or damaged."""
     text = line
     if checksum:
         crc, _, text = line.partition(b" ")
@@ -31,15 +31,16 @@ def decode_line(line: bytes, *, checksum: bool = False) -> Record | None:
 
 
 class JsonLinesFile:
-    """Append-only file of records, written by one process at a time.
+    """An append-only JSON Lines file, written by one process at a time.
 
-    Its first line is a header, `{"made_with": ...}`. A file with another header is emptied when it
-    is opened; a torn or damaged end is cut off.
+    The first line is a header, `{"made_with": FINGERPRINT}`. If an existing file has another
+    header, opening deletes its content. Opening also cuts off an incomplete or damaged end.
 
     Args:
-        path: the file; it is created if missing.
+        path: the file, which is created if missing.
         fingerprint: digest of everything that the records depend on.
-        checksum: write a CRC-32 before each record; nothing after a damaged line is trusted.
+        checksum: whether to write a CRC-32 before each record. If so, all lines after a damaged one
+            are dropped.
     """
 
     def __init__(self, path: Path, fingerprint: str, *, checksum: bool = False) -> None:
@@ -64,17 +65,20 @@ class JsonLinesFile:
         self._file.close()
 
     def append(self, record: Record) -> None:
-        """Write one record. It survives a kill of the process, but not a power failure."""
+        """Append one record, which survives a kill of the process but not a power failure."""
         self._file.write(encode_line(record, checksum=self._checksum))
         self._file.flush()
 
     def sync(self) -> None:
-        """Make all records survive a power failure."""
+        """Flush all records to the disk, so that they survive a power failure."""
         os.fsync(self._file.fileno())
 
 
 def read_json_lines(path: Path, fingerprint: str, *, checksum: bool = False) -> Iterator[Record]:
-    """Yield the valid records of a `JsonLinesFile`; none if it is absent or has another header."""
+    """Yield the valid records of a `JsonLinesFile`.
+
+    Yields nothing if the file is absent or has another fingerprint in its header.
+    """
     if not path.is_file():
         return
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Worker processes that end with their parent, and that Ctrl-C does not reach."""
+"""A pool of worker processes that end when their parent ends, and that ignore Ctrl-C."""
 
 import contextlib
 import multiprocessing
@@ -24,13 +24,14 @@ def map_in_processes(
     initializer: Callable[..., None],
     initargs: tuple[Any, ...],
 ) -> Generator[tuple[Item, Result]]:
-    """Yield each item and `work(item)` in order of completion, computed in `workers` processes.
+    """Call `work` for each item in worker processes; yield `(item, result)` as each call ends.
 
     Args:
-        work: a function of a module; its first exception ends the map and is raised here.
+        work: a module-level function or a `partial` of one. Its first exception ends the map and is
+            raised here.
         items: arguments of `work`.
         workers: number of processes.
-        initializer: called once in each process, with `initargs`.
+        initializer: a function that each process calls once at its start.
         initargs: arguments of `initializer`.
 
     Raises:
@@ -61,9 +62,10 @@ def map_in_processes(
 
 @contextlib.contextmanager
 def _defer_interrupts() -> Iterator[None]:
-    """Defer SIGINT until all workers have started; they inherit a mask that blocks it.
+    """Defer SIGINT until all workers have started. The workers inherit a mask that blocks SIGINT.
 
-    A worker that receives SIGINT, or starts when its parent no longer waits, prints a traceback.
+    Otherwise a worker prints a traceback if it receives SIGINT, or if it starts when its parent no
+    longer waits.
     """
     received: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()
@@ -87,7 +89,10 @@ def _initialize(initializer: Callable[..., None], initargs: tuple[Any, ...]) -> 
 
 
 def _exit_with_parent() -> None:
-    """End this worker with its parent; the pool's workers would wait for work for ever."""
+    """Wait for the parent process to end, then end this worker.
+
+    Without this, the worker would wait for work for ever.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,7 +1,8 @@
-"""The GPUs that this process may use, listed by the driver (NVML) without creating a CUDA context.
+"""Lists the GPUs that this process may use, and their load, without creating a CUDA context.
 
-Follows CUDA_VISIBLE_DEVICES as CUDA does: names after the first invalid one are ignored. Indices
-count in PCI bus order, as in `nvidia-smi -L`.
+The list comes from the driver's library NVML. CUDA_VISIBLE_DEVICES has the same meaning as for
+CUDA: names after the first invalid one are ignored. Indices count in PCI bus order, as in
+`nvidia-smi -L`.
 """
 
 import contextlib
@@ -15,9 +16,10 @@ import pynvml
 
 
 def visible_gpus() -> list[str]:
-    """Return the GPUs of CUDA_VISIBLE_DEVICES, or all; MIG instances in place of a divided GPU.
+    """Return the names of the GPUs in CUDA_VISIBLE_DEVICES, or of all GPUs if it is not set.
 
-    Each is named as in CUDA_VISIBLE_DEVICES: by its UUID, or its index if the driver has no NVML.
+    A name is a UUID, or an index if the driver has no NVML. CUDA_VISIBLE_DEVICES accepts both.
+    A GPU that is divided into MIG instances is replaced by these instances in the list of all GPUs.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     uuids = _driver_uuids()
@@ -31,7 +33,7 @@ def visible_gpus() -> list[str]:
 def gpu_usage() -> list[dict[str, float]]:
     """Return utilisation (`percent`) and used memory (`memory_gb`, 10^9 bytes) of the visible GPUs.
 
-    Figures that the driver does not have are absent: MIG instances have no utilisation.
+    A key is absent if the driver does not know its value, such as the utilisation of MIG instances.
     """
     usages: list[dict[str, float]] = []
     with _nvml_devices() as devices:
@@ -46,7 +48,7 @@ def gpu_usage() -> list[dict[str, float]]:
 
 
 def gpu_models() -> list[str]:
-    """Return `NAME, MEMORY MiB` for each GPU of this machine, whether CUDA may use it or not."""
+    """Return `NAME, MEMORY MiB` for each GPU of this machine; CUDA_VISIBLE_DEVICES is ignored."""
     models: list[str] = []
     with _nvml_devices() as devices:
         for device in devices or ():
@@ -57,7 +59,7 @@ def gpu_models() -> list[str]:
 
 
 def _resolve(given: str, uuids: list[list[str]] | None) -> Iterator[str]:
-    """Yield the GPUs that a value of CUDA_VISIBLE_DEVICES names."""
+    """Yield the names of the GPUs that `given`, a value of CUDA_VISIBLE_DEVICES, selects."""
     for name in map(str.strip, given.split(",")):
         is_uuid = name.startswith(("GPU-", "MIG-"))
         if uuids is None:
@@ -74,7 +76,7 @@ def _resolve(given: str, uuids: list[list[str]] | None) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _nvml_devices() -> Iterator[list[Any] | None]:
-    """Yield the driver's handle of each accessible GPU in PCI bus order; None without NVML."""
+    """Yield the NVML handles of the accessible GPUs in PCI bus order, or None without NVML."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -91,7 +93,10 @@ def _nvml_devices() -> Iterator[list[Any] | None]:
 
 
 def _driver_uuids() -> list[list[str]] | None:
-    """Return each GPU's UUID, or those of its MIG instances; None if the driver has no NVML."""
+    """Return a list for each GPU: its UUID, or the UUIDs of its MIG instances.
+
+    Returns None if the driver has no NVML.
+    """
     with _nvml_devices() as devices:
         if devices is None:
             return None
@@ -108,9 +113,10 @@ def _mig_uuids(device: Any) -> list[str]:
 
 
 def _count_with_torch() -> int:
-    """Count GPUs in a container that has the CUDA driver but no NVML.
+    """Count the GPUs with torch, for a container that has the CUDA driver but no NVML.
 
-    A subprocess does it: torch must not read CUDA_VISIBLE_DEVICES here before a lease sets it.
+    Torch runs in a subprocess, because in this process it must not read CUDA_VISIBLE_DEVICES before
+    a GPU lease sets that variable.
     """
     code = "import torch; print(torch.cuda.device_count())"
     result = subprocess.run(

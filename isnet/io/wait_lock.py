@@ -1,4 +1,4 @@
-"""Lock of a file or folder that waits for its owner and logs who that is."""
+"""Locks a file or folder; waits if another process has locked it, and logs that process's id."""
 
 import contextlib
 import logging
@@ -16,12 +16,12 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Lock `path` among processes and threads, with `.NAME.lock` beside it.
+    """Lock `path` against other processes and threads, by a lock file `.NAME.lock` beside `path`.
 
-    The lock of a process that dies is released by the system.
+    If another process has the lock, this waits. When a process dies, the system releases its lock.
 
     Args:
-        path: the file or folder that is about to be made.
+        path: the file or folder that the caller is about to create.
     """
     lock_file = path.with_name(f".{path.name}.lock")
     lock = FileLock(lock_file, poll_interval=0.2)
@@ -48,7 +48,10 @@ def _acquire(lock: BaseFileLock, lock_file: Path, path: Path) -> None:
 
 
 def _read_owner(lock_file: Path) -> list[str]:
-    """Return pid and host of the owner; empty if the lock was just made or released."""
+    """Return pid and host of the process that has the lock.
+
+    The list is empty if the lock was created or released just now.
+    """
     try:
         return lock_file.read_text().split()[:2]
     except (OSError, ValueError):

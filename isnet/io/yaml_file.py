@@ -1,4 +1,4 @@
-"""YAML 1.2 files written by people, read into typed objects; errors are one line each."""
+"""Reads YAML 1.2 files that people write into Pydantic models, with error messages of one line."""
 
 import difflib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class StrictModel(BaseModel):
-    """A mapping with exactly these keys and types."""
+    """Base class of Pydantic models that forbid unknown keys and convert no types."""
 
     # docs/reference/params.md is generated from the docstrings of the keys.
     model_config = ConfigDict(
@@ -34,10 +34,16 @@ class StrictModel(BaseModel):
 
 
 def read_yaml(path: Path, hint: str) -> dict[str, Any]:
-    """Read a mapping as DVC does: `1e-3` is a number, and a duplicate key is an error.
+    """Read a YAML file that contains a mapping.
+
+    As in DVC, `1e-3` is a number, and a duplicate key is an error.
+
+    Args:
+        path: the file.
+        hint: advice in the error message if the file is unreadable or not a mapping.
 
     Raises:
-        UserError: the file is unreadable, not YAML or not a mapping; `hint` is its advice.
+        UserError: the file is unreadable, not valid YAML or not a mapping.
     """
     try:
         tree = YAML(typ="safe", pure=True).load(path)
@@ -55,10 +61,11 @@ def read_yaml(path: Path, hint: str) -> dict[str, Any]:
 
 
 def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
-    """Return `tree` as a `model`; `path` is its file.
+    """Validate `tree`, the content of the YAML file `path`, and return it as a `model`.
 
     Raises:
-        UserError: the first error with its key and a hint, and the number of further errors.
+        UserError: the content is not valid. The message has the first error with its key and a
+            hint, and the number of further errors.
     """
     try:
         return model.model_validate(tree)
@@ -73,7 +80,10 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
 
 
 def suggest(word: str, known: Iterable[str], lead: str) -> str:
-    """Return `Did you mean ...?` with the nearest known word; without one, `lead` and all words."""
+    """Return a hint for a misspelt word: `Did you mean ...?` with the most similar known word.
+
+    If no known word is similar, the hint is `lead` and all known words.
+    """
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
     return f"Did you mean {near[0]!r}?" if near else f"{lead}: {', '.join(known)}"
@@ -92,7 +102,7 @@ _HINT = "Correct that value"
 
 
 def _explain(error: ErrorDetails) -> tuple[str, str]:
-    """Return what is wrong, and a hint."""
+    """Return the message for a validation error, and a hint."""
     kind, given = error["type"], error["input"]
     if kind == "unknown_key":
         return error["msg"], error["ctx"]["hint"]
@@ -110,7 +120,10 @@ def _explain(error: ErrorDetails) -> tuple[str, str]:
 
 
 def _keys(tree: Any, error: ErrorDetails) -> list[str]:
-    """Return the path of keys in the file; pydantic's path also names members of unions."""
+    """Return the keys that lead to a validation error in the file.
+
+    The location that Pydantic reports also contains names of union members, which are left out.
+    """
     keys: list[str] = []
     for part in error["loc"]:
         if isinstance(tree, str):  # its characters are no keys
