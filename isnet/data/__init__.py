@@ -1,1 +1,1 @@
-"""Data sets: what is known of them, download, label conversion, packing, loading, generation."""
+"""Describes, downloads, converts, packs, loads and generates segmentation data sets."""

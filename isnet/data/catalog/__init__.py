@@ -1,6 +1,6 @@
-"""Descriptions of data sets: published files, image and label paths, classes and their raw ids.
+"""Reads descriptions of data sets: their published files, paths, classes and raw label ids.
 
-Those of public data sets are the YAML files of this package; users describe their own in
+The YAML files of this package describe public data sets. Users describe their own data sets in
 `datasets/`, in the same format.
 """
 

@@ -1,4 +1,4 @@
-"""Typed description of a data set, read from a YAML file."""
+"""Pydantic models of the YAML files that describe data sets, and functions that read them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 _FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-"""Accepts a YAML list as a tuple, which strict validation refuses."""
+"""Converts a YAML list to a tuple, because strict validation refuses lists."""
 
 Color = Annotated[tuple[int, int, int], _FromList]
 RawId = Annotated[int, Field(ge=0, le=65535)] | Color
@@ -23,7 +23,7 @@ LabelForm = Literal["ids", "palette", "colors", "mat"]
 
 
 class PublishedArchive(StrictModel):
-    """A published archive, with its size and hashes as far as they are known."""
+    """A published archive, with its address and, if they are known, its size and hashes."""
 
     name: str
     url: str
@@ -37,7 +37,7 @@ class PublishedArchive(StrictModel):
 
 
 class Split(StrictModel):
-    """A split: its name in paths, and its published number of images."""
+    """A split of a data set: its name in paths, and its published number of images."""
 
     folder: str | None = None
     """Replaces `{split}` in paths; by default the name of the split."""
@@ -46,7 +46,7 @@ class Split(StrictModel):
 
 
 class ClassEntry(StrictModel):
-    """A class; its position in the list is its train id."""
+    """A class of a data set. Its position in the list of classes is its train id."""
 
     name: str
     """Unique among the classes."""
@@ -76,10 +76,11 @@ Ignored = Annotated[
 
 
 class DatasetDescription(StrictModel):
-    """Paths of images and labels, and the classes with their raw ids.
+    """Description of a data set: the paths of images and labels, and the classes with raw ids.
 
-    In paths, `{split}` stands for the split and `{name}` for what an image and its label share
-    (folders may be in it); `.*` at the end stands for any image suffix.
+    In paths, `{split}` stands for the name of the split. `{name}` stands for the part that the
+    paths of an image and its label share, which may contain folders. `.*` at the end stands for any
+    image suffix.
     """
 
     image: str
@@ -111,7 +112,7 @@ class DatasetDescription(StrictModel):
 
     @property
     def raw_ids(self) -> tuple[RawId, ...]:
-        """Raw id of each class."""
+        """Raw ids of the classes, in the order of their train ids."""
         if self.label_form == "colors":
             return tuple(row.color for row in self.classes if row.color is not None)
         return tuple(index if row.id is None else row.id for index, row in enumerate(self.classes))
@@ -145,7 +146,7 @@ def _check_splits(description: DatasetDescription) -> None:
 
 
 def _check_ids(description: DatasetDescription) -> None:
-    """Raise ValueError unless every raw id is unique and of the kind that `label_form` has."""
+    """Raise ValueError unless all raw ids are unique and of the kind that `label_form` requires."""
     form = description.label_form
     for row in description.classes if form == "colors" else ():
         if row.color is None:
@@ -162,7 +163,7 @@ def _check_ids(description: DatasetDescription) -> None:
 
 
 class PublishedDescription(DatasetDescription):
-    """Description of a public data set, and where its files are published."""
+    """Description of a public data set, with the addresses of its published files."""
 
     title: str
     homepage: str
@@ -176,16 +177,16 @@ class PublishedDescription(DatasetDescription):
 
 @lru_cache
 def read_published(name: str) -> PublishedDescription:
-    """Read `isnet/data/catalog/<name>.yaml`."""
+    """Read the description of a public data set, `isnet/data/catalog/<name>.yaml`."""
     path = Path(__file__).with_name(f"{name}.yaml")
     return validate(PublishedDescription, read_yaml(path, "Restore it"), path)
 
 
 def read_description(path: Path) -> DatasetDescription:
-    """Read the description of a user's data set.
+    """Read the description of a user's data set from a YAML file.
 
     Raises:
-        UserError: the file cannot be read, or a key is wrong.
+        UserError: the file cannot be read, or one of its keys or values is wrong.
     """
     try:
         content = path.read_bytes()
@@ -196,5 +197,5 @@ def read_description(path: Path) -> DatasetDescription:
 
 @lru_cache
 def _read_description(path: Path, content: bytes) -> DatasetDescription:
-    """Parse a description once for each content, since every run on the data set needs it."""
+    """Parse a description, cached by file content because every run on the data set needs it."""
     return validate(DatasetDescription, read_yaml(path, "See docs/how-to/own-data.md"), path)

@@ -1,4 +1,4 @@
-"""Pairs of image and label files in each split of a data set."""
+"""Finds the pairs of image and label files in each split of a data set."""
 
 import hashlib
 import re
@@ -12,14 +12,14 @@ SPLITS = ("train", "val")
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 Pair = tuple[Path, Path]
-"""An image and its label file, both relative to the data set's folder."""
+"""Paths of an image and of its label file, both relative to the data set's folder."""
 
 
 def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
     """Return the image-label pairs of a split, sorted by image path.
 
     Raises:
-        UserError: the split is empty, or an image has no label or a label no image.
+        UserError: the split is empty, an image has no label, or a label has no image.
     """
     find = _search_folders if description.list is None else _read_list
     pairs = find(description, root, split)
@@ -56,7 +56,11 @@ def _search_folders(description: DatasetDescription, root: Path, split: str) -> 
 
 
 def _is_in_split(val_fraction: float | None, name: str, split: str) -> bool:
-    """Choose the split by a hash of the name, so that added images do not move others."""
+    """Return whether an image is in `split`, which is chosen by a hash of the image's name.
+
+    When images are added, the others therefore stay in their split. Without `val_fraction`, every
+    image is in the split.
+    """
     if val_fraction is None:
         return True
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
@@ -66,7 +70,10 @@ def _is_in_split(val_fraction: float | None, name: str, split: str) -> bool:
 def _match_files(
     root: Path, pattern: str, folder: str, excluded: Collection[Path] = ()
 ) -> dict[str, Path]:
-    """Return the files that match a pattern, relative to `root`, by their `{name}`."""
+    """Return the files that match a path pattern, as a mapping from `{name}` to path.
+
+    Paths are relative to `root`; `folder` replaces `{split}` in the pattern.
+    """
     before, _, after = pattern.replace("{split}", folder).partition("{name}")
     has_any_suffix = after.endswith(".*")
     suffix = r"\.[A-Za-z]+" if has_any_suffix else ""
@@ -115,7 +122,7 @@ def _check_pair(root: Path, pair: Pair, where: str) -> None:
 
 
 def _parse_line(description: DatasetDescription, root: Path, folder: str, line: str) -> Pair:
-    """Parse a line of a list: paths of image and label, or the name that they share."""
+    """Parse a line of a list file: two paths (image and label), or the name that both share."""
     if len(words := line.split()) == 2 and all(Path(word).suffix for word in words):
         return Path(words[0]), Path(words[1])
     suffix = Path(line).suffix.lower()
@@ -128,7 +135,7 @@ def _parse_line(description: DatasetDescription, root: Path, folder: str, line: 
 
 
 def _add_suffix(root: Path, path: str) -> Path:
-    """Replace `.*` at the end of a path by the suffix of the file that exists."""
+    """Replace a final `.*` of a path by the suffix of the existing image file, else by `.png`."""
     if not path.endswith(".*"):
         return Path(path)
     stem = path.removesuffix(".*")

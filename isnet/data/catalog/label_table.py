@@ -1,4 +1,4 @@
-"""Mapping from the raw ids in label files to train ids."""
+"""Builds the table that maps the raw ids in label files to train ids."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,19 @@ IGNORE = 255
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Classes, colours and the mapping from raw ids to train ids."""
+    """Classes and colours of a data set, and the mapping from its raw ids to train ids."""
 
     origin: str
-    """The file that defines it."""
+    """The file that defines the table, for messages."""
     form: LabelForm
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     train_id: dict[int, int]
-    """Raw id -> train id, or `IGNORE`. The raw id of a colour is 65536 R + 256 G + B. Any other id
-    in a label file is an error.
+    """Train id, or `IGNORE`, of each raw id. The raw id of a colour (R, G, B) is
+    65536 R + 256 G + B. A raw id that is not in this mapping is an error in a label file.
     """
     flip_pairs: tuple[tuple[int, int], ...]
-    """Pairs of train ids that are swapped when an image is mirrored."""
+    """Pairs of train ids that are swapped when an image is mirrored, such as left and right arm."""
 
     @property
     def digest(self) -> str:
@@ -35,9 +35,12 @@ class LabelTable:
 def build_label_table(
     description: DatasetDescription, origin: str, *, never_annotated: bool
 ) -> LabelTable:
-    """Number the classes of a description in their order.
+    """Build the label table of a data set, with train ids in the order of the described classes.
 
-    With `never_annotated`, classes that no label file has get a train id too.
+    Args:
+        description: the description of the data set.
+        origin: the file that contains the description, for messages.
+        never_annotated: whether classes that occur in no label file get a train id too.
     """
     rows = [
         (row, raw_id)
@@ -61,7 +64,7 @@ def _number(raw_id: RawId) -> int:
 
 
 def _voc_color(number: int) -> tuple[int, int, int]:
-    """Return PASCAL VOC's colour of a class: its bits are distributed over the channels."""
+    """Return PASCAL VOC's colour of a class, which spreads the bits of its number over the channels."""
     red, green, blue = (
         sum((number >> 3 * step + channel & 1) << 7 - step for step in range(3))
         for channel in range(3)

@@ -1,1 +1,1 @@
-"""Conversion of published labels to train ids, with every file checked and every pixel counted."""
+"""Converts published labels to train ids, checks every file and counts the pixels of each class."""

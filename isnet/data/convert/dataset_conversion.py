@@ -1,5 +1,7 @@
-"""Converts a data set: raw label ids to train ids, with a manifest of all files and a census of
-all pixels. A journal has one record per converted label, so that a killed conversion resumes.
+"""Converts the labels of a data set from raw ids to train ids.
+
+The results are label files, a manifest of all files, and a census of the pixels of each class. A
+journal has one record per converted label, so that a killed conversion can be resumed.
 """
 
 import logging
@@ -29,10 +31,10 @@ from isnet.records.dataset_records import Census, Manifest, SourceRecord, SplitC
 _log = logging.getLogger(__name__)
 
 _VERSION = 1
-"""Version of the manifest and of the conversion."""
+"""Version of the manifest's format and of the conversion."""
 
 Jobs = dict[str, list[ConversionJob]]
-"""Jobs by split."""
+"""Conversion jobs by split."""
 Results = dict[ConversionJob, ConversionResult]
 
 
@@ -47,13 +49,13 @@ def convert_dataset(
 ) -> tuple[Manifest, Census]:
     """Convert every label of a data set; return its manifest and census.
 
-    Labels are written to `<data>/<dataset>/<key>/labels` by `workers` processes. Those that an
-    earlier attempt has converted are kept if their files have not changed. `on_progress` is called
-    with the number of images done and in total.
+    Labels are written to `<data>/<dataset>/<key>/labels` by `workers` processes. Labels that an
+    earlier call has converted are kept if their files have not changed. `on_progress` is called
+    with the number of images done and the total number.
 
     Raises:
-        UserError: an unknown id, a missing partner, an unreadable file, a wrong size or form, or
-        an empty split; the message names the file.
+        UserError: a label has an unknown id, a wrong size or a wrong format, an image or label is
+            missing or cannot be read, or a split is empty. The message names the file.
     """
     root, folder = data / source.root, data / source.dataset / source.key
     jobs = {split: _find_jobs(description, root, split) for split in SPLITS}
@@ -100,7 +102,7 @@ def _convert_all(
 def _read_journal(
     path: Path, made_with: str, wanted: set[ConversionJob], root: Path, labels: Path
 ) -> Results:
-    """Return the recorded results of jobs whose files have not changed since."""
+    """Read the results of finished jobs from the journal, except those whose files have changed."""
     recorded = {}
     for record in read_json_lines(path, made_with):
         if (job := ConversionJob(**record["job"])) in wanted:
@@ -122,8 +124,10 @@ def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labe
 
 
 def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[ConversionJob]:
-    """Return the jobs of a split. Targets keep the folders below the label pattern, because file
-    names often repeat in different folders.
+    """Return the conversion jobs of a split.
+
+    The converted labels keep the subfolders of the raw labels, because file names often repeat in
+    different folders.
     """
     pattern = description.label.replace("{split}", description.folder(split))
     base = PurePosixPath(pattern.partition("{name}")[0].rpartition("/")[0])
@@ -140,7 +144,10 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
 
 
 def _remove_others(labels: Path, wanted: Iterable[ConversionJob]) -> None:
-    """Remove temporary files of a killed process, and labels of images that no longer exist."""
+    """Remove all files in `labels` that are not the target of a wanted job.
+
+    These are temporary files of a killed process, and labels of images that no longer exist.
+    """
     targets = {labels / job.target for job in wanted}
     for path in sorted(labels.rglob("*"), reverse=True):
         if path.is_dir():

@@ -1,4 +1,7 @@
-"""Converts one label in a worker process: checks it with its image, maps its ids, writes it."""
+"""Converts one label file in a worker process.
+
+The label is checked against its image, mapped from raw ids to train ids, and written as a PNG.
+"""
 
 import hashlib
 import os
@@ -27,8 +30,10 @@ FileStamp = tuple[int, int]
 
 
 class ConversionJob(NamedTuple):
-    """An image and its label, relative to the data set's folder, and the converted label, relative
-    to the folder of labels.
+    """Paths of an image, of its label and of the converted label.
+
+    `image` and `label` are relative to the data set's folder. `target`, the converted label, is
+    relative to the folder of converted labels.
     """
 
     image: str
@@ -37,7 +42,10 @@ class ConversionJob(NamedTuple):
 
 
 class ConversionResult(Record):
-    """Facts about a converted label; `counts` are its pixels by train id, without zeros."""
+    """Facts about a converted label and its image.
+
+    `counts` are the numbers of pixels by train id, without those that are zero.
+    """
 
     image_stamp: FileStamp
     label_stamp: FileStamp
@@ -51,17 +59,25 @@ class ConversionResult(Record):
 
 
 def file_stamp(path: Path) -> FileStamp:
-    """Return what changes when a file is changed, without reading it."""
+    """Return size and modification time of a file, by which a change is noticed."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
 
 _state: list[tuple[Path, Path, LabelLookup]] = []
-"""In a worker: folder of images and raw labels, folder of converted labels, lookup."""
+"""Settings of a worker process: folder of images and raw labels, folder of converted labels, and
+lookup table.
+"""
 
 
 def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
-    """Initialise a worker process, for images and raw labels in `root`."""
+    """Initialise a worker process that converts labels.
+
+    Args:
+        root: folder of images and raw labels.
+        labels: folder of converted labels.
+        table: mapping from raw ids to train ids.
+    """
     cv2.setNumThreads(1)  # the processes already use every core
     Image.MAX_IMAGE_PIXELS = None  # the user's own images, aerial ones among them, are trusted
     # libpng and OpenCV print warnings about damaged files; the error raised here names them.
@@ -70,10 +86,11 @@ def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
 
 
 def convert_label(job: ConversionJob) -> ConversionResult:
-    """Convert a label; its target is written atomically.
+    """Convert a label file to train ids and write the result atomically.
 
     Raises:
-        UserError: image or label is damaged, of another form or size, or has an unknown id.
+        UserError: the image or the label is damaged or has a wrong format, their sizes differ, or
+            the label has an unknown id.
     """
     root, labels, lookup = _state[0]
     image, label, target = root / job.image, root / job.label, labels / job.target
@@ -108,10 +125,10 @@ def _stamp(path: Path) -> FileStamp:
 
 
 def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Size]:
-    """Decode an image once; return its header and its size after EXIF orientation.
+    """Decode an image as a check; return its header and its size after EXIF orientation.
 
     Raises:
-        UserError: it is damaged, or training cannot read its mode without loss.
+        UserError: the image is damaged, or training cannot read its mode without loss.
     """
     header = read_header(path, content)
     if header.mode not in _IMAGE_MODES:

@@ -1,4 +1,4 @@
-"""Maps raw label ids to train ids by lookup table, and refuses ids that the table does not have."""
+"""Maps raw label ids to train ids by a lookup table, and reports ids that are not in the table."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from isnet.data.convert.label_reader import RawIds
 from isnet.errors import UserError
 
 _UNKNOWN = IGNORE - 1
-"""Not a train id: there are at most 254 classes."""
+"""Marks unknown raw ids. This is never a train id, because there are at most 254 classes."""
 _MANY = 12
-"""Unknown ids in one file from which on a forgotten class is not the reason."""
+"""From this number of unknown ids in one file on, the cause is not a forgotten class."""
 
 
 class LabelLookup:
-    """Lookup from raw ids to train ids, built from one label table."""
+    """A lookup table from raw ids to train ids, built from a `LabelTable`."""
 
     def __init__(self, table: LabelTable) -> None:
         self.table = table
@@ -26,10 +26,12 @@ class LabelLookup:
             self._lookup[raw] = train_id
 
     def __call__(self, raw: RawIds, path: Path) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
-        """Return train ids (H, W) of the raw ids (H, W) in `path`, and the pixels of each.
+        """Return the train ids `(H, W)` of raw ids `(H, W)`, and the pixel count of each train id.
+
+        `path` is the label file, for messages.
 
         Raises:
-            UserError: an id is not in the table.
+            UserError: a raw id is not in the table.
         """
         train = self.look_up(raw)
         counts = _histogram(train)
@@ -38,7 +40,7 @@ class LabelLookup:
         return train, {int(found): int(counts[found]) for found in np.flatnonzero(counts)}
 
     def look_up(self, raw: RawIds) -> npt.NDArray[np.uint8]:
-        """Return train ids (H, W); ids that the table does not have become 254."""
+        """Return the train ids `(H, W)` of raw ids; ids that are not in the table become 254."""
         if raw.dtype == np.uint8:
             return cv2.LUT(raw, self._lookup[:256]).astype(np.uint8, copy=False)
         return self._lookup[raw]

@@ -1,4 +1,4 @@
-"""Reads the raw ids of label files: grey, palette, colours, MATLAB."""
+"""Reads the raw ids of label files, which may be grey, palette, colour or MATLAB files."""
 
 import io
 from pathlib import Path
@@ -15,7 +15,7 @@ from isnet.errors import UserError
 from isnet.io.image_file import decode, read_file, read_header, unreadable
 
 RawIds = npt.NDArray[Any]
-"""(H, W) of uint8, uint16 or, for colours (65536 R + 256 G + B), uint32."""
+"""Raw ids `(H, W)`: uint8, uint16 or, for colours (65536 R + 256 G + B), uint32."""
 
 _MODES = {"ids": ("L", "I;16"), "palette": ("P",), "colors": ("RGB",)}
 _FORM_OF = {mode: form for form, modes in _MODES.items() for mode in modes}
@@ -25,10 +25,15 @@ _MATLAB_VARIABLE = "S"
 
 
 def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
-    """Read the raw ids of a label file; `origin`, for messages, is the file that states the form.
+    """Read the raw ids of a label file.
+
+    Args:
+        path: the label file.
+        form: the expected format, see `DatasetDescription.label_form`.
+        origin: the file that states this format, for messages.
 
     Raises:
-        UserError: it cannot be read, or is of another form.
+        UserError: the label file cannot be read, or has another format.
     """
     content = read_file(path)
     if form == "mat":
