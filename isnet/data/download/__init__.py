@@ -1,4 +1,4 @@
-"""Downloads data sets: fetches files over HTTP, verifies them, unpacks archives into a folder."""
+"""Downloads files over HTTP, verifies their hashes, and unpacks archives into a folder."""
 
 from isnet.data.download.extraction import unpack
 from isnet.data.download.file_hashes import ExpectedFile, HashLockFile

@@ -1,4 +1,7 @@
-"""Entries of `source` in params.yaml: folders and archives of this machine, archives on servers."""
+"""Parses the key `source` in params.yaml, which says where the raw files of a data set are.
+
+Its entries are local folders, local archives, or addresses of archives on servers.
+"""
 
 import hashlib
 import os
@@ -14,7 +17,7 @@ from isnet.errors import UserError
 from isnet.settings.params import RemoteSource
 
 Source = Path | RemoteFile
-"""A folder or archive of this machine, or an archive on a server."""
+"""A folder or archive on this machine, or an archive on a server."""
 
 
 def read_sources(
@@ -25,9 +28,14 @@ def read_sources(
     downloads: Path,
     where: str,
 ) -> list[Source]:
-    """Parse the entries of `source`; without any, the archives of the catalogue are used.
+    """Parse the entries of `source` in params.yaml.
 
-    Relative paths start at `home`; `where` is the key in params.yaml, for messages.
+    Args:
+        sources: the entries. If there are none, the published archives of the data set are used.
+        description: description of the data set.
+        home: folder at which relative paths start.
+        downloads: folder in which downloads are saved.
+        where: the key in params.yaml, for messages.
 
     Raises:
         UserError: a path does not exist, an address is not http or https, or a folder is given
@@ -52,7 +60,7 @@ def read_sources(
 
 
 def local_path(text: str, home: Path) -> Path:
-    """Return the path of a source: `~` is expanded, relative paths start at `home`."""
+    """Return the path of a local source, with `~` expanded. Relative paths start at `home`."""
     try:
         return home / Path(text).expanduser()
     except RuntimeError:  # `~NAME` of an unknown user
@@ -125,7 +133,7 @@ def _parse_hashes(source: RemoteSource, where: str) -> ExpectedFile:
 def _find_published(
     address: SplitResult, description: DatasetDescription
 ) -> PublishedArchive | None:
-    """Return the archive of the catalogue with this address or, for mirrors, this file name."""
+    """Return the published archive with this address or, for mirrors, with this file name."""
     if not isinstance(description, PublishedDescription):
         return None
     for archive in description.archives:
@@ -137,9 +145,10 @@ def _find_published(
 def _login_address(
     address: SplitResult, archive: PublishedArchive | None, description: DatasetDescription
 ) -> str | None:
-    """Return the address of the log-in form, on the site itself or on a server of this machine.
+    """Return the address of the log-in form that a published archive needs, or None.
 
-    No other host may receive the password.
+    The form is on the host of the archive, which must be the publisher's site or this machine. No
+    other host may receive the password.
     """
     if not (isinstance(description, PublishedDescription) and description.login and archive):
         return None

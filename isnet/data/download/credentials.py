@@ -1,6 +1,7 @@
-"""User name and password of a site, from the environment, from netrc, or from the terminal.
+"""Reads the user name and password of a site from the environment, from netrc or the terminal.
 
-Neither appears in messages, in a `repr`, or in an address that is shown or stored.
+User name and password never appear in messages, in a `repr`, or in an address that is shown or
+stored.
 """
 
 import getpass
@@ -20,7 +21,7 @@ GIVE_AS_SOURCE = "archives that you have already can be given in params.yaml as 
 
 @dataclass(frozen=True)
 class Credentials:
-    """User name and password; `origin` says where they come from, for messages."""
+    """A user name and password. `origin` says where they come from, for messages."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
@@ -28,9 +29,10 @@ class Credentials:
 
 
 class CredentialVariables:
-    """The variables `SERVICE_USERNAME` and `SERVICE_PASSWORD`.
+    """Credentials from the environment variables `SERVICE_USERNAME` and `SERVICE_PASSWORD`.
 
-    They are removed from the environment of this process, so that its children do not inherit them.
+    The constructor removes these variables from the environment of this process, so that child
+    processes do not inherit them.
     """
 
     def __init__(self, service: str) -> None:
@@ -41,10 +43,10 @@ class CredentialVariables:
         return f"CredentialVariables({', '.join(self.names)})"
 
     def credentials(self) -> Credentials | None:
-        """Return the credentials; None: both variables are empty or not set.
+        """Return the credentials, or None if both variables are empty or not set.
 
         Raises:
-            UserError: only one is set.
+            UserError: only one of the variables is set.
         """
         username, password = self._values
         if username and password:
@@ -56,7 +58,9 @@ class CredentialVariables:
 
 
 def read_netrc(host: str) -> Credentials | None:
-    """Return the entry of `host` in `$NETRC` or `~/.netrc`; the entry `default` is not used.
+    """Read the credentials of `host` from the file `$NETRC` or `~/.netrc`.
+
+    Returns None if there is no such file or entry. The entry `default` is not used.
 
     Raises:
         UserError: the file cannot be read, is readable by others, or is malformed.
@@ -88,7 +92,7 @@ def read_netrc(host: str) -> Credentials | None:
 
 
 def ask_at_terminal(host: str, variables: CredentialVariables) -> Credentials:
-    """Ask for user name and password at the terminal.
+    """Ask for the user name and password of `host` at the terminal.
 
     Raises:
         UserError: there is no terminal, or an answer is empty.
@@ -114,7 +118,7 @@ def ask_at_terminal(host: str, variables: CredentialVariables) -> Credentials:
 
 
 def _show_prompt(prompt: str) -> None:
-    """Write to the terminal like getpass does: stdout and stderr may be redirected."""
+    """Write a prompt to the terminal itself, as getpass does, even if stdout is redirected."""
     try:
         with Path("/dev/tty").open("w") as terminal:
             terminal.write(prompt)
@@ -123,7 +127,7 @@ def _show_prompt(prompt: str) -> None:
 
 
 def redact_url(url: str) -> str:
-    """Return `url` with `...` for user, password and query, which may be credentials."""
+    """Return `url` with user, password and query replaced by `...`, since they may be secret."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     query = "..." if parts.query else ""

@@ -1,4 +1,4 @@
-"""Raw files of a data set: downloads and unpacks them, or finds them in a folder of the user."""
+"""Provides the raw files of a data set by download and unpacking, or from a folder of the user."""
 
 import logging
 from pathlib import Path
@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 def download_dataset(
     name: str, dataset: Dataset, key: str, *, data: Path, workers: int
 ) -> SourceRecord:
-    """Provide the raw files of a data set; return the content of `source.json`.
+    """Provide the raw files of a data set; write and return the record `source.json`.
 
     Archives are downloaded to `<data>/downloads` and unpacked in `<data>/<name>/<key>`. A folder of
-    the user is used in place. Work that was done before is not repeated.
+    the user is used without copying. Work that an earlier call has done is not repeated.
 
     Raises:
         UserError: a source is missing, damaged, or does not contain the data set.
@@ -54,7 +54,10 @@ def download_dataset(
 def _read_finished(
     finished: Path, dataset: Dataset, description: DatasetDescription, data: Path
 ) -> SourceRecord | None:
-    """Return the `source.json` of an earlier call, if its files and archives are unchanged."""
+    """Return the `source.json` of an earlier call.
+
+    Returns None if there is none, or if the files or archives that it describes have changed.
+    """
     if not finished.is_file():
         return None
     source = SourceRecord.read(finished)
@@ -86,7 +89,10 @@ def _provide(
     data: Path,
     workers: int,
 ) -> tuple[Path, list[LocalArchive]]:
-    """Return the folder with the data set, and the archives that it was unpacked from."""
+    """Download, unpack or generate the data set if needed.
+
+    Returns its folder, and the archives from which it was unpacked.
+    """
     if isinstance(dataset, StreetsDataset):
         from isnet.data.streets import generate_streets
 
@@ -119,7 +125,7 @@ def _log_disk_space(source: SourceRecord, downloads: Path) -> None:
 
 
 def _compare_counts(images: dict[str, int], description: PublishedDescription) -> None:
-    """Log where the number of images is not the published one."""
+    """Log each split whose number of images differs from the published number."""
     for split, count in images.items():
         published = description.splits[split].images  # type: ignore[index]
         if published is not None and count != published:

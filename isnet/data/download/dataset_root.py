@@ -1,4 +1,4 @@
-"""Search for the folder of a data set in the folders that archives and users make around it."""
+"""Finds the folder of a data set, which may be nested in other folders or split among several."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ from isnet.data.catalog.image_label_pairs import SPLITS
 from isnet.errors import UserError
 
 _LEVELS = 3
-"""Depth of the search."""
+"""Number of folder levels below the given folders that are searched."""
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
 def find_root(description: DatasetDescription, folders: Sequence[Path], joined: Path) -> Path:
-    """Return the first folder in `folders`, or below them, that contains the data set.
+    """Return the first folder, among `folders` and their subfolders, that contains the data set.
 
-    If its parts are in several folders, as when each archive made its own, they are joined by
-    links in the folder `joined`.
+    The parts of the data set may be in several folders, such as one for each archive. These parts
+    are then joined by links in the folder `joined`.
 
     Raises:
         UserError: a folder or list of the data set is missing.
@@ -53,7 +53,7 @@ def find_root(description: DatasetDescription, folders: Sequence[Path], joined: 
 
 
 def _fixed_parts(description: DatasetDescription) -> list[str]:
-    """Return the folders and lists that every copy of the data set must have."""
+    """Return the relative paths of folders and list files that every copy of a data set has."""
     patterns = [description.image, description.label, *filter(None, [description.list])]
     parts = []
     for pattern in patterns:
@@ -65,7 +65,7 @@ def _fixed_parts(description: DatasetDescription) -> list[str]:
 
 
 def _subfolders(folder: Path) -> Iterator[Path]:
-    """Yield `folder` and the folders below it, level by level."""
+    """Yield `folder` and its subfolders to a limited depth, in breadth-first order."""
     level = [folder]
     for _ in range(_LEVELS):
         yield from level

@@ -1,4 +1,4 @@
-"""Unpacking of untrusted archives into one folder, which appears only when all are unpacked."""
+"""Unpacks untrusted archives into one folder, which appears only when all archives are unpacked."""
 
 import shutil
 from collections.abc import Sequence
@@ -13,17 +13,22 @@ from isnet.io.wait_lock import exclusive
 
 
 def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: ProgressCallback) -> None:
-    """Unpack zip and tar archives into one folder; does nothing if the folder exists.
+    """Unpack zip and tar archives into one folder, unless the folder exists already.
 
-    Files are written to `NAME.part`, which is renamed at the end. After an interruption the same
-    call continues there, unless the archives have changed. A second process waits for the first.
+    Files are written to the folder `NAME.part`, which is renamed at the end. After an interruption,
+    the same call continues with this folder, unless the archives have changed. A second process
+    waits for the first.
 
-    Archives are unpacked in this order, zips by `workers` threads; a later one may overwrite files
-    of an earlier one. `show` is called with the bytes of the archives done and in total.
+    Args:
+        archives: zip and tar archives, which are unpacked in this order. A later archive may
+            overwrite files of an earlier one.
+        folder: the target folder.
+        workers: number of threads that unpack a zip.
+        show: called with the number of bytes of the archives that are done and the total number.
 
     Raises:
-        BadArchive: a file is no archive, or is damaged, a decompression bomb, or has a member or
-            link outside the folder. All that was unpacked is removed.
+        BadArchive: a file is no archive, is damaged or a decompression bomb, or contains a path or
+            link to outside the folder. All that was unpacked is removed.
         UserError: the disk is full.
     """
     with exclusive(folder):
@@ -39,7 +44,10 @@ def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Progre
 
 
 class _PartialFolder:
-    """The folder `NAME.part`, and `NAME.part.json`: archives, and links of the finished ones."""
+    """An unfinished unpacking: the folder `NAME.part` and its state in the file `NAME.part.json`.
+
+    The state lists the archives, and the symbolic links of those that are finished.
+    """
 
     def __init__(self, archives: Sequence[Path], folder: Path) -> None:
         self._folder = folder
@@ -68,7 +76,7 @@ class _PartialFolder:
             write_json(self._state, {"archives": self._archives, "links": self._links})
 
     def unpack(self, archives: Sequence[Archive], show: ProgressCallback) -> None:
-        """Unpack the archives that are not finished, then make the links of all."""
+        """Unpack the archives that are not finished, then create the links of all archives."""
         self._check_disk(archives)
         sizes = [archive.path.stat().st_size for archive in archives]
 

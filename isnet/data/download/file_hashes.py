@@ -1,4 +1,4 @@
-"""Expected size and hashes of a file, published or recorded at the first download."""
+"""Checks downloads against their expected size and hashes, published or recorded the first time."""
 
 import functools
 import hashlib
@@ -20,7 +20,7 @@ _NAMES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """Known size and hashes of a file; None: unknown.
+    """The expected size and hashes of a file. None means that a value is unknown.
 
     Hashes are lower-case hex. A SHA-256 may be shortened to its first digits, 8 at least.
 
@@ -45,7 +45,10 @@ class ExpectedFile:
         return {name: digest for name in _FORMS if (digest := getattr(self, name))}
 
     def mismatch(self, path: Path) -> str | None:
-        """Describe how the file at `path` differs from the expected one; None: it does not."""
+        """Describe how the file at `path` differs from the expected one.
+
+        Returns None if it does not differ.
+        """
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"it has {size:,} bytes, not {self.size:,}"
@@ -59,10 +62,10 @@ class ExpectedFile:
 
 
 class HashLockFile:
-    """The file `downloads.lock.json` in the folder `root`: SHA-256 of downloads that have no
-    published hash (trust on first use).
+    """Trust on first use: the SHA-256 of downloads that have no published hash, in a JSON file.
 
-    Its keys are paths relative to `root`, so that all mirrors of a file share one entry.
+    The file is `downloads.lock.json` in the folder `root`. Its keys are the paths of the downloads
+    relative to `root`, so that all mirrors of a download share one entry.
     """
 
     def __init__(self, root: Path) -> None:
@@ -70,12 +73,12 @@ class HashLockFile:
         self.path = root / "downloads.lock.json"
 
     def expected(self, path: Path) -> ExpectedFile | None:
-        """Return the recorded size and hash of the file at `path`; None: there is no entry."""
+        """Return the recorded size and hash of the file at `path`, or None if none are recorded."""
         entry = self._entries().get(self._key(path))
         return entry and ExpectedFile(size=entry["bytes"], sha256=entry["sha256"])
 
     def record(self, path: Path, url: str, size: int, digest: str) -> None:
-        """Record size (bytes) and SHA-256 of a first download."""
+        """Record the size (bytes) and SHA-256 `digest` of the first download of a file."""
         today = date.today().isoformat()
         entry = {"bytes": size, "sha256": digest, "from": redact_url(url), "first_used": today}
         # This lock is not removed afterwards: others may wait for it, each for a moment.
@@ -83,7 +86,7 @@ class HashLockFile:
             write_json(self.path, self._entries() | {self._key(path): entry})
 
     def hint(self, path: Path) -> str:
-        """Return how to accept a changed file."""
+        """Return a hint for the user on how to accept a changed file."""
         key = self._key(path)
         return (
             f"It was first downloaded on {self._entries()[key]['first_used']}; if you know that "

@@ -1,7 +1,7 @@
-"""Download of one file over HTTP, verified and resumable.
+"""Downloads one file over HTTP, verifies it, and resumes after an interruption.
 
-The bytes are written to `NAME.part`, which survives cut connections and killed processes. The
-file gets its name when its size and hashes are right.
+The bytes are written to `NAME.part`, which is kept when the connection is cut or the process is
+killed. The file gets its final name when its size and hashes are right.
 """
 
 import logging
@@ -29,27 +29,27 @@ _PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 
 
 class LoginRequired(UserError):
-    """The server sent a web page, or refused access, instead of sending the file."""
+    """The error for a server that refuses access, or sends a web page instead of the file."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file on a server, and where to save it."""
+    """A file on a server, with its expected hashes and the path at which it is saved."""
 
     url: str
-    """http or https; user and password in it are neither shown nor stored."""
+    """An http or https address. A user name and password in it are neither shown nor stored."""
     path: Path
     hash_lock: HashLockFile
-    """Records the hash of the first download if `published` has none."""
+    """File that records the hash of the first download if `published` has none."""
     hint: str
-    """End of error messages: how to get the file otherwise."""
+    """How to get the file by other means, as the end of error messages."""
     published: ExpectedFile = field(default_factory=ExpectedFile)
     login: str | None = None
     """Address of the log-in form, if an account is needed (see `LoginSession`)."""
 
     @property
     def expected(self) -> ExpectedFile:
-        """Published hashes, else those of the first download."""
+        """Published size and hashes, else those recorded at the first download."""
         if self.published.digests:
             return self.published
         return self.hash_lock.expected(self.path) or self.published
@@ -58,11 +58,15 @@ class RemoteFile:
 def fetch(
     file: RemoteFile, *, show: ProgressCallback, session: requests.Session | None = None
 ) -> None:
-    """Download a file, or verify the one that is there.
+    """Download a file, or verify it if it exists already.
 
-    An interrupted download is resumed. Temporary failures (no connection, a cut one, a busy server)
-    are retried with growing pauses. A second process waits for the first. `show` is called with
-    bytes done and in all; `session` may be one that is logged in.
+    An interrupted download is resumed. Temporary failures, such as a cut connection or a busy
+    server, are retried after longer and longer pauses. A second process waits for the first.
+
+    Args:
+        file: the file to download.
+        show: called with the number of bytes done and the total number.
+        session: a session that is logged in, if the server needs that.
 
     Raises:
         LoginRequired: the server sent a web page instead of the file.
@@ -108,7 +112,10 @@ class _Download:
         _log.info(f"saved {file.path} ({format_bytes(partial.size)})")
 
     def _receive(self) -> str | None:
-        """Receive the whole file; return how it differs from the expected one."""
+        """Receive the whole file, with retries; describe how it differs from the expected one.
+
+        Returns None if it does not differ.
+        """
         try:
             retry(self._attempt, lambda: self._partial.size)
         except PermanentError as error:
@@ -143,7 +150,7 @@ class _Download:
             raise TransientError("the server sent more bytes than the file has; starts again")
 
     def _check_size(self, total: int | None) -> None:
-        """Raise UserError before the transfer if the size is wrong or the disk too small."""
+        """Raise UserError before the transfer if the size is wrong or the free space too small."""
         known = self._expected.size
         if known is not None and total is not None and total != known:
             self._partial.discard()
@@ -160,7 +167,11 @@ class _Download:
         return UserError(what, where=redact_url(file.url), hint=hint)
 
     def _refuse_web_page(self, answer: requests.Response, head: bytes) -> None:
-        """Raise LoginRequired if type or first bytes are those of a web page, and not the name."""
+        """Raise LoginRequired if the server sends a web page instead of the file.
+
+        A web page is recognised by its content type or its first bytes, `head`. A file whose name
+        is that of a web page is accepted.
+        """
         path = self._file.path
         is_html = answer.headers.get("Content-Type", "").startswith("text/html")
         if path.suffix.lower() in (".html", ".htm") or not (is_html or _PAGE.match(head)):

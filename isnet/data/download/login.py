@@ -1,4 +1,4 @@
-"""Downloads from sites that require a log-in, such as that of Cityscapes."""
+"""Logs in at sites that require an account, such as Cityscapes, and downloads files from there."""
 
 import logging
 from collections.abc import Callable
@@ -26,27 +26,27 @@ from isnet.io.console import ProgressCallback
 _log = logging.getLogger(__name__)
 
 OpenProgress = Callable[[], AbstractContextManager[ProgressCallback]]
-"""Opens a progress bar, such as `partial(show_progress, "bytes")`."""
+"""A function that opens a progress bar, such as `partial(show_progress, "bytes")`."""
 
 _TRIES = 3
-"""Questions at the terminal; sites lock accounts after more failures."""
+"""How often the terminal asks for credentials. Sites lock accounts after more failures."""
 _PORTS = {"http": 80, "https": 443}
 _ACCEPTED = (302, 303)
 _REJECTED = (200, 401)
-"""Status of an answer to wrong credentials; 200 is the form again."""
+"""HTTP status codes after wrong credentials. 200 means that the form is shown again."""
 
 
 class LoginSession:
-    """An account at one site, which logs in when the first file is missing.
+    """A session at a site that requires an account. It logs in before the first download.
 
-    Credentials come from the environment, else netrc, else the terminal. They are sent only to the
-    site of the log-in form, in the body of a POST, and so are its cookies. The form's fields are
-    those of the official tool (cityscapesscripts 2.3.0, download/downloader.py) and the form's
-    hidden inputs.
+    Credentials come from the environment, else from netrc, else from the terminal. Credentials and
+    cookies are sent only to the site of the log-in form; credentials are sent in the body of a
+    POST. The submitted fields are those of the official tool (cityscapesscripts 2.3.0,
+    download/downloader.py) and the hidden inputs of the form.
     """
 
     def __init__(self, login: str, service: str) -> None:
-        """Remove the credentials from the environment of this process.
+        """Create the session, and remove the credentials from the environment of this process.
 
         Args:
             login: address of the log-in form: https, or http on this machine.
@@ -68,10 +68,10 @@ class LoginSession:
         self._session.close()
 
     def fetch(self, file: RemoteFile, progress: OpenProgress) -> None:
-        """Download a file like `fetch`; log in again once if the session expires.
+        """Download a file as `isnet.data.download.fetch` does, after logging in if needed.
 
-        `progress` opens the progress bar, after all questions at the terminal: it would overwrite
-        them.
+        If the session expires, this logs in again once. `progress` opens the progress bar after all
+        questions at the terminal, because the bar would overwrite them.
 
         Raises:
             LoginRequired: the site does not give the file to this account.
@@ -131,7 +131,7 @@ class _SiteSession(requests.Session):
         self._site = _origin(login)
 
     def get(self, url: str | bytes, *more: Any, **settings: Any) -> requests.Response:
-        """Get a file.
+        """Send a GET request.
 
         Raises:
             LoginRequired: the site refuses access (401 or 403).
@@ -144,7 +144,10 @@ class _SiteSession(requests.Session):
         return response
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
-        """Send a request, also one that follows a redirect, without other sites' secrets."""
+        """Send a request without secrets that belong to another site.
+
+        requests also calls this for each redirect.
+        """
         # requests adds the netrc entry of a host, after redirects whatever `auth` is.
         request.headers.pop("Authorization", None)
         if _origin(request.url or "") != self._site:
@@ -157,7 +160,7 @@ class _SiteSession(requests.Session):
         """Submit the log-in form; return whether the site accepts the credentials.
 
         Raises:
-            TransientError: the server fails, and another attempt may succeed.
+            TransientError: the server fails for the moment, so a repeated call may succeed.
             PermanentError: the server refuses, or the form has moved to another site.
         """
         self.cookies.clear()
@@ -175,7 +178,7 @@ class _SiteSession(requests.Session):
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return scheme, host and port.
+    """Return the scheme, host and port of a URL.
 
     Raises:
         requests.exceptions.InvalidURL: the port is invalid, as it may be in a redirect.
@@ -188,7 +191,10 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _hidden_inputs(page: str) -> dict[str, str]:
-    """Return the hidden inputs, such as a CSRF token, of the form that asks for a password."""
+    """Return the hidden inputs, such as a CSRF token, of the log-in form in an HTML page.
+
+    The log-in form is the first one that asks for a password.
+    """
     reader = _FormReader()
     reader.feed(page)
     for form in reader.forms:
@@ -200,7 +206,7 @@ def _hidden_inputs(page: str) -> dict[str, str]:
 
 
 class _FormReader(HTMLParser):
-    """Collects the attributes of all inputs, by form."""
+    """HTML parser that collects the attributes of all `<input>` tags of each form."""
 
     def __init__(self) -> None:
         super().__init__()

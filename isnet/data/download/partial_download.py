@@ -1,6 +1,7 @@
-"""An unfinished download: the file `NAME.part`, and `NAME.part.json` with its version.
+"""Stores an unfinished download and resumes it by HTTP range requests.
 
-It is continued by HTTP range requests.
+The file `NAME.part` has the bytes so far. The file `NAME.part.json` identifies the version of the
+file on the server.
 """
 
 from __future__ import annotations
@@ -24,24 +25,27 @@ _RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 @dataclass(frozen=True)
 class FileVersion:
-    """HTTP validators and length of the file that a server offers."""
+    """The version of a file on a server, by HTTP validators (ETag and date) and length."""
 
     url: str
-    """Without credentials."""
+    """Address of the file, without credentials."""
     etag: str | None
     last_modified: str | None
     length: int | None
-    """Bytes of the whole file."""
+    """Length of the whole file in bytes."""
 
     @property
     def validator(self) -> str | None:
-        """Value for the header If-Range, which excludes weak ETags (RFC 9110, 13.1.5)."""
+        """Value for the header If-Range, which must not be a weak ETag (RFC 9110, 13.1.5)."""
         if self.etag:
             return None if self.etag.startswith("W/") else self.etag
         return self.last_modified
 
     def matches(self, other: FileVersion) -> bool:
-        """Return whether all fields that both have are equal."""
+        """Return whether two versions may be the same, by the fields that both have.
+
+        The lengths are compared, and the ETags or else the dates.
+        """
         pairs: list[tuple[object, object]] = [(self.length, other.length)]
         if self.etag and other.etag:  # mirrors share the ETag, but not the date
             pairs.append((self.etag, other.etag))
@@ -51,7 +55,7 @@ class FileVersion:
 
 
 class PartialDownload:
-    """The received part of the file `path`, which the next process resumes if this one ends."""
+    """The bytes of the file `path` received so far, which a later process can resume."""
 
     def __init__(self, path: Path, expected: ExpectedFile) -> None:
         self._target = path
@@ -65,10 +69,10 @@ class PartialDownload:
     def _reset(self, version: FileVersion | None) -> None:
         self.version, self.size = version, 0
         self.is_joined = False
-        """Whether its bytes come from several responses."""
+        """Whether the bytes come from several responses."""
 
     def _resume(self) -> None:
-        """Load the bytes of an earlier process, if their version is known."""
+        """Take over the bytes that an earlier process received, if their version is known."""
         try:
             self.version = FileVersion(**json.loads(self._side.read_text()))
         except (OSError, ValueError, TypeError):
@@ -78,7 +82,10 @@ class PartialDownload:
             self.is_joined = self.size > 0
 
     def request_headers(self) -> dict[str, str]:
-        """Return the headers that request the missing bytes, if the file has not changed."""
+        """Return the HTTP headers that request the missing bytes.
+
+        They request the whole file if a change of the file on the server could not be detected.
+        """
         # With another encoding, lengths and ranges would not be those of the file.
         headers = {"Accept-Encoding": "identity"}
         version = self.version
@@ -94,8 +101,8 @@ class PartialDownload:
         """Prepare for the body of a response; return False if the file is already complete.
 
         Raises:
-            TransientError: the response does not fit to the bytes so far, which are discarded.
-            PermanentError: the server refuses.
+            TransientError: the response does not continue the bytes so far. They are discarded.
+            PermanentError: the server refuses the request.
         """
         try:
             check_status(response, (200, 206, 416))
@@ -128,7 +135,7 @@ class PartialDownload:
         self._reset(version)
 
     def append(self, data: bytes) -> None:
-        """Write the next bytes.
+        """Append the next bytes to the file.
 
         Raises:
             UserError: the disk is full.
@@ -141,13 +148,13 @@ class PartialDownload:
                 left = left[written:]
 
     def discard(self) -> None:
-        """Remove all bytes."""
+        """Delete all bytes received so far."""
         self.path.unlink(missing_ok=True)
         self._side.unlink(missing_ok=True)
         self._reset(None)
 
     def publish(self) -> None:
-        """Rename the complete file to its final name."""
+        """Rename the complete file from `NAME.part` to its final name."""
         with explain_write_errors(self._target):
             with self.path.open("rb") as file:
                 os.fsync(file.fileno())
@@ -156,7 +163,10 @@ class PartialDownload:
 
 
 def _range(response: requests.Response) -> tuple[int | None, int | None]:
-    """Return the offset of the body and the length of the whole file; None: unknown."""
+    """Parse the headers of a response: return the offset of its body and the whole file's length.
+
+    Both are in bytes. Each is None if Content-Range or Content-Length does not state it.
+    """
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None

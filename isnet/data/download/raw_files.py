@@ -1,8 +1,8 @@
-"""Raw files of a data set: its archives are downloaded or verified, and unpacked, also those that
-contain archives.
+"""Downloads or verifies the archives of a data set and unpacks them, including nested archives.
 
-In the folder of a data set, `raw` has the content of the archives, `inner` that of archives in
-them, and `joined` links to parts of the data set that are in separate folders.
+The folder of a data set has three subfolders. `raw` has the content of the archives. `inner` has
+the content of archives that were in `raw`. `joined` has links to the parts of the data set, if they
+are in separate folders.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ _log = logging.getLogger(__name__)
 
 
 class LocalArchive(NamedTuple):
-    """A complete archive on this machine."""
+    """A complete archive on this machine, with the record of its size and hashes."""
 
     path: Path
     record: ArchiveRecord
 
     @classmethod
     def of(cls, path: Path, url: str | None, hashes: dict[str, str]) -> "LocalArchive":
-        """Describe the file at `path`; hash it if no hash is known."""
+        """Create the record of the archive at `path`; compute its SHA-256 if no hash is given."""
         hashes = hashes or {"sha256": sha256_of(path)}
         size = path.stat().st_size
         return cls(path, ArchiveRecord(name=path.name, url=url, bytes=size, hashes=hashes))
@@ -48,7 +48,11 @@ def fetch_archives(
 ) -> list[LocalArchive]:
     """Download the archives that are missing, and verify the others.
 
-    `service` names the account, if a log-in is needed; `downloads` is for a message.
+    Args:
+        sources: archives on this machine or on servers.
+        description: description of the data set, for messages.
+        service: name of the account's service, if a log-in is needed (see `LoginSession`).
+        downloads: the folder of downloads, for messages.
 
     Raises:
         UserError: a download fails, or the content of an archive is wrong.
@@ -89,9 +93,9 @@ def _fetch(file: RemoteFile, session: Callable[[str], LoginSession]) -> LocalArc
 def unpack_dataset(
     archives: Sequence[LocalArchive], folder: Path, description: DatasetDescription, workers: int
 ) -> Path:
-    """Unpack archives unless that was done before; return the folder with the data set.
+    """Unpack archives unless an earlier call has done so; return the folder of the data set.
 
-    Files that an interrupted call unpacked are kept.
+    Files that an interrupted earlier call has unpacked are kept.
 
     Raises:
         BadArchive: an archive is damaged or hostile.
@@ -130,7 +134,10 @@ def _find_root(folder: Path, description: DatasetDescription) -> Path:
 def _is_usable(
     folder: Path, records: list[dict[str, Any]], description: DatasetDescription
 ) -> bool:
-    """Return whether `raw` has all files of these archives, or archives still to unpack."""
+    """Return whether the unpacked files in `folder` can be used again.
+
+    They must come from the same archives, and contain the data set or archives still to unpack.
+    """
     made_from = folder / "archives.json"
     if not (made_from.is_file() and (folder / "raw").is_dir()):
         return False

@@ -1,4 +1,4 @@
-"""Requests that may fail for a while: what their errors mean, and retries with backoff."""
+"""Retries HTTP requests with exponential backoff, and tells transient from permanent errors."""
 
 import logging
 import random
@@ -15,17 +15,17 @@ _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 TIMEOUTS = (10.0, 60.0)
-"""Seconds to wait for the connection, and for the next bytes."""
+"""Timeouts in seconds, for the connection and for the next bytes."""
 NO_ACCESS = (401, 403)
 
 _ATTEMPTS = 5
-"""Attempts in a row without `_PROGRESS`."""
+"""Number of failed attempts after which a request is given up, unless it makes `_PROGRESS`."""
 _PROGRESS = 8 << 20
-"""Bytes after which the attempts are counted from 0 again."""
+"""Number of received bytes after which failed attempts are counted from 0 again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-"""Seconds; each pause is twice the one before, plus up to 50 % jitter."""
+"""Pauses in seconds. Each pause is twice as long as the one before, plus up to 50 % jitter."""
 _LONGEST_RETRY_AFTER = 900.0
-"""Seconds; a server that demands a longer pause ends the download."""
+"""Longest pause in seconds that a server may demand. A longer one ends the download."""
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _PERMANENT: tuple[tuple[type[Exception], str], ...] = (
     (requests.exceptions.SSLError, "the server's certificate is not trusted"),
@@ -43,7 +43,10 @@ _TRANSIENT: tuple[tuple[type[Exception], str], ...] = (
 
 
 class TransientError(Exception):
-    """A request failed, and may succeed after `pause` seconds (Retry-After), if it is known."""
+    """The error for a request that may succeed later.
+
+    `pause` is the waiting time in seconds that the server demands (Retry-After), if it does.
+    """
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -51,15 +54,18 @@ class TransientError(Exception):
 
 
 class PermanentError(Exception):
-    """A request failed and will not be tried again; the message is a few words."""
+    """The error for a request that is not tried again, with a message of a few words."""
 
 
 def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Result:
-    """Call `attempt` until it succeeds; return its result.
+    """Call `attempt` with exponential backoff until it succeeds; return its result.
 
-    Unlike those of urllib3 and tenacity, the count of attempts restarts with each 8 MB received,
-    as `bytes_done` tells. `attempt` may raise `TransientError`, `PermanentError` and the errors of
-    requests.
+    The count of failures restarts after each 8 MB received, unlike in urllib3 and tenacity.
+
+    Args:
+        attempt: the function to call. It may raise `TransientError`, `PermanentError` and the
+            errors of requests.
+        bytes_done: returns the number of bytes received so far.
 
     Raises:
         PermanentError: the error is permanent, or five attempts in a row have failed.
@@ -86,11 +92,11 @@ def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Resul
 
 
 def check_status(response: requests.Response, accepted: tuple[int, ...]) -> None:
-    """Raise unless the status is one of `accepted`.
+    """Raise an error unless the HTTP status of a response is one of `accepted`.
 
     Raises:
-        TransientError: a status that may pass, such as 503.
-        PermanentError: any other status.
+        TransientError: the status is a temporary failure, such as 503.
+        PermanentError: the status is any other failure.
     """
     status = response.status_code
     if status in accepted:
@@ -102,7 +108,10 @@ def check_status(response: requests.Response, accepted: tuple[int, ...]) -> None
 
 
 def _server_pause(response: requests.Response) -> float | None:
-    """Return the seconds of the header Retry-After, which may also be a date."""
+    """Return the pause in seconds that the header Retry-After demands, or None without one.
+
+    The header may have a number of seconds or a date.
+    """
     header = response.headers.get("Retry-After")
     try:
         return Retry(retry_after_max=10**9).parse_retry_after(header) if header else None
@@ -111,9 +120,9 @@ def _server_pause(response: requests.Response) -> float | None:
 
 
 def _classify(error: requests.RequestException | HTTPError) -> TransientError:
-    """Return a transient error with a short reason, or raise a PermanentError.
+    """Convert an error of requests: return a TransientError, or raise a PermanentError.
 
-    The original text may contain credentials.
+    The new error has a short reason, because the original text may contain credentials.
     """
     for kind, reason in _PERMANENT:
         if isinstance(error, kind):

@@ -1,4 +1,7 @@
-"""Zip and tar archives of unknown origin: a limit on their size, and no file outside a folder."""
+"""Unpacks zip and tar archives of unknown origin safely.
+
+The unpacked size is limited, and no file is written outside the target folder.
+"""
 
 import bz2
 import contextlib
@@ -21,18 +24,24 @@ from isnet.io.disk_space import explain_write_errors
 
 _MAX_RATIO = 200
 _ALWAYS_ALLOWED_BYTES = 1 << 30
-"""An archive may grow 200-fold, and to 1 GiB in any case: label images of one class shrink well."""
+"""An archive may unpack to 200 times its size, and always to 1 GiB.
+
+Small archives need this exception, because label images of one class compress very well.
+"""
 _CHUNK = 1 << 18
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
-"""First bytes of a zip. `zipfile.is_zipfile` reads the end, and takes a tar of zips for one."""
+"""First bytes of a zip. `zipfile.is_zipfile` reads the end, and so mistakes a tar of zips."""
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-"""First bytes of a compressed tar -> its reader, which unlike tarfile's own checks the CRCs."""
+"""Opener of each compressed format of tar archives, by the first bytes of the file.
+
+Unlike tarfile's own readers, these check the CRCs.
+"""
 _MAX_WORKERS = 8
-"""Decompression and checksums of a zip run in parallel, but opening members does not."""
+"""Limit on threads for a zip: its files are decompressed in parallel, but opened one by one."""
 _ENCRYPTED = 0x1
 _LONGEST_TARGET = 4096
 _READ_ERRORS = (
@@ -41,15 +50,15 @@ _READ_ERRORS = (
 )
 
 Links = dict[str, str]
-"""Symbolic links of an archive: name -> target, both as stored in it."""
+"""Target of each symbolic link in an archive, by the link's name, both as stored there."""
 
 
 class BadArchive(UserError):
-    """An archive is damaged or hostile."""
+    """The error for an archive that is damaged or hostile."""
 
 
 class Archive(ABC):
-    """An archive on this machine. Subclasses read one format each."""
+    """Base class of archive files on this machine. Each subclass reads one format."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,21 +66,22 @@ class Archive(ABC):
 
     @abstractmethod
     def unpacked_bytes(self) -> int:
-        """Return a lower bound of the disk space that the members need.
+        """Return a lower bound of the disk space that the unpacked files need, in bytes.
 
         Raises:
-            BadArchive: it is a decompression bomb.
+            BadArchive: the archive is a decompression bomb.
         """
 
     def unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
         """Write the files of the archive into `folder`; return its symbolic links.
 
         Args:
-            folder: contains no links, but maybe files of an interrupted attempt.
+            folder: a folder without links. It may contain files of an interrupted earlier call.
             advance: called with the number of bytes of the archive that are done.
 
         Raises:
-            BadArchive: it is damaged, a bomb, or has a member outside `folder`.
+            BadArchive: the archive is damaged or a decompression bomb, or contains a path outside
+                `folder`.
             UserError: the disk is full.
         """
         try:
@@ -83,10 +93,12 @@ class Archive(ABC):
     def _unpack(self, folder: Path, advance: Callable[[int], None]) -> Links: ...
 
     def make_links(self, folder: Path, links: Links) -> None:
-        """Make the symbolic links after all files, so that no file is written through a link.
+        """Create the symbolic links of the archive in `folder`.
+
+        Call this after all files are unpacked, so that no file is written through a link.
 
         Raises:
-            BadArchive: a target is missing, outside `folder`, or behind another link.
+            BadArchive: the target of a link is missing, outside `folder`, or behind another link.
         """
         for name, target in links.items():
             path = folder / self._inner_path(name)
@@ -108,7 +120,7 @@ class Archive(ABC):
         return path
 
     def _save(self, read: Callable[[int], bytes], path: Path) -> None:
-        """Write the bytes that `read` returns to `path`; replaces a file that is there."""
+        """Write the bytes that `read` returns to `path`, in place of an existing file."""
         with self._create(path):
             path.unlink(missing_ok=True)  # another hard link may share its content
             file = path.open("wb")
@@ -121,7 +133,12 @@ class Archive(ABC):
 
     @contextlib.contextmanager
     def _create(self, path: Path) -> Iterator[None]:
-        """Make the parent of `path`; report a member that is in the way, or a full disk."""
+        """Create the parent folder of `path`, then run the `with` body, which creates `path`.
+
+        Raises:
+            BadArchive: the archive has a file and a folder of the same name.
+            UserError: the disk is full.
+        """
         with explain_write_errors(path):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,10 +172,12 @@ class Archive(ABC):
 
 
 def open_archive(path: Path, workers: int) -> Archive:
-    """Open an archive; its first bytes decide the format.
+    """Open a zip or tar archive, whose format is recognised by the first bytes.
+
+    `workers` is the number of threads that unpack a zip.
 
     Raises:
-        BadArchive: it is neither a zip nor a tar, or a damaged zip.
+        BadArchive: the file is neither a zip nor a tar archive, or is a damaged zip.
     """
     with path.open("rb") as file:
         if file.read(4) in _ZIP:
@@ -177,7 +196,10 @@ def _opener(file: IO[bytes]) -> Callable[[IO[bytes]], Any] | None:
 
 
 def _stays_inside(folder: Path, start: PurePosixPath, target: str) -> bool:
-    """Return whether `target`, relative to `start`, exists in `folder`, with no link on the way."""
+    """Return whether the target of a link exists inside `folder`, on a path without other links.
+
+    `target` is relative to `start`, and `start` is relative to `folder`.
+    """
     if target.startswith("/"):
         return False
     here = list(start.parts)
@@ -198,10 +220,10 @@ def _quote(name: str) -> str:
 
 
 class TarArchive(Archive):
-    """A tar archive, plain or compressed. After an interruption it is unpacked from its start."""
+    """A plain or compressed tar archive. After an interruption, it is unpacked from its start."""
 
     def unpacked_bytes(self) -> int:
-        """Return the size of the archive itself; that of its members is not known beforehand."""
+        """Return the size of the archive, as the size of its content is not known beforehand."""
         return self.path.stat().st_size
 
     def _unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
@@ -241,7 +263,7 @@ class TarArchive(Archive):
                 os.link(earlier, path)
 
     def _check_end(self, reader: "_LimitedReader", end: int) -> None:
-        """Raise BadArchive unless the archive ends at `end`, where tarfile stopped.
+        """Raise BadArchive unless the archive ends at `end`, the offset at which tarfile stopped.
 
         tarfile stops without an error at a damaged header and at the end of a truncated file.
         """
@@ -254,7 +276,10 @@ class TarArchive(Archive):
 
 
 class _LimitedReader:
-    """The decompressed bytes of a tar; `check_growth` is called with their number so far."""
+    """A reader of the decompressed bytes of a tar archive, with a limit on their number.
+
+    `check_growth` is called with the number of bytes so far, and raises an error above the limit.
+    """
 
     def __init__(self, raw: IO[bytes], check_growth: Callable[[int], None]) -> None:
         opener = _opener(raw)
@@ -262,7 +287,7 @@ class _LimitedReader:
         self._check_growth = check_growth
         self.position = 0
         self.end_of_content = 0
-        """Behind the last byte so far that is not zero: an archive ends with zeros."""
+        """Offset after the last non-zero byte so far, because an archive ends with zeros."""
 
     def read(self, size: int) -> bytes:
         data: bytes = self._file.read(size)
@@ -274,7 +299,7 @@ class _LimitedReader:
 
 
 class ZipArchive(Archive):
-    """A zip archive: all members are checked first, then unpacked by several threads."""
+    """A zip archive. All of its entries are checked first, then unpacked by several threads."""
 
     def __init__(self, path: Path, workers: int) -> None:
         super().__init__(path)
@@ -286,7 +311,10 @@ class ZipArchive(Archive):
             raise self._damaged(error) from None
 
     def unpacked_bytes(self) -> int:
-        """Return the sum of the stored sizes; zipfile reads no more of a member than that."""
+        """Return the sum of the file sizes that the zip states.
+
+        zipfile never unpacks more bytes of a file than its stated size.
+        """
         size = sum(member.file_size for member in self._members)
         self._check_growth(size)
         return size
@@ -308,7 +336,10 @@ class ZipArchive(Archive):
     def _sort(
         self, zipped: zipfile.ZipFile, folder: Path
     ) -> tuple[dict[Path, zipfile.ZipInfo], Links]:
-        """Make the folders; return the files by path, and the links. The last of a name counts."""
+        """Create the folders of the archive; return its files by path, and its links.
+
+        Of several entries with the same name, the last one is used.
+        """
         files: dict[Path, zipfile.ZipInfo] = {}
         links: Links = {}
         for member in self._members:
@@ -330,7 +361,7 @@ class ZipArchive(Archive):
         return files, links
 
     def _write(self, zipped: zipfile.ZipFile, path: Path, member: zipfile.ZipInfo) -> int:
-        """Write a file unless an earlier attempt did; return its compressed size."""
+        """Unpack a file unless an earlier call has done so; return its compressed size in bytes."""
         if not _is_unpacked(member, path):
             with zipped.open(member) as content:
                 self._save(content.read, path)
@@ -338,7 +369,10 @@ class ZipArchive(Archive):
 
 
 def _is_unpacked(member: zipfile.ZipInfo, path: Path) -> bool:
-    """Return whether an earlier attempt wrote the member: reading is faster than decompressing."""
+    """Return whether `path` already has the content of `member`, by size and CRC-32.
+
+    Reading an unpacked file is faster than decompressing it again.
+    """
     if not path.is_file() or path.stat().st_size != member.file_size:
         return False
     crc = 0
