@@ -1,1 +1,1 @@
-"""Training: mmengine's Runner built from a job, with exact resume and mixed precision."""
+"""Trains a model with mmengine's Runner, with exact resume and mixed precision."""

@@ -1,4 +1,4 @@
-"""Advice for a training that waits for its data: more loader workers, or packed images."""
+"""Advises on data loading if a training waits for data: more loader workers, or packed images."""
 
 import math
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ _SECONDS_OBSERVED = 30.0
 
 @dataclass
 class DataLoadingAdvice:
-    """Adds up how long a training waits for data, and advises once if that is over 10 %.
+    """Adds up the time that a training waits for data, and advises once if it is over 10 %.
 
     Args:
-        workers: loader workers per process.
-        max_workers: workers per process that there are cores for.
+        workers: number of loader workers per process.
+        max_workers: number of loader workers per process for which there are CPU cores.
         packed: whether images come from a packed store.
     """
 
@@ -25,7 +25,11 @@ class DataLoadingAdvice:
     is_given: bool = False
 
     def update(self, waited: float, elapsed: float) -> str | None:
-        """Add `elapsed` seconds, `waited` of them for data; return the advice when it is due."""
+        """Add an interval of `elapsed` seconds with `waited` seconds of waiting for data.
+
+        Returns:
+            The advice in one line when it is due, else None.
+        """
         self.waited += waited
         self.elapsed += elapsed
         share = self.waited / self.elapsed
@@ -42,12 +46,13 @@ class DataLoadingAdvice:
 
 
 def workers_needed(wait: float, workers: int) -> int:
-    """Return the number of loader workers with which no step waits.
+    """Return the number of loader workers that is enough for no step to wait for data.
 
     Args:
         wait: share of the time spent waiting for data, below 1.
-        workers: current number. While a training waits all of them are busy, so they deliver
-            `1 - wait` of what the steps could take. Without any, steps and loading alternate.
+        workers: current number. While a training waits, all workers are busy, so they deliver the
+            share `1 - wait` of the images that the steps could process. Without workers, steps and
+            loading alternate.
     """
     busy = 1 - min(wait, 0.99)
     return max(1, math.ceil(wait / busy if workers == 0 else workers / busy))

@@ -1,4 +1,4 @@
-"""Data loader workers that survive stopping signals and end with their process."""
+"""Makes data loader workers ignore stop signals, and end when their parent process does."""
 
 import multiprocessing
 import os
@@ -25,8 +25,9 @@ os.register_at_fork(before=_block_signals, after_in_parent=_restore_mask)
 
 
 def ignore_signals(worker_id: int) -> None:
-    """Make a loader worker ignore stopping signals that are not from its parent, and end when its
-    parent dies.
+    """Make a data loader worker ignore stop signals except SIGTERM from its parent process.
+
+    The worker also ends when its parent dies. This is a `worker_init_fn` of a DataLoader.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     parent = multiprocessing.parent_process()
@@ -36,7 +37,7 @@ def ignore_signals(worker_id: int) -> None:
 
 
 def _end_on_sigterm(parent: int) -> None:
-    """End on SIGTERM from the parent: at exit, multiprocessing sends it and waits for workers."""
+    """End this worker when the process `parent` sends SIGTERM, as multiprocessing does at exit."""
     while True:
         received = signal.sigwaitinfo(STOP_SIGNALS)
         if received.si_signo == signal.SIGTERM and received.si_pid == parent:

@@ -1,4 +1,4 @@
-"""Out-of-memory errors as one line: phase, peak and total memory, and settings that need less."""
+"""Explains out-of-memory errors: phase, peak and total memory, and settings that need less."""
 
 import contextlib
 import re
@@ -16,7 +16,7 @@ from isnet.training.train_job import TrainJob
 _MESSAGES = re.compile(
     r"out of memory|can('t|not) allocate memory|not enough memory|alloc_failed|std::bad_alloc", re.I
 )
-"""Messages of torch's allocators, CUDA, cuBLAS, cuDNN, the kernel and C++."""
+"""Out-of-memory messages of torch's allocators, CUDA, cuBLAS, cuDNN, the kernel and C++."""
 
 _PHASES = {
     "val_step": "validation",
@@ -25,22 +25,25 @@ _PHASES = {
     "update_params": "the optimizer step",
     "_run_forward": "the forward pass",
 }
-"""Functions of torch and mmengine, and the phase of training; the first in the traceback counts."""
+"""Phases of training by the name of a function of torch or mmengine in the traceback.
+
+The first matching entry applies.
+"""
 
 
 @contextlib.contextmanager
 def explain_out_of_memory(job: TrainJob, *, iteration: Callable[[], int]) -> Iterator[None]:
-    """Turn an out-of-memory error into one line; other errors pass.
+    """Convert an out-of-memory error within the block to a UserError; other errors propagate.
 
-    On a CPU usually nothing is raised: Linux ends the process with SIGKILL.
+    On a CPU there is usually no such error, because Linux ends the process with SIGKILL.
 
     Args:
         job: the training.
         iteration: returns the number of finished optimizer steps.
 
     Raises:
-        UserError: phase, peak and total memory, and settings that need less; first the one that
-            changes the training least.
+        UserError: memory ran out. The message has the phase, peak and total memory, and settings
+            that need less, starting with the one that changes the training least.
     """
     try:
         yield
@@ -64,7 +67,7 @@ def peak_memory_gb() -> float:
 
 
 def _memory() -> str:
-    """Describe peak and total memory, in 10^9 bytes."""
+    """Describe peak and total memory in a message, in units of 10^9 bytes."""
     if not torch.cuda.is_available():
         return f"peak {peak_memory_gb():.1f} of {_total_memory() / 1e9:.1f} GB"
     free, total = torch.cuda.mem_get_info()
@@ -75,7 +78,10 @@ def _memory() -> str:
 
 
 def _total_memory() -> int:
-    """Return the bytes that this process may use: of the machine, its container or its limit."""
+    """Return the memory that this process may use, in bytes.
+
+    This is the smallest of the machine's memory, the container's limit and the process's limit.
+    """
     totals = [int(psutil.virtual_memory().total)]
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:

@@ -1,6 +1,4 @@
-"""Optimizer wrappers in float32, bfloat16 and float16 that skip steps with a non-finite loss,
-gradient or running statistic.
-"""
+"""mmengine optimizer wrappers for float32, bfloat16 and float16 that skip non-finite steps."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from torch.amp import GradScaler
 from isnet.settings.params import Precision
 
 _FUSED = (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.Adagrad)
-"""Optimizers whose fused kernel skips the step on the device if `found_inf` is 1."""
+"""Optimizers with a fused kernel that skips the step on the device if `found_inf` is 1."""
 
 _WRAPPERS: dict[Precision, str] = {
     "float32": "GuardedOptimWrapper",
@@ -26,9 +24,10 @@ _WRAPPERS: dict[Precision, str] = {
 
 
 def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
-    """Return an `optim_wrapper` config with the type for `precision`; its other settings stay.
+    """Return an `optim_wrapper` config with the wrapper type for a precision.
 
-    The run's precision overrides autocast in the config. A wrapper of any other type is kept.
+    Settings of the config for autocast are dropped, because the run's precision overrides them. The
+    other settings are kept. A config with a custom wrapper type is returned unchanged.
     """
     replaced = ("OptimWrapper", "AmpOptimWrapper", *_WRAPPERS.values())
     if config.get("type", "OptimWrapper") not in replaced:
@@ -40,21 +39,21 @@ def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str,
 
 @OPTIM_WRAPPERS.register_module()
 class GuardedOptimWrapper(OptimWrapper):
-    """mmengine's OptimWrapper that skips every non-finite step.
+    """mmengine's OptimWrapper that skips every step with non-finite numbers.
 
     A step is skipped if, in any process, the loss of a micro-batch, the norm of the gradients or a
-    buffer of the model (a running statistic of a norm) is not finite. Weights, optimizer state and
-    buffers then stay bit-equal to those before the step's first micro-batch. A finite step is
+    buffer of the model (a running statistic of a norm) becomes non-finite. Weights, optimizer state
+    and buffers then stay bit-equal to those before the step's first micro-batch. A finite step is
     bit-equal to OptimWrapper's.
 
-    On a GPU the decision is made there: with a fused kernel no step waits for the host; other
-    optimizers wait for one flag. (mmengine's own clipping reads the norm in each step.)
+    On a GPU, the decision is made on the device. With a fused kernel no step waits for the host;
+    other optimizers wait for one flag. (mmengine's own clipping reads the norm in each step.)
 
     Attributes:
-        autocast: number format of the forward pass and the loss; None: that of the weights.
-        skipped: 0-dim float32 on the device, 1 if the last step was skipped.
-        faults: (1 + micro-batches) float32 on the device: whether the last step counts as a fault,
-            and which of this process's losses were not finite.
+        autocast: number format of the forward pass and the loss; None means that of the weights.
+        skipped: float32 scalar tensor on the device; 1 if the last step was skipped, else 0.
+        faults: float32 tensor `(1 + micro-batches,)` on the device. The first element is 1 if the
+            last step counts as a fault, the others are 1 where this process's loss was not finite.
     """
 
     autocast: torch.dtype | None = None
@@ -70,7 +69,7 @@ class GuardedOptimWrapper(OptimWrapper):
 
     @contextlib.contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Copy the model's buffers before the first micro-batch of a step, and enter autocast."""
+        """Enter autocast for a micro-batch; before the first one of a step, copy the buffers."""
         self._buffers = self._buffers or _copy_buffers(model)
         if not self._bad_losses:
             for copies in self._buffers:
@@ -87,7 +86,7 @@ class GuardedOptimWrapper(OptimWrapper):
         super().backward(self._scale(loss), **settings)
 
     def step(self, **settings: Any) -> None:
-        """Clip the gradients, and step if all is finite."""
+        """Clip the gradients, and make an optimizer step if all numbers are finite."""
         bad_losses = torch.stack(self._bad_losses)
         self._bad_losses = []
         spoilt = [copies.is_spoilt() for copies in self._buffers]
@@ -103,7 +102,7 @@ class GuardedOptimWrapper(OptimWrapper):
             copies.restore(self.skipped)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state that may have been saved with another kernel or memory layout."""
+        """Load an optimizer state that may have been saved with another kernel or memory layout."""
         groups = zip(state_dict["param_groups"], self.optimizer.param_groups, strict=True)
         for saved, group in groups:
             saved.update({key: group[key] for key in ("fused", "foreach") if key in group})
@@ -114,7 +113,10 @@ class GuardedOptimWrapper(OptimWrapper):
         return loss
 
     def _is_fault(self, bad: torch.Tensor) -> torch.Tensor:
-        """0-dim float32: whether the step counts as a fault; `bad`: its losses or buffers are."""
+        """Return whether the step counts as a fault, as a float32 scalar tensor.
+
+        `bad` is 1 if a loss or a buffer, and not only a gradient, is non-finite.
+        """
         return self.skipped
 
     def _apply(self, **settings: Any) -> None:
@@ -129,7 +131,7 @@ class GuardedOptimWrapper(OptimWrapper):
             del self.optimizer.found_inf
 
     def _clip(self) -> torch.Tensor:
-        """Clip as configured; return the norm of the gradients before."""
+        """Clip the gradients as configured, and return their norm before clipping."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         parameters = [p for p in parameters if p.grad is not None]
         clips = self.clip_grad_kwargs is not None
@@ -145,10 +147,11 @@ class GuardedOptimWrapper(OptimWrapper):
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(GuardedOptimWrapper):
-    """Forward pass and loss in bfloat16 autocast; weights and gradients stay float32.
+    """Optimizer wrapper with the forward pass and the loss in bfloat16 autocast.
 
-    Runs on CPU and GPU, without a gradient scaler: bfloat16 has float32's range. mmengine's
-    AmpOptimWrapper refuses the CPU, and always scales.
+    Weights and gradients stay float32. It works on CPU and GPU, without a gradient scaler, because
+    bfloat16 has the range of float32. mmengine's AmpOptimWrapper does not support the CPU, and
+    always scales.
     """
 
     autocast = torch.bfloat16
@@ -156,16 +159,16 @@ class BFloat16OptimWrapper(GuardedOptimWrapper):
 
 @OPTIM_WRAPPERS.register_module()
 class Float16OptimWrapper(GuardedOptimWrapper):
-    """Forward pass and loss in float16 autocast, with scaled gradients against underflow.
+    """Optimizer wrapper with float16 autocast, and gradient scaling against underflow.
 
-    A step whose gradients overflow is skipped and the scale halved; that is no fault, but how the
-    scale is found. A non-finite loss is a fault, and so is an overflow at a scale below 1, which 17
-    overflows in a row reach from the initial scale (65536).
+    A step whose gradients overflow is skipped, and the scale is halved. This is how the scale is
+    found, and not a fault. A non-finite loss is a fault, and so is an overflow at a scale below 1.
+    From the initial scale (65536), 17 overflows in a row lead to such a scale.
 
     Args:
-        loss_scale: as for mmengine's AmpOptimWrapper: `dynamic`, GradScaler's settings, or a fixed
-            scale.
-        settings: of OptimWrapper.
+        loss_scale: `dynamic`, the settings of GradScaler, or a fixed scale, as for mmengine's
+            AmpOptimWrapper.
+        settings: settings of OptimWrapper.
     """
 
     autocast = torch.float16
@@ -185,7 +188,7 @@ class Float16OptimWrapper(GuardedOptimWrapper):
         return scaled
 
     def step(self, **settings: Any) -> None:
-        """Unscale and clip the gradients, and step if all is finite."""
+        """Unscale and clip the gradients, and make an optimizer step if all numbers are finite."""
         self.loss_scaler.unscale_(self.optimizer)
         super().step(**settings)
         self.loss_scaler.update(self._fixed_scale)
@@ -202,19 +205,21 @@ class Float16OptimWrapper(GuardedOptimWrapper):
         return torch.where(scale < 1, self.skipped, bad)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of optimizer and scaler."""
+        """Return the state of the optimizer and of the gradient scaler."""
         return {**super().state_dict(), "loss_scaler": self.loss_scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load the state of optimizer and scaler."""
+        """Load the state of the optimizer and of the gradient scaler."""
         if "loss_scaler" in state_dict:
             self.loss_scaler.load_state_dict(state_dict.pop("loss_scaler"))
         super().load_state_dict(state_dict)
 
 
 class _BufferCopies:
-    """Buffers of one dtype before and after a step, each in one flat tensor: a few kernels instead
-    of hundreds.
+    """Copies of a model's buffers before and after a step, to undo changes by a skipped step.
+
+    The buffers have one dtype and device. Their copies are flat tensors, so that copying and
+    comparing take a few kernels instead of hundreds.
     """
 
     def __init__(self, buffers: list[torch.Tensor]) -> None:
@@ -227,15 +232,22 @@ class _BufferCopies:
         )
 
     def save(self) -> None:
+        """Copy the buffers before a step."""
         torch._foreach_copy_(self.before_parts, self.buffers)
 
     def is_spoilt(self) -> torch.Tensor:
-        """0-dim bool: whether a finite number became non-finite since `save`."""
+        """Return whether a finite number in the buffers has become non-finite since `save`.
+
+        The result is a bool scalar tensor on the device.
+        """
         torch._foreach_copy_(self.after_parts, self.buffers)
         return (~self.after.isfinite() & self.before.isfinite()).any()
 
     def restore(self, skipped: torch.Tensor) -> None:
-        """Undo the changes since `save` if `skipped` is 1; call after `is_spoilt`."""
+        """Undo the changes of the buffers since `save` if `skipped` is 1.
+
+        Call `is_spoilt` before.
+        """
         torch.where(skipped.bool(), self.before, self.after, out=self.after)
         torch._foreach_copy_(self.buffers, self.after_parts)
 
@@ -248,7 +260,11 @@ def _copy_buffers(model: nn.Module) -> list[_BufferCopies]:
 
 
 def _use_fused_kernel(optimizer: torch.optim.Optimizer) -> bool:
-    """Choose the fused kernel on a GPU, or if the config asks for it; return whether it is used."""
+    """Switch an optimizer to its fused kernel on a GPU, or if the config asks for it.
+
+    Returns:
+        Whether the optimizer uses the fused kernel.
+    """
     groups = optimizer.param_groups
     on_gpu = all(p.is_cuda for group in groups for p in group["params"])
     requested = all(group.get("fused") for group in groups)

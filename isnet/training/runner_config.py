@@ -1,4 +1,4 @@
-"""mmengine Runner settings of a training job: loaders, model, schedule, optimizer wrapper."""
+"""Builds the settings of mmengine's Runner for a training job."""
 
 import copy
 from typing import Any
@@ -10,21 +10,21 @@ from isnet.training.optim_wrappers import optimizer_wrapper
 from isnet.training.train_job import TrainJob
 
 SCHEDULE_LENGTHS = ("begin", "end", "total_iters", "T_max")
-"""Settings of mmengine's parameter schedulers that count iterations."""
+"""Settings of mmengine's parameter schedulers that are numbers of iterations."""
 
 
 def runner_config(
     job: TrainJob, *, max_workers: int, resuming: bool, hooks: list[Any]
 ) -> dict[str, Any]:
-    """Return the keyword arguments for `mmengine.runner.Runner`.
+    """Return the keyword arguments of `mmengine.runner.Runner` for a training job.
 
-    mmengine counts micro-iterations: lengths, intervals and the schedule are multiplied by the
-    number of accumulated micro-batches.
+    mmengine counts micro-iterations. Therefore the numbers of iterations in the config are
+    multiplied by the number of accumulated micro-batches.
 
     Args:
         job: the training.
-        max_workers: most loader workers of this process.
-        resuming: whether weights come from a checkpoint, and not from a pretrained file.
+        max_workers: maximum number of loader workers per loader in this process.
+        resuming: whether the weights come from a checkpoint instead of a pretrained file.
         hooks: all hooks of the training.
     """
     config = copy.deepcopy(job.planned.experiment.config)
@@ -93,7 +93,7 @@ def _set_workers(loader: dict[str, Any], max_workers: int) -> None:
 
 
 def _scale(settings: dict[str, Any], lengths: tuple[str, ...], factor: int) -> dict[str, Any]:
-    """Return a copy in which `lengths` are multiplied by `factor`."""
+    """Return a copy of `settings` with the values of the keys `lengths` multiplied by `factor`."""
     return {
         key: int(value) * factor if key in lengths and value is not None else value
         for key, value in settings.items()

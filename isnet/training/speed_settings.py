@@ -1,4 +1,4 @@
-"""Settings that change the speed and the bits of a training: compilation, deterministic kernels."""
+"""Applies the settings that affect speed and rounding: torch.compile and deterministic kernels."""
 
 import os
 from typing import Any
@@ -8,9 +8,10 @@ from torch import nn
 
 
 def require_deterministic(wanted: bool) -> None:
-    """Allow torch only deterministic kernels, or allow all again. Call it before CUDA starts.
+    """Make torch use deterministic kernels only, or allow all kernels again.
 
-    CPU kernels are deterministic either way, for a given number of threads.
+    Call it before CUDA is initialised. CPU kernels are always deterministic for a given number of
+    threads.
     """
     if wanted:
         # Without a workspace per stream, cuBLAS adds in an order that depends on timing.
@@ -23,9 +24,10 @@ def require_deterministic(wanted: bool) -> None:
 def compile_parts(model: nn.Module) -> None:
     """Compile backbone, neck and heads of an mmseg segmentor in place, for training only.
 
-    State-dict names stay. Losses, preprocessing and the optimizer stay eager: compiling the whole
-    `train_step`, as mmengine does, breaks into many graphs. Crops have one size, so each part is
-    compiled once; validation stays eager, because its images vary in size.
+    The names in the state dict stay the same. Losses, preprocessing and the optimizer stay eager,
+    because compiling the whole `train_step`, as mmengine does, splits it into many graphs. Crops
+    have one size, so each part is compiled once. Validation stays eager, because its images vary
+    in size.
     """
     for name in ("backbone", "neck", "decode_head", "auxiliary_head"):
         part = getattr(model, name, None)
@@ -34,7 +36,10 @@ def compile_parts(model: nn.Module) -> None:
 
 
 def _compile_in_training(module: nn.Module) -> None:
-    """Replace `forward` itself: the losses of mmseg's heads call it, and not the module."""
+    """Replace `forward` of a module by a version that is compiled in training mode.
+
+    The method itself is replaced because the losses of mmseg's heads call it, not the module.
+    """
     eager, compiled = module.forward, torch.compile(module.forward)
 
     def forward(*inputs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A training job: everything that one training process needs, resolved once."""
+"""The training job: the resolved settings that each process of a training needs."""
 
 import contextlib
 import os
@@ -20,42 +20,47 @@ _MAX_CHECKPOINT_INTERVAL = 1000
 
 @dataclass(frozen=True)
 class TrainJob:
-    """One training, resolved from params.yaml and the manifest of its data set.
+    """The settings of one training, resolved from params.yaml and the manifest of its data set.
 
-    Ranks that the launcher starts read it from a file, instead of resolving all runs of
-    params.yaml and checking every file of the data set again.
+    Ranks that the launcher starts read the job from a file. They need not resolve all runs of
+    params.yaml and check every file of the data set again.
     """
 
     planned: PlannedRun
     layout: Layout
     key: str
-    """Name of the private folder `work`; only checkpoints with this key are resumed."""
+    """Key of the training, the name of its folder `work`. Only checkpoints with it are resumed."""
     manifest_digest: str
     store: str | None
-    """Folder of the packed images under the data root; None: images are read from files."""
+    """Folder of the packed images under the data root; None if images are read from files."""
     store_note: str = ""
-    """Why images are read from files; logged at the start."""
+    """Reason why images are read from files, which is logged at the start."""
 
     @property
     def work(self) -> Path:
-        """Private folder of checkpoints and journal."""
+        """Folder of the training's checkpoints and journal, which no other training uses."""
         return self.layout.run_work(self.planned.name, self.key)
 
     @property
     def manifest(self) -> Path:
-        """Manifest of the converted data set."""
+        """Path of the manifest of the converted data set."""
         return self.layout.dataset_results(self.planned.run.dataset) / "manifest.json"
 
     @property
     def record_interval(self) -> int:
-        """Optimizer steps between loss records: the config's, shorter in a short training."""
+        """Number of optimizer steps between loss records.
+
+        It is that of the config, but at most a fiftieth of the training.
+        """
         most = self.planned.experiment.iterations // _MIN_RECORDS
         return max(1, min(self._interval("logger", 50), most))
 
     @property
     def checkpoint_interval(self) -> int:
-        """Optimizer steps between checkpoints: the config's, at most 1000 and a tenth of the
-        training, so that a failure costs minutes.
+        """Number of optimizer steps between checkpoints.
+
+        It is that of the config, but at most 1000 and at most a tenth of the training, so that a
+        failure costs only minutes.
         """
         most = min(_MAX_CHECKPOINT_INTERVAL, self.planned.experiment.iterations // _MIN_CHECKPOINTS)
         return max(1, min(self._interval("checkpoint", _MAX_CHECKPOINT_INTERVAL), most))
@@ -66,7 +71,7 @@ class TrainJob:
 
     @contextlib.contextmanager
     def shared_with_ranks(self, file: Path) -> Iterator[None]:
-        """Write the job to `file`, for the processes started within the block."""
+        """Write the job to `file`. Ranks started within the block read it by `from_launcher`."""
         # Not JSON: mmseg's transforms need the config's tuples.
         write_bytes(file, pickle.dumps(self))
         os.environ[_VARIABLE] = str(file)
@@ -77,7 +82,7 @@ class TrainJob:
 
     @classmethod
     def from_launcher(cls) -> Self | None:
-        """Return the job that the launcher has written; None if this process has no launcher."""
+        """Return the job that the launcher has written to a file; None without a launcher."""
         file = os.environ.get(_VARIABLE)
         if file is None:
             return None

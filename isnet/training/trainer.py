@@ -1,4 +1,4 @@
-"""Training in this process: builds the Runner, resumes from the newest checkpoint, trains."""
+"""Runs a training in this process: builds mmengine's Runner, resumes from a checkpoint, trains."""
 
 import logging
 import os
@@ -34,23 +34,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainResult:
-    """State of a training when this process is done with it."""
+    """Result of a training that is finished or was stopped."""
 
     finished: bool
-    """False if it was stopped; the same command then resumes it."""
+    """Whether the training is finished; if not, the same command resumes it."""
     iteration: int
     weights: dict[str, torch.Tensor]
     best: dict[str, Any]
-    """`iteration` and `mIoU` of the best validation; empty before the first."""
+    """`iteration` and `mIoU` of the best validation; empty before the first validation."""
     seconds: float
-    """Training time over all attempts."""
+    """Training time, including the time before each resume."""
     resolved_config: str
 
 
 def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
-    """Train, or resume from the newest checkpoint in the job's work folder.
+    """Train a model, or resume from the newest checkpoint in the job's work folder.
 
-    With several processes this is one of them.
+    Each process of a distributed training calls this function.
 
     Args:
         job: the training.
@@ -99,8 +99,9 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
 
 
 class _Runner(Runner):
-    """mmengine's Runner with the speed settings of a run, without its log of environment and
-    config, which are recorded elsewhere.
+    """mmengine's Runner with the speed settings of a run.
+
+    It does not log environment and config, because they are recorded elsewhere.
     """
 
     def __init__(self, speed: Speed, **settings: Any) -> None:
@@ -108,11 +109,11 @@ class _Runner(Runner):
         super().__init__(**settings)
 
     def build_model(self, model: dict[str, Any]) -> Any:
-        """Build and initialise on the CPU, then set memory layout and compile.
+        """Build and initialise the model on the CPU, then set its memory layout and compile it.
 
-        Initialised before the model moves: random numbers depend on the device and on the memory
-        order, and all devices and layouts must start from the same weights. Laid out before
-        DistributedDataParallel wraps it, which keeps the layout that it finds.
+        Weights are initialised before the model moves to its device, because random numbers depend
+        on device and memory layout, and all of these must start from the same weights. The layout
+        is set before DistributedDataParallel wraps the model, because the wrapper keeps it.
         """
         built = super().build_model(model)
         built.init_weights()
@@ -123,7 +124,7 @@ class _Runner(Runner):
         return built
 
     def _init_model_weights(self) -> None:
-        """Done in `build_model`."""
+        """Do nothing, because `build_model` has initialised the weights."""
 
     def _log_env(self, env_cfg: dict[str, Any]) -> None:
         pass
@@ -133,7 +134,11 @@ class _Runner(Runner):
 
 
 def _use_devices(devices: Devices, processes: int) -> int:
-    """Select the run's devices and join the other ranks; return this process's CPU threads."""
+    """Select the devices of a run and join the process group of its ranks.
+
+    Returns:
+        The number of CPU threads of this process.
+    """
     cores = len(os.sched_getaffinity(0))
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     torch.set_num_threads(threads)
@@ -152,8 +157,9 @@ def _use_devices(devices: Devices, processes: int) -> int:
 
 
 def _max_workers(devices: Devices, threads: int) -> int:
-    """Return how many loader workers a process has cores for. On a CPU the network needs all its
-    threads: one more worker would slow both.
+    """Return the number of loader workers for which a process has CPU cores.
+
+    In a run on the CPU, the network uses the same cores, so that more workers would slow both.
     """
     if devices.kind == "cpu":
         return threads - 1

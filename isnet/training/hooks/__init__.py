@@ -1,1 +1,1 @@
-"""mmengine hooks: process, journal, non-finite steps, weight averaging, checkpoints."""
+"""mmengine hooks of a training: checkpoints, journal, weight averaging, seeds and signals."""

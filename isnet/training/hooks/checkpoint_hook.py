@@ -1,4 +1,4 @@
-"""Saves and restores a training. Random numbers follow from the iteration and need no saving."""
+"""mmengine hook that saves and restores the state of a training, and stops it on a signal."""
 
 import time
 from typing import Any
@@ -17,19 +17,21 @@ from isnet.training.runner_config import SCHEDULE_LENGTHS
 from isnet.training.train_job import TrainJob
 
 _STEPS = ("last_step", "_global_step")
-"""Counters of mmengine's parameter schedulers, in micro-iterations."""
+"""Attributes of mmengine's parameter schedulers that count micro-iterations."""
 
 
 class CheckpointHook(Hook):
-    """Writes checkpoints, keeps the best weights, restores a checkpoint, and stops on a signal.
+    """Hook that saves checkpoints and the best weights, resumes a training, and stops on a signal.
+
+    Random number generators are not saved, because they are seeded by the iteration.
 
     Args:
         job: the training.
         folder: where checkpoints are written.
         state: the checkpoint to resume from, if any.
         stop_request: records a signal that asks to stop.
-        stateful: hooks whose `state()` is saved with the rest, by their key in the checkpoint; with
-            a `WeightAverage` as `average` the best weights are averages.
+        stateful: hooks whose `state()` is saved in each checkpoint, by their key in the checkpoint.
+            If there is a `WeightAverage` under the key `average`, the best weights are averages.
     """
 
     priority = "VERY_LOW"
@@ -58,18 +60,21 @@ class CheckpointHook(Hook):
 
     @property
     def seconds(self) -> float:
-        """Training time over all attempts."""
+        """Training time in seconds, including the time before each resume."""
         return time.perf_counter() - self.begun
 
     def kept_weights(self, runner: Runner) -> dict[str, torch.Tensor]:
-        """Return the state dict that the run keeps: the weights, or their average."""
+        """Return the state dict of the model, or of its weight average if there is one."""
         weights: dict[str, torch.Tensor] = (
             self.average.weights(runner) if self.average else bare_model(runner).state_dict()
         )
         return weights
 
     def before_train(self, runner: Runner) -> None:
-        """Restore the checkpoint; mmengine's loop then moves the sampler to the iteration."""
+        """Restore the checkpoint to resume from, if any.
+
+        mmengine's loop then advances the sampler to the iteration of the checkpoint.
+        """
         if self.state is None:
             return
         state, self.state = self.state, None
@@ -87,12 +92,16 @@ class CheckpointHook(Hook):
             hook.restore(state[name])
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Repeat a validation in which the training was stopped."""
+        """Repeat the validation in which the training was stopped, if any."""
         if self.validation_due:
             runner.val_loop.run()
 
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """Save if due. If a validation follows, it saves: a checkpoint before would lose it."""
+        """Save a checkpoint if one is due, or if a stop was requested.
+
+        If a validation follows, the checkpoint is saved after the validation instead. A resume from
+        an earlier checkpoint would skip that validation.
+        """
         done = batch_idx + 1
         if done % self.accumulation:
             return  # gradients are being accumulated, and no checkpoint has them
@@ -104,8 +113,9 @@ class CheckpointHook(Hook):
             self._save(runner, done)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """Save and leave the validation if a stop was requested: it may take minutes. All
-        processes leave it after the same batch.
+        """If a stop was requested, save a checkpoint and leave the validation early.
+
+        All processes leave the validation after the same batch.
         """
         if self._stop_requested():
             self.validation_due = True
@@ -115,7 +125,7 @@ class CheckpointHook(Hook):
             raise _ValidationStopped
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Keep the best weights, and save."""
+        """Save the weights if their mIoU is the best so far, and save a checkpoint."""
         self.validation_due = False
         score = (metrics or {})["val/mIoU"]
         if score > self.best.get("mIoU", -1.0):
@@ -126,7 +136,7 @@ class CheckpointHook(Hook):
         self._save(runner, runner.iter)
 
     def _stop_requested(self) -> bool:
-        """Return whether any process was asked to stop; all learn of it in the same step."""
+        """Return whether any process was asked to stop. All processes get the same answer."""
         self.stopping = self.any_rank(self.stop_request.signal_name is not None)
         return self.stopping
 
@@ -152,15 +162,18 @@ class CheckpointHook(Hook):
 
 
 class _ValidationStopped(Exception):
-    """Leaves a validation."""
+    """Raised by `CheckpointHook` to leave a validation early."""
 
 
 @LOOPS.register_module()
 class StoppableValLoop(ValLoop):
-    """mmengine's ValLoop that `CheckpointHook` can leave; a resumed training repeats it."""
+    """mmengine's ValLoop that `CheckpointHook` can stop early.
+
+    A resumed training repeats the stopped validation.
+    """
 
     def run(self) -> dict[str, Any]:
-        """Validate; return the scores, or an empty dict if stopped."""
+        """Run the validation and return its scores, or an empty dict if it was stopped."""
         try:
             scores: dict[str, Any] = super().run()
         except _ValidationStopped:
@@ -169,11 +182,11 @@ class StoppableValLoop(ValLoop):
 
 
 class _AnyRank:
-    """Whether any rank has passed True, known to all ranks one call later.
+    """Asynchronous logical OR over all ranks, with the result of each call returned by the next.
 
-    All ranks make the same calls, so they all act in the same iteration. The reduction runs on the
-    CPUs (gloo), also between ranks with GPUs: no device is synchronised. A single process gets its
-    own value back.
+    All ranks must make the same calls, so that they all act in the same iteration. The reduction
+    runs on the CPUs (gloo) even if the ranks use GPUs, so that no device is synchronised. A single
+    process gets its own value back at once.
     """
 
     def __init__(self) -> None:

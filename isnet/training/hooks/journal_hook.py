@@ -1,4 +1,4 @@
-"""Records losses, speed, data wait, memory and validation scores while a run trains."""
+"""mmengine hook that records losses, speed, memory and validation scores of a training."""
 
 import logging
 import time
@@ -19,15 +19,16 @@ _log = logging.getLogger(__name__)
 
 
 class JournalHook(Hook):
-    """Writes a record every `record_interval` optimizer steps and after each validation.
+    """Hook that appends a record to the journal at regular intervals and after each validation.
 
-    Losses are summed on the device and read once per interval, so that no step waits for the host.
+    The interval is the job's `record_interval`, in optimizer steps. Losses are summed on the device
+    and read once per interval, so that no step waits for the host.
 
     Args:
         job: the training.
         journal: where rank 0 writes records.
         advice: decides whether to log advice on data loading.
-        show: progress callback; None on ranks that show nothing.
+        show: callback that shows the progress; None on ranks that show nothing.
     """
 
     priority = "NORMAL"
@@ -54,14 +55,15 @@ class JournalHook(Hook):
         self._restart_clock()
 
     def state(self) -> dict[str, Any]:
-        """Return the sums of the open interval for a checkpoint, so that a resume changes no
-        record.
+        """Return the loss sums of the current interval for a checkpoint.
+
+        With them, a resumed training writes the same losses as an uninterrupted one.
         """
         sums = {name: float(value) for name, value in self.sums.items()}
         return {"sums": sums, "count": self.count, "last_miou": self.last_miou}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore the sums of a checkpoint."""
+        """Restore the loss sums that `state` has returned for a checkpoint."""
         self.sums = dict(state["sums"])
         self.count, self.last_miou = state["count"], state["last_miou"]
 
@@ -77,7 +79,7 @@ class JournalHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Add the losses; write a record at the end of an interval."""
+        """Add the losses of a micro-batch, and write a record at the end of an interval."""
         for name, value in (outputs or {}).items():
             if "loss" in name:
                 # A non-finite loss belongs to a skipped step.
@@ -121,7 +123,7 @@ class JournalHook(Hook):
             self.journal.append(record)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the validation's scores; its time does not count as waiting for data."""
+        """Write the scores of a validation, and exclude its time from speed and data wait."""
         scores = {name.removeprefix("val/"): value for name, value in (metrics or {}).items()}
         iteration = runner.iter // self.accumulation
         self._write({"kind": "validation", "iteration": iteration, "time": time.time(), **scores})

@@ -1,4 +1,4 @@
-"""Logs skipped non-finite steps with their images, and stops a run that has too many."""
+"""mmengine hook that logs non-finite steps with their images, and stops after too many."""
 
 import logging
 from collections.abc import Callable
@@ -18,13 +18,18 @@ _log = logging.getLogger(__name__)
 
 _MOST_IN_A_ROW = 5
 _MOST_IN_ALL = 50
-"""Steps that may be skipped in the whole run, resumes included."""
+"""Maximum number of skipped steps in the whole run, including those before a resume."""
 _WHAT = "the loss or its gradients"
 
 
 class _Step:
-    """An optimizer step: this process's images by micro-batch, and the fault flags, which are
-    being copied to the host; if it is a fault, also the number of faults up to it.
+    """An optimizer step with its images and its fault flags, which are copied to the host.
+
+    Attributes:
+        iteration: number of the step, from 1.
+        images: paths of this process's images, by micro-batch.
+        in_a_row, in_all: numbers of consecutive and of all faults up to this step; set only if the
+            step is a fault.
     """
 
     def __init__(self, iteration: int, images: list[list[str]], faults: torch.Tensor) -> None:
@@ -37,22 +42,22 @@ class _Step:
             self._copied.record()
 
     def flags(self) -> list[float]:
-        """Wait for the copy; return `GuardedOptimWrapper.faults`."""
+        """Wait for the copy to the host and return the values of `GuardedOptimWrapper.faults`."""
         if self._copied:
             self._copied.synchronize()
         return list(self._faults.tolist())
 
 
 class NonFiniteHook(Hook):
-    """Logs each skipped step in one line, and stops a run with too many.
+    """Hook that logs each step skipped for non-finite numbers, and stops a run after too many.
 
-    On a GPU the flags of a step are read after the next step was queued, so that nothing waits. All
-    processes read the same flags, so all stop in the same iteration.
+    On a GPU, the flags of a step are read after the next step was queued, so that nothing waits.
+    All processes read the same flags, so all stop in the same iteration.
 
     Args:
         accumulation: micro-iterations per optimizer step.
-        precision: number format, for the hint.
-        last_checkpoint: returns the name of the newest checkpoint, for the message.
+        precision: number format of the training, for the hint in the error message.
+        last_checkpoint: returns the name of the newest checkpoint, for the error message.
     """
 
     priority = "NORMAL"
@@ -69,16 +74,16 @@ class NonFiniteHook(Hook):
         self._unreported: list[_Step] = []
 
     def state(self) -> dict[str, int]:
-        """Return the counts for a checkpoint, the last step included."""
+        """Return the numbers of skipped steps for a checkpoint, including the last step."""
         self._read()
         return {"in_a_row": self.in_a_row, "in_all": self.in_all}
 
     def restore(self, state: dict[str, int]) -> None:
-        """Restore the counts of a checkpoint."""
+        """Restore the numbers of skipped steps from a checkpoint."""
         self.in_a_row, self.in_all = state["in_a_row"], state["in_all"]
 
     def before_train(self, runner: Runner) -> None:
-        """Log if the config's own optimizer wrapper has no guard."""
+        """Log if the optimizer wrapper of the config does not skip non-finite steps."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, GuardedOptimWrapper) and get_rank() == 0:
             _log.info(f"{type(wrapper).__name__} does not skip non-finite steps")
@@ -86,7 +91,7 @@ class NonFiniteHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Read the flags of the step before; on a CPU, of this one.
+        """Read the fault flags of the previous step; on a CPU, of the current one.
 
         Raises:
             UserError: too many steps were skipped.
@@ -106,7 +111,7 @@ class NonFiniteHook(Hook):
         self._report(wrapper)
 
     def after_train(self, runner: Runner) -> None:
-        """Read the flags of the last step.
+        """Read the fault flags of the last step.
 
         Raises:
             UserError: too many steps were skipped.
@@ -115,7 +120,10 @@ class NonFiniteHook(Hook):
         self._report(runner.optim_wrapper)
 
     def _read(self) -> None:
-        """Count the unread step; without communication, since one process writes checkpoints."""
+        """Read the flags of the last recorded step and count the step if it is a fault.
+
+        There is no communication here, because only one process writes checkpoints.
+        """
         step, self._unread = self._unread, None
         if step is None:
             return
@@ -128,7 +136,7 @@ class NonFiniteHook(Hook):
         self._unreported.append(step)
 
     def _report(self, wrapper: GuardedOptimWrapper) -> None:
-        """Log new faults, with the images of all processes; stop after too many."""
+        """Log new faults with the images of all processes, or raise UserError after too many."""
         faults, self._unreported = self._unreported, []
         for step in faults:
             images = _gather_images(step)
@@ -157,7 +165,10 @@ class NonFiniteHook(Hook):
 
 
 def _gather_images(step: _Step) -> str:
-    """List the images with a non-finite loss, or else all of the step; by rank if several."""
+    """Format the images of a step that have a non-finite loss, or else all images of the step.
+
+    The images are gathered from all ranks and, if there are several, listed by rank.
+    """
     bad_losses = step.flags()[1:]
     bad = [paths for paths, is_bad in zip(step.images, bad_losses, strict=True) if is_bad]
     gathered = all_gather_object((list(chain(*bad)), list(chain(*step.images))))

@@ -1,4 +1,4 @@
-"""What each process of a training needs besides the steps: seeds, signals, loader workers."""
+"""mmengine hook for each process of a training: seeds, stop signals, buffers, loader workers."""
 
 from typing import Any
 
@@ -12,10 +12,13 @@ from isnet.distributed.stop_signals import StopRequest
 
 
 class ProcessHook(Hook):
-    """Seeds torch's generators by iteration and rank, so that dropout after a resume equals that
-    of an uninterrupted run; defers stop signals from the first step on, because before it there is
-    nothing to save; gives all ranks the buffers of the first before a validation; ends the loader
-    workers after training.
+    """Hook for the random numbers, stop signals, buffers and loader workers of a training process.
+
+    - torch's generators are seeded by iteration and rank, so that dropout after a resume equals
+      that of an uninterrupted run.
+    - Stop signals are deferred from the first step on. Before it there is nothing to save.
+    - All ranks get the buffers of rank 0 before a validation.
+    - Loader workers are shut down after the training.
     """
 
     priority = "VERY_HIGH"  # before the journal records a step that a signal could still discard
@@ -25,23 +28,25 @@ class ProcessHook(Hook):
         self.stop_request = stop_request
 
     def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """Seed the generators of all devices."""
+        """Seed torch's random number generators on all devices."""
         torch.manual_seed(seed_from(self.seed, batch_idx, get_rank(), 1))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """Defer stop signals."""
+        """Defer stop signals, because there is now something to save."""
         self.stop_request.defer()
 
     def before_val(self, runner: Runner) -> None:
-        """Broadcast the buffers of rank 0, the only ones that a checkpoint has: plain BatchNorm has
-        other running statistics in each rank, and a resumed training would get other scores.
+        """Broadcast the buffers of rank 0 to all ranks, because a checkpoint has only these.
+
+        Plain BatchNorm has other running statistics in each rank. Without the broadcast, a resumed
+        training would get other scores.
         """
         if get_world_size() > 1:
             for buffer in runner.model.buffers():
                 broadcast(buffer)
 
     def after_train(self, runner: Runner) -> None:
-        """Shut down the workers of both loaders."""
+        """Shut down the workers of the training and validation loaders."""
         iterators = [runner.train_loop.dataloader_iterator._iterator]
         if runner.val_loop is not None:
             iterators.append(runner.val_loop.dataloader._iterator)

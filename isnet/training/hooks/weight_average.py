@@ -1,4 +1,4 @@
-"""Exponential moving average (EMA) of the weights, which the run validates and keeps."""
+"""mmengine hook for an exponential moving average (EMA) of the weights of a model."""
 
 from typing import Any
 
@@ -18,20 +18,21 @@ def bare_model(runner: Runner) -> nn.Module:
 
 
 class WeightAverage(Hook):
-    """Averages the weights after each optimizer step, and validates the average.
+    """Exponential moving average (EMA) of the weights, which replaces them in validations.
 
-    All floating point tensors of the state dict are averaged, BatchNorm's running statistics too,
-    as in timm's ModelEmaV3, torchvision's references (`use_buffers=True`) and mmdet's RTMDet
-    (`update_buffers=True`); mmengine's default copies the statistics. Counters are the model's.
+    The average is updated after each optimizer step. It covers all floating point tensors of the
+    state dict, including BatchNorm's running statistics, as in timm's ModelEmaV3, torchvision's
+    references (`use_buffers=True`) and mmdet's RTMDet (`update_buffers=True`). mmengine's default
+    copies these statistics. Integer counters are those of the model.
 
     Step t (from 0) keeps min(decay, (1 + t) / (10 + t)) of the average, as TensorFlow's
-    ExponentialMovingAverage with `num_updates`, so that short runs forget the initial weights too.
-    A skipped step changes no average, but t counts it.
+    ExponentialMovingAverage does with `num_updates`, so that the initial weights fade in short runs
+    too. A skipped step changes no average, but counts for t.
 
-    The average takes as much memory as the weights, on their device.
+    The average takes as much memory as the weights, on the same device.
 
     Args:
-        decay: of the average, 0 to 1; 0.9998 averages over about 5000 steps.
+        decay: decay of the average, 0 to 1; 0.9998 averages over about 5000 steps.
         accumulation: micro-iterations per optimizer step.
     """
 
@@ -46,27 +47,27 @@ class WeightAverage(Hook):
         self._sources: dict[str, torch.Tensor] = {}
 
     def state(self) -> dict[str, Any]:
-        """Return the averages themselves, without copies, for a checkpoint."""
+        """Return the number of steps and the averages (without copying them) for a checkpoint."""
         return {"steps": self.steps, "averages": self._averages or self._restored}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore the averages of a checkpoint, before the first step."""
+        """Restore the averages of a checkpoint. Call it before the first step."""
         self.steps, self._restored = state["steps"], state["averages"]
 
     def weights(self, runner: Runner) -> dict[str, torch.Tensor]:
-        """Return the bare model's state dict with averages in place of the weights."""
+        """Return the state dict of the unwrapped model, with averages in place of the weights."""
         self._begin(runner)
         averages = {id(self._sources[name]): value for name, value in self._averages.items()}
         state = bare_model(runner).state_dict(keep_vars=True)
         return {name: averages.get(id(value), value.detach()) for name, value in state.items()}
 
     def before_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """Start from the weights before the first step."""
+        """Initialise the averages with the weights before the first step."""
         self._begin(runner)
 
     @torch.no_grad()
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """Update the average after a step; the device decides whether the step was skipped."""
+        """Update the averages after an optimizer step, without synchronising with the device."""
         if (batch_idx + 1) % self.accumulation:
             return
         kept = min(self.decay, (1 + self.steps) / (10 + self.steps))
@@ -80,16 +81,19 @@ class WeightAverage(Hook):
         torch._foreach_lerp_(averages, list(self._sources.values()), shares)
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Swap the averages into the model."""
+        """Put the averages into the model for the validation."""
         self._begin(runner)
         self._swap()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Swap the model's own weights back, bit-equal."""
+        """Put the model's own weights back, bit-equal."""
         self._swap()
 
     def _begin(self, runner: Runner) -> None:
-        """Copy the weights once, in their layout, after other hooks have restored the model."""
+        """Initialise the averages once, from a checkpoint or with copies of the weights.
+
+        Call it after other hooks have restored the model. Copies keep the weights' memory layout.
+        """
         if self._averages:
             return
         seen: set[int] = set()
