@@ -1,1 +1,1 @@
-"""Processes of a run: launcher, ranks, rendezvous, signals, Slurm job, run lock, GPU leases."""
+"""Starts, connects, stops and locks the processes of a run, on one machine or on Slurm nodes."""

@@ -1,9 +1,10 @@
-"""Exclusive GPUs for a process and its children, among all runs of one user on one machine.
+"""Assigns GPUs exclusively to processes, among all runs of one user on one machine.
 
-Each process that wants GPUs has a lease file in the user's cache folder: the GPUs that it may use
-and those granted to it. It is locked while the process lives. Grants are made under one mutex, in
-the order of arrival: a run waits behind an earlier one that may use any of the same GPUs, so no run
-waits for ever. `/run/user` would be deleted with the user's last login, and the leases with it.
+Each process that needs GPUs has a lease file in the user's cache folder. The file lists the GPUs
+that the process may use and those granted to it, and is locked until the process and its children
+have ended. GPUs are granted under one mutex, in the order of arrival. A run waits behind an earlier
+run that waits for any of the same GPUs, so that no run waits for ever. `/run/user` is not used,
+because it is deleted when the user's last session ends.
 """
 
 import contextlib
@@ -32,16 +33,17 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @contextlib.contextmanager
 def gpu_lease(count: int) -> Iterator[list[str]]:
-    """Wait for `count` of the visible GPUs and set CUDA_VISIBLE_DEVICES to them; 0 changes nothing.
+    """Lease some of the visible GPUs to this process for the block.
 
-    Enter it before CUDA starts. Inside a Slurm job with its own devices only the runs of that job
-    count, because Slurm assigns the other devices.
+    Wait until `count` GPUs are free, and set CUDA_VISIBLE_DEVICES to them. A count of 0 changes
+    nothing. Enter the context before CUDA is initialised. Inside a Slurm job with its own devices,
+    only runs of the same job compete, because Slurm assigns the other devices.
 
     Yields:
-        The GPUs as CUDA_VISIBLE_DEVICES names them now.
+        The leased GPUs, as named in CUDA_VISIBLE_DEVICES.
 
     Raises:
-        UserError: fewer GPUs are visible.
+        UserError: fewer than `count` GPUs are visible.
     """
     if count == 0:
         yield []
@@ -74,11 +76,11 @@ def gpu_lease(count: int) -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class _Lease(LockOwner):
-    """Content of a lease file."""
+    """The content of a lease file: a process, the GPUs that it may use, and those granted to it."""
 
     choice: list[str]
     granted: list[str]
-    """Empty while the process waits."""
+    """Keys of the leased GPUs; empty while the process waits."""
 
     def __str__(self) -> str:
         if self.shares_pids(LockOwner.here()) and not self.is_running():
@@ -88,7 +90,11 @@ class _Lease(LockOwner):
 
 
 def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str]:
-    """Return the keys of `count` GPUs once they are free and no earlier process waits for any."""
+    """Wait until `count` GPUs of `choice` are free and no earlier process waits for any of these.
+
+    Returns:
+        The keys of the granted GPUs, which are also written to the lease file.
+    """
     with explain_write_errors(file.path), _mutex(file.path.parent):
         file.acquire()
         file.write(_Lease.here(choice=choice, granted=[]).text)
@@ -115,9 +121,10 @@ def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str
 
 
 def _other_leases(own: Path, choice: list[str]) -> list[tuple[str, _Lease]]:
-    """Return the leases that share GPUs with `choice`, by file name; delete those of dead ones.
+    """Return the leases of other processes that may use GPUs of `choice`, with their file names.
 
-    Only these files are touched: a home folder may be shared with machines whose locks are unseen.
+    Lease files of ended processes are deleted. Files with other GPUs are left alone, because the
+    home folder may be shared with other machines, whose locks are not visible here.
     """
     leases: list[tuple[str, _Lease]] = []
     for path in sorted(own.parent.glob("*.lease")):
@@ -134,7 +141,7 @@ def _other_leases(own: Path, choice: list[str]) -> list[tuple[str, _Lease]]:
 
 @contextlib.contextmanager
 def _mutex(folder: Path) -> Iterator[None]:
-    """Let one process of this machine at a time read and write the leases in `folder`."""
+    """Hold the machine-wide lock for reading and writing the leases in a folder."""
     lock = LockedFile(folder / f"mutex-{LockOwner.here().boot}.lock")
     while not (is_locked := lock.acquire()):
         if is_locked is None:
@@ -151,7 +158,10 @@ def _mutex(folder: Path) -> Iterator[None]:
 
 
 def _folder() -> Path:
-    """Return the folder of leases; a container may have a home that is not writable."""
+    """Create and return the folder of the leases, below the home or else the temporary folder.
+
+    The home of a container may not be writable.
+    """
     home = user_cache_path("isnet") / "gpus"
     with contextlib.suppress(OSError):
         home.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,14 @@
-"""Starts the ranks of a run on this node, passes signals on, and prints the first failure.
+"""Starts the ranks of a run on this node, forwards signals to them, and prints the first failure.
 
-It stays beside torchrun because of torchrun's behaviour in torch 2.14.1, measured with two ranks
-and `--signals-to-handle=SIGTERM,SIGINT,SIGUSR1,SIGURG --shutdown-timeout=20`: all four signals now
-reach the ranks, but it then exits with 1 and a traceback of 34 lines although the ranks exit with
-75; a rank's own exit code 75 also becomes 1, with 40 lines; and when torchrun is killed by SIGKILL
-its ranks go on as orphans. It also cannot pass the run lock to the ranks. Ranks started by torchrun
-train all the same. A run on several nodes has one launcher on each.
+A run on several nodes has one launcher on each. torchrun can start the ranks too, but has
+disadvantages. They were measured in torch 2.14.1 with two ranks and
+`--signals-to-handle=SIGTERM,SIGINT,SIGUSR1,SIGURG --shutdown-timeout=20`:
+
+- All four signals reach the ranks. When the ranks then exit with 75, torchrun exits with 1 and
+  prints a traceback of 34 lines.
+- If a rank exits with 75 by itself, torchrun also exits with 1, and prints 40 lines.
+- If torchrun is killed by SIGKILL, its ranks continue as orphans.
+- torchrun cannot pass the run lock to the ranks.
 """
 
 import contextlib
@@ -33,14 +36,14 @@ def launch(
 ) -> int:
     """Run `isnet ARGUMENTS` in all ranks of this node and return the exit code.
 
-    Stop signals are passed on to all ranks, whose exit code counts; a second SIGINT kills them.
-    When one rank fails, the others are killed.
+    Stop signals are forwarded to all ranks, and the exit code is then that of the ranks. A second
+    SIGINT kills the ranks. When one rank fails, the others are killed.
 
     Args:
-        arguments: the command line.
-        devices: numbers of ranks and nodes.
+        arguments: command-line arguments of `isnet`.
+        devices: the devices of the run, which determine the numbers of ranks and nodes.
         node: this node.
-        work: a folder that all nodes see.
+        work: a folder that all nodes can read and write.
         stop_request: records a stop signal.
     """
     with contextlib.ExitStack() as stack:
@@ -60,7 +63,7 @@ def launch(
 def _environments(
     devices: Devices, node: Node, reports: Path, rendezvous: Path
 ) -> list[dict[str, str]]:
-    """Return the environment of each rank of this node; all get an equal share of the cores."""
+    """Return the environment of each rank of this node. Ranks get equal shares of the CPU cores."""
     cores = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     defaults = {
         "GLOO_SOCKET_IFNAME": node.interface,
@@ -84,7 +87,13 @@ def _environments(
 
 
 class _Ranks:
-    """The processes of the ranks of this node, from number `first` on; they are killed on exit."""
+    """Context manager for the processes of this node's ranks, which are killed on exit.
+
+    Args:
+        first: number of the first rank of this node.
+        reports: folder for the error reports of the ranks.
+        stop_request: records stop signals.
+    """
 
     def __init__(self, first: int, reports: Path, stop_request: StopRequest) -> None:
         self.first = first
@@ -92,7 +101,7 @@ class _Ranks:
         self.stop_request = stop_request
         self.processes: list[subprocess.Popen[bytes]] = []
         self.signals: list[int] = []
-        """Received and not passed on yet."""
+        """Received signals that were not forwarded to the ranks yet."""
         self.is_aborted = False
 
     def __enter__(self) -> Self:
@@ -112,7 +121,7 @@ class _Ranks:
         self.is_aborted |= self.stop_request.record(number)
 
     def start(self, command: list[str], environments: list[dict[str, str]]) -> None:
-        """Start all ranks, with stop signals blocked until they have installed their handlers."""
+        """Start one rank per environment. Stop signals are blocked until it installs handlers."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             for environment in environments:
@@ -122,7 +131,7 @@ class _Ranks:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def wait(self) -> int:
-        """Pass signals on until all ranks have ended or one has failed; return the exit code."""
+        """Forward signals until all ranks have ended or one has failed; return the exit code."""
         while True:
             while self.signals:
                 number = self.signals.pop(0)
@@ -138,7 +147,11 @@ class _Ranks:
             time.sleep(_POLL_SECONDS)
 
     def _print_failure(self, codes: list[int | None]) -> int:
-        """Print the first failure, or the death of a rank by a signal; return the exit code."""
+        """Print why the ranks failed: by which signal one was killed, or the first error of one.
+
+        Returns:
+            The exit code.
+        """
         for rank, (code, process) in enumerate(zip(codes, self.processes, strict=True), self.first):
             if code is not None and code < 0:
                 name = signal.Signals(-code).name

@@ -1,4 +1,4 @@
-"""This machine among the nodes of a run."""
+"""Identifies this machine among the nodes of a run."""
 
 import os
 import socket
@@ -14,22 +14,22 @@ _STEP_ID = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_STEP_LAUNCHER_PORT", "SLURM_
 
 @dataclass(frozen=True)
 class Node:
-    """One of the machines of a run; by default the only one."""
+    """One of the nodes (machines) of a run. The defaults are for a run on one machine."""
 
     index: int = 0
     count: int = 1
     address: str = "127.0.0.1"
-    """IP address at which the other nodes reach this one."""
+    """IP address of this node, for connections from the other nodes."""
     interface: str = "lo"
-    """Network interface of that address. The loopback on one machine, whose host name may have no
-    address.
+    """Network interface of the address. On one machine this is the loopback interface, because the
+    host name may have no address.
     """
     step: str = ""
     """Name of the `srun` step that started the nodes, different after each requeue."""
 
 
 def current_node(devices: Devices, run: str) -> Node:
-    """Return which of the nodes of `run` this machine is.
+    """Return this machine's node of a run, as Slurm has numbered the nodes.
 
     Raises:
         UserError: the run spans several nodes and `srun` has not started one process on each.
@@ -54,13 +54,13 @@ def current_node(devices: Devices, run: str) -> Node:
 
 
 def _address_towards(other: str) -> str:
-    """Return this machine's address on the route to `other`; no packet is sent."""
+    """Return the IP address of this machine on the route to `other`, without sending a packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((other, 9))
         return str(probe.getsockname()[0])
 
 
 def _interface_of(address: str) -> str:
-    """Return the network interface that has `address`; empty if none has it."""
+    """Return the name of the network interface with an IP address; empty if there is none."""
     found = psutil.net_if_addrs().items()
     return next((name for name, own in found if address in [each.address for each in own]), "")

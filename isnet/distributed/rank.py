@@ -1,5 +1,6 @@
-"""A rank of a run: its end with the launcher, and error reports. The launcher prints only the first
-failure of its ranks, because the others usually follow from it.
+"""Makes a rank of a run end with its launcher, and report its errors to the launcher.
+
+The launcher prints only the first failure of its ranks, because the others usually follow from it.
 """
 
 import contextlib
@@ -21,15 +22,21 @@ _SHOW_CURSOR = "\x1b[?25h\n"  # a progress bar hides it
 
 
 def is_rank() -> bool:
-    """Whether this process is a rank: of our launcher, torchrun, or srun with their variables."""
+    """Return whether this process is a rank, by the variable LOCAL_RANK.
+
+    isnet's launcher and torchrun set the variable. Under srun, the user has to set it.
+    """
     return "LOCAL_RANK" in os.environ
 
 
 def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
-    """Have the kernel send signal `number` to this process when its parent dies, even by SIGKILL.
+    """Request that the kernel signal this process when its parent dies, even by SIGKILL.
+
     An orphan would keep its GPU, its memory and its locks.
 
-    If the pid `parent` is given and that process is already dead, this process ends here.
+    Args:
+        number: the signal to send.
+        parent: pid of the expected parent. If that process is already dead, this one exits now.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
     if parent is not None and os.getppid() != parent:
@@ -37,10 +44,10 @@ def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
 
 
 def end_with_launcher() -> None:
-    """End this rank when its launcher dies.
+    """Make this rank end when its launcher dies.
 
-    Our launcher owns the run lock, so its ranks are killed with it. torchrun may have died of a
-    signal that was meant to stop the training, so its ranks get SIGTERM.
+    A rank of isnet's launcher is killed, because the launcher owns the run lock. A rank of torchrun
+    gets SIGTERM, because torchrun may have died of a signal that was meant to stop the training.
     """
     if launcher := os.environ.get("ISNET_LAUNCHER"):
         end_with_parent(signal.SIGKILL, int(launcher))
@@ -49,10 +56,10 @@ def end_with_launcher() -> None:
 
 
 def exit_now(status: int, text: str) -> NoReturn:
-    """End this process with one line and without clean-up; a rank leaves the line to our launcher.
+    """Print a message and exit at once without clean-up; a rank reports it to isnet's launcher.
 
-    Nothing is lost: files are whole or absent, and the kernel releases locks and data workers. An
-    exception could be swallowed by a half-done import.
+    Nothing is lost without clean-up: files are written atomically, and the kernel releases locks
+    and ends data workers. An exception instead could be swallowed by an import in progress.
     """
     rank = os.environ.get("RANK", "0")
     if reports := os.environ.get("ISNET_REPORTS"):
@@ -67,7 +74,7 @@ def exit_now(status: int, text: str) -> NoReturn:
 
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
-    """Report the errors of this rank to our launcher; under torchrun and srun they propagate."""
+    """Report errors within the block to isnet's launcher and exit; without it, they propagate."""
     if not os.environ.get("ISNET_REPORTS"):
         yield
         return

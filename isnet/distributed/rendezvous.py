@@ -1,4 +1,4 @@
-"""Rendezvous of the ranks of a run over a TCP store, and torch's process group."""
+"""Connects the ranks of a run by a TCP store, and initialises torch's process group."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.05
 
 
 def join_process_group(devices: Devices) -> None:
-    """Form torch's process group with the other ranks of this run: gloo on CPUs, NCCL on GPUs.
+    """Initialise torch's process group with the other ranks of a run: gloo on CPUs, NCCL on GPUs.
 
     Raises:
         UserError: the number of ranks is not that of `devices`, or some have not started within
@@ -46,7 +46,7 @@ def join_process_group(devices: Devices) -> None:
 
 
 def _connect_store(rank: int, ranks: int, timeout: float) -> Any:
-    """Return the store shared by all ranks; rank 0 opens it at a free port."""
+    """Return the TCP store shared by all ranks. Rank 0 opens the store on a free port."""
     limit = timedelta(seconds=timeout)
     name = os.environ.get("ISNET_RENDEZVOUS")
     try:
@@ -64,7 +64,7 @@ def _connect_store(rank: int, ranks: int, timeout: float) -> Any:
 
 
 def _torch_store(rank: int, ranks: int, limit: timedelta) -> Any:
-    """Return torchrun's store; a thread waits for it, as torch would delay signal handlers."""
+    """Return the store of torchrun. A thread waits for it, so that signals can be handled."""
     with ThreadPoolExecutor(1) as pool:
         store = pool.submit(lambda: next(rendezvous("env://", rank, ranks, timeout=limit))[0])
         while not store.done():
@@ -73,7 +73,7 @@ def _torch_store(rank: int, ranks: int, limit: timedelta) -> Any:
 
 
 def _wait_for_address(file: Path, timeout: float) -> tuple[str, int]:
-    """Return the store's host and port, once rank 0 has written them and answers there."""
+    """Wait until rank 0 has written its host and port to a file and answers there; return both."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         # On a network file system, listing the folder makes a new file visible earlier.
@@ -87,7 +87,11 @@ def _wait_for_address(file: Path, timeout: float) -> tuple[str, int]:
 
 
 def _wait_for_all(store: Any, rank: int, ranks: int, timeout: float) -> None:
-    """Wait for all ranks; the error names the missing ones, which torch's does not."""
+    """Wait until all ranks have started.
+
+    Raises:
+        UserError: ranks are missing after the timeout; unlike torch's error, it names them.
+    """
     key = "isnet/rank-{}".format
     store.set(key(rank), "started")
     end = time.monotonic() + timeout

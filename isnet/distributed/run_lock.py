@@ -1,13 +1,14 @@
-"""Lets one process at a time train a run.
+"""Locks a run, so that only one process (the owner of the lock) trains it at a time.
 
-On one machine a kernel lock on the file `lock` decides, which ends with its owner. Between machines
-whose file system does not share such locks, the owner's record `holder.json` decides, which the
-owner touches every 20 s. An owner on another machine counts as dead if
+On one machine, this is a kernel lock on the file `lock`, which ends with its owner. Some network
+file systems do not share such locks between machines. Therefore the owner also writes a record,
+`holder.json`, and updates its modification time every 20 s. An owner on another machine counts as
+dead if
 
-- its record was not touched for 600 s, by the clock of the file server;
-- it belongs to this very Slurm job, which was requeued here;
-- its record was not touched for 40 s, and Slurm reports the end of its job;
-- its machine is this one, which was rebooted since.
+- its record was not updated for 600 s, by the clock of the file server;
+- it belongs to the same Slurm job as this process, which means that the job was requeued;
+- its record was not updated for 40 s, and Slurm reports the end of its job;
+- it ran on this machine before a reboot.
 """
 
 import contextlib
@@ -30,26 +31,27 @@ _BEAT_SECONDS = 20.0
 _POLL_SECONDS = 10.0
 _DEAD_AFTER_SECONDS = 600.0
 _RECORD_SECONDS = 2.0
-"""Upper limit of the time between creating and writing a record."""
+"""Upper limit of the time between creating and writing a lock owner's record."""
 _LOCKED_FOLDER = "ISNET_RUN_LOCK"
-"""Environment variable of the owner's child processes: the folder that is locked for them."""
+"""Environment variable that tells child processes of the lock's owner which folder is locked."""
 
 
 @contextlib.contextmanager
 def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
-    """Lock the training in the folder `work`.
+    """Lock the training in a work folder for the block.
 
-    The launcher of the first node locks it for all ranks; these should inherit
-    `lock_descriptors()`. A batch job waits for another owner, which may be about to end: for
-    example its predecessor on a machine that was lost.
+    The launcher on the first node locks the training for all ranks, which should inherit
+    `lock_descriptors()`. On other nodes, and in ranks, this does nothing. If another process owns
+    the lock, a batch job waits, because that process may be about to end. An example is the
+    previous job of the same run, on a machine that was lost.
 
     Args:
-        name: the run.
-        work: private folder of the training.
+        name: name of the run, for messages.
+        work: work folder of the training.
         node: index of this node among those of the run.
 
     Raises:
-        UserError: a living process owns the lock, or the folder is not writable.
+        UserError: another living process owns the lock, or the folder is not writable.
     """
     folder = str(work.resolve())
     if node or os.environ.get(_LOCKED_FOLDER) == folder:
@@ -72,7 +74,7 @@ def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
 
 
 def run_lock_owner(work: Path) -> LockOwner | None:
-    """Return the living owner of the training in `work`, without writing anything."""
+    """Return the living process that trains in the folder `work`, if any, without writing files."""
     owner = LockOwner.read(_record(work))
     with contextlib.suppress(FileNotFoundError):
         silence = time.time() - _record(work).stat().st_mtime
@@ -85,7 +87,11 @@ def _record(work: Path) -> Path:
 
 
 def _acquire(name: str, work: Path) -> tuple[LockedFile, int]:
-    """Return the lock and the descriptor of this process's record; only a batch job waits."""
+    """Acquire the lock and write this process's record; a batch job waits for another owner.
+
+    Returns:
+        The locked file, and the file descriptor of the record.
+    """
     end = time.monotonic() + (1.5 * _DEAD_AFTER_SECONDS if is_batch_job() else 0.0)
     is_logged = False
     while True:
@@ -119,7 +125,13 @@ def _try_acquire(name: str, work: Path) -> tuple[LockedFile, int]:
 
 
 def _write_record(work: Path) -> int:
-    """Create the record and return its descriptor; O_EXCL lets one process succeed, also on NFS."""
+    """Create the record of this process as the lock's owner and return its file descriptor.
+
+    Through O_EXCL, only one process succeeds, also on NFS.
+
+    Raises:
+        FileExistsError: there is a record already.
+    """
     path = _record(work)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -133,7 +145,7 @@ def _write_record(work: Path) -> int:
 
 
 def _read_owner(work: Path) -> LockOwner | None:
-    """Return the owner in the record, which another process may be writing."""
+    """Read the lock's owner from its record; wait a little if the record is still being written."""
     end = time.monotonic() + _RECORD_SECONDS
     while (owner := LockOwner.read(_record(work))) is None and time.monotonic() < end:
         time.sleep(0.02)
@@ -162,7 +174,7 @@ def _seems_alive(owner: LockOwner, silence: float) -> bool:
 
 
 def _silence(work: Path) -> float:
-    """Return the seconds since the record was touched, by the clock of the file server."""
+    """Return the seconds since the owner's record was updated, by the clock of the file server."""
     now = work / f".now-{os.getpid()}"
     try:
         now.touch()
@@ -174,7 +186,11 @@ def _silence(work: Path) -> float:
 
 
 def _remove_record(name: str, work: Path, dead: LockOwner | None) -> None:
-    """Remove the record of `dead`; refuse if a process on another machine has replaced it."""
+    """Remove the record of a dead lock owner.
+
+    Raises:
+        UserError: a process on another machine has replaced the record meanwhile.
+    """
     aside = work / f".holder-{os.getpid()}.json"
     try:
         _record(work).rename(aside)
@@ -209,7 +225,10 @@ def _refusal(name: str, work: Path, owner: LockOwner | None) -> UserError:
 
 @contextlib.contextmanager
 def _heartbeat(record: int) -> Iterator[None]:
-    """Touch the record regularly, through its descriptor: not one that has replaced it."""
+    """Update the modification time of the owner's record regularly during the block.
+
+    This uses the file descriptor, so that a record which has replaced this one is not changed.
+    """
     is_ended = threading.Event()
 
     def beat() -> None:

@@ -1,4 +1,4 @@
-"""The Slurm job of this process: whether a job has ended, and requeueing after a stop signal."""
+"""Queries Slurm for the state of a job, and requeues the job of this process."""
 
 import contextlib
 import logging
@@ -11,20 +11,20 @@ from collections.abc import Callable
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 15.0
-"""For an answer of the cluster's controller."""
+"""Maximum time to wait for an answer of Slurm's controller."""
 _POLL_SECONDS = 5.0
 _LONGEST_GRACE_SECONDS = 600.0
-"""Upper limit of a preempted job's grace time; a job that still runs then was not preempted."""
+"""Upper limit of the grace time of a preempted job. A job still running then was not preempted."""
 _ENDED = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "TIMEOUT")
 
 
 def is_batch_job() -> bool:
-    """Whether the workflow runs this process in a job of the cluster, without a person."""
+    """Return whether the workflow has started this process in a batch job of a cluster."""
     return bool(os.environ.get("ISNET_BATCH_JOB"))  # set by the workflow's rules
 
 
 def job_has_ended(job: str) -> bool:
-    """Whether Slurm reports the end of job number `job`; False if it does not answer."""
+    """Return whether a Slurm job has ended according to Slurm; False if Slurm does not answer."""
     answer = _state(job)
     if answer is None:
         return False
@@ -34,15 +34,16 @@ def job_has_ended(job: str) -> bool:
 
 
 def wait_for_requeue(signal_name: str, log: Callable[[str], None] = _log.info) -> None:
-    """In a batch job, have Slurm requeue this job and wait for that; return if Slurm refuses.
+    """In a batch job, request that Slurm requeue the job of this process, and wait for it.
 
-    Before the time limit (SIGURG, SIGUSR1) Slurm is asked to requeue the job. On SIGTERM it has
-    already decided: it requeues a preempted job only if that still runs at the end of its grace
-    time; a job that exits earlier has failed.
+    Return at once outside a batch job, after Ctrl-C (SIGINT), or if Slurm refuses. SIGURG and
+    SIGUSR1 announce the time limit: Slurm is then asked to requeue the job. On SIGTERM, Slurm has
+    already decided. It requeues a preempted job only if the job still runs at the end of its grace
+    time, and counts a job that exits earlier as failed.
 
     Args:
         signal_name: the signal that stopped the training.
-        log: receives messages; `logging` cannot be used in a signal handler.
+        log: function that receives messages, because a signal handler cannot use `logging`.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not is_batch_job() or not job or signal_name == "SIGINT":

@@ -1,4 +1,4 @@
-"""Signals that stop a training: it saves a checkpoint first, and the same command resumes it."""
+"""Handles signals that stop a training, which first saves a checkpoint to resume from."""
 
 import os
 import signal
@@ -9,7 +9,10 @@ from isnet.distributed.rank import end_with_launcher, exit_now, is_rank
 from isnet.distributed.slurm_job import wait_for_requeue
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG)
-"""Slurm sends SIGURG before the time limit: every other process of a job ignores it."""
+"""Signals that stop a training.
+
+Slurm sends SIGURG before the time limit, because all other processes of a job ignore it.
+"""
 
 INTERRUPTED = 75
 """Exit code (EX_TEMPFAIL) of a stopped training that the same command resumes without loss."""
@@ -23,12 +26,13 @@ _DUPLICATE_SECONDS = 0.1
 
 
 class StopRequest:
-    """Handles stop signals of this process.
+    """Handler of stop signals, which ends this process or records the signal.
 
-    While nothing can be lost (imports, first batch, after the training) a stop signal ends the
-    process with `INTERRUPTED`. Between `defer` and `end_deferral` it only sets `signal_name`, which
-    the training polls, and a second SIGINT ends the process. A rank leaves that to its launcher,
-    because it receives each Ctrl-C twice: from the terminal and from the launcher.
+    While there is nothing to save (imports, first batch, after the training), a stop signal ends
+    the process with exit code `INTERRUPTED`. Between `defer` and `end_deferral`, a signal only sets
+    `signal_name`, which the training polls, and a second SIGINT ends the process. A rank ignores a
+    second SIGINT, because it receives each Ctrl-C twice: from the terminal and from the launcher.
+    The launcher then kills its ranks.
     """
 
     def __init__(self) -> None:
@@ -37,7 +41,7 @@ class StopRequest:
         self._first_interrupt: float | None = None
 
     def install(self) -> None:
-        """Install the signal handlers; a rank also ends with its launcher from now on."""
+        """Install the signal handlers. From now on, a rank also ends when its launcher dies."""
         for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
         if is_rank():
@@ -46,20 +50,20 @@ class StopRequest:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def defer(self) -> None:
-        """Only record stop signals from now on: there is something to save."""
+        """Only record stop signals from now on, because there is something to save."""
         self._deferred = True
 
     def end_deferral(self) -> None:
-        """End the process if a stop signal was recorded, or when the next one arrives."""
+        """End the process now if a stop signal was recorded, else when the next one arrives."""
         self._deferred = False
         if self.signal_name:
             self._end()
 
     def record(self, number: int) -> bool:
-        """Record a stop signal; return whether it is a second SIGINT.
+        """Record a stop signal and return whether it is a second SIGINT.
 
-        One Ctrl-C may arrive twice at nearly the same time: `timeout` signals its child and its
-        group.
+        A SIGINT within 0.1 s of the first is not a second one. One Ctrl-C may arrive twice, because
+        `timeout` signals both its child and the process group.
         """
         self.signal_name = self.signal_name or signal.Signals(number).name
         if number != signal.SIGINT:
