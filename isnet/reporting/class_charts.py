@@ -1,4 +1,4 @@
-"""Data of the charts per class: IoU, confused pairs, class frequencies."""
+"""Prepares the data of per-class charts: IoU, confused pairs and class frequencies."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +12,22 @@ from isnet.records.run_records import Confusion
 
 
 def class_colours(dataset: DatasetResults) -> dict[str, Colour]:
-    """Return the colour of each class."""
+    """Return the colour of each class of a data set, by class name."""
     manifest = dataset.manifest
     return dict(zip(manifest.classes, manifest.palette, strict=False))
 
 
 def baseline_scores(dataset: DatasetResults) -> dict[str, float | None]:
-    """Return the baseline's IoU of each class; {} without a baseline."""
+    """Return the baseline's IoU of each class, by class name; {} without a baseline."""
     scores = dataset.baseline.per_class_iou if dataset.baseline else []
     return dict(zip(dataset.manifest.classes, scores, strict=False))
 
 
 def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, object]]:
-    """Return one row per class with the single-scale IoU of every run, in the order of the runs."""
+    """Return the data of a dot plot of single-scale IoU, with one row per class.
+
+    Each row has the IoU of every run, in the order of `runs`, and of the baseline.
+    """
     colours, baseline = class_colours(dataset), baseline_scores(dataset)
     tables = [{score.name: score.iou for score in run.per_class} for run in runs]
     return [
@@ -39,7 +42,12 @@ def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict
 
 
 def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[str, Any]]]:
-    """Return the most confused pairs of classes, by share of the true class and by pixels."""
+    """Return the `count` most confused pairs of classes, in a ranking by `share` and one by
+    `pixels`.
+
+    `share` is the confused share of the true class's pixels. `pixels` is the number of confused
+    pixels.
+    """
     wrong = sum(sum(row) - row[i] for i, row in enumerate(confusion.counts)) or 1
     names = confusion.classes
     pairs: list[dict[str, Any]] = [
@@ -54,7 +62,10 @@ def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[
 
 
 def census_bars(census: Census | None) -> dict[str, object] | None:
-    """Return the share of pixels per class and split, on a logarithmic axis."""
+    """Return the data of a bar chart of pixel shares per class and split, on a logarithmic axis.
+
+    Returns None without a census.
+    """
     if census is None:
         return None
     shares = {

@@ -1,4 +1,4 @@
-"""Data of the line charts over iterations; `templates/charts.js` draws them."""
+"""Prepares the data of line charts over iterations, which `templates/charts.js` draws."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,13 +11,16 @@ POINTS = 500  # most points per line: a screen shows no more, and every page sto
 LOG_RATIO = 30  # max/min ratio above which a positive series gets a logarithmic axis
 
 Line = dict[str, Any]
-"""Name, style (the index of its colour and dashes), x and y."""
+"""One line of a chart: name, style (the index of its colour and dashes), x and y."""
 Chart = dict[str, Any]
-"""A chart over iterations as JSON for the page's script; `form`: plain, percent, rate or power."""
+"""A line chart over iterations as JSON for the page's script.
+
+`form`, the number format of y, is plain, percent, rate or power.
+"""
 
 
 def run_curves(run: RunResults) -> list[Chart]:
-    """Return the curves of one run: loss terms, validation, learning rate, speed, memory."""
+    """Return line charts of one run: loss terms, validation, learning rate, speed and memory."""
     curves = run.curves
     others = CurvePoint.model_fields.keys() - {"loss"}
     terms = [name for name in curves if name not in others and _has(curves, name)]
@@ -39,7 +42,10 @@ def run_curves(run: RunResults) -> list[Chart]:
 
 
 def compare_curves(runs: Sequence[RunResults]) -> list[Chart]:
-    """Return the validation and loss curves of runs of one data set; their order sets the style."""
+    """Return line charts that compare the validation scores and losses of runs on one data set.
+
+    The position of a run in `runs` sets the style of its line.
+    """
 
     def lines(tables: Iterable[Series], column: str) -> list[Line]:
         return [
@@ -58,7 +64,10 @@ def compare_curves(runs: Sequence[RunResults]) -> list[Chart]:
 
 
 def _charts(*charts: tuple[Any, ...]) -> list[Chart]:
-    """Return charts of (key, title, unit, number format, lines, note), without empty ones."""
+    """Build charts from tuples (key, title, unit, number format, lines, note).
+
+    The note is optional. Charts without lines are left out.
+    """
     return [
         {"key": key, "title": title, "unit": unit, "form": form, "lines": lines}
         | {"log": key == "loss" and _is_wide(lines), "note": "".join(note)}
@@ -70,7 +79,7 @@ def _charts(*charts: tuple[Any, ...]) -> list[Chart]:
 def average_points(
     x: Sequence[float | None], y: Sequence[float | None]
 ) -> tuple[list[float], list[float | None]]:
-    """Average neighbouring points so that at most `POINTS` remain."""
+    """Average neighbouring points of a curve so that at most `POINTS` remain."""
     pairs = [(a, b) for a, b in zip(x, y, strict=True) if a is not None]
     width = max(1, math.ceil(len(pairs) / POINTS))
     blocks = [pairs[start : start + width] for start in range(0, len(pairs), width)]

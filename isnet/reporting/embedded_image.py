@@ -1,4 +1,4 @@
-"""Images embedded in a page as data URIs, so that the page opens from disk and can be sent."""
+"""Embeds images in an HTML page as data URIs, so that the page needs no other files."""
 
 import base64
 import io
@@ -13,7 +13,10 @@ LONGEST = 640  # pixels of the longer side to which larger images are reduced
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """One image of a page; `kind`: image, truth, prediction, errors or confidence."""
+    """An image that is embedded in a page as a data URI.
+
+    `kind` is image, truth, prediction, errors or confidence.
+    """
 
     uri: str
     width: int
@@ -24,13 +27,16 @@ class EmbeddedImage:
 
 
 def reduce_image(image: Image.Image, longest: int = LONGEST, *, smooth: bool) -> None:
-    """Reduce an image in place to sides of at most `longest`; labels must not be smoothed."""
+    """Reduce an image in place to sides of at most `longest` pixels.
+
+    Labels must not be smoothed.
+    """
     method = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
     image.thumbnail((longest, longest), method, reducing_gap=3)
 
 
 def encode_image(image: Image.Image, form: str, **jpeg: int) -> bytes:
-    """Return an image file; `jpeg`: Pillow's options for the format JPEG."""
+    """Encode an image in the file format `form`. `jpeg` are Pillow's options for JPEG."""
     buffer = io.BytesIO()
     options: dict[str, Any] = {"quality": 82, **jpeg} if form == "JPEG" else {"optimize": True}
     image.save(buffer, format=form, **options)
@@ -40,6 +46,6 @@ def encode_image(image: Image.Image, form: str, **jpeg: int) -> bytes:
 def embed_image(
     data: bytes, form: str, size: tuple[int, int], kind: str = "", label: str = "", run: str = ""
 ) -> EmbeddedImage:
-    """Embed an image file of `size` (width, height)."""
+    """Embed the bytes of an image file as a data URI. `size` is (width, height)."""
     uri = f"data:image/{form.lower()};base64,{base64.b64encode(data).decode()}"
     return EmbeddedImage(uri, *size, kind, label, run)

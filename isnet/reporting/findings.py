@@ -1,4 +1,4 @@
-"""Main results and caveats in words."""
+"""Summarises in words how the runs of a data set compare, and reasons to doubt their scores."""
 
 import json
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from isnet.reporting.seed_spread import MethodScores, method_scores
 
 
 def rank_methods(runs: Sequence[RunResults]) -> list[MethodScores]:
-    """Return the methods on one data set, the best first, those without a score last."""
+    """Rank the methods of runs on one data set by mIoU, those without a score last."""
     methods = method_scores(runs)
     return sorted(methods, key=lambda method: (method.mIoU is None, -(method.mIoU or 0.0)))
 
 
 def seed_notes(methods: Sequence[MethodScores]) -> list[str]:
-    """Return what the number of seeds says about the evidence."""
+    """Return sentences about how far the number of seeds supports a comparison of methods."""
     notes = []
     if len(methods) > 1 and any(len(method.runs) == 1 for method in methods):
         notes.append(
@@ -29,7 +29,7 @@ def seed_notes(methods: Sequence[MethodScores]) -> list[str]:
 
 
 def concerns(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
-    """Return reasons to doubt the scores: mixed data or protocols, uncommitted code."""
+    """Return reasons to doubt the scores of runs, such as mixed data or uncommitted code."""
     found = [line for run in runs for line in _run_concerns(dataset, run)]
     protocols: dict[str, set[str]] = {
         "splits": {run.evaluated.split for run in runs},
@@ -64,7 +64,10 @@ def _run_concerns(dataset: DatasetResults, run: RunResults) -> list[str]:
 
 
 def settings_differences(runs: Sequence[RunResults]) -> list[tuple[str, list[str | None]]]:
-    """Return the settings that differ as (flattened key, value per run; None if not set)."""
+    """Return the settings that differ between runs as (flattened key, value of each run).
+
+    A value is None if the run does not set the key.
+    """
     table = {
         key: [setting_text(run.settings[key]) if key in run.settings else None for run in runs]
         for key in sorted({key for run in runs for key in run.settings})
@@ -73,5 +76,5 @@ def settings_differences(runs: Sequence[RunResults]) -> list[tuple[str, list[str
 
 
 def setting_text(value: object) -> str:
-    """Return a setting for display: text as it is, other values as JSON."""
+    """Format a setting for display: text as it is, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,4 +1,4 @@
-"""The report: a page that compares all runs, one page per run, and the tables."""
+"""Writes the report: a page that compares all runs, one page per run, and the results tables."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -32,7 +32,7 @@ PAGE_COLUMNS = (
     *("Run", "Method", "mIoU", "95 % interval", "mIoU(ms+flip)", "Boundary mIoU"),
     *("Backbone", "Crop Size", "Lr schd", "config"),
 )
-"""Columns of the page's table, the most important first: a phone shows only these."""
+"""Columns of the results table on the page, most important first: a phone shows few columns."""
 
 _LOG_RATIO = 10  # max/min ratio of speeds above which their axis is logarithmic
 
@@ -46,18 +46,20 @@ def write_report(
     missing: Sequence[MissingRun] = (),
     exports: Path | None = None,
 ) -> Path:
-    """Write `index.html`, `runs/<run>.html`, `results.md` and `results.csv` under `reports`.
+    """Write the report under `reports`: `index.html`, `runs/<run>.html`, `results.md`,
+    `results.csv`.
 
-    Every file is written atomically, the index last; the same inputs give the same bytes. Returns
-    the index. Raises UserError if a stage's record is missing.
+    Every file is written atomically, the index last. The same inputs give the same bytes. Returns
+    the path of the index. Raises UserError if a stage's record is missing.
 
     Args:
         runs: runs with results.
-        results, reports: folder of the stages' records, folder to write to.
-        settings: flattened settings by run; by default those in its `train.json`.
-        missing: runs without results. They are listed and their pages are deleted; if all runs are
-            missing, `results.csv` is too.
-        exports: folder that `isnet export` writes to; it may be absent.
+        results: folder of the stages' records.
+        reports: folder of the report.
+        settings: flattened settings by run. A run without an entry uses those in its `train.json`.
+        missing: runs without results. The report lists them, and their pages are deleted. If all
+            runs are missing, `results.csv` is deleted too.
+        exports: output folder of `isnet export`, which may be absent.
     """
     groups: list[ResultGroup] = []
     if runs or not missing:
@@ -100,7 +102,7 @@ def _context(groups: Sequence[ResultGroup], missing: Sequence[MissingRun]) -> di
 def _section(
     dataset: DatasetResults, runs: list[RunResults], budget: int, missing: Sequence[MissingRun]
 ) -> dict[str, Any]:
-    """Return the context of one data set's section."""
+    """Return the template context of one data set's section on the comparison page."""
     name = dataset.name
     # Keys are ids of the page, which has the charts of every data set.
     charts = [chart | {"key": f"{name}-{chart['key']}"} for chart in compare_curves(runs)]
@@ -127,7 +129,7 @@ def _section(
 
 
 def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
-    """Return the tables of one data set, and their texts for the copy buttons."""
+    """Return the template context of a data set's tables, with their texts for the copy buttons."""
     rows, cost, methods = results_rows(dataset, runs), cost_table(runs), seed_spreads(runs)
     official = compare_with_published(dataset, runs)
     seeds = methods and {
@@ -151,9 +153,10 @@ def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
 
 
 def _speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
-    """Return one point per run, or None for fewer than two runs with a speed and a score.
+    """Return the data of a scatter plot of mIoU over inference speed, with one point per run.
 
-    `x`: images per second at single scale; `y`: mIoU in 0..1; the order of the runs sets the style.
+    Returns None for fewer than two runs with a speed and a score. `x` is images per second at
+    single scale, and `y` is mIoU in 0..1. `style` is the position of the run in `runs`.
     """
     points: list[dict[str, Any]] = []
     machines = set()

@@ -1,4 +1,4 @@
-"""Chooses samples of a data set that show every class, and embeds images and labels."""
+"""Chooses images of a data set that together show every class, and embeds them with labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,23 +20,27 @@ from isnet.reporting.embedded_image import (
     reduce_image,
 )
 
-CANDIDATES = 400  # most labels that are decoded to choose from
-WANTED = 12  # samples per page, if they show every class
-MOST = 36  # samples per page, if more are needed for that
+CANDIDATES = 400  # most label files that are decoded to choose samples
+WANTED = 12  # samples per page, if they suffice to show every class
+MOST = 36  # most samples per page, if more are needed to show every class
 PER_SPLIT = 4  # fewest samples per split
 CLEAR = 0.005  # share of an image's pixels from which a class is clearly visible
 
 _IGNORED = (127, 127, 127)
 
 Shares = npt.NDArray[np.float64]
-"""Share of pixels `(N, 256)` of each train id in N labels."""
+"""Share of each train id among the pixels of each label, `(labels, 256)`."""
 _Candidate = tuple[str, ManifestEntry]
-"""Split and entry."""
+"""Split and manifest entry of an image that may become a sample."""
 
 
 @dataclass(frozen=True)
 class LabelSample:
-    """One image with its labels; `classes`: train ids and shares of pixels, the largest first."""
+    """One image with its labels, embedded for the page.
+
+    `classes` are the train ids in the image with their shares of its pixels, the largest share
+    first. `ignored` is the share of ignored pixels.
+    """
 
     split: str
     entry: ManifestEntry
@@ -47,11 +51,14 @@ class LabelSample:
 
 
 def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], int]:
-    """Choose samples of every split that show each class, and embed them within a budget.
+    """Choose images that together show every split and class, and embed them with their labels.
 
-    Decodes at most `CANDIDATES` labels, spread over the manifest; the choice is deterministic.
-    Returns the samples, and the number of labels they were chosen from.
-    `data`: data root. Raises UserError if a file is missing or damaged.
+    At most `CANDIDATES` labels are decoded, spread over the manifest. The choice is deterministic.
+    The images are embedded at the largest of three sizes that fits `BUDGET`, or else at the
+    smallest. `data` is the data root.
+
+    Returns the samples, and the number of decoded labels. Raises UserError if a file is missing or
+    damaged.
     """
     candidates = _candidates(manifest)
     shares = np.zeros((len(candidates), 256))
@@ -75,10 +82,10 @@ def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], i
 
 
 def distinct_colours(palette: Sequence[Sequence[int]]) -> list[Colour]:
-    """Return one colour per class and, last, the grey of ignored pixels, all different.
+    """Return the colours of the classes and, last, of ignored pixels, changed so that all differ.
 
-    The page identifies the class under the pointer by its colour. Repeated colours of a palette
-    are changed in the lowest bits of blue, which is invisible.
+    The page identifies the class under the pointer by its colour. A colour that repeats an earlier
+    one is changed in the lowest bits of blue, which is invisible.
     """
     colours: dict[Colour, None] = {}
     for red, green, blue in [*palette, _IGNORED]:
@@ -88,10 +95,11 @@ def distinct_colours(palette: Sequence[Sequence[int]]) -> list[Colour]:
 
 
 def cover(shares: Shares, splits: Sequence[str]) -> list[int]:
-    """Return the rows of `shares` `(N, classes)` to show, ascending.
+    """Greedy set cover: return rows of `shares` `(labels, classes)` that together show every class.
 
-    Greedy set cover: takes the row that clearly shows the most uncovered classes; ties go to the
-    row with rarer classes. Adds distant rows up to `WANTED`, and `PER_SPLIT` per split.
+    Each step takes the row that clearly shows the most uncovered classes. Ties go to the row with
+    rarer classes. Rows far from the chosen ones are then added until there are `WANTED` rows and
+    `PER_SPLIT` of each split. The result is in ascending order.
     """
     best = shares.max(axis=0, initial=0)
     clear = (shares > 0) & (shares >= np.minimum(best / 2, CLEAR))
@@ -119,7 +127,10 @@ def _fill(chosen: list[int], splits: Sequence[str]) -> list[int]:
 
 
 def _candidates(manifest: Manifest) -> list[_Candidate]:
-    """Return at most `CANDIDATES` entries, equally many per split as far as it has them."""
+    """Return at most `CANDIDATES` manifest entries, shared equally among the splits.
+
+    If a split has fewer entries than its share, the larger splits share the rest.
+    """
     found: dict[str, list[_Candidate]] = {split: [] for split in manifest.splits}
     left = CANDIDATES
     # The smallest split first: the others share what it leaves.

@@ -1,4 +1,4 @@
-"""Page of a converted data set: class frequencies, samples and findings, before any training."""
+"""Writes the HTML page of a converted data set: class frequencies, sample images and findings."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,9 +22,10 @@ MANY = 40  # number of classes above which the bars are in two columns
 
 
 def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Path) -> None:
-    """Write the page of a converted data set atomically; the same inputs give the same bytes.
+    """Write the HTML page of a converted data set atomically.
 
-    `data`: data root with images and labels. Raises UserError if a file is missing.
+    The same inputs give the same bytes. `data` is the data root, which contains images and labels.
+    Raises UserError if a file is missing.
     """
     samples, decoded = choose_samples(manifest, data)
     colours = distinct_colours(manifest.palette)
@@ -51,7 +52,7 @@ def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Pa
 
 
 def label_findings(census: Census) -> list[str]:
-    """Return a sentence for each suspicious count."""
+    """Return a sentence for each suspicious count of pixels or images in a census."""
     splits, classes = census.splits, census.classes
     totals = zip(classes, *(split.pixels for split in splits.values()), strict=True)
     unused = [name for name, *pixels in totals if not any(pixels)]
@@ -100,13 +101,13 @@ def _split_findings(
 
 
 def _shares(split: SplitCounts) -> list[float]:
-    """Return the share of each class in the labelled pixels."""
+    """Return the share of each class in the labelled pixels of a split."""
     total = sum(split.pixels) or 1
     return [pixels / total for pixels in split.pixels]
 
 
 def _share(fraction: float) -> str:
-    """Return a share in percent with three significant digits: shares span decades."""
+    """Format a share in percent with three significant digits, because shares span decades."""
     percent = fraction * 100
     if 0 < percent < 1e-4:
         return "<0.0001"
@@ -114,14 +115,14 @@ def _share(fraction: float) -> str:
 
 
 def _join(names: Iterable[str]) -> str:
-    """Return the first names as a list in words, and the number of others."""
+    """Join the first `NAMED` names with commas, and append the number of the other names."""
     known = list(names)
     more = len(known) - NAMED
     return ", ".join(known[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _unseen(census: Census, samples: list[LabelSample]) -> str:
-    """List the classes of the data set that are in no sample, those in most images first."""
+    """Return a text that lists the classes that no sample shows, those in most images first."""
     shown = {i for sample in samples for i, _ in sample.classes}
     images = {
         name: sum(split.images_with_class[i] for split in census.splits.values())
@@ -137,7 +138,7 @@ def _images(count: int) -> str:
 
 
 def _sizes(split: SplitCounts) -> str:
-    """Return the sizes of a split's images; many are shortened to a range."""
+    """Describe the image sizes of a split. More than `FEW_SIZES` sizes are shortened to a range."""
     if len(split.sizes) <= FEW_SIZES:
         return ", ".join(
             size if len(split.sizes) == 1 else f"{size} ({_images(count)})"

@@ -1,4 +1,4 @@
-"""Runs without results: the reason, and the command that continues them."""
+"""Describes runs without results: the reason, and the command that continues the run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ class MissingRun:
     dataset: str
     method: str
     why: str
-    """As part of a sentence: `interrupted at iteration 400 of 800`."""
+    """Reason as a clause, such as `interrupted at iteration 400 of 800`."""
     command: str
-    """Continues the run."""
+    """Command that continues the run."""
     log: str
-    """Path of its log; empty without one."""
+    """Path of the run's log; empty without a log."""
     last_line: str
     """Last line of the log."""
 
 
 def missing_line(missing: Sequence[MissingRun], runs: int) -> str:
-    """Return one line for a terminal; `runs`: number of runs in params.yaml."""
+    """Summarise the missing runs in one line. `runs` is the number of runs in params.yaml."""
     named = ", ".join(f"{entry.run} ({entry.why})" for entry in missing[:_NAMED])
     more = f" and {rest} more" if (rest := len(missing) - _NAMED) > 0 else ""
     verb = "is" if len(missing) == 1 else "are"
@@ -35,7 +35,7 @@ def missing_line(missing: Sequence[MissingRun], runs: int) -> str:
 
 
 def missing_markdown(missing: Sequence[MissingRun]) -> list[str]:
-    """Return the lines of `results.md` on missing runs."""
+    """Return the section of `results.md` about missing runs, as a list of lines."""
     if not missing:
         return []
     lines = ["## Missing runs", ""]

@@ -1,4 +1,5 @@
-"""Model card of a weights file: Markdown with the front matter of Hugging Face's hub."""
+"""Writes the model card of a run's weights: Markdown with the front matter of Hugging Face's hub.
+"""
 
 from importlib.resources import files
 from pathlib import Path
@@ -16,14 +17,14 @@ _METRICS = {
     "mAcc": ("mean_accuracy", "Mean accuracy"),
     "aAcc": ("accuracy", "Pixel accuracy"),
 }
-"""Hugging Face's type and name of a score."""
+"""Metric type and display name of each score in Hugging Face's metadata."""
 
 
 def write_model_card(name: str, results: Path) -> Path:
-    """Write `model_card.md` beside the run's weights, from the stages' records.
+    """Write the model card of a run as `model_card.md` beside its weights.
 
-    The card leaves out measured times, so that scoring the same weights again gives the same
-    bytes. Raises UserError if a record is missing.
+    The card leaves out measured times, so that scoring the same weights again gives the same bytes.
+    Raises UserError if a stage's record is missing.
     """
     run = read_run(name, results)
     evaluated, scores = run.evaluated, run.evaluated.single_scale
@@ -52,7 +53,10 @@ def write_model_card(name: str, results: Path) -> Path:
 
 
 def _describe_data(manifest: Manifest) -> dict[str, str]:
-    """Describe the training data; `licence_id`: the hub's id of the weights' licence."""
+    """Return title, homepage and licence of the training data for the model card.
+
+    `licence_id` is the licence of the weights, as an id of Hugging Face's hub.
+    """
     found = {"title": manifest.dataset, "licence": "decided by its owner", "licence_id": "other"}
     kind = manifest.kind
     if kind == "streets":
@@ -65,7 +69,7 @@ def _describe_data(manifest: Manifest) -> dict[str, str]:
 
 
 def _limits(run: RunResults, manifest: Manifest) -> list[str]:
-    """Return the model's known weaknesses."""
+    """Return sentences about the known weaknesses of a run's model."""
     evaluated = run.evaluated
     limits = [
         f"Scored on {evaluated.dataset} {evaluated.split} alone. Images of another camera, place, "

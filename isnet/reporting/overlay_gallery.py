@@ -1,4 +1,4 @@
-"""Overlays of evaluated images, embedded in a page within a budget of bytes."""
+"""Embeds images of labels, predictions and errors in a page, up to a budget of bytes."""
 
 import contextlib
 import io
@@ -20,16 +20,16 @@ LABELS = {
     "confidence": "Confidence",
 }
 _LOSSY = {"errors": {"subsampling": 0}, "confidence": {"quality": 70, "subsampling": 2}}
-"""Options of JPEG for images with smooth tones, which are smaller so than as PNG."""
+"""JPEG options by kind of image. Images with smooth tones are often smaller as JPEG than as PNG."""
 SHARED_IMAGES = 4  # most images per data set on the comparison page
 
 _Part = tuple[str, RunResults, OverlayRecord]
-"""An image of an entry: its kind, run and record."""
+"""One image of a gallery entry: its kind, its run and the record of its files."""
 
 
 @dataclass(frozen=True)
 class GalleryEntry:
-    """One evaluated image with its label and predictions."""
+    """One evaluated image in a gallery, with images of its label and predictions."""
 
     name: str
     score: float | None
@@ -40,9 +40,10 @@ class GalleryEntry:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The entries of a page, worst first, and the number of others on disk.
+    """A gallery of evaluated images, worst first, and the number of images left out.
 
-    `ramp`: RGB of the confidences 0 to 1 in steps of a tenth; empty without confidence images.
+    `ramp` contains the RGB colours of the confidences 0, 0.1 ... 1. It is empty without confidence
+    images.
     """
 
     entries: list[GalleryEntry]
@@ -51,7 +52,10 @@ class Gallery:
 
 
 def run_gallery(run: RunResults, budget: int) -> Gallery:
-    """Return the overlays of one run, worst first."""
+    """Return a gallery of one run's evaluated images, lowest mIoU first.
+
+    `budget` limits the bytes of the embedded images.
+    """
 
     def entry(overlay: OverlayRecord) -> GalleryEntry | None:
         # Evaluations by earlier versions have no confidence image.
@@ -69,7 +73,10 @@ def run_gallery(run: RunResults, budget: int) -> Gallery:
 
 
 def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
-    """Return the images that all runs have overlays of, lowest mean mIoU first."""
+    """Return a gallery of the images that all runs have overlays for, lowest mean mIoU first.
+
+    `budget` limits the bytes of the embedded images.
+    """
     tables = [{overlay.name: overlay for overlay in run.evaluated.overlays} for run in runs]
     shared = [name for name in tables[0] if all(name in table for table in tables)]
 
@@ -88,7 +95,10 @@ def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
 
 
 def _embed_all(parts: Iterable[_Part], *, names_runs: bool = False) -> list[EmbeddedImage] | None:
-    """Embed the images of one entry; None if a file is missing: half a comparison misleads."""
+    """Embed the images of one gallery entry, or return None if a file is missing.
+
+    An incomplete comparison would mislead.
+    """
     images = []
     for kind, run, overlay in parts:
         path = run.overlay_root / getattr(overlay, kind)
@@ -102,7 +112,7 @@ def _embed_all(parts: Iterable[_Part], *, names_runs: bool = False) -> list[Embe
 
 
 def _read_ramp(path: Path) -> list[list[int]]:
-    """Return the colours of confidences 0, 0.1 ... 1 from the palette of a confidence image."""
+    """Read the colours of confidences 0, 0.1 ... 1 from the palette of a confidence image."""
     with contextlib.suppress(OSError), Image.open(path) as image:
         colours = image.getpalette() or []
         if len(colours) == 3 * 256:
@@ -112,7 +122,10 @@ def _read_ramp(path: Path) -> list[list[int]]:
 
 
 def _fill(entries: Iterable[GalleryEntry | None], budget: int) -> list[GalleryEntry]:
-    """Return the first entries that fit the budget, without those that lack a file."""
+    """Return the first entries whose images fit into `budget` bytes.
+
+    An entry that lacks a file is None and is skipped.
+    """
     kept: list[GalleryEntry] = []
     for entry in filter(None, entries):
         budget -= sum(len(image.uri) for image in entry.images)

@@ -1,4 +1,4 @@
-"""Renders the templates: HTML pages that carry their styles and scripts, and Markdown."""
+"""Renders Jinja templates as Markdown, or as HTML pages that contain their styles and scripts."""
 
 import base64
 import functools
@@ -14,7 +14,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 Assets = tuple[str, ...]
-"""Files of `templates/`."""
+"""Names of files in `templates/`."""
 HEAD_SCRIPTS: Assets = ("theme.js",)
 STYLES = ("theme.css", "page.css", "figures.css")
 _MARKUP = re.compile(r"([\\`*_\[\]|#~])")
@@ -23,7 +23,10 @@ _MARKUP = re.compile(r"([\\`*_\[\]|#~])")
 def render_page(
     template: str, context: Mapping[str, object], scripts: Assets, styles: Assets = ()
 ) -> str:
-    """Return an HTML page. Its body ends with `scripts`; `styles` follow the common ones."""
+    """Render a template as an HTML page that contains its styles and scripts.
+
+    `scripts` are inserted at the end of the body, and `styles` after the common styles.
+    """
     page = _environment(is_html=True).get_template(template)
     return page.render(
         policy=_policy(HEAD_SCRIPTS + scripts),
@@ -35,7 +38,9 @@ def render_page(
 
 
 def render_markdown(template: str, context: Mapping[str, object]) -> str:
-    """Return a Markdown file; its template escapes with the filters `plain` and `code`."""
+    """Render a template as Markdown. The template escapes values with the filters `plain` and
+    `code`.
+    """
     return _environment(is_html=False).get_template(template).render(**context)
 
 
@@ -44,7 +49,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(scripts: Assets) -> str:
-    """Return a Content-Security-Policy that allows these scripts and no loading."""
+    """Return a Content-Security-Policy that allows only the given scripts and no external files."""
     digests = (hashlib.sha256(_asset(name).encode()).digest() for name in scripts)
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}"
@@ -84,7 +89,7 @@ def _environment(is_html: bool) -> Environment:
 
 
 def percent(fraction: float | None, digits: int = 1, none: str = "-") -> str:
-    """Return a fraction in percent, or `none`."""
+    """Format a fraction in percent with `digits` decimals, or return `none` if it is None."""
     return none if fraction is None else f"{fraction * 100:.{digits}f}"
 
 
@@ -96,7 +101,7 @@ def _duration(seconds: float) -> str:
 
 
 def _si(value: float) -> str:
-    """Return 3200000 as `3.20 M`."""
+    """Format a number with an SI prefix, such as 3200000 as `3.2 M`."""
     for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= factor:
             return f"{value / factor:.3g} {unit}"
@@ -104,5 +109,5 @@ def _si(value: float) -> str:
 
 
 def _escape_markdown(text: Any) -> str:
-    """Escape characters that Markdown or HTML interprets, and line breaks."""
+    """Escape the characters that Markdown or HTML interprets, and replace line breaks by spaces."""
     return _MARKUP.sub(r"\\\1", html.escape(" ".join(str(text).split()), quote=False))

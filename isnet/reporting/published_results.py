@@ -1,4 +1,4 @@
-"""Comparison of a run with the result that the authors of its config publish."""
+"""Compares runs with the results that the authors of their configs published."""
 
 import functools
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ _AS_PUBLISHED = "the settings are the official ones"
 _COLUMNS = ("Run", "Protocol", "mIoU", "95 % interval", "Official", "Difference", "Inside")
 _NUMERIC = _COLUMNS[2:6]
 _IGNORED = ("overrides.train_cfg.max_iters", "overrides.method")
-"""Settings that are no deviation; the first is compared as the number of iterations."""
+"""Overrides that are no deviation. The first is compared as the number of iterations."""
 _USUAL = {"precision": "float32", "ema": None}
 
 
 class PublishedResult(StrictModel):
-    """Published settings and mIoU (percent) of one config."""
+    """Settings and mIoU (percent) that were published for one config."""
 
     kind: str
     iterations: int
@@ -31,14 +31,14 @@ class PublishedResult(StrictModel):
 
 
 class PublishedData(StrictModel):
-    """The data set on which a result was published."""
+    """Size of the data set on which a result was published."""
 
     images: int
     classes: int
 
 
 class PublishedResults(StrictModel):
-    """`published_results.yaml`: results by file name of the config, data sets by kind."""
+    """Schema of `published_results.yaml`: results by file name of the config, data sets by kind."""
 
     source: str
     data: dict[str, PublishedData]
@@ -47,9 +47,10 @@ class PublishedResults(StrictModel):
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """The runs of a data set that have a published result, one or two rows each.
+    """Comparison of the runs of a data set with published results, in one or two rows per run.
 
-    `deviations[run]`: how its settings differ from the published ones; empty if they do not.
+    `deviations[run]` lists how the settings of a run differ from the published ones. The list is
+    empty if they agree.
     """
 
     table: TextTable
@@ -57,7 +58,7 @@ class PublishedComparison:
     source: str
 
     def sentences(self) -> list[tuple[list[str], str]]:
-        """Return (names of runs, how their settings deviate)."""
+        """Return pairs (run names, clause on their deviations), one pair per distinct clause."""
         names: dict[str, list[str]] = {}
         for run, found in self.deviations.items():
             line = f"differs from the official settings: {'; '.join(found)}"
@@ -67,7 +68,7 @@ class PublishedComparison:
 
 @functools.cache
 def read_published_results() -> PublishedResults:
-    """Read the published results that come with the package."""
+    """Read the published results from the YAML file in the package."""
     with as_file(files("isnet.reporting").joinpath("published_results.yaml")) as path:
         return validate(PublishedResults, read_yaml(path, "Restore it"), path)
 
@@ -75,7 +76,10 @@ def read_published_results() -> PublishedResults:
 def compare_with_published(
     dataset: DatasetResults, runs: Sequence[RunResults]
 ) -> PublishedComparison | None:
-    """Compare runs with the results published for their config and kind of data; None without."""
+    """Compare runs with the results published for their config and kind of data.
+
+    Returns None if no run has a published result.
+    """
     published = read_published_results()
     known = [
         (run, result)
@@ -112,13 +116,13 @@ def _row(name: str, protocol: str, scores: ViewMeans, published: float) -> dict[
 
 
 def interval_text(scores: ViewMeans) -> str:
-    """Return the interval of mIoU in percent for a table cell."""
+    """Format the confidence interval of mIoU in percent for a table cell."""
     bounds = scores.bounds("mIoU")
     return "\u2013".join(percent(end, 2) for end in bounds) if bounds else "-"
 
 
 def _deviations(dataset: DatasetResults, run: RunResults, result: PublishedResult) -> list[str]:
-    """Return how a run's settings differ from the published ones."""
+    """List how the settings of a run differ from the published ones."""
     trained, evaluated, settings = run.trained, run.evaluated, run.settings
     data = read_published_results().data[result.kind]
     found = [

@@ -1,4 +1,4 @@
-"""The results table as display text, Markdown and CSV: one row per run and one per baseline."""
+"""Builds the results table as text, Markdown and CSV, with one row per run and per baseline."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ BASELINE = "baseline"
 
 ResultGroup = tuple[DatasetResults, list[RunResults]]
 Cells = dict[str, Callable[[RunResults], str]]
-"""Display text by column."""
+"""Function by column that returns the display text of a run."""
 
 
 def crop_size(run: RunResults) -> str:
-    """Return the training crop as in mmseg's tables, height x width; empty if unknown."""
+    """Format the training crop as HEIGHTxWIDTH, as in mmseg's tables; empty if unknown."""
     return "x".join(str(side) for side in run.evaluated.crop or run.trained.crop or [])
 
 
@@ -55,10 +55,10 @@ _COST: Cells = {
     "Training (min)": lambda run: _fixed(run.trained.seconds, 1, unit=60),
 }
 COLUMNS = tuple(_CELLS)
-"""The columns of mmseg's model zoo, after the name of the run, and the interval of mIoU."""
+"""Columns of the results table: mmseg's columns, with the run's name, intervals and weights."""
 
 NUMERIC = COLUMNS[3:11]
-"""Right-aligned columns."""
+"""Columns of the results table that are right-aligned."""
 
 
 def _multi_scale(run: RunResults, score: str) -> float | None:
@@ -66,9 +66,10 @@ def _multi_scale(run: RunResults, score: str) -> float | None:
 
 
 def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
-    """Return the rows of `results.md` for printing: `Data set`, then `COLUMNS`; mIoU in percent.
+    """Return the rows of the results table for printing, with mIoU in percent.
 
-    Raises UserError as `write_report` does.
+    The columns are `Data set` and then `COLUMNS`. Raises UserError if there is no run, or if a
+    stage's record is missing or damaged.
     """
     groups = read_results(runs, results=results, settings={})
     return [
@@ -79,7 +80,7 @@ def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
 
 
 def results_rows(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, str]]:
-    """Return one row of display text per run of one data set, then the baseline's."""
+    """Return the results table of one data set: a text row per run, then the baseline's row."""
     rows = [{column: cell(run) for column, cell in _CELLS.items()} for run in runs]
     if dataset.baseline is not None:
         score = percent(dataset.baseline.mIoU, 2)
@@ -89,17 +90,18 @@ def results_rows(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[di
 
 
 def cost_table(runs: Sequence[RunResults]) -> TextTable:
-    """Return the cost of each run: parameters, FLOPs, speed and memory of model and training.
+    """Return the cost table of runs: parameters, FLOPs, speed and memory.
 
-    GFLOPs are of one forward pass of `Input` (height x width) and count a multiply-add as two; fps
-    are images per second; GB are peaks.
+    Speed and memory are those of inference and of training. GFLOPs are those of one forward pass of
+    `Input` (height x width) and count a multiply-add as two. The unit fps is images per second. GB
+    are peaks.
     """
     rows = [{column: cell(run) for column, cell in _COST.items()} for run in runs]
     return TextTable(tuple(_COST), rows, tuple(_COST)[1:])
 
 
 def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun] = ()) -> str:
-    """Return `results.md`: one section per data set, then the missing runs."""
+    """Return the text of `results.md`: one section per data set, then the missing runs."""
     parts = ["# Results", ""]
     for dataset, runs in groups:
         images = runs[0].evaluated.images
@@ -123,7 +125,10 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
 
 
 def results_csv(groups: Sequence[ResultGroup]) -> str:
-    """Return `results.csv`: the same runs unrounded, fractions in 0..1, empty where unknown."""
+    """Return the text of `results.csv`: scores and costs of all runs and baselines, unrounded.
+
+    Scores are fractions in 0..1. Unknown values are empty.
+    """
     rows = [_raw_row(run) for _, runs in groups for run in runs]
     for dataset, _ in groups:
         if baseline := dataset.baseline:

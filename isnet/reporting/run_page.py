@@ -1,4 +1,4 @@
-"""The page of one run."""
+"""Renders the HTML page of one run."""
 
 from dataclasses import asdict
 
@@ -23,7 +23,7 @@ _STYLES = ("run.css",)
 
 
 def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> str:
-    """Return the page; its images take at most `budget` bytes."""
+    """Return the HTML page of one run. Its images take at most `budget` bytes."""
     charts, ranking = run_curves(run), rank_methods([run])
     gallery = run_gallery(run, budget)
     kinds = {image.kind for entry in gallery.entries for image in entry.images}
@@ -61,7 +61,10 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
 
 
 def _packages(run: RunResults) -> list[tuple[str, str | None, str | None]]:
-    """Return (package, version in training, version in evaluation), isnet and Python first."""
+    """Return (package, version in training, version in evaluation) for each package.
+
+    isnet and Python come first.
+    """
     first, second = (
         {"isnet": stage.isnet, "python": stage.python} | stage.packages
         for stage in (run.trained.environment, run.evaluated.environment)

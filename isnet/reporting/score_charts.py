@@ -1,4 +1,4 @@
-"""Tables and charts of one run's scores: all scores, reliability diagram, histogram of images."""
+"""Prepares tables and charts of one run's scores, such as its reliability diagram."""
 
 import statistics
 from collections import Counter
@@ -25,59 +25,64 @@ _ALWAYS = ("mIoU", "mAcc", "aAcc")
 
 
 def score_labels(run: RunResults) -> dict[str, str]:
-    """Return the scores of an evaluation and their labels; mIoU, mAcc and aAcc always."""
+    """Return the display label of each score that an evaluation has.
+
+    mIoU, mAcc and aAcc are always included.
+    """
     single = run.evaluated.single_scale
     is_listed = {key: key in _ALWAYS or getattr(single, key) is not None for key in _SCORES}
     return {key: label for key, label in _SCORES.items() if is_listed[key]}
 
 
 def absent_classes(run: RunResults) -> list[str]:
-    """Return the classes that are in neither label nor prediction, and so in no mean."""
+    """Return the classes that occur in no label and no prediction, and so have no IoU."""
     return [score.name for score in run.per_class if score.iou is None]
 
 
 def worst_classes(run: RunResults, count: int = 3) -> list[ClassScore]:
-    """Return the classes of lowest IoU, lowest first."""
+    """Return the `count` classes with the lowest IoU, lowest first."""
     known = [score for score in run.per_class if score.iou is not None]
     return sorted(known, key=lambda score: score.iou or 0.0)[:count]
 
 
 class ReliabilityBar(ConfidenceBin):
-    """A confidence bin; `share` of all pixels."""
+    """A bar of the reliability diagram: a confidence bin and its share of all pixels."""
 
     share: float
 
     @property
     def error(self) -> float:
-        """Contribution to the calibration error."""
+        """Return the contribution of this bin to the expected calibration error."""
         return abs((self.accuracy or 0.0) - (self.confidence or 0.0)) * self.share
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Reliability diagram with its calibration error."""
+    """A reliability diagram with its expected calibration error (ECE)."""
 
     bars: list[ReliabilityBar]
     ece: float | None
 
     def mean(self, value: str) -> float:
-        """Return the mean `accuracy` or `confidence` of all pixels."""
+        """Return the mean over all pixels of `value`, which is `accuracy` or `confidence`."""
         return sum(bar.share * (getattr(bar, value) or 0.0) for bar in self.bars)
 
     @property
     def total(self) -> float:
-        """Sum of the bars' contributions: the calibration error."""
+        """Return the expected calibration error as the sum of the bars' contributions."""
         return sum(bar.error for bar in self.bars)
 
     @property
     def furthest(self) -> list[ReliabilityBar]:
-        """The bars that contribute most to the calibration error, largest first."""
+        """Return the bars that contribute most to the calibration error, largest contribution
+        first.
+        """
         wrong = [bar for bar in self.bars if bar.error]
         return sorted(wrong, key=lambda bar: -bar.error)[:FURTHEST]
 
 
 def reliability(run: RunResults) -> Reliability | None:
-    """Return the single-scale reliability diagram; None without scored pixels."""
+    """Return the single-scale reliability diagram of a run, or None without scored pixels."""
     bins = run.evaluated.calibration
     total = sum(entry.pixels for entry in bins)
     if not total:
@@ -88,7 +93,10 @@ def reliability(run: RunResults) -> Reliability | None:
 
 @dataclass(frozen=True)
 class ImageDistribution:
-    """Single-scale mIoU per image: quartiles, worst images, and the counts of `BINS` equal bins."""
+    """Distribution of single-scale mIoU over images: histogram, quartiles and worst images.
+
+    `counts` are the numbers of images in `BINS` bins of equal width.
+    """
 
     counts: list[int]
     images: int
@@ -98,7 +106,7 @@ class ImageDistribution:
 
 
 def image_distribution(images: Sequence[ImageScore]) -> ImageDistribution | None:
-    """Return the distribution of the images' scores; None for fewer than two scored images."""
+    """Return the distribution of mIoU over images, or None for fewer than two scored images."""
     scored = [(image.mIoU, image) for image in images if image.mIoU is not None]
     if len(scored) < 2:
         return None

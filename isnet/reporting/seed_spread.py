@@ -1,4 +1,4 @@
-"""Mean, spread and significance of scores over seeds: runs that differ in the seed alone."""
+"""Computes mean, spread and significance of scores over runs that differ only in their seed."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ RULE = (
     "means (Welch's t) excludes zero. Both methods need two seeds. Each pair is tested by itself: "
     "among twenty pairs without a difference, about one is expected to look different."
 )
-"""How `verdicts` decides."""
+"""Explanation on the page of how `verdicts` compares methods."""
 
 _TICKS = 5
 _COLUMNS = ("Method", "Seeds", "Mean mIoU", "Std. deviation", "Lowest", "Highest")
@@ -26,34 +26,34 @@ _COLUMNS = ("Method", "Seeds", "Mean mIoU", "Std. deviation", "Lowest", "Highest
 
 @dataclass(frozen=True)
 class MethodScores:
-    """Single-scale mIoU, 0..1, of runs with the same settings, one per seed."""
+    """Single-scale mIoU (0..1) of one method: runs with the same settings, one per seed."""
 
     label: str
     runs: list[str]
     seeds: list[int | None]
     scores: list[float]
-    """Of the runs that have one."""
+    """Scores of those runs that have one."""
     multi: float | None = None
     """Mean mIoU with multi-scale and flip."""
 
     @property
     def mean(self) -> float:
-        """Mean over the seeds."""
+        """Return the mean mIoU over the seeds."""
         return statistics.fmean(self.scores)
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over the seeds (n - 1); None for a single seed."""
+        """Return the standard deviation of mIoU over the seeds (n - 1); None for a single seed."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else None
 
     @property
     def mIoU(self) -> float | None:
-        """Mean over the seeds; None if a run has no score."""
+        """Return the mean mIoU over the seeds, or None if a run has no score."""
         return self.mean if len(self.scores) == len(self.runs) else None
 
 
 def seed_groups(runs: Sequence[RunResults]) -> list[list[RunResults]]:
-    """Group runs by their settings without the seed, in the order of first appearance."""
+    """Group runs that differ only in their seed. Groups are in the order of first appearance."""
     groups: dict[str, list[RunResults]] = {}
     for run in runs:
         settings = {key: value for key, value in run.settings.items() if key != "seed"}
@@ -65,10 +65,11 @@ def seed_groups(runs: Sequence[RunResults]) -> list[list[RunResults]]:
 
 
 def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
-    """Return the scores of every group of `seed_groups`, of its first run per seed.
+    """Return the scores of each method, which is a group of runs that differ only in their seed.
 
-    A repeated seed is no evidence about other seeds. The label is the method; if another group has
-    the same, the common start of the run names follows.
+    Only the first run of each seed counts, because a repeated seed is no evidence about other
+    seeds. The label is the name of the method. If several groups have the same method, the common
+    start of the group's run names is added.
     """
     groups = seed_groups(runs)
     methods = [group[0].evaluated.method for group in groups]
@@ -92,14 +93,17 @@ def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
 
 
 def seed_spreads(runs: Sequence[RunResults]) -> list[MethodScores]:
-    """Return the methods' scores, best first, without unscored runs; [] without repeated seeds."""
+    """Return the scores of each method, best first, or [] if no method has several seeds.
+
+    Runs without a score are left out.
+    """
     scored = [run for run in runs if run.evaluated.single_scale.mIoU is not None]
     found = sorted(method_scores(scored), key=lambda method: -method.mean)
     return found if any(len(spread.scores) > 1 for spread in found) else []
 
 
 def spread_table(found: Sequence[MethodScores]) -> TextTable:
-    """Return one row per method, in percent: mean, standard deviation, lowest and highest."""
+    """Return a table of mIoU over seeds in percent, with one row per method."""
     rows = []
     for spread in found:
         numbers = (spread.mean, spread.deviation, min(spread.scores), max(spread.scores))
@@ -109,7 +113,10 @@ def spread_table(found: Sequence[MethodScores]) -> TextTable:
 
 
 def seed_dots(found: Sequence[MethodScores]) -> dict[str, Any]:
-    """Return one row of points per method; `at` is the position in percent of the axis."""
+    """Return the data of a dot plot of mIoU over seeds, with one row per method.
+
+    `at` is a position in percent of the axis.
+    """
     scores = [score * 100 for spread in found for score in spread.scores]
     ticks = _ticks(min(scores), max(scores))
 
@@ -136,7 +143,7 @@ def seed_dots(found: Sequence[MethodScores]) -> dict[str, Any]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return round numbers that cover the range `low` to `high`."""
+    """Return round tick values that cover the range from `low` to `high`."""
     width = max(high - low, 0.1)
     power = 10.0 ** math.floor(math.log10(width / _TICKS))
     step = next(f * power for f in (1, 2, 2.5, 5, 10, 20) if f * power * _TICKS >= width)
@@ -145,9 +152,10 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def difference_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """Return Welch's 95 % interval of mean(first) - mean(second), for unequal variances.
+    """Welch's t interval: return the 95 % confidence interval of mean(first) - mean(second).
 
-    Both need two values. If neither varies, the interval is the difference itself.
+    The variances may be unequal. Both samples need two values. If neither varies, the interval is
+    the difference itself.
     """
     from scipy.stats import ttest_ind
 
@@ -159,7 +167,10 @@ def difference_interval(first: Sequence[float], second: Sequence[float]) -> tupl
 
 
 def verdicts(found: Sequence[MethodScores]) -> list[str]:
-    """Return a sentence for each pair of methods of which at least one has two seeds."""
+    """Return a sentence about the difference between each pair of methods.
+
+    A pair is left out if both methods have a single seed.
+    """
     pairs = itertools.combinations(found, 2)
     return [_verdict(a, b) for a, b in pairs if max(len(a.scores), len(b.scores)) > 1]
 

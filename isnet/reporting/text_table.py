@@ -1,10 +1,10 @@
-"""Tables of display text as Markdown and LaTeX."""
+"""Renders tables of text cells as Markdown and LaTeX."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 _MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;", "\n": " "})
-"""Characters that end a cell or start HTML."""
+"""Escapes of characters that would end a table cell or start HTML."""
 
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",
@@ -12,26 +12,26 @@ _LATEX = str.maketrans({
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "\n": " ",
     "\u00b1": r"$\pm$", "\u2212": "$-$", "\u2013": "--", "\u00d7": r"$\times$",
 })  # fmt: skip
-"""Characters with a meaning in TeX, and those that some fonts lack."""
+"""Escapes of characters with a meaning in TeX, and of characters that some fonts lack."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """Rows of `columns`; columns in `numeric` are right-aligned."""
+    """A table of text cells. Columns in `numeric` are right-aligned."""
 
     columns: Sequence[str]
     rows: Sequence[Mapping[str, str]]
     numeric: Collection[str] = ()
 
     def markdown(self) -> str:
-        """Return a table in GitHub's Markdown."""
+        """Return the table in GitHub's Markdown."""
         rules = (" ---: " if column in self.numeric else " --- " for column in self.columns)
         lines = ["| " + " | ".join(self.columns) + " |", "|" + "|".join(rules) + "|"]
         lines += ["| " + " | ".join(cells) + " |" for cells in self._cells(_MARKDOWN)]
         return "\n".join(lines) + "\n"
 
     def latex(self) -> str:
-        """Return a `tabular` with the rules of the package booktabs."""
+        """Return the table as a LaTeX `tabular` with the rules of the package booktabs."""
         align = "".join("r" if column in self.numeric else "l" for column in self.columns)
         rows = [" & ".join(cells) + r" \\" for cells in self._cells(_LATEX)]
         head = " & ".join(column.translate(_LATEX) for column in self.columns) + r" \\"
