@@ -1,5 +1,4 @@
-"""Writes the model card of a run's weights: Markdown with the front matter of Hugging Face's hub.
-"""
+"""Writes the model card of a run's weights: Markdown with front matter for Hugging Face's hub."""
 
 from importlib.resources import files
 from pathlib import Path
