@@ -1,4 +1,4 @@
-"""Environment of a result: package versions, git commit, hardware."""
+"""Collects the environment of a result: package versions, git commit and hardware."""
 
 import contextlib
 import os
@@ -22,7 +22,10 @@ _SETTINGS = (":(top,exclude)params.yaml", ":(top,exclude)dvc.lock")
 
 
 def collect_environment() -> dict[str, Any]:
-    """Return what may explain why a result differs elsewhere, without importing torch."""
+    """Collect package versions, git commit and hardware, without importing torch.
+
+    They may explain why a result differs on another machine.
+    """
     commit, dirty = git_commit()
     return {
         "isnet": metadata.version("isnet"),
@@ -38,7 +41,10 @@ def collect_environment() -> dict[str, Any]:
 
 
 def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | None]:
-    """Return the versions of packages that affect results, or of others; None if not installed."""
+    """Return the installed version of each package, or None if a package is not installed.
+
+    By default the packages are those that affect results.
+    """
     found: dict[str, str | None] = dict.fromkeys(packages)
     for name in found:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -47,7 +53,10 @@ def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | N
 
 
 def git_commit() -> tuple[str | None, bool]:
-    """Return the commit, and whether tracked files besides the settings differ from it."""
+    """Return the git commit, and whether tracked files other than the settings differ from it.
+
+    Returns (None, False) if git fails.
+    """
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -62,7 +71,7 @@ def git_commit() -> tuple[str | None, bool]:
 
 
 def hardware() -> str:
-    """Return usable cores, processor and memory in one line."""
+    """Describe usable CPU cores, processor and memory in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{cores} x {_processor()}, {memory:.0f} GiB"

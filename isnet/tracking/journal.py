@@ -1,7 +1,7 @@
 """Training journal: append-only JSON lines, the source of curves, reports and MLflow metrics.
 
-It is read while another process writes it: incomplete lines are skipped, and a missing journal has
-no records.
+A journal is read while another process writes it. Readers skip incomplete lines, and treat a
+missing journal as empty.
 """
 
 import os
@@ -14,28 +14,31 @@ from isnet.io.json_lines import decode_line, encode_line
 from isnet.records.base_record import csv_text
 
 _TAIL_BYTES = 1 << 14
-"""About fifty records."""
+"""Length of the end of a journal that contains about fifty records."""
 
 
 class Journal:
-    """Lines `{"kind": "train" | "validation" | ..., "iteration": n, "time": Unix seconds, ...}`."""
+    """A training journal, which is a file of JSON lines with one record each.
+
+    A record is `{"kind": "train" | "validation" | ..., "iteration": n, "time": Unix seconds, ...}`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, record: dict[str, Any]) -> None:
-        """Append one record and flush it: a killed run loses at most an incomplete last line."""
+        """Append one record to the file. A killed run loses at most an incomplete last line."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             file.write(encode_line(record))
 
     def rewind(self, iteration: int) -> None:
-        """Remove the records after `iteration`, which a resumed run computes again."""
+        """Remove the records after `iteration`, because a resumed run computes them again."""
         kept = [record for record in journal_records(self.path) if record["iteration"] <= iteration]
         write_bytes(self.path, b"".join(map(encode_line, kept)))
 
     def as_csv(self, kind: str) -> str:
-        """Return the records of one kind as CSV, one row per iteration."""
+        """Return the records of one kind as CSV text, one row per iteration."""
         rows = [
             {k: v for k, v in record.items() if k not in ("kind", "time")}
             for record in journal_records(self.path, kind)
@@ -45,9 +48,9 @@ class Journal:
 
 
 class JournalReader:
-    """Reads a journal incrementally, each record once.
+    """Reads a journal incrementally and returns each record once.
 
-    Resuming a training replaces its journal by a shortened copy: the new file is read from its
+    When a training resumes, its journal is replaced by a shortened copy, which is read from its
     beginning.
     """
 
@@ -57,7 +60,7 @@ class JournalReader:
         self._offset = 0
 
     def new_records(self) -> list[dict[str, Any]]:
-        """Return the records of the complete lines that were added since the last call."""
+        """Return the records of those complete lines that were added since the last call."""
         try:
             with self.path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -74,7 +77,10 @@ class JournalReader:
 
 
 def journal_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Return all records, or those of one kind; lines of other kinds are not parsed."""
+    """Return the records of a journal, or only those of one kind.
+
+    Lines of other kinds are not parsed.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
@@ -86,7 +92,7 @@ def journal_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]
 
 
 def last_records(path: Path) -> list[dict[str, Any]]:
-    """Return about the last fifty records, oldest first."""
+    """Return about the last fifty records of a journal, oldest first."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -15,8 +15,10 @@ _SECRETS = (
 
 
 def redact(text: str) -> str:
-    """Return `text` on one line, without the secrets of the environment, credentials before the @
-    of a URL, and values of `password=`, `passwd=`, `token=` and `secret=`.
+    """Remove secrets from text and return the text on one line.
+
+    The secrets are those of the environment, credentials before the @ of a URL, and values of
+    `password=`, `passwd=`, `token=` and `secret=`.
     """
     secrets = {os.environ.get(name, "") for name in _SECRETS}
     secrets |= _passwords(os.environ.get("MLFLOW_TRACKING_URI", ""))
@@ -28,7 +30,7 @@ def redact(text: str) -> str:
 
 
 def _passwords(uri: str) -> set[str]:
-    """Return the password of a URI, percent-encoded and decoded."""
+    """Return the password of a URI in two forms, percent-encoded and decoded."""
     credentials = re.match(r"[^:/]+://([^/]*)@", uri) or re.match(r"[^:/]+://(.*)@", uri)
     password = credentials[1].partition(":")[2] if credentials else ""
     return {password, unquote(password)}

@@ -1,4 +1,4 @@
-"""Address of the MLflow tracking store: environment or params.yaml, validated."""
+"""Reads and validates the address of the MLflow tracking store."""
 
 import os
 import re
@@ -11,13 +11,15 @@ from isnet.tracking.redaction import redact
 _STORES = re.compile(
     r"(?:https?|sqlite(?:\+\w+)?|(?:postgresql|mysql|mssql)(?:\+\w+)?)://.+|databricks(?:://.+)?$"
 )
-"""Stores that MLflow can open. MLflow 3.13 dropped the file store `./mlruns`."""
+"""Addresses of stores that MLflow can open. MLflow 3.13 dropped the file store `./mlruns`."""
 _URI = "MLFLOW_TRACKING_URI"
 
 
 def store_uri(params_uri: str, home: Path) -> str:
-    """Return MLFLOW_TRACKING_URI if it is set, else the address of params.yaml; a relative sqlite
-    path is resolved against `home`. Raises UserError if it is not the address of a store.
+    """Return the address of the MLflow store: MLFLOW_TRACKING_URI if set, else `params_uri`.
+
+    A relative sqlite path is resolved against `home`. Raises UserError if the result is not the
+    address of a store.
     """
     uri = os.environ.get(_URI) or params_uri
     if not _STORES.match(uri) or (uri.startswith("http") and not _host(uri)):
@@ -40,10 +42,10 @@ def _host(uri: str) -> str | None:
 
 
 def is_database_file(uri: str) -> bool:
-    """Return whether the store is a file, which only one process at a time may write."""
+    """Return whether the store is a database file, which only one process at a time may write."""
     return uri.startswith("sqlite")
 
 
 def in_cluster_job() -> bool:
-    """Return whether this process runs inside a cluster job, perhaps beside jobs on other hosts."""
+    """Return whether this process runs in a cluster job. Jobs on other hosts may then run too."""
     return bool(os.environ.get("SLURM_JOB_ID") or os.environ.get("ISNET_BATCH_JOB") == "1")

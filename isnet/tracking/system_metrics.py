@@ -1,4 +1,4 @@
-"""System metrics of a training: CPU and memory of its processes, and use of its GPUs.
+"""Samples system metrics of a training: CPU and memory of its processes, and use of its GPUs.
 
 MLflow's own monitor records every GPU of the host (mlflow/issues/13398).
 """
@@ -15,15 +15,16 @@ from isnet.tracking.journal import Journal, journal_records
 
 
 class SystemSampler(threading.Thread):
-    """Thread that appends records `{"kind": "system", "sample": n, "time": Unix seconds,
-    "cpu_cores": cores in use, "memory_gb": 10^9 bytes, "gpu0_percent": 0..100,
-    "gpu0_memory_gb": ...}`.
+    """Thread that appends system metrics of a training to a file at regular intervals.
+
+    The records are `{"kind": "system", "sample": n, "time": Unix seconds, "cpu_cores": cores in
+    use, "memory_gb": 10^9 bytes, "gpu0_percent": 0..100, "gpu0_memory_gb": ...}`.
 
     Args:
-        path: of the records; the samples of an earlier attempt are continued.
+        path: file of the records. Samples of an earlier start of the training are continued.
         process: id of the measured process; its descendants count with it, except this process.
         has_gpus: whether the training uses GPUs.
-        seconds: between records.
+        seconds: interval between records.
     """
 
     def __init__(self, path: Path, process: int, *, has_gpus: bool, seconds: float = 30.0) -> None:
@@ -39,7 +40,7 @@ class SystemSampler(threading.Thread):
         self._at = time.monotonic()
 
     def run(self) -> None:
-        """Sample until `end`."""
+        """Append samples until `end` is called or the measured process has ended."""
         try:
             self._processes()
             while not self._ended.wait(self._seconds):
@@ -55,7 +56,11 @@ class SystemSampler(threading.Thread):
         self._ended.set()
 
     def _processes(self) -> dict[str, float]:
-        """Return cores in use since the last call, and memory; shared memory counts once."""
+        """Return the CPU cores in use since the last call, and the memory of the measured
+        processes.
+
+        Shared memory counts once.
+        """
         now, cpu, memory = time.monotonic(), dict[int, float](), 0
         for process in [self._process, *self._process.children(recursive=True)]:
             if process.pid == os.getpid():
@@ -73,7 +78,7 @@ class SystemSampler(threading.Thread):
 
 
 def gpu_figures() -> dict[str, float]:
-    """Return utilisation (percent) and memory of the visible GPUs, numbered as torch does."""
+    """Return utilisation (percent) and memory of the visible GPUs, numbered as in torch."""
     return {
         f"gpu{number}_{key}": value
         for number, usage in enumerate(gpu_usage())

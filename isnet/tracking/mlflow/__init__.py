@@ -1,1 +1,1 @@
-"""MLflow upload: an uploader process reads a training's journal and sends what MLflow lacks."""
+"""Uploads runs to MLflow: an uploader process reads journals and sends what MLflow lacks."""

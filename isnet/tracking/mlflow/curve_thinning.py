@@ -1,4 +1,7 @@
-"""Thins journal records to the points of MLflow's curves. The journal keeps every record."""
+"""Selects the journal records that become points of MLflow's curves.
+
+The journal keeps every record.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,21 +11,24 @@ _SAMPLES = 1000
 _NO_METRIC = ("kind", "time", "iteration", "sample")
 
 Row = tuple[str, float, int, int]
-"""Key, value, Unix milliseconds, step."""
+"""Metric row of MLflow: key, value, Unix milliseconds and step."""
 
 
 def thin_records(
     records: Iterable[dict[str, Any]], iterations: int, last: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the records to upload that come after `last`, in order.
+    """Subsample the records of a run for upload, and yield those that come after `last`, in order.
 
-    Training records: the first of each of `POINTS` equal intervals of the iterations, and the last
-    iteration. System samples: all of the first thousand, every second up to two thousand, every
-    fourth up to four thousand, and so on. Validations: all. The selection does not depend on where
-    an upload starts, so that a restarted upload selects the same records.
+    Training records are reduced to the first of each of `POINTS` equal intervals of the iterations,
+    and the last iteration. Of the system samples, all of the first thousand are kept, every second
+    one up to two thousand, every fourth one up to four thousand, and so on. All validations are
+    kept. The selection does not depend on where an upload starts, so that a restarted upload
+    selects the same records.
 
-    `records` are of one run, and their iterations ascend within a kind; `iterations`: length of the
-    training; `last`: the last step that MLflow has, of each kind.
+    Args:
+        records: records of one run, with ascending iterations within each kind.
+        iterations: length of the training.
+        last: the last step that MLflow has received, by kind of record.
     """
     reached = dict(last)
     for record in records:
@@ -39,7 +45,10 @@ def thin_records(
 
 
 def _interval(iteration: int, iterations: int) -> int:
-    """Return the interval of an iteration, 0..POINTS-1; the last iteration has its own."""
+    """Return the index of the interval that contains an iteration, 0..POINTS-1.
+
+    The last iteration has an interval of its own.
+    """
     return iteration * (POINTS - 1) // max(iterations, POINTS - 1)
 
 
@@ -48,7 +57,10 @@ def _step(record: Mapping[str, Any]) -> int:
 
 
 def rows_of(record: Mapping[str, Any]) -> list[Row]:
-    """Return the metric rows of a record, the same each time: MLflow stores equal rows once."""
+    """Return the MLflow metric rows of a journal record.
+
+    The rows of a record are the same each time, and MLflow stores equal rows once.
+    """
     prefix = "val" if record["kind"] == "validation" else record["kind"]
     time, step = int(record["time"] * 1000), _step(record)
     return [
@@ -59,6 +71,6 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
 
 
 def kind_of(key: str) -> str:
-    """Return the kind of the records behind a metric key."""
+    """Return the kind of journal record from the key of one of its MLflow metrics."""
     prefix = key.partition("/")[0]
     return "validation" if prefix == "val" else prefix

@@ -1,5 +1,7 @@
-"""Makes concurrent MLflow writes idempotent: a file lock within a host; across hosts the oldest of
-several equal entries is used, and none is deleted.
+"""Makes concurrent MLflow writes idempotent.
+
+Within a host, a file lock prevents duplicate entries. Across hosts, the oldest of several equal
+entries is used, and the others are not deleted here.
 """
 
 import contextlib
@@ -16,7 +18,10 @@ _DUPLICATE_OF = "isnet.duplicate_of"
 
 @contextlib.contextmanager
 def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
-    """Lock the creation of an MLflow entry on this host; waits at most ten seconds."""
+    """Hold a file lock while an MLflow entry is created, against other processes of this host.
+
+    Waits at most ten seconds for the lock, and then continues without the lock.
+    """
     lock = FileLock(folder / f".{name}.lock")
     with contextlib.suppress(OSError, NotImplementedError, Timeout):
         # Without a lock (file system without locks, hanging owner) the oldest entry decides.
@@ -28,7 +33,10 @@ def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
 
 
 def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
-    """Create an entry unless it exists; that another uploader creates it meanwhile is no error."""
+    """Call `create` unless the entry exists.
+
+    An error is ignored if another uploader has created the entry meanwhile.
+    """
     if exists():
         return
     try:
@@ -41,11 +49,11 @@ def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
 def find_or_create_run(
     client: Any, experiment_id: str, key: tuple[str, str], tags: dict[str, str], **new: Any
 ) -> str:
-    """Return the id of the oldest run with the tag `key`, or of a new one.
+    """Find the oldest MLflow run with a tag, or create a run, and return its id.
 
-    Others with the tag, which other hosts created concurrently, are marked as its duplicates by tag
-    and name. Call it within `lock_creation`. `tags` and `new` (arguments of `create_run`) describe
-    a new run.
+    `key` is the name and value of the tag. Other hosts may have created further runs with the tag
+    concurrently; these are marked as duplicates by tag and name. Call this function within
+    `lock_creation`. `tags` and `new` (arguments of `create_run`) describe a new run.
     """
     found = search_runs(client, experiment_id, *key)
     if not found:
@@ -62,7 +70,10 @@ def find_or_create_run(
 
 
 def search_runs(client: Any, experiment_id: str, tag: str, value: str) -> list[Any]:
-    """Return the runs with a tag, oldest first: the same order for all uploaders."""
+    """Return the MLflow runs whose `tag` has `value`, oldest first.
+
+    The order is the same for all uploaders.
+    """
     found = search_all(
         lambda token: client.search_runs(
             [experiment_id], f"tags.`{tag}` = '{value}'", page_token=token
@@ -72,7 +83,7 @@ def search_runs(client: Any, experiment_id: str, tag: str, value: str) -> list[A
 
 
 def search_all(search: Callable[[str | None], Any]) -> list[Any]:
-    """Return the results of all pages of an MLflow search; `search` is called with page tokens."""
+    """Return the results of all pages of an MLflow search. `search` takes the token of a page."""
     found, token = [], None
     while True:
         page = search(token)

@@ -1,5 +1,6 @@
-"""MLflow's run of a training and parent run of a sweep: found by a tag or created, and filled
-idempotently.
+"""Finds, creates and fills the MLflow run of a training and the parent run of a sweep.
+
+Runs are found by a tag. All writes are idempotent.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ _STATUS: Mapping[State, str] = {
 
 
 class MlflowRun:
-    """A run in MLflow (`run`: its entity), and which records of its training have arrived."""
+    """A run in MLflow, and the last step that MLflow has received of each kind of record.
+
+    `run` is MLflow's entity of the run.
+    """
 
     def __init__(self, client: Any, run: Any) -> None:
         self.client = client
@@ -44,14 +48,19 @@ class MlflowRun:
         self.tags: dict[str, str] = dict(run.data.tags)
         self.values: dict[str, float] = dict(run.data.metrics)
         self.last: dict[str, int] = {}
-        """The last step that MLflow has, of each kind of record. A batch consists of whole records
-        and arrives as a whole or not at all."""
+        """Last step that MLflow has received, by kind of record.
+
+        A batch consists of whole records and arrives as a whole or not at all.
+        """
         for metric in run.data.to_proto().metrics:
             self._reach(metric.key, metric.step)
 
     @classmethod
     def find_or_create(cls, client: Any, experiment_id: str, record: RunRecord) -> MlflowRun:
-        """Find the run by its key, or create it; if several hosts created one, use the oldest."""
+        """Find the MLflow run of a training by its key, or create the run.
+
+        If several hosts created one, the oldest is used.
+        """
         tags = {
             "data.manifest": record.manifest_digest,
             "mlflow.note.content": f"{record.settings['method']} on {record.settings['dataset']}",
@@ -65,7 +74,10 @@ class MlflowRun:
         return cls(client, run)
 
     def require_oldest(self, experiment_id: str, record: RunRecord) -> None:
-        """Raise RuntimeError if another host created an older run, which the next attempt uses."""
+        """Raise RuntimeError if another host created an older MLflow run of the same training.
+
+        When the upload is tried again, it finds and uses the older run.
+        """
         found = search_runs(self.client, experiment_id, KEY, record.key)
         if found and str(found[0].info.run_id) != self.id:
             raise RuntimeError("another host created an older run of this training")
@@ -75,7 +87,7 @@ class MlflowRun:
         self.last[kind] = max(self.last.get(kind, -1), step)
 
     def add(self, rows: Iterable[list[Row]]) -> None:
-        """Send the metric rows of records in order, in batches of whole records."""
+        """Send the metric rows of records to MLflow in order, in batches of whole records."""
         batch: list[Row] = []
         for rows_of_record in rows:
             if len(batch) + len(rows_of_record) > _METRICS_PER_CALL:
@@ -93,7 +105,7 @@ class MlflowRun:
                 self._reach(key, step)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Add or change tags."""
+        """Set tags of the MLflow run. Unchanged tags are not sent."""
         from mlflow.entities import RunTag
 
         changed = {key: value for key, value in tags.items() if self.tags.get(key) != value}
@@ -103,13 +115,13 @@ class MlflowRun:
             self.tags |= changed
 
     def set_final(self, values: Mapping[str, float], step: int) -> None:
-        """Set metrics that a run has once, unless they are there with the same values."""
+        """Set metrics that a run has once, such as final scores. Unchanged values are not sent."""
         now = int(time.time() * 1000)
         changed = {key: value for key, value in values.items() if self.values.get(key) != value}
         self.add([[(key, value, now, step) for key, value in changed.items()]])
 
     def set_state(self, state: State, ended: int | None = None) -> None:
-        """Set the status of the run; `ended` is in Unix milliseconds."""
+        """Set the status of the MLflow run. `ended` is the end time in Unix milliseconds."""
         status = _STATUS[state]
         if status == self.status:
             return
@@ -120,7 +132,7 @@ class MlflowRun:
         self.status = status
 
     def set_dataset(self, name: str, digest: str) -> None:
-        """Set the data set that the run was trained on."""
+        """Log the training data set as an input of the MLflow run, unless it is logged already."""
         from mlflow.entities import Dataset, DatasetInput
 
         used = Dataset(name, digest[:12], source_type="isnet", source=digest)
@@ -132,7 +144,7 @@ class MlflowRun:
         create_once(exists, lambda: self.client.log_inputs(self.id, datasets=[DatasetInput(used)]))
 
     def add_artifacts(self, record: RunRecord) -> None:
-        """Upload the settings and the artifacts of the record."""
+        """Upload the settings and the artifacts of `record` to the MLflow run."""
         self.client.log_dict(self.id, record.settings, "settings.json")
         for name, file in record.files():
             folder = name.rpartition("/")[0]
@@ -140,7 +152,7 @@ class MlflowRun:
 
 
 def _add_params(client: Any, run: Any, record: RunRecord) -> None:
-    """Add the missing parameters; MLflow refuses to change one."""
+    """Log the parameters that the MLflow run lacks. MLflow refuses to change existing ones."""
     from mlflow.entities import Param
 
     params = [
@@ -153,12 +165,12 @@ def _add_params(client: Any, run: Any, record: RunRecord) -> None:
 
 
 def milliseconds(utc: str) -> int:
-    """Return Unix milliseconds of an ISO time."""
+    """Convert an ISO 8601 time to Unix milliseconds."""
     return int(datetime.fromisoformat(utc).timestamp() * 1000)
 
 
 def find_or_create_parent(client: Any, experiment_id: str, record: RunRecord) -> str:
-    """Return the id of the MLflow run that is the parent of a run's sweep."""
+    """Find or create the MLflow run that is the parent of a run's sweep, and return its id."""
     sweep = str(record.sweep)
     about = (
         "Mean and standard deviation over the finished runs of "
@@ -173,10 +185,11 @@ def find_or_create_parent(client: Any, experiment_id: str, record: RunRecord) ->
 
 
 def summarise_sweep(client: Any, experiment_id: str, sweep: str, parent_id: str) -> None:
-    """Update the parent's mean and standard deviation over the finished runs, and its status.
+    """Update the mean and standard deviation of a sweep's scores in its parent run, and the status.
 
-    Each run calls this after its own scores are stored, so that the last call sees all. The number
-    of runs is the step: a concurrent summary of fewer runs is never shown last.
+    The scores are those of the finished runs. Each run calls this after its own scores are stored,
+    so that the last call sees all scores. The number of runs is the step of the metrics, so that a
+    concurrent summary of fewer runs is never shown last.
     """
     trainings = [
         run for run in search_runs(client, experiment_id, "sweep", sweep) if KEY in run.data.tags

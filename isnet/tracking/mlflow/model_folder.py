@@ -13,7 +13,10 @@ from typing import Any
 from isnet.tracking.environment import installed_versions
 
 LOADER = "isnet.inference.serving.pyfunc_model"
-"""A name and no import: MLflow imports it when it serves, and it is in a higher layer."""
+"""Module that loads the model when MLflow serves it.
+
+The module is named and not imported here, because it is in a higher layer.
+"""
 
 _PACKAGES = (
     *("mlflow", "numpy", "onedl-mmcv", "onedl-mmengine", "onedl-mmsegmentation", "pandas"),
@@ -23,15 +26,16 @@ _NOT_SERVED = (
     *("cli", "configs", "distributed", "pipeline", "reporting", "tracking", "training"),
     *("convert", "download", "streets", "__pycache__"),
 )
-"""Packages that serving does not import: each file costs an upload."""
+"""Packages that are left out: serving does not import them, and each file costs an upload."""
 _PACKAGE = Path(__file__).parents[2]
 _EXAMPLE_SIDE = 256  # pixels
 _PREFIX = ".model-"
 
 
 def has_metadata(weights: Path) -> bool:
-    """Return whether a weights file contains its metadata, which earlier versions did not write.
-    Reads the pickle's text, because importing torch takes seconds.
+    """Return whether a weights file contains metadata, which files of earlier versions lack.
+
+    The text of the pickle is searched, because importing torch takes seconds.
     """
     with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
         [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
@@ -44,13 +48,14 @@ def has_metadata(weights: Path) -> bool:
 def model_folder(
     weights: Path, example: Path | None, work: Path, model_id: str, run_id: str
 ) -> Iterator[Path]:
-    """Yield a temporary model folder, which is removed at the end of the context.
+    """Yield a temporary MLflow model folder, which is removed at the end of the context.
 
     Args:
         weights: a weights file with metadata.
         example: an image; a small copy of it becomes the input example.
         work: folder with space for a copy, used by one process at a time.
-        model_id, run_id: MLflow's ids, written into the folder.
+        model_id: MLflow's id of the model, written into the folder.
+        run_id: MLflow's id of the run, written into the folder.
     """
     from mlflow import pyfunc
     from mlflow.models import Model

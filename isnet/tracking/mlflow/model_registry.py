@@ -1,5 +1,7 @@
-"""MLflow's models: a logged model for each run and weights, and the registry, which has a model for
-each experiment and data set, a version for each weights, and the alias `best`.
+"""Uploads weights as MLflow logged models, and registers them as model versions.
+
+A logged model belongs to one run and its weights. The registry has a model for each experiment and
+data set, a version for each weights file, and the alias `best`.
 """
 
 import re
@@ -27,10 +29,11 @@ _ROUNDS = 10
 
 
 def log_model(client: TrackingClient, experiment_id: str, run_id: str, record: RunRecord) -> str:
-    """Upload the model of a run's weights unless it is complete; return its id.
+    """Upload the weights of a run as an MLflow logged model, and return the model's id.
 
-    An interrupted upload is repeated into the same model. Of two models that were created
-    concurrently the oldest is used; the uploader of the other one removes it, still empty.
+    A complete model is not uploaded again. An interrupted upload is repeated into the same model.
+    If two uploaders create a model concurrently, both use the older one, and the uploader of the
+    newer one removes it while it is empty.
     """
     assert record.summary is not None
     sha256 = str(record.summary["weights_sha256"])
@@ -55,7 +58,7 @@ def log_model(client: TrackingClient, experiment_id: str, run_id: str, record: R
 
 
 def _models(client: TrackingClient, experiment_id: str, run_id: str, sha256: str) -> list[Any]:
-    """Return the models of these weights, oldest first."""
+    """Return the logged models of the given run and weights, oldest first."""
     found = client.search_logged_models([experiment_id], f"tags.`{WEIGHTS}` = '{sha256}'")
     return sorted(
         (model for model in found if model.source_run_id == run_id),
@@ -79,18 +82,24 @@ def _upload(client: TrackingClient, model_id: str, run_id: str, record: RunRecor
 
 
 def registered_name(experiment: str, dataset: str) -> str:
-    """Return the name of the registered model of an experiment and data set."""
+    """Return the name of the registered model for an experiment and a data set."""
     return re.sub(r"[^\w .-]+", "-", f"{experiment}-{dataset}")
 
 
 def is_without_registry(error: Exception) -> bool:
-    """Return whether the store has no registry, or denies access: trying again is useless."""
+    """Return whether an error means that the store has no model registry or denies access.
+
+    Trying again is then useless.
+    """
     code = getattr(error, "error_code", None)
     return isinstance(error, NotImplementedError) or code in _UNSUPPORTED
 
 
 def register(client: Any, name: str, model_id: str, run_id: str, record: RunRecord) -> None:
-    """Register the weights of an evaluated run as a version of `name`, with scores; set `best`."""
+    """Register an evaluated run's model as a version of `name`, and update the alias `best`.
+
+    The version is tagged with the score and the data of the run.
+    """
     assert record.summary and record.metrics
     about = f"Single-scale mIoU decides which version is `{BEST}`: `models:/{name}@{BEST}`."
     create_once(
@@ -118,7 +127,10 @@ def _set_tag(client: Any, name: str, version: str, key: str, value: str) -> None
 
 
 def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> str:
-    """Return the version of these weights; the oldest if uploaders created several concurrently."""
+    """Find or create the registered version of the given weights, and return its number.
+
+    If uploaders created several concurrently, the oldest is used.
+    """
 
     def same_weights() -> list[Any]:
         return [v for v in _versions(client, name) if v.tags.get(WEIGHTS) == sha256]
@@ -132,7 +144,7 @@ def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: 
 
 
 def _versions(client: Any, name: str) -> list[Any]:
-    """Return all versions, oldest first."""
+    """Return all versions of a registered model, oldest first."""
     found = search_all(
         lambda token: client.search_model_versions(f"name = '{name}'", page_token=token)
     )
@@ -140,7 +152,11 @@ def _versions(client: Any, name: str) -> list[Any]:
 
 
 def _set_best(client: Any, name: str) -> None:
-    """Set the alias until it is right: another uploader may set it from earlier scores."""
+    """Set the alias `best` to the version with the highest mIoU.
+
+    This is repeated until the alias is right, because another uploader may set it from earlier
+    scores.
+    """
     for _ in range(_ROUNDS):
         best = _best(_versions(client, name))
         aliases: dict[str, Any] = client.get_registered_model(name).aliases
@@ -150,8 +166,10 @@ def _set_best(client: Any, name: str) -> None:
 
 
 def _best(versions: list[Any]) -> str | None:
-    """Return the version with the highest mIoU, the oldest of equal ones, among those evaluated on
-    the data registered last: scores on other data do not compare.
+    """Return the number of the version with the highest mIoU, or None if no version has a score.
+
+    Only versions evaluated on the data registered last are compared, because scores on other data
+    do not compare. Of equal versions the oldest is returned.
     """
     scored = [version for version in versions if _SCORE in version.tags]
     if not scored:

@@ -1,4 +1,7 @@
-"""Description of a run for its upload to MLflow. Imports little: the uploader process loads it."""
+"""Describes a run for its upload to MLflow.
+
+The module imports little, because the uploader process loads it.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,18 +25,20 @@ State = Literal["running", "interrupted", "failed", "finished"]
 
 @dataclass(frozen=True)
 class TrackingStore:
-    """The MLflow store and experiment that runs are uploaded to."""
+    """The MLflow tracking store and the experiment to which runs are uploaded."""
 
     uri: str
-    """May contain a password: passed through a pipe, never on a command line."""
+    """Address of the store. It may contain a password, so it is passed through a pipe and never on
+    a command line.
+    """
     experiment: str
     home: Path
-    """The checkout, which contains a database file and its artifacts."""
+    """Folder of the checkout, which contains a database file and its artifacts."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is on disk of one run, or where it is."""
+    """The data of one run that an upload to MLflow needs, or the paths of its files."""
 
     name: str
     key: str
@@ -53,35 +58,37 @@ class RunRecord:
     parameters: dict[str, str] = field(default_factory=dict)
     """The settings that become MLflow parameters."""
     sweep: str | None = None
-    """The sweep that the run belongs to."""
+    """Name of the sweep that contains the run."""
     weights: Path | None = None
     """The file that becomes MLflow's model, once the run is evaluated."""
 
     @property
     def journal(self) -> Path:
-        """The training's records."""
+        """Return the path of the training journal."""
         return self.work / "journal.jsonl"
 
     @property
     def system(self) -> Path:
-        """The system samples."""
+        """Return the path of the file of system samples."""
         return self.work / "system.jsonl"
 
     @property
     def example(self) -> Path | None:
-        """An image of its validation split, if there is one among the artifacts."""
+        """Return an image of the run's validation split from the artifacts, or None without one."""
         images = (file for name, file in self.files() if name.endswith(".image.jpg"))
         return next(images, None)
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which runs are grouped and filtered."""
+        """Return the MLflow tags by which runs are grouped and filtered."""
         found = {key: self.settings.get(key) for key in ("dataset", "method", "backbone", "config")}
         return {key: str(value) for key, value in (found | {"sweep": self.sweep}).items() if value}
 
     def files(self) -> Iterator[tuple[str, Path]]:
-        """Yield each artifact's name below the run, and its path. Hidden files belong to the
-        workflow engine (Snakemake's `.snakemake_timestamp`) and are skipped.
+        """Yield the name below the run and the path of each file of the artifacts.
+
+        Hidden files in folders belong to the workflow engine (Snakemake's `.snakemake_timestamp`)
+        and are skipped.
         """
         for path in self.artifacts:
             if path.is_file():
@@ -90,7 +97,7 @@ class RunRecord:
                 yield f"{path.name}/{file.relative_to(path)}", file
 
     def digest(self, store: TrackingStore) -> str:
-        """Return a hash of everything that is uploaded, and of the store."""
+        """Return a hash of everything that an upload sends, and of the store's address."""
         journal = sha256_of(self.journal) if self.journal.is_file() else None
         return digest_of(
             [
@@ -102,8 +109,10 @@ class RunRecord:
 
 
 def run_parameters(settings: Mapping[str, Any], config: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the parameters of a run: its main settings, the scalar values among its overrides,
-    and optimizer and schedule of the resolved config, if it is known.
+    """Select the MLflow parameters of a run from its settings and its resolved config.
+
+    The parameters are the main settings, the scalar values among the overrides, and the optimizer
+    and schedule of the config, if it is known.
     """
     chosen = {key: settings[key] for key in _ALWAYS if key in settings}
     if "config" in chosen:

@@ -1,4 +1,4 @@
-"""Uploads runs to MLflow: whatever it does not have yet, in the order of the journal."""
+"""Uploads runs to MLflow. Only records that MLflow lacks are sent, in the order of the journal."""
 
 import contextlib
 import json
@@ -32,8 +32,10 @@ from isnet.tracking.mlflow.tracking_client import TrackingClient, failure_reason
 from isnet.tracking.store_address import is_database_file
 
 Report = Callable[[dict[str, Any]], None]
-"""Receives events: `{"alive": 1}` after each answer of MLflow, `{"uploaded": run, "note": text}`
-and at the end `{"done": 1, "reason": text or None}`.
+"""Callback that receives the events of an upload.
+
+The events are `{"alive": 1}` after each answer of MLflow, `{"uploaded": run, "note": text}` after
+each run, and at the end `{"done": 1, "reason": text or None}`.
 """
 
 _LOCK_SECONDS = 60.0
@@ -41,7 +43,10 @@ _PAUSE_SECONDS = 2.0
 
 
 def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
-    """Return whether an ended run was uploaded as it is now, from the note in its work folder."""
+    """Return whether an ended run has been uploaded in its present state.
+
+    The digest of the run is compared with the note that its last upload wrote to the work folder.
+    """
     try:
         note = json.loads((record.work / "mlflow.json").read_text())
         return record.state != "running" and bool(note["content"] == record.digest(store))
@@ -52,8 +57,10 @@ def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
 def upload_runs(
     records: list[RunRecord], store: TrackingStore, report: Report, *, attempts: int = 1
 ) -> None:
-    """Upload runs and report events. Stops at the first run whose last attempt fails, because each
-    further run would take as long if the store is down. Raises nothing.
+    """Upload runs to MLflow and report events, with at most `attempts` tries for each run.
+
+    Stops at the first run whose last try fails. If the store is down, each further run would take
+    as long. Raises nothing.
     """
     reason = None
     try:
@@ -82,10 +89,10 @@ def _database_lock(store: TrackingStore) -> AbstractContextManager[object]:
 
 
 class RunUpload:
-    """Uploads one run while its journal grows.
+    """Uploads one run to MLflow, either while it trains or after its end.
 
-    After a failure, create another one: it asks MLflow what has arrived. `environment`: of the
-    training process, for a run that is not finished.
+    After a failure, create a new `RunUpload`, which asks MLflow for what has arrived. `environment`
+    describes the training process; it is given for a run that is not finished.
     """
 
     def __init__(
@@ -108,14 +115,17 @@ class RunUpload:
         self._readers = (JournalReader(record.journal), JournalReader(record.system))
 
     def send_new(self) -> None:
-        """Send the records that were added to the journal and the system samples."""
+        """Send the records added to the training journal and the system samples since the last
+        call.
+        """
         for reader in self._readers:
             records = thin_records(reader.new_records(), self.record.iterations, self.run.last)
             self.run.add(map(rows_of, records))
 
     def send_all(self) -> str:
-        """Upload everything of the run and note it in the work folder; return a message for the
-        user, empty if there is none.
+        """Upload everything that MLflow lacks of the run, and note the upload in the work folder.
+
+        Returns a message for the user, empty if there is none.
         """
         record = self.record
         content = record.digest(self.store)
@@ -138,7 +148,10 @@ class RunUpload:
         return note
 
     def _send_model(self) -> str:
-        """Upload the weights as a model, and register it if the store has a registry."""
+        """Upload the weights as a model, and register the model if the store has a registry.
+
+        Returns a message for the user if a step is impossible, else an empty text.
+        """
         record, client = self.record, self._client
         assert record.weights is not None
         if not has_metadata(record.weights):
@@ -184,7 +197,7 @@ _COSTS = {
     "images_per_second": ("images_per_second", 1),
     "peak_memory_gb": ("peak_memory_gb", 1),
 }
-"""Keys of metrics.json: the name in MLflow, with its unit, and the divisor."""
+"""Costs by key of metrics.json: the name in MLflow, which includes the unit, and the divisor."""
 
 
 def _final_metrics(record: RunRecord) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""MLflow client whose answered calls are counted as signs of life, and reasons of failed calls."""
+"""Wraps MLflow's client to report a heartbeat after each answer, and explains failed calls."""
 
 import contextlib
 import logging
@@ -29,9 +29,9 @@ _MAX_LENGTH = 200
 
 
 class TrackingClient:
-    """An `MlflowClient` that calls `heartbeat` after each answer of the store.
+    """An `MlflowClient` that calls `heartbeat` after each answer of the tracking store.
 
-    Whoever waits for an upload takes the absence of heartbeats for a server that hangs.
+    A process that waits for an upload takes the absence of heartbeats for a server that hangs.
     """
 
     def __init__(self, uri: str, heartbeat: Callable[[], None]) -> None:
@@ -51,7 +51,7 @@ class TrackingClient:
 
     @contextlib.contextmanager
     def keep_alive(self, seconds: float) -> Iterator[None]:
-        """Send heartbeats during one long call, for at most `seconds`."""
+        """Send heartbeats during one long call to MLflow, for at most `seconds`."""
         done = threading.Event()
         end = time.monotonic() + seconds
 
@@ -84,7 +84,7 @@ def _create_client(uri: str) -> Any:
 
 
 def failure_reason(error: BaseException) -> str:
-    """Return what went wrong in one line, without secrets."""
+    """Describe the error of a failed MLflow call in one line, without secrets."""
     chain = [error]
     while cause := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(cause)

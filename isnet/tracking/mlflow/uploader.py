@@ -1,8 +1,9 @@
-"""Uploader process: talks to MLflow so that no training waits for a tracking store.
+"""Uploader process: sends runs to MLflow, so that no training waits for a tracking store.
 
-Started as `python -m isnet.tracking.mlflow.uploader PARENT PIPE`, with the id of its parent and the
-file descriptor of a connection that carries commands to it and events back. Ends with its parent.
-Stop signals are blocked in it: they also reach the parent, which then sends a command.
+Started as `python -m isnet.tracking.mlflow.uploader PARENT PIPE`. PARENT is the id of the parent
+process. PIPE is the file descriptor of a connection that carries commands to the uploader and
+events back. The uploader ends with its parent. Stop signals are blocked in the uploader, because
+they also reach the parent, which then sends a command.
 """
 
 import contextlib
@@ -24,14 +25,16 @@ from isnet.tracking.system_metrics import SystemSampler
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
-"""Seconds without attempts after a failure; doubled by each further one."""
-_ORPHAN_SECONDS = 5.0  # how long it may outlive a killed parent, to set the status of the run
+"""Seconds without uploads after a failure, doubled by each further failure."""
+_ORPHAN_SECONDS = 5.0  # time to set the status of the run after the parent was killed
 
 
 def main(parent: int, pipe: int) -> None:
-    """Carry out the commands of the process `parent`: `{"upload": records, "store": ...,
-    "attempts": n}`, or `{"follow": record, "store": ..., "live": bool, "gpus": bool}` and then
-    `{"ended": record}`.
+    """Carry out the commands that the process `parent` sends.
+
+    `{"upload": records, "store": ..., "attempts": n}` uploads ended runs. `{"follow": record,
+    "store": ..., "live": bool, "gpus": bool}` samples and uploads a run while it trains, until
+    `{"ended": record}` follows.
     """
     warnings.simplefilter("ignore")
     commands = _Commands(parent, pipe)
@@ -44,7 +47,7 @@ def main(parent: int, pipe: int) -> None:
 
 
 class _Commands:
-    """Connection to the parent process."""
+    """Connection that receives commands from the parent process and sends events to it."""
 
     def __init__(self, parent: int, pipe: int) -> None:
         self._connection = Connection(pipe)
@@ -54,7 +57,9 @@ class _Commands:
         threading.Thread(target=_exit_with, args=(parent, write_end), daemon=True).start()
 
     def next(self, seconds: float | None) -> dict[str, Any] | None:
-        """Return the next command; `{}` after `seconds` without one, None if the parent ended."""
+        """Return the next command; `{}` after `seconds` without a command, None if the parent
+        ended.
+        """
         ready = wait([self._connection, self._orphaned], seconds)
         command: dict[str, Any] | None = None if ready else {}
         if self._connection in ready:
@@ -63,7 +68,7 @@ class _Commands:
         return command
 
     def report(self, event: dict[str, Any]) -> None:
-        """Send an event."""
+        """Send an event to the parent process. Exit if the parent has closed the connection."""
         try:
             with self._lock:  # heartbeats of an upload come from a thread
                 self._connection.send(event)
@@ -72,7 +77,10 @@ class _Commands:
 
 
 def _exit_with(parent: int, write_end: int) -> None:
-    """Exit shortly after the parent process has ended, whatever this process waits for."""
+    """Exit shortly after the process `parent` has ended, even if this process is blocked.
+
+    A byte is written to `write_end` before, so that the uploader can finish its work.
+    """
     while os.getppid() == parent:
         time.sleep(0.5)
     os.write(write_end, b".")
@@ -81,8 +89,10 @@ def _exit_with(parent: int, write_end: int) -> None:
 
 
 def _follow(command: dict[str, Any], commands: _Commands) -> None:
-    """Sample the system and upload a run while it trains, until the next command describes how it
-    ended. Without that command its process was killed.
+    """Sample the system and upload a run while it trains, until the next command.
+
+    That command describes how the training ended. If the connection ends without that command, the
+    process of the training was killed.
     """
     os.nice(5)  # the training's processes have priority
     record: RunRecord = command["follow"]
@@ -112,12 +122,12 @@ class _LiveUpload:
         self._upload: RunUpload | None = None
 
     def send_new(self) -> None:
-        """Send what was added, unless paused after a failure."""
+        """Send new records of the run to MLflow, unless uploads are paused after a failure."""
         if time.monotonic() >= self._until:
             self._try(RunUpload.send_new)
 
     def finish(self, record: RunRecord) -> None:
-        """Upload all that is missing of the ended run, in one attempt."""
+        """Upload everything that MLflow lacks of the ended run, in a single try."""
         self._record, self._upload = record, None
         self._try(RunUpload.send_all)
 
@@ -127,7 +137,7 @@ class _LiveUpload:
                 self._upload = RunUpload(self._record, self._store, self._report, self._environment)
             send(self._upload)
         except Exception as error:
-            self._upload = None  # the next one asks what has arrived
+            self._upload = None  # the next `RunUpload` asks MLflow for what has arrived
             self._until = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             self._report({"failed": failure_reason(error)})

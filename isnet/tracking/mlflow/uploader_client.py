@@ -1,4 +1,4 @@
-"""Starts the uploader process, sends it commands, and waits for it within limits."""
+"""Starts the uploader process, sends commands to it, and waits for its events with timeouts."""
 
 import contextlib
 import os
@@ -25,22 +25,27 @@ _BLOCKED = (
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Limits on waiting for MLflow; its own defaults are a quarter of an hour for each call. The
-    user's environment variables for `answer` and the retries of a call win.
+    """Time limits and numbers of tries for uploads to MLflow.
+
+    MLflow's own defaults are a quarter of an hour for each call. The user's environment variables
+    take precedence over `answer` and over the number of tries of a call.
     """
 
     answer: int
-    """Seconds for one answer."""
+    """Seconds to wait for one answer of MLflow."""
     attempts: int
-    """For a call, by MLflow, and for a run: each continues where the previous one failed."""
+    """Number of tries of each call by MLflow, and of each run by the uploader.
+
+    A new try of a run continues where the previous one failed.
+    """
     silence: float
-    """Seconds without any answer after which the uploader is given up."""
+    """Seconds without any answer after which the upload is given up."""
     total: float
-    """Seconds in all."""
+    """Seconds that the whole upload may take."""
 
     @property
     def longest_silence(self) -> float:
-        """`silence`, or more if the user's MLFLOW_HTTP_REQUEST_TIMEOUT needs it."""
+        """Return `silence`, or more if the user's MLFLOW_HTTP_REQUEST_TIMEOUT requires it."""
         with contextlib.suppress(ValueError):
             given = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
             return max(self.silence, 1.5 * float(given))
@@ -48,15 +53,15 @@ class Timeouts:
 
 
 LIVE = Timeouts(answer=45, attempts=1, silence=10, total=10)
-"""While a run trains; `silence` and `total` limit the wait at its end."""
+"""Limits while a run trains. `silence` and `total` limit the wait at the end of the training."""
 STAGE_END = Timeouts(answer=10, attempts=1, silence=12, total=30)
-"""At the end of other stages."""
+"""Limits at the end of stages other than training."""
 SYNC = Timeouts(answer=60, attempts=2, silence=90, total=float("inf"))
-"""For `isnet track sync`."""
+"""Limits of `isnet track sync`."""
 
 
 class Uploader:
-    """An uploader process, running in the background; `report` receives its events from a thread.
+    """An uploader process in the background. `report` is called with its events from a thread.
 
     Raises OSError if the process cannot be started.
     """
@@ -98,12 +103,12 @@ class Uploader:
         self._events.put(None)
 
     def send(self, **command: Any) -> None:
-        """Send a command, see `uploader.main`; does not wait for its result."""
+        """Send a command to the process without waiting for the result. See `uploader.main`."""
         with contextlib.suppress(OSError):  # the process has died, and sends no events either
             self._connection.send(command)
 
     def upload(self, records: list[RunRecord], store: TrackingStore, report: Report) -> None:
-        """Upload runs and pass on the events, as `upload_runs` does."""
+        """Upload runs in the process, and pass the events of `upload_runs` to `report`."""
         self.send(upload=records, store=store, attempts=self._timeouts.attempts)
         for event in self.events(self._timeouts.total):
             report(event)
@@ -112,7 +117,7 @@ class Uploader:
         report({"done": 1, "reason": "no answer"})
 
     def events(self, seconds: float) -> Iterator[dict[str, Any]]:
-        """Yield events until the process ends, is silent for too long, or `seconds` are over."""
+        """Yield events until the process ends, is silent for too long, or `seconds` have passed."""
         end = time.monotonic() + seconds
         with contextlib.suppress(queue.Empty):
             while True:
@@ -123,7 +128,9 @@ class Uploader:
                 yield event
 
     def close(self) -> None:
-        """Kill the process. What it was sending arrives as a whole or not at all."""
+        """Kill the uploader process. MLflow receives a request in progress as a whole or not at
+        all.
+        """
         self._process.kill()
         self._process.wait()
         self._reader.join(5)  # it raises if the connection is closed while it reads
