@@ -74,7 +74,10 @@ def exit_now(status: int, text: str) -> NoReturn:
 
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
-    """Report errors within the block to isnet's launcher and exit; without it, they propagate."""
+    """Report an error within the block to isnet's launcher and exit.
+
+    Without that launcher, as under torchrun and srun, errors propagate.
+    """
     if not os.environ.get("ISNET_REPORTS"):
         yield
         return

@@ -24,7 +24,7 @@ def is_batch_job() -> bool:
 
 
 def job_has_ended(job: str) -> bool:
-    """Return whether a Slurm job has ended according to Slurm; False if Slurm does not answer."""
+    """Return whether Slurm reports the end of a job; False if Slurm does not answer."""
     answer = _state(job)
     if answer is None:
         return False

@@ -10,7 +10,10 @@ _LONGEST = 200
 
 
 def missing_runs(plan: Plan) -> list[MissingRun]:
-    """Return the runs that have no results for the present settings and data, as in params.yaml."""
+    """Return the runs without results for the present settings and data.
+
+    Their order is that of params.yaml.
+    """
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     found = []
     for name, planned in plan.runs.items():

@@ -233,7 +233,10 @@ class Tracking(StrictModel):
     @field_validator("uri")
     @classmethod
     def _without_password(cls, value: str) -> str:
-        """Raise ValueError if the address of the MLflow store contains a password or token."""
+        """Raise ValueError if the address of the MLflow store contains a password or token.
+
+        A user name alone is accepted.
+        """
         if re.search(r"://[^/]*:[^/]*@|://[^/?]*/?[^?]*\?.*(?i:password|token)=", value):
             # The message must not contain the value.
             raise ValueError(

@@ -25,7 +25,7 @@ class DataLoadingAdvice:
     is_given: bool = False
 
     def update(self, waited: float, elapsed: float) -> str | None:
-        """Add an interval of `elapsed` seconds with `waited` seconds of waiting for data.
+        """Add an interval of `elapsed` seconds, of which `waited` were spent waiting for data.
 
         Returns:
             The advice in one line when it is due, else None.
@@ -46,7 +46,7 @@ class DataLoadingAdvice:
 
 
 def workers_needed(wait: float, workers: int) -> int:
-    """Return the number of loader workers that is enough for no step to wait for data.
+    """Estimate the number of loader workers with which no step waits for data.
 
     Args:
         wait: share of the time spent waiting for data, below 1.
