@@ -24,10 +24,11 @@ CITYSCAPES_CATEGORIES: Mapping[str, tuple[str, ...]] = {
 def category_iou(
     matrix: Matrix, classes: Sequence[str], categories: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
-    """Return the IoU of groups of classes; confusion within a group counts as correct
-    (cityscapesscripts, getIouScoreForCategory). NaN for a group in neither label nor prediction.
+    """Compute the IoU of each category of classes, as cityscapesscripts does
+    (getIouScoreForCategory).
 
-    `matrix`: `(K, K)` with labelled classes as rows, in the order of `classes`.
+    Confusion within a category counts as correct. The IoU is NaN for a category in neither label
+    nor prediction. `matrix` `(K, K)` has the K labelled classes as rows, in the order of `classes`.
     """
     member = np.array(
         [[name in members for name in classes] for members in categories.values()], np.int64
@@ -37,8 +38,10 @@ def category_iou(
 
 
 def ade20k_scores(matrix: Matrix) -> dict[str, float]:
-    """Return the scores of the scene-parsing benchmark's evaluation code: mIoU over all classes
-    (an absent class counts as 0), pixel accuracy, and the mean of both as the final score.
+    """Compute the scores of the ADE20K scene-parsing benchmark, as its evaluation code does.
+
+    These are the mIoU over all classes (an absent class counts as 0), the pixel accuracy, and the
+    mean of both as the final score.
     """
     counts = ClassCounts.from_matrix(matrix)
     iou = float(np.nan_to_num(counts.iou, nan=0.0).mean())
@@ -47,8 +50,10 @@ def ade20k_scores(matrix: Matrix) -> dict[str, float]:
 
 
 def benchmark_scores(matrix: Matrix, classes: Sequence[str]) -> dict[str, Any]:
-    """Return the additional scores of the benchmark with these classes, absent ones as None:
-    `category_mIoU` and `categories` for Cityscapes, `ade20k` for ADE20K, otherwise an empty dict.
+    """Return the additional scores of the benchmark that has these classes.
+
+    The keys are `category_mIoU` and `categories` for Cityscapes, `ade20k` for ADE20K, and none for
+    other classes. Scores of absent classes are None.
     """
     names = {
         dataset: [row.name for row in read_published(dataset).classes]
@@ -64,7 +69,7 @@ def benchmark_scores(matrix: Matrix, classes: Sequence[str]) -> dict[str, Any]:
 
 
 def null(value: float) -> float | None:
-    """Return `value` as a float for JSON, and None for NaN."""
+    """Convert a number to a float for JSON, or to None if it is NaN."""
     return None if math.isnan(value) else float(value)
 
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of scores: percentile bootstrap over images."""
+"""Bootstrap confidence intervals of scores: percentiles over resampled images."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,10 @@ _CHUNK = 100
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """Lower and upper bounds of scores; NaN where there is no score.
+    """Confidence intervals of scores, as lower and upper bounds. A bound is NaN without a score.
 
-    `means`: of mIoU, mAcc, aAcc and fwIoU; `iou`: `(K, 2)`, of the IoU of each class.
+    `means`: bounds of mIoU, mAcc, aAcc and fwIoU. `iou`: bounds of the IoU of each of K classes,
+    `(K, 2)`.
     """
 
     means: dict[str, tuple[float, float]]
@@ -25,11 +26,14 @@ class Intervals:
 
 
 def bootstrap(counts: Matrix) -> Intervals | None:
-    """Return the 2.5th and 97.5th percentiles of the scores over 1000 resamples of the images with
-    replacement (seed 0); None for fewer than two images.
+    """Compute bootstrap confidence intervals (95 %) of the scores of a data set.
 
-    `counts`: `(N, K, 3)` of the images (see `ClassCounts`). A class that a resample lacks is left
-    out of that resample's mean. Sums are exact integers, so that their order has no effect.
+    The N images are resampled 1000 times with replacement (seed 0). The bounds are the 2.5th and
+    97.5th percentiles of the scores. A class that a resample lacks is left out of that resample's
+    mean. Returns None for fewer than two images.
+
+    `counts`: `(N, K, 3)`, of each image and class (see `ClassCounts`). Sums are exact integers, so
+    that the order of the images has no effect on a sum.
     """
     if len(counts) < 2:
         return None
@@ -42,7 +46,10 @@ def bootstrap(counts: Matrix) -> Intervals | None:
 
 
 def _resample(counts: Matrix) -> Values:
-    """Return sums over resampled images, `(R, K, 3)`."""
+    """Bootstrap: sum the counts of randomly resampled images.
+
+    `counts` is `(N, K, 3)` for N images. The result is `(RESAMPLES, K, 3)`.
+    """
     random = np.random.default_rng(SEED)
     images, chunks = len(counts), []
     # Integers below 2^53 are exact in float64, and BLAS multiplies them.
@@ -55,7 +62,7 @@ def _resample(counts: Matrix) -> Values:
 
 
 def _percentiles(values: Values) -> Values:
-    """Return the percentiles of each column without its NaN, `(columns, 2)`."""
+    """Return the lower and upper percentile of each column, ignoring NaN: `(columns, 2)`."""
     bounds = np.full((values.shape[1], 2), np.nan)
     for column, row in zip(values.T, bounds, strict=True):
         present = column[~np.isnan(column)]

@@ -1,4 +1,4 @@
-"""Boundary IoU (Cheng et al., CVPR 2021) of all classes in one pass, without ignored pixels."""
+"""Boundary IoU (Cheng et al., CVPR 2021) of all classes in one pass, excluding ignored pixels."""
 
 import math
 
@@ -13,20 +13,23 @@ BOUNDARY_RATIO = 0.02
 
 
 def boundary_width(height: int, width: int) -> int:
-    """Return the boundary width in pixels: 2 % of the image diagonal, rounded, at least 1
-    (46 for 1024x2048).
+    """Return the boundary width in pixels: 2 % of the image diagonal, rounded, at least 1.
+
+    It is 46 for 1024x2048.
     """
     return max(round(BOUNDARY_RATIO * math.hypot(height, width)), 1)
 
 
 def boundary_labels(labels: Labels, ignored: Labels, width: int) -> Labels:
-    """Return `labels` `(H, W)` on the boundary of each class, and 255 elsewhere.
+    """Keep `labels` `(H, W)` on the boundary of each class, and set all other pixels to 255.
 
     A pixel is on the boundary of its class if another class, or the outside of the image, lies at
-    most `width` pixels away (Chebyshev distance). Pixels where `ignored` `(H, W)` is 255 (not 0)
-    belong to no class: they are on no boundary and form none. Without ignored pixels this equals
-    the erosion of each class in the paper's code. Two filters serve all classes: a square holds a
-    single class if its minimum and its maximum label are equal.
+    most `width` pixels away (Chebyshev distance). `ignored` `(H, W)` is 255 for ignored pixels,
+    else 0. Ignored pixels belong to no class: they are on no boundary and form none.
+
+    Without ignored pixels the result equals the erosion of each class in the paper's code. Two
+    filters serve all classes: a square holds a single class if its minimum and its maximum label
+    are equal.
     """
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     # OpenCV's filters ignore what is outside of the image. `or` with a mask of 255 gives 255.
@@ -46,10 +49,11 @@ def boundary_labels(labels: Labels, ignored: Labels, width: int) -> Labels:
 def boundary_counts(
     label: Labels, prediction: Labels, num_classes: int, ignore_index: int = 255
 ) -> Matrix:
-    """Return `(K, 3)` int64: true positive, false negative and false positive boundary pixels of
-    each class. A true positive is on the boundary of the class in both label and prediction.
+    """Count true positive, false negative and false positive boundary pixels of each class.
 
-    `label` `(H, W)` holds classes and `ignore_index`, `prediction` `(H, W)` classes.
+    Returns `(K, 3)` int64 for K classes. A true positive is on the boundary of the class in both
+    label and prediction. `label` `(H, W)` holds classes and `ignore_index`, `prediction` `(H, W)`
+    only classes.
     """
     width = boundary_width(*label.shape)
     ignored = np.asarray(np.equal(label, ignore_index), np.uint8) * np.uint8(255)

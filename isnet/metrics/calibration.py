@@ -1,4 +1,4 @@
-"""Expected calibration error (Guo et al., ICML 2017) and reliability diagram from counts."""
+"""Expected calibration error (Guo et al., ICML 2017) and reliability diagram."""
 
 import math
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ _UNIT = 2 * _LEVELS
 def calibration_counts(
     label: Labels, prediction: Labels, confidence: npt.NDArray[np.float32], ignore_index: int = 255
 ) -> Matrix:
-    """Return `(15, 3)` int64 of one image: pixels of each confidence bin, correct pixels, and the
-    sum of their confidences in units of 2^-16.
+    """Count the pixels of an image by confidence bin, for the expected calibration error.
 
-    All inputs are `(H, W)`; `confidence` is the probability of the predicted class, in 0..1.
-    Rounding it to one of 32768 levels moves a sum by at most 2^-16 per pixel and makes it an
-    integer, so that the result does not depend on the order of images and processes.
+    Returns `(15, 3)` int64: the pixels of each bin, its correct pixels, and the sum of its
+    confidences in units of 2^-16. All inputs are `(H, W)`; `confidence` is the probability of the
+    predicted class, in 0..1. A confidence is rounded to one of 32768 levels. This changes a sum by
+    at most 2^-16 per pixel and makes it an integer, so that the result does not depend on the order
+    of images and processes.
     """
     code = np.multiply(confidence, np.float32(_LEVELS)).astype(np.uint16)
     np.minimum(code, np.uint16(_LEVELS - 1), out=code)
@@ -43,14 +44,18 @@ def calibration_counts(
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Calibration of a data set, from the summed `calibration_counts` of its images."""
+    """Calibration of the predictions for a data set.
+
+    `counts`: the sum of the `calibration_counts` of all images.
+    """
 
     counts: Matrix
 
     @property
     def error(self) -> float:
-        """Expected calibration error in 0..1: the mean over pixels of |accuracy - mean confidence|
-        of the pixel's bin; NaN without pixels.
+        """Expected calibration error in 0..1, or NaN without pixels.
+
+        This is the mean over all pixels of |accuracy - mean confidence| of the pixel's bin.
         """
         pixels, correct, confidence = self.counts.T
         total = int(pixels.sum())
@@ -58,8 +63,9 @@ class Calibration:
         return float(gaps.sum()) / total if total else math.nan
 
     def rows(self) -> list[dict[str, float | int | None]]:
-        """Return the reliability diagram: bounds, pixels, accuracy and mean confidence of each bin;
-        the last two are None for an empty bin.
+        """Return the reliability diagram: bounds, pixels, accuracy and mean confidence of each bin.
+
+        Accuracy and confidence are None for an empty bin.
         """
         return [
             {

@@ -1,9 +1,9 @@
-"""Confusion matrix as int64 counts, and the scores computed from it.
+"""Confusion matrix as int64 counts, and scores computed from the counts.
 
-Conventions of `cityscapesscripts` (evalPixelLevelSemanticLabeling) and of mmseg's `IoUMetric`:
-ignored pixels are not counted; IoU = tp / (tp + fp + fn); a class in neither label nor prediction
-has no IoU and is left out of the mean. Scores equal those of cityscapesscripts to the last bit of a
-float64, and those of mmseg to its float32 and two decimals
+Conventions are those of `cityscapesscripts` (evalPixelLevelSemanticLabeling) and of mmseg's
+`IoUMetric`. Ignored pixels are not counted. IoU = tp / (tp + fp + fn). A class in neither label nor
+prediction has no IoU and is left out of the mean. Scores equal those of cityscapesscripts to the
+last bit of a float64, and those of mmseg to its float32 and two decimals
 (tests/metrics/test_confusion_matrix.py).
 """
 
@@ -29,7 +29,7 @@ class LabelError(UserError, ValueError):
 
 
 def as_labels(labels: torch.Tensor | npt.NDArray[np.integer], name: str = "labels") -> Labels:
-    """Return labels of any integer type and shape as uint8 on the CPU.
+    """Convert labels of any integer type and shape to uint8 on the CPU.
 
     A tensor is converted on its own device, so that one byte per pixel is copied.
 
@@ -52,10 +52,10 @@ def confusion_matrix(
     ignore_index: int = 255,
     name: str = "labels",
 ) -> Matrix:
-    """Return pixel counts by labelled class (rows) and predicted class (columns): `(K, K)` int64.
+    """Count the pixels by labelled class (rows) and predicted class (columns): `(K, K)` int64.
 
-    `label` and `prediction` hold integers and have the same shape; `name` is the place that errors
-    name.
+    `label` and `prediction` hold integers and have the same shape. `name`: name of the image for
+    errors.
 
     Raises:
         LabelError: a label is neither a class nor `ignore_index`, or a prediction is not a class.
@@ -87,7 +87,9 @@ def _ratio(part: Counts, whole: Counts) -> Values:
 
 
 def nanmean(values: Values) -> Values:
-    """Return the mean over the last axis without NaN; NaN, and no warning, if all are NaN."""
+    """Return the mean over the last axis, ignoring NaN. It is NaN, without a warning, if all are
+    NaN.
+    """
     present = ~np.isnan(values)
     total = np.where(present, values, 0.0).sum(axis=-1)
     return _ratio(np.asarray(total), np.asarray(present.sum(axis=-1)))
@@ -97,15 +99,18 @@ def nanmean(values: Values) -> Values:
 class ClassCounts:
     """True positives, false negatives and false positives of each class, and scores in 0..1.
 
-    `counts`: `(..., K, 3)` int64 (or float64 with integer values); leading axes are images or
-    bootstrap resamples. A score is NaN where there is nothing to score.
+    `counts`: `(..., K, 3)` for K classes, int64 or float64 with integer values. Leading axes are
+    images or bootstrap resamples. A score is NaN where there is nothing to score.
     """
 
     counts: Counts
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> ClassCounts:
-        """Count from a confusion matrix `(K, K)` with labelled classes as rows."""
+        """Compute the counts of each class from a confusion matrix with labelled classes as rows.
+
+        `matrix`: `(K, K)`.
+        """
         hits = np.diagonal(matrix)
         return cls(np.stack([hits, matrix.sum(axis=1) - hits, matrix.sum(axis=0) - hits], axis=-1))
 
@@ -130,8 +135,10 @@ class ClassCounts:
         return _ratio(self.hits, self.pixels)
 
     def summary(self) -> dict[str, Values]:
-        """Return, each `(...)`: mIoU and mAcc (means over the classes present), aAcc (fraction of
-        correct pixels) and fwIoU (IoU weighted by labelled pixels; Long et al., CVPR 2015).
+        """Return the mean scores over classes or pixels, each of shape `(...)`.
+
+        mIoU and mAcc are means over the classes present, aAcc is the fraction of correct pixels,
+        and fwIoU is the IoU weighted by labelled pixels (Long et al., CVPR 2015).
         """
         total = self.pixels.sum(axis=-1)
         weighted = np.where(self.pixels > 0, self.iou, 0.0) * self.pixels

@@ -1,4 +1,4 @@
-"""All scores of a data set that was predicted with one setting."""
+"""All scores of a data set predicted with one set of inference settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from isnet.metrics.evaluation_sums import PredictionSums
 
 
 class DatasetScores:
-    """Scores in 0..1, NaN where absent, from the counts of all images.
+    """Scores of a data set in 0..1, computed from the counts of its images; NaN where absent.
 
-    `counts`, `boundary`: pixels and boundary pixels of all images together, `(K, 3)`; `intervals`:
-    of bootstrap, None for fewer than two images.
+    `counts`: pixels of all images, `(K, 3)` for K classes. `boundary`: boundary pixels of all
+    images, `(K, 3)`. `intervals`: bootstrap intervals, None for fewer than two images.
     """
 
     def __init__(self, sums: PredictionSums) -> None:
@@ -24,14 +24,18 @@ class DatasetScores:
 
     @property
     def images(self) -> dict[str, Values]:
-        """Scores of each image over the classes in it, each `(N,)`: mIoU, aAcc, boundary_mIoU."""
+        """Scores of each of N images over the classes in it: mIoU, aAcc and boundary_mIoU, each
+        `(N,)`.
+        """
         whole = ClassCounts(self.sums.areas).summary()
         boundary = ClassCounts(self.sums.boundary).summary()["mIoU"]
         return {"mIoU": whole["mIoU"], "aAcc": whole["aAcc"], "boundary_mIoU": boundary}
 
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return the scores of the data set for JSON: means, their intervals, and the additional
-        scores of the benchmark with these classes.
+        """Return the scores of the data set for JSON.
+
+        These are means, their intervals, and the additional scores of the benchmark with these
+        classes.
         """
         means = self.counts.summary() | {"boundary_mIoU": self.boundary.summary()["mIoU"]}
         boundary, intervals = bootstrap(self.sums.boundary), None

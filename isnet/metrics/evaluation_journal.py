@@ -1,4 +1,4 @@
-"""Journal of an evaluation: one line per counted image, so that a killed evaluation resumes."""
+"""Journal of an evaluation: a line per counted image, from which a killed evaluation resumes."""
 
 import time
 from pathlib import Path
@@ -10,10 +10,10 @@ _SECONDS_BETWEEN_SYNCS = 5.0
 
 
 class EvaluationJournal(JsonLinesFile):
-    """The journal of one process, `counts-<rank>.jsonl`, which only this process writes.
+    """Journal of the images that one process of an evaluation has counted, `counts-<rank>.jsonl`.
 
-    A line that was cut short by a kill or a power failure is removed when the file is opened again,
-    and its image is counted again.
+    Only this process writes the file. A line that a kill or a power failure has cut short is
+    removed when the file is opened again, and the image is counted again.
 
     Args:
         folder: work folder of the evaluation.
@@ -31,7 +31,10 @@ class EvaluationJournal(JsonLinesFile):
         super().__exit__(*error)
 
     def add(self, image: ImageCounts) -> None:
-        """Write an image. It survives a kill; a power failure loses the last five seconds."""
+        """Append the counts of an image.
+
+        The counts survive a kill. A power failure loses at most the last five seconds.
+        """
         self.append(image.record())
         if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
             self.sync()
@@ -39,9 +42,10 @@ class EvaluationJournal(JsonLinesFile):
 
 
 def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSums:
-    """Return the sums over the journals of all processes.
+    """Sum the counts of all images in the journals of all processes.
 
-    Files with another fingerprint, and all after the first damaged line of a file, are ignored.
+    Files with another fingerprint are ignored, as are all lines from the first damaged one of a
+    file.
     """
     sums = EvaluationSums(classes)
     for path in sorted(folder.glob("counts-*.jsonl")):

@@ -1,4 +1,4 @@
-"""Pixel counts of an evaluation as integers, whose sums do not depend on the order of images."""
+"""Sums the pixel counts of an evaluation as integers, independently of the order of images."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from isnet.metrics.confusion_matrix import ClassCounts, Labels, Matrix, confusio
 
 @dataclass(frozen=True, eq=False)
 class PredictionCounts:
-    """Counts of one prediction of an image.
+    """Pixel counts of one prediction of an image with K classes.
 
-    `confusion`: `(K, K)` int64 with labelled classes as rows; `boundary`: `(K, 3)` int64 (see
+    `confusion`: `(K, K)` int64 with labelled classes as rows. `boundary`: `(K, 3)` int64 (see
     `boundary_counts`).
     """
 
@@ -30,10 +30,10 @@ class PredictionCounts:
 
 @dataclass(frozen=True, eq=False)
 class ImageCounts:
-    """All counts of one image.
+    """Pixel counts of all predictions of an image.
 
-    `index`: its position in the data set; `calibration`: `(15, 3)` int64 of the single-scale
-    prediction (see `calibration_counts`).
+    `index`: position of the image in the data set. `calibration`: `(15, 3)` int64 of the
+    single-scale prediction (see `calibration_counts`).
     """
 
     index: int
@@ -54,9 +54,10 @@ class ImageCounts:
         ignore_index: int,
         where: str,
     ) -> ImageCounts:
-        """Count the single-scale prediction with its confidence, and the multi-scale prediction.
+        """Count the pixels of the single-scale and the multi-scale prediction of an image.
 
-        All are `(H, W)`. Errors name the image as `where`.
+        `single_scale`: labels and their confidence. All arrays are `(H, W)`. `where`: name of the
+        image for errors.
         """
 
         def count(labels: Labels) -> PredictionCounts:
@@ -69,7 +70,10 @@ class ImageCounts:
         return cls(index, name, count(prediction), multi, calibration)
 
     def record(self) -> dict[str, Any]:
-        """Return a JSON object; counts are stored without zeros: index, count, index, ..."""
+        """Convert the counts to a JSON object.
+
+        Zeros are left out: an array is stored as a flat list of index, count, index, count ...
+        """
 
         def view(counts: PredictionCounts) -> dict[str, list[int]]:
             return {name: _sparse(array) for name, array in vars(counts).items()}
@@ -84,7 +88,7 @@ class ImageCounts:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], classes: int) -> ImageCounts:
-        """Read a `record`."""
+        """Create the counts from a JSON object that `record` returned."""
 
         def view(counts: Mapping[str, list[int]]) -> PredictionCounts:
             confusion = _dense(counts["confusion"], (classes, classes))
@@ -97,10 +101,11 @@ class ImageCounts:
 
 
 class PredictionSums:
-    """Sums over the images predicted with one setting; 24 bytes per class are kept of an image.
+    """Pixel counts summed over the images that were predicted with one set of inference settings.
 
-    `confusion` `(K, K)` is summed over all images; `areas` and `boundary` `(N, K, 3)` are those of
-    each image, in the data set's order (see `ClassCounts`). All are int64.
+    For K classes, `confusion` `(K, K)` is the sum over all images. `areas` and `boundary` `(N, K,
+    3)` keep the counts of each of the N images, in the data set's order (see `ClassCounts`). All
+    are int64. An image takes 24 bytes per class.
     """
 
     def __init__(self, classes: int) -> None:
@@ -118,12 +123,14 @@ class PredictionSums:
 
     @property
     def areas(self) -> Matrix:
-        """Pixels of each image and class: true positives, false negatives, false positives."""
+        """Pixels by image and class: true positives, false negatives and false positives, `(N, K,
+        3)`.
+        """
         return self._ordered[:, 0]
 
     @property
     def boundary(self) -> Matrix:
-        """The same of boundary pixels."""
+        """Boundary pixels by image and class, in the same form as `areas`."""
         return self._ordered[:, 1]
 
     @property
@@ -133,10 +140,10 @@ class PredictionSums:
 
 
 class EvaluationSums:
-    """Counts of all images that an evaluation has predicted so far.
+    """Sums of the pixel counts of all images that an evaluation has predicted so far.
 
-    They are the same to the bit in whatever order images are added and however they were
-    distributed over processes. `EvaluationJournal` keeps the record of each image on disk.
+    The sums are the same to the bit for any order of images and any distribution over processes.
+    `EvaluationJournal` keeps the record of each image on disk.
 
     Args:
         classes: number of classes.
@@ -157,7 +164,7 @@ class EvaluationSums:
         return index in self._seen
 
     def add(self, image: ImageCounts) -> None:
-        """Add an image once; the same counts again change nothing.
+        """Add the counts of an image. Adding the same counts again changes nothing.
 
         Raises:
             UserError: the image was added before with other counts.

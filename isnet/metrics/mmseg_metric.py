@@ -1,4 +1,4 @@
-"""Confusion matrix as a validation metric of mmengine's loops."""
+"""Validation metric for mmengine's loops that computes scores from a confusion matrix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +14,18 @@ from isnet.metrics.confusion_matrix import ClassCounts, Matrix, confusion_matrix
 
 @METRICS.register_module()
 class ConfusionMetric(BaseMetric):
-    """mIoU, mAcc and aAcc in 0..1 at full precision: `val_evaluator=dict(type='ConfusionMetric')`.
+    """Computes mIoU, mAcc and aAcc in 0..1 at full precision, as mmengine's validation metric.
 
-    mmseg's `IoUMetric` keeps four float32 vectors per image and rounds percentages to two decimals.
-    This keeps one int64 matrix per rank (and that of its last image) and sums them over the ranks,
-    so that the result does not depend on the distribution of the images.
+    Config: `val_evaluator=dict(type='ConfusionMetric')`. mmseg's `IoUMetric` keeps four float32
+    vectors per image and rounds percentages to two decimals. This metric keeps one int64 matrix per
+    rank (and that of its last image) and sums the matrices over the ranks, so that the result does
+    not depend on the distribution of the images.
     """
 
     default_prefix = "val"
 
     def __init__(self, ignore_index: int = 255, **settings: Any) -> None:
-        """Set the ignored label; `settings` (`prefix`) go to `BaseMetric`."""
+        """Initialise the metric. `settings` (such as `prefix`) go to `BaseMetric`."""
         super().__init__(**settings)
         self.ignore_index = ignore_index
         self._sum: Matrix | int = 0
@@ -32,7 +33,10 @@ class ConfusionMetric(BaseMetric):
         self._images = 0
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Count the pixels of each sample: `pred_sem_seg.data`, `gt_sem_seg.data` `(1, H, W)`."""
+        """Count the pixels of each sample.
+
+        A sample has `pred_sem_seg.data` and `gt_sem_seg.data`, each `(1, H, W)`.
+        """
         del data_batch
         for sample in data_samples:
             self._last = confusion_matrix(
@@ -51,11 +55,12 @@ class ConfusionMetric(BaseMetric):
         return len(self.dataset_meta["classes"])
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Sum the matrices over all ranks and return the scores; `size`: images in the data set.
+        """Sum the confusion matrices over all ranks and return the scores.
 
-        mmengine's sampler gives image i to rank i mod ranks and repeats images to fill up the
-        ranks, so that a rank's last image is a repetition if its position is `size` or beyond (as
-        mmengine's `collect_results` assumes).
+        `size`: number of images in the data set. mmengine's sampler gives image i to rank i mod
+        ranks, and repeats images so that all ranks have equally many. The last image of a rank is
+        therefore a repetition if its position is `size` or more (as mmengine's `collect_results`
+        assumes).
         """
         rank, ranks = get_dist_info()
         is_repeated = rank + (self._images - 1) * ranks >= size
@@ -67,5 +72,5 @@ class ConfusionMetric(BaseMetric):
         return {f"{self.prefix}/{name}": float(summary[name]) for name in ("mIoU", "mAcc", "aAcc")}
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Unused: `evaluate` keeps no results."""
+        """Raise an AssertionError: `evaluate` returns the scores instead."""
         raise AssertionError("evaluate keeps no results")
