@@ -1,1 +1,1 @@
-"""Checkpoints and weights files: saved atomically, read safely, converted between name schemes."""
+"""Checkpoints and weights files: atomic writing, safe reading, conversion of parameter names."""

@@ -1,4 +1,4 @@
-"""Atomic `torch.save` that hashes the file while it is written and explains full disks."""
+"""Atomic `torch.save` that hashes the file while writing, and explains write errors."""
 
 import contextlib
 import errno
@@ -18,14 +18,14 @@ from isnet.io.console import format_bytes
 
 @dataclass(frozen=True)
 class FileDigest:
-    """Size in bytes and SHA-256 in hex of a file's content."""
+    """Size in bytes and SHA-256 (hex) of the content of a file."""
 
     bytes: int
     sha256: str
 
 
 def file_digest(file: IO[bytes]) -> FileDigest:
-    """Return the digest of an open file, read from its start to its end."""
+    """Compute the digest of the whole content of an open file."""
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # typeshed
     return FileDigest(file.tell(), digest)
@@ -33,10 +33,10 @@ def file_digest(file: IO[bytes]) -> FileDigest:
 
 @contextlib.contextmanager
 def atomic_torch_save(path: Path, value: Any) -> Iterator[FileDigest]:
-    """Save `value` to a temporary file and yield its digest; rename it to `path` when the block
-    ends without an error.
+    """Save `value` to a temporary file, yield its digest, and rename the file to `path`.
 
-    Equal values give equal bytes: torch, given a path, would write the file's name into it.
+    The file is renamed when the block ends without an error. Equal values give equal bytes, because
+    torch is not given a path, whose name it would write into the file.
 
     Raises:
         UserError: the disk or the quota is full, or the file cannot be written.
@@ -55,10 +55,11 @@ def atomic_torch_save(path: Path, value: Any) -> Iterator[FileDigest]:
 
 
 class _HashingWriter:
-    """File object for `torch.save` that writes, hashes and counts.
+    """File object for `torch.save` that writes, hashes and counts the bytes.
 
-    After an exception it only counts, so that the needed size is known, and keeps the exception:
-    torch would turn it, even a KeyboardInterrupt, into a RuntimeError about file positions.
+    After an exception it keeps the exception and only counts, so that the needed size is known.
+    torch would turn any exception, even a KeyboardInterrupt, into a RuntimeError about file
+    positions.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -68,7 +69,7 @@ class _HashingWriter:
         self.failure: BaseException | None = None
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write `data`; return its length."""
+        """Write `data` and return its length."""
         self.size += len(data)
         if self.failure is None:
             try:
@@ -81,11 +82,11 @@ class _HashingWriter:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing; torch requires the method."""
+        """Do nothing. torch requires this method."""
 
 
 def _write_error(path: Path, needed: int | None, error: OSError) -> UserError:
-    """Explain why `path` could not be written, with needed and free bytes."""
+    """Return an error that says why `path` cannot be written, with the needed and free bytes."""
     sizes = [] if needed is None else [f"it needs {format_bytes(needed)}"]
     with contextlib.suppress(OSError):
         sizes.append(f"{format_bytes(shutil.disk_usage(path.parent).free)} are free")

@@ -1,8 +1,10 @@
-"""Training checkpoints: atomic, verified by SHA-256, loaded without unpickling code.
+"""Training checkpoints that are saved atomically, verified by SHA-256, and loaded without running
+code.
 
-Each is a pair `iteration-<n>.pth` and `iteration-<n>.json`, which holds the hash. The JSON file is
-written first, so the rename of the `.pth` file completes a checkpoint. If an iteration is saved
-again, the JSON file holds both hashes, so that a kill between the two writes loses nothing.
+A checkpoint is a pair of files: `iteration-<n>.pth`, and `iteration-<n>.json` with the hash. The
+JSON file is written first, so that the rename of the `.pth` file completes the checkpoint. If an
+iteration is saved again, the JSON file holds both hashes, so that a kill between the two writes
+loses nothing.
 """
 
 import contextlib
@@ -26,7 +28,7 @@ _VERSION = 2
 
 
 def save_torch(path: Path, value: Any) -> None:
-    """Save with `torch.save`, atomically; equal values give equal bytes.
+    """Save a value atomically with `torch.save`. Equal values give equal bytes.
 
     Raises:
         UserError: the disk is full, or the file cannot be written.
@@ -42,13 +44,13 @@ def load_weights(path: Path) -> dict[str, Any]:
 
 
 class CheckpointFolder:
-    """The checkpoints of one training; keeps the last `keep` valid ones.
+    """Folder with the checkpoints of one training, of which the last `keep` valid ones are kept.
 
     Only the process that has the run's lock may save.
 
     Args:
-        folder: where they are stored.
-        key: the training's key; checkpoints with another key are skipped.
+        folder: folder of the files.
+        key: identity of the training. Checkpoints with another key are skipped.
         keep: number of valid checkpoints to keep.
     """
 
@@ -60,10 +62,11 @@ class CheckpointFolder:
         self._opened_at = time.time()
 
     def save(self, iteration: int, state: dict[str, Any]) -> None:
-        """Write the state of an iteration, read it back, then delete older checkpoints.
+        """Save the training state of an iteration, verify the file, then delete older checkpoints.
 
         Raises:
-            UserError: it cannot be written or does not read back; earlier checkpoints are intact.
+            UserError: the file cannot be written or does not read back. Earlier checkpoints are
+                intact.
         """
         path = self._path(iteration)
         with atomic_torch_save(path, state) as digest:
@@ -83,9 +86,10 @@ class CheckpointFolder:
         self._delete_older(iteration)
 
     def newest(self) -> dict[str, Any] | None:
-        """Load the newest valid state onto the CPU; log each invalid one. None if there is none.
+        """Load the training state of the newest valid checkpoint onto the CPU.
 
-        Not memory-mapped: torch keeps some of its tensors, which would change with the file.
+        Returns None if there is none. Each invalid checkpoint is logged. The file is not
+        memory-mapped: torch keeps some of the tensors, and they would change with the file.
 
         Raises:
             UserError: the newest valid one needs another version of isnet or torch.
@@ -106,7 +110,7 @@ class CheckpointFolder:
         return None
 
     def last(self) -> str:
-        """Return path and iteration of the newest checkpoint, for messages."""
+        """Return the path and iteration of the newest checkpoint as text for messages."""
         found = self._iterations()
         return f"{self._path(found[0])} (iteration {found[0]})" if found else "none yet"
 
@@ -119,7 +123,7 @@ class CheckpointFolder:
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
     def _write_digest(self, iteration: int, digest: FileDigest) -> None:
-        """Write the JSON file, before the `.pth` file exists."""
+        """Write the JSON file with the hash of a checkpoint, before the `.pth` file exists."""
         digests = [digest]
         with (
             contextlib.suppress(OSError, _InvalidCheckpoint),
@@ -135,11 +139,11 @@ class CheckpointFolder:
         write_json(self._path(iteration, ".json"), {**record, "check": digest_of(record)})
 
     def _digests(self, iteration: int) -> list[FileDigest]:
-        """Return the digests that the `.pth` file of an iteration may have.
+        """Return the digests that the `.pth` file of an iteration may have, from its JSON file.
 
         Raises:
             _InvalidCheckpoint: the JSON file is missing, damaged, or of another training.
-            UserError: it is of another version of isnet.
+            UserError: the JSON file is of another version of isnet.
         """
         path = self._path(iteration, ".json")
         try:
@@ -160,10 +164,10 @@ class CheckpointFolder:
         return [FileDigest(**digest) for digest in record["digests"]]
 
     def _verify(self, iteration: int, file: IO[bytes]) -> FileDigest:
-        """Compare an open `.pth` file with its stored digests, and return its digest.
+        """Compare an open `.pth` file with its stored digests, and return the digest that it has.
 
         Raises:
-            _InvalidCheckpoint: it is not what was saved for this iteration.
+            _InvalidCheckpoint: the file is not what was saved for this iteration.
         """
         digests = self._digests(iteration)
         found = file_digest(file)
@@ -174,8 +178,10 @@ class CheckpointFolder:
         raise _InvalidCheckpoint("its content is not what was saved (damaged, or another file)")
 
     def _delete_older(self, iteration: int) -> None:
-        """Delete checkpoints before `iteration` except the last `keep - 1` valid ones. Newer ones
-        were skipped, and are overwritten when training gets there.
+        """Delete the checkpoints before `iteration`, except the last `keep - 1` valid ones.
+
+        Newer ones were skipped as invalid. Training overwrites them when it reaches their
+        iteration.
         """
         older = [number for number in self._iterations() if number < iteration]
         valid = [number for number in older if number not in self._skipped]
@@ -186,7 +192,7 @@ class CheckpointFolder:
                 self._path(number).unlink(missing_ok=True)
 
     def _delete_leftovers(self) -> None:
-        """Delete temporary files, and JSON files without a checkpoint, of killed processes."""
+        """Delete what killed processes left: temporary files, and JSON files without a `.pth` file."""
         for file in [*self.folder.glob(".iteration-*"), *self.folder.glob("iteration-*.json")]:
             # Several ranks do this at once.
             with contextlib.suppress(OSError):
@@ -196,7 +202,7 @@ class CheckpointFolder:
 
 
 class _InvalidCheckpoint(Exception):
-    """Why a file is no valid checkpoint of this training."""
+    """Raised, with the reason, if a file is no valid checkpoint of this training."""
 
 
 def _load(path: Path, file: IO[bytes]) -> dict[str, Any]:
@@ -214,7 +220,10 @@ def _load(path: Path, file: IO[bytes]) -> dict[str, Any]:
 
 
 def _other_version(path: Path, reason: str) -> UserError:
-    """An intact checkpoint is never skipped, because that would lose training time."""
+    """Return the error for an intact checkpoint that this isnet or torch cannot load.
+
+    Such a checkpoint is never skipped, because that would lose training time.
+    """
     return UserError(
         f"is intact, but this installation cannot load it: {reason}",
         where=str(path),

@@ -1,4 +1,4 @@
-"""Reads checkpoints of the official code, of mmseg and of isnet without running pickled code."""
+"""Reads checkpoints of the official code, of mmseg and of isnet, without running pickled code."""
 
 import re
 import warnings
@@ -24,25 +24,25 @@ _IGNORED = (
     "builtins.getattr",
     "getattr",
 )
-"""Types in the loss log of mmengine's training checkpoints, which is not read."""
+"""Types in the loss log of mmengine's training checkpoints. The log is not read."""
 _GIVE = "Give a checkpoint of the official code, of mmseg or of isnet"
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Content of a checkpoint file."""
+    """Content of a checkpoint file: its format, weights and metadata."""
 
     path: Path
     kind: str
-    """For messages: `official (model)`, `official (model_ema)`, `mmseg`, `isnet`, `bare`."""
+    """Format: `official (model)`, `official (model_ema)`, `mmseg`, `isnet` or `bare`."""
     tensors: dict[str, Tensor]
-    """By the names in the file, without DDP's `module.`."""
+    """Weights by their names in the file, without DDP's prefix `module.`."""
     meta: Mapping[str, Any]
-    """Metadata that mmseg and isnet store beside the weights; else empty."""
+    """Metadata that mmseg and isnet store beside the weights. Empty in other formats."""
 
     @property
     def has_official_names(self) -> bool:
-        """Whether the names are the official ones, and not mmseg's, which isnet uses."""
+        """Whether tensors have the official code's names instead of those of mmseg and isnet."""
         return any(name.startswith("backbone_net.") for name in self.tensors)
 
 
@@ -71,7 +71,7 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
 
 
 class _Ignored:
-    """Placeholder for the types in `_IGNORED`: none of them is imported or called."""
+    """Placeholder for objects of the types in `_IGNORED`, which are neither imported nor called."""
 
     def __init__(self, *_: object) -> None:
         pass

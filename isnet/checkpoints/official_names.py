@@ -1,8 +1,8 @@
-"""Parameter names of the official implementation (SegmentationBLWX/sssegmentation).
+"""Maps parameter names of isnet to those of the official code (SegmentationBLWX/sssegmentation).
 
 Backbones (ResNet v1c, ResNeSt) have the same names in both. In a block of convolution, norm and
-activation, `.conv` and `.bn` are `.0` and `.1` in the official code. Its classifiers follow their
-block, activation and dropout at index 4.
+activation, isnet's `.conv` and `.bn` are `.0` and `.1` in the official code. An official classifier
+has index 4, after the block, its activation and dropout.
 """
 
 import re
@@ -17,9 +17,9 @@ _PREFIXES = (
 
 
 def official_name(name: str) -> str:
-    """Return the official name of one of isnet's tensors; other names are returned unchanged.
+    """Return the official code's name of a tensor of isnet. Other names are returned unchanged.
 
-    The mapping is one to one for each model, so it can be inverted.
+    The mapping is one-to-one for each model, so that it can be inverted.
     """
     if name.startswith("backbone."):
         return name.replace("backbone.", "backbone_net.", 1)

@@ -1,7 +1,7 @@
-"""ImageNet weights of backbones: which file a config refers to, where it is stored, fetching it.
+"""Finds and fetches the ImageNet weights that a config's backbone is initialised with.
 
 Names such as `open-mmlab://resnet50_v1c` are looked up in mmengine's table. Files are stored in
-torch's cache, as by mmengine.
+torch's cache, as mmengine does.
 """
 
 import re
@@ -23,18 +23,18 @@ _HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 
 @dataclass(frozen=True)
 class PretrainedFile:
-    """A file that a config's backbone is initialised from."""
+    """File with pretrained weights of a config's backbone."""
 
     reference: str
-    """As written in the config."""
+    """Name, URL or path of the file as written in the config."""
     path: Path
     """Where the file is stored on this machine."""
     url: str | None
-    """Where to fetch it; None for a file of the user."""
+    """URL of the file. None for a file of the user."""
 
     @property
     def hint(self) -> str:
-        """How to get the file onto a machine without internet."""
+        """How to get the file onto this machine, for messages."""
         if self.url is None:
             return "Put it there, or name another file"
         return (
@@ -44,9 +44,10 @@ class PretrainedFile:
 
 
 def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
-    """Return the files in a config's `model`: `pretrained`, or `init_cfg` of the backbone.
+    """Return the pretrained files that a config's `model` refers to.
 
-    References that only mmengine can resolve (`mmcls://`, `s3://`) are left to it.
+    References are `pretrained`, or `init_cfg` of the backbone. Those that only mmengine can resolve
+    (`mmcls://`, `s3://`) are left out.
 
     Raises:
         UserError: mmengine's table has no such name.
@@ -56,7 +57,7 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
 
 
 def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
-    """Fetch a missing file, or check the hash of one that is there.
+    """Fetch a missing pretrained file, or check the hash of an existing one.
 
     Args:
         file: the file.
@@ -78,7 +79,9 @@ def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
 
 
 def resolve_pretrained_paths(model: dict[str, Any]) -> None:
-    """Replace references in a config's `model` by local paths, so that no process downloads.
+    """Replace the references to pretrained files in a config's `model` by local paths.
+
+    No process then needs to download.
 
     Raises:
         UserError: a file is missing.
@@ -120,7 +123,7 @@ def _locate(reference: str) -> PretrainedFile | None:
 
 
 def _look_up(reference: str) -> PretrainedFile:
-    """Find a name in mmengine's tables of URLs and paths."""
+    """Find a pretrained file by its name in mmengine's tables of URLs and paths."""
     from mmengine.runner import checkpoint  # takes seconds to import
 
     scheme, _, name = reference.partition("://")

@@ -13,16 +13,16 @@ _MAX_LISTED = 10
 
 
 def check_state_dict(expected: Shapes, given: Shapes, *, file: Path, model: str) -> None:
-    """Require that `file` has exactly the tensors of a model.
+    """Raise `UserError` unless `file` has exactly the tensors of a model.
 
     Args:
         expected: the model's tensors, under the names used in the file.
         given: the file's tensors.
-        file: for the message.
-        model: for the message: where the model comes from.
+        file: path of the file for the message.
+        model: origin of the model for the message.
 
     Raises:
-        UserError: listing missing, unexpected and mis-shaped names.
+        UserError: names are missing, unexpected or mis-shaped. The message lists them.
     """
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]

@@ -23,7 +23,7 @@ Colour = tuple[int, int, int]
 
 
 class WeightsMetadata(BaseModel):
-    """All that is needed to use the weights, in plain values.
+    """Metadata of a weights file: all that is needed to use the weights, as plain values.
 
     Attributes:
         classes: class names, by train id.
@@ -57,9 +57,9 @@ class WeightsMetadata(BaseModel):
         flip_pairs: Sequence[Sequence[int]] = (),
         provenance: Mapping[str, Any],
     ) -> WeightsMetadata:
-        """Return the metadata of weights trained with a resolved config.
+        """Create the metadata of weights that were trained with a resolved config.
 
-        `model` is the config of the model that the weights are loaded into.
+        `model`: config of the model into which the weights are loaded.
         """
         loader = config.get("test_dataloader") or config.get("val_dataloader") or {}
         steps = loader.get("dataset", {}).get("pipeline", [])
@@ -77,10 +77,12 @@ class WeightsMetadata(BaseModel):
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any], where: str) -> WeightsMetadata:
-        """Read the metadata from a file's `meta`; `where` names the file in errors.
+        """Read the metadata from the `meta` of a weights file.
+
+        `where`: name of the file for errors.
 
         Raises:
-            UserError: it is missing, damaged, of another version, or names code outside mmseg's
+            UserError: the metadata is missing, damaged, of another version, or names code outside mmseg's
                 registries.
         """
         found = meta.get(_KEY)
@@ -109,7 +111,7 @@ class WeightsMetadata(BaseModel):
         return metadata
 
     def as_meta(self) -> PlainDict:
-        """Return the entry for a file's `meta`."""
+        """Return the metadata as an entry for the `meta` of a weights file."""
         return {_KEY: self.model_dump()}
 
     def _check(self, where: str) -> None:
@@ -136,7 +138,7 @@ def _damage_error(reason: str, where: str) -> UserError:
 
 
 def _plain(value: Any) -> Any:
-    """Copy a config without mmengine's own types, which `weights_only` loading refuses."""
+    """Copy a config without mmengine's own types, because `weights_only` loading rejects them."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -147,7 +149,10 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_imports(node: Any, where: str) -> None:
-    """Refuse a `type` that is not a registry name: mmengine would import a dotted path."""
+    """Raise `UserError` if a `type` in a config is not a registry name.
+
+    mmengine would import a dotted path, and thereby run any code.
+    """
     if isinstance(node, Mapping):
         kind = node.get("type")
         if kind is not None and not (isinstance(kind, str) and kind.isidentifier()):
