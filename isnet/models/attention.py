@@ -1,4 +1,4 @@
-"""Attention of ISNet's context modules: over all positions, and over class centres."""
+"""Attention layers of ISNet's context modules: over all positions, and over class centres."""
 
 from typing import cast
 
@@ -11,7 +11,9 @@ from isnet.models.float32 import at_least_float32
 
 
 class Attention(nn.Module):
-    """Projections of both attentions, with the parameter names of the public implementations.
+    """Base class of both attention layers, with their projections.
+
+    Parameter names are those of the public implementations.
 
     Args:
         query_channels: channels of the queries, and of the output (C).
@@ -67,10 +69,11 @@ class ImageAttention(Attention):
 class ClassAttention(Attention):
     """Semantic-level attention: every position attends to the class centres.
 
-    In the paper every position has the centre of its class as key, so only K keys are distinct:
-    `softmax_j(q.key_j) @ value` over N positions equals `softmax_k(q.key_k + log n_k) @ value_k`
-    over K classes with `n_k` positions. This takes O(N*K) instead of O(N*N), and is exact because
-    the batch norms of the projections count class `k` `n_k` times.
+    In the paper the key of every position is the centre of its class, so that only K keys are
+    distinct for K classes. `softmax_j(q.key_j) @ value` over N positions then equals
+    `softmax_k(q.key_k + log n_k) @ value_k` over K classes with `n_k` positions. This takes O(N*K)
+    instead of O(N*N). It is exact because the batch norms of the projections count class `k` `n_k`
+    times.
     """
 
     def forward(self, feats: Tensor, centres: Tensor, counts: Tensor) -> Tensor:
@@ -93,7 +96,7 @@ class ClassAttention(Attention):
         return self.out_project.normalise(_map(context, feats))
 
     def _project(self, centres: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Project the centres `(B, K, C)` to keys and values `(B, K, D)`."""
+        """Project the class centres `(B, K, C)` to keys and values `(B, K, D)`."""
         rows, occurrences = centres.flatten(0, 1), counts.flatten()
         key = rows
         for block in self.key_blocks:
@@ -103,9 +106,10 @@ class ClassAttention(Attention):
 
 
 def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
-    """Return the attention weights `(B, N, K)` of `query` `(B, N, D)` over `key` `(B, K, D)`.
+    """Compute the attention weights `(B, N, K)` of N positions over K classes.
 
-    Computed in float32 at least, because confident scores leave float16's range.
+    `query` is `(B, N, D)`, `key` is `(B, K, D)`, and `counts` `(B, K)` is the number of positions
+    of each class. Computed in float32 at least, because confident scores leave float16's range.
     """
     with torch.autocast(query.device.type, enabled=False):
         key = at_least_float32(key) * key.shape[2] ** -0.5
@@ -116,8 +120,9 @@ def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
 
 
 def _tokens(x: Tensor) -> Tensor:
-    """Flatten a map `(B, C, H, W)` to tokens `(B, N, C)`; torch's fused CPU kernel needs them
-    contiguous.
+    """Flatten a map `(B, C, H, W)` to tokens `(B, N, C)`.
+
+    The tokens are contiguous, as torch's fused CPU kernel needs them.
     """
     return x.flatten(2).transpose(1, 2).contiguous()
 

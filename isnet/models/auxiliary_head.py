@@ -1,4 +1,4 @@
-"""Auxiliary head: deep supervision of the backbone's third stage."""
+"""Auxiliary head for deep supervision of the backbone's third stage."""
 
 from typing import Any
 
@@ -13,12 +13,11 @@ from isnet.models.losses import losses_at_label_size
 
 @MODELS.register_module()
 class ISNetAuxiliaryHead(FCNHead):
-    """mmseg's `FCNHead` with the initialisation of the official code and a loss that needs less
-    memory.
+    """mmseg's `FCNHead` with the official initialisation and a loss that needs less memory.
 
-    Convolutions keep PyTorch's default initialisation; mmseg uses Kaiming-normal, and
-    Normal(0, 0.01) for the classifier. Arguments and parameter names are FCNHead's. Logits are
-    float32 also under autocast.
+    Convolutions keep PyTorch's default initialisation. mmseg uses Kaiming-normal, and Normal(0,
+    0.01) for the classifier. Arguments and parameter names are FCNHead's. Logits are float32 also
+    under autocast.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -29,7 +28,7 @@ class ISNetAuxiliaryHead(FCNHead):
                 module.conv.reset_parameters()
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list[Any]) -> dict[str, Tensor]:
-        """Return the loss at label resolution and the accuracy (percent)."""
+        """Return the loss at the resolution of the label, and the pixel accuracy (percent)."""
         decode = self.loss_decode
         losses = list(decode) if isinstance(decode, nn.ModuleList) else [decode]
         return losses_at_label_size(

@@ -1,4 +1,4 @@
-"""Batch norm over rows with counts, and synchronised batch norm on GPU and CPU."""
+"""Batch norm over weighted rows, and synchronised batch norm on GPU and CPU."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from isnet.models.float32 import at_least_float32
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
-    """`nn.SyncBatchNorm` for CPU processes, which torch's own and DDP refuse.
+    """Synchronised batch norm for CPU processes.
 
-    Uses the statistics of the batches of all ranks together.
+    On a CPU, torch's own `nn.SyncBatchNorm` and DDP refuse to work. This layer normalises with the
+    statistics of the batches of all ranks together.
     """
 
     process_group = None
@@ -24,7 +25,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
 
 
 def batch_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
-    """Apply `norm` to a map `(B, C, H, W)`; a `SyncBatchNorm` also works on the CPU."""
+    """Apply a batch norm to a map `(B, C, H, W)`. A `SyncBatchNorm` also works on the CPU."""
     if x.device.type == "cpu" and _sync_group(norm) is not None:
         return _joined_batch_norm(x, norm)
     y: Tensor = norm(x)
@@ -41,7 +42,7 @@ def counted_batch_norm(rows: Tensor, counts: Tensor, norm: _BatchNorm) -> Tensor
     """Batch-normalise rows as if row `r` occurred `counts[r]` times in the batch.
 
     Uses and updates `norm` as `norm` itself would on the expanded batch: biased variance to
-    normalise, unbiased running variance, and statistics of all ranks if it is a `SyncBatchNorm`.
+    normalise, unbiased running variance, and statistics of all ranks if it is synchronised.
 
     Args:
         rows: `(R, C)`.
@@ -67,7 +68,7 @@ def counted_batch_norm(rows: Tensor, counts: Tensor, norm: _BatchNorm) -> Tensor
 def _counted_statistics(
     values: Tensor, counts: Tensor, norm: _BatchNorm
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean `(C,)`, biased variance `(C,)` and number of rows `()`, over all ranks."""
+    """Return mean `(C,)`, biased variance `(C,)` and number `()` of the rows of all ranks."""
     total = counts.sum()
     mean = (counts @ values) / total
     squares = counts @ (values - mean).square()
@@ -87,7 +88,7 @@ def _counted_statistics(
 
 
 def _sync_group(norm: _BatchNorm) -> Any:
-    """Return the process group that shares statistics; None without one, as in torch."""
+    """Return the process group over which `norm` shares statistics, or None if it shares none."""
     if not isinstance(norm, nn.SyncBatchNorm | CpuSyncBatchNorm) or not norm.training:
         return None
     if not (dist.is_available() and dist.is_initialized()):
@@ -111,9 +112,9 @@ def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, total: Ten
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """Differentiable all-reduce.
+    """Differentiable all-reduce (sum) over the ranks.
 
-    The same as `torch.distributed.nn.all_reduce`, which torch 2.14 deprecates.
+    Equals `torch.distributed.nn.all_reduce`, which torch 2.14 deprecates.
     """
 
     @staticmethod

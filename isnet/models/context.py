@@ -9,9 +9,10 @@ from isnet.models.float32 import at_least_float32
 
 
 class _ContextModule(nn.Module):
-    """An attention, and a 3x3 convolution that fuses its context with features.
+    """Base class of the context modules: an attention, and a 3x3 convolution that fuses its output.
 
-    Without `concat_input` there is no convolution, and the output is the context alone.
+    The convolution fuses the context from the attention with features. Without `concat_input` there
+    is no convolution, and the output is the context alone.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class _ContextModule(nn.Module):
 
 
 class ImageLevelContext(_ContextModule):
-    """Augments each position with the context of the whole image.
+    """Image-level context module: augments each position with the context of the whole image.
 
     Args:
         channels: channels of the features (C).
@@ -45,12 +46,14 @@ class ImageLevelContext(_ContextModule):
         super().__init__(attention, channels, block, concat_input)
 
     def forward(self, feats: Tensor) -> Tensor:
-        """Return `feats` `(B, C, H, W)` with image-level context, same shape."""
+        """Augment features `(B, C, H, W)` with image-level context, in the same shape."""
         return self._fuse(feats, self.correlate_net(feats, feats.mean((2, 3), keepdim=True)))
 
 
 class SemanticLevelContext(_ContextModule):
-    """Augments each position with the centres of the classes that stage 1 predicts.
+    """Semantic-level context module: augments each position with the centres of predicted classes.
+
+    The classes are those that stage 1 predicts.
 
     Args: as for `ImageLevelContext`; the context is fused with the image-level features.
     """
@@ -62,7 +65,7 @@ class SemanticLevelContext(_ContextModule):
         super().__init__(attention, channels, block, concat_input)
 
     def forward(self, feats: Tensor, logits: Tensor, feats_il: Tensor) -> Tensor:
-        """Compute features `(B, C, H, W)` with semantic-level context.
+        """Augment features with semantic-level context, in the same shape `(B, C, H, W)`.
 
         Args:
             feats: features `(B, C, H, W)`.
@@ -74,9 +77,9 @@ class SemanticLevelContext(_ContextModule):
 
 
 def class_centres(feats: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Average the features of each class.
+    """Compute the centre of each class: a weighted mean of the features of its positions.
 
-    A position belongs to the class of its largest logit; its weight is the softmax of that logit
+    A position belongs to the class of its largest logit. Its weight is the softmax of that logit
     over the positions of the class. A class without positions has centre 0 and count 0. Computed in
     float32 at least, also under autocast.
 

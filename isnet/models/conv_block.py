@@ -1,4 +1,4 @@
-"""Convolution blocks: on maps, on a map with a constant, on rows with counts; the classifier."""
+"""Convolution blocks with shortcuts for constant inputs and repeated rows, and the classifier."""
 
 from typing import Protocol
 
@@ -12,9 +12,9 @@ from isnet.models.float32 import at_least_float32
 
 
 class ConvBlock(nn.Module):
-    """Convolution, batch norm, activation, with the parameter names of mmcv's `ConvModule`.
+    """Convolution, batch norm and activation, with the parameter names of mmcv's `ConvModule`.
 
-    Weights keep PyTorch's default initialisation, as in the official code; `ConvModule` uses
+    Weights keep PyTorch's default initialisation, as in the official code. `ConvModule` uses
     Kaiming-normal.
     """
 
@@ -25,16 +25,17 @@ class ConvBlock(nn.Module):
         self.activate = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, Cin, H, W)` to `(B, Cout, H, W)`."""
+        """Map features `(B, Cin, H, W)` to `(B, Cout, H, W)`."""
         return self.normalise(self.conv(x))
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Apply only norm and activation to `x` `(B, Cout, H, W)`."""
+        """Apply only the batch norm and the activation to `x` `(B, Cout, H, W)`."""
         y: Tensor = self.activate(batch_norm(x, self.bn))
         return y
 
     def forward_with_constant(self, constant: Tensor, x: Tensor) -> Tensor:
-        """Compute `forward(cat([constant, x], dim=1))` for a 1x1 convolution at the cost of `x`.
+        """Compute `forward(cat([constant, x], dim=1))` of a 1x1 convolution at the cost of `x`
+        alone.
 
         Args:
             constant: `(B, C1, 1, 1)`, broadcast to every position.
@@ -46,9 +47,9 @@ class ConvBlock(nn.Module):
         return self.normalise(F.conv2d(x, weight[:, split:]) + of_constant)
 
     def forward_rows(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """Compute `forward` for a map in which row `r` occurs `counts[r]` times.
+        """Apply the block to a map in which row `r` of `rows` occurs `counts[r]` times.
 
-        For a 1x1 convolution. Maps `rows` `(R, Cin)` to `(R, Cout)`; `counts` is `(R,)`.
+        The convolution must be 1x1. `rows` `(R, Cin)` become `(R, Cout)`; `counts` is `(R,)`.
         """
         weight = self.conv.weight.flatten(1)
         x = F.linear(rows.to(weight.dtype), weight, self.conv.bias)
@@ -57,7 +58,10 @@ class ConvBlock(nn.Module):
 
 
 class BlockFactory(Protocol):
-    """Makes a `ConvBlock` that keeps the size of the map, with the head's norm and activation."""
+    """Callable that creates a `ConvBlock` with the norm and activation of a head.
+
+    The block keeps the size of the map.
+    """
 
     def __call__(self, in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvBlock:
         """Return a new block."""
@@ -67,8 +71,8 @@ class BlockFactory(Protocol):
 class Classifier(nn.Conv2d):
     """1x1 convolution from features to logits, in float32 also under autocast.
 
-    Arg-max and losses need the precision, confident logits leave float16's range, and K output
-    channels cost little.
+    Arg-max and losses need the precision, and confident logits leave float16's range. The few
+    output channels cost little.
     """
 
     def __init__(self, channels: int, num_classes: int) -> None:
@@ -76,7 +80,7 @@ class Classifier(nn.Conv2d):
         self.bias: nn.Parameter  # never None
 
     def forward(self, feats: Tensor) -> Tensor:
-        """Map `(B, C, H, W)` to logits `(B, K, H, W)`."""
+        """Map features `(B, C, H, W)` to the logits of K classes, `(B, K, H, W)`."""
         with torch.autocast(feats.device.type, enabled=False):
             weight, bias = at_least_float32(self.weight), at_least_float32(self.bias)
             return F.conv2d(at_least_float32(feats), weight, bias)

@@ -1,11 +1,11 @@
-"""float32 casts, and the switch for TensorFloat-32."""
+"""Casts tensors to float32, and switches TensorFloat-32 on or off."""
 
 import torch
 from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Cast `x` to float32 if it is bfloat16 or float16; other dtypes stay."""
+    """Cast a bfloat16 or float16 tensor to float32. Other tensors keep their dtype."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

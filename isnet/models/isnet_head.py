@@ -20,16 +20,18 @@ from isnet.models.conv_block import Classifier, ConvBlock
 from isnet.models.losses import losses_at_label_size
 
 STAGE_WEIGHTS = (0.4, 1.0)
-"""Weights of the losses of stage 1 and 2, as official; mmsegmentation's project swaps them."""
+"""Loss weights of stages 1 and 2 in the official code. mmsegmentation's project swaps them."""
 
 
 @MODELS.register_module()
 class ISNetHead(BaseDecodeHead):
-    """ISNet: coarse prediction, image-level and semantic-level context, final prediction.
+    """ISNet decode head: coarse prediction, image-level and semantic-level context, final
+    prediction.
 
-    Equals the official implementation to rounding and has its parameter names, but stores no N x N
-    map and does not loop over classes (see `isnet.models.attention`). Initialisation, loss weights
-    and shortcut are the official ones, which differ from mmsegmentation's `projects/isnet`.
+    Equals the official implementation up to rounding and has its parameter names, but stores no
+    attention map over all pairs of positions and does not loop over classes (see
+    `isnet.models.attention`). Initialisation, loss weights and shortcut are the official ones;
+    those of mmsegmentation's `projects/isnet` differ.
 
     Args:
         in_channels: Channels of the backbone maps that `in_index` selects.
@@ -107,7 +109,7 @@ class ISNetHead(BaseDecodeHead):
         self.decoder_stage2 = nn.Sequential(*stage2, *self._classifier())
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Predict the logits of both stages.
+        """Compute the logits of both stages from the maps of the backbone.
 
         Args:
             inputs: backbone maps `(B, C_i, H_i, W_i)`.
@@ -143,7 +145,7 @@ class ISNetHead(BaseDecodeHead):
     def predict_by_feat(
         self, seg_logits: tuple[Tensor, Tensor], batch_img_metas: list[dict[str, Any]]
     ) -> Tensor:
-        """Return the stage-2 logits at the size of the input `(B, K, H, W)`."""
+        """Resize the stage-2 logits to the size of the input image, `(B, K, H, W)`."""
         logits: Tensor = super().predict_by_feat(seg_logits[-1], batch_img_metas)
         return logits
 
@@ -171,7 +173,7 @@ class ISNetHead(BaseDecodeHead):
 
 
 def stage_losses(loss: dict[str, Any] | Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Return the loss configs of both stages; a single config gets the official weights."""
+    """Return the loss configs of stage 1 and stage 2. A single config gets the official weights."""
     if loss is None:
         # As official: the mean over labelled pixels; mmseg's default is over all.
         loss = {"type": "CrossEntropyLoss", "avg_non_ignore": True}

@@ -1,4 +1,4 @@
-"""Losses at label size, upsampling logits only if a loss needs that."""
+"""Computes losses at label size, and upsamples logits only if a loss needs that."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -20,10 +20,10 @@ def losses_at_label_size(
     align_corners: bool,
     sampler: Any = None,
 ) -> dict[str, Tensor]:
-    """Compute the loss of each stage, and the pixel accuracy of the last.
+    """Compute the loss of each stage, and the pixel accuracy of the last stage.
 
-    Plain cross-entropy, which ISNet trains with, needs no upsampled logits. Other losses of mmseg
-    and pixel samplers (OHEM) get them.
+    Plain cross-entropy, the loss for ISNet, needs no upsampled logits. Other losses of mmseg and
+    pixel samplers (OHEM) get upsampled logits.
 
     Args:
         stages: logits `(B, K, h, w)`.

@@ -1,4 +1,4 @@
-"""Cross-entropy of bilinearly upsampled logits, without storing the upsampled logits."""
+"""Cross-entropy of bilinearly upsampled logits, without materialising the upsampled logits."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from isnet.models.float32 import at_least_float32
 
 _BAND_BYTES = {"cpu": 2**22, "cuda": 2**27}
-"""Size of a band of upsampled logits: fits a CPU's cache; large on a GPU, for few launches."""
+"""Bytes of a band of upsampled logits. They fit a CPU's cache; a GPU needs few launches."""
 
 
 def upsampled_cross_entropy(
@@ -21,9 +21,9 @@ def upsampled_cross_entropy(
     """Compute the cross-entropy of logits upsampled to the size of the label.
 
     Equals `F.cross_entropy(F.interpolate(logits, label.shape[1:], mode="bilinear"), label,
-    reduction="sum")` to rounding. Upsampled logits exist only in bands of a few rows, and their
-    gradient is immediately reduced to the size of `logits`: memory does not grow with K times the
-    size of the label, and the GPU needs no atomics.
+    reduction="sum")` up to rounding. Upsampled logits exist only in bands of a few rows, and their
+    gradient is immediately reduced to the size of `logits`. Memory is therefore independent of the
+    number of classes times the size of the label, and the GPU needs no atomics.
 
     Args:
         logits: `(B, K, h, w)`; computed in float32 at least.
@@ -44,7 +44,8 @@ def upsampled_cross_entropy(
 def count_right(scores: Tensor, of_label: Tensor, valid: Tensor) -> Tensor:
     """Count the pixels whose label has the largest score.
 
-    mmseg's accuracy sorts the classes of every pixel, and waits for the device.
+    This is faster than mmseg's accuracy, which sorts the classes of every pixel and waits for the
+    device.
 
     Args:
         scores: `(B, K, H, W)`.
@@ -95,7 +96,9 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
 def _band(
     scores: Tensor, label: Tensor, ignore_index: int, wanted: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sum of the labels' log-probabilities, correct pixels, and the gradient."""
+    """Compute the sum of the labels' log-probabilities in a band, its correct pixels, and the
+    gradient.
+    """
     valid = (label != ignore_index)[:, None]
     classes = label[:, None].where(valid, 0)
     log_probabilities = scores.log_softmax(1)
@@ -114,7 +117,7 @@ def _band(
 def _linear_weights(
     small: int, large: int, align_corners: bool, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """Return the matrix `(large, small)` of torch's linear interpolation."""
+    """Return the matrix `(large, small)` by which torch interpolates linearly."""
     unit = torch.eye(small, dtype=torch.float64)[None]
     weights = F.interpolate(unit, size=large, mode="linear", align_corners=align_corners)[0].T
     return weights.to(device, dtype)
@@ -122,13 +125,16 @@ def _linear_weights(
 
 @lru_cache(maxsize=64)
 def _first_sources(small: int, large: int, align_corners: bool) -> tuple[int, ...]:
-    """Return for each upsampled row the first of the two rows that it is interpolated from."""
+    """Return, for each upsampled row, the first of the two rows from which it is interpolated."""
     weights = _linear_weights(small, large, align_corners, torch.float64, torch.device("cpu"))
     return tuple(weights.ne(0).to(torch.uint8).argmax(1).tolist())
 
 
 def _bands(first: tuple[int, ...], wide: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Yield bands: rows of the label, and the rows of the logits that they need."""
+    """Split an upsampling into bands, and yield the rows of each.
+
+    The first slice selects rows of the label, the second the rows of the logits that they need.
+    """
     batch, classes, small, width = wide.shape
     row_bytes = batch * classes * width * wide.element_size()
     step = max(1, _BAND_BYTES.get(wide.device.type, 2**27) // row_bytes)

@@ -1,8 +1,8 @@
 """Winograd convolution F(4x4, 3x3) on a CPU (Lavin and Gray, CVPR 2016, arXiv 1509.09308).
 
 A tile of 4x4 outputs needs 6x6 inputs. Filter and inputs are transformed to their values at six
-points, multiplied there, and interpolated back: 36 multiplications per pair of channels instead of
-144. The result equals the direct sum up to float32 rounding, as with cuDNN on a GPU.
+points, multiplied there, and interpolated back. This takes 36 multiplications per pair of channels
+instead of 144. The result equals the direct sum up to float32 rounding, as with cuDNN on a GPU.
 """
 
 import math
@@ -28,12 +28,13 @@ _BLOCK = 2**15
 _FEWEST_CHANNELS = 192
 _SMALLEST_MAP = 2**20
 _MOST_WASTE = 1.3
-"""Outside these limits torch's own convolution is as fast."""
+"""Limits of use. Outside them torch's own convolution is as fast."""
 
 
 class Winograd(TorchFunctionMode):
-    """Context in which suitable convolutions run as `winograd_conv2d`; for inference, because it
-    has no gradients.
+    """Context manager in which suitable convolutions run as `winograd_conv2d`.
+
+    For inference only, because `winograd_conv2d` has no gradients.
     """
 
     def __torch_function__(
@@ -43,7 +44,7 @@ class Winograd(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Replace `torch.conv2d`; call other functions unchanged."""
+        """Replace `torch.conv2d`, and call other functions unchanged."""
         return (_conv2d if func is torch.conv2d else func)(*args, **(kwargs or {}))
 
 
@@ -127,7 +128,7 @@ def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: in
 
 
 def _rows(x: Tensor, first: int, count: int) -> Tensor:
-    """Return `count` rows of `x` `(H, W, C)` from `first` on, zero-padded."""
+    """Return `count` rows of a map `(H, W, C)`, starting at row `first`, with zero padding."""
     low, high = max(first, 0), min(first + count, len(x))
     if high - low == count:
         return x[low:high]
@@ -135,7 +136,7 @@ def _rows(x: Tensor, first: int, count: int) -> Tensor:
 
 
 def _to_points(x: Tensor, values: Tensor) -> None:
-    """Transform a row of tiles to its values at the points.
+    """Transform a row of input tiles to their values at the six points.
 
     Args:
         x: the rows that the tiles need `(6 * dilation, W, C)`.
@@ -160,7 +161,7 @@ def _to_points(x: Tensor, values: Tensor) -> None:
 
 
 def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
-    """Transform a row of tiles back from the points.
+    """Transform a row of tiles from products at the six points back to outputs, and add the bias.
 
     Args:
         products: `(6, 6, dilation, across, dilation, O)`; overwritten.
@@ -179,15 +180,19 @@ def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
 
 
 def _blocks(across: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each block in a row of tiles of `size` numbers."""
+    """Yield the start and end of each block of tiles that is transformed together.
+
+    `across`: number of tiles in a row. `size`: number of values per tile.
+    """
     most = max(1, _BLOCK // size)
     for begin in range(0, across, most):
         yield begin, min(begin + most, across)
 
 
 def _at_points(x: Tensor, values: Tensor) -> None:
-    """Evaluate the polynomial along the first dimension of `x` at the six points, without the
-    factors `_SCALES`.
+    """Evaluate the polynomials along the first dimension of `x` at the six points.
+
+    The factors `_SCALES` are left out.
     """
     # (t^2 - near^2)(t^2 - far^2) = t^4 - 2.5 t^2 + 1
     torch.add(x[0], x[2], alpha=-2.5, out=values[0]).add_(x[4])
@@ -200,7 +205,10 @@ def _at_points(x: Tensor, values: Tensor) -> None:
 
 
 def _interpolate(products: Tensor, y: Tensor) -> None:
-    """Interpolate four outputs along the first dimension from six products; overwrites these."""
+    """Interpolate four outputs from six products along the first dimension.
+
+    Overwrites `products`.
+    """
     zero, near, near_odd, far, far_odd, infinity = products
     for plus, minus in ((near, near_odd), (far, far_odd)):
         plus.add_(minus)
@@ -212,7 +220,9 @@ def _interpolate(products: Tensor, y: Tensor) -> None:
 
 
 def _filter_at_points() -> Tensor:
-    """Return the matrix `(36, 9)` that transforms a filter to the points in both directions."""
+    """Return the matrix `(36, 9)` that transforms a 3x3 filter to the six points in both
+    directions.
+    """
     finite = [
         [point**power for power in range(_TAPS)] for point in (0.0, _NEAR, -_NEAR, _FAR, -_FAR)
     ]
