@@ -35,8 +35,8 @@ def file_digest(file: IO[bytes]) -> FileDigest:
 def atomic_torch_save(path: Path, value: Any) -> Iterator[FileDigest]:
     """Save `value` to a temporary file, yield its digest, and rename the file to `path`.
 
-    The file is renamed when the block ends without an error. Equal values give equal bytes, because
-    torch is not given a path, whose name it would write into the file.
+    The file is renamed when the block ends without an error. Equal values give equal bytes: torch
+    gets a file object, because it would write the name of a given path into the file.
 
     Raises:
         UserError: the disk or the quota is full, or the file cannot be written.

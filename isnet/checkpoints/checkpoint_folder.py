@@ -1,5 +1,4 @@
-"""Training checkpoints that are saved atomically, verified by SHA-256, and loaded without running
-code.
+"""Training checkpoints: saved atomically, verified by SHA-256, loaded without running code.
 
 A checkpoint is a pair of files: `iteration-<n>.pth`, and `iteration-<n>.json` with the hash. The
 JSON file is written first, so that the rename of the `.pth` file completes the checkpoint. If an
@@ -192,7 +191,7 @@ class CheckpointFolder:
                 self._path(number).unlink(missing_ok=True)
 
     def _delete_leftovers(self) -> None:
-        """Delete what killed processes left: temporary files, and JSON files without a `.pth` file."""
+        """Delete temporary files, and JSON files without a `.pth` file, of killed processes."""
         for file in [*self.folder.glob(".iteration-*"), *self.folder.glob("iteration-*.json")]:
             # Several ranks do this at once.
             with contextlib.suppress(OSError):

@@ -17,9 +17,10 @@ _PREFIXES = (
 
 
 def official_name(name: str) -> str:
-    """Return the official code's name of a tensor of isnet. Other names are returned unchanged.
+    """Return the name of one of isnet's tensors in the official code.
 
-    The mapping is one-to-one for each model, so that it can be inverted.
+    Names that are not isnet's are returned unchanged. The mapping is one-to-one for each model, so
+    that it can be inverted.
     """
     if name.startswith("backbone."):
         return name.replace("backbone.", "backbone_net.", 1)

@@ -82,8 +82,8 @@ class WeightsMetadata(BaseModel):
         `where`: name of the file for errors.
 
         Raises:
-            UserError: the metadata is missing, damaged, of another version, or names code outside mmseg's
-                registries.
+            UserError: the metadata is missing, damaged, of another version, or names code outside
+                mmseg's registries.
         """
         found = meta.get(_KEY)
         if found is None:

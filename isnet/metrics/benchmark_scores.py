@@ -24,8 +24,7 @@ CITYSCAPES_CATEGORIES: Mapping[str, tuple[str, ...]] = {
 def category_iou(
     matrix: Matrix, classes: Sequence[str], categories: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
-    """Compute the IoU of each category of classes, as cityscapesscripts does
-    (getIouScoreForCategory).
+    """Compute the IoU of each category of classes (cityscapesscripts, getIouScoreForCategory).
 
     Confusion within a category counts as correct. The IoU is NaN for a category in neither label
     nor prediction. `matrix` `(K, K)` has the K labelled classes as rows, in the order of `classes`.

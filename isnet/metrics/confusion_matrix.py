@@ -87,8 +87,9 @@ def _ratio(part: Counts, whole: Counts) -> Values:
 
 
 def nanmean(values: Values) -> Values:
-    """Return the mean over the last axis, ignoring NaN. It is NaN, without a warning, if all are
-    NaN.
+    """Return the mean over the last axis, ignoring NaN.
+
+    If all values are NaN, the mean is NaN, and there is no warning.
     """
     present = ~np.isnan(values)
     total = np.where(present, values, 0.0).sum(axis=-1)

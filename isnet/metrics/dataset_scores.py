@@ -24,9 +24,7 @@ class DatasetScores:
 
     @property
     def images(self) -> dict[str, Values]:
-        """Scores of each of N images over the classes in it: mIoU, aAcc and boundary_mIoU, each
-        `(N,)`.
-        """
+        """Scores `(N,)` of the N images over the classes in each: mIoU, aAcc and boundary_mIoU."""
         whole = ClassCounts(self.sums.areas).summary()
         boundary = ClassCounts(self.sums.boundary).summary()["mIoU"]
         return {"mIoU": whole["mIoU"], "aAcc": whole["aAcc"], "boundary_mIoU": boundary}

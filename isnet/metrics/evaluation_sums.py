@@ -123,14 +123,12 @@ class PredictionSums:
 
     @property
     def areas(self) -> Matrix:
-        """Pixels by image and class: true positives, false negatives and false positives, `(N, K,
-        3)`.
-        """
+        """True positive, false negative and false positive pixels of each image and class."""
         return self._ordered[:, 0]
 
     @property
     def boundary(self) -> Matrix:
-        """Boundary pixels by image and class, in the same form as `areas`."""
+        """Boundary pixels of each image and class, in the same form as `areas`."""
         return self._ordered[:, 1]
 
     @property

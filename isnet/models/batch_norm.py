@@ -13,8 +13,8 @@ from isnet.models.float32 import at_least_float32
 class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Synchronised batch norm for CPU processes.
 
-    On a CPU, torch's own `nn.SyncBatchNorm` and DDP refuse to work. This layer normalises with the
-    statistics of the batches of all ranks together.
+    Normalises with the statistics of the batches of all ranks together. torch's own
+    `nn.SyncBatchNorm` rejects CPU tensors, and DDP rejects a CPU model that contains one.
     """
 
     process_group = None

@@ -34,8 +34,9 @@ class ConvBlock(nn.Module):
         return y
 
     def forward_with_constant(self, constant: Tensor, x: Tensor) -> Tensor:
-        """Compute `forward(cat([constant, x], dim=1))` of a 1x1 convolution at the cost of `x`
-        alone.
+        """Compute `forward(cat([constant, x], dim=1))` of a 1x1 convolution without concatenating.
+
+        The cost is that of `x` alone.
 
         Args:
             constant: `(B, C1, 1, 1)`, broadcast to every position.

@@ -25,8 +25,7 @@ STAGE_WEIGHTS = (0.4, 1.0)
 
 @MODELS.register_module()
 class ISNetHead(BaseDecodeHead):
-    """ISNet decode head: coarse prediction, image-level and semantic-level context, final
-    prediction.
+    """ISNet decode head: image-level and semantic-level context between two prediction stages.
 
     Equals the official implementation up to rounding and has its parameter names, but stores no
     attention map over all pairs of positions and does not loop over classes (see

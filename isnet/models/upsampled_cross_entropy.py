@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from isnet.models.float32 import at_least_float32
 
 _BAND_BYTES = {"cpu": 2**22, "cuda": 2**27}
-"""Bytes of a band of upsampled logits. They fit a CPU's cache; a GPU needs few launches."""
+"""Bytes of a band of upsampled logits: few enough for a CPU's cache, many for few GPU launches."""
 
 
 def upsampled_cross_entropy(
@@ -96,8 +96,9 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
 def _band(
     scores: Tensor, label: Tensor, ignore_index: int, wanted: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute the sum of the labels' log-probabilities in a band, its correct pixels, and the
-    gradient.
+    """Return the summed log-probability of the labels in a band, correct pixels, and the gradient.
+
+    Without `wanted` the scores are returned instead of the gradient.
     """
     valid = (label != ignore_index)[:, None]
     classes = label[:, None].where(valid, 0)
