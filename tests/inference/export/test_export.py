@@ -76,8 +76,9 @@ def resizing_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paint_street(height: int, width: int) -> NDArray[np.uint8]:
-    settings = StreetsSettings(width=max(width, 64), height=max(height, 64))
-    return paint_scene(settings, "val", 0)[0][:height, :width]
+    """Paint a scene of any size, also one below the smallest of a data set."""
+    settings = StreetsSettings().model_copy(update={"width": width, "height": height})
+    return paint_scene(settings, "val", 0)[0]
 
 
 @pytest.fixture(scope="module")
