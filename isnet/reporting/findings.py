@@ -1,4 +1,4 @@
-"""Summarises in words how the runs of a data set compare, and reasons to doubt their scores."""
+"""Ranks the methods on a data set, and states reasons to doubt the scores of their runs."""
 
 import json
 from collections.abc import Sequence

@@ -98,8 +98,9 @@ def cover(shares: Shares, splits: Sequence[str]) -> list[int]:
     """Greedy set cover: return rows of `shares` `(labels, classes)` that together show every class.
 
     Each step takes the row that clearly shows the most uncovered classes. Ties go to the row with
-    rarer classes. Rows far from the chosen ones are then added until there are `WANTED` rows and
-    `PER_SPLIT` of each split. The result is in ascending order.
+    rarer classes. The steps end when every class is covered, or after `MOST - PER_SPLIT` rows. Rows
+    far from the chosen ones are then added until there are `WANTED` rows and `PER_SPLIT` of each
+    split. The result is in ascending order.
     """
     best = shares.max(axis=0, initial=0)
     clear = (shares > 0) & (shares >= np.minimum(best / 2, CLEAR))

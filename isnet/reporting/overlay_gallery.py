@@ -73,7 +73,7 @@ def run_gallery(run: RunResults, budget: int) -> Gallery:
 
 
 def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
-    """Return a gallery of the images that all runs have overlays for, lowest mean mIoU first.
+    """Return a gallery of the images with overlays in every run, lowest mean mIoU first.
 
     `budget` limits the bytes of the embedded images.
     """

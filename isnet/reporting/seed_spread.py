@@ -18,7 +18,7 @@ RULE = (
     "means (Welch's t) excludes zero. Both methods need two seeds. Each pair is tested by itself: "
     "among twenty pairs without a difference, about one is expected to look different."
 )
-"""Explanation on the page of how `verdicts` compares methods."""
+"""Explanation in the report of how `verdicts` compares methods."""
 
 _TICKS = 5
 _COLUMNS = ("Method", "Seeds", "Mean mIoU", "Std. deviation", "Lowest", "Highest")

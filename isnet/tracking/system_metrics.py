@@ -56,8 +56,7 @@ class SystemSampler(threading.Thread):
         self._ended.set()
 
     def _processes(self) -> dict[str, float]:
-        """Return the CPU cores in use since the last call, and the memory of the measured
-        processes.
+        """Measure the processes: CPU cores in use since the last call, and memory in 10^9 bytes.
 
         Shared memory counts once.
         """

@@ -1,7 +1,7 @@
 """Makes concurrent MLflow writes idempotent.
 
 Within a host, a file lock prevents duplicate entries. Across hosts, the oldest of several equal
-entries is used, and the others are not deleted here.
+entries is used. Duplicate runs are marked and not deleted.
 """
 
 import contextlib

@@ -115,9 +115,7 @@ class RunUpload:
         self._readers = (JournalReader(record.journal), JournalReader(record.system))
 
     def send_new(self) -> None:
-        """Send the records added to the training journal and the system samples since the last
-        call.
-        """
+        """Send records added to the training journal and the system samples since the last call."""
         for reader in self._readers:
             records = thin_records(reader.new_records(), self.record.iterations, self.run.last)
             self.run.add(map(rows_of, records))

@@ -30,11 +30,11 @@ _ORPHAN_SECONDS = 5.0  # time to set the status of the run after the parent was 
 
 
 def main(parent: int, pipe: int) -> None:
-    """Carry out the commands that the process `parent` sends.
+    """Carry out the commands that the process `parent` sends through `pipe`.
 
-    `{"upload": records, "store": ..., "attempts": n}` uploads ended runs. `{"follow": record,
-    "store": ..., "live": bool, "gpus": bool}` samples and uploads a run while it trains, until
-    `{"ended": record}` follows.
+    `{"upload": records, "store": ..., "attempts": n}` uploads runs. `{"follow": record, "store":
+    ..., "live": bool, "gpus": bool}` samples the system and uploads a run while it trains, until
+    `{"ended": record}` follows. With `"live": false` it only samples.
     """
     warnings.simplefilter("ignore")
     commands = _Commands(parent, pipe)
@@ -57,9 +57,7 @@ class _Commands:
         threading.Thread(target=_exit_with, args=(parent, write_end), daemon=True).start()
 
     def next(self, seconds: float | None) -> dict[str, Any] | None:
-        """Return the next command; `{}` after `seconds` without a command, None if the parent
-        ended.
-        """
+        """Wait for the next command. Return `{}` after `seconds`, or None if the parent ended."""
         ready = wait([self._connection, self._orphaned], seconds)
         command: dict[str, Any] | None = None if ready else {}
         if self._connection in ready:

@@ -128,9 +128,7 @@ class Uploader:
                 yield event
 
     def close(self) -> None:
-        """Kill the uploader process. MLflow receives a request in progress as a whole or not at
-        all.
-        """
+        """Kill the uploader process. A request in progress reaches MLflow whole or not at all."""
         self._process.kill()
         self._process.wait()
         self._reader.join(5)  # it raises if the connection is closed while it reads
