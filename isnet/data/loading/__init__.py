@@ -1,1 +1,1 @@
-"""Data loading for training: data set, sampler, transforms and the pre-processor on the device."""
+"""Loads and augments training data: data set, sampler, transforms and data pre-processor."""

@@ -1,5 +1,7 @@
-"""Crops as uint8 from the data loader to the device, where they become float32: the transform that
-packs them, and mmseg's data pre-processor with photometric distortion on the device.
+"""Packs image crops as uint8 for the data loader, and converts them to float32 on the device.
+
+This module has the transform that packs an image and its label, and a variant of mmseg's data
+pre-processor that also applies photometric distortion on the device.
 """
 
 from collections.abc import Sequence
@@ -27,14 +29,15 @@ _META = (
 # PackWindow is the former name, an alias until 0.2.
 @TRANSFORMS.register_module(name=["PackCropInputs", "PackWindow"])
 class PackCropInputs(BaseTransform):
-    """mmseg's PackSegInputs for `DevicePreProcessor`, which converts types on the device.
+    """Pack an image and its label for `DevicePreProcessor`, without converting them from uint8.
 
-    `inputs`: uint8 `(3, H, W)`, a view of the image's `(H, W, 3)` memory; `gt_sem_seg`: uint8
-    `(1, H, W)`, an eighth of the bytes of int64 to send to other processes and the device.
+    Replaces mmseg's PackSegInputs. `inputs` is uint8 `(3, H, W)`, a view of the image's `(H, W, 3)`
+    memory. `gt_sem_seg` is uint8 `(1, H, W)`. Compared with int64, only an eighth of the bytes are
+    sent to other processes and to the device.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Return `inputs` and `data_samples`."""
+        """Return `inputs` (the image) and `data_samples` (its label and meta information)."""
         image = np.ascontiguousarray(results["img"])
         label = np.ascontiguousarray(results["gt_seg_map"])
         sample = SegDataSample(
@@ -46,17 +49,22 @@ class PackCropInputs(BaseTransform):
 
 @MODELS.register_module()
 class DevicePreProcessor(SegDataPreProcessor):
-    """`SegDataPreProcessor` that in training also applies the distortion sampled by
-    `SamplePhotometricDistortion`.
+    """mmseg's `SegDataPreProcessor` with photometric distortion on the device in training.
 
-    Same arguments and, without `colours` in the meta information, the same results, except that
-    images keep their memory format. Images may be uint8 `(3, H, W)`, usually views of `(H, W, 3)`
-    memory, and labels uint8 `(1, H, W)`: a quarter and an eighth of the bytes to copy to the
-    device. Labels are returned as int64. Outside training it is `SegDataPreProcessor`.
+    The distortion parameters are sampled by `SamplePhotometricDistortion`, and are in the meta
+    information as `colours`. The arguments are those of `SegDataPreProcessor`. Without `colours`,
+    and outside training, the results are the same too, except that images keep their memory format
+    in training.
+
+    In training, images may be uint8 `(3, H, W)`, usually views of `(H, W, 3)` memory, and labels
+    uint8 `(1, H, W)`. This is a quarter and an eighth of the bytes to copy to the device. Labels
+    are returned as int64.
     """
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Return `inputs` `(B, 3, H, W)` float32, normalised and padded, and `data_samples`.
+        """Normalise, pad and, in training, distort a batch of images; pad their labels.
+
+        Returns `inputs` `(B, 3, H, W)` float32, and `data_samples`.
 
         Args:
             data: `inputs`, a list of images or a batch, and `data_samples`.
@@ -88,7 +96,7 @@ class DevicePreProcessor(SegDataPreProcessor):
         return {"inputs": inputs, "data_samples": samples}
 
     def _normalise(self, images: Tensor) -> Tensor:
-        """Return `images` `(B, C, H, W)` as new float32 memory, in the model's channel order."""
+        """Return a normalised float32 copy of `images` `(B, C, H, W)` in model channel order."""
         channels = images.shape[1]
         swap = self._channel_conversion and channels == 3
         result = torch.empty_like(images, dtype=torch.float32)
@@ -103,9 +111,10 @@ class DevicePreProcessor(SegDataPreProcessor):
 
 
 def _stack(images: Tensor | Sequence[Tensor], shape: Sequence[int]) -> Tensor:
-    """Return a batch of `shape` `(B, C, H, W)` with the images at the top left, the rest unset.
+    """Stack images to a batch of `shape` `(B, C, H, W)`, each at the top left of its place.
 
-    It is channels_last if the first image is a view of `(H, W, C)` memory.
+    The other pixels are not initialised. The batch is channels_last if the first image is a view of
+    `(H, W, C)` memory.
     """
     channels_last = images[0].stride(0) == 1
     same = len({image.dtype for image in images}) == 1

@@ -1,4 +1,4 @@
-"""Data set part of a config: replaces its source by a converted manifest."""
+"""Replaces the data set in an mmseg config by a converted data set, given by its manifest."""
 
 import copy
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
-    """Return the config of the validation split with the config's test pipeline."""
+    """Return the config of a manifest's `val` split, with the test pipeline of `config`."""
     loader = config.get("test_dataloader") or config["val_dataloader"]
     return manifest_dataset(loader["dataset"], manifest, data, "val", store=None, test_mode=True)
 
@@ -27,8 +27,10 @@ def manifest_dataset(
     store: str | None,
     test_mode: bool = False,
 ) -> dict[str, Any]:
-    """Return the config of a `ManifestDataset` with the transforms of `dataset`; wrappers such as
-    RepeatDataset are dropped.
+    """Return the config of a `ManifestDataset` with the transforms of the config `dataset`.
+
+    Wrappers of `dataset` such as RepeatDataset are dropped. The other arguments are those of
+    `ManifestDataset`.
     """
     pipeline = copy.deepcopy(innermost_dataset(dataset)["pipeline"])
     for step in pipeline:

@@ -1,4 +1,4 @@
-"""The mmseg data set of a converted `manifest.json`, and a sampler that seeds every sample."""
+"""The mmseg data set that reads a `manifest.json`, and a sampler that seeds each sample."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ from isnet.data.packed.packed_store import PackedStore
 from isnet.errors import UserError
 
 SeededIndex = tuple[int, int, int]
-"""Index of the image, number of the draw over all ranks, seed of the run."""
+"""Index of an image, number of the draw over all ranks, and seed of the run."""
 
 
 def seed_from(*numbers: int) -> int:
-    """Hash integers to a 32-bit seed."""
+    """Derive a 32-bit seed from integers by a hash."""
     text = ",".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little")
 
@@ -29,10 +29,11 @@ def seed_from(*numbers: int) -> int:
 # ExactSampler is the former name, an alias until 0.2.
 @DATA_SAMPLERS.register_module(name=["SeededInfiniteSampler", "ExactSampler"])
 class SeededInfiniteSampler(InfiniteSampler):
-    """mmengine's InfiniteSampler that yields a `SeededIndex` instead of an index.
+    """mmengine's InfiniteSampler, but yields a `SeededIndex` instead of an index.
 
-    The augmentation of a sample then depends only on its draw, not on the worker or on earlier
-    draws: a resumed run gets the same samples as an uninterrupted one.
+    The augmentation of a sample then depends only on the number of its draw, not on the worker
+    process or on earlier draws. A resumed run therefore gets the same samples as an uninterrupted
+    one.
     """
 
     def _indices_of_rank(self) -> Iterator[SeededIndex]:
@@ -42,17 +43,18 @@ class SeededInfiniteSampler(InfiniteSampler):
 
 @DATASETS.register_module()
 class ManifestDataset(BaseSegDataset):
-    """Images and train-id labels of one split of a `manifest.json`.
+    """An mmseg data set with the images and train-id labels of one split of a `manifest.json`.
 
     Args:
         manifest: path of the manifest.
-        data_root: the data root; the manifest's folders are relative to it.
+        data_root: the data root, to which the manifest's folders are relative.
         split: `train` or `val`.
-        pipeline: mmseg transforms; labels are train ids, so `reduce_zero_label` does not apply.
-        store: folder of the packed store under the data root, read by `LoadRandomCrop`.
+        pipeline: mmseg transforms. Labels are train ids, so `reduce_zero_label` does not apply.
+        store: folder of the packed store under the data root, which `LoadRandomCrop` reads.
+        test_mode: whether the data set is used for evaluation.
 
     Raises:
-        UserError: the manifest, images or labels are missing, or the store is of other data.
+        UserError: the manifest, images or labels are missing, or the store is unusable.
     """
 
     def __init__(
@@ -99,12 +101,15 @@ class ManifestDataset(BaseSegDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return the record of an image, with `packed`, its `PackedSample`, if there is a store."""
+        """Return the record of an image.
+
+        If there is a packed store, the record has the `PackedSample` of the image as `packed`.
+        """
         info: dict[str, Any] = super().get_data_info(idx)
         return info | {"packed": self._store[idx]} if self._store else info
 
     def __getitem__(self, index: int | SeededIndex) -> Any:
-        """Return the transformed sample; a `SeededIndex` first seeds all random generators."""
+        """Load and transform a sample. A `SeededIndex` first seeds all random generators."""
         if isinstance(index, tuple):
             index, draw, seed = index
             mixed = seed_from(seed, draw)

@@ -1,5 +1,7 @@
-"""mmseg's `PhotoMetricDistortion` in two parts: a transform that samples the parameters in a data
-loader worker, and a function that applies them to a batch on the model's device.
+"""mmseg's `PhotoMetricDistortion`, divided into sampling and application.
+
+A transform samples the parameters in a data loader worker. A function applies them to a batch on
+the model's device.
 """
 
 from collections import defaultdict
@@ -22,11 +24,11 @@ _LEVELS = np.arange(256)
 
 
 class DistortionParameters(NamedTuple):
-    """Photometric distortion of one image, in the order of its steps.
+    """Parameters of the photometric distortion of one image, in the order of its steps.
 
-    `saturation` (a factor) and `hue` (an offset in steps of 2 degrees) are None if the step is
-    skipped: the round trip through 8-bit HSV changes pixels even for a factor of 1 or an offset
-    of 0.
+    `brightness` is an offset in grey levels, `hue` an offset in steps of 2 degrees. The others are
+    factors. `saturation` and `hue` are None if their step is skipped, because the round trip
+    through 8-bit HSV changes pixels even for a factor of 1 or an offset of 0.
     """
 
     brightness: float = 0.0
@@ -40,10 +42,11 @@ class DistortionParameters(NamedTuple):
 @TRANSFORMS.register_module(name=["SamplePhotometricDistortion", "DrawColours"])
 @dataclass(eq=False)
 class SamplePhotometricDistortion(BaseTransform):
-    """Sample the parameters of `PhotoMetricDistortion`; `DevicePreProcessor` applies them.
+    """Sample the parameters of photometric distortion, which `DevicePreProcessor` then applies.
 
-    Same arguments, same random numbers in the same order from numpy's global generator. Adds the
-    key `colours`, a `DistortionParameters`, which the packing transform must have among its
+    The arguments are those of mmseg's `PhotoMetricDistortion`. The random numbers are also the
+    same, drawn in the same order from numpy's global generator. The parameters are added as the key
+    `colours`, a `DistortionParameters`. The packing transform must have this key among its
     `meta_keys`. Padding that is added before the pre-processor is distorted too.
     """
 
@@ -53,7 +56,7 @@ class SamplePhotometricDistortion(BaseTransform):
     hue_delta: int = 18
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add `colours` to `results`."""
+        """Sample distortion parameters and add them to `results` as `colours`."""
         delta = self.brightness_delta
         brightness = random.uniform(-delta, delta) if random.randint(2) else 0.0
         contrast_is_first = random.randint(2) == 1
@@ -71,10 +74,11 @@ class SamplePhotometricDistortion(BaseTransform):
 
 
 def distort(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
-    """Apply photometric distortion: the pixels of `PhotoMetricDistortion`, image by image.
+    """Apply photometric distortion to a batch; the pixels equal those of `PhotoMetricDistortion`.
 
     On the CPU this uses OpenCV, which takes a quarter of torch's time (5 against 20 ms for
-    512x1024, one core); elsewhere torch with OpenCV's arithmetic, without synchronisation.
+    512x1024, one core). On other devices this uses torch with OpenCV's arithmetic, without
+    synchronisation.
 
     Args:
         images: `(B, 3, H, W)` uint8 BGR.
@@ -84,7 +88,7 @@ def distort(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tenso
         float32 `(B, 3, H, W)`, whole numbers 0..255, in the memory format of `images`.
 
     Raises:
-        ValueError: another type, shape or number of parameters.
+        ValueError: `images` has another type or shape, or the number of parameters is wrong.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images are uint8 (B, 3, H, W), not {images.dtype} {tuple(images.shape)}")
@@ -96,7 +100,10 @@ def distort(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tenso
 
 
 def distort_with_opencv(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
-    """`distort` for images on the CPU, with a lookup table for each step; equal to mmseg's."""
+    """Apply photometric distortion on the CPU with OpenCV, by a lookup table for each step.
+
+    See `distort` for arguments and result. The pixels equal those of mmseg.
+    """
     values = torch.empty_like(images, dtype=torch.float32)
     for image, drawn, out in zip(images.permute(0, 2, 3, 1), parameters, values, strict=True):
         pixels: NDArray[np.uint8] = image.contiguous().numpy()
@@ -112,7 +119,10 @@ def distort_with_opencv(images: Tensor, parameters: Sequence[DistortionParameter
 
 
 def _convert(levels: NDArray[Any], factor: float, offset: float = 0.0) -> NDArray[np.uint8]:
-    """`PhotoMetricDistortion.convert` of grey levels: computed in float32, then truncated."""
+    """Return `levels * factor + offset` as `PhotoMetricDistortion.convert` computes it.
+
+    The calculation is in float32, and the result is clipped to 0..255 and truncated.
+    """
     scaled = levels.astype(np.float32) * np.float32(factor) + np.float32(offset)
     clipped: NDArray[np.float32] = np.clip(scaled, 0, 255)
     return clipped.astype(np.uint8)
@@ -133,7 +143,10 @@ def _look_up_in_hsv(
 
 
 def distort_with_torch(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
-    """`distort` for images on any device, without OpenCV (equality: see `opencv_hsv`)."""
+    """Apply photometric distortion with torch, on any device.
+
+    See `distort` for arguments and result, and `opencv_hsv` for the equality with OpenCV.
+    """
     values = images.float()
     if any(drawn.brightness for drawn in parameters):
         shift = _per_image((drawn.brightness for drawn in parameters), values)
@@ -149,7 +162,10 @@ def distort_with_torch(images: Tensor, parameters: Sequence[DistortionParameters
 
 
 def _per_image(numbers: Iterable[float], like: Tensor) -> Tensor:
-    """Return a tensor `(B, 1, 1, 1)` on the device of `like`, without synchronisation."""
+    """Return one number per image as a tensor `(B, 1, 1, 1)` on the device of `like`.
+
+    The numbers are copied there without synchronisation.
+    """
     column = torch.tensor(list(numbers), dtype=like.dtype).view(-1, 1, 1, 1)
     return column.to(like.device, non_blocking=True)
 
@@ -160,7 +176,10 @@ def _scale(values: Tensor, factors: Sequence[float]) -> None:
 
 
 def _group_by_steps(parameters: Sequence[DistortionParameters]) -> list[list[int]]:
-    """Return the indices of the images that change in HSV, grouped by the steps they take."""
+    """Group the images whose saturation or hue changes by which of these two steps they need.
+
+    Returns the image indices of each group.
+    """
     groups = defaultdict(list)
     for index, drawn in enumerate(parameters):
         groups[drawn.saturation is not None, drawn.hue is not None].append(index)

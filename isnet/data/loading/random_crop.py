@@ -1,4 +1,4 @@
-"""Transform that loads, resizes, crops and flips an image with its label in one step.
+"""Transform that loads, randomly resizes, crops and flips an image and its label in one step.
 
 Images and labels come from files or a packed store. Only the crop is resized, not the whole image.
 """
@@ -22,7 +22,7 @@ _TRIES = 10
 
 
 class _DecodedSample:
-    """An image and its label, decoded by mmseg's transforms; the interface of `PackedSample`."""
+    """An image and its label, decoded by mmseg's transforms, with the methods of `PackedSample`."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         loaded = LoadAnnotations()(LoadImageFromFile()(record | {"seg_fields": []}))
@@ -42,39 +42,40 @@ _Sample = _DecodedSample | PackedSample
 
 @dataclass(frozen=True)
 class _ResizedCrop:
-    """`height` x `width` pixels at (`top`, `left`) of an image resized to `resized`."""
+    """Position and size of a crop in an image that is first resized to `resized`."""
 
     top: int
     left: int
     height: int
     width: int
     resized: tuple[int, int]
-    """Height and width."""
+    """Height and width of the whole resized image."""
 
 
 # RandomWindow is the former name, an alias until 0.2.
 @TRANSFORMS.register_module(name=["LoadRandomCrop", "RandomWindow"])
 @dataclass(eq=False)
 class LoadRandomCrop(BaseTransform):
-    """mmseg's LoadImageFromFile, LoadAnnotations, RandomResize, RandomCrop and RandomFlip in one.
+    """Load an image and its label, and resize, crop and flip both at random.
 
-    It draws the same random numbers in the same order, so the same seed gives the same crop: equal
-    labels, images within one grey level. From a packed store it reads only the pixels that the
-    crop needs. It accepts the records of any mmseg data set.
+    Replaces mmseg's LoadImageFromFile, LoadAnnotations, RandomResize, RandomCrop and RandomFlip.
+    This transform draws the same random numbers in the same order. The same seed therefore gives
+    the same crop, with equal labels and with images within one grey level. From a packed store,
+    only the pixels that the crop needs are read. The records of any mmseg data set are accepted.
     """
 
     scale: tuple[int, int]
-    """(width, height) that ratio 1 resizes to."""
+    """Size (width, height) of the resized image at ratio 1."""
     ratio_range: tuple[float, float]
-    """Smallest and largest ratio."""
+    """Smallest and largest ratio by which `scale` is multiplied."""
     crop_size: tuple[int, int]
-    """(height, width); a smaller image stays smaller."""
+    """Size (height, width) of the crop. The crop of a smaller image is smaller."""
     keep_ratio: bool = True
-    """Keep the aspect ratio of the image, within `scale`."""
+    """Whether to keep the aspect ratio of the image, which is then resized to fit into `scale`."""
     cat_max_ratio: float = 1.0
-    """A crop in which one class has a larger share is drawn again, up to 10 times."""
+    """Largest share of one class in a crop. Another crop is drawn instead, up to 10 times."""
     flip: float = 0.5
-    """Probability of a horizontal flip, which also swaps the data set's `flip_pairs`."""
+    """Probability of a horizontal flip, which also swaps the classes in `flip_pairs`."""
     ignore_index: int = 255
     """Label of unlabelled pixels."""
 
@@ -104,7 +105,7 @@ class LoadRandomCrop(BaseTransform):
         return results
 
     def _draw_size(self, sample: _Sample) -> tuple[int, int]:
-        """Draw a ratio; return the (height, width) that it resizes the image to."""
+        """Draw a random ratio; return the (height, width) of the resized image."""
         low, high = self.ratio_range
         ratio = np.random.random_sample() * (high - low) + low
         width, height = int(self.scale[0] * ratio), int(self.scale[1] * ratio)
@@ -137,14 +138,17 @@ def _flip_label(label: Pixels, flip_pairs: tuple[tuple[int, int], ...]) -> Pixel
 
 @lru_cache(maxsize=256)
 def _nearest(source: int, target: int) -> npt.NDArray[np.int32]:
-    """Return the index among `source` pixels of each of `target` pixels, as OpenCV rounds it."""
+    """Return the source index of each target pixel in nearest-neighbour resizing by OpenCV.
+
+    `source` and `target` are the numbers of pixels along one axis.
+    """
     row = np.arange(source, dtype=np.int32)[None]
     resized = cv2.resize(row, (target, 1), interpolation=cv2.INTER_NEAREST)
     return np.asarray(resized[0], np.int32)
 
 
 def _read_label(sample: _Sample, crop: _ResizedCrop) -> Pixels:
-    """Return a crop of the label `(h, w)`, equal to that of `cv2.resize` (nearest)."""
+    """Read a crop `(h, w)` of the resized label, equal to that of `cv2.resize` (nearest)."""
     rows = _nearest(sample.height, crop.resized[0])[crop.top : crop.top + crop.height]
     columns = _nearest(sample.width, crop.resized[1])[crop.left : crop.left + crop.width]
     top, left = int(rows[0]), int(columns[0])
@@ -153,9 +157,10 @@ def _read_label(sample: _Sample, crop: _ResizedCrop) -> Pixels:
 
 
 def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
-    """Return a crop of the image `(h, w, 3)`, within one grey level of `cv2.resize` (bilinear).
+    """Read a crop `(h, w, 3)` of the resized image, within a grey level of bilinear `cv2.resize`.
 
-    OpenCV's `warpAffine` interpolates in floating point since 4.11, before in 1/32 of a pixel.
+    OpenCV's `warpAffine` interpolates in floating point since version 4.11. Before, it rounds
+    positions to 1/32 of a pixel.
     """
     rows, y_scale, y_start = _source_range(sample.height, crop.resized[0], crop.top, crop.height)
     columns, x_scale, x_start = _source_range(sample.width, crop.resized[1], crop.left, crop.width)
@@ -173,8 +178,17 @@ def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
 
 
 def _source_range(source: int, target: int, start: int, length: int) -> tuple[slice, float, float]:
-    """Return, along one axis: the source pixels of a crop, the step in source pixels between two
-    pixels of the crop, and the position of its first pixel relative to the slice.
+    """Return where the pixels of a resized crop are in the source image, along one axis.
+
+    Args:
+        source: length of the source image in pixels.
+        target: length of the resized image in pixels.
+        start: first pixel of the crop in the resized image.
+        length: length of the crop in pixels.
+
+    Returns:
+        The slice of source pixels that the crop needs, the distance between neighbouring pixels of
+        the crop in source pixels, and the position of the crop's first pixel relative to the slice.
     """
     step = source / target
     first = (start + 0.5) * step - 0.5

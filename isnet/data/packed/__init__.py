@@ -1,1 +1,1 @@
-"""Packed data sets: decoded images and labels in memory-mapped files."""
+"""Packs data sets: stores decoded images and labels in memory-mapped files for fast training."""

@@ -1,8 +1,9 @@
-"""Packed store: the decoded images and labels of one split in one memory-mapped file.
+"""Reads packed stores: the decoded images and labels of one split in one memory-mapped file.
 
-The file has no header. It is a sequence of records: an image (uint8, BGR), then its label (uint8
-train ids). Both are stored as tiles of 256x256 pixels, row by row, so that a crop touches few
-pages. The JSON index beside it, written last, has the offset, size and CRC-32 of each record.
+The file has no header. It is a sequence of records. Each record is an image (uint8, BGR), then its
+label (uint8 train ids). Both are stored as tiles of 256x256 pixels, row by row, so that a crop
+touches few pages. A JSON index in the same folder, which is written last, has the offset, size and
+CRC-32 of each record.
 """
 
 from __future__ import annotations
@@ -20,19 +21,22 @@ from isnet.errors import UserError
 
 STORE_VERSION = 1
 TILE = 256
-"""Rows and columns of a tile: 192 KiB of an image, 64 KiB of a label."""
+"""Rows and columns of a tile, which takes 192 KiB of an image or 64 KiB of a label."""
 IMAGE_CHANNELS = 3
 
 Pixels = npt.NDArray[np.uint8]
 
 
 def store_files(folder: Path, split: str) -> tuple[Path, Path]:
-    """Return the files of a split's pixels and index; it is complete once the index exists."""
+    """Return the paths of the pixel file and of the index of a packed split.
+
+    The packed split is complete once the index exists.
+    """
     return folder / f"{split}.tiles", folder / f"{split}.json"
 
 
 class TileRecord(NamedTuple):
-    """Offset in bytes and size in pixels of an image and its label."""
+    """Offset in bytes, and size in pixels, of an image and its label in a packed store."""
 
     offset: int
     height: int
@@ -40,23 +44,23 @@ class TileRecord(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of image and label."""
+        """Total number of bytes of the image and its label."""
         return self.height * self.width * (IMAGE_CHANNELS + 1)
 
     @property
     def label_offset(self) -> int:
-        """Offset of the label, which follows the image."""
+        """Offset of the label in bytes, which is directly after the image."""
         return self.offset + self.height * self.width * IMAGE_CHANNELS
 
 
 def _tile_spans(length: int, wanted: slice) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of the tiles that overlap `wanted` along one axis."""
+    """Yield start and stop, along one axis, of each tile that overlaps the slice `wanted`."""
     for start in range(wanted.start // TILE * TILE, wanted.stop, TILE):
         yield start, min(start + TILE, length)
 
 
 def to_tiles(pixels: Pixels) -> bytes:
-    """Return `(H, W)` or `(H, W, C)` pixels as the bytes of their tiles."""
+    """Divide `(H, W)` or `(H, W, C)` pixels into tiles; return the bytes of tile after tile."""
     height, width = pixels.shape[:2]
     return b"".join(
         pixels[top:bottom, left:right].tobytes()
@@ -66,12 +70,15 @@ def to_tiles(pixels: Pixels) -> bytes:
 
 
 class PackedStore:
-    """One split, opened for reading. Each process maps the file at its first read.
+    """A packed split that is opened for reading. Each process maps its file at the first read.
 
-    `digest` is that of the manifest that the store must have been packed from.
+    Args:
+        folder: folder of the packed store.
+        split: `train` or `val`.
+        digest: expected digest of the manifest from which the store was packed.
 
     Raises:
-        UserError: the store is missing, incomplete, of another version or of other data.
+        UserError: the store is missing or incomplete, or has another version or other data.
     """
 
     def __init__(self, folder: Path, split: str, digest: str) -> None:
@@ -97,11 +104,11 @@ class PackedStore:
         return self.__dict__ | {"_map": None}
 
     def __getitem__(self, number: int) -> PackedSample:
-        """Return an image and its label, without reading them."""
+        """Return an image and its label as a `PackedSample`, without reading their pixels."""
         return PackedSample(self, self.records[number])
 
     def read(self, record: TileRecord, channels: int, rows: slice, columns: slice) -> Pixels:
-        """Return a copy `(h, w, channels)` of a crop of the image (3 channels) or the label (1)."""
+        """Read a crop `(h, w, channels)` of an image (3 channels) or of its label (1 channel)."""
         if self._map is None:
             with self._file.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -127,23 +134,29 @@ class PackedStore:
 
 
 class PackedSample:
-    """An image and its label in a store; crops are slices with start and stop inside the image."""
+    """An image and its label in a packed store.
+
+    Crops are given as slices of rows and columns, with start and stop inside the image.
+    """
 
     def __init__(self, store: PackedStore, record: TileRecord) -> None:
         self._store, self._record = store, record
         self.height, self.width = record.height, record.width
 
     def image(self, rows: slice, columns: slice) -> Pixels:
-        """Return a crop of the image `(h, w, 3)` uint8, BGR."""
+        """Read a crop `(h, w, 3)` of the image, uint8 BGR."""
         return self._store.read(self._record, IMAGE_CHANNELS, rows, columns)
 
     def label(self, rows: slice, columns: slice) -> Pixels:
-        """Return a crop of the label `(h, w)` uint8, train ids."""
+        """Read a crop `(h, w)` of the label, uint8 train ids."""
         return self._store.read(self._record, 1, rows, columns)[..., 0]
 
 
 def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
-    """Return what a crop and a tile have in common along one axis, as a slice of each."""
+    """Return the overlap of a crop and a tile along one axis, as a slice of each.
+
+    The tile reaches from `start` to `stop`.
+    """
     first, last = max(crop.start, start), min(crop.stop, stop)
     return slice(first - crop.start, last - crop.start), slice(first - start, last - start)
 

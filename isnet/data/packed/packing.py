@@ -1,4 +1,4 @@
-"""Packs a data set: decodes its images and labels once into a store that trainings read."""
+"""Packs a data set: decodes its images and labels once and stores the pixels for training."""
 
 import logging
 import os
@@ -31,18 +31,25 @@ _log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 _RESERVE = 0.1
-"""Fraction of the free disk space that a store leaves to the later stages."""
+"""Fraction of the free disk space that a packed store leaves to the later stages."""
 
 
 def pack_dataset(
     manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: ProgressCallback
 ) -> str | None:
-    """Pack both splits of the data set of a `manifest.json` into `folder`; `data` is the data root.
+    """Pack both splits of a data set into `folder`.
 
-    Splits that are packed already are verified byte by byte; an interrupted packing is resumed.
+    Splits that are packed already are verified by checksum. An interrupted packing is resumed.
+
+    Args:
+        manifest: content of the `manifest.json` of the data set.
+        folder: folder of the packed store.
+        data: the data root.
+        workers: number of processes.
+        show: called with the number of images done and the total number.
 
     Returns:
-        None, or the reason why there is no store: too little disk space.
+        None, or, if the disk is too small, a message about the space needed.
 
     Raises:
         UserError: an image or label cannot be read or has changed its size.
@@ -72,9 +79,10 @@ class _Job(NamedTuple):
 
 
 class _SplitPacker:
-    """Packs one split.
+    """Packs one split of a data set.
 
-    Pixels are written to `SPLIT.part`; `SPLIT.part.jsonl` lists the CRC-32 of the records done.
+    Pixels are written to `SPLIT.part`. The journal `SPLIT.part.jsonl` lists the finished images,
+    each with the CRC-32 of its pixels and its label.
     """
 
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
@@ -97,7 +105,7 @@ class _SplitPacker:
         return max(self._bytes - allocated, 0)
 
     def is_packed(self, workers: int) -> bool:
-        """Whether the split is packed and every byte has its checksum."""
+        """Return whether the split is packed and all of its checksums are right."""
         if not self._index.is_file():
             return False
         try:
@@ -112,7 +120,10 @@ class _SplitPacker:
         return False
 
     def write(self, workers: int) -> Generator[int]:
-        """Pack what is missing, then publish the pixels and, last, the index; yield images done."""
+        """Pack the missing images; yield the number of images done after each.
+
+        At the end, the file of pixels gets its final name, then the index is written.
+        """
         self._index.unlink(missing_ok=True)
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()
@@ -139,7 +150,7 @@ class _SplitPacker:
         self._journal.unlink(missing_ok=True)
 
     def _resume(self) -> dict[int, int]:
-        """Return the checksums of the records that an interrupted attempt has packed."""
+        """Return the checksums, by image number, of what an interrupted packing has finished."""
         if not self._part.is_file() or self._part.stat().st_size != self._bytes:
             self._part.unlink(missing_ok=True)
             self._journal.unlink(missing_ok=True)
@@ -161,7 +172,7 @@ def _in_processes(
 
 
 def _pack_one(part: Path, job: _Job) -> int:
-    """Write one image and its label to their place; return their CRC-32."""
+    """Write the pixels of an image and its label at their offset in `part`; return their CRC-32."""
     image, label = read_image(job.image), read_train_ids(job.label)
     for pixels, path in ((image, job.image), (label, job.label)):
         if pixels.shape[:2] != (job.record.height, job.record.width):
