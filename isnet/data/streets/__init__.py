@@ -1,7 +1,8 @@
-"""Generated street scenes in the folder format of Cityscapes: a data set that needs no download.
+"""Generates a data set of synthetic street scenes in the folder format of Cityscapes.
 
-All 19 evaluated classes and the usual void ones occur. Colours are ambiguous on purpose (see
-`scene`), so that a per-pixel classifier does badly and context helps.
+This data set needs no download. All 19 evaluated classes and the usual void classes occur. Colours
+are ambiguous on purpose (see `scene`), so that a classifier of single pixels does badly and context
+helps.
 """
 
 from isnet.data.streets.generator import generate_streets

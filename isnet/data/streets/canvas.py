@@ -1,7 +1,7 @@
-"""Canvas behind a pinhole camera: colour, label id and distance of every sub-pixel.
+"""Paints polygons as a pinhole camera sees them, with colour, label and distance per sub-pixel.
 
-World coordinates are metres: x to the right of the street's axis, y up from the ground, z ahead of
-the camera. Later shapes hide earlier ones, so a scene is painted from far to near.
+World coordinates are in metres: x to the right of the street's axis, y up from the ground, z ahead
+of the camera. Later shapes hide earlier ones, so a scene is painted from far to near.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
 Colour = npt.NDArray[np.float64] | Sequence[float]
-"""Red, green, blue, 0..255; clipped when painted."""
+"""Red, green and blue, 0..255. Other values are clipped when they are painted."""
 
 OVERSAMPLE = 2
-"""Sub-pixels per pixel and axis: the image averages them, a label takes one of them."""
+"""Sub-pixels per pixel along each axis. The image averages them, the label takes one of them."""
 _NEAREST = 0.8  # metres: the near plane; nearer points are moved onto it
 _SUBPIXEL_BITS = 3
 
@@ -55,7 +55,10 @@ class LabelId(IntEnum):
 
 
 def box(s0: npt.ArrayLike, s1: npt.ArrayLike, t0: npt.ArrayLike, t1: npt.ArrayLike) -> Points:
-    """Return the corners `(..., 4, 2)` of rectangles s0..s1 x t0..t1; arguments broadcast."""
+    """Return the corners `(..., 4, 2)` of rectangles that span s0..s1 and t0..t1.
+
+    The arguments are broadcast, so that one call can return several rectangles.
+    """
     a, b, c, d = np.broadcast_arrays(s0, s1, t0, t1)
     corners = np.array([a, c, b, c, b, d, a, d], np.float64)
     return np.moveaxis(corners, 0, -1).reshape(*a.shape, 4, 2)
@@ -64,16 +67,17 @@ def box(s0: npt.ArrayLike, s1: npt.ArrayLike, t0: npt.ArrayLike, t1: npt.ArrayLi
 def disc(
     s: float, t: float, radius: float, aspect: float = 1.0, corners: int = 14, start: float = 0.0
 ) -> Points:
-    """Return a regular polygon `(corners, 2)`.
+    """Return the corners `(corners, 2)` of a regular polygon around (s, t).
 
-    `aspect` is its width over its height, `start` the direction of its first corner in degrees.
+    `aspect` is the ratio of width to height. `start` is the direction of the first corner in
+    degrees.
     """
     angles = np.radians(start + 360.0 * np.arange(corners) / corners)
     return np.stack([s + radius * aspect * np.cos(angles), t + radius * np.sin(angles)], axis=1)
 
 
 def limb(start: tuple[float, float], end: tuple[float, float], width: float) -> Points:
-    """Return a bar `(4, 2)` of `width` between two points."""
+    """Return the corners `(4, 2)` of a bar of `width` between two points."""
     a, b = np.array(start), np.array(end)
     along = b - a
     across = np.array([-along[1], along[0]]) * (width / 2 / max(float(np.hypot(*along)), 1e-6))
@@ -82,17 +86,17 @@ def limb(start: tuple[float, float], end: tuple[float, float], width: float) -> 
 
 @dataclass(frozen=True)
 class Camera:
-    """A level pinhole camera; lengths in the image are in units of the image's height."""
+    """A level pinhole camera. Lengths in the image are in units of the image's height."""
 
     focal: float
     horizon: float
     centre: float
-    """Column of the vanishing point, in heights from the left edge."""
+    """Column of the vanishing point, measured from the left edge in image heights."""
     x: float
     height: float
 
     def project(self, points: Points) -> Points:
-        """Project world points `(..., 3)` to image points `(..., 2)`, in heights."""
+        """Project world points `(..., 3)` to image points `(..., 2)`, in image heights."""
         scale = self.focal / np.maximum(points[..., 2], _NEAREST)
         image = np.empty((*points.shape[:-1], 2))
         image[..., 0] = self.centre + (points[..., 0] - self.x) * scale
@@ -100,14 +104,14 @@ class Camera:
         return image
 
     def ground_depth(self, v: Points) -> Points:
-        """Return the distance in metres at which image rows `v` (in heights) show the ground."""
+        """Return the distance in metres of the ground in the image rows `v` (in image heights)."""
         return self.focal * self.height / np.maximum(v - self.horizon, 1e-3)
 
 
 class Canvas:
-    """Sub-pixels of one image: `colour` `(H, W, 3)` RGB, `labels` and `depth` `(H, W)`.
+    """The sub-pixels of one image: `colour` `(H, W, 3)` RGB, `labels` and `depth` `(H, W)`.
 
-    `depth` is in half metres; 0 is the distance of the ground in that row.
+    `depth` is in half metres. The value 0 stands for the distance of the ground in that row.
     """
 
     def __init__(self, camera: Camera, height: int, width: int) -> None:
@@ -121,17 +125,23 @@ class Canvas:
         self.depth = np.full(shape, 80, np.uint8)  # the sky shows through 40 m of fog
 
     def fill(self, outlines: Points, colour: Colour, label: LabelId) -> None:
-        """Fill world polygons `(..., N, 3)` of one colour; the nearest point gives the distance."""
+        """Fill polygons `(..., N, 3)` in world coordinates with one colour and label.
+
+        The distance of all polygons is that of their nearest point.
+        """
         self.fill_image(self.camera.project(outlines), colour, label, float(outlines[..., 2].min()))
 
     def fill_ground(self, outlines: Points, colour: Colour, label: LabelId) -> None:
-        """Fill polygons `(..., N, 2)` of x and z that lie on the ground."""
+        """Fill polygons on the ground, given as x and z `(..., N, 2)`, with a colour and label."""
         self.fill_image(self.camera.project(np.insert(outlines, 1, 0.0, axis=-1)), colour, label)
 
     def fill_image(
         self, outlines: Points, colour: Colour, label: LabelId, depth: float = 0.0
     ) -> None:
-        """Fill image polygons `(..., N, 2)`, in heights."""
+        """Fill polygons `(..., N, 2)` in image coordinates (in image heights).
+
+        `depth` is their distance in metres; 0 stands for the distance of the ground.
+        """
         points = self._fixed_point(outlines)
         for plane, value in (
             (self.colour, np.clip(colour, 0.0, 255.0).tolist()),
@@ -141,7 +151,7 @@ class Canvas:
             cv2.fillPoly(plane, points, value, cv2.LINE_8, _SUBPIXEL_BITS)
 
     def shade_ground(self, x0: float, x1: float, z0: float, z1: float, strength: float) -> None:
-        """Darken what is painted so far on a rectangle of the ground by `strength` (0..1)."""
+        """Darken a rectangle of the ground, as painted so far, by the share `strength` (0..1)."""
         outline = np.insert(box(x0, x1, z0, z1), 1, 0.0, axis=-1)
         mask = np.zeros(self.labels.shape, np.uint8)
         points = self._fixed_point(self.camera.project(outline))
@@ -159,9 +169,10 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Board:
-    """A vertical plane that stands at (x, z); shapes on it are given in units of `size` metres.
+    """A vertical plane that stands at (x, z), on which shapes are painted.
 
-    s runs along the direction `along` in (x, z), t runs up from the ground.
+    Shapes have coordinates s and t in units of `size` metres: s along the direction `along`, given
+    as (x, z), and t up from the ground.
     """
 
     canvas: Canvas
@@ -172,7 +183,7 @@ class Board:
     size: tuple[float, float] = (1.0, 1.0)
 
     def fill(self, outlines: Points, colour: Colour, label: LabelId | None = None) -> None:
-        """Fill polygons `(..., N, 2)` of s and t with the board's label or another one."""
+        """Fill polygons, given as s and t `(..., N, 2)`, with the board's label or another one."""
         s, t = outlines[..., 0] * self.size[0], outlines[..., 1] * self.size[1]
         world = np.empty((*s.shape, 3))
         world[..., 0] = self.x + s * self.along[0]

@@ -1,4 +1,4 @@
-"""Writer of generated streets in the folder format of Cityscapes: parallel and resumable."""
+"""Writes generated street scenes in the folder format of Cityscapes, in parallel and resumably."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ CITIES: Final[dict[str, tuple[str, ...]]] = {
     "train": ("altweiler", "brunnthal", "dornbruck", "falkenried", "grauhafen", "hohenlinde"),
     "val": ("eichenfurt", "morgenau", "silberbach"),
 }
-"""Invented cities. They change file names only: both splits are drawn from one distribution."""
+"""Invented cities by split. They occur in file names only: both splits have one distribution."""
 _FRAME = 19  # the annotated frame of a Cityscapes snippet
 
 
@@ -28,11 +28,11 @@ def generate_streets(
     workers: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
-    """Write all images and labels below `root` and return their paths relative to it, sorted.
+    """Generate all images and labels in the folder `root`; return their relative paths, sorted.
 
-    Files that exist are kept (each was renamed into place when complete), so an interrupted call
-    can be repeated; a root must therefore serve one size and seed only. `on_progress` is called
-    with (pairs done, pairs in all).
+    Existing files are complete, because files are written atomically. They are kept, so that an
+    interrupted call can be repeated. A folder must therefore be used for one size and seed only.
+    `on_progress` is called with the number of image-label pairs done and the total number.
     """
     counts = {"train": settings.train, "val": settings.val}
     tasks = [(split, index) for split in CITIES for index in range(counts[split])]
@@ -50,7 +50,7 @@ def generate_streets(
 
 
 def _pair_paths(split: str, index: int) -> tuple[Path, Path]:
-    """Return image and label path of one pair, relative to the root."""
+    """Return the paths of an image and its label, relative to the data set's folder."""
     snippet, place = divmod(index, len(CITIES[split]))
     city = CITIES[split][place]
     stem = f"{city}_{snippet:06d}_{_FRAME:06d}"

@@ -1,9 +1,9 @@
-"""Appearance of one image: palette, light and weather, and the conversion to a photograph.
+"""Samples palette, light and weather of an image, and renders the painted scene with them.
 
-The palettes rotate with the image's region: the colour of buses in one region is the colour of
-trucks in another, the brick of houses here is the brick of garden walls elsewhere. Colour alone is
-therefore ambiguous. Sky, lane markings, pavement and the other objects of the image indicate the
-region, which is what image-level and class-level context can learn.
+Each image belongs to a random region, and the colours of classes depend on the region. For example,
+the colour of buses in one region is the colour of trucks in another. Colour alone is therefore
+ambiguous. The region can be seen from sky, lane markings, pavement and the other objects of the
+image. Image-level and class-level context can learn this.
 """
 
 from dataclasses import dataclass
@@ -66,9 +66,10 @@ _OTHER_TEXTURE = (0.05, 0.05)
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene being painted: canvas, random generator, and the appearance that objects share.
+    """The canvas of a scene, its random generator, and the appearance that all objects share.
 
-    Colours are albedos; `light` multiplies them. `fog` is the extinction per metre.
+    `colours` are albedos, which are multiplied by `light`. `fog` is the extinction per metre, and
+    `haze` the colour of the fog.
     """
 
     canvas: Canvas
@@ -79,7 +80,11 @@ class Scene:
     fog: float
 
     def colour(self, base: LabelId | Colour, spread: float = 0.08) -> RGB:
-        """Draw an object's colour around the image's colour of a label, or around a given one."""
+        """Sample the colour of an object near a mean colour.
+
+        The mean is `base`, or the colour of the label `base` in this image. `spread` is the
+        relative standard deviation of the brightness.
+        """
         if base is LabelId.CAR:  # of any colour in every region
             base = _CAR_PAINTS[int(self.rng.integers(len(_CAR_PAINTS)))]
         mean = self.colours[base] if isinstance(base, LabelId) else base
@@ -93,7 +98,7 @@ def _jitter(rng: np.random.Generator, colour: Colour, spread: float) -> RGB:
 
 
 def draw_scene(canvas: Canvas, rng: np.random.Generator) -> Scene:
-    """Draw region, palette, time of day and weather of one image."""
+    """Sample the region, palette, time of day and weather of one image."""
     region = int(rng.integers(3))
     colours = {
         role: _jitter(rng, table[(region + shift) % 3], spread)
@@ -111,7 +116,10 @@ def draw_scene(canvas: Canvas, rng: np.random.Generator) -> Scene:
 def develop(
     scene: Scene, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return the image `(H, W, 3)` RGB and label ids `(H, W)`: texture, light, fog and noise."""
+    """Render the painted scene to an image `(H, W, 3)` RGB and label ids `(H, W)`.
+
+    Sub-pixels are averaged, then texture, light, fog and sensor noise are applied.
+    """
     canvas, inside = scene.canvas, slice(OVERSAMPLE // 2, None, OVERSAMPLE)
     labels = np.ascontiguousarray(canvas.labels[inside, inside])
     size, light = labels.shape[::-1], scene.light.astype(np.float32)
@@ -129,7 +137,10 @@ def develop(
 
 
 def _texture(labels: npt.NDArray[np.uint8], rng: np.random.Generator) -> Plane:
-    """Return factors `(H, W)` on the brightness, stronger for rough materials."""
+    """Sample a texture `(H, W)`: factors by which the brightness of pixels is multiplied.
+
+    The factors vary more for rough materials.
+    """
     height, width = labels.shape
     amplitudes = np.tile(np.array(_OTHER_TEXTURE, np.float32), (256, 1))
     for label, pair in _TEXTURE.items():

@@ -1,4 +1,4 @@
-"""Layout of one street: draws appearance, camera and objects, and paints them from far to near."""
+"""Samples the layout of a street (appearance, camera, objects) and paints it from far to near."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,16 +22,16 @@ from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, paint_vehicl
 from isnet.settings.params import StreetsSettings
 
 Object = tuple[float, Callable[[Scene], None]]
-"""Distance in metres, and the function that paints it."""
+"""Distance of an object in metres, and the function that paints this object."""
 
 
 def paint_scene(
     settings: StreetsSettings, split: str, index: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Paint image `index` of a split: RGB `(H, W, 3)` and Cityscapes label ids `(H, W)`.
+    """Paint image `index` of a split as RGB `(H, W, 3)`, with Cityscapes label ids `(H, W)`.
 
-    Depends on seed, split, index and size alone, not on the number of images. At the same aspect,
-    another size shows the same street.
+    The result depends on seed, split, index and size alone, not on the number of images. Another
+    size with the same aspect ratio shows the same street.
     """
     seed, height, width = settings.seed, settings.height, settings.width
     layout, sensor = (
@@ -60,7 +60,7 @@ def _object(paint: Callable[..., None], z: float, **settings: Any) -> Object:
 
 
 def _traffic(rng: np.random.Generator, left: CrossSection, right: CrossSection) -> list[Object]:
-    """Place vehicles in lanes, at kerbs, across the road and on rails, and two-wheelers."""
+    """Sample vehicles in lanes, at kerbs, across the road and on rails, and two-wheelers."""
     kinds = [kind for kind, chance in LARGE_VEHICLES if rng.random() < chance]
     kinds += [CAR] * int(rng.integers(2, 5))
     places = _places(rng, left, right)
@@ -84,7 +84,10 @@ def _traffic(rng: np.random.Generator, left: CrossSection, right: CrossSection) 
 def _places(
     rng: np.random.Generator, left: CrossSection, right: CrossSection
 ) -> list[dict[str, Any]]:
-    """Return places far enough from each other for the longest vehicle."""
+    """Return the places for vehicles, far enough from each other for the longest vehicle.
+
+    Each place is a set of keyword arguments of `paint_vehicle`.
+    """
     lane = -left.strips[0].outer * 0.5
     places = [dict(x=lane, z=z + rng.uniform(-1.5, 1.5), oncoming=True) for z in (9.0, 23.0)]
     places.append(dict(x=right.strips[0].outer * 0.5, z=rng.uniform(12.0, 20.0)))
@@ -98,7 +101,7 @@ def _places(
 
 
 def _kerbside(rng: np.random.Generator, section: CrossSection) -> list[Object]:
-    """Place people, lamps, furniture and trees on one side's pavement."""
+    """Sample the people, lamps, street furniture and trees on the pavement of one side."""
     pavement, verge = section.find(LabelId.SIDEWALK), section.strips[-2]
     assert pavement is not None, "every cross-section has a pavement"
     side, kerb = section.side, section.side * (pavement.inner + 0.25)
@@ -119,7 +122,7 @@ def _kerbside(rng: np.random.Generator, section: CrossSection) -> list[Object]:
 
 
 def _paint_frame(scene: Scene) -> None:
-    """Paint what Cityscapes excludes: the hood of the own car and the borders of the image."""
+    """Paint what Cityscapes does not evaluate: the hood of the own car and the image borders."""
     canvas, rng, edge = scene.canvas, scene.rng, 0.012
     if rng.random() < 0.75:
         middle, rise = canvas.aspect * rng.uniform(0.4, 0.6), rng.uniform(0.03, 0.08)

@@ -1,4 +1,4 @@
-"""Surroundings of the objects: sky, ground, houses, walls, fences and trees."""
+"""Paints the background of a street: sky, ground, houses, walls, fences and trees."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +14,7 @@ _LOTS = (LabelId.BUILDING, LabelId.WALL, LabelId.FENCE)
 
 @dataclass(frozen=True)
 class Strip:
-    """A lengthwise strip of ground between two distances from the street's axis, in metres."""
+    """A strip of ground along the street, between two distances in metres from its axis."""
 
     label: LabelId
     inner: float
@@ -22,27 +22,31 @@ class Strip:
 
     @property
     def middle(self) -> float:
-        """Distance of the strip's middle line from the axis."""
+        """Distance in metres of the strip's middle line from the street's axis."""
         return (self.inner + self.outer) / 2
 
 
 @dataclass(frozen=True)
 class CrossSection:
-    """The strips of one side of the street from the axis outwards; `side` is -1 left, 1 right.
+    """The strips of ground on one side of the street, from its axis outwards.
 
-    The first is the road, the last lies behind the houses and walls.
+    `side` is -1 for the left side and 1 for the right. The first strip is the road, the last one
+    lies behind the houses and walls.
     """
 
     side: int
     strips: tuple[Strip, ...]
 
     def find(self, label: LabelId) -> Strip | None:
-        """Return the innermost strip of that label."""
+        """Return the innermost strip with this label, or None."""
         return next((strip for strip in self.strips if strip.label == label), None)
 
 
 def draw_cross_section(rng: np.random.Generator, side: int, rails: bool) -> CrossSection:
-    """Draw the strips of one side; rails lie between road and pavement."""
+    """Sample the strips of one side of the street.
+
+    With `rails`, a rail track lies between road and pavement.
+    """
     beyond = LabelId.TERRAIN if rng.random() < 0.75 else LabelId.GROUND
     widths = (
         (LabelId.ROAD, rng.uniform(3.2, 4.6)),
@@ -62,7 +66,7 @@ def draw_cross_section(rng: np.random.Generator, side: int, rails: bool) -> Cros
 
 
 def paint_surroundings(scene: Scene, left: CrossSection, right: CrossSection) -> None:
-    """Paint all that lies behind the objects, from far to near."""
+    """Paint the background of the scene, from far to near."""
     _paint_sky(scene)
     _paint_ground(scene, left, right)
     _paint_skyline(scene)
@@ -117,7 +121,10 @@ def _paint_skyline(scene: Scene) -> None:
 
 
 def _paint_frontage(scene: Scene, section: CrossSection) -> None:
-    """Paint one side from far to near; every lot has a house, or a wall or fence before a tree."""
+    """Paint the lots on one side of the street, from far to near.
+
+    Each lot has a house, or a wall or fence before a tree.
+    """
     canvas, rng, side = scene.canvas, scene.rng, section.side
     x = side * section.strips[-1].inner
     bounds = [_NEAR, rng.uniform(10.0, 16.0)]
@@ -148,7 +155,7 @@ def _paint_facade(scene: Scene, board: Board, length: float, height: float) -> N
 
 
 def _paint_barrier(scene: Scene, board: Board, length: float) -> None:
-    """Paint a wall with courses, or a fence of boards whose label covers the gaps too."""
+    """Paint a wall with courses, or a fence of boards. The fence's label includes the gaps."""
     height, colour = scene.rng.uniform(1.8, 3.6), scene.colour(board.label)
     if board.label == LabelId.WALL:
         courses = np.arange(0.4, height - 0.2, 0.5)
@@ -164,14 +171,17 @@ def _paint_barrier(scene: Scene, board: Board, length: float) -> None:
 def _paint_leaves(
     scene: Scene, x: float, z: float, t: float, size: tuple[float, float], colour: Colour
 ) -> None:
-    """Paint a ragged clump of leaves around height t, `size` metres in radius along and up."""
+    """Paint a ragged clump of leaves around the height `t`.
+
+    `size` is its horizontal and its vertical radius in metres.
+    """
     rough = 1.0 + 0.16 * scene.rng.standard_normal((16, 1))
     outline = disc(0.0, 0.0, 1.0, corners=16) * rough * size + np.array([0.0, t])
     Board(scene.canvas, LabelId.VEGETATION, x, z).fill(outline, colour)
 
 
 def paint_tree(scene: Scene, x: float, z: float, height: float) -> None:
-    """Paint a trunk and clumps of leaves, lighter towards the top."""
+    """Paint a tree: a trunk, and clumps of leaves that are lighter towards the top."""
     rng, trunk = scene.rng, box(-0.035, 0.035, 0.0, 0.6) * height
     Board(scene.canvas, LabelId.VEGETATION, x, z).fill(trunk, (84, 70, 58))
     leaves = scene.colour(LabelId.VEGETATION)

@@ -1,4 +1,4 @@
-"""Vehicles: the two visible faces of a box, with shapes from a table."""
+"""Paints vehicles as the two visible faces of a box, with details from a table of shapes."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,10 @@ from isnet.data.streets.canvas import Board, Colour, LabelId, Points, box, disc
 from isnet.data.streets.scene import Scene
 
 Shapes = tuple[tuple[Points, float | Colour], ...]
-"""Polygons in shares of a face's width and height, each with a factor on the paint or a colour."""
+"""Polygons on a face of a vehicle, each with a colour or a factor on the vehicle's colour.
+
+Coordinates are shares of the width and the height of the face.
+"""
 
 _GLASS: Colour = (40, 48, 58)
 _DARK: Colour = (40, 40, 42)
@@ -17,10 +20,11 @@ _PALE: Colour = (228, 228, 222)
 
 @dataclass(frozen=True)
 class Vehicle:
-    """A kind of vehicle; lengths in metres.
+    """A kind of vehicle, with the ranges of its size in metres and its shapes.
 
-    `side` is seen from the left of a vehicle that drives to the right; `wheels` are positions on
-    it as shares of the length. `end` is its front and its rear, `front` what the front adds.
+    `side` has the shapes on the side of a vehicle that drives to the right. `wheels` are positions
+    on the side, as shares of the length. `end` has the shapes that front and rear share, and
+    `front` those that only the front has.
     """
 
     label: LabelId
@@ -115,15 +119,16 @@ TRAIN = Vehicle(
     ),
 )
 LARGE_VEHICLES = ((_BUS, 0.6), (_BUS, 0.15), (_TRUCK, 0.62), (_TRUCK, 0.15))
-"""Each with the probability that it occurs in a street."""
+"""Kinds of large vehicles, each with the probability that it occurs in a street."""
 
 
 def paint_vehicle(
     scene: Scene, kind: Vehicle, x: float, z: float, oncoming: bool = False, across: bool = False
 ) -> None:
-    """Paint a vehicle and its shadow: the face towards the camera and the face towards the axis.
+    """Paint a vehicle and its shadow.
 
-    (x, z) is the middle of its nearest face; a vehicle `across` the road shows its side alone.
+    The painted faces are the one towards the camera and the one towards the street's axis. Of a
+    vehicle `across` the road, only the side is painted. (x, z) is the middle of the nearest face.
     """
     rng, width = scene.rng, kind.width
     length, height = rng.uniform(*kind.length), rng.uniform(*kind.height)
