@@ -27,8 +27,12 @@ _MAX_WORKERS = 8
 class EvaluationSample:
     """A preprocessed image of a data set with its ground truth.
 
-    `index`: position in the data set. `x`: normalised image `(1, 3, h, w)`. `label`: class ids `(H,
-    W)` uint8 at the original size.
+    Attributes:
+        index: position in the data set.
+        name: unique name of the image.
+        x: normalised image `(1, 3, h, w)`.
+        label: class ids `(H, W)` uint8 at the original size.
+        image_path: path of the original image.
     """
 
     index: int

@@ -1,6 +1,4 @@
-"""Writes the files of an evaluation: `metrics.json`, and CSV tables of classes, images and
-confusion.
-"""
+"""Writes the files of an evaluation: `metrics.json`, and CSV files of classes and images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -19,8 +19,8 @@ from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_
 def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
     """Predict the labels `(B, *size)` uint8 of the network input `x`.
 
-    `x`: see `EvaluationSample.input_for`. `size`: height and width of the label. The number of
-    views does not affect the peak memory.
+    `x`: see `EvaluationSample.input_for`. `size`: height and width of the label. Memory does not
+    increase with the number of views.
     """
     return upsampled_argmax(_scores(model, x, size, settings), size, model.align_corners)[0]
 

@@ -35,9 +35,7 @@ class TrainedModel:
 
     @property
     def protocol(self) -> EvaluationProtocol:
-        """Inference settings of the evaluation: single-scale, and multi-scale if the config has
-        them.
-        """
+        """Inference settings of the evaluation: single-scale, and multi-scale if configured."""
         pairs = tuple(self.metadata.flip_pairs)
         return EvaluationProtocol.from_config(self.metadata.evaluation, flip_pairs=pairs)
 
@@ -84,7 +82,7 @@ def load_tensors(network: EncoderDecoder, weights: WeightsFile, model: str) -> N
 
 
 def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
-    """Move a model to its device in evaluation mode, and save memory.
+    """Prepare a model for inference: move it to its device and into evaluation mode.
 
     A ResNet no longer returns the feature maps that an ISNetHead does not read. TF32 is disabled.
     On the CPU torch uses OMP_NUM_THREADS threads, or all cores, and freed memory is kept for reuse.

@@ -110,8 +110,9 @@ class Predictor:
         return device
 
     def batch_size(self, size: Size) -> int:
-        """Return how many images of `size` to predict together, which is 1 if there are several
-        views.
+        """Return how many images of `size` to predict together.
+
+        This is 1 if there are several views of an image.
         """
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 

@@ -31,11 +31,11 @@ Write = Callable[[str, bytes], None]
 
 @dataclass(frozen=True)
 class Submission:
-    """Format of predictions for an evaluation server: 8-bit PNGs of raw label ids at the image's
-    size.
+    """Format of predictions for an evaluation server: 8-bit PNGs of raw label ids.
 
-    `cityscapes`: files `<city>_<sequence>_<frame>_labelIds.png` with the ids 7..33 of
-    cityscapesscripts. `ade20k`: files with the image's name and `.png`, with the ids 1..150.
+    A PNG has the size of its image. `cityscapes`: files `<city>_<sequence>_<frame>_labelIds.png`
+    with the ids 7..33 of cityscapesscripts. `ade20k`: files with the image's name and `.png`, with
+    the ids 1..150.
     """
 
     format: FormatName

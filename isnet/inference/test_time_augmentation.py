@@ -112,9 +112,7 @@ def _mmseg_views(
 
 
 def _preprocess(model: EncoderDecoder, image: np.ndarray) -> Tensor:
-    """Convert an image `(H, W, 3)` to a normalised tensor `(1, 3, H, W)` by the model's
-    preprocessor.
-    """
+    """Normalise an image `(H, W, 3)` with the model's preprocessor, to a tensor `(1, 3, H, W)`."""
     pixels = image_tensor(image)[0]
     x: Tensor = model.data_preprocessor({"inputs": [pixels], "data_samples": None}, False)["inputs"]
     if x.shape[2:] != pixels.shape[1:]:

@@ -47,7 +47,7 @@ class CheckImages:
     def of_run(cls, provenance: Mapping[str, Any]) -> CheckImages | None:
         """Read the first validation images of the data set on which the weights were trained.
 
-        Returns None if this data set is not on this machine.
+        Returns None if the same version of this data set is not on this machine.
         """
         dataset = str(provenance.get("dataset"))
         if not Path("params.yaml").is_file() or Path(dataset).name != dataset:

@@ -17,7 +17,7 @@ TOLERANCE = 1e-3
 difference is larger where the class that stage 1 predicts, and thus the class centres, change.
 """
 LEAST_LABELS_AGREE = 0.9995
-"""Least tolerated fraction of equal labels. Labels differ where two classes are equally likely."""
+"""Least fraction of equal labels. They differ on borders, where two classes are equally likely."""
 _SECONDS = 2.0
 _ROUNDS = (3, 50)
 

@@ -27,7 +27,7 @@ MAX_IMAGES = 16
 class RefusedRequestError(MlflowException):
     """Raised for an invalid request, which is answered with HTTP 400 and the reason alone.
 
-    MLflow would prepend the whole request.
+    MLflow's own error would contain the whole request, too.
     """
 
     def __init__(self, why: str) -> None:
@@ -47,10 +47,15 @@ class RefusedRequestError(MlflowException):
 class ServedModel:
     """Predicts the images in a table, as the pyfunc model that MLflow serves.
 
-    The table has a column `image` with base64 of image files. The result has a row per image:
-    `mask`, a base64 PNG of the image's size with train ids as values and the data set's colours as
-    palette; `width` and `height`; `scores`, the `class`, the `share` of the pixels and the mean
-    `confidence` of each predicted class, largest share first; `model`, the SHA-256 of the weights.
+    The table has a column `image` with base64 of image files. The result has a row per image.
+
+    Columns of the result:
+        mask: base64 PNG of the image's size, with train ids as values and the data set's colours
+            as palette.
+        width, height: size of the image.
+        scores: `class`, `share` of the pixels and mean `confidence` of each predicted class,
+            largest share first.
+        model: SHA-256 of the weights.
     """
 
     def __init__(self, model: TrainedModel) -> None:
