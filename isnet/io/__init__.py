@@ -1,1 +1,1 @@
-"""Input and output that all stages share, such as atomic files, locks, processes and console."""
+"""Shared helpers for files, locks, worker processes, console output and GPU discovery."""

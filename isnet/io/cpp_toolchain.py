@@ -10,7 +10,7 @@ from isnet.errors import UserError
 
 
 def missing_tool() -> str | None:
-    """Return a message about what `torch.compile` lacks on this machine, or None if nothing.
+    """Return a message on the first missing tool of `torch.compile`, or None if none is missing.
 
     GPUs need a compiler too, because Triton compiles its kernel launchers.
     """

@@ -1,4 +1,4 @@
-"""Reads YAML 1.2 files that people write into Pydantic models, with error messages of one line."""
+"""Reads user-written YAML 1.2 files into Pydantic models, with error messages of one line."""
 
 import difflib
 from collections.abc import Iterable

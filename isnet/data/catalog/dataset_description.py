@@ -107,7 +107,7 @@ class DatasetDescription(StrictModel):
     """Pairs of classes that are swapped when an image is mirrored."""
 
     def folder(self, split: str) -> str:
-        """Return the name of a split in paths."""
+        """Return the name that replaces `{split}` in paths."""
         return self.splits[split].folder or split  # type: ignore[index]
 
     @property

@@ -56,10 +56,10 @@ def _search_folders(description: DatasetDescription, root: Path, split: str) -> 
 
 
 def _is_in_split(val_fraction: float | None, name: str, split: str) -> bool:
-    """Return whether an image is in `split`, which is chosen by a hash of the image's name.
+    """Return whether an image belongs to `split`, by a hash of the image's name.
 
-    When images are added, the others therefore stay in their split. Without `val_fraction`, every
-    image is in the split.
+    When images are added, the others therefore stay in their split. Without `val_fraction`, the
+    result is always true.
     """
     if val_fraction is None:
         return True

@@ -64,7 +64,7 @@ def _number(raw_id: RawId) -> int:
 
 
 def _voc_color(number: int) -> tuple[int, int, int]:
-    """Return PASCAL VOC's colour of a class number, which spreads its bits over the channels."""
+    """Return PASCAL VOC's colour of a class, made from the bits of the class number."""
     red, green, blue = (
         sum((number >> 3 * step + channel & 1) << 7 - step for step in range(3))
         for channel in range(3)

@@ -1,4 +1,4 @@
-"""Provides the raw files of a data set by download and unpacking, or from a folder of the user."""
+"""Provides the raw files of a data set: downloads and unpacks them, or uses the user's folder."""
 
 import logging
 from pathlib import Path

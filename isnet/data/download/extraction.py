@@ -44,7 +44,7 @@ def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Progre
 
 
 class _PartialFolder:
-    """An unfinished unpacking: the folder `NAME.part` and its state in the file `NAME.part.json`.
+    """A partly unpacked folder `NAME.part`, with its state in the file `NAME.part.json`.
 
     The state lists the archives, and the symbolic links of those that are finished.
     """

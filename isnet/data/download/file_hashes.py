@@ -62,7 +62,7 @@ class ExpectedFile:
 
 
 class HashLockFile:
-    """Trust on first use: the SHA-256 of downloads that have no published hash, in a JSON file.
+    """Trust on first use: a JSON file with the SHA-256 of downloads without a published hash.
 
     The file is `downloads.lock.json` in the folder `root`. Its keys are the paths of the downloads
     relative to `root`, so that all mirrors of a download share one entry.

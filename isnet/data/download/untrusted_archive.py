@@ -58,7 +58,7 @@ class BadArchive(UserError):
 
 
 class Archive(ABC):
-    """Base class of archive files on this machine. Each subclass reads one format."""
+    """Base class for unpacking a local archive file. Each subclass reads one format."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -29,7 +29,7 @@ def seed_from(*numbers: int) -> int:
 # ExactSampler is the former name, an alias until 0.2.
 @DATA_SAMPLERS.register_module(name=["SeededInfiniteSampler", "ExactSampler"])
 class SeededInfiniteSampler(InfiniteSampler):
-    """mmengine's InfiniteSampler, but yields a `SeededIndex` instead of an index.
+    """mmengine's InfiniteSampler with a `SeededIndex` for each sample, in place of an index.
 
     The augmentation of a sample then depends only on the number of its draw, not on the worker
     process or on earlier draws. A resumed run therefore gets the same samples as an uninterrupted

@@ -176,7 +176,7 @@ def _scale(values: Tensor, factors: Sequence[float]) -> None:
 
 
 def _group_by_steps(parameters: Sequence[DistortionParameters]) -> list[list[int]]:
-    """Group the images whose saturation or hue changes by which of these two steps they need.
+    """Group the images to be changed in HSV by their steps: saturation, hue or both.
 
     Returns the image indices of each group.
     """

@@ -49,7 +49,7 @@ class TileRecord(NamedTuple):
 
     @property
     def label_offset(self) -> int:
-        """Offset of the label in bytes, which is directly after the image."""
+        """Offset of the label in bytes. The label follows the image directly."""
         return self.offset + self.height * self.width * IMAGE_CHANNELS
 
 
@@ -60,7 +60,7 @@ def _tile_spans(length: int, wanted: slice) -> Iterator[tuple[int, int]]:
 
 
 def to_tiles(pixels: Pixels) -> bytes:
-    """Divide `(H, W)` or `(H, W, C)` pixels into tiles; return the bytes of tile after tile."""
+    """Divide `(H, W)` or `(H, W, C)` pixels into tiles; return the bytes of all tiles in order."""
     height, width = pixels.shape[:2]
     return b"".join(
         pixels[top:bottom, left:right].tobytes()

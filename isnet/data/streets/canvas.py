@@ -23,7 +23,10 @@ _SUBPIXEL_BITS = 3
 
 
 class LabelId(IntEnum):
-    """Cityscapes `labelIds` (cityscapesscripts `helpers/labels.py`), as in `*_labelIds.png`."""
+    """The label ids in Cityscapes files `*_labelIds.png`.
+
+    Source: cityscapesscripts, `helpers/labels.py`.
+    """
 
     EGO_VEHICLE = 1
     RECTIFICATION_BORDER = 2
@@ -96,7 +99,7 @@ class Camera:
     height: float
 
     def project(self, points: Points) -> Points:
-        """Project world points `(..., 3)` to image points `(..., 2)`, in image heights."""
+        """Project world points `(..., 3)` to image points `(..., 2)`, in units of image height."""
         scale = self.focal / np.maximum(points[..., 2], _NEAREST)
         image = np.empty((*points.shape[:-1], 2))
         image[..., 0] = self.centre + (points[..., 0] - self.x) * scale
@@ -104,7 +107,10 @@ class Camera:
         return image
 
     def ground_depth(self, v: Points) -> Points:
-        """Return the distance in metres of the ground in the image rows `v` (in image heights)."""
+        """Return the distance in metres of the ground that image rows show.
+
+        The rows `v` are in units of the image's height.
+        """
         return self.focal * self.height / np.maximum(v - self.horizon, 1e-3)
 
 
@@ -138,7 +144,7 @@ class Canvas:
     def fill_image(
         self, outlines: Points, colour: Colour, label: LabelId, depth: float = 0.0
     ) -> None:
-        """Fill polygons `(..., N, 2)` in image coordinates (in image heights).
+        """Fill polygons `(..., N, 2)` in image coordinates, in units of the image's height.
 
         `depth` is their distance in metres; 0 stands for the distance of the ground.
         """

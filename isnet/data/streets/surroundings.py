@@ -14,7 +14,7 @@ _LOTS = (LabelId.BUILDING, LabelId.WALL, LabelId.FENCE)
 
 @dataclass(frozen=True)
 class Strip:
-    """A strip of ground along the street, between two distances in metres from its axis."""
+    """A strip of ground along the street, given by two distances in metres from the axis."""
 
     label: LabelId
     inner: float
