@@ -1,7 +1,7 @@
 """Lock files, and a JSON record of the process that holds a lock.
 
-A process can share its locks with child processes. By the record, other processes can tell whether
-the holder of a lock still runs, even where the file system has no locks.
+A process can share its locks with child processes. The record identifies the holder of a lock, so
+that other processes and machines can tell whether the holder still runs.
 """
 
 from __future__ import annotations
