@@ -191,7 +191,7 @@ class CheckpointFolder:
                 self._path(number).unlink(missing_ok=True)
 
     def _delete_leftovers(self) -> None:
-        """Delete temporary files, and JSON files without a `.pth` file, of killed processes."""
+        """Delete temporary files and lone JSON files that killed processes have left."""
         for file in [*self.folder.glob(".iteration-*"), *self.folder.glob("iteration-*.json")]:
             # Several ranks do this at once.
             with contextlib.suppress(OSError):
@@ -205,7 +205,7 @@ class _InvalidCheckpoint(Exception):
 
 
 def _load(path: Path, file: IO[bytes]) -> dict[str, Any]:
-    """Load a verified file.
+    """Load a checkpoint file whose hash was verified.
 
     Raises:
         UserError: this version of torch cannot load it.

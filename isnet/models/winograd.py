@@ -220,7 +220,7 @@ def _interpolate(products: Tensor, y: Tensor) -> None:
 
 
 def _filter_at_points() -> Tensor:
-    """Return the matrix `(36, 9)` that transforms a 3x3 filter to the points in both directions."""
+    """Return the `(36, 9)` Winograd transform of a flattened 3x3 filter to 6x6 values."""
     finite = [
         [point**power for power in range(_TAPS)] for point in (0.0, _NEAR, -_NEAR, _FAR, -_FAR)
     ]

@@ -129,7 +129,7 @@ def _section(
 
 
 def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
-    """Return the template context of a data set's tables, with their texts for the copy buttons."""
+    """Return the tables of a data set for its page, with the texts that the copy buttons copy."""
     rows, cost, methods = results_rows(dataset, runs), cost_table(runs), seed_spreads(runs)
     official = compare_with_published(dataset, runs)
     seeds = methods and {

@@ -52,7 +52,7 @@ def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Pa
 
 
 def label_findings(census: Census) -> list[str]:
-    """Return a sentence for each suspicious count of pixels or images in a census."""
+    """Return warnings about suspicious numbers of pixels or images per class, a sentence each."""
     splits, classes = census.splits, census.classes
     totals = zip(classes, *(split.pixels for split in splits.values()), strict=True)
     unused = [name for name, *pixels in totals if not any(pixels)]

@@ -101,7 +101,7 @@ class ManifestDataset(BaseSegDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return the record of an image.
+        """Return the data of an image, as mmseg's transforms take it.
 
         If there is a packed store, the record has the `PackedSample` of the image as `packed`.
         """

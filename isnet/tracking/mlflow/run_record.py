@@ -38,7 +38,7 @@ class TrackingStore:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The data of one run that an upload to MLflow needs, or the paths of its files."""
+    """All that an upload to MLflow needs of one run: values, and paths of files."""
 
     name: str
     key: str

@@ -51,7 +51,7 @@ class TrackingClient:
 
     @contextlib.contextmanager
     def keep_alive(self, seconds: float) -> Iterator[None]:
-        """Send heartbeats during one long call to MLflow, for at most `seconds`."""
+        """Send heartbeats to the parent process during a long call, for at most `seconds`."""
         done = threading.Event()
         end = time.monotonic() + seconds
 

@@ -79,7 +79,7 @@ class NonFiniteHook(Hook):
         return {"in_a_row": self.in_a_row, "in_all": self.in_all}
 
     def restore(self, state: dict[str, int]) -> None:
-        """Restore the numbers of skipped steps from a checkpoint."""
+        """Restore from a checkpoint how many steps were skipped."""
         self.in_a_row, self.in_all = state["in_a_row"], state["in_all"]
 
     def before_train(self, runner: Runner) -> None:
