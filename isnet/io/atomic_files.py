@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +101,13 @@ def digest_of(value: Any) -> str:
     """Return the SHA-256 of `value`, serialised as JSON with sorted keys, in hex."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def remove_other_files(folder: Path, kept: Container[Path]) -> None:
+    """Delete all files below `folder` that are not in `kept`, and the folders that become empty."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in kept:
+            path.unlink()

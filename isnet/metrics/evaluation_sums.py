@@ -124,15 +124,15 @@ class PredictionSums:
     @property
     def areas(self) -> Matrix:
         """True positive, false negative and false positive pixels of each image and class."""
-        return self._ordered[:, 0]
+        return self._counts[:, 0]
 
     @property
     def boundary(self) -> Matrix:
         """Boundary pixels of each image and class, in the same form as `areas`."""
-        return self._ordered[:, 1]
+        return self._counts[:, 1]
 
     @property
-    def _ordered(self) -> Matrix:
+    def _counts(self) -> Matrix:
         rows = [rows for _, rows in sorted(self._rows.items())]
         return np.reshape(rows, (-1, 2, len(self.confusion), 3)).astype(np.int64)
 

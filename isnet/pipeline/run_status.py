@@ -91,7 +91,7 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     declared = read_json(plan.layout.train_results(name) / "train.json")
     finished = read_json(work / "train" / "train.json")
     summary = finished or (declared if declared.get("key") == key else {})
-    others = _unused(work.parent, {work.name})
+    others = _measure_unused(work.parent, {work.name})
     # Without a running process, iterations after the newest checkpoint are lost.
     iteration, seconds_left = max(checkpoints.iterations, default=0), None
     stage: Stage
@@ -127,7 +127,7 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
 
 def unnamed_runs(plan: Plan) -> UnusedFolders:
     """Return number and size of the work folders of runs that are not in params.yaml."""
-    return _unused(plan.layout.work / "runs", plan.runs)
+    return _measure_unused(plan.layout.work / "runs", plan.runs)
 
 
 def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) -> bool:
@@ -171,7 +171,7 @@ def _checkpoints(work: Path) -> Checkpoints:
     return Checkpoints(tuple(sorted(found)), sum(found.values()))
 
 
-def _unused(place: Path, used: Container[str]) -> UnusedFolders:
+def _measure_unused(place: Path, used: Container[str]) -> UnusedFolders:
     """Return number and size of the folders in `place` whose names are not in `used`."""
     folders = (path for path in place.glob("*/") if path.name not in used)
     sizes = [_size(folder) for folder in folders]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.io.atomic_files import copy_file
+from isnet.io.atomic_files import copy_file, remove_other_files
 from isnet.records.dataset_records import SourceRecord, StoreRecord
 from isnet.records.run_records import TrainRecord
 from isnet.settings.plan import Plan
@@ -91,11 +91,7 @@ def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[st
 def publish(finished: Path, declared: Path) -> None:
     """Copy a stage's finished work to its declared output folder, and delete other files there."""
     wanted = {path.relative_to(finished) for path in finished.rglob("*") if path.is_file()}
-    for path in sorted(declared.rglob("*"), reverse=True):
-        if path.is_file() and path.relative_to(declared) not in wanted:
-            path.unlink()
-        elif path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+    remove_other_files(declared, {declared / path for path in wanted})
     for path in sorted(wanted):
         copy_file(finished / path, declared / path)
 

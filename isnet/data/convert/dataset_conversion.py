@@ -6,7 +6,7 @@ journal has one record per converted label, so that a killed conversion can be r
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +22,7 @@ from isnet.data.convert.label_conversion import (
     initialize_worker,
 )
 from isnet.errors import UserError
-from isnet.io.atomic_files import digest_of
+from isnet.io.atomic_files import digest_of, remove_other_files
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
 from isnet.io.wait_lock import exclusive
@@ -66,7 +66,9 @@ def convert_dataset(
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
     with exclusive(folder / "labels"):
         results = _convert_all(wanted, root, folder, table, workers, on_progress)
-        _remove_others(folder / "labels", wanted)
+        # Left are temporary files of a killed process, and labels of images that no longer exist.
+        labels = folder / "labels"
+        remove_other_files(labels, {labels / job.target for job in wanted})
     if count := sum(result.has_alpha for result in results.values()):
         _log.info(f"{count} images have transparency, which is dropped")
     return _manifest(source, table, jobs, results), _census(source, table, jobs, results)
@@ -141,20 +143,6 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
             raise UserError(what, where=str(root), hint="Rename one of them")
         jobs.append(ConversionJob(image.as_posix(), label.as_posix(), target))
     return jobs
-
-
-def _remove_others(labels: Path, wanted: Iterable[ConversionJob]) -> None:
-    """Remove all files in `labels` that are not the target of a wanted job.
-
-    These are temporary files of a killed process, and labels of images that no longer exist.
-    """
-    targets = {labels / job.target for job in wanted}
-    for path in sorted(labels.rglob("*"), reverse=True):
-        if path.is_dir():
-            if not any(path.iterdir()):
-                path.rmdir()
-        elif path not in targets:
-            path.unlink()
 
 
 def _manifest(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Results) -> Manifest:

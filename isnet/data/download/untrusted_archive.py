@@ -87,7 +87,7 @@ class Archive(ABC):
         try:
             return self._unpack(folder, advance)
         except _READ_ERRORS as error:
-            raise self._damaged(error) from None
+            raise self._damage_error(error) from None
 
     @abstractmethod
     def _unpack(self, folder: Path, advance: Callable[[int], None]) -> Links: ...
@@ -159,7 +159,7 @@ class Archive(ABC):
         what = f"contains {_quote(name)}, which is neither a file, a folder nor a link"
         return self._bad(what)
 
-    def _damaged(self, why: object) -> BadArchive:
+    def _damage_error(self, why: object) -> BadArchive:
         return self._bad(f"cannot be unpacked: {why}", "Get it again")
 
     def _check_growth(self, size: int) -> None:
@@ -256,7 +256,7 @@ class TarArchive(Archive):
 
     def _make_hard_link(self, earlier: Path, path: Path) -> None:
         if not earlier.is_file():
-            raise self._damaged(f"{path.name} is a hard link to no file")
+            raise self._damage_error(f"{path.name} is a hard link to no file")
         if earlier != path:
             with self._create(path):
                 path.unlink(missing_ok=True)
@@ -270,9 +270,9 @@ class TarArchive(Archive):
         while reader.read(_CHUNK):  # to the end, where gzip has its checksum
             pass
         if reader.end_of_content > end:
-            raise self._damaged("a header is damaged")
+            raise self._damage_error("a header is damaged")
         if reader.position < end + tarfile.BLOCKSIZE:
-            raise self._damaged("it ends too early")
+            raise self._damage_error("it ends too early")
 
 
 class _LimitedReader:
@@ -308,7 +308,7 @@ class ZipArchive(Archive):
             with zipfile.ZipFile(path) as zipped:
                 self._members = zipped.infolist()
         except _READ_ERRORS as error:
-            raise self._damaged(error) from None
+            raise self._damage_error(error) from None
 
     def unpacked_bytes(self) -> int:
         """Return the sum of the file sizes that the zip states.
