@@ -5,6 +5,8 @@ import io
 import logging
 import warnings
 
+from isnet.deferred_imports import deferred_imports
+
 
 def import_mmseg() -> None:
     """Import mmseg and register the project's components, without printing notices.
@@ -12,7 +14,11 @@ def import_mmseg() -> None:
     Standard output is redirected because mmengine's `print_log(logger=None)` is a plain `print`,
     which no logging level turns off.
     """
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        deferred_imports(),
+    ):
         warnings.simplefilter("ignore")
         import mmseg.datasets
         import mmseg.engine

@@ -3,6 +3,9 @@
 import copy
 from typing import Any
 
+from mmengine.utils import ManagerMixin
+from mmengine.visualization import Visualizer
+
 from isnet.data.loading.dataset_config import manifest_dataset
 from isnet.inference.model_config import model_config
 from isnet.training.loader_workers import ignore_signals
@@ -73,7 +76,7 @@ def runner_config(
         },
         "default_scope": "mmseg",
         "log_level": "ERROR",
-        "visualizer": {"type": "Visualizer", "vis_backends": None},
+        "visualizer": {"type": _NoVisualizer},
         "experiment_name": "runner",
     }
     if batch.processes > 1:
@@ -98,3 +101,11 @@ def _scale(settings: dict[str, Any], lengths: tuple[str, ...], factor: int) -> d
         key: int(value) * factor if key in lengths and value is not None else value
         for key, value in settings.items()
     }
+
+
+class _NoVisualizer(Visualizer):
+    """Visualizer that shows nothing: mmengine's own imports matplotlib and makes a figure."""
+
+    def __init__(self, name: str, **_: object) -> None:
+        ManagerMixin.__init__(self, name)
+        self._vis_backends: dict[str, Any] = {}

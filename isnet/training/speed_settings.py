@@ -16,7 +16,8 @@ def require_deterministic(wanted: bool) -> None:
     if wanted:
         # Without a workspace per stream, cuBLAS adds in an order that depends on timing.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(wanted)
+    if wanted != torch.are_deterministic_algorithms_enabled():  # setting it imports the compiler
+        torch.use_deterministic_algorithms(wanted)
     # Only needed by code that reads uninitialised memory, which there is none of here.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

@@ -11,6 +11,7 @@ from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder
+from isnet.deferred_imports import defer_dynamo
 from isnet.distributed.rendezvous import join_process_group
 from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
@@ -60,6 +61,8 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
     threads = _use_devices(run.devices, batch.processes)
     allow_tf32(run.speed.precision == "tf32")
     require_deterministic(run.speed.deterministic)
+    if not run.speed.compile:
+        defer_dynamo()
     checkpoints = CheckpointFolder(job.work / "checkpoints", job.key)
     state = checkpoints.newest()
     done = state["iteration"] if state else 0

@@ -82,12 +82,12 @@ class DevicePreProcessor(SegDataPreProcessor):
         for sample in samples:
             if "gt_sem_seg" in sample and sample.gt_sem_seg.data.dtype == torch.uint8:
                 sample.gt_sem_seg.data = sample.gt_sem_seg.data.long()
-        # With meta tensors, mmseg's function computes the padded size and pads only the labels.
-        shapes = [torch.empty(image.shape, device="meta") for image in images]
+        # Of images without channels, mmseg's function computes the padded size and pads the labels.
+        shapes = [torch.empty(0, *image.shape[1:]) for image in images]
         padded, samples = stack_batch(
             shapes, samples, self.size, self.size_divisor, self.pad_val, self.seg_pad_val
         )
-        inputs = self._normalise(_distort(_stack(images, padded.shape), samples))
+        inputs = self._normalise(_distort(_stack(images, padded.shape[2:]), samples))
         for image, shape in zip(inputs, shapes, strict=True):
             image[:, shape.shape[1] :] = self.pad_val
             image[:, :, shape.shape[2] :] = self.pad_val
@@ -110,8 +110,8 @@ class DevicePreProcessor(SegDataPreProcessor):
         return result
 
 
-def _stack(images: Tensor | Sequence[Tensor], shape: Sequence[int]) -> Tensor:
-    """Stack images to a batch of `shape` `(B, C, H, W)`, each at the top left of its place.
+def _stack(images: Tensor | Sequence[Tensor], size: torch.Size) -> Tensor:
+    """Stack images `(C, H, W)` to a batch of `size` (height, width), each at the top left.
 
     The other pixels are not initialised. The batch is channels_last if the first image is a view of
     `(H, W, C)` memory.
@@ -119,7 +119,7 @@ def _stack(images: Tensor | Sequence[Tensor], shape: Sequence[int]) -> Tensor:
     channels_last = images[0].stride(0) == 1
     same = len({image.dtype for image in images}) == 1
     batch = torch.empty(
-        tuple(shape),
+        (len(images), images[0].shape[0], *size),
         dtype=images[0].dtype if same else torch.float32,
         device=images[0].device,
         memory_format=torch.channels_last if channels_last else torch.contiguous_format,
