@@ -17,6 +17,4 @@ import isnet.models.auxiliary_head
 import isnet.models.isnet_head
 from isnet.models.batch_norm import CpuSyncBatchNorm
 
-__all__: list[str] = []
-
 MODELS.register_module("CpuSyncBN", module=CpuSyncBatchNorm)

@@ -15,6 +15,15 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
 from isnet.io.console import format_bytes
 
+_NO_LIMIT = "Raise the limit (ulimit -f), or use a file system without one"
+_WRITE_ERRORS = {
+    errno.ENOSPC: ("the disk is full", "Free some space there"),
+    errno.EDQUOT: ("your disk quota is used up", "Free some space there"),
+    errno.EFBIG: ("a file of that size is not allowed here", _NO_LIMIT),
+    errno.EROFS: ("the disk is read-only", "Make it writable"),
+}
+"""Message and hint by the number of an OSError."""
+
 
 @dataclass(frozen=True)
 class FileDigest:
@@ -90,17 +99,7 @@ def _write_error(path: Path, needed: int | None, error: OSError) -> UserError:
     sizes = [] if needed is None else [f"it needs {format_bytes(needed)}"]
     with contextlib.suppress(OSError):
         sizes.append(f"{format_bytes(shutil.disk_usage(path.parent).free)} are free")
-    what, hint = {
-        errno.ENOSPC: ("the disk is full", "Free some space there"),
-        errno.EDQUOT: ("your disk quota is used up", "Free some space there"),
-        errno.EFBIG: (
-            "a file of that size is not allowed here",
-            "Raise the limit (ulimit -f), or use a file system without one",
-        ),
-        errno.EROFS: ("the disk is read-only", "Make it writable"),
-    }.get(error.errno or 0, (f"cannot be written: {error.strerror or error}", "Make it writable"))
-    return UserError(
-        ": ".join([what, *([" and ".join(sizes)] if sizes else [])]),
-        where=str(path),
-        hint=f"{hint}; the same command then continues",
-    )
+    unknown = (f"cannot be written: {error.strerror or error}", "Make it writable")
+    what, hint = _WRITE_ERRORS.get(error.errno or 0, unknown)
+    what = f"{what}: {' and '.join(sizes)}" if sizes else what
+    return UserError(what, where=str(path), hint=f"{hint}; the same command then continues")

@@ -36,12 +36,6 @@ def save_torch(path: Path, value: Any) -> None:
         pass
 
 
-def load_weights(path: Path) -> dict[str, Any]:
-    """Load a weights file onto the CPU: `state_dict` and `meta`."""
-    loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return loaded
-
-
 class CheckpointFolder:
     """Folder with the checkpoints of one training, of which the last `keep` valid ones are kept.
 
@@ -76,11 +70,9 @@ class CheckpointFolder:
             # Only unpickles, thanks to mmap: fails if the state has values that cannot be loaded.
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except (OSError, _InvalidCheckpoint) as error:
-            raise UserError(
-                f"was written, but does not read back: {error}",
-                where=str(path),
-                hint="Check the disk; the same command continues from the checkpoint before",
-            ) from None
+            what = f"was written, but does not read back: {error}"
+            hint = "Check the disk; the same command continues from the checkpoint before"
+            raise UserError(what, where=str(path), hint=hint) from None
         self._skipped.discard(iteration)
         self._delete_older(iteration)
 
@@ -99,7 +91,11 @@ class CheckpointFolder:
             try:
                 with path.open("rb") as file:
                     self._verify(iteration, file)
-                    return _load(path, file)
+                    file.seek(0)
+                    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+                    return state
+            except (RuntimeError, pickle.UnpicklingError) as error:
+                raise _other_version(path, str(error).partition("\n")[0]) from error
             except (OSError, _InvalidCheckpoint) as error:
                 reason = error.strerror or error if isinstance(error, OSError) else error
                 _log.info(f"{path} is skipped: {reason}")
@@ -123,19 +119,12 @@ class CheckpointFolder:
 
     def _write_digest(self, iteration: int, digest: FileDigest) -> None:
         """Write the JSON file with the hash of a checkpoint, before the `.pth` file exists."""
-        digests = [digest]
-        with (
-            contextlib.suppress(OSError, _InvalidCheckpoint),
-            self._path(iteration).open("rb") as f,
-        ):
-            digests.append(self._verify(iteration, f))
-        record = {
-            "version": _VERSION,
-            "key": self.key,
-            "iteration": iteration,
-            "digests": [asdict(digest) for digest in digests],
-        }
-        write_json(self._path(iteration, ".json"), {**record, "check": digest_of(record)})
+        digests, path = [digest], self._path(iteration)
+        with contextlib.suppress(OSError, _InvalidCheckpoint), path.open("rb") as file:
+            digests.append(self._verify(iteration, file))
+        record = {"version": _VERSION, "key": self.key, "iteration": iteration}
+        record |= {"digests": [asdict(one) for one in digests]}
+        write_json(self._path(iteration, ".json"), record | {"check": digest_of(record)})
 
     def _digests(self, iteration: int) -> list[FileDigest]:
         """Return the digests that the `.pth` file of an iteration may have, from its JSON file.
@@ -204,27 +193,11 @@ class _InvalidCheckpoint(Exception):
     """Raised, with the reason, if a file is no valid checkpoint of this training."""
 
 
-def _load(path: Path, file: IO[bytes]) -> dict[str, Any]:
-    """Load a checkpoint file whose hash was verified.
-
-    Raises:
-        UserError: this version of torch cannot load it.
-    """
-    file.seek(0)
-    try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        raise _other_version(path, str(error).partition("\n")[0]) from error
-    return state
-
-
 def _other_version(path: Path, reason: str) -> UserError:
     """Return the error for an intact checkpoint that this isnet or torch cannot load.
 
     Such a checkpoint is never skipped, because that would lose training time.
     """
-    return UserError(
-        f"is intact, but this installation cannot load it: {reason}",
-        where=str(path),
-        hint="Use the version that wrote it, or delete the file to use the checkpoint before",
-    )
+    what = f"is intact, but this installation cannot load it: {reason}"
+    hint = "Use the version that wrote it, or delete the file to use the checkpoint before"
+    return UserError(what, where=str(path), hint=hint)

@@ -25,7 +25,6 @@ _IGNORED = (
     "getattr",
 )
 """Types in the loss log of mmengine's training checkpoints. The log is not read."""
-_GIVE = "Give a checkpoint of the official code, of mmseg or of isnet"
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,7 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
     """
     loaded = _load(path)
     if not isinstance(loaded, Mapping):
-        raise UserError(
-            f"holds a {type(loaded).__name__}, not weights", where=str(path), hint=_GIVE
-        )
+        raise _no_weights(path, f"holds a {type(loaded).__name__}, not weights")
     meta = loaded.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
     kind, tensors = _select_weights(loaded, path, ema=ema)
@@ -93,24 +90,18 @@ def _load(path: Path) -> Any:
     except Exception as error:  # damaged files raise errors of many types
         refused = _REFUSED.search(str(error))
         if refused:
-            raise UserError(
-                f"would load {refused[1]}, which is neither a tensor nor a plain value: a "
-                "pickle can run any code, so it was not opened",
-                where=str(path),
-                hint="If you trust it, save its state dict alone, with the program it comes from",
-            ) from None
-        raise UserError(
-            "was not written by torch.save, or is damaged (an HTML page? truncated?)",
-            where=str(path),
-            hint="Get the file again",
-        ) from error
+            what = f"would load {refused[1]}, which is neither a tensor nor a plain value"
+            why = "a pickle can run any code, so it was not opened"
+            hint = "If you trust it, save its state dict alone, with the program it comes from"
+            raise UserError(f"{what}: {why}", where=str(path), hint=hint) from None
+        what = "was not written by torch.save, or is damaged (an HTML page? truncated?)"
+        raise UserError(what, where=str(path), hint="Get the file again") from error
 
 
 def _select_weights(loaded: Mapping[str, Any], path: Path, *, ema: bool) -> tuple[str, Any]:
     if ema and "model_ema" not in loaded:
-        raise UserError(
-            "has no averaged weights (`model_ema`)", where=str(path), hint="Leave --ema out"
-        )
+        what = "has no averaged weights (`model_ema`)"
+        raise UserError(what, where=str(path), hint="Leave --ema out")
     if ema or ("model_ema" in loaded and "model" not in loaded):
         return "official (model_ema)", loaded["model_ema"]
     if "model" in loaded:
@@ -119,23 +110,21 @@ def _select_weights(loaded: Mapping[str, Any], path: Path, *, ema: bool) -> tupl
         return "mmseg", loaded["state_dict"]
     if loaded and all(isinstance(value, Tensor) for value in loaded.values()):
         return "bare", loaded
-    raise UserError(
-        f"has neither model, model_ema nor state_dict, but {', '.join(map(str, loaded))[:200]}",
-        where=str(path),
-        hint=_GIVE,
-    )
+    found = ", ".join(map(str, loaded))[:200]
+    raise _no_weights(path, f"has neither model, model_ema nor state_dict, but {found}")
 
 
 def _check_tensors(tensors: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not tensors:
-        raise UserError("has no weights under its key", where=str(path), hint=_GIVE)
+        raise _no_weights(path, "has no weights under its key")
     for name, value in tensors.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or value.is_complex():
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
-            raise UserError(
-                f"{name!r} is a {kind}, not a named tensor of real numbers",
-                where=str(path),
-                hint=_GIVE,
-            )
+            raise _no_weights(path, f"{name!r} is a {kind}, not a named tensor of real numbers")
     prefix = "module." if all(name.startswith("module.") for name in tensors) else ""
     return {name.removeprefix(prefix): value.detach() for name, value in tensors.items()}
+
+
+def _no_weights(path: Path, what: str) -> UserError:
+    hint = "Give a checkpoint of the official code, of mmseg or of isnet"
+    return UserError(what, where=str(path), hint=hint)

@@ -37,10 +37,8 @@ class PretrainedFile:
         """How to get the file onto this machine, for messages."""
         if self.url is None:
             return "Put it there, or name another file"
-        return (
-            f"Without internet here: run `isnet weights fetch` on a machine that has it, and copy "
-            f"{self.path.name} to {self.path.parent}"
-        )
+        fetch = "Without internet here: run `isnet weights fetch` on a machine that has it"
+        return f"{fetch}, and copy {self.path.name} to {self.path.parent}"
 
 
 def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
@@ -52,8 +50,7 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
     Raises:
         UserError: mmengine's table has no such name.
     """
-    located = [_locate(node[key]) for node, key in _references(model)]
-    return [file for file in located if file is not None]
+    return [file for _, _, file in _references(model)]
 
 
 def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
@@ -86,10 +83,7 @@ def resolve_pretrained_paths(model: dict[str, Any]) -> None:
     Raises:
         UserError: a file is missing.
     """
-    for node, key in _references(model):
-        file = _locate(node[key])
-        if file is None:
-            continue
+    for node, key, file in _references(model):
         if not file.path.is_file():
             raise _missing(file)
         node[key] = str(file.path)
@@ -100,16 +94,16 @@ def _missing(file: PretrainedFile) -> UserError:
     return UserError(f"{file.reference}{source} is not at {file.path}", hint=file.hint)
 
 
-def _references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each config node with a reference, and the key of the reference."""
+def _references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, PretrainedFile]]:
+    """Yield each config node with a reference, the key of the reference, and the file."""
     backbone = model.get("backbone") or {}
-    for node in (model, backbone):
-        if isinstance(node.get("pretrained"), str):
-            yield node, "pretrained"
     init = backbone.get("init_cfg")
-    for node in init if isinstance(init, list | tuple) else [init]:
-        if isinstance(node, dict) and node.get("type") == "Pretrained":
-            yield node, "checkpoint"
+    inits = [init] if isinstance(init, dict) else init or []
+    places = [(model, "pretrained"), (backbone, "pretrained")]
+    places += [(one, "checkpoint") for one in inits if one.get("type") == "Pretrained"]
+    for node, key in places:
+        if isinstance(node.get(key), str) and (file := _locate(node[key])) is not None:
+            yield node, key, file
 
 
 def _locate(reference: str) -> PretrainedFile | None:
@@ -133,9 +127,8 @@ def _look_up(reference: str) -> PretrainedFile:
         table = checkpoint.get_external_models()  # with $MMENGINE_HOME/open_mmlab.json
         name = checkpoint.get_deprecated_model_names().get(name, name)
     if name not in table:
-        raise UserError(
-            f"{scheme} has no weights {name!r}", where=reference, hint="Correct `pretrained`"
-        )
+        what = f"{scheme} has no weights {name!r}"
+        raise UserError(what, where=reference, hint="Correct `pretrained`")
     place: str = table[name]
     if place.startswith(_HTTP):
         return _cache_file(reference, place)

@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from isnet.errors import UserError
 
-Shape = tuple[int, ...]
-Shapes = Mapping[str, Shape]
+Tensors = Mapping[str, Tensor]
 
 _COUNTER = "num_batches_tracked"
 _MAX_LISTED = 10
 
 
-def check_state_dict(expected: Shapes, given: Shapes, *, file: Path, model: str) -> None:
+def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: str) -> None:
     """Raise `UserError` unless `file` has exactly the tensors of a model.
 
     Args:
@@ -27,9 +28,9 @@ def check_state_dict(expected: Shapes, given: Shapes, *, file: Path, model: str)
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]
     misshaped = [
-        f"{name} {_format(given[name])} where the model has {_format(shape)}"
-        for name, shape in expected.items()
-        if name in given and given[name] != shape
+        f"{name} {_format_shape(given[name])} where the model has {_format_shape(value)}"
+        for name, value in expected.items()
+        if name in given and given[name].shape != value.shape
     ]
     found = {"missing": missing, "unexpected": unexpected, "mis-shaped": misshaped}
     found = {kind: names for kind, names in found.items() if names}
@@ -40,15 +41,12 @@ def check_state_dict(expected: Shapes, given: Shapes, *, file: Path, model: str)
     hint = "Name the config that has the classes, backbone and head of these weights"
     if missing and all(name.endswith(_COUNTER) for name in missing):
         hint = f"It was saved without {_COUNTER}; add them as tensor(0), or get the full file"
-    raise UserError(
-        f"does not fit the model of {model}: {counts}{lists}\nNothing was written",
-        where=str(file),
-        hint=hint,
-    )
+    what = f"does not fit the model of {model}: {counts}{lists}\nNothing was written"
+    raise UserError(what, where=str(file), hint=hint)
 
 
-def _format(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "scalar"
+def _format_shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
 
 
 def _join(names: Sequence[str]) -> str:

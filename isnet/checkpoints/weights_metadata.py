@@ -15,7 +15,7 @@ _KEY = "isnet"
 _VERSION = 1
 _RESIZES = ("Resize", "ResizeShortestEdge", "ResizeToMultiple")
 """Transforms of a test pipeline that change an image."""
-_IO_TRANSFORMS = ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
+IO_TRANSFORMS = ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
 """Transforms of a test pipeline that read or pack it."""
 
 PlainDict = dict[str, Any]
@@ -69,7 +69,7 @@ class WeightsMetadata(BaseModel):
             classes=list(classes),
             palette=[(red, green, blue) for red, green, blue in palette],
             model=_plain(model),
-            resize=[_plain(step) for step in steps if step["type"] not in _IO_TRANSFORMS],
+            resize=[_plain(step) for step in steps if step["type"] not in IO_TRANSFORMS],
             evaluation=_plain(config.get("evaluation") or {"single_scale": single}),
             flip_pairs=[(left, right) for left, right in flip_pairs],
             provenance=dict(provenance),
@@ -87,26 +87,19 @@ class WeightsMetadata(BaseModel):
         """
         found = meta.get(_KEY)
         if found is None:
-            raise UserError(
-                "has no metadata of isnet",
-                where=where,
-                hint="Give a weights.pth of `isnet train`, or convert the file with "
-                "`isnet weights import`",
-            )
+            give = "Give a weights.pth of `isnet train`"
+            hint = f"{give}, or convert the file with `isnet weights import`"
+            raise UserError("has no metadata of isnet", where=where, hint=hint)
         version = found.get("version") if isinstance(found, Mapping) else None
         if version != _VERSION:
-            raise UserError(
-                f"has metadata of version {version}, and this isnet reads {_VERSION}",
-                where=where,
-                hint="Use the isnet that wrote it, or a newer one",
-            )
+            what = f"has metadata of version {version}, and this isnet reads {_VERSION}"
+            raise UserError(what, where=where, hint="Use the isnet that wrote it, or a newer one")
         try:
             metadata = cls.model_validate(found)
         except ValidationError as error:
             first = error.errors()[0]
-            raise _damage_error(
-                f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where
-            ) from None
+            place = ".".join(map(str, first["loc"]))
+            raise _damage_error(f"{place}: {first['msg']}", where) from None
         metadata._check(where)
         return metadata
 
@@ -115,17 +108,14 @@ class WeightsMetadata(BaseModel):
         return {_KEY: self.model_dump()}
 
     def _check(self, where: str) -> None:
-        if len(self.classes) != len(self.palette):
-            raise _damage_error(
-                f"{len(self.classes)} classes and {len(self.palette)} colours", where
-            )
+        classes, colours = len(self.classes), len(self.palette)
+        if classes != colours:
+            raise _damage_error(f"{classes} classes and {colours} colours", where)
         for step in self.resize:
             if step.get("type") not in _RESIZES:
-                raise UserError(
-                    f"prepares images by {step.get('type')!r}; known are {', '.join(_RESIZES)}",
-                    where=where,
-                    hint="Give a model whose test pipeline only reads and resizes",
-                )
+                what = f"prepares images by {step.get('type')!r}; known are {', '.join(_RESIZES)}"
+                hint = "Give a model whose test pipeline only reads and resizes"
+                raise UserError(what, where=where, hint=hint)
         _refuse_imports(self.model, where)
         try:
             json.dumps(self.provenance)
@@ -141,10 +131,8 @@ def _plain(value: Any) -> Any:
     """Copy a config without mmengine's own types, because `weights_only` loading rejects them."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, tuple):
-        return tuple(_plain(inner) for inner in value)
+    if isinstance(value, list | tuple):
+        return (list if isinstance(value, list) else tuple)(map(_plain, value))
     return value
 
 
@@ -156,11 +144,8 @@ def _refuse_imports(node: Any, where: str) -> None:
     if isinstance(node, Mapping):
         kind = node.get("type")
         if kind is not None and not (isinstance(kind, str) and kind.isidentifier()):
-            raise UserError(
-                f"wants a module of type {kind!r}, which may be any code, so it was not built",
-                where=where,
-                hint="Get the file from a source that you trust",
-            )
+            what = f"wants a module of type {kind!r}, which may be any code, so it was not built"
+            raise UserError(what, where=where, hint="Get the file from a source that you trust")
         node = list(node.values())
     if isinstance(node, list | tuple):
         for inner in node:

@@ -57,7 +57,6 @@ def count_images(
     *,
     rank: int = 0,
     world_size: int = 1,
-    workers: int | None = None,
     worker_init_fn: Callable[[int], None] | None = None,
     on_progress: Progress | None = None,
 ) -> None:
@@ -75,8 +74,7 @@ def count_images(
             another one are restarted.
         rank: number of this process.
         world_size: number of processes.
-        workers: decoding processes; None is an equal part of the cores.
-        worker_init_fn: called in each of these processes first.
+        worker_init_fn: called first in each process that decodes images.
         on_progress: called with (images done, images of this process).
     """
     classes = len(dataset.metainfo["classes"])
@@ -85,14 +83,13 @@ def count_images(
     rest = [index for index in mine if index not in counted]
     if not rest:
         return
-    if workers is None:
-        workers = num_decode_workers(next(model.parameters()).device) // world_size
 
     def count(predicted: Predicted) -> ImageCounts:
         sample, single, multi = predicted
         given = (sample.name, sample.label, single, multi, classes, dataset.ignore_index)
         return ImageCounts.of(sample.index, *given, str(sample.image_path))
 
+    workers = num_decode_workers(next(model.parameters()).device) // world_size
     samples = dataset_samples(model, dataset, rest, workers, worker_init_fn)
     journal = EvaluationJournal(journals, rank, fingerprint)
     with journal:
@@ -128,7 +125,7 @@ def _write_overlays(
 ) -> list[OverlayRecord]:
     """Choose images, predict them again, and write their overlays below `directory`."""
     chosen = choose_overlays(evaluation.images, *counts)
-    samples = dataset_samples(model, dataset, [index for index, _ in chosen], workers=0)
+    samples = dataset_samples(model, dataset, [index for index, _ in chosen])
     areas, rows = evaluation.single_scale.sums.areas, []
     for (index, why), sample in zip(chosen, samples, strict=True):
         files = write_overlays(
@@ -190,7 +187,7 @@ def evaluate_dataset(
         where = str(identity.get("dataset", "evaluate"))
         raise UserError("the data set has no images to evaluate", where=where)
     model.eval()
-    first = next(dataset_samples(model, dataset, [0], workers=0))
+    first = next(dataset_samples(model, dataset, [0]))
     once = partial(predict, model, first.x, first.size, protocol.single_scale)
     cost = measure_cost(model, first.x, once, speed_seconds)
     count_images(model, dataset, protocol, journals, fingerprint, **settings)

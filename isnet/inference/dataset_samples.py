@@ -108,7 +108,7 @@ def dataset_samples(
     model: EncoderDecoder,
     dataset: Any,
     indices: Sequence[int] | None = None,
-    workers: int | None = None,
+    workers: int = 0,
     worker_init_fn: Callable[[int], None] | None = None,
 ) -> Iterator[EvaluationSample]:
     """Yield the samples of an mmseg data set, normalised on the model's device.
@@ -119,7 +119,7 @@ def dataset_samples(
         model: its `data_preprocessor` normalises.
         dataset: the data set.
         indices: samples to yield, in this order; None is all.
-        workers: processes that decode ahead; None is `num_decode_workers`.
+        workers: processes that decode ahead; with 0, this process decodes.
         worker_init_fn: called in each of these processes first.
 
     Raises:
@@ -132,7 +132,7 @@ def dataset_samples(
     loader = DataLoader(
         Subset(dataset, chosen),
         batch_size=1,
-        num_workers=num_decode_workers(device) if workers is None else workers,
+        num_workers=workers,
         collate_fn=pseudo_collate,
         worker_init_fn=worker_init_fn,
         pin_memory=device.type != "cpu",  # copies to the GPU overlap with its work

@@ -90,8 +90,8 @@ class InferenceSettings:
             if self.crop_size is None or self.stride is None:
                 return "mode 'slide' needs crop_size and stride"
             if self.stride[0] > self.crop_size[0] or self.stride[1] > self.crop_size[1]:
-                steps = f"stride {self.stride} is beyond crop_size {self.crop_size}"
-                return f"{steps} and leaves out pixels"
+                beyond = f"is beyond crop_size {self.crop_size} and leaves out pixels"
+                return f"stride {self.stride} {beyond}"
         return None
 
     def with_windows(self, window: tuple[int, int]) -> InferenceSettings:
@@ -132,30 +132,25 @@ class EvaluationProtocol:
             known = {name: test[name] for name in ("mode", "crop_size", "stride") if name in test}
             return cls(InferenceSettings.from_config(known, "model.test_cfg"))
         _refuse_unknown(evaluation, {"single_scale", "multi_scale"}, "evaluation")
-        where = "evaluation.single_scale"
-        single_config, hint = evaluation.get("single_scale") or {}, "Move it to multi_scale"
+        where, single_config = "evaluation.single_scale", evaluation.get("single_scale") or {}
         if single_config.get("protocol") == "mmseg":
-            problem = "single_scale has protocol 'mmseg', which is a multi-scale protocol"
-            raise UserError(problem, where=where, hint=hint)
+            what = "single_scale has protocol 'mmseg', which is a multi-scale protocol"
+            raise UserError(what, where=where, hint="Move it to multi_scale")
         single = InferenceSettings.from_config(single_config, where)
         if single.scales != (1.0,) or single.flip:
-            raise UserError(
-                "single_scale has scales or flip", where=where, hint="Move them to multi_scale"
-            )
-        multi_config = evaluation.get("multi_scale")
+            what = "single_scale has scales or flip"
+            raise UserError(what, where=where, hint="Move them to multi_scale")
+        multi_config, where = evaluation.get("multi_scale"), "evaluation.multi_scale"
         if multi_config is None:
             return cls(single)
-        multi = InferenceSettings.from_config(
-            multi_config, "evaluation.multi_scale", average="probabilities"
-        )
+        multi = InferenceSettings.from_config(multi_config, where, average="probabilities")
         if multi.protocol == "official":  # mmseg's protocol swaps no channels
             multi = dataclasses.replace(multi, flip_pairs=flip_pairs)
         return cls(single, multi)
 
 
 def _refuse_unknown(values: Mapping[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(values) - known)
-    if unknown:
+    if unknown := sorted(set(values) - known):
         hint = f"Known are {', '.join(sorted(known))}"
         raise UserError(f"unknown setting {unknown[0]!r}", where=where, hint=hint)
 

@@ -13,7 +13,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from isnet.inference.malloc_settings import release_freed_memory
+from isnet.inference.memory import release_freed_memory
 from isnet.inference.segmentor_logits import raw_logits
 
 _WARM_UP = 2

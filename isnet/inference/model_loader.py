@@ -15,7 +15,7 @@ from isnet.checkpoints.state_dict_check import check_state_dict
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import EvaluationProtocol
-from isnet.inference.malloc_settings import keep_freed_memory
+from isnet.inference.memory import keep_freed_memory
 from isnet.io.atomic_files import sha256_of
 from isnet.models.float32 import allow_tf32
 from isnet.models.isnet_head import ISNetHead
@@ -55,11 +55,9 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
     try:
         network = MODELS.build(ConfigDict(metadata.model))
     except Exception as error:  # the exceptions of a damaged config have no common type
-        raise UserError(
-            f"its model cannot be built: {' '.join(str(error).split())[:300]}",
-            where=str(file),
-            hint="Get the file again, or use the isnet that wrote it",
-        ) from error
+        what = f"its model cannot be built: {' '.join(str(error).split())[:300]}"
+        hint = "Get the file again, or use the isnet that wrote it"
+        raise UserError(what, where=str(file), hint=hint) from error
     load_tensors(network, weights, "its own metadata")
     return TrainedModel(prepare_for_inference(network, gpu=gpu), metadata, file, sha256_of(file))
 
@@ -72,12 +70,7 @@ def load_tensors(network: EncoderDecoder, weights: WeightsFile, model: str) -> N
     Raises:
         UserError: the tensors do not fit the network.
     """
-    check_state_dict(
-        {name: tuple(value.shape) for name, value in network.state_dict().items()},
-        {name: tuple(value.shape) for name, value in weights.tensors.items()},
-        file=weights.path,
-        model=model,
-    )
+    check_state_dict(network.state_dict(), weights.tensors, file=weights.path, model=model)
     network.load_state_dict(weights.tensors)
 
 

@@ -30,12 +30,12 @@ def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
     """
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
-    return _palette_image(labels, colours)
+    return _apply_palette(labels, colours)
 
 
-def _palette_image(values: Labels, colours: npt.NDArray[np.uint8]) -> Image.Image:
-    image = Image.fromarray(values)
-    image.putpalette(colours.tobytes())
+def _apply_palette(values: npt.NDArray[Any], colours: npt.NDArray[Any]) -> Image.Image:
+    image = Image.fromarray(values.astype(np.uint8))
+    image.putpalette(colours.round().astype(np.uint8).tobytes())
     return image
 
 
@@ -52,9 +52,7 @@ def error_image(
     grey = np.linspace(0, 255, _LEVELS)[:, None]
     red = np.concatenate([150 + grey * 105 / 255, grey * 0.35, grey * 0.35], axis=1)
     colours = np.concatenate([grey.repeat(3, 1), (grey * _DIMMED).repeat(3, 1), red])
-    return _palette_image(
-        (ramp * _LEVELS + level).astype(np.uint8), colours.round().astype(np.uint8)
-    )
+    return _apply_palette(ramp * _LEVELS + level, colours)
 
 
 def confidence_image(confidence: Values) -> Image.Image:
@@ -64,8 +62,7 @@ def confidence_image(confidence: Values) -> Image.Image:
     """
     steps = np.clip(confidence, 0, 1) * (255 / _CONFIDENCE_STEP)
     ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)
-    colours = np.asarray(ramp[:, 0, ::-1], np.uint8)
-    return _palette_image(np.rint(steps).astype(np.uint8) * np.uint8(_CONFIDENCE_STEP), colours)
+    return _apply_palette(np.rint(steps) * _CONFIDENCE_STEP, ramp[:, 0, ::-1])
 
 
 def _resize(image: npt.NDArray[Any], size: tuple[int, int], interpolation: int) -> npt.NDArray[Any]:

@@ -17,17 +17,17 @@ from mmseg.models.segmentors import EncoderDecoder
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isnet.checkpoints.weights_metadata import IO_TRANSFORMS
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import RgbImage, image_tensor
 from isnet.inference.label_prediction import predict_with_confidence
-from isnet.inference.memory_estimate import fits_summed, fits_whole
+from isnet.inference.memory import fits_summed, fits_whole
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
-_READ_AND_PACK = ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs")
 _DEFAULT_WINDOW = (512, 512)
 """For weights whose metadata has neither an evaluation window nor a training crop."""
 
@@ -134,7 +134,7 @@ class Predictor:
         return predictions
 
     def _predict_batch(self, images: Sequence[RgbImage], size: Size) -> Iterator[ImagePrediction]:
-        x = self._input(images)
+        x = self._input(images, size)
         settings, window = self.settings, None
         if settings.mode == "whole" and self.large and not fits_whole(self.network, x, settings):
             window = self.large
@@ -150,9 +150,16 @@ class Predictor:
         for label, confidence in zip(labels, confidences, strict=True):
             yield ImagePrediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)
 
-    def _input(self, images: Sequence[RgbImage]) -> Tensor:
+    def _input(self, images: Sequence[RgbImage], size: Size) -> Tensor:
         """Return the network's input `(B, 3, h, w)`, resized and normalised by mmseg."""
-        packed = pseudo_collate([self._pack(image) for image in images])
+        shapes = {"img_shape": size, "ori_shape": size}
+        read = [{"img": np.ascontiguousarray(image[:, :, ::-1]), **shapes} for image in images]
+        try:
+            packed = pseudo_collate([self._pipeline(one) for one in read])
+        except (cv2.error, ValueError, ZeroDivisionError) as error:
+            why = " ".join(str(error).split())[:200]
+            what = f"{size[0]}x{size[1]} pixels cannot be resized for the network: {why}"
+            raise UserError(what) from error
         data = self.network.data_preprocessor(packed, False)
         if any(data["data_samples"][0].metainfo.get("img_padding_size", ())):
             hint = "Set data_preprocessor.test_cfg to None"
@@ -160,20 +167,9 @@ class Predictor:
         x: Tensor = data["inputs"]
         return x
 
-    def _pack(self, image: RgbImage) -> dict[str, Any]:
-        size = image.shape[:2]
-        read = {"img": np.ascontiguousarray(image[:, :, ::-1]), "img_shape": size}
-        try:
-            packed: dict[str, Any] = self._pipeline({**read, "ori_shape": size})
-        except (cv2.error, ValueError, ZeroDivisionError) as error:
-            why = " ".join(str(error).split())[:200]
-            what = f"{size[0]}x{size[1]} pixels cannot be resized for the network: {why}"
-            raise UserError(what) from error
-        return packed
-
     @cached_property
     def _pipeline(self) -> Compose:
-        steps = [step for step in self.resize if step["type"] not in _READ_AND_PACK]
+        steps = [step for step in self.resize if step["type"] not in IO_TRANSFORMS]
         return Compose([*steps, {"type": "PackSegInputs"}])
 
 

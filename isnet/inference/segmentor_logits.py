@@ -11,6 +11,7 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.models.float32 import at_least_float32
 from isnet.models.winograd import Winograd
 
 Size = tuple[int, int]
@@ -55,20 +56,12 @@ def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
         output = model.decode_head(model.extract_feat(x))
         output = output[-1] if isinstance(output, list | tuple) else output
     else:
-        shape = x.shape[2:]
-        metas = [
-            {"ori_shape": shape, "img_shape": shape, "pad_shape": shape, "padding_size": [0] * 4}
-            for _ in x
-        ]
-        output = model.encode_decode(x, metas)
+        meta = dict.fromkeys(("ori_shape", "img_shape", "pad_shape"), x.shape[2:])
+        output = model.encode_decode(x, [meta | {"padding_size": [0] * 4} for _ in x])
     if not bool(torch.isfinite(output).all()):
-        raise UserError(
-            "the model's output has NaN or infinite values",
-            hint="The training has diverged; lower the learning rate and train again",
-        )
-    # Under autocast some heads return bfloat16.
-    scores: Tensor = output.float() if output.dtype == torch.bfloat16 else output
-    return scores
+        hint = "The training has diverged; lower the learning rate and train again"
+        raise UserError("the model's output has NaN or infinite values", hint=hint)
+    return at_least_float32(output)  # under autocast some heads return bfloat16
 
 
 def resize(scores: Tensor, size: Size, align_corners: bool) -> Tensor:

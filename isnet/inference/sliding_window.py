@@ -71,7 +71,7 @@ def predict_in_bands(
     of the longer side.
     """
     height, width = x.shape[2:]
-    axis, edge = (3, 2) if width > height else (2, 0)
+    axis, edge = (3, 2) if width > height else (2, 0)  # of a tensor, of a window
     windows = sorted(_windows(x, settings), key=lambda window: window[edge])
     bands = [list(band) for _, band in groupby(windows, key=lambda window: window[edge])]
     starts = [band[0][edge] for band in bands] + [x.shape[axis]]

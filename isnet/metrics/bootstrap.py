@@ -1,5 +1,6 @@
 """Bootstrap confidence intervals of scores: percentiles over resampled images."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +39,8 @@ def bootstrap(counts: Matrix) -> Intervals | None:
     if len(counts) < 2:
         return None
     resampled = ClassCounts(_resample(counts))
-    means = {
-        name: tuple(_percentiles(values[:, None])[0].tolist())
-        for name, values in resampled.summary().items()
-    }
+    summary = resampled.summary()
+    means = {name: tuple(_percentiles(values).tolist()) for name, values in summary.items()}
     return Intervals(means, _percentiles(resampled.iou))
 
 
@@ -63,9 +62,6 @@ def _resample(counts: Matrix) -> Values:
 
 def _percentiles(values: Values) -> Values:
     """Return the lower and upper percentile of each column, ignoring NaN: `(columns, 2)`."""
-    bounds = np.full((values.shape[1], 2), np.nan)
-    for column, row in zip(values.T, bounds, strict=True):
-        present = column[~np.isnan(column)]
-        if present.size:
-            row[:] = np.quantile(present, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return bounds
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN alone
+        return np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0).T

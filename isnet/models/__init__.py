@@ -3,5 +3,3 @@
 `isnet_head`, `auxiliary_head` and `losses` need mmseg; the other modules import only torch. Nothing
 is imported here, so that the latter can be used without mmseg.
 """
-
-__all__: list[str] = []

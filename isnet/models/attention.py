@@ -27,9 +27,8 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         self.key_project = nn.Sequential(block(key_channels, channels), block(channels, channels))
-        self.query_project = nn.Sequential(
-            block(query_channels, channels), block(channels, channels)
-        )
+        query = block(query_channels, channels), block(channels, channels)
+        self.query_project = nn.Sequential(*query)
         self.value_project = block(key_channels, channels)
         self.out_project = block(channels, query_channels)
 
@@ -87,22 +86,18 @@ class ClassAttention(Attention):
         Returns:
             The context `(B, C, H, W)`.
         """
-        key, value = self._project(centres, counts)
+        rows, occurrences = centres.flatten(0, 1), counts.flatten()
+        key = rows
+        for block in self.key_blocks:
+            key = block.forward_rows(key, occurrences)
+        value = self.value_project.forward_rows(rows, occurrences)
+        key, value = (one.reshape(*counts.shape, -1) for one in (key, value))
         query = _tokens(self.query_project(feats))
         weights = _class_weights(query, key, counts).to(value.dtype)
         # The output convolution is linear, so it can act on K values instead of N positions.
         conv = self.out_project.conv
         context = weights @ F.linear(value, conv.weight.flatten(1), conv.bias)
         return self.out_project.normalise(_map(context, feats))
-
-    def _project(self, centres: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Project the class centres `(B, K, C)` to keys and values `(B, K, D)`."""
-        rows, occurrences = centres.flatten(0, 1), counts.flatten()
-        key = rows
-        for block in self.key_blocks:
-            key = block.forward_rows(key, occurrences)
-        value = self.value_project.forward_rows(rows, occurrences)
-        return key.reshape(*counts.shape, -1), value.reshape(*counts.shape, -1)
 
 
 def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
@@ -130,6 +125,5 @@ def _tokens(x: Tensor) -> Tensor:
 def _map(tokens: Tensor, like: Tensor) -> Tensor:
     """Reshape tokens `(B, N, C)` to a map with the size and memory format of `like`."""
     x = tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *like.shape[2:])
-    if like.is_contiguous(memory_format=torch.channels_last):
-        return x.contiguous(memory_format=torch.channels_last)
-    return x.contiguous()
+    is_last = like.is_contiguous(memory_format=torch.channels_last)
+    return x.contiguous(memory_format=torch.channels_last if is_last else torch.contiguous_format)

@@ -100,8 +100,7 @@ def _sync_group(norm: _BatchNorm) -> Any:
 @torch.no_grad()
 def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, total: Tensor) -> None:
     """Update the running statistics of `norm` with those of this batch."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
+    assert norm.running_mean is not None and norm.running_var is not None
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
     # Momentum None is torch's cumulative average; as a tensor the count stays on the device.

@@ -15,11 +15,16 @@ class _ContextModule(nn.Module):
     is no convolution, and the output is the context alone.
     """
 
+    attention: type[Attention]
+    key_maps: int
+    """Number of maps of C channels from which keys and values are projected."""
+
     def __init__(
-        self, attention: Attention, channels: int, block: BlockFactory, concat_input: bool
+        self, channels: int, transform_channels: int, block: BlockFactory, concat_input: bool = True
     ) -> None:
         super().__init__()
-        self.correlate_net = attention
+        key_channels = self.key_maps * channels
+        self.correlate_net = self.attention(channels, key_channels, transform_channels, block)
         self.bottleneck = block(2 * channels, channels, 3) if concat_input else None
 
     def _fuse(self, feats: Tensor, context: Tensor) -> Tensor:
@@ -39,11 +44,7 @@ class ImageLevelContext(_ContextModule):
         concat_input: whether a convolution fuses the context with the features.
     """
 
-    def __init__(
-        self, channels: int, transform_channels: int, block: BlockFactory, concat_input: bool = True
-    ) -> None:
-        attention = ImageAttention(channels, 2 * channels, transform_channels, block)
-        super().__init__(attention, channels, block, concat_input)
+    attention, key_maps = ImageAttention, 2
 
     def forward(self, feats: Tensor) -> Tensor:
         """Augment features `(B, C, H, W)` with image-level context, in the same shape."""
@@ -58,11 +59,7 @@ class SemanticLevelContext(_ContextModule):
     Args: as for `ImageLevelContext`; the context is fused with the image-level features.
     """
 
-    def __init__(
-        self, channels: int, transform_channels: int, block: BlockFactory, concat_input: bool = True
-    ) -> None:
-        attention = ClassAttention(channels, channels, transform_channels, block)
-        super().__init__(attention, channels, block, concat_input)
+    attention, key_maps = ClassAttention, 1
 
     def forward(self, feats: Tensor, logits: Tensor, feats_il: Tensor) -> Tensor:
         """Augment features with semantic-level context, in the same shape `(B, C, H, W)`.

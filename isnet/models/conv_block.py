@@ -66,7 +66,6 @@ class BlockFactory(Protocol):
 
     def __call__(self, in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvBlock:
         """Return a new block."""
-        ...
 
 
 class Classifier(nn.Conv2d):

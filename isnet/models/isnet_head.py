@@ -74,10 +74,8 @@ class ISNetHead(BaseDecodeHead):
         if image_level and semantic_level and not concat_input:
             # As in the public code. Its parameters get no gradient: DDP needs
             # find_unused_parameters.
-            warnings.warn(
-                "ISNetHead: without concat_input, the image-level context reaches no output",
-                stacklevel=2,
-            )
+            unread = "ISNetHead: without concat_input, the image-level context reaches no output"
+            warnings.warn(unread, stacklevel=2)
         super().__init__(
             in_channels,
             channels,
@@ -99,8 +97,7 @@ class ISNetHead(BaseDecodeHead):
         self.ilc_net = ImageLevelContext(*sizes) if image_level else None
         self.slc_net = SemanticLevelContext(*sizes) if semantic_level else None
         self.decoder_stage1 = nn.Sequential(self._block(channels, channels), *self._classifier())
-        self.shortcut = None
-        stage2 = []
+        self.shortcut, stage2 = None, []
         if with_shortcut:
             width = shortcut_feat_channels
             self.shortcut = self._block(shortcut_in_channels, width, bias=True)
@@ -125,7 +122,8 @@ class ISNetHead(BaseDecodeHead):
             context = self.slc_net(feats, stage1, context)
         if self.shortcut is not None:
             shortcut = self.shortcut(maps[0])
-            context = torch.cat([self._resize(context, shortcut.shape[2:]), shortcut], dim=1)
+            context = resize(context, shortcut.shape[2:], None, "bilinear", self.align_corners)
+            context = torch.cat([context, shortcut], dim=1)
         return stage1, self.decoder_stage2(context)
 
     def loss_by_feat(
@@ -155,20 +153,14 @@ class ISNetHead(BaseDecodeHead):
             raise ValueError("ISNetHead: norm_cfg is needed, such as dict(type='SyncBN')")
         norm = build_norm_layer(self.norm_cfg, out_channels)[1]
         if not isinstance(norm, _BatchNorm):
-            raise ValueError(
-                f"ISNetHead: norm_cfg must be a batch norm, not {self.norm_cfg['type']}"
-            )
-        conv = nn.Conv2d(
-            in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias
-        )
+            kind = self.norm_cfg["type"]
+            raise ValueError(f"ISNetHead: norm_cfg must be a batch norm, not {kind}")
+        padding = kernel_size // 2
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
         return ConvBlock(conv, norm, build_activation_layer({"inplace": True, **self.act_cfg}))
 
     def _classifier(self) -> tuple[nn.Module, nn.Module]:
         return nn.Dropout2d(self.dropout_ratio), Classifier(self.channels, self.num_classes)
-
-    def _resize(self, x: Tensor, size: torch.Size) -> Tensor:
-        resized: Tensor = resize(x, size=size, mode="bilinear", align_corners=self.align_corners)
-        return resized
 
 
 def stage_losses(loss: dict[str, Any] | Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:
@@ -177,14 +169,11 @@ def stage_losses(loss: dict[str, Any] | Sequence[dict[str, Any]] | None) -> list
         # As official: the mean over labelled pixels; mmseg's default is over all.
         loss = {"type": "CrossEntropyLoss", "avg_non_ignore": True}
     if isinstance(loss, dict):
-        scale = loss.get("loss_weight", 1.0)
-        loss = [
-            {**loss, "loss_weight": scale * weight, "loss_name": ""} for weight in STAGE_WEIGHTS
-        ]
+        weights = [loss.get("loss_weight", 1.0) * weight for weight in STAGE_WEIGHTS]
+        loss = [{**loss, "loss_weight": weight, "loss_name": ""} for weight in weights]
     if len(loss) != len(STAGE_WEIGHTS):
-        raise ValueError(
-            f"ISNetHead: loss_decode is one loss, or two for two stages: not {len(loss)}"
-        )
+        what = f"loss_decode is one loss, or two for two stages: not {len(loss)}"
+        raise ValueError(f"ISNetHead: {what}")
     names = [one.get("loss_name") or f"loss_stage{stage}" for stage, one in enumerate(loss, 1)]
     if names[0] == names[1]:
         raise ValueError(f"ISNetHead: the losses of both stages are named {names[0]!r}")

@@ -59,29 +59,18 @@ def _conv2d(
 ) -> Tensor:
     # As `nn.Conv2d` passes them; other forms (one number, a name) go to torch.
     keeps_size = stride == (1, 1) and padding == dilation and isinstance(dilation, tuple)
-    if (
-        keeps_size
-        and dilation[0] == dilation[1]
-        and groups == 1
-        and x.ndim == 4
-        and weight.shape[2:] == (_TAPS, _TAPS)
-        and min(weight.shape[:2]) >= _FEWEST_CHANNELS
-        and x.dtype == weight.dtype == torch.float32
-        and x.device.type == "cpu"
-        and x[0].numel() >= _SMALLEST_MAP
-        and _fits_tiles(x.shape[2], x.shape[3], _TILE * dilation[0])
-    ):
-        return winograd_conv2d(x, weight, bias, dilation[0])
+    is_float32 = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu"
+    is_plain = groups == 1 and x.ndim == 4 and weight.shape[2:] == (_TAPS, _TAPS)
+    if keeps_size and is_float32 and is_plain and dilation[0] == dilation[1]:
+        is_large = min(weight.shape[:2]) >= _FEWEST_CHANNELS and x[0].numel() >= _SMALLEST_MAP
+        if is_large and _fits_tiles(x.shape[2:], _TILE * dilation[0]):
+            return winograd_conv2d(x, weight, bias, dilation[0])
     return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
-def _fits_tiles(height: int, width: int, step: int) -> bool:
-    covered = math.prod(_tiles_along(side, step) for side in (height, width)) * step**2
-    return covered <= _MOST_WASTE * height * width
-
-
-def _tiles_along(side: int, step: int) -> int:
-    return math.ceil(side / step)
+def _fits_tiles(size: torch.Size, step: int) -> bool:
+    covered = math.prod(math.ceil(side / step) * step for side in size)
+    return covered <= _MOST_WASTE * size.numel()
 
 
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
@@ -102,7 +91,7 @@ def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: in
     outputs, step = len(weight), _TILE * dilation
     filters = _FILTER @ weight.reshape(-1, _TAPS**2).T
     filters = filters.view(_SPAN**2, outputs, channels).transpose(1, 2)
-    down, across = _tiles_along(height, step), _tiles_along(width, step)
+    down, across = math.ceil(height / step), math.ceil(width / step)
     y = x.new_empty(batch, down, _TILE, dilation, across, _TILE, dilation, outputs)
     rows = min(down, max(1, _TILES_AT_ONCE // (across * dilation**2)))
     # With dilation d, every d-th row and column form an independent map.

@@ -21,7 +21,7 @@ import pytest
 import torch
 from log_lines import record_log, stop_recording
 
-from isnet.checkpoints.checkpoint_folder import CheckpointFolder, load_weights, save_torch
+from isnet.checkpoints.checkpoint_folder import CheckpointFolder, save_torch
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
 
@@ -320,7 +320,7 @@ def test_full_disks_spare_the_best_weights(small_disk: Path) -> None:
     save_torch(best, {"state_dict": {"w": torch.ones(10)}})
     with pytest.raises(UserError, match="the disk is full"):
         save_torch(best, {"state_dict": {"w": torch.ones(1_000_000)}})
-    assert torch.equal(load_weights(best)["state_dict"]["w"], torch.ones(10))
+    assert torch.equal(torch.load(best)["state_dict"]["w"], torch.ones(10))
     assert _names(small_disk) == ["best.pth"]
 
 

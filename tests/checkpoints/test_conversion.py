@@ -15,7 +15,6 @@ from official_models import Case, Official, official_logits, published_r50, rand
 from repository import REPOSITORY
 from torch import Tensor
 
-from isnet.checkpoints.checkpoint_folder import load_weights
 from isnet.checkpoints.official_names import official_name
 from isnet.cli import main
 from isnet.cli.commands.weights import _build_on_meta
@@ -120,7 +119,7 @@ def test_imported_logits_are_those_of_the_authors_modules(
     bring(case, tmp_path / "ours.pth")
     config = Config.fromfile(case.config, import_custom_modules=False).to_dict()
     imported = MODELS.build(deployed_model(config)).double()
-    imported.load_state_dict(load_weights(tmp_path / "ours.pth")["state_dict"])
+    imported.load_state_dict(torch.load(tmp_path / "ours.pth", weights_only=True)["state_dict"])
     imported.eval()
     with torch.no_grad():
         maps = imported.backbone(images)

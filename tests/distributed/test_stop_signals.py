@@ -15,7 +15,7 @@ import pytest
 import torch
 from process_tree import Tree, wait_for
 
-from isnet.checkpoints.checkpoint_folder import CheckpointFolder, load_weights
+from isnet.checkpoints.checkpoint_folder import CheckpointFolder
 from isnet.cli import main
 from isnet.distributed.stop_signals import ABORTED, INTERRUPTED
 
@@ -181,9 +181,7 @@ def test_a_stopped_validation_is_done_again(start: Start, edit: Edit) -> None:
 
 
 def _weights() -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = load_weights(Path("results/runs/one/train/weights.pth"))[
-        "state_dict"
-    ]
+    state: dict[str, torch.Tensor] = torch.load("results/runs/one/train/weights.pth")["state_dict"]
     return state
 
 

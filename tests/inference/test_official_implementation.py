@@ -26,7 +26,6 @@ from official_models import SINGLE_VIEW, Official, normalised_images
 from official_rows import REFERENCE, ROWS
 from repository import REPOSITORY
 
-from isnet.checkpoints.checkpoint_folder import load_weights
 from isnet.cli import main
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.label_prediction import predict_with_confidence
@@ -97,7 +96,7 @@ class Pair:
         assert main([str(word) for word in command]) == 0
         self.config = Config.fromfile(config, import_custom_modules=False).to_dict()
         self.ours = MODELS.build(deployed_model(self.config)).eval()
-        self.ours.load_state_dict(load_weights(ours)["state_dict"])
+        self.ours.load_state_dict(torch.load(ours, weights_only=True)["state_dict"])
         kind = {"cocostuff10k": CocoStuffDataset(kind="cocostuff10k")}.get(row["dataset"])
         table = table_of(kind or PublishedDataset(kind=row["dataset"]))
         self.protocol = EvaluationProtocol.from_config(

@@ -71,7 +71,7 @@ def _measure(
     from isnet.pipeline.trained_run import load_run
 
     run = load_run(plan, planned)
-    sample = next(dataset_samples(run.network, DATASETS.build(run.dataset), [0], workers=0))
+    sample = next(dataset_samples(run.network, DATASETS.build(run.dataset), [0]))
     inputs = [(sample.x, sample.size)]
     if size is not None:
         # The same image: the arg-max is slower on noise, which has more class borders.

@@ -119,14 +119,10 @@ class _Conversion:
         settings = _read_config(config)
         file = open_weights(path, ema=ema)
         model = _build_on_meta(settings, config)
-        ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        ours = model.state_dict()
         names = {name: official_name(name) if file.has_official_names else name for name in ours}
-        check_state_dict(
-            {names[name]: shape for name, shape in ours.items()},
-            {name: tuple(value.shape) for name, value in file.tensors.items()},
-            file=path,
-            model=str(config),
-        )
+        expected = {names[name]: value for name, value in ours.items()}
+        check_state_dict(expected, file.tensors, file=path, model=str(config))
         tensors = {name: file.tensors[names[name]] for name in ours}
         parameters = sum(value.numel() for value in model.parameters())
         return cls(file, settings, output, tensors, parameters)

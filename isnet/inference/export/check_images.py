@@ -19,7 +19,6 @@ from isnet.settings.params import load_params
 
 _MAX_IMAGES = 4
 """Images taken from a data set, or generated."""
-_GENERATED_SIZE = (256, 512)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +66,7 @@ class CheckImages:
     @classmethod
     def generated(cls) -> CheckImages:
         """Generate synthetic street scenes."""
-        height, width = _GENERATED_SIZE
-        settings = StreetsSettings(width=width, height=height)
+        settings = StreetsSettings(width=512, height=256)
         scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
         return cls([image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets")
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class ServedModel:
 
     def __init__(self, model: TrainedModel) -> None:
         self._model = model
-        self._predictors = {False: Predictor.of(model)}
+        several = [False, True] if model.protocol.multi_scale else [False]
+        self._predictors = {multi: Predictor.of(model, multi_scale=multi) for multi in several}
         # MLflow calls from several threads; memory may hold only one prediction.
         self._lock = threading.Lock()
 
@@ -73,25 +75,14 @@ class ServedModel:
             RefusedRequestError: a limit is exceeded, or an image cannot be read.
         """
         texts = _column(table)
+        predictor = self._predictors.get(bool((params or {}).get("multi_scale", False)))
+        if predictor is None:
+            what = "this model has no multi-scale settings: leave multi_scale out"
+            raise RefusedRequestError(what)
         with self._lock:
-            predictor = self._predictor(bool((params or {}).get("multi_scale", False)))
-            files = [_read(decode_base64, at, text, len(texts)) for at, text in enumerate(texts)]
-            rows = [
-                self._row(predictor, _read(decode_image, at, file, len(texts)))
-                for at, file in enumerate(files)
-            ]
+            files = list(_read_each(decode_base64, texts))
+            rows = [self._row(predictor, image) for image in _read_each(decode_image, files)]
         return pd.DataFrame(rows)
-
-    def _predictor(self, multi_scale: bool) -> Predictor:
-        if multi_scale not in self._predictors:
-            try:
-                made = Predictor.of(self._model, multi_scale=multi_scale)
-            except UserError:
-                raise RefusedRequestError(
-                    "this model has no multi-scale settings: leave multi_scale out"
-                ) from None
-            self._predictors[multi_scale] = made
-        return self._predictors[multi_scale]
 
     def _row(self, predictor: Predictor, image: Any) -> dict[str, Any]:
         try:
@@ -114,20 +105,21 @@ def _load_pyfunc(path: str) -> ServedModel:
 
 def _column(table: pd.DataFrame) -> list[Any]:
     if list(table.columns) != ["image"] or not len(table):
-        raise RefusedRequestError(
-            'send {"dataframe_records": [{"image": "BASE64 OF AN IMAGE FILE"}]}; '
-            f"got the columns {', '.join(map(str, table.columns))} and {len(table)} rows"
-        )
+        given = f"the columns {', '.join(map(str, table.columns))} and {len(table)} rows"
+        send = 'send {"dataframe_records": [{"image": "BASE64 OF AN IMAGE FILE"}]}'
+        raise RefusedRequestError(f"{send}; got {given}")
     if len(table) > MAX_IMAGES:
         raise RefusedRequestError(f"{len(table)} images in one request; the limit is {MAX_IMAGES}")
     return list(table["image"])
 
 
-def _read(read: Any, at: int, given: Any, of: int) -> Any:
-    try:
-        return read(given)
-    except RefusedImageError as error:
-        raise RefusedRequestError(f"image {at + 1} of {of}: {error}") from None
+def _read_each(read: Any, given: list[Any]) -> Iterator[Any]:
+    for number, one in enumerate(given, 1):
+        try:
+            found = read(one)
+        except RefusedImageError as error:
+            raise RefusedRequestError(f"image {number} of {len(given)}: {error}") from None
+        yield found
 
 
 def _png(prediction: ImagePrediction, palette: list[tuple[int, int, int]]) -> str:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
-from isnet.inference import memory_estimate as memory
+from isnet.inference import memory
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.model_loader import TrainedModel, open_model
 
@@ -44,3 +47,32 @@ def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: py
     limit = psutil.Process().memory_info().vms + 10**8
     monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (limit, limit))
     assert memory.free_memory_bytes(torch.device("cpu")) <= 2 * 10**8
+
+
+SCRIPT = textwrap.dedent("""
+    import resource, psutil, torch
+    from isnet.inference.memory import release_freed_memory, keep_freed_memory
+    faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    megabytes = lambda: psutil.Process().memory_info().rss / 2**20
+    def filled(mebibytes):
+        before = faults()
+        torch.ones(mebibytes * 2**18)
+        return faults() - before
+    filled(100)
+    plain = filled(90)
+    keep_freed_memory()
+    filled(100)
+    kept, held = filled(90), megabytes()
+    release_freed_memory()
+    print(plain, kept, held - megabytes())
+""")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
+def test_large_blocks_are_used_again_and_given_back_when_asked() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
+    )
+    plain, kept, returned = map(float, done.stdout.split())
+    assert kept < plain / 10
+    assert returned > 90
