@@ -47,8 +47,6 @@ def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSum
     Files with another fingerprint are ignored, as are all lines from the first damaged one of a
     file.
     """
-    sums = EvaluationSums(classes)
-    for path in sorted(folder.glob("counts-*.jsonl")):
-        for record in read_json_lines(path, fingerprint, checksum=True):
-            sums.add(ImageCounts.from_record(record, classes))
-    return sums
+    files = sorted(folder.glob("counts-*.jsonl"))
+    records = (row for file in files for row in read_json_lines(file, fingerprint, checksum=True))
+    return EvaluationSums(classes, (ImageCounts.from_record(row, classes) for row in records))

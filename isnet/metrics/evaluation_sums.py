@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -74,17 +74,7 @@ class ImageCounts:
 
         Zeros are left out: an array is stored as a flat list of index, count, index, count ...
         """
-
-        def view(counts: PredictionCounts) -> dict[str, list[int]]:
-            return {name: _sparse(array) for name, array in vars(counts).items()}
-
-        return {
-            "index": self.index,
-            "name": self.name,
-            "single_scale": view(self.single_scale),
-            "multi_scale": self.multi_scale and view(self.multi_scale),
-            "calibration": _sparse(self.calibration),
-        }
+        return asdict(self, dict_factory=_sparse_arrays)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], classes: int) -> ImageCounts:
@@ -183,6 +173,10 @@ class EvaluationSums:
     def names(self) -> tuple[str, ...]:
         """Names of the images in the data set's order."""
         return tuple(name for _, (name, _) in sorted(self._seen.items()))
+
+
+def _sparse_arrays(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: _sparse(one) if isinstance(one, np.ndarray) else one for name, one in fields}
 
 
 def _sparse(counts: Matrix) -> list[int]:

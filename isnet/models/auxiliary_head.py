@@ -31,11 +31,5 @@ class ISNetAuxiliaryHead(FCNHead):
         """Return the loss at the resolution of the label, and the pixel accuracy (percent)."""
         decode = self.loss_decode
         losses = list(decode) if isinstance(decode, nn.ModuleList) else [decode]
-        return losses_at_label_size(
-            [seg_logits] * len(losses),
-            losses,
-            self._stack_batch_gt(batch_data_samples),
-            ignore_index=self.ignore_index,
-            align_corners=self.align_corners,
-            sampler=self.sampler,
-        )
+        label = self._stack_batch_gt(batch_data_samples)
+        return losses_at_label_size(self, [seg_logits] * len(losses), losses, label)

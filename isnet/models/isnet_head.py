@@ -130,14 +130,8 @@ class ISNetHead(BaseDecodeHead):
         self, seg_logits: tuple[Tensor, Tensor], batch_data_samples: list[Any]
     ) -> dict[str, Tensor]:
         """Return each stage's loss at label resolution, and the accuracy (percent) of stage 2."""
-        return losses_at_label_size(
-            seg_logits,
-            self.loss_decode,
-            self._stack_batch_gt(batch_data_samples),
-            ignore_index=self.ignore_index,
-            align_corners=self.align_corners,
-            sampler=self.sampler,
-        )
+        label = self._stack_batch_gt(batch_data_samples)
+        return losses_at_label_size(self, seg_logits, self.loss_decode, label)
 
     def predict_by_feat(
         self, seg_logits: tuple[Tensor, Tensor], batch_img_metas: list[dict[str, Any]]

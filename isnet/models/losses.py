@@ -1,9 +1,10 @@
 """Computes losses at label size, and upsamples logits only if a loss needs that."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import CrossEntropyLoss
 from mmseg.models.utils import resize
 from torch import Tensor
@@ -12,13 +13,7 @@ from isnet.models.upsampled_cross_entropy import count_right, upsampled_cross_en
 
 
 def losses_at_label_size(
-    stages: Iterable[Tensor],
-    losses: Iterable[Any],
-    label: Tensor,
-    *,
-    ignore_index: int,
-    align_corners: bool,
-    sampler: Any = None,
+    head: BaseDecodeHead, stages: Sequence[Tensor], losses: Iterable[Any], label: Tensor
 ) -> dict[str, Tensor]:
     """Compute the loss of each stage, and the pixel accuracy of the last stage.
 
@@ -26,24 +21,22 @@ def losses_at_label_size(
     pixel samplers (OHEM) get upsampled logits.
 
     Args:
+        head: has `ignore_index`, `align_corners`, and mmseg's pixel sampler for the last stage.
         stages: logits `(B, K, h, w)`.
         losses: mmseg's loss modules, one per stage.
         label: train ids `(B, 1, H, W)`.
-        ignore_index: label of pixels without a class.
-        align_corners: as for `F.interpolate`.
-        sampler: mmseg's pixel sampler, applied to the last stage.
 
     Returns:
         Losses by name, and `acc_seg` in percent.
     """
-    stages = list(stages)
+    ignore_index, align_corners = head.ignore_index, head.align_corners
 
     @cache  # for a sampler and several losses of one stage
     def upsample(logits: Tensor) -> Tensor:
         large: Tensor = resize(logits, label.shape[-2:], None, "bilinear", align_corners)
         return large
 
-    weight = None if sampler is None else sampler.sample(upsample(stages[-1]), label)
+    weight = None if head.sampler is None else head.sampler.sample(upsample(stages[-1]), label)
     label = label.squeeze(1)
     found: dict[str, Tensor] = {}
     for logits, loss in zip(stages, losses, strict=True):
