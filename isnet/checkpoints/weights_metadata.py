@@ -131,8 +131,10 @@ def _plain(value: Any) -> Any:
     """Copy a config without mmengine's own types, because `weights_only` loading rejects them."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return (list if isinstance(value, list) else tuple)(map(_plain, value))
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, tuple):
+        return tuple(_plain(inner) for inner in value)
     return value
 
 

@@ -27,8 +27,9 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         self.key_project = nn.Sequential(block(key_channels, channels), block(channels, channels))
-        query = block(query_channels, channels), block(channels, channels)
-        self.query_project = nn.Sequential(*query)
+        self.query_project = nn.Sequential(
+            block(query_channels, channels), block(channels, channels)
+        )
         self.value_project = block(key_channels, channels)
         self.out_project = block(channels, query_channels)
 
@@ -125,5 +126,6 @@ def _tokens(x: Tensor) -> Tensor:
 def _map(tokens: Tensor, like: Tensor) -> Tensor:
     """Reshape tokens `(B, N, C)` to a map with the size and memory format of `like`."""
     x = tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *like.shape[2:])
-    is_last = like.is_contiguous(memory_format=torch.channels_last)
-    return x.contiguous(memory_format=torch.channels_last if is_last else torch.contiguous_format)
+    if like.is_contiguous(memory_format=torch.channels_last):
+        return x.contiguous(memory_format=torch.channels_last)
+    return x.contiguous()

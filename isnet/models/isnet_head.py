@@ -97,7 +97,8 @@ class ISNetHead(BaseDecodeHead):
         self.ilc_net = ImageLevelContext(*sizes) if image_level else None
         self.slc_net = SemanticLevelContext(*sizes) if semantic_level else None
         self.decoder_stage1 = nn.Sequential(self._block(channels, channels), *self._classifier())
-        self.shortcut, stage2 = None, []
+        self.shortcut = None
+        stage2 = []
         if with_shortcut:
             width = shortcut_feat_channels
             self.shortcut = self._block(shortcut_in_channels, width, bias=True)

@@ -109,21 +109,22 @@ def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner
     """
     import torch
 
+    from isnet.inference.export import torch_program
     from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
-    from isnet.inference.export.torch_program import TorchRunner, export_program, run_eagerly
 
     network = ExportedNetwork(model).eval()
     _log.info(f"exports {model.file} to {format}")
     with _silence():
-        program = export_program(network, str(model.file))
+        program = torch_program.export_program(network, str(model.file))
+        reference = torch_program.run_eagerly(network)
         if format == "torch":
             torch.export.save(program, file, extra_files=export_metadata(model))
-            return run_eagerly(network), TorchRunner(file), {"runtime": TorchRunner.runtime}
-        from isnet.inference.export.onnx_file import OPSET, OnnxRunner, write_onnx
+            return reference, torch_program.load_program(file), {"runtime": torch_program.RUNTIME}
+        from isnet.inference.export import onnx_file
 
-        write_onnx(program, file, export_metadata(model), str(model.file))
-        facts = {"opset": OPSET, "runtime": OnnxRunner.runtime}
-        return run_eagerly(network), OnnxRunner(file), facts
+        onnx_file.write_onnx(program, file, export_metadata(model), str(model.file))
+        facts = {"opset": onnx_file.OPSET, "runtime": onnx_file.RUNTIME}
+        return reference, onnx_file.load_onnx(file), facts
 
 
 def _compare(

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from isnet.inference.export.export_check import Runner
 from isnet.inference.export.exported_network import INPUT, OUTPUTS
 from isnet.inference.export.torch_program import exporter_errors
 
 OPSET = 18
 """Supported by every runtime since 2023."""
 _PROVIDER = "CPUExecutionProvider"
+RUNTIME = f"onnxruntime {onnxruntime.__version__}, {_PROVIDER}"
 
 
 def write_onnx(
@@ -39,18 +41,15 @@ def write_onnx(
     made.save(file, external_data=False)
 
 
-class OnnxRunner:
-    """Runs an ONNX file on the CPU with torch's number of threads."""
+def load_onnx(file: Path) -> Runner:
+    """Return a function that runs an ONNX file on the CPU with torch's number of threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(file, options, providers=[_PROVIDER])
 
-    runtime = f"onnxruntime {onnxruntime.__version__}, {_PROVIDER}"
-
-    def __init__(self, file: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3  # errors
-        self._session = onnxruntime.InferenceSession(file, options, providers=[_PROVIDER])
-
-    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return labels and confidence `(N, H, W)` of `image` `(N, 3, H, W)` uint8 RGB."""
-        labels, confidence = self._session.run(list(OUTPUTS), {INPUT: image.numpy()})
+    def run(image: Tensor) -> tuple[Tensor, Tensor]:
+        labels, confidence = session.run(list(OUTPUTS), {INPUT: image.numpy()})
         return torch.from_numpy(labels), torch.from_numpy(confidence)
+
+    return run

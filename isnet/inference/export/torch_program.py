@@ -2,16 +2,18 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from isnet.errors import UserError
+from isnet.inference.export.export_check import Runner
 from isnet.inference.export.exported_network import INPUT, SMALLEST_SIDE, ExportedNetwork
 
+RUNTIME = f"torch {torch.__version__}, CPU"
 LARGEST_BATCH = 1024
 """Upper bound of N: torch's exporter needs one, and the network has none."""
 _EXAMPLE = (2, 3, 72, 104)
@@ -55,23 +57,12 @@ def exporter_errors(what: str, where: str) -> Iterator[None]:
         raise UserError(f"torch {torch.__version__} cannot {what}: {why}", where=where) from error
 
 
-def run_eagerly(network: ExportedNetwork) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def run_eagerly(network: nn.Module) -> Runner:
     """Return a function that runs `network` in torch's eager mode, without export."""
     return torch.inference_mode()(network.__call__)
 
 
-class TorchRunner:
-    """Runs an exported program from a `.pt2` file."""
-
-    runtime = f"torch {torch.__version__}, CPU"
-
-    def __init__(self, file: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._module = torch.export.load(file).module()
-
-    @torch.inference_mode()
-    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return labels and confidence `(N, H, W)` of `image` `(N, 3, H, W)` uint8 RGB."""
-        labels, confidence = self._module(image)
-        return labels, confidence
+def load_program(file: Path) -> Runner:
+    """Return a function that runs the exported program in a `.pt2` file."""
+    with warnings.catch_warnings(action="ignore"):
+        return run_eagerly(torch.export.load(file).module())

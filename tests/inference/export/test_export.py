@@ -20,7 +20,7 @@ from isnet.errors import UserError
 from isnet.inference.export import export_check
 from isnet.inference.export.check_images import CheckImages
 from isnet.inference.export.exported_network import ExportedNetwork
-from isnet.inference.export.onnx_file import OnnxRunner
+from isnet.inference.export.onnx_file import load_onnx
 from isnet.inference.export.torch_program import run_eagerly
 from isnet.inference.model_loader import TrainedModel, open_model
 from isnet.inference.predictor import Predictor
@@ -159,7 +159,7 @@ def test_the_graph_squeezes_as_the_evaluation_does(street: Path, tmp_path: Path)
 
 def test_one_file_takes_any_size_and_any_number_of_images(onnx_file: Path, resizing_weights: Path):
     in_torch = run_eagerly(ExportedNetwork(open_model(resizing_weights)).eval())
-    in_file = OnnxRunner(onnx_file)
+    in_file = load_onnx(onnx_file)
     for number, height, width in SIZES:
         image = torch.from_numpy(paint_street(height, width).transpose(2, 0, 1).copy())
         batch = torch.stack([image.roll(step, 2) for step in range(number)])
@@ -197,11 +197,11 @@ def test_a_file_with_other_outputs_does_not_replace_a_correct_one(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ):
-    def road(self: Any, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def road(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (len(image), *image.shape[2:])
         return torch.zeros(shape, dtype=torch.uint8), torch.ones(shape)
 
-    monkeypatch.setattr("isnet.inference.export.torch_program.TorchRunner.__call__", road)
+    monkeypatch.setattr("isnet.inference.export.torch_program.load_program", lambda file: road)
     file = tmp_path / "model.pt2"
     file.write_bytes(b"before")
     write_json(record_of(file), {"weights_sha256": sha256_of(weights)})
