@@ -21,7 +21,7 @@ def losses_at_label_size(
     pixel samplers (OHEM) get upsampled logits.
 
     Args:
-        head: has `ignore_index`, `align_corners`, and mmseg's pixel sampler for the last stage.
+        head: gives `ignore_index`, `align_corners`, and the last stage's pixel sampler (or None).
         stages: logits `(B, K, h, w)`.
         losses: mmseg's loss modules, one per stage.
         label: train ids `(B, 1, H, W)`.

@@ -59,13 +59,13 @@ def export(
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    from isnet.inference.export.check_images import CheckImages
+    from isnet.inference.export.check_images import generated_images, given_images, images_of_run
     from isnet.inference.model_loader import open_model
 
-    given = CheckImages.given(check) if check else None
+    given = given_images(check) if check else None
     model = open_model(weights)
     run = model.metadata.provenance.get("run")
-    check_images = given or CheckImages.of_run(model.metadata.provenance) or CheckImages.generated()
+    images, origin = given or images_of_run(model.metadata.provenance) or generated_images()
     folder = str(run) if _NAME.fullmatch(str(run or "")) else weights.stem
     file = output or Path("exports") / folder / f"model{_SUFFIXES[format]}"
     if file.exists() and read_json(record_of(file)).get("weights_sha256") != model.sha256:
@@ -77,14 +77,14 @@ def export(
     try:
         with atomic_path(file) as temporary:
             reference, exported, more = _write(model, format, temporary)
-            _log.info(f"compares with torch on {check_images.source}")
-            facts |= more | _compare(reference, exported, check_images.images, file)
+            _log.info(f"compares with torch on {origin}")
+            facts |= more | _compare(reference, exported, images, file)
             facts |= {"file": str(file), "bytes": temporary.stat().st_size}
     except OSError as error:
         hint = "Name another --output"
         raise UserError(f"cannot write {file}: {error.strerror or error}", hint=hint) from None
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    facts |= {"checked_on": check_images.source, "made": made}
+    facts |= {"checked_on": origin, "made": made}
     ExportRecord.model_validate(facts).write(record_of(file))
     height, width = facts["input"]
     _log.info(

@@ -1,9 +1,6 @@
 """Loads the images on which an exported network is compared with torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,58 +14,49 @@ from isnet.io.atomic_files import read_json
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
 
+ImagesWithOrigin = tuple[list[Tensor], str]
+"""uint8 RGB images, each `(1, 3, H, W)`, and a description of their origin for messages."""
 _MAX_IMAGES = 4
 """Images taken from a data set, or generated."""
 
 
-@dataclass(frozen=True, eq=False)
-class CheckImages:
-    """Images on which an exported network is compared with torch.
+def given_images(paths: Sequence[Path]) -> ImagesWithOrigin:
+    """Read the given image files, and all images in the given folders.
 
-    `images`: uint8 RGB, each `(1, 3, H, W)`. `source`: description of their origin for messages.
+    Raises:
+        UserError: a file is missing, no image, or too small.
     """
+    files = [file for path in paths for file in (_images_in(path) if path.is_dir() else [path])]
+    images = "image" if len(files) == 1 else "images"
+    return [_read(file) for file in files], f"{len(files)} given {images}"
 
-    images: Sequence[Tensor]
-    source: str
 
-    @classmethod
-    def given(cls, paths: Sequence[Path]) -> CheckImages:
-        """Read the given image files, and all images in the given folders.
+def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
+    """Read the first validation images of the data set on which the weights were trained.
 
-        Raises:
-            UserError: a file is missing, no image, or too small.
-        """
-        files = [file for path in paths for file in (_images_in(path) if path.is_dir() else [path])]
-        images = "image" if len(files) == 1 else "images"
-        return cls([_read(file) for file in files], f"{len(files)} given {images}")
-
-    @classmethod
-    def of_run(cls, provenance: Mapping[str, Any]) -> CheckImages | None:
-        """Read the first validation images of the data set on which the weights were trained.
-
-        Returns None if the same version of this data set is not on this machine.
-        """
-        dataset = str(provenance.get("dataset"))
-        if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
+    Returns None if the same version of this data set is not on this machine.
+    """
+    dataset = str(provenance.get("dataset"))
+    if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
+        return None
+    try:
+        layout = Layout.of(load_params())
+        manifest = read_json(layout.dataset_results(dataset) / "manifest.json")
+        if manifest.get("digest", "") != provenance.get("manifest_digest"):
             return None
-        try:
-            layout = Layout.of(load_params())
-            manifest = read_json(layout.dataset_results(dataset) / "manifest.json")
-            if manifest.get("digest", "") != provenance.get("manifest_digest"):
-                return None
-            folder = layout.under_data(manifest["image_root"])
-            files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_MAX_IMAGES]]
-            images = [_read(file) for file in files]
-        except (UserError, KeyError):
-            return None
-        return cls(images, f"the first {len(images)} validation images of {dataset}")
+        folder = layout.under_data(manifest["image_root"])
+        files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_MAX_IMAGES]]
+        images = [_read(file) for file in files]
+    except (UserError, KeyError):
+        return None
+    return images, f"the first {len(images)} validation images of {dataset}"
 
-    @classmethod
-    def generated(cls) -> CheckImages:
-        """Generate synthetic street scenes."""
-        settings = StreetsSettings(width=512, height=256)
-        scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
-        return cls([image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets")
+
+def generated_images() -> ImagesWithOrigin:
+    """Generate synthetic street scenes."""
+    settings = StreetsSettings(width=512, height=256)
+    scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
+    return [image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets"
 
 
 def _images_in(folder: Path) -> list[Path]:

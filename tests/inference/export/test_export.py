@@ -18,7 +18,7 @@ from isnet.cli.commands.export import record_of
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.inference.export import export_check
-from isnet.inference.export.check_images import CheckImages
+from isnet.inference.export.check_images import given_images, images_of_run
 from isnet.inference.export.exported_network import ExportedNetwork
 from isnet.inference.export.onnx_file import load_onnx
 from isnet.inference.export.torch_program import run_eagerly
@@ -223,13 +223,13 @@ def test_the_default_images_are_those_of_the_runs_data_set(
     shutil.copy("params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ISNET_DATA", str(tmp_path))
-    found = CheckImages.of_run({"dataset": "streets", "manifest_digest": "d"})
-    assert found is not None and len(found.images) == 4
-    assert found.source == "the first 4 validation images of streets"
-    assert torch.equal(found.images[0], CheckImages.given([street]).images[0])
-    assert CheckImages.of_run({"dataset": "streets", "manifest_digest": "other"}) is None
-    assert CheckImages.of_run({"dataset": "../streets", "manifest_digest": "d"}) is None
-    assert CheckImages.of_run({}) is None
+    found = images_of_run({"dataset": "streets", "manifest_digest": "d"})
+    assert found is not None and len(found[0]) == 4
+    assert found[1] == "the first 4 validation images of streets"
+    assert torch.equal(found[0][0], given_images([street])[0][0])
+    assert images_of_run({"dataset": "streets", "manifest_digest": "other"}) is None
+    assert images_of_run({"dataset": "../streets", "manifest_digest": "d"}) is None
+    assert images_of_run({}) is None
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.5])
