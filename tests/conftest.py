@@ -26,6 +26,8 @@ _RUN = """\
     devices: cpu
     overrides:
       train_cfg: {{max_iters: 6, val_interval: 3}}
+      model: {{data_preprocessor: {{size: [64, 128]}}}}
+      train_dataloader: {{dataset: {{pipeline: {{"0": {{scale: [128, 64], crop_size: [64, 128]}}}}}}}}
       param_scheduler: [{{type: PolyLR, power: 0.9, eta_min: 0.0001, begin: 0, by_epoch: false}}]
       evaluation: {{multi_scale: {{scales: [0.5, 1.0]}}}}
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forked_commands import ForkedCommand, code_of_call
 from log_lines import record_log, stop_recording
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder, save_torch
@@ -235,22 +235,19 @@ def _save_on(folder: Path, log: Path) -> None:
 
 
 def test_a_kill_at_any_moment_loses_no_completed_save(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["isnet.checkpoints.checkpoint_folder"])
     folder, log = tmp_path / "checkpoints", tmp_path / "log"
     draw = random.Random(0)
     remains = 0
     for _ in range(8):
         noted = log.stat().st_size if log.exists() else 0
-        saver = context.Process(target=_save_on, args=(folder, log))
-        saver.start()
+        saver = ForkedCommand(code=code_of_call(_save_on, folder, log))
         end = time.monotonic() + 200
         while not log.exists() or log.stat().st_size == noted:
-            assert saver.is_alive() and time.monotonic() < end
+            assert saver.poll() is None and time.monotonic() < end
             time.sleep(0.001)
         time.sleep(draw.uniform(0, 0.1))
         saver.kill()
-        saver.join()
+        saver.wait()
         remains += any(name.startswith(".") for name in _names(folder))
         completed = [int(word) for word in log.read_text().splitlines()[-1].split()]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_commands import run_forked
 
 from isnet.cli import main
 from isnet.settings.params import load_params
@@ -23,15 +25,10 @@ DIGEST = "d" * 64
 
 
 def _status(*options: str, columns: int = 120) -> str:
-    done = subprocess.run(
-        ["isnet", "status", *options],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"COLUMNS": str(columns)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as told:
+        patch.setenv("COLUMNS", str(columns))
+        assert main(["status", *options]) == 0
+    return told.getvalue()
 
 
 def _told(run: str = "one") -> dict[str, Any]:
@@ -133,10 +130,10 @@ def test_the_rate_is_of_this_attempt_alone(checkout: Path) -> None:
 
 
 def test_a_finished_run_is_trained_then_evaluated(prepared: Path) -> None:
-    assert main(["train", "--run", "one"]) == 0
+    assert run_forked("train", "--run", "one").returncode == 0
     trained = _told()
     assert (trained["stage"], trained["iteration"]) == ("trained", 6)
-    assert main(["evaluate", "--run", "one"]) == 0
+    assert run_forked("evaluate", "--run", "one").returncode == 0
     assert _told()["stage"] == "evaluated"
     assert json.loads(_status("--json"))["datasets"][0]["stage"] == "converted"
 

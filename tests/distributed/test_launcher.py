@@ -26,9 +26,10 @@ def start(prepared: Path, edit: Edit) -> Iterator[Start]:
     trees: list[Tree] = []
     edit("devices: cpu", "devices: cpu:2")
 
-    def begin(*command: str, **environment: str) -> Tree:
+    def begin(*command: str, forked: bool = False, **environment: str) -> Tree:
         told = prepared / f"told-{len(trees)}.txt"
-        trees.append(Tree(*(command or TRAIN), told=told, **environment))
+        command = command or TRAIN[forked:]
+        trees.append(Tree(*command, told=told, forked=forked, **environment))
         return trees[-1]
 
     yield begin
@@ -64,7 +65,7 @@ def test_a_failure_of_all_ranks_is_printed_once(start: Start) -> None:
 
 def test_another_number_of_ranks_than_devices_is_refused(start: Start) -> None:
     own = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "3"}
-    tree = start(*TRAIN, **own, MASTER_ADDR="127.0.0.1", MASTER_PORT="1")
+    tree = start(forked=True, **own, MASTER_ADDR="127.0.0.1", MASTER_PORT="1")
     assert tree.end() == 2
     assert "devices: cpu:2 means 2 processes, but 3 were started" in tree.told
     assert "Traceback" not in tree.told
@@ -138,7 +139,7 @@ def test_launchers_of_two_nodes_train_together(start: Start, edit: Edit) -> None
         "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1",
         "OMP_NUM_THREADS": "1",
     }
-    trees = [start(**step, SLURM_NODEID=str(node)) for node in range(2)]
+    trees = [start(forked=True, **step, SLURM_NODEID=str(node)) for node in range(2)]
     assert [tree.end(120) for tree in trees] == [0, 0], [tree.told for tree in trees]
     assert sum("finished in" in tree.told for tree in trees) == 1
     assert Path("results/runs/one/train/weights.pth").is_file()

@@ -28,9 +28,10 @@ def start(prepared: Path) -> Iterator[Start]:
     """Starts trainings of run `one`; kills what is left of them."""
     trees: list[Tree] = []
 
-    def begin(**environment: str) -> Tree:
+    def begin(*, forked: bool = True, **environment: str) -> Tree:
         told = prepared / f"told-{len(trees)}.txt"
-        trees.append(Tree("isnet", "train", "--run", "one", told=told, **environment))
+        command = ("train", "--run", "one") if forked else ("isnet", "train", "--run", "one")
+        trees.append(Tree(*command, told=told, forked=forked, **environment))
         return trees[-1]
 
     yield begin
@@ -57,7 +58,7 @@ def _long(edit: Edit, *, processes: int = 1, workers: int = 0) -> None:
     if processes > 1:
         edit("devices: cpu", f"devices: cpu:{processes}")
     if workers:
-        edit("overrides:\n", f"overrides:\n      train_dataloader: {{num_workers: {workers}}}\n")
+        edit("train_dataloader: {", f"train_dataloader: {{num_workers: {workers}, ")
 
 
 WITH_WORKER = {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
@@ -101,7 +102,7 @@ def test_a_signal_saves_a_checkpoint_and_is_named(
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_signal_during_the_start_ends_it(start: Start, edit: Edit, processes: int) -> None:
     _long(edit, processes=processes)
-    tree = start()
+    tree = start(forked=False)
     if processes > 1:
         tree.rank(1)
     else:
@@ -157,7 +158,7 @@ def test_a_killed_rank_is_named_and_ends_the_others(start: Start, edit: Edit) ->
 
 def test_a_stopped_validation_is_done_again(start: Start, edit: Edit) -> None:
     edit("max_iters: 6, val_interval: 3", "max_iters: 3, val_interval: 2")
-    edit("val: 4", "val: 60")  # validated for long enough to be stopped
+    edit("val: 4", "val: 30")  # validated for long enough to be stopped
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "streets"]) == 0
     tree = start()

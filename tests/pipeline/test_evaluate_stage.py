@@ -5,21 +5,19 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 from evaluation_outputs import outputs
+from fork_server import COMMAND
+from forked_commands import run_forked
 from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
-from repository import REPOSITORY
 
 from isnet.cli import main
 from isnet.distributed.stop_signals import INTERRUPTED
-from isnet.inference import inference_cost as speed
 from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of, write_json
 from isnet.mmseg_import import import_mmseg
@@ -32,9 +30,8 @@ FOLDER = Path("results/runs/two/evaluate")
 
 
 @pytest.fixture
-def weights(checkout: Path, edit, monkeypatch) -> Path:
+def weights(checkout: Path, edit) -> Path:
     """A checkout with run `two` as if it had been trained, and an odd number of images."""
-    monkeypatch.setattr("isnet.pipeline.evaluate.track", lambda *_: None)
     edit("val: 4", f"val: {IMAGES}")
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "streets"]) == 0
@@ -86,9 +83,7 @@ def journals() -> list[Path]:
 
 
 STOPPED = """
-import os, signal, sys
-from isnet.cli import main
-from isnet.inference import inference_cost as speed
+import os, signal
 from isnet.metrics.evaluation_journal import EvaluationJournal
 
 add, counted = EvaluationJournal.add, []
@@ -99,24 +94,21 @@ def stopping(self, image):
     if len(counted) == 2:
         os.kill(os.getpid(), signal.SIGTERM)
 
-EvaluationJournal.add, speed._MAX_ROUNDS = stopping, 3
-sys.exit(main(["evaluate", "--run", "two"]))
+EvaluationJournal.add = stopping
 """
+UNTRACKED = "import isnet.pipeline.evaluate as stage; stage.track = print\n"
 
 
 def test_the_official_evaluator_agrees_and_neither_stop_nor_processes_change_a_byte(
-    weights: Path, edit, monkeypatch, capsys
+    weights: Path, capsys
 ):
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.setattr(speed, "_MAX_ROUNDS", 3)
-    stopped = subprocess.run(
-        [sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False
-    )
-    assert stopped.returncode == INTERRUPTED, stopped.stderr
-    assert stopped.stderr.count("stopped by SIGTERM; the same command continues") == 1
+    stopped = run_forked("evaluate", "--run", "two", code=STOPPED + COMMAND)
+    assert stopped.returncode == INTERRUPTED, stopped.stdout
+    assert stopped.stdout.count("stopped by SIGTERM; the same command continues") == 1
     assert not FOLDER.exists()
     assert [len(file.read_bytes().splitlines()) for file in journals()] == [1 + 2]
-    assert main(["evaluate", "--run", "two"]) == 0
+    done = run_forked("evaluate", "--run", "two", code=UNTRACKED + COMMAND)
+    assert done.returncode == 0, done.stdout
     assert journals() == []
     expected = outputs(FOLDER)
     for engine in ("workflow/rules/evaluate.smk", "dvc.yaml"):
@@ -129,7 +121,8 @@ def test_the_official_evaluator_agrees_and_neither_stop_nor_processes_change_a_b
     finished.rename(weights / "aside")
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(params.replace("devices: cpu\n", "devices: cpu:2\n"))
-    assert main(["evaluate", "--run", "two"]) == 0
+    done = run_forked("evaluate", "--run", "two", code=UNTRACKED + COMMAND)
+    assert done.returncode == 0, done.stdout
     assert outputs(FOLDER) == expected
     assert (finished / "metrics.json").is_file()
 

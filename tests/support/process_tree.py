@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from forked_commands import ForkedCommand
+
 __all__ = ["Tree", "wait_for"]
 
 _MARK = "ISNET_TEST_TREE"
@@ -26,12 +28,21 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 120) -
 
 
 class Tree:
-    """`python -m MODULE ARGUMENTS` in a process group of its own; what it says goes to a file."""
+    """`python -m MODULE ARGUMENTS` in a process group of its own; what it says goes to a file.
 
-    def __init__(self, *arguments: str, told: Path, **environment: str) -> None:
+    With `forked`, `isnet ARGUMENTS` and its ranks as forks (see `forked_commands`).
+    """
+
+    def __init__(
+        self, *arguments: str, told: Path, forked: bool = False, **environment: str
+    ) -> None:
         self.mark = f"{_MARK}={uuid.uuid4().hex}"
         self.told_file = told
         name, _, value = self.mark.partition("=")
+        self.process: subprocess.Popen[bytes] | ForkedCommand
+        if forked:
+            self.process = ForkedCommand(*arguments, told=told, environment=environment)
+            return
         with told.open("w") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
@@ -45,26 +56,27 @@ class Tree:
     def told(self) -> str:
         return self.told_file.read_text()
 
-    def members(self, holding: str = "") -> list[int]:
-        """Return the living processes whose environment holds the text, lowest first."""
+    def members(self, rank: int | None = None) -> list[int]:
+        """Return the living processes, lowest first: all, or those of a rank."""
         found = []
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit():
                 continue
             try:
-                names = (folder / "environ").read_bytes().split(b"\0")
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                variables = (folder / "environ").read_bytes().split(b"\0")
+                name, state, session = _stat(folder)
             except (OSError, ProcessLookupError):
                 continue
-            wanted = {self.mark.encode(), *([holding.encode()] if holding else [])}
-            if wanted <= set(names) and state not in "ZX":
+            is_member = session == self.process.pid or self.mark.encode() in variables
+            is_rank = f"RANK={rank}".encode() in variables or name == f"rank {rank}"
+            if is_member and (rank is None or is_rank) and state not in "ZX":
                 found.append(int(folder.name))
         return sorted(found)
 
     def rank(self, number: int) -> int:
         """Return the process of a rank: the eldest that has its number."""
-        wait_for(lambda: self.members(f"RANK={number}"), f"rank {number}")
-        return self.members(f"RANK={number}")[0]
+        wait_for(lambda: self.members(number), f"rank {number}")
+        return self.members(number)[0]
 
     def send(self, number: signal.Signals, target: str) -> None:
         """Signal the `process`, its `group`, or `rank 0`, `rank 1`."""
@@ -87,3 +99,10 @@ class Tree:
             with suppress(ProcessLookupError):
                 os.kill(member, signal.SIGKILL)
         self.process.wait(60)
+
+
+def _stat(folder: Path) -> tuple[str, str, int]:
+    """Return name, state and session of a process."""
+    text = (folder / "stat").read_text()
+    state, _, _, session = text.rpartition(")")[2].split()[:4]
+    return text[text.index("(") + 1 : text.rindex(")")], state, int(session)

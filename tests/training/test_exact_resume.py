@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,32 +15,29 @@ from typing import Any
 
 import pytest
 import torch
+from forked_commands import ForkedCommand, run_forked
 
 Edit = Callable[[str, str], None]
-TRAIN = [sys.executable, "-m", "isnet", "train", "--run", "one"]
+TRAIN = ("train", "--run", "one")
 
 
 def train(threads: int = 1) -> str:
     """Train to the end; return what was said."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(TRAIN, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    done = run_forked(*TRAIN, OMP_NUM_THREADS=str(threads))
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
-def killed_after(seconds: float, threads: int = 1) -> bool:
+def killed_after(seconds: float) -> bool:
     """Train, and kill the whole tree after so long; say whether it still ran."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    process = subprocess.Popen(
-        TRAIN, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
-    )
+    process = ForkedCommand(*TRAIN, told=Path("told.txt"))
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
         return True
-    assert process.returncode == 0, process.communicate()[1]
+    assert process.returncode == 0, process.told
     return False
 
 
@@ -60,7 +57,8 @@ def outcome() -> dict[str, Any]:
 
 
 def forget() -> None:
-    subprocess.run(["rm", "-rf", "work/runs", "results/runs"], check=True)
+    for folder in ("work/runs", "results/runs"):
+        shutil.rmtree(folder)
 
 
 def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -105,7 +103,7 @@ def test_the_number_of_workers_changes_no_bit(prepared: Path, edit: Edit) -> Non
     train(threads=3)
     without = outcome()
     forget()
-    edit("overrides:\n", "overrides:\n      train_dataloader: {num_workers: 2}\n")
+    edit("train_dataloader: {", "train_dataloader: {num_workers: 2, ")
     train(threads=3)
     assert_equal(outcome(), without)
 
@@ -116,16 +114,18 @@ def test_on_other_devices_it_goes_on_with_the_same_global_batch(prepared: Path, 
     """
     edit("max_iters: 6, val_interval: 3", "max_iters: 10, val_interval: 10")
     # With a small step the curves compare: at the start a large one makes any difference grow.
-    edit("overrides:\n", "overrides:\n      optim_wrapper: {optimizer: {lr: 0.0005}}\n      model: {decode_head: {dropout_ratio: 0.0}, auxiliary_head: {dropout_ratio: 0.0}}\n")  # fmt: skip
+    edit("overrides:\n", "overrides:\n      optim_wrapper: {optimizer: {lr: 0.0005}}\n")
+    no_dropout = "{dropout_ratio: 0.0}"
+    edit("model: {", f"model: {{decode_head: {no_dropout}, auxiliary_head: {no_dropout}, ")
     train()
     undisturbed = outcome()
     forget()
-    process = subprocess.Popen(TRAIN, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = ForkedCommand(*TRAIN, told=Path("told.txt"))
     while not list(Path("work").glob("runs/one/*/checkpoints/iteration-4.*")):
         assert process.poll() is None
         time.sleep(0.02)
     process.terminate()
-    assert process.wait(60) == 75, process.communicate()[1]
+    assert process.wait(60) == 75, process.told
     edit("devices: cpu", "devices: cpu:2")
     told = train()
     assert (

@@ -5,27 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+from forked_commands import ForkedCommand, run_forked
+from process_tree import wait_for
 
 Edit = Callable[[str, str], None]
-TRAIN = [sys.executable, "-m", "isnet", "train", "--run", "one"]
-
-
-def _start() -> subprocess.Popen[str]:
-    return subprocess.Popen(TRAIN, stderr=subprocess.PIPE, text=True, start_new_session=True)
+TRAIN = ("train", "--run", "one")
 
 
 def _run() -> tuple[int, str]:
-    process = _start()
-    told = process.communicate(timeout=300)[1]
-    return process.returncode, told
+    done = run_forked(*TRAIN)
+    return done.returncode, done.stdout
 
 
 def _work() -> Path:
@@ -42,36 +35,17 @@ def _journal(kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def _weights() -> dict[str, torch.Tensor]:
-    return torch.load(Path("results/runs/one/train/weights.pth"))["state_dict"]
-
-
-def _forget() -> None:
-    subprocess.run(["rm", "-r", "work/runs", "results/runs"], check=True)
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def _has_checkpoint(iteration: int) -> bool:
-    return any(Path("work").glob(f"runs/one/*/checkpoints/iteration-{iteration}.pth"))
-
-
 def test_a_second_process_on_the_same_run_is_refused(prepared: Path, edit: Edit) -> None:
     edit("max_iters: 6, val_interval: 3", "max_iters: 5000, val_interval: 5000")
-    first = _start()
+    first = ForkedCommand(*TRAIN)
     try:
-        _wait_for(lambda: any(Path("work").glob("runs/one/*/journal.jsonl")))
+        wait_for(lambda: any(Path("work").glob("runs/one/*/journal.jsonl")), "a journal")
         status, told = _run()
         assert status == 2
         assert "is being trained by process" in told
     finally:
         os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
+        first.wait()
 
 
 def test_two_processes_keep_the_global_batch(prepared: Path, edit: Edit) -> None:
@@ -84,7 +58,7 @@ def test_two_processes_keep_the_global_batch(prepared: Path, edit: Edit) -> None
 
 
 def test_accumulation_counts_optimizer_steps(prepared: Path, edit: Edit) -> None:
-    edit("overrides:\n", "overrides:\n      train_dataloader: {batch_size: 1}\n")
+    edit("train_dataloader: {", "train_dataloader: {batch_size: 1, ")
     edit("max_iters: 6, val_interval: 3", "max_iters: 2, val_interval: 1")
     status, told = _run()
     assert status == 0, told

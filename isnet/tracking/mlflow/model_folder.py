@@ -66,21 +66,39 @@ def model_folder(
         code = Path(made) / "code" / "isnet"
         shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns(*_NOT_SERVED))
         folder = Path(made) / "model"
-        pyfunc.save_model(
-            folder,
-            loader_module=LOADER,
-            mlflow_model=Model(run_id=run_id, model_id=model_id),
-            data_path=str(weights),
-            code_paths=[str(code)],
-            signature=_signature(),
-            input_example=_example(example) if example else None,
-            pip_requirements=[
-                f"{name}=={version.partition('+')[0]}"
-                for name, version in installed_versions(_PACKAGES).items()
-                if version
-            ],
-        )
+        with _skip_requirement_check():
+            pyfunc.save_model(
+                folder,
+                loader_module=LOADER,
+                mlflow_model=Model(run_id=run_id, model_id=model_id),
+                data_path=str(weights),
+                code_paths=[str(code)],
+                signature=_signature(),
+                input_example=_example(example) if example else None,
+                pip_requirements=[
+                    f"{name}=={version.partition('+')[0]}"
+                    for name, version in installed_versions(_PACKAGES).items()
+                    if version
+                ],
+            )
         yield folder
+
+
+@contextlib.contextmanager
+def _skip_requirement_check() -> Iterator[None]:
+    """Keep MLflow from comparing the requirements with the installed versions, which they are.
+
+    It would read the file lists of all installed packages, for two seconds.
+    """
+    from mlflow.utils import environment
+
+    name = "warn_dependency_requirement_mismatches"
+    check = getattr(environment, name, None)
+    setattr(environment, name, lambda requirements: None)
+    try:
+        yield
+    finally:
+        setattr(environment, name, check)
 
 
 def _signature() -> Any:
