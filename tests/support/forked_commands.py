@@ -25,7 +25,7 @@ from typing import Any
 import fork_server
 from repository import REPOSITORY
 
-__all__ = ["ForkedCommand", "code_of_call", "run_forked"]
+__all__ = ["ForkedCommand", "code_of_call", "run_forked", "write_program"]
 
 
 @functools.cache
@@ -128,6 +128,31 @@ def code_of_call(function: Callable[..., object], *arguments: object) -> str:
         f"from {function.__module__} import {function.__name__}\n"
         f"{function.__name__}(*pickle.loads({pickle.dumps(arguments)!r}))\n"
     )
+
+
+_PROGRAM = """\
+#!{python} -IS
+import json, os, signal, socket, sys
+
+connection = socket.socket(socket.AF_UNIX)
+connection.connect({server!r})
+socket.send_fds(connection, [b" "], [0, 1, 2])
+request = dict(arguments=sys.argv[1:], folder=os.getcwd(), environment=dict(os.environ))
+connection.sendall(json.dumps(request | dict(code={code!r})).encode() + b"\\n")
+answers = connection.makefile()
+pid = int(answers.readline())
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: os.kill(pid, number))
+code = int(answers.readline())
+sys.exit(code if code >= 0 else 128 - code)
+"""
+
+
+def write_program(file: Path) -> None:
+    """Write a program that runs a forked `isnet` with its own arguments and files."""
+    text = _PROGRAM.format(python=sys.executable, server=_server(), code=fork_server.COMMAND)
+    file.write_text(text)
+    file.chmod(0o755)
 
 
 def run_forked(

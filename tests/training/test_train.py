@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from forked_commands import ForkedCommand, run_forked
 from process_tree import wait_for
 

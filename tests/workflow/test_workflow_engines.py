@@ -48,8 +48,11 @@ def test_both_engines_name_the_same_commands(checkout: Path) -> None:
     assert planned - {"isnet check"} == snakemake
 
 
-def _adopted(first: str, second: str) -> dict[str, float]:
-    """Let one workflow engine do all and the other adopt it; return the scores of run one."""
+def _adopted(first: str, second: str, edit: Edit) -> dict[str, float]:
+    """Let one workflow engine do all and the other adopt it; return the scores of run one.
+
+    Then neither has anything left to do, also after a comment in params.yaml.
+    """
     printed = _conduct(first)
     assert _trained(printed) == ["one", "two"]
     scores = _scores()
@@ -62,6 +65,7 @@ def _adopted(first: str, second: str) -> dict[str, float]:
     assert _trained(printed) == []
     assert not _evaluated(printed)
     assert _scores() == scores
+    edit("tracking:\n", "# a comment re-runs nothing\ntracking:\n")
     assert NOTHING[second] in _conduct(second)
     assert NOTHING[first] in _conduct(first)
     return scores
@@ -78,19 +82,15 @@ def _scores() -> dict[str, float]:
 
 
 @pytest.mark.engines
-def test_snakemake_adopts_what_dvc_has_done(checkout: Path) -> None:
-    _adopted("dvc", "snakemake")
+def test_snakemake_adopts_what_dvc_has_done(checkout: Path, edit: Edit) -> None:
+    _adopted("dvc", "snakemake", edit)
 
 
 def test_dvc_adopts_what_snakemake_has_done_and_reports_and_one_change_is_one_training(
     checkout: Path, edit: Edit
 ) -> None:
-    scores = _adopted("snakemake", "dvc")
+    scores = _adopted("snakemake", "dvc", edit)
     _assert_snakemake_draws_and_packs_its_report()
-
-    edit("tracking:\n", "# a comment re-runs nothing\ntracking:\n")
-    assert NOTHING["snakemake"] in _conduct("snakemake")
-    assert NOTHING["dvc"] in _conduct("dvc")
 
     edit("    seed: 0\n", "    seed: 1\n")
     assert _trained(_conduct("snakemake")) == ["one"]
