@@ -49,13 +49,22 @@ def free_port() -> int:
 
 
 class Server:
-    """`mlflow server`, which keeps its address when it is restarted."""
+    """`mlflow server`, which keeps its address when it is restarted.
 
-    def __init__(self, folder: Path, backend: str | None = None) -> None:
+    Args:
+        folder: for what it stores.
+        backend: the address of its database; by default a file, which takes seconds to fill with
+            tables, or is a copy of `store`.
+        store: see there.
+    """
+
+    def __init__(self, folder: Path, backend: str | None = None, store: Path | None = None) -> None:
         self.folder = folder
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.backend = backend or f"sqlite:///{folder}/server.db"
+        if store:
+            shutil.copy(store, folder / "server.db")
         self.start()
 
     def start(self) -> None:

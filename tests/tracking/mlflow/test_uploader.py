@@ -26,8 +26,8 @@ from isnet.tracking.mlflow.run_upload import is_uploaded
 
 
 @pytest.fixture(scope="module")
-def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
+def module_server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"), store=empty_store)
     yield server
     server.stop()
 
