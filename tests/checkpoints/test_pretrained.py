@@ -206,7 +206,7 @@ def half_r18() -> dict[str, Tensor]:
 @pytest.fixture
 def converted(prepared: Path, edit: Callable[[str, str], None]) -> None:
     """A run of one iteration at learning rate 0 that starts from `open-mmlab://resnet50_v1c`."""
-    edit("overrides:\n", "overrides:\n      model: {pretrained: 'open-mmlab://resnet50_v1c'}\n")
+    edit("model: {", "model: {pretrained: 'open-mmlab://resnet50_v1c', ")
     edit(
         "      param_scheduler:",
         "      optim_wrapper: {optimizer: {lr: 0.0}}\n      param_scheduler:",

@@ -45,7 +45,7 @@ WRONG = {
     "a training shorter than its warm-up": ("param_scheduler: [{type: PolyLR, power: 0.9, eta_min: 0.0001, begin: 0", "param_scheduler: [{type: PolyLR, power: 0.9, eta_min: 0.0001, begin: 6", "runs.one.overrides: PolyLR of param_scheduler begins at iteration 6, and training ends at 6. Raise train_cfg.max_iters"),
     "mapping for a number": ("{max_iters: 6", "{max_iters: {of: 6}", "runs.one.overrides.train_cfg.max_iters: replaces 800 by a mapping. Write a value"),
     "text for a number": ("{max_iters: 6", "{max_iters: six", "runs.one.overrides.train_cfg.max_iters: replaces 800 by the text 'six'. Write a number"),
-    "classes that do not fit": ("train_cfg: {max_iters", "model: {decode_head: {num_classes: 11}}\n      train_cfg: {max_iters", "predicts 11 classes, data set streets has 19"),
+    "classes that do not fit": ("model: {", "model: {decode_head: {num_classes: 11}, ", "predicts 11 classes, data set streets has 19"),
     "a key twice": ("  two:", "  one:", "not valid YAML: found duplicate key"),
     "no YAML": ("runs:\n", "runs: [\n", "not valid YAML"),
     "a list of runs": ("runs:\n  one:", "runs:\n  - one:", "not valid YAML"),

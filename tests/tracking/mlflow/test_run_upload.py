@@ -16,8 +16,9 @@ RUNS = {"one": 0.25, "two": 0.5}
 
 
 @pytest.fixture
-def finished(checkout: Path) -> Path:
+def finished(checkout: Path, empty_store: Path) -> Path:
     """A checkout with two finished runs."""
+    shutil.copy(empty_store, checkout / "mlflow.db")
     for run, miou in RUNS.items():
         pretend_finished(checkout, run, miou, weights="")
     return checkout
