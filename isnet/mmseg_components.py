@@ -8,10 +8,10 @@ enough: it imports every module that registers a component.
 
 from mmengine.registry import MODELS
 
+import isnet.data.loading.crop_and_flip
 import isnet.data.loading.data_preprocessor
 import isnet.data.loading.manifest_dataset
 import isnet.data.loading.photometric_distortion
-import isnet.data.loading.random_crop
 import isnet.metrics.mmseg_metric
 import isnet.models.auxiliary_head
 import isnet.models.isnet_head

@@ -1,4 +1,7 @@
-"""Draws small images for the report: the input, its label, prediction, errors and confidence."""
+"""Draws class colours over images, for `isnet predict` and for the report.
+
+The report shows small images: the input, its label, the prediction, errors and confidence.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +20,8 @@ Values = npt.NDArray[np.float32]
 
 MAX_WIDTH = 480
 JPEG_QUALITY = 88
+_JPEG_MAX_SIDE = 65500
+_OPACITY = 0.5
 _LEVELS = 40
 _DIMMED = 0.3
 _CONFIDENCE_STEP = 5
@@ -31,6 +36,17 @@ def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     return _apply_palette(labels, colours)
+
+
+def blend(image: RgbImage, colours: Image.Image) -> Image.Image:
+    """Return `image` `(H, W, 3)` RGB, half covered by the colours of its classes.
+
+    The result is shrunk to the largest side that a JPEG file may have.
+    """
+    blended = Image.blend(Image.fromarray(image), colours.convert("RGB"), _OPACITY)
+    if max(blended.size) > _JPEG_MAX_SIDE:
+        blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
+    return blended
 
 
 def _apply_palette(values: npt.NDArray[Any], colours: npt.NDArray[Any]) -> Image.Image:

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from isnet.errors import UserError
 from isnet.inference.input_images import ImageFile, RgbImage, printable
-from isnet.inference.overlays import JPEG_QUALITY, mask_image
+from isnet.inference.overlays import JPEG_QUALITY, blend, mask_image
 from isnet.inference.predictor import ImagePrediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json
 from isnet.io.disk_space import explain_write_errors
@@ -23,8 +23,6 @@ Colours = Sequence[Sequence[int]]
 _CHUNK = "isnet"
 """PNG text chunk of a mask, with its settings (`how`), its image (`of`) and its scores."""
 _SCORES = "scores.json"
-_JPEG_MAX_SIDE = 65500
-_OPACITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class PredictionFolder:
                 colours.save(temporary, pnginfo=text)
             if self.overlays:
                 with atomic_path(self.overlay(image)) as temporary:
-                    _blend(pixels, colours).save(temporary, quality=JPEG_QUALITY)
+                    blend(pixels, colours).save(temporary, quality=JPEG_QUALITY)
 
     def write_scores(self, facts: Plain, images: Sequence[ImageFile], refused: Plain) -> Path:
         """Write scores.json: `facts`, the scores stored in all masks, and the refused images.
@@ -126,10 +124,3 @@ def _origin(mask: Path) -> Plain:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {}
     return found if isinstance(found, dict) and {"how", "of", "scores"} <= set(found) else {}
-
-
-def _blend(pixels: RgbImage, colours: Image.Image) -> Image.Image:
-    blended = Image.blend(Image.fromarray(pixels), colours.convert("RGB"), _OPACITY)
-    if max(blended.size) > _JPEG_MAX_SIDE:
-        blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
-    return blended

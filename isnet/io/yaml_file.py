@@ -1,7 +1,5 @@
 """Reads user-written YAML 1.2 files into Pydantic models, with error messages of one line."""
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from isnet.errors import UserError
+from isnet.io.spelling import suggest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -77,16 +76,6 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
         more = f" ({count} more after this one)" if count else ""
         where = ": ".join(filter(None, (str(path), ".".join(keys))))
         raise UserError(what, where=where, hint=hint + more) from None
-
-
-def suggest(word: str, known: Iterable[str], lead: str) -> str:
-    """Return a hint for a misspelt word: `Did you mean ...?` with the most similar known word.
-
-    If no known word is similar, the hint is `lead` and all known words.
-    """
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"{lead}: {', '.join(known)}"
 
 
 _HINTS = {

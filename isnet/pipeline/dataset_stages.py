@@ -99,7 +99,7 @@ def baseline(plan: Plan, dataset: str) -> None:
     manifest = read_manifest(plan, dataset)
     finished = cached_result(plan, dataset, manifest["digest"], "baseline.json")
     if not finished.is_file():
-        from isnet.pipeline.pixel_classifier import fit_baseline
+        from isnet.pipeline.baseline import fit_baseline
 
         fitted = fit_baseline(manifest, plan.layout.data)
         BaselineRecord.model_validate(fitted).write(finished)

@@ -7,7 +7,7 @@ from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import dataset_status
 from isnet.settings.plan import Plan
-from isnet.tracking.mlflow.run_record import RunRecord, State, run_parameters
+from isnet.tracking.run_record import RunRecord, State, run_parameters
 
 
 def current_record(plan: Plan, name: str) -> RunRecord | None:

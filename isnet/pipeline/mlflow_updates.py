@@ -10,10 +10,10 @@ from typing import Any, Literal, Self
 from isnet.errors import UserError
 from isnet.pipeline.mlflow_run_records import current_record, training_record
 from isnet.settings.plan import Plan
-from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
 from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
 from isnet.tracking.redaction import redact
+from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import in_cluster_job, is_database_file, store_uri
 
 _log = logging.getLogger(__name__)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SHOWN = ("Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)")
-"""Columns of the printed table, which fit a terminal; reports/results.md has all columns."""
-
 _EXPORTS = Path("exports")
 """Default output folder of `isnet export`, relative to the checkout."""
 
@@ -59,15 +56,15 @@ def print_results(plan: Plan) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from isnet.reporting import results_table
+    from isnet.reporting.results_table import TERMINAL_COLUMNS, results_table
 
     # Without a terminal, rich assumes a width of 80, which breaks names.
     out = Console() if sys.stdout.isatty() else Console(width=120)
     shown, missing = _split_runs(plan)
     if shown:
-        table = Table(*_SHOWN, header_style="bold")
+        table = Table(*TERMINAL_COLUMNS, header_style="bold")
         for row in results_table(shown, results=plan.layout.results):
-            table.add_row(*(row[column] for column in _SHOWN))
+            table.add_row(*(row[column] for column in TERMINAL_COLUMNS))
         out.print(table)
     for entry in missing:
         log = f"; log {entry.log}" if entry.log else ""

@@ -10,6 +10,7 @@ from isnet.reporting.class_charts import census_bars, class_colours, class_dots
 from isnet.reporting.curve_charts import compare_curves
 from isnet.reporting.embedded_image import BUDGET
 from isnet.reporting.findings import concerns, rank_methods, seed_notes, settings_differences
+from isnet.reporting.markdown_latex_table import TextTable
 from isnet.reporting.missing_results import MissingRun
 from isnet.reporting.overlay_gallery import shared_gallery
 from isnet.reporting.page_templates import render_page
@@ -24,7 +25,6 @@ from isnet.reporting.results_table import (
 )
 from isnet.reporting.run_page import run_page
 from isnet.reporting.seed_spread import RULE, seed_dots, seed_spreads, spread_table, verdicts
-from isnet.reporting.text_table import TextTable
 
 SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "scatter.js", "copy.js", "viewer.js")
 

@@ -9,8 +9,8 @@ from pathlib import PurePosixPath
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 from isnet.records.result_reader import DatasetResults, RunResults
 from isnet.records.run_records import ViewMeans
+from isnet.reporting.markdown_latex_table import TextTable
 from isnet.reporting.page_templates import percent
-from isnet.reporting.text_table import TextTable
 
 _AS_PUBLISHED = "the settings are the official ones"
 _COLUMNS = ("Run", "Protocol", "mIoU", "95 % interval", "Official", "Difference", "Inside")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from isnet.records.base_record import csv_text
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
+from isnet.reporting.markdown_latex_table import TextTable
 from isnet.reporting.missing_results import MissingRun, missing_markdown
 from isnet.reporting.page_templates import percent
 from isnet.reporting.published_results import compare_with_published, interval_text
 from isnet.reporting.seed_spread import RULE, seed_spreads, spread_table, verdicts
-from isnet.reporting.text_table import TextTable
 
 NONE = "-"
 BASELINE = "baseline"
@@ -56,6 +56,11 @@ _COST: Cells = {
 }
 COLUMNS = tuple(_CELLS)
 """Columns of the results table: mmseg's columns, with the run's name, intervals and weights."""
+
+TERMINAL_COLUMNS = (
+    "Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)"
+)  # fmt: skip
+"""Columns of the table that `isnet results` prints; reports/results.md has all columns."""
 
 NUMERIC = COLUMNS[3:11]
 """Columns of the results table that are right-aligned."""

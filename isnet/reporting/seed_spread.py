@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from isnet.records.result_reader import RunResults
+from isnet.reporting.markdown_latex_table import TextTable
 from isnet.reporting.page_templates import percent
-from isnet.reporting.text_table import TextTable
 
 RULE = (
     "A difference is called larger than the spread if the 95 % interval of the difference of the "

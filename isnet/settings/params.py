@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from isnet.errors import UserError
-from isnet.io.yaml_file import StrictModel, read_yaml, suggest, validate
+from isnet.io.spelling import suggest
+from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 """Regular expression for the names of runs and data sets.

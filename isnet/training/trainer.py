@@ -25,7 +25,7 @@ from isnet.training.hooks.journal_hook import JournalHook
 from isnet.training.hooks.nonfinite_hook import NonFiniteHook
 from isnet.training.hooks.process_hook import ProcessHook
 from isnet.training.hooks.weight_average import WeightAverage
-from isnet.training.memory_errors import explain_out_of_memory
+from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.runner_config import runner_config
 from isnet.training.speed_settings import compile_parts, require_deterministic
 from isnet.training.train_job import TrainJob

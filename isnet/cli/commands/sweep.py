@@ -10,7 +10,8 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, write_bytes
-from isnet.io.yaml_file import read_yaml, suggest
+from isnet.io.spelling import suggest
+from isnet.io.yaml_file import read_yaml
 from isnet.settings.params import Params, Run, load_params, params_of
 from isnet.settings.params_editor import insert_runs
 from isnet.settings.plan import Plan

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from isnet.tracking.mlflow.curve_thinning import Row, kind_of
+from isnet.tracking.curve_thinning import Row, kind_of
 from isnet.tracking.mlflow.idempotent_writes import (
     create_once,
     find_or_create_run,
     lock_creation,
     search_runs,
 )
-from isnet.tracking.mlflow.run_record import RunRecord, State
 from isnet.tracking.redaction import redact
+from isnet.tracking.run_record import RunRecord, State
 
 KEY = "isnet.key"
 PARENT = "mlflow.parentRunId"

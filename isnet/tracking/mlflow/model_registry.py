@@ -15,8 +15,8 @@ from isnet.tracking.mlflow.idempotent_writes import (
     search_all,
 )
 from isnet.tracking.mlflow.model_folder import model_folder
-from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.tracking_client import TrackingClient
+from isnet.tracking.run_record import RunRecord
 
 WEIGHTS = "weights.sha256"
 

@@ -10,8 +10,8 @@ from typing import Any
 from filelock import FileLock
 
 from isnet.io.atomic_files import write_json
+from isnet.tracking.curve_thinning import rows_of, thin_records
 from isnet.tracking.journal import JournalReader
-from isnet.tracking.mlflow.curve_thinning import rows_of, thin_records
 from isnet.tracking.mlflow.idempotent_writes import create_once
 from isnet.tracking.mlflow.mlflow_run import (
     PARENT,
@@ -27,8 +27,8 @@ from isnet.tracking.mlflow.model_registry import (
     register,
     registered_name,
 )
-from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.tracking_client import TrackingClient, failure_reason
+from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import is_database_file
 
 Report = Callable[[dict[str, Any]], None]

@@ -18,9 +18,9 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from isnet.tracking.environment import collect_environment
-from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.run_upload import Report, RunUpload, upload_runs
 from isnet.tracking.mlflow.tracking_client import failure_reason
+from isnet.tracking.run_record import RunRecord
 from isnet.tracking.system_metrics import SystemSampler
 
 _SECONDS_BETWEEN_UPLOADS = 5.0

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from typing import Any
 
-from isnet.tracking.mlflow.run_record import RunRecord, TrackingStore
 from isnet.tracking.mlflow.run_upload import Report
+from isnet.tracking.run_record import RunRecord, TrackingStore
 
 _UPLOADER = (sys.executable, "-m", "isnet.tracking.mlflow.uploader")
 _BLOCKED = (

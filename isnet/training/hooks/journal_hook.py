@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from isnet.io.console import ProgressCallback
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
-from isnet.training.memory_errors import peak_memory_gb
+from isnet.training.out_of_memory import peak_memory_gb
 from isnet.training.train_job import TrainJob
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from repository import REPOSITORY
 from tracker_lab import FaultProxy, Postgres, Server, Training, found_runs, steps_of, wait_for_all
 
 from isnet.cli import main
-from isnet.tracking.mlflow.curve_thinning import POINTS
+from isnet.tracking.curve_thinning import POINTS
 
 pytestmark = [
     pytest.mark.tracker,

@@ -21,8 +21,8 @@ from isnet.cli import main
 from isnet.distributed.run_lock import run_lock
 from isnet.pipeline.mlflow_run_records import current_record
 from isnet.pipeline.mlflow_updates import track
-from isnet.tracking.mlflow.run_record import TrackingStore
 from isnet.tracking.mlflow.run_upload import is_uploaded
+from isnet.tracking.run_record import TrackingStore
 
 
 @pytest.fixture(scope="module")

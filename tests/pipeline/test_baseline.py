@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from isnet.errors import UserError
-from isnet.pipeline import pixel_classifier
-from isnet.pipeline.pixel_classifier import fit_baseline, pixel_grid
+from isnet.pipeline import baseline
+from isnet.pipeline.baseline import fit_baseline, pixel_grid
 
 CLASSES = ["sky", "road", "ball", "absent"]
 
@@ -17,7 +17,7 @@ CLASSES = ["sky", "road", "ball", "absent"]
 @pytest.fixture(autouse=True)
 def few_pixels(monkeypatch) -> None:
     """Fit in a fifth of the time."""
-    monkeypatch.setattr(pixel_classifier, "_TRAIN_PIXELS", 4000)
+    monkeypatch.setattr(baseline, "_TRAIN_PIXELS", 4000)
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def test_the_better_of_the_two_weightings_is_reported(manifest, tmp_path, monkey
     }
     for better, details in details_of.items():
         monkeypatch.setattr(
-            pixel_classifier,
+            baseline,
             "_score",
-            lambda t, v, m, balance, better=better: pixel_classifier.ClassCounts.from_matrix(
+            lambda t, v, m, balance, better=better: baseline.ClassCounts.from_matrix(
                 right if balance == better else wrong
             ),
         )
@@ -105,21 +105,19 @@ def test_the_better_of_the_two_weightings_is_reported(manifest, tmp_path, monkey
 
 
 def test_pixels_and_images_are_bounded(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(pixel_classifier, "_TRAIN_PIXELS", 240)
-    monkeypatch.setattr(pixel_classifier, "_SCORED_PIXELS", 300)
-    monkeypatch.setattr(pixel_classifier, "_MAX_IMAGES", 3)
+    monkeypatch.setattr(baseline, "_TRAIN_PIXELS", 240)
+    monkeypatch.setattr(baseline, "_SCORED_PIXELS", 300)
+    monkeypatch.setattr(baseline, "_MAX_IMAGES", 3)
     read = []
-    original = pixel_classifier.read_image
-    monkeypatch.setattr(
-        pixel_classifier, "read_image", lambda path: read.append(path) or original(path)
-    )
+    original = baseline.read_image
+    monkeypatch.setattr(baseline, "read_image", lambda path: read.append(path) or original(path))
     result = fit_baseline(manifest, tmp_path)
     assert result["train_pixels"] == 240 and 0 < result["scored_pixels"] <= 300
     assert [path.stem for path in read] == ["2", "6", "10", "0", "2", "4"]
 
 
 def test_ignored_pixels_are_not_learned(manifest, tmp_path):
-    features, labels = pixel_classifier._train_pixels(manifest, tmp_path)
+    features, labels = baseline._train_pixels(manifest, tmp_path)
     assert set(labels.tolist()) == {0, 1, 2}
     assert features[:, 3].min() > 2 / 64
 

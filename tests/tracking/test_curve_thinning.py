@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isnet.tracking.mlflow.curve_thinning import POINTS, rows_of, thin_records
+from isnet.tracking.curve_thinning import POINTS, rows_of, thin_records
 
 
 def _train(iterations: int, interval: int = 1) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from small_jobs import small_job
 from torch import nn
 
 from isnet.errors import UserError
-from isnet.training.memory_errors import explain_out_of_memory
+from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.train_job import TrainJob
 
 ONE = small_job(8, 8)
@@ -123,7 +123,7 @@ def test_validation_has_another_hint() -> None:
 
 LIMITED = """
 import resource, torch
-from isnet.training.memory_errors import explain_out_of_memory
+from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.errors import UserError
 from small_jobs import small_job
 

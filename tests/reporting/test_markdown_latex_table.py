@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from isnet.reporting.text_table import TextTable
+from isnet.reporting.markdown_latex_table import TextTable
 
 HOSTILE = "a|b & 50 % of_it {x} $5 #1 ~y^2 \\z <i>\nend"
 TABLE = TextTable(

@@ -14,10 +14,10 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs, RandomCrop
 from mmseg.registry import DATA_SAMPLERS, TRANSFORMS
 from small_data import FLIP_PAIRS, Manifest
 
+from isnet.data.loading.crop_and_flip import LoadRandomCrop
 from isnet.data.loading.data_preprocessor import PackCropInputs
 from isnet.data.loading.manifest_dataset import ManifestDataset, SeededInfiniteSampler
 from isnet.data.loading.photometric_distortion import SamplePhotometricDistortion
-from isnet.data.loading.random_crop import LoadRandomCrop
 from isnet.data.packed.packed_store import PackedStore
 
 SETTINGS = [
