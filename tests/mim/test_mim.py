@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked_commands import run_forked
+from mmseg_tools import tool_environment
 from repository import REPOSITORY
 
 from isnet.cli import main
@@ -62,10 +64,8 @@ def mim(program: Path, checkout: Path) -> Mim:
         command = [str(program), *words, "--work-dir", "mim"]
         if options:
             command += ["--cfg-options", *options]
-        gpus = {} if "--gpus" in words else {"CUDA_VISIBLE_DEVICES": ""}
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=os.environ | gpus
-        )
+        environment = tool_environment(gpus="--gpus" in words)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout + done.stderr
 
@@ -120,7 +120,7 @@ def test_the_demo_config_trains_and_its_checkpoint_is_tested(
 
 
 def test_weights_that_isnet_wrote_get_the_same_scores(mim: Mim, streets: dict[str, object]) -> None:
-    assert main(["train", "--run", "one"]) == 0
+    assert run_forked("train", "--run", "one").returncode == 0
     weights = "results/runs/one/train/weights.pth"
     output = mim("test", "mmsegmentation", STREETS, "--checkpoint", weights)
     assert MISFIT not in output

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forked_commands import call_in_ranks
 from torch import Tensor, nn
 
 from isnet.models.batch_norm import counted_batch_norm
@@ -70,7 +70,7 @@ def norm_one_rank(rank: int, folder: str) -> None:
 def test_counted_sync_batch_norm_over_two_ranks_equals_one_rank_with_all_rows(
     tmp_path: Path,
 ) -> None:
-    mp.spawn(norm_one_rank, args=(str(tmp_path),), nprocs=2)
+    call_in_ranks(norm_one_rank, str(tmp_path))
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     rows, counts, weights = (part.flatten(0, 1) for part in rank_data())
     rows.requires_grad_()

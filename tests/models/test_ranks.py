@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forked_commands import call_in_ranks
 from heads import IN_CHANNELS, build_head
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -68,7 +68,7 @@ def train_one_rank(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ranks")
-    mp.spawn(train_one_rank, args=(str(path),), nprocs=2)
+    call_in_ranks(train_one_rank, str(path))
     return path
 
 

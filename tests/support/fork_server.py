@@ -183,8 +183,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     preload()
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(sys.argv[1])
+        place = Path(sys.argv[1])
+        made = place.with_suffix(".made")
+        listener.bind(str(made))
         listener.listen()
+        made.rename(place)  # who sees it can connect
         request = serve(listener)
     if request is None:
         return

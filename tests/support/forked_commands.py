@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 import fork_server
 from repository import REPOSITORY
 
-__all__ = ["ForkedCommand", "code_of_call", "run_forked", "write_program"]
+__all__ = ["ForkedCommand", "call_in_ranks", "code_of_call", "run_forked", "write_program"]
 
 
 @functools.cache
@@ -48,6 +49,7 @@ def _server() -> str:
     atexit.register(close)
     while not Path(path).exists():
         assert server.poll() is None, "the fork server ended"
+        time.sleep(0.05)
     return path
 
 
@@ -128,6 +130,18 @@ def code_of_call(function: Callable[..., object], *arguments: object) -> str:
         f"from {function.__module__} import {function.__name__}\n"
         f"{function.__name__}(*pickle.loads({pickle.dumps(arguments)!r}))\n"
     )
+
+
+def call_in_ranks(function: Callable[..., object], *arguments: object) -> None:
+    """Call `function(rank, *arguments)` of a test module in two processes, until both have ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        ranks = [
+            ForkedCommand(
+                code=code_of_call(function, rank, *arguments), told=Path(folder, f"{rank}.txt")
+            )
+            for rank in range(2)
+        ]
+        assert [rank.wait() for rank in ranks] == [0, 0], [rank.told for rank in ranks]
 
 
 _PROGRAM = """\

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forked_commands import run_forked
+from mmseg_tools import tool_environment
 from PIL import Image
 
 from isnet.cli import main
@@ -93,7 +93,7 @@ def _mmseg_tool(name: str, root: Path, *words: str) -> str:
     options.append("train_dataloader.dataset.pipeline.0.crop_size=(64,128)")
     done = subprocess.run(
         [sys.executable, str(tool), FLAGSHIP, *words, "--work-dir", "mmseg", "--cfg-options", *options],
-        capture_output=True, text=True, check=False, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True, text=True, check=False, env=tool_environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from forked_commands import call_in_ranks
 from log_lines import record_log
 from mmengine.optim import OptimWrapper
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from isnet.errors import UserError
@@ -349,7 +350,7 @@ def _one_of_two(rank: int, folder: Path) -> None:
 
 
 def test_two_processes_leave_out_the_same_steps(tmp_path: Path) -> None:
-    multiprocessing.spawn(_one_of_two, (tmp_path,), nprocs=2)
+    call_in_ranks(_one_of_two, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in range(2))
     assert first["kept"]
     assert second["kept"]
