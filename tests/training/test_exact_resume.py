@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from forked_commands import ForkedCommand, run_forked
+from process_tree import wait_for
 
 Edit = Callable[[str, str], None]
 TRAIN = ("train", "--run", "one")
@@ -28,9 +29,19 @@ def train(threads: int = 1) -> str:
     return done.stdout
 
 
-def killed_after(seconds: float) -> bool:
-    """Train, and kill the whole tree after so long; say whether it still ran."""
+def checkpoints() -> set[str]:
+    return {file.name for file in Path("work").glob("runs/one/*/checkpoints/iteration-*.json")}
+
+
+def killed_after(seconds: float, *, saved: bool) -> bool:
+    """Train, and kill the whole tree after so long; say whether it still ran.
+
+    The time counts from the start of the process, or (`saved`) from its first checkpoint.
+    """
+    before = checkpoints()
     process = ForkedCommand(*TRAIN, told=Path("told.txt"))
+    if saved:
+        wait_for(lambda: process.poll() is not None or checkpoints() - before, "a checkpoint")
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -91,9 +102,12 @@ def test_killed_at_random_moments_it_ends_with_the_very_bits(
     forget()
     # Each attempt gets on by a few steps: many more kills than steps would be no end.
     dice = random.Random(devices)
-    kills = sum(killed_after(dice.uniform(0.1, min(whole, 12))) for _ in range(times))
+    kills = 0
+    for number in range(times):
+        kills += killed_after(dice.uniform(0.1, min(whole, 12)), saved=number % 2 == 0)
     train()
     assert kills, "nothing was killed"
+    assert "resumes at iteration" in Path("logs/train/one.log").read_text()
     print(f"{kills} kills in {length} iterations on {devices}")
     assert_equal(outcome(), undisturbed)
 
