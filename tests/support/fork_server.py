@@ -29,8 +29,8 @@ COMMAND = "from isnet.cli import program; program()"
 
 
 _MODULES = (
-    *("PIL.Image", "alembic.command", "matplotlib.backends.backend_agg", "matplotlib.pyplot"),
-    *("mlflow.pyfunc", "mlflow.store.model_registry.sqlalchemy_workspace_store", "pandas"),
+    *("PIL.Image", "alembic.command", "mlflow.pyfunc"),
+    *("mlflow.store.model_registry.sqlalchemy_workspace_store", "pandas"),
     *("mlflow.store.tracking.sqlalchemy_workspace_store", "mlflow.utils.search_logged_model_utils"),
     *("sklearn.metrics", "sqlalchemy.dialects.sqlite", "torch._dynamo.aot_compile_types"),
     *("torch.utils.serialization.config", "yapf.yapflib.yapf_api"),

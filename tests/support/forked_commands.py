@@ -29,6 +29,13 @@ from repository import REPOSITORY
 __all__ = ["ForkedCommand", "call_in_ranks", "code_of_call", "run_forked", "write_program"]
 
 
+_SERVER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",  # threads that wait leave the cores to other tests
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # a fork can use CUDA only if the server has not
+}
+
+
 @functools.cache
 def _server() -> str:
     """Start the server, and return the path of its socket."""
@@ -38,7 +45,7 @@ def _server() -> str:
         [sys.executable, fork_server.__file__, path],
         stdin=subprocess.PIPE,
         cwd=REPOSITORY,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"},
+        env=os.environ | _SERVER_ENVIRONMENT,
         start_new_session=True,
     )
 
