@@ -28,6 +28,7 @@ HONOURED = {
     "train_cfg.val_interval": "optimizer steps between validations",
     "train_cfg.val_begin": "the first step that may be validated",
     "optim_wrapper": "optimizer, `paramwise_cfg`, `clip_grad`, `constructor`",
+    "optim_wrapper.accumulative_counts": "multiplies the global batch, if the file name states it",
     "param_scheduler": "any registered schedule of learning rate or momentum",
     "auto_scale_lr.base_batch_size": "images per optimizer step over all devices",
     "default_hooks.logger.interval": "optimizer steps between loss records, at most",
@@ -137,11 +138,6 @@ OWNED = {
     "test_dataloader.dataset": _DATA,
     "test_dataloader": _VAL_LOADER,
     "train_cfg.type": Owned("the pipeline: it counts iterations", None, ("IterBasedTrainLoop",)),
-    "optim_wrapper.accumulative_counts": Owned(
-        "the pipeline, from batch sizes and `devices`",
-        "Write auto_scale_lr.base_batch_size and train_dataloader.batch_size",
-        (1,),
-    ),
     "auto_scale_lr.enable": Owned("the pipeline: the global batch stays", None, (False,)),
     "default_hooks": _HOOK,
     "custom_imports.allow_failed_imports": Owned("the pipeline", None, (False,)),
@@ -149,18 +145,27 @@ OWNED = {
 }
 """Keys that the pipeline decides; the deepest entry above a key is meant."""
 
-_VARIABLES = ("img_scale", "models", "pretrained", "runner", "test_pipeline", "train_pipeline")
+_VARIABLES = (
+    "checkpoint_file",
+    "img_scale",
+    "models",
+    "pretrained",
+    "runner",
+    "test_pipeline",
+    "train_pipeline",
+)
 """Variables of mmseg's configs whose names are similar to a key."""
 
 _NEAR = 0.8
 
 
-def check_config_file(config: dict[str, Any], where: str) -> None:
+def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
     """Refuse a key of a config file that would have no effect.
 
     Args:
         config: the config as read from its file, before overrides.
         where: the place that errors name.
+        seed: of the run; a file may state the same one.
 
     Raises:
         UserError: naming the key and what to write instead.
@@ -169,6 +174,8 @@ def check_config_file(config: dict[str, Any], where: str) -> None:
         owned = _owned(path)
         if owned is None:
             _refuse_unknown(path, where, is_file=True)
+        elif path == ("randomness",) and value == {"seed": seed}:
+            continue
         elif not owned.any_in_file and not any(_equal(value, known) for known in owned.values):
             raise _refusal(path, owned, where)
 
@@ -185,21 +192,26 @@ def check_overrides(config: dict[str, Any], overrides: dict[str, Any], where: st
         UserError: naming the key and what to write instead.
     """
     for path, value in _walk(overrides):
-        if _value_at(config, path) == value:
-            continue
         owned = _owned(path)
-        if owned is not None:
-            raise _refusal(path, owned, where)
-        name = path[0]
-        if name in config and not _is_known(name):
-            uses = [".".join(use) for use in _uses(config, config[name]) if use[0] != name]
-            raise UserError(
-                "is a variable of the config file, used before overrides apply",
-                where=f"{where}.{name}",
-                hint=f"Override {uses[0]}" if uses else "Override the key that it decides",
-            )
-        _refuse_unknown(path, where, is_file=False)
+        if owned is None:
+            _refuse_unread(config, path, where)
+        for leaf, wanted in _leaves(value, path):
+            if owned and not _equal(_value_at(config, leaf), wanted):
+                raise _refusal(leaf, owned, where)
     _refuse_unread_model_settings(config, overrides, where)
+
+
+def _refuse_unread(config: dict[str, Any], path: tuple[str, ...], where: str) -> None:
+    """Refuse an override of a key that is in neither table."""
+    name = path[0]
+    if name in config and not _is_known(name):
+        uses = [".".join(use) for use in _uses(config, config[name])]
+        raise UserError(
+            "is a variable of the config file, used before overrides apply",
+            where=f"{where}.{name}",
+            hint=f"Override {uses[0]}" if uses else "Override the key that it decides",
+        )
+    _refuse_unknown(path, where, is_file=False)
 
 
 def _refuse_unread_model_settings(
@@ -227,6 +239,15 @@ def _walk(
             yield from _walk(value, path)
         elif name not in HONOURED and not _is_below_honoured(path):
             yield path, value
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the values below a key that are no mapping."""
+    if not isinstance(value, dict) or not value:
+        yield path, value
+        return
+    for key, inner in value.items():
+        yield from _leaves(inner, (*path, str(key)))
 
 
 def _is_below_honoured(path: tuple[str, ...]) -> bool:

@@ -60,11 +60,13 @@ def _parse_devices(value: Any) -> Any:
 
 
 def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Raise ValueError for a dotted key such as `a.b`, which `dvc exp run -S` cannot address."""
+    """Refuse keys such as `a.b`, which `dvc exp run -S` cannot address, but in `custom_keys`: the
+    names of modules have dots.
+    """
     for key, item in value.items():
         if not isinstance(key, str):
             raise ValueError(f"the key {key!r} is not text; quote it")
-        if "." in key:
+        if "." in key and not above.endswith("custom_keys."):
             nested = "{" + "".join(f"{part}: {{" for part in key.split("."))[:-1]
             nested += f"{item}" + "}" * len(key.split("."))
             raise ValueError(f"the dotted key {above}{key!r} is not allowed; nest it: {nested}")

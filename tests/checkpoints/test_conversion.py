@@ -20,7 +20,7 @@ from isnet.cli import main
 from isnet.cli.commands.weights import _build_on_meta
 from isnet.inference.model_config import deployed_model
 from isnet.mmseg_import import import_mmseg
-from isnet.settings.experiment import read_config
+from isnet.settings.config_file import read_config
 
 import_mmseg()
 

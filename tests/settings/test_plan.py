@@ -9,7 +9,7 @@ import pytest
 
 from isnet.cli import main
 from isnet.data.catalog import dataset_description as description
-from isnet.settings import experiment
+from isnet.settings import config_file
 from isnet.settings.experiment import divide_batch
 from isnet.settings.layout import home_of
 from isnet.settings.params import Devices
@@ -123,7 +123,7 @@ def test_many_runs_read_each_config_and_each_description_once(
     run = run.partition("  two:")[0].replace("dataset: streets", "dataset: own")
     params.write_text(head + "".join(f"  run{i}:{run}" for i in range(20)))
     read: list[str] = []
-    for module, name in ((experiment, "read_config"), (description, "read_yaml")):
+    for module, name in ((config_file, "read_config"), (description, "read_yaml")):
         real = getattr(module, name)
 
         def counting(path: Path, *rest: str, real: Callable[..., object] = real) -> object:

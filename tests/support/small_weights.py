@@ -14,8 +14,8 @@ from mmseg.registry import MODELS  # noqa: E402
 
 from isnet.checkpoints.weights_metadata import WeightsMetadata  # noqa: E402
 from isnet.inference.model_config import deployed_model  # noqa: E402
+from isnet.settings.config_file import read_config  # noqa: E402
 from isnet.settings.dataset_lookup import table_of  # noqa: E402
-from isnet.settings.experiment import read_config  # noqa: E402
 from isnet.settings.params import StreetsDataset  # noqa: E402
 
 CONFIG = Path("isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py")

@@ -8,7 +8,7 @@ import pytest
 from repository import REPOSITORY
 from small_jobs import small_job
 
-from isnet.settings.experiment import read_config
+from isnet.settings.config_file import read_config
 from isnet.training.runner_config import runner_config
 
 OFFICIAL = REPOSITORY / ("isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
-from isnet.settings.experiment import read_config
+from isnet.settings.config_file import read_config
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

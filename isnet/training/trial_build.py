@@ -1,0 +1,105 @@
+"""Builds what a config names without training, so that an error in it is found before."""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import HOOKS, PARAM_SCHEDULERS, init_default_scope
+from mmseg.registry import MODELS, TRANSFORMS
+from torch import nn
+
+from isnet.data.loading.dataset_config import innermost_dataset
+from isnet.errors import UserError
+from isnet.inference.model_config import deployed_model
+from isnet.settings.plan import PlannedRun
+from isnet.training.precision import optimizer_wrapper
+
+_MULTIPLIERS = {
+    *("lr_mult", "decay_mult", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult"),
+    *("dwconv_decay_mult", "flat_decay_mult", "dcn_offset_lr_mult"),
+}
+"""Settings of a module in `paramwise_cfg.custom_keys`."""
+
+
+def build_all(planned: PlannedRun) -> None:
+    """Build model, optimizer, schedules, hooks and transforms of a run, and drop them.
+
+    Raises:
+        UserError: a type is unknown, an argument is, or a key of `custom_keys` names no parameter.
+    """
+    config = planned.experiment.config
+    where = f"params.yaml: runs.{planned.name}"
+    init_default_scope("mmseg")
+    with _errors_at(f"{where}: model"):
+        model = _build_model(config)
+    with _errors_at(f"{where}: optim_wrapper"):
+        settings = optimizer_wrapper(copy.deepcopy(config["optim_wrapper"]), "float32")
+        _check_custom_keys(settings, model, where)
+        wrapper = build_optim_wrapper(model, settings)
+    schedules = config.get("param_scheduler") or []
+    for schedule in schedules if isinstance(schedules, list | tuple) else [schedules]:
+        with _errors_at(f"{where}: param_scheduler {schedule.get('type')}"):
+            _build_schedule(schedule, wrapper, planned)
+    for hook in config.get("custom_hooks") or []:
+        with _errors_at(f"{where}: custom_hooks"):
+            HOOKS.build(copy.deepcopy(hook))
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        if name in config:
+            for step in innermost_dataset(config[name]["dataset"])["pipeline"]:
+                with _errors_at(f"{where}: {name}: pipeline {step.get('type')}"):
+                    TRANSFORMS.build(copy.deepcopy(step))
+
+
+def _build_model(config: dict[str, Any]) -> nn.Module:
+    """Build the model without memory for its weights, where its constructor allows that."""
+    try:
+        with torch.device("meta"):
+            model: nn.Module = MODELS.build(deployed_model(config))
+    except RuntimeError as error:
+        if "meta tensor" not in str(error):
+            raise
+        model = MODELS.build(deployed_model(config))
+    return model
+
+
+def _check_custom_keys(settings: dict[str, Any], model: nn.Module, where: str) -> None:
+    """Refuse settings of `custom_keys` that mmengine's constructor would pass over in silence."""
+    if "constructor" in settings:
+        return  # it has rules of its own
+    names = [name for name, _ in model.named_parameters()]
+    for key, value in ((settings.get("paramwise_cfg") or {}).get("custom_keys") or {}).items():
+        place = f"{where}: optim_wrapper.paramwise_cfg.custom_keys.{key}"
+        unknown = sorted(set(value) - _MULTIPLIERS) if isinstance(value, dict) else [str(value)]
+        if unknown:
+            dotted = f"{key}.{unknown[0]}"
+            is_module = any(dotted in name for name in names)
+            hint = f"Write {dotted!r}: {{...}}" if is_module else "Write lr_mult or decay_mult"
+            raise UserError(f"has no setting {unknown[0]!r}", where=place, hint=hint)
+        if not any(key in name for name in names):
+            modules = ", ".join(sorted({name.partition(".")[0] for name in names}))
+            raise UserError("no parameter has this name", where=place, hint=f"It has {modules}")
+
+
+def _build_schedule(schedule: dict[str, Any], wrapper: OptimWrapper, planned: PlannedRun) -> None:
+    settings = copy.deepcopy(schedule)
+    kind = PARAM_SCHEDULERS.get(settings["type"])
+    if settings.pop("convert_to_iter_based", False):
+        settings = kind.build_iter_from_epoch(**settings, epoch_length=1)
+    PARAM_SCHEDULERS.build({"end": planned.experiment.iterations, **settings, "optimizer": wrapper})
+
+
+@contextlib.contextmanager
+def _errors_at(where: str) -> Iterator[None]:
+    """Name the place of an error of a registry or constructor."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # a constructor may raise anything
+        text = " ".join(str(error).split()).strip("'\"").partition(" Please check whether")[0]
+        raise UserError(
+            f"cannot be built: {type(error).__name__}: {text}", where=where, hint="Correct it"
+        ) from error
