@@ -96,7 +96,7 @@ COMMANDS = (
     Command(
         "check",
         "check params.yaml and the configs, without running anything",
-        "isnet.cli.commands.doctor:print_check",
+        "isnet.cli.commands.check:check",
         plan=True,
     ),
     Command(

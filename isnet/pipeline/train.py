@@ -24,6 +24,7 @@ from isnet.io.cpp_toolchain import require_tools
 from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
 from isnet.records.run_records import TrainRecord
+from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.journal import Journal, journal_records
@@ -108,6 +109,7 @@ def train_job(job: TrainJob, stop_request: StopRequest) -> int:
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
+    import_modules(job.planned.experiment.imports, job.planned.experiment.folder)
     from mmengine.dist import get_rank
 
     from isnet.training.trainer import train as run_training

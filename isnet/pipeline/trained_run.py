@@ -12,6 +12,7 @@ from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import load_tensors, prepare_for_inference
 from isnet.settings.dataset_lookup import table_of
+from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan, PlannedRun
 
 
@@ -33,6 +34,7 @@ def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
         UserError: the weights file is missing or damaged, or does not fit the model.
     """
     config, layout = planned.experiment.config, plan.layout
+    import_modules(planned.experiment.imports, planned.experiment.folder)
     weights = open_weights(layout.train_results(planned.name) / "weights.pth")
     network = MODELS.build(deployed_model(config))
     load_tensors(network, weights, planned.run.config)

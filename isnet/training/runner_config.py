@@ -81,6 +81,7 @@ def runner_config(
     }
     if batch.processes > 1:
         wrapper: dict[str, Any] = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+        wrapper["find_unused_parameters"] = config.get("find_unused_parameters", False)
         if on_cpu:
             wrapper["device_ids"] = None  # DDP refuses device ids for CPU modules
         settings |= {"launcher": "pytorch", "cfg": {"model_wrapper_cfg": wrapper}}

@@ -21,6 +21,7 @@ from isnet.settings.params import Devices, Speed
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
 from isnet.training.hooks.checkpoint_hook import CheckpointHook
+from isnet.training.hooks.custom_hooks import CustomHooks
 from isnet.training.hooks.journal_hook import JournalHook
 from isnet.training.hooks.nonfinite_hook import NonFiniteHook
 from isnet.training.hooks.process_hook import ProcessHook
@@ -29,6 +30,7 @@ from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.runner_config import runner_config
 from isnet.training.speed_settings import compile_parts, require_deterministic
 from isnet.training.train_job import TrainJob
+from isnet.training.trial_build import errors_at
 
 _log = logging.getLogger(__name__)
 
@@ -83,16 +85,27 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
         stateful: dict[str, Any] = {"journal": journal_hook, "nonfinite": nonfinite_hook}
         if run.ema:
             stateful["average"] = WeightAverage(run.ema, accumulation=batch.accumulation)
+        custom = CustomHooks(experiment.config.get("custom_hooks") or [])
+        if custom.hooks:
+            stateful["custom_hooks"] = custom
         checkpoint_hook = CheckpointHook(job, checkpoints, state, stop_request, stateful)
-        hooks = [ProcessHook(run.seed, stop_request), *stateful.values(), checkpoint_hook]
+        hooks = [
+            ProcessHook(run.seed, stop_request),
+            *custom.hooks,
+            *stateful.values(),
+            checkpoint_hook,
+        ]
         resuming = state is not None
         with explain_out_of_memory(job, iteration=lambda: journal_hook.done or done):
             settings = runner_config(job, max_workers=max_workers, resuming=resuming, hooks=hooks)
-            runner = _Runner(run.speed, **settings)
+            # KeyError: a type that is not registered. TypeError: an argument that does not exist.
+            with errors_at(f"params.yaml: runs.{job.planned.name}", (KeyError, TypeError)):
+                runner = _Runner(run.speed, **settings)
             runner.train()
     iteration = runner.iter // batch.accumulation
     return TrainResult(
-        finished=iteration == experiment.iterations and not checkpoint_hook.validation_due,
+        finished=(iteration == experiment.iterations or checkpoint_hook.ended)
+        and not checkpoint_hook.validation_due,
         iteration=iteration,
         weights={k: value.cpu() for k, value in checkpoint_hook.kept_weights(runner).items()},
         best=checkpoint_hook.best,

@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper, build_optim_wrapper
-from mmengine.registry import HOOKS, PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import PARAM_SCHEDULERS
 from mmseg.registry import MODELS, TRANSFORMS
 from torch import nn
 
 from isnet.data.loading.dataset_config import innermost_dataset
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
+from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import PlannedRun
-from isnet.training.precision import optimizer_wrapper
+from isnet.training.hooks.custom_hooks import CustomHooks
+from isnet.training.optim_wrappers import optimizer_wrapper
 
 _MULTIPLIERS = {
     *("lr_mult", "decay_mult", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult"),
@@ -30,26 +33,27 @@ def build_all(planned: PlannedRun) -> None:
     Raises:
         UserError: a type is unknown, an argument is, or a key of `custom_keys` names no parameter.
     """
-    config = planned.experiment.config
-    where = f"params.yaml: runs.{planned.name}"
-    init_default_scope("mmseg")
-    with _errors_at(f"{where}: model"):
+    experiment = planned.experiment
+    config, where = experiment.config, f"params.yaml: runs.{planned.name}"
+    MMLogger.get_instance("trial build", log_level="ERROR")  # it lists each parameter
+    import_modules(experiment.imports, experiment.folder)
+    with errors_at(f"{where}: model"):
         model = _build_model(config)
-    with _errors_at(f"{where}: optim_wrapper"):
+    with errors_at(f"{where}: optim_wrapper"):
         settings = optimizer_wrapper(copy.deepcopy(config["optim_wrapper"]), "float32")
         _check_custom_keys(settings, model, where)
         wrapper = build_optim_wrapper(model, settings)
     schedules = config.get("param_scheduler") or []
     for schedule in schedules if isinstance(schedules, list | tuple) else [schedules]:
-        with _errors_at(f"{where}: param_scheduler {schedule.get('type')}"):
+        with errors_at(f"{where}: param_scheduler {schedule.get('type')}"):
             _build_schedule(schedule, wrapper, planned)
     for hook in config.get("custom_hooks") or []:
-        with _errors_at(f"{where}: custom_hooks"):
-            HOOKS.build(copy.deepcopy(hook))
+        with errors_at(f"{where}: custom_hooks"):
+            CustomHooks([hook])
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if name in config:
             for step in innermost_dataset(config[name]["dataset"])["pipeline"]:
-                with _errors_at(f"{where}: {name}: pipeline {step.get('type')}"):
+                with errors_at(f"{where}: {name}: pipeline {step.get('type')}"):
                     TRANSFORMS.build(copy.deepcopy(step))
 
 
@@ -84,22 +88,25 @@ def _check_custom_keys(settings: dict[str, Any], model: nn.Module, where: str) -
 
 
 def _build_schedule(schedule: dict[str, Any], wrapper: OptimWrapper, planned: PlannedRun) -> None:
-    settings = copy.deepcopy(schedule)
-    kind = PARAM_SCHEDULERS.get(settings["type"])
-    if settings.pop("convert_to_iter_based", False):
-        settings = kind.build_iter_from_epoch(**settings, epoch_length=1)
-    PARAM_SCHEDULERS.build({"end": planned.experiment.iterations, **settings, "optimizer": wrapper})
+    settings = {"end": planned.experiment.iterations, **copy.deepcopy(schedule)}
+    PARAM_SCHEDULERS.build(settings, default_args={"optimizer": wrapper, "epoch_length": 1})
 
 
 @contextlib.contextmanager
-def _errors_at(where: str) -> Iterator[None]:
-    """Name the place of an error of a registry or constructor."""
+def errors_at(
+    where: str, kinds: tuple[type[Exception], ...] = (Exception,)
+) -> Iterator[None]:
+    """Name the place of an error of a registry or constructor, if it is of one of the `kinds`.
+
+    Raises:
+        UserError: in place of the error.
+    """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # a constructor may raise anything
-        text = " ".join(str(error).split()).strip("'\"").partition(" Please check whether")[0]
+    except kinds as error:
+        text = " ".join(str(error).split()).partition(" Please check whether")[0]
         raise UserError(
             f"cannot be built: {type(error).__name__}: {text}", where=where, hint="Correct it"
         ) from error

@@ -1,4 +1,4 @@
-"""`isnet doctor` and `isnet check`: check the installation and machine, or only params.yaml."""
+"""`isnet doctor` checks the installation and the machine."""
 
 import os
 import shutil
@@ -33,11 +33,6 @@ class Check:
     what: str
     value: str
     hint: str | None = None
-
-
-def print_check(plan: Plan) -> None:
-    """Print the number of data sets and runs in params.yaml. Making `plan` has checked them."""
-    print(f"params.yaml: {_counts(plan)}, all possible")
 
 
 def examine() -> int:
@@ -118,12 +113,13 @@ def _gpus() -> Check:
 
 def _parameters() -> Check:
     try:
-        return Check("params.yaml", _counts(Plan.of(load_params())))
+        return Check("params.yaml", describe_size(Plan.of(load_params())))
     except UserError as error:
         return Check("params.yaml", "refused", str(error))
 
 
-def _counts(plan: Plan) -> str:
+def describe_size(plan: Plan) -> str:
+    """Return how much params.yaml defines."""
     return f"{len(plan.params.datasets)} data sets, {len(plan.runs)} runs"
 
 

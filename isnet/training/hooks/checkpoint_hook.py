@@ -34,7 +34,7 @@ class CheckpointHook(Hook):
             If there is a `WeightAverage` under the key `average`, the best weights are averages.
     """
 
-    priority = "VERY_LOW"
+    priority = "LOWEST"  # and registered last: it saves what other hooks have changed
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class CheckpointHook(Hook):
         self.any_rank = _AnyRank()
         self.stopping = False
         self.validation_due = bool(state and state["validation_due"])
+        self.ended = bool(state and state.get("ended"))
 
     @property
     def seconds(self) -> float:
@@ -87,6 +88,7 @@ class CheckpointHook(Hook):
             lengths = {key: getattr(scheduler, key) for key in SCHEDULE_LENGTHS if key in saved}
             scheduler.load_state_dict(saved | steps | lengths)
         runner.train_loop._iter = iteration
+        runner.train_loop.stop_training = self.ended
         runner.optim_wrapper.initialize_count_status(runner.model, iteration, runner.max_iters)
         for name, hook in self.stateful.items():
             hook.restore(state[name])
@@ -141,6 +143,8 @@ class CheckpointHook(Hook):
         return self.stopping
 
     def _save(self, runner: Runner, iteration: int) -> None:
+        # Another hook has ended the training, as EarlyStoppingHook does.
+        self.ended = self.ended or (runner.train_loop.stop_training and not self.stopping)
         if self.stopping:
             runner.train_loop.stop_training = True
         if get_rank() != 0:
@@ -156,6 +160,7 @@ class CheckpointHook(Hook):
             **{name: hook.state() for name, hook in self.stateful.items()},
             "best": self.best,
             "validation_due": self.validation_due,
+            "ended": self.ended,
             "seconds": self.seconds,
         }
         self.folder.save(step, state)

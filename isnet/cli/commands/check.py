@@ -1,0 +1,44 @@
+"""`isnet check`: whether every run of params.yaml can train."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from isnet.cli.commands.doctor import describe_size
+from isnet.io.atomic_files import digest_of, write_json
+from isnet.settings.plan import Plan, PlannedRun
+from isnet.tracking.environment import installed_versions
+
+_BUILT = Path("work/built_configs.json")
+
+
+def check(plan: Plan) -> None:
+    """Build what each run names, unless that was done before, and print the size of params.yaml.
+
+    The rest was checked when the plan was made.
+
+    Raises:
+        UserError: a run names a type or an argument that does not exist.
+    """
+    keys = {name: _key(planned) for name, planned in plan.runs.items()}
+    built = set(json.loads(_BUILT.read_text())) if _BUILT.is_file() else set()
+    if new := [plan.runs[name] for name, key in keys.items() if key not in built]:
+        _build(new)
+        write_json(_BUILT, sorted(keys.values()))
+    print(f"params.yaml: {describe_size(plan)}, all possible")
+
+
+def _key(planned: PlannedRun) -> str:
+    """Return what decides whether a run can be built: its config, modules and packages."""
+    experiment = planned.experiment
+    return digest_of([experiment.train_digest, experiment.evaluate_digest, installed_versions()])
+
+
+def _build(runs: Iterable[PlannedRun]) -> None:
+    from isnet.mmseg_import import import_mmseg
+
+    import_mmseg()
+    from isnet.training.trial_build import build_all
+
+    for planned in runs:
+        build_all(planned)
