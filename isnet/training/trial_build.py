@@ -2,10 +2,12 @@
 
 import contextlib
 import copy
+import difflib
 from collections.abc import Iterator
 from typing import Any
 
 import torch
+from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
@@ -15,6 +17,7 @@ from torch import nn
 from isnet.data.loading.dataset_config import innermost_dataset
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
+from isnet.metrics.mmseg_metric import ConfusionMetric
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import PlannedRun
 from isnet.training.hooks.custom_hooks import CustomHooks
@@ -49,7 +52,7 @@ def build_all(planned: PlannedRun) -> None:
             _build_schedule(schedule, wrapper, planned)
     for hook in config.get("custom_hooks") or []:
         with errors_at(f"{where}: custom_hooks"):
-            CustomHooks([hook])
+            _check_monitor(CustomHooks([hook]).hooks[0], where)
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         if name in config:
             for step in innermost_dataset(config[name]["dataset"])["pipeline"]:
@@ -85,6 +88,18 @@ def _check_custom_keys(settings: dict[str, Any], model: nn.Module, where: str) -
         if not any(key in name for name in names):
             modules = ", ".join(sorted({name.partition(".")[0] for name in names}))
             raise UserError("no parameter has this name", where=place, hint=f"It has {modules}")
+
+
+def _check_monitor(hook: Hook, where: str) -> None:
+    """Refuse a metric that mmengine's EarlyStoppingHook would wait for in vain."""
+    known = ConfusionMetric.scores
+    if isinstance(hook, EarlyStoppingHook) and hook.monitor not in known:
+        near = difflib.get_close_matches(hook.monitor, known, n=1, cutoff=0.6)
+        raise UserError(
+            f"EarlyStoppingHook monitors {hook.monitor!r}, which no validation has",
+            where=f"{where}: custom_hooks",
+            hint=f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}",
+        )
 
 
 def _build_schedule(schedule: dict[str, Any], wrapper: OptimWrapper, planned: PlannedRun) -> None:

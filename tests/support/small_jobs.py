@@ -29,6 +29,8 @@ def small_job(
         crop=None,
         method="ISNet",
         backbone="R-50",
+        folder=Path(),
+        modules={},
     )
     layout = Layout(data=Path("data"), home=Path())
     return TrainJob(PlannedRun("one", run, experiment), layout, "key", "digest", None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from commands_page import commands_page
+from config_keys_page import config_keys_page
 from keys_page import keys_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -19,6 +20,7 @@ WRITERS: dict[str, Callable[[], str]] = {
     "keys": keys_page,
     "commands": commands_page,
     "records": records_page,
+    "config_keys": config_keys_page,
 }
 """Generators by the NAME in `<!-- generated: NAME -->`.
 
