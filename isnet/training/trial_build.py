@@ -108,9 +108,7 @@ def _build_schedule(schedule: dict[str, Any], wrapper: OptimWrapper, planned: Pl
 
 
 @contextlib.contextmanager
-def errors_at(
-    where: str, kinds: tuple[type[Exception], ...] = (Exception,)
-) -> Iterator[None]:
+def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
     """Name the place of an error of a registry or constructor, if it is of one of the `kinds`.
 
     Raises:

@@ -25,9 +25,9 @@ SHORTER = "train_cfg: {max_iters: 6, val_interval: 3}\n      param_scheduler: [{
 def own(prepared: Path) -> Path:
     """A checkout with the files of the page; its run is shortened."""
     blocks = dict(re.findall(r'```\w+ title="([\w./]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL))
-    assert set(blocks) == {"configs/fcn_own.py", "configs/own_parts.py", "params.yaml"}
+    assert set(blocks) == {"configs/isnet_own.py", "configs/own_parts.py", "params.yaml"}
     (prepared / "configs").mkdir(exist_ok=True)
-    for name in ("configs/fcn_own.py", "configs/own_parts.py"):
+    for name in ("configs/isnet_own.py", "configs/own_parts.py"):
         (prepared / name).write_text(blocks[name])
     params = prepared / "params.yaml"
     run = blocks["params.yaml"].removeprefix("runs:\n")
@@ -89,7 +89,9 @@ def test_a_change_of_a_module_is_another_training(own: Path) -> None:
 
 def test_early_stopping_ends_a_training_that_counts_as_finished(own: Path) -> None:
     lines = record_log()
-    _change(own / "configs/fcn_own.py", "min_delta=0.001, patience=5", "min_delta=1.0, patience=1")
+    _change(
+        own / "configs/isnet_own.py", "min_delta=0.001, patience=5", "min_delta=1.0, patience=1"
+    )
     _change(own / "params.yaml", "val_interval: 3", "val_interval: 1")
     assert main(["train", "--run", "own"]) == 0
     rows = Path("results/runs/own/train/validation.csv").read_text().splitlines()
@@ -98,10 +100,10 @@ def test_early_stopping_ends_a_training_that_counts_as_finished(own: Path) -> No
 
 
 WRONG = {
-    "a type that is not registered": ("configs/fcn_own.py", "HalveRate", "HalfRate", "runs.own: custom_hooks: cannot be built: KeyError: 'HalfRate is not in the mmseg::hook registry"),
-    "an argument that does not exist": ("configs/fcn_own.py", "gamma=2.0", "gama=2.0", "runs.own: model: cannot be built: TypeError: FocalLoss2d.__init__() got an unexpected keyword argument 'gama'"),
-    "a module that is missing": ("configs/fcn_own.py", '"own_parts"', '"own_prats"', "custom_imports: own_prats: cannot be imported: ModuleNotFoundError: No module named 'own_prats'. Put own_prats.py into configs"),
-    "a metric that does not exist": ("configs/fcn_own.py", 'monitor="mIoU"', 'monitor="mIuO"', "runs.own: custom_hooks: EarlyStoppingHook monitors 'mIuO', which no validation has. Did you mean 'mIoU'?"),
+    "a type that is not registered": ("configs/isnet_own.py", "HalveRate", "HalfRate", "runs.own: custom_hooks: cannot be built: KeyError: 'HalfRate is not in the mmseg::hook registry"),
+    "an argument that does not exist": ("configs/isnet_own.py", "gamma=2.0", "gama=2.0", "runs.own: model: cannot be built: TypeError: FocalLoss2d.__init__() got an unexpected keyword argument 'gama'"),
+    "a module that is missing": ("configs/isnet_own.py", '"own_parts"', '"own_prats"', "custom_imports: own_prats: cannot be imported: ModuleNotFoundError: No module named 'own_prats'. Put own_prats.py into configs"),
+    "a metric that does not exist": ("configs/isnet_own.py", 'monitor="mIoU"', 'monitor="mIuO"', "runs.own: custom_hooks: EarlyStoppingHook monitors 'mIuO', which no validation has. Did you mean 'mIoU'?"),
     "a parameter that does not exist": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {custom_keys: {hed: {lr_mult: 10.0}}}}\n", "custom_keys.hed: no parameter has this name. It has auxiliary_head, backbone, decode_head"),
     "a nested name of a module": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {custom_keys: {backbone: {stages: {lr_mult: 10.0}}}}}\n", "custom_keys.backbone: has no setting 'stages'. Write 'backbone.stages': {...}"),
 }  # fmt: skip
