@@ -68,6 +68,10 @@ class Evaluation:
             "boundary_iou_ms_flip": absent if multi is None else multi.boundary.iou,
             "iou_low": absent if intervals is None else intervals.iou[:, 0],
             "iou_high": absent if intervals is None else intervals.iou[:, 1],
+            "dice": single.counts.dice,
+            "fscore": single.counts.fscore,
+            "precision": single.counts.precision,
+            "recall": single.counts.accuracy,
         }
         return [ClassScore.model_validate(row) for row in _rows(columns)]
 

@@ -18,8 +18,7 @@ _CHUNK = 100
 class Intervals:
     """Confidence intervals of scores, as lower and upper bounds. A bound is NaN without a score.
 
-    `means`: bounds of mIoU, mAcc, aAcc and fwIoU. `iou`: bounds of the IoU of each of K classes,
-    `(K, 2)`.
+    `means`: of the scores of `ClassCounts.summary`; `iou`: `(K, 2)`, of the IoU of each class.
     """
 
     means: dict[str, tuple[float, float]]

@@ -135,11 +135,29 @@ class ClassCounts:
         """Recall of each class, `(..., K)`; NaN for a class without labelled pixels."""
         return _ratio(self.hits, self.pixels)
 
-    def summary(self) -> dict[str, Values]:
-        """Return the mean scores over classes or pixels, each of shape `(...)`.
+    @property
+    def precision(self) -> Values:
+        """Precision of each class, `(..., K)`; NaN for a class that is not predicted."""
+        return _ratio(self.hits, self.hits + self.counts[..., 2])
 
-        mIoU and mAcc are means over the classes present, aAcc is the fraction of correct pixels,
-        and fwIoU is the IoU weighted by labelled pixels (Long et al., CVPR 2015).
+    @property
+    def dice(self) -> Values:
+        """Dice coefficient of each class, `(..., K)`; NaN where IoU is."""
+        return _ratio(2 * self.hits, self.hits + self.counts.sum(axis=-1))
+
+    @property
+    def fscore(self) -> Values:
+        """F1 score of each class, `(..., K)`: Dice, but NaN for a class without a hit, whose
+        precision and recall have no harmonic mean (as in mmseg).
+        """
+        return np.where(self.hits > 0, self.dice, np.nan)
+
+    def summary(self) -> dict[str, Values]:
+        """Return the mean scores over classes or pixels, each of shape `(...)`, by mmseg's names.
+
+        aAcc is the fraction of correct pixels, and fwIoU is the IoU weighted by labelled pixels
+        (Long et al., CVPR 2015). The others are means over the classes that have the score; mRecall
+        equals mAcc.
         """
         total = self.pixels.sum(axis=-1)
         weighted = np.where(self.pixels > 0, self.iou, 0.0) * self.pixels
@@ -148,4 +166,8 @@ class ClassCounts:
             "mAcc": nanmean(self.accuracy),
             "aAcc": _ratio(self.hits.sum(axis=-1), total),
             "fwIoU": _ratio(weighted.sum(axis=-1), total),
+            "mDice": nanmean(self.dice),
+            "mFscore": nanmean(self.fscore),
+            "mPrecision": nanmean(self.precision),
+            "mRecall": nanmean(self.accuracy),
         }

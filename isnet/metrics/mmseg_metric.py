@@ -14,7 +14,8 @@ from isnet.metrics.confusion_matrix import ClassCounts, Matrix, confusion_matrix
 
 @METRICS.register_module()
 class ConfusionMetric(BaseMetric):
-    """Computes mIoU, mAcc and aAcc in 0..1 at full precision, as mmengine's validation metric.
+    """All scores of mmseg's `IoUMetric`, under its names, in 0..1 at full precision:
+    `val_evaluator=dict(type='ConfusionMetric')`.
 
     Config: `val_evaluator=dict(type='ConfusionMetric')`. mmseg's `IoUMetric` keeps four float32
     vectors per image and rounds percentages to two decimals. This metric keeps one int64 matrix per
@@ -22,7 +23,8 @@ class ConfusionMetric(BaseMetric):
     not depend on the distribution of the images.
     """
 
-    default_prefix = "val"
+    default_prefix = ""  # mmengine warns of None
+    scores = ("mIoU", "mAcc", "aAcc", "mDice", "mFscore", "mPrecision", "mRecall")
 
     def __init__(self, ignore_index: int = 255, **settings: Any) -> None:
         """Initialise the metric. `settings` (such as `prefix`) go to `BaseMetric`."""
@@ -69,7 +71,8 @@ class ConfusionMetric(BaseMetric):
         all_reduce(summed, op="sum")
         self._sum = self._last = self._images = 0
         summary = ClassCounts.from_matrix(summed.cpu().numpy()).summary()
-        return {f"{self.prefix}/{name}": float(summary[name]) for name in ("mIoU", "mAcc", "aAcc")}
+        prefix = f"{self.prefix}/" if self.prefix else ""
+        return {f"{prefix}{name}": float(summary[name]) for name in self.scores}
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Raise an AssertionError: `evaluate` returns the scores instead."""

@@ -67,7 +67,8 @@ def evaluate(plan: Plan, run: str, arguments: list[str], stop_request: StopReque
     write_model_card(run, plan.layout.results)
     metrics = MetricsRecord.read(finished / "metrics.json")
     single, multi = metrics.single_scale, metrics.multi_scale_flip
-    line = f"mIoU {single.mIoU or 0:.2%}, pixel accuracy {single.aAcc or 0:.2%}"
+    line = f"mIoU {single.mIoU or 0:.2%}, mDice {single.mDice or 0:.2%}"
+    line += f", pixel accuracy {single.aAcc or 0:.2%}"
     _log.info(f"{line}, mIoU with ms+flip {multi.mIoU or 0:.2%}" if multi else line)
     track(plan, run)
     return 0

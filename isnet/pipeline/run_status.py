@@ -44,8 +44,13 @@ class RunStatus:
     seconds_left: float | None
     """Remaining training time; None unless the run is training and its speed is known."""
     mIoU: float | None
-    """Score of the last validation; None before the first."""
+    """mIoU of the last validation; None before the first."""
+    metric: str
+    """The score that chooses the best weights."""
+    score: float | None
+    """The score `metric` of the last validation."""
     best: dict[str, Any] | None
+    """Iteration and score of the best validation."""
     holder: LockOwner | None
     """The process that trains the run; None if there is no such process."""
     checkpoints: Checkpoints
@@ -109,15 +114,19 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
         stage = "interrupted"
     else:
         stage = "out of date" if others.count or declared else "nothing done"
-    best = max(scores, key=lambda record: record["mIoU"], default=summary.get("best") or None)
+    metric, last = plan.run(name).run.best, scores[-1] if scores else {}
+    known = [record for record in scores if record.get(metric) is not None]
+    best = max(known, key=lambda record: record[metric], default=summary.get("best") or None)
     return RunStatus(
         run=name,
         stage=stage,
         iteration=int(summary["iterations"]) if summary else iteration,
         iterations=plan.run(name).experiment.iterations,
         seconds_left=seconds_left,
-        mIoU=float(scores[-1]["mIoU"]) if scores else None,
-        best={"iteration": best["iteration"], "mIoU": best["mIoU"]} if best else None,
+        mIoU=last.get("mIoU"),
+        metric=metric,
+        score=last.get(metric),
+        best={"iteration": best["iteration"], metric: best[metric]} if best else None,
         holder=owner,
         checkpoints=checkpoints,
         bytes=_size(work),

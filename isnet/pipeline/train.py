@@ -125,8 +125,8 @@ def train_job(job: TrainJob, stop_request: StopRequest) -> int:
         )
         return INTERRUPTED
     _write_outputs(job, result, started)
-    best = result.best
-    score = f"; best validation mIoU {best['mIoU']:.2%} at {best['iteration']}" if best else ""
+    best, metric = result.best, job.planned.run.best
+    score = f"; best validation {metric} {best[metric]:.2%} at {best['iteration']}" if best else ""
     _log.info(f"finished in {result.seconds:.0f} s{score}")
     return 0
 

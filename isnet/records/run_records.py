@@ -14,10 +14,24 @@ from isnet.records.base_record import Environment, Fraction, Record
 
 
 class BestValidation(Record):
-    """Iteration and mIoU of the best validation during training; empty without validations."""
+    """The validation with the highest score, and this score alone: the run's `best`, mIoU by
+    default. Empty for a training without validations.
+    """
 
     iteration: int | None = None
     mIoU: Fraction = None
+    mAcc: Fraction = None
+    aAcc: Fraction = None
+    mDice: Fraction = None
+    mFscore: Fraction = None
+    mPrecision: Fraction = None
+    mRecall: Fraction = None
+
+    @property
+    def score(self) -> tuple[str, float] | None:
+        """Name and value of the score; None without one."""
+        scores = self.model_dump(exclude={"iteration"}, exclude_none=True)
+        return next(iter(scores.items()), None)
 
 
 class TrainRecord(Record):
@@ -78,6 +92,10 @@ class ValidationPoint(Record):
     mIoU: Fraction
     mAcc: Fraction
     aAcc: Fraction
+    mDice: Fraction = None
+    mFscore: Fraction = None
+    mPrecision: Fraction = None
+    mRecall: Fraction = None
 
 
 class ViewMeans(Record):
@@ -87,6 +105,11 @@ class ViewMeans(Record):
     mAcc: Fraction = None
     aAcc: Fraction = None
     fwIoU: Fraction = None
+    mDice: Fraction = None
+    mFscore: Fraction = None
+    mPrecision: Fraction = None
+    mRecall: Fraction = None
+    """Equal to `mAcc`; mmseg has both names."""
     boundary_mIoU: Fraction = None
     intervals: dict[str, tuple[Fraction, Fraction]] | None = None
     """Bootstrap confidence interval of each score; null for fewer than two images."""
@@ -213,6 +236,10 @@ class ScoresRecord(Record):
     mIoU: Fraction
     mAcc: Fraction
     aAcc: Fraction
+    mDice: Fraction = None
+    mFscore: Fraction = None
+    mPrecision: Fraction = None
+    mRecall: Fraction = None
     boundary_mIoU: Fraction
     ece: Fraction
     mIoU_ms_flip: Fraction = None
@@ -244,6 +271,12 @@ class ClassScore(Record):
     iou_low: Fraction = None
     """Lower end of the 95 % interval of `iou`."""
     iou_high: Fraction = None
+    dice: Fraction = None
+    fscore: Fraction = None
+    """Dice; empty for a class without a correct pixel, as in mmseg."""
+    precision: Fraction = None
+    recall: Fraction = None
+    """Equal to `accuracy`; mmseg has both names."""
 
 
 class ImageScore(Record):

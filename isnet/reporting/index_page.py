@@ -29,7 +29,7 @@ from isnet.reporting.seed_spread import RULE, seed_dots, seed_spreads, spread_ta
 SCRIPTS = ("tips.js", "save.js", "axes.js", "charts.js", "scatter.js", "copy.js", "viewer.js")
 
 PAGE_COLUMNS = (
-    *("Run", "Method", "mIoU", "95 % interval", "mIoU(ms+flip)", "Boundary mIoU"),
+    *("Run", "Method", "mIoU", "95 % interval", "mIoU(ms+flip)", "Boundary mIoU", "mDice"),
     *("Backbone", "Crop Size", "Lr schd", "config"),
 )
 """Columns of the results table on the page, most important first: a phone shows few columns."""

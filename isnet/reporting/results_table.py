@@ -40,6 +40,7 @@ _CELLS: Cells = {
     "95 % interval": lambda run: interval_text(run.evaluated.single_scale),
     "mIoU(ms+flip)": lambda run: percent(_multi_scale(run, "mIoU"), 2),
     "Boundary mIoU": lambda run: percent(run.evaluated.single_scale.boundary_mIoU, 2),
+    "mDice": lambda run: percent(run.evaluated.single_scale.mDice, 2),
     "config": lambda run: run.trained.config,
     "weights": lambda run: run.weights,
 }
@@ -55,14 +56,14 @@ _COST: Cells = {
     "Training (min)": lambda run: _fixed(run.trained.seconds, 1, unit=60),
 }
 COLUMNS = tuple(_CELLS)
-"""Columns of the results table: mmseg's columns, with the run's name, intervals and weights."""
+"""Columns of the results table: the run's name, mmseg's columns and further scores."""
 
 TERMINAL_COLUMNS = (
     "Data set", "Run", "Method", "Lr schd", "Inf time (fps)", "mIoU", "mIoU(ms+flip)"
 )  # fmt: skip
 """Columns of the table that `isnet results` prints; reports/results.md has all columns."""
 
-NUMERIC = COLUMNS[3:11]
+NUMERIC = COLUMNS[3:12]
 """Columns of the results table that are right-aligned."""
 
 
@@ -122,9 +123,9 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
         parts += ["### Cost", "", cost_table(runs).markdown()]
     parts += missing_markdown(missing)
     parts.append(
-        "mIoU in percent; its 95 % interval: bootstrap over the images. Mem: peak while training. "
-        "Inf time: images per second, single scale. GFLOPs: a multiply-add is two, one forward "
-        "pass of the input."
+        "mIoU and mDice in percent; 95 % interval of mIoU: bootstrap over the images. Mem: peak "
+        "while training. Inf time: images per second, single scale. GFLOPs: a multiply-add is two, "
+        "one forward pass of the input."
     )
     return "\n".join(parts) + "\n"
 
@@ -145,7 +146,7 @@ def results_csv(groups: Sequence[ResultGroup]) -> str:
 def _raw_row(run: RunResults) -> dict[str, object]:
     evaluated, trained, single = run.evaluated, run.trained, run.evaluated.single_scale
     low, high = single.bounds("mIoU") or (None, None)
-    names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU")
+    names = ("mIoU", "mAcc", "aAcc", "boundary_mIoU", "mDice", "mFscore", "mPrecision", "mRecall")
     return {
         "dataset": evaluated.dataset,
         "split": evaluated.split,

@@ -15,7 +15,10 @@ FURTHEST = 4  # confidence bins listed beside the reliability diagram
 _SCORES = {
     "mIoU": "Mean IoU",
     "boundary_mIoU": "Boundary mIoU",
-    "mAcc": "Mean accuracy",
+    "mDice": "Mean Dice",
+    "mFscore": "Mean F-score",
+    "mPrecision": "Mean precision",
+    "mAcc": "Mean accuracy (recall)",
     "aAcc": "Pixel accuracy",
     "fwIoU": "Frequency-weighted IoU",
     "category_mIoU": "Category mIoU",

@@ -6,6 +6,7 @@ refused. docs/reference/config-keys.md is generated from the two tables.
 """
 
 import difflib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +69,16 @@ _MULTI_SCALE = Owned(
 _TRAIN_SAMPLER = {"type": "InfiniteSampler", "shuffle": True}
 _VAL_SAMPLER = {"type": "DefaultSampler", "shuffle": False}
 _VAL_LOADER = Owned("`val_dataloader` and the evaluation", any_in_file=True)
-_METRICS = tuple({"type": "IoUMetric", "iou_metrics": [name]} for name in ("mIoU",))
-_EVALUATOR = Owned("the pipeline, which computes IoU and accuracy of each class", values=_METRICS)
+_METRICS = tuple(
+    {"type": "IoUMetric", "iou_metrics": list(names)}
+    for count in (1, 2, 3)
+    for names in itertools.permutations(("mIoU", "mDice", "mFscore"), count)
+)
+_EVALUATOR = Owned(
+    "the pipeline, which computes mIoU, mDice and mFscore",
+    "Write best in the run to choose the best weights by another score than mIoU",
+    _METRICS,
+)
 _HOOK = Owned("the pipeline's own hooks", "Add a hook with custom_hooks", any_in_file=True)
 
 _FORMER = {
@@ -140,6 +149,9 @@ OWNED = {
     "train_cfg.type": Owned("the pipeline: it counts iterations", None, ("IterBasedTrainLoop",)),
     "auto_scale_lr.enable": Owned("the pipeline: the global batch stays", None, (False,)),
     "default_hooks": _HOOK,
+    "default_hooks.checkpoint.save_best": Owned(
+        "the run's `best`", "Write best: mDice in the run", any_in_file=True
+    ),
     "custom_imports.allow_failed_imports": Owned("the pipeline", None, (False,)),
     **{name: Owned(f"`{now}`", f"Write {now}") for name, now in _FORMER.items()},
 }

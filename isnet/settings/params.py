@@ -191,6 +191,10 @@ class Speed(NamedTuple):
     deterministic: bool = False
 
 
+BestMetric = Literal["mIoU", "mDice", "mFscore", "mPrecision", "mRecall", "mAcc", "aAcc"]
+"""The scores of a validation during training, by the names of mmseg."""
+
+
 class Run(StrictModel):
     """A run: one training and the evaluation of its weights."""
 
@@ -214,6 +218,8 @@ class Run(StrictModel):
     """Whether to use deterministic kernels only, which is slower on a GPU."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the exponential moving average of the weights, which is evaluated and saved."""
+    best: BestMetric = "mIoU"
+    """The validation score whose highest value chooses the best weights, kept as `best.pth`."""
     sweep: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] | None = None
     """The run that `isnet sweep` varied into this one; it only groups runs in reports."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})

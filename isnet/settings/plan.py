@@ -21,7 +21,7 @@ _STAGE_VERSION = 3
 All work is then done again.
 """
 
-_SCORES_VERSION = 2
+_SCORES_VERSION = 3
 """Version of the scores. Increase it when an evaluation of the same weights has more content.
 
 Evaluations are then done again, but trainings are not.
@@ -46,6 +46,11 @@ class PlannedRun:
         return divide_batch(experiment.global_batch, experiment.per_device_batch, self.run.devices)
 
     @property
+    def best(self) -> dict[str, str]:
+        """The setting `best`, where it is not the default: it is no part of older keys."""
+        return {} if self.run.best == "mIoU" else {"best": self.run.best}
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The run's settings as a flat mapping, which the report and MLflow show."""
         experiment = self.experiment
@@ -56,6 +61,7 @@ class PlannedRun:
             "devices": str(self.run.devices),
             **self.run.speed._asdict(),
             **({"ema": self.run.ema} if self.run.ema else {}),
+            **self.best,
             "method": experiment.method,
             "backbone": experiment.backbone,
             "iterations": experiment.iterations,
@@ -127,7 +133,7 @@ class Plan:
         return {"version": _STAGE_VERSION, "dataset": name, "store": store}
 
     def train_settings(self, name: str) -> dict[str, Any]:
-        """Return the settings of `train`, which decide the weights of a run.
+        """Return the settings of `train`, which decide the weights of a run and its best weights.
 
         They do not include the devices, because the global batch is the same on all. They include
         the speed settings, because those change the rounding.
@@ -140,6 +146,7 @@ class Plan:
             "seed": planned.run.seed,
             **planned.run.speed._asdict(),
             "ema": planned.run.ema,
+            **planned.best,
             "config": planned.experiment.train_digest,
         }
 

@@ -15,7 +15,7 @@ _ALWAYS = (
     *("dataset", "config", "method", "backbone", "seed", "iterations", "global_batch", "crop"),
     *("devices", "precision", "ema"),
 )
-_DEFAULTS = {"channels_last": True, "compile": False, "deterministic": False}
+_DEFAULTS = {"channels_last": True, "compile": False, "deterministic": False, "best": "mIoU"}
 """Settings that are parameters only where they differ from these defaults."""
 _MAX_LENGTH = 100
 _MAX_OVERRIDES = 20

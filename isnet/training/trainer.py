@@ -44,7 +44,7 @@ class TrainResult:
     iteration: int
     weights: dict[str, torch.Tensor]
     best: dict[str, Any]
-    """`iteration` and `mIoU` of the best validation; empty before the first validation."""
+    """`iteration` of the best validation, and its score; empty before the first."""
     seconds: float
     """Training time, including the time before each resume."""
     resolved_config: str

@@ -58,7 +58,7 @@ def _journal(work: Path, end: int, seconds_a_step: float = 2.0) -> None:
         common = {"iteration": n, "time": now - (end - n) * seconds_a_step}
         lines.append({"kind": "train", **common, "loss": 1.0, "images_per_second": 9.0})
         if n in (2, 3):
-            lines.append({"kind": "validation", **common, "mIoU": 0.5 - n / 10, "mAcc": 0.4})
+            lines.append({"kind": "validation", **common, "mIoU": 0.5 - n / 10, "mDice": n / 10})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (work / "journal.jsonl").write_text(text + '{"kind": "train", "iterat')
 
@@ -117,6 +117,16 @@ def test_a_run_passes_through_its_stages(checkout: Path, edit: Edit) -> None:
     assert changed["others"]["count"] == 1
     assert changed["others"]["bytes"] > 2000
     assert "one 1 other training, " in _status()
+
+
+def test_the_best_validation_is_that_of_the_chosen_score(checkout: Path, edit: Edit) -> None:
+    edit("    seed: 0\n", "    seed: 0\n    best: mDice\n")
+    _converted()
+    _journal(_work(), 4)
+    shown = _told()
+    assert (shown["metric"], shown["score"]) == ("mDice", pytest.approx(0.3))
+    assert shown["best"] == {"iteration": 3, "mDice": pytest.approx(0.3)}
+    assert "mDice 30.00% (30.00%)" in _status()
 
 
 def test_the_rate_is_of_this_attempt_alone(checkout: Path) -> None:

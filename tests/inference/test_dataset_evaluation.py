@@ -99,13 +99,20 @@ def test_the_files_are_those_of_the_contract(build_model, dataset, tmp_path):
 
     rows = list(csv.DictReader((tmp_path / "per_class.csv").open()))
     documented = "class iou accuracy iou_ms_flip pixels boundary_iou boundary_iou_ms_flip"
-    assert list(rows[0]) == [*documented.split(), "iou_low", "iou_high"]
+    added = "iou_low iou_high dice fscore precision recall"
+    assert list(rows[0]) == [*documented.split(), *added.split()]
     assert [int(row["pixels"]) for row in rows] == matrix.sum(1).tolist()
     assert rows[3]["accuracy"] == "" and rows[3]["pixels"] == "0", "no label has a car"
     hits = np.diagonal(matrix)
     ious = hits / (matrix.sum(0) + matrix.sum(1) - hits)
     assert [float(row["iou"]) for row in rows] == ious.tolist()
     assert metrics["single_scale"]["mIoU"] == ious.mean()
+    dice = 2 * hits / (matrix.sum(0) + matrix.sum(1))
+    assert [float(row["dice"]) for row in rows] == dice.tolist()
+    assert metrics["single_scale"]["mDice"] == dice.mean()
+    low, high = metrics["single_scale"]["intervals"]["mDice"]
+    assert low <= dice.mean() <= high
+    assert [row["recall"] for row in rows] == [row["accuracy"] for row in rows]
 
 
 @pytest.mark.parametrize(

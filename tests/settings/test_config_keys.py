@@ -35,7 +35,8 @@ IGNORED_BEFORE = {
     "epochs": ({"train_cfg": {"type": "EpochBasedTrainLoop"}}, "train_cfg.type: would have no effect"),
     "a level of logging": ({"log_level": "DEBUG"}, "log_level: would have no effect"),
     "an environment": ({"env_cfg": {"cudnn_benchmark": False}}, "env_cfg.cudnn_benchmark: would have no effect"),
-    "the best checkpoint": ({"default_hooks": {"checkpoint": {"save_best": "mIoU"}}}, "default_hooks.checkpoint.save_best: would have no effect"),
+    "the best checkpoint": ({"default_hooks": {"checkpoint": {"save_best": "mIoU"}}}, "default_hooks.checkpoint.save_best: would have no effect: decided by the run's `best`. Write best: mDice in the run"),
+    "scores of another evaluator": ({"val_evaluator": {"iou_metrics": ["mDice"]}}, "val_evaluator.iou_metrics: would have no effect: decided by the pipeline, which computes mIoU, mDice and mFscore. Write best in the run"),
     "processes": ({"launcher": "pytorch"}, "launcher: would have no effect: decided by the run's `devices`"),
     "views of mmseg": ({"img_ratios": [1.0]}, "img_ratios: would have no effect: decided by `evaluation.multi_scale`"),
     "windows of mmseg": ({"model": {"test_cfg": {"mode": "slide"}}}, "model.test_cfg: would have no effect: decided by `evaluation`"),
@@ -72,6 +73,19 @@ def test_a_file_is_held_to_the_same(demo: dict[str, Any]) -> None:
     check_config_file({**demo, "own_rate": 0.1, "randomness": {"seed": 4}}, "test", seed=4)
     with pytest.raises(UserError, match="randomness: would have no effect"):
         check_config_file({**demo, "randomness": {"seed": 4}}, "test", seed=5)
+
+
+def test_a_file_may_ask_for_any_of_the_scores_that_are_computed(demo: dict[str, Any]) -> None:
+    for names in (["mDice"], ["mIoU", "mFscore"], ["mFscore", "mDice", "mIoU"]):
+        metric = {"type": "IoUMetric", "iou_metrics": names}
+        check_config_file({**demo, "val_evaluator": metric, "test_evaluator": metric}, "x", seed=0)
+    for metric in (
+        {"type": "IoUMetric", "iou_metrics": ["mHausdorff"]},
+        {"type": "IoUMetric", "iou_metrics": ["mFscore"], "beta": 2},
+        {"type": "CityscapesMetric"},
+    ):
+        with pytest.raises(UserError, match=r"x\.val_evaluator: would have no effect: .* computes"):
+            check_config_file({**demo, "val_evaluator": metric}, "x", seed=0)
 
 
 def test_the_table_has_every_key_that_mmengine_reads() -> None:

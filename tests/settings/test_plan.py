@@ -48,6 +48,8 @@ REPORT = "report.json"
         ("devices: cpu", "precision: bf16", {"runs/one.train.json", REPORT}),
         ("devices: cpu", "channels_last: false", {"runs/one.train.json", REPORT}),
         ("devices: cpu", "compile: true", {"runs/one.train.json", REPORT}),
+        ("devices: cpu", "best: mIoU", set()),
+        ("devices: cpu", "best: mDice", {"runs/one.train.json", REPORT}),
         ("seed: 0}", "seed: 1}", {"datasets/streets.json"}),
         ("      train_cfg: {max_iters: 6", "      train_cfg: {max_iters: 7",
          {"runs/one.train.json", REPORT}),

@@ -22,7 +22,7 @@ def pretend_finished(
     rows = [
         {"kind": "train", "iteration": 1, "time": 1e9, "loss": 3.0, "lr": 0.1, "images_per_second": 4.0, "data_wait": 0.1, "memory_gb": 1.0},
         {"kind": "train", "iteration": 2, "time": 1e9 + 1, "loss": 2.0, "lr": 0.05, "images_per_second": 4.0, "data_wait": 0.1, "memory_gb": 1.0},
-        {"kind": "validation", "iteration": 2, "time": 1e9 + 2, "mIoU": miou, "mAcc": miou, "aAcc": miou},
+        {"kind": "validation", "iteration": 2, "time": 1e9 + 2, "mIoU": miou, "mAcc": miou, "aAcc": miou, "mDice": miou, "mFscore": None},
     ]  # fmt: skip
     (work / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     trained, evaluated = (checkout / f"results/runs/{run}/{name}" for name in ("train", "evaluate"))
@@ -55,7 +55,7 @@ def score(checkout: Path, run: str, miou: float) -> None:
     """Write the scores of a run's evaluation."""
     file = checkout / f"results/runs/{run}/evaluate/metrics.json"
     metrics = json.loads(file.read_text())
-    metrics["single_scale"] = {"mIoU": miou, "mAcc": miou, "aAcc": miou}
+    metrics["single_scale"] = {"mIoU": miou, "mAcc": miou, "aAcc": miou, "mDice": miou / 2}
     metrics["multi_scale_flip"] = {"mIoU": miou + 0.1, "mAcc": miou, "aAcc": miou}
     file.write_text(json.dumps(metrics))
 

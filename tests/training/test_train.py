@@ -7,11 +7,17 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import pytest
 import torch
 from forked_commands import ForkedCommand, run_forked
 from process_tree import wait_for
+
+from isnet.cli import main
+from isnet.records.base_record import read_rows
+from isnet.records.run_records import TrainRecord, ValidationPoint
+from isnet.settings.params import BestMetric
 
 Edit = Callable[[str, str], None]
 TRAIN = ("train", "--run", "one")
@@ -66,6 +72,26 @@ def test_accumulation_counts_optimizer_steps(prepared: Path, edit: Edit) -> None
     assert "(1 x 1 images x 2 accumulated)" in told
     assert [record["iteration"] for record in _journal("train")] == [1, 2]
     assert [record["iteration"] for record in _journal("validation")] == [1, 2]
+
+
+def test_the_chosen_score_decides_and_is_named(
+    prepared: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit("    seed: 0\n", "    seed: 0\n    best: mPrecision\n")
+    edit("max_iters: 6, val_interval: 3", "max_iters: 2, val_interval: 1")
+    assert main(["train", "--run", "one"]) == 0
+    rows = _journal("validation")
+    assert [row.keys() - {"kind", "iteration"} for row in rows] == [set(get_args(BestMetric))] * 2
+    best = max(rows, key=lambda row: row["mPrecision"])
+    record = TrainRecord.read(Path("results/runs/one/train/train.json"))
+    assert record.best is not None and record.best.iteration == best["iteration"]
+    assert record.best.score == ("mPrecision", best["mPrecision"])
+    told = f"best validation mPrecision {best['mPrecision']:.2%} at {best['iteration']}"
+    assert told in capsys.readouterr().err
+    points = read_rows(Path("results/runs/one/train/validation.csv"), ValidationPoint)
+    assert [(point.mIoU, point.mDice) for point in points] == [
+        (row["mIoU"], row["mDice"]) for row in rows
+    ]
 
 
 def test_weights_are_a_plain_state_dict_that_says_what_it_is(prepared: Path) -> None:

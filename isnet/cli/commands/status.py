@@ -96,14 +96,15 @@ def _row(status: RunStatus) -> dict[str, str]:
     iterations, size = status.checkpoints.iterations, format_bytes(status.checkpoints.bytes)
     more = f"+{len(iterations) - 1}" if len(iterations) > 1 else ""
     percent = int(100 * status.iteration / status.iterations)
-    last = [f"{status.mIoU:.2%}"] if status.mIoU is not None else []
-    best = [f"({status.best['mIoU']:.2%})"] if status.best else []
+    metric = [status.metric] if status.metric != "mIoU" and status.best else []
+    last = [f"{status.score:.2%}"] if status.score is not None else []
+    best = [f"({status.best[status.metric]:.2%})"] if status.best else []
     return {
         "Run": status.run,
         "Stage": status.stage,
         "Iteration": f"{status.iteration}/{status.iterations} {percent:3d}%",
         "ETA": _NONE if status.seconds_left is None else _duration(status.seconds_left),
-        "mIoU (best)": " ".join(last + best) or _NONE,
+        "mIoU (best)": " ".join(metric + last + best) or _NONE,
         "Held by": _owner(status.holder) if status.holder else _NONE,
         "Checkpoints": f"{iterations[-1]}{more} {size}" if iterations else _NONE,
         "Disk": format_bytes(status.bytes) if status.bytes else _NONE,

@@ -188,7 +188,10 @@ def _environment_tags(environment: dict[str, Any]) -> dict[str, str]:
     return tags | {f"package.{name}": version for name, version in environment["packages"].items()}
 
 
-_SCORES = ("mIoU", "mAcc", "aAcc", "fwIoU", "boundary_mIoU", "ece")
+_SCORES = (
+    *("mIoU", "mAcc", "aAcc", "fwIoU", "mDice", "mFscore", "mPrecision", "mRecall"),
+    *("boundary_mIoU", "ece"),
+)
 _COSTS = {
     "parameters": ("parameters_million", 1e6),
     "flops": ("gflops", 1e9),

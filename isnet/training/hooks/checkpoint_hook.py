@@ -51,6 +51,7 @@ class CheckpointHook(Hook):
         self.stop_request = stop_request
         self.stateful = stateful
         self.average = stateful.get("average")
+        self.metric = job.planned.run.best
         self.best_file = job.work / "best.pth"
         self.best: dict[str, Any] = state["best"] if state else {}
         self.begun = time.perf_counter() - (state["seconds"] if state else 0.0)
@@ -129,9 +130,9 @@ class CheckpointHook(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Save the weights if their mIoU is the best so far, and save a checkpoint."""
         self.validation_due = False
-        score = (metrics or {})["val/mIoU"]
-        if score > self.best.get("mIoU", -1.0):
-            self.best = {"iteration": runner.iter // self.accumulation, "mIoU": score}
+        score = (metrics or {})[self.metric]
+        if score > self.best.get(self.metric, -1.0):
+            self.best = {"iteration": runner.iter // self.accumulation, self.metric: score}
             if get_rank() == 0:
                 save_torch(self.best_file, {"state_dict": self.kept_weights(runner)})
         self._stop_requested()

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from isnet.io.console import ProgressCallback
+from isnet.metrics.benchmark_scores import null
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
 from isnet.training.out_of_memory import peak_memory_gb
@@ -51,7 +52,8 @@ class JournalHook(Hook):
         self.sums: dict[str, torch.Tensor | float] = {}
         self.count = 0
         self.note = ""
-        self.last_miou: float | None = None
+        self.metric = job.planned.run.best
+        self.last_score: float | None = None
         self._restart_clock()
 
     def state(self) -> dict[str, Any]:
@@ -60,12 +62,12 @@ class JournalHook(Hook):
         With them, a resumed training writes the same losses as an uninterrupted one.
         """
         sums = {name: float(value) for name, value in self.sums.items()}
-        return {"sums": sums, "count": self.count, "last_miou": self.last_miou}
+        return {"sums": sums, "count": self.count, "last_score": self.last_score}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore the loss sums that `state` has returned for a checkpoint."""
         self.sums = dict(state["sums"])
-        self.count, self.last_miou = state["count"], state["last_miou"]
+        self.count, self.last_score = state["count"], state.get("last_score")
 
     def _restart_clock(self) -> None:
         self.interval_begun = self.step_ended = time.perf_counter()
@@ -114,7 +116,7 @@ class JournalHook(Hook):
         if self.is_warm and (line := self.advice.update(self.waited, elapsed)):
             _log.info(line)
         self.is_warm = True  # the first interval waits for workers to start
-        self.note = _format_figures(record, self.last_miou)
+        self.note = _format_figures(record, self.metric, self.last_score)
         self.sums, self.count = {}, 0
         self._restart_clock()
 
@@ -123,15 +125,15 @@ class JournalHook(Hook):
             self.journal.append(record)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the scores of a validation, and exclude its time from speed and data wait."""
-        scores = {name.removeprefix("val/"): value for name, value in (metrics or {}).items()}
+        """Write the validation's scores; its time does not count as waiting for data."""
+        scores = {name: null(value) for name, value in (metrics or {}).items()}
         iteration = runner.iter // self.accumulation
         self._write({"kind": "validation", "iteration": iteration, "time": time.time(), **scores})
-        self.last_miou = scores["mIoU"]
+        self.last_score = scores[self.metric]
         self._restart_clock()
 
 
-def _format_figures(record: dict[str, Any], miou: float | None) -> str:
+def _format_figures(record: dict[str, Any], metric: str, score: float | None) -> str:
     parts = [
         f"loss {record['loss']:.3f}",
         f"lr {record['lr']:.4f}",
@@ -139,4 +141,4 @@ def _format_figures(record: dict[str, Any], miou: float | None) -> str:
         f"wait {record['data_wait']:.0%}",
         f"{record['memory_gb']:.1f} GB",
     ]
-    return "  ".join([*parts, *([f"mIoU {miou:.1%}"] if miou is not None else [])])
+    return "  ".join([*parts, *([f"{metric} {score:.1%}"] if score is not None else [])])

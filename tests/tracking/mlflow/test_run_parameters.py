@@ -16,8 +16,9 @@ def test_optimizer_and_schedule_are_parameters_and_default_settings_are_not(
     assert found["lr"] == "0.02"
     assert found["schedule"] == "PolyLR 0.9"
     assert found["overrides.train_cfg.max_iters"] == "6"
-    assert not found.keys() & {"channels_last", "compile", "deterministic", "ema"}
-    assert "channels_last" in run_parameters(planned.settings | {"channels_last": False}, None)
+    assert not found.keys() & {"channels_last", "compile", "deterministic", "ema", "best"}
+    for name, value in (("channels_last", False), ("best", "mDice")):
+        assert run_parameters(planned.settings | {name: value}, None)[name] == str(value)
 
 
 def test_the_number_of_override_parameters_is_limited() -> None:

@@ -44,6 +44,7 @@ def test_uploaded_runs_have_parameters_tags_metrics_and_artifacts(finished: Path
     assert len(one.data.params) < 25
     assert one.data.tags["method"] == "ISNet"
     assert one.data.metrics["final/mIoU"] == 0.25
+    assert one.data.metrics["final/mDice"] == 0.125
     assert one.data.metrics["final/mIoU_ms_flip"] == pytest.approx(0.35)
     assert one.data.metrics["final/gflops"] == 20e-9
     assert one.data.tags["data.manifest"] == "m" * 64
@@ -55,7 +56,9 @@ def test_uploaded_runs_have_parameters_tags_metrics_and_artifacts(finished: Path
     client = MlflowClient(tracking_uri=uri)
     history = client.get_metric_history(one.info.run_id, "train/loss")
     assert [(metric.step, metric.value) for metric in history] == [(1, 3.0), (2, 2.0)]
-    assert [m.step for m in client.get_metric_history(one.info.run_id, "val/mIoU")] == [2]
+    for name, steps in {"mIoU": [2], "mDice": [2], "mFscore": []}.items():
+        history = client.get_metric_history(one.info.run_id, f"val/{name}")
+        assert [metric.step for metric in history] == steps
     artifacts = {item.path for item in client.list_artifacts(one.info.run_id)}
     assert {
         "config.py",
