@@ -174,9 +174,9 @@ COMMANDS = (
     ),
     Command(
         "track",
-        "update MLflow from the files on disk",
+        "update MLflow and other sinks from the files on disk",
         "isnet.pipeline.mlflow_updates:sync",
-        _choice("action", ["sync"], "upload what MLflow does not have yet"),
+        _choice("action", ["sync"], "upload what they do not have yet"),
         _flag("--follow", "repeat every few seconds while runs train"),
         plan=True,
         log="{action}",

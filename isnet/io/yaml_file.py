@@ -93,8 +93,8 @@ _HINT = "Correct that value"
 def _explain(error: ErrorDetails) -> tuple[str, str]:
     """Return the message for a validation error, and a hint."""
     kind, given = error["type"], error["input"]
-    if kind == "unknown_key":
-        return error["msg"], error["ctx"]["hint"]
+    if hint := error.get("ctx", {}).get("hint"):
+        return error["msg"], hint
     if kind == "missing":
         return "is missing", "Add it"
     if kind == "value_error":

@@ -1,4 +1,4 @@
-"""Uploads runs to MLflow: during a training, at the end of a stage, and by `isnet track sync`."""
+"""Uploads runs to MLflow and other sinks: during a training, at the end of a stage, on demand."""
 
 import contextlib
 import logging
@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from isnet.errors import UserError
 from isnet.pipeline.mlflow_run_records import current_record, training_record
+from isnet.pipeline.sink_updates import LATER, curve_sinks, ended_runs, update_sinks
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
 from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
@@ -20,17 +21,23 @@ _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_PASSES = 5.0
 _SHORT_WAIT_SECONDS = 3.0
-"""Wait for the last upload of a training that was stopped, or whose MLflow store is down."""
-_LATER = "nothing is lost: `isnet track sync` sends it later"
+"""At the end of a training that is stopped, or whose receivers are known to be down."""
+_MLFLOW = "MLflow"
+"""The receiver of events that name no sink."""
 
 
 def track(plan: Plan, name: str | None = None) -> bool:
-    """Upload a run, or all runs without a name, to MLflow at the end of a stage.
+    """Upload a run, or all runs without a name, to MLflow and other sinks at the end of a stage.
 
     If that fails, log one line and return False. A cluster job does not upload its run to a
     database file, because many jobs would write to it over a network file system. The report
     uploads all runs, because the workflow engine runs it locally.
     """
+    update_sinks(plan, _records(plan, [name] if name else list(plan.runs)), STAGE_END)
+    return _track_in_mlflow(plan, name)
+
+
+def _track_in_mlflow(plan: Plan, name: str | None) -> bool:
     store = _usable_store(plan)
     if store is None:
         return False
@@ -38,7 +45,7 @@ def track(plan: Plan, name: str | None = None) -> bool:
         return True
     _, reason = _upload(_records(plan, [name] if name else list(plan.runs)), store, STAGE_END)
     if reason:
-        _log.info(f"{_describe(store)} could not be updated ({reason}); {_LATER}")
+        _log.info(f"{_describe(store)} could not be updated ({reason}); {LATER}")
     return not reason
 
 
@@ -55,6 +62,7 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     while True:
         records = _records(plan, list(plan.runs))
         uploaded, reason = _upload(records, store, SYNC)
+        in_sinks = update_sinks(plan, records, SYNC)
         if not follow or not any(record.state == "running" for record in records):
             break
         if reason:
@@ -68,9 +76,12 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     summary = f"{len(uploaded)} of {len(records)} runs are in MLflow"
     if reason:
         missing = ", ".join(r.name for r in records if r.name not in uploaded)
-        summary += f"; {_describe(store)} is without {missing} ({reason}); {_LATER}"
+        summary += f"; {_describe(store)} is without {missing} ({reason}); {LATER}"
     _log.info(summary)
-    return 1 if reason else 0
+    ended = len(ended_runs(records))
+    for sink, count in in_sinks.items():
+        _log.info(f"{count} of {ended} runs that have ended are in {sink}")
+    return 1 if reason or any(count < ended for count in in_sinks.values()) else 0
 
 
 class _OutageLog:
@@ -99,7 +110,7 @@ class _OutageLog:
 
 
 class LiveTracking:
-    """Context manager that uploads a training to MLflow while it runs.
+    """Context manager that uploads a training to MLflow and other sinks while it runs.
 
     An uploader process sends the records of the training and samples system metrics. Enter the
     context after the run's lock and GPUs are acquired, and call `finish` after they are released.
@@ -117,33 +128,39 @@ class LiveTracking:
         self._uploader: Uploader | None = None
         self._is_live = False
         self._ended_at = 0.0
-        self._outages = _OutageLog("MLflow")
+        self._outages: dict[str, _OutageLog] = {}
+        """Of each receiver of live records, by its name."""
 
     def __enter__(self) -> Self:
         plan, name, work, _ = self._run
         store = _usable_store(plan)
-        if store:
-            self._outages = _OutageLog(_describe(store))
+        sinks = curve_sinks(plan)
         work.mkdir(parents=True, exist_ok=True)
         try:
             self._uploader = Uploader(LIVE, self._on_event)
         except OSError as error:
-            _log.info(f"MLflow is not updated during this training: {error}")
+            names = ", ".join(["MLflow", *sinks.names])
+            _log.info(f"{names}: not updated during this training: {error}")
             return self
-        self._is_live = store is not None and not is_database_file(store.uri)
+        self._outages = {name: _OutageLog(name) for name in sinks.names}
+        if store and not is_database_file(store.uri):
+            self._is_live = True
+            self._outages[_MLFLOW] = _OutageLog(_describe(store))
         self._uploader.send(
             follow=training_record(*self._run, "running"),
             store=store,
             live=self._is_live,
+            sinks=sinks,
             gpus=plan.run(name).run.devices.gpus > 0,
         )
         return self
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        if "failed" in event:
-            self._outages.failed(f"could not be updated ({event['failed']}); {_LATER}")
-        elif "succeeded" in event:
-            self._outages.succeeded()
+        outages = self._outages.get(event.get("sink", _MLFLOW))
+        if outages and "failed" in event:
+            outages.failed(f"could not be updated ({event['failed']}); {LATER}")
+        elif outages and "succeeded" in event:
+            outages.succeeded()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._uploader is None:
@@ -162,17 +179,23 @@ class LiveTracking:
         For a database file, write the whole run now.
         """
         if self._uploader is not None:
-            self._wait(_SHORT_WAIT_SECONDS if self._outages.is_down else LIVE.total)
+            all_down = all(outages.is_down for outages in self._outages.values())
+            self._wait(_SHORT_WAIT_SECONDS if all_down else LIVE.total)
         if not self._is_live:
-            track(*self._run[:2])
+            _track_in_mlflow(*self._run[:2])
 
     def _wait(self, seconds: float) -> None:
         assert self._uploader is not None
-        if self._is_live:
-            left = self._ended_at + seconds - time.monotonic()
-            is_done = any("done" in event for event in self._uploader.events(left))
-            if self._outages.is_down or not is_done:
-                self._outages.failed_finally(f"did not receive the last records; {_LATER}")
+        waiting = set(self._outages)
+        if waiting:
+            for event in self._uploader.events(self._ended_at + seconds - time.monotonic()):
+                if "done" in event:
+                    waiting.discard(event.get("sink", _MLFLOW))
+                if not waiting:
+                    break
+        for name, outages in self._outages.items():
+            if outages.is_down or name in waiting:
+                outages.failed_finally(f"did not receive the last records; {LATER}")
         self._uploader.close()
         self._uploader = None
 

@@ -6,10 +6,20 @@ check against the config or data set belongs in `settings/compatibility.py`.
 """
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from isnet.errors import UserError
 from isnet.io.spelling import suggest
@@ -232,12 +242,30 @@ class Run(StrictModel):
 
 
 class Tracking(StrictModel):
-    """The MLflow store of the runs. The variable MLFLOW_TRACKING_URI overrides `uri`."""
+    """MLflow store, which MLFLOW_TRACKING_URI overrides, and other receivers of curves."""
 
     uri: str = "sqlite:///mlflow.db"
     """A database file, a server (`http://HOST:5000`) or a database server, without password."""
     experiment: str = Field("isnet", min_length=1)
-    """Name of the MLflow experiment."""
+    """Name of the MLflow experiment, and of Weights & Biases' project."""
+    tensorboard: bool = False
+    """Event files in `work/tensorboard/`; needs the package tensorboard."""
+    wandb: bool = False
+    """Runs in Weights & Biases, with the environment's login; needs the package wandb."""
+
+    @field_validator("tensorboard", "wandb")
+    @classmethod
+    def _with_package(cls, value: bool, info: ValidationInfo) -> bool:
+        """Refuse a receiver whose package is missing."""
+        spec = find_spec(str(info.field_name)) if value else None
+        # A folder of that name in the working directory is a spec without origin.
+        if value and (spec is None or spec.origin is None):
+            raise PydanticCustomError(
+                "missing_package",
+                f"the package {info.field_name} is not installed",
+                {"hint": f"Run `pip install {info.field_name}`, or write false"},
+            )
+        return value
 
     @field_validator("uri")
     @classmethod

@@ -32,7 +32,7 @@ def thin_records(
     """
     reached = dict(last)
     for record in records:
-        kind, step = record["kind"], _step(record)
+        kind, step = record["kind"], step_of(record)
         if kind in reached and step <= reached[kind]:
             continue
         if kind == "train" and kind in reached:
@@ -52,7 +52,8 @@ def _interval(iteration: int, iterations: int) -> int:
     return iteration * (POINTS - 1) // max(iterations, POINTS - 1)
 
 
-def _step(record: Mapping[str, Any]) -> int:
+def step_of(record: Mapping[str, Any]) -> int:
+    """Return the iteration of a record, or the number of a system sample."""
     return int(record["sample"] if record["kind"] == "system" else record["iteration"])
 
 
@@ -62,7 +63,7 @@ def rows_of(record: Mapping[str, Any]) -> list[Row]:
     The rows of a record are the same each time, and MLflow stores equal rows once.
     """
     prefix = "val" if record["kind"] == "validation" else record["kind"]
-    time, step = int(record["time"] * 1000), _step(record)
+    time, step = int(record["time"] * 1000), step_of(record)
     return [
         (f"{prefix}/{key}", float(value), time, step)
         for key, value in record.items()

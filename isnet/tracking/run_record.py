@@ -46,7 +46,7 @@ class RunRecord:
     """All settings, flattened."""
     iterations: int
     work: Path
-    """Work folder: journal, system samples, and a note of what was uploaded where."""
+    """Work folder: journal, system samples, and notes of what was uploaded where."""
     state: State
     manifest_digest: str
     summary: dict[str, Any] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,22 @@ def test_the_shipped_params_are_possible_with_every_comment_line_uncommented(
     assert {"camvid_isnet", "cityscapes_isnet_r50"} < set(params.runs)
     monkeypatch.chdir(REPOSITORY)
     Plan.of(params)
+
+
+@pytest.mark.parametrize("spec", [None, ModuleSpec("wandb", None)], ids=["none", "a folder"])
+@pytest.mark.parametrize("package", ["tensorboard", "wandb"])
+def test_a_sink_whose_package_is_missing_is_refused_with_what_to_install(
+    package: str,
+    spec: ModuleSpec | None,
+    checkout: Path,
+    edit: Edit,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("isnet.settings.params.find_spec", lambda name: spec)
+    edit("tracking:\n", f"tracking:\n  {package}: true\n")
+    assert main(["check"]) == 2
+    assert capsys.readouterr().err == (
+        f"isnet: params.yaml: tracking.{package}: the package {package} is not installed. "
+        f"Run `pip install {package}`, or write false\n"
+    )

@@ -42,6 +42,7 @@ REPORT = "report.json"
     [
         ("tracking:\n", "# a comment\ntracking:\n", set()),
         ("experiment: isnet", "experiment: other", set()),
+        ("experiment: isnet", "experiment: isnet\n  tensorboard: true", set()),
         ("    seed: 0\n", "    seed: 1\n", {"runs/one.train.json", REPORT}),
         ("devices: cpu", "devices: cpu:2", {REPORT}),
         ("devices: cpu", "precision: float32", set()),

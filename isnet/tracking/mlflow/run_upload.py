@@ -130,7 +130,7 @@ class RunUpload:
         self.send_new()
         ended = None
         if record.summary:
-            self.run.set_final(_final_metrics(record), int(record.summary["iterations"]))
+            self.run.set_final(final_metrics(record), int(record.summary["iterations"]))
             self.run.set_tags(_environment_tags(record.summary["environment"]))
             ended = milliseconds(record.summary["finished"])
         self.run.set_dataset(str(record.settings["dataset"]), record.manifest_digest)
@@ -201,7 +201,8 @@ _COSTS = {
 """Costs by key of metrics.json: the name in MLflow, which includes the unit, and the divisor."""
 
 
-def _final_metrics(record: RunRecord) -> dict[str, float]:
+def final_metrics(record: RunRecord) -> dict[str, float]:
+    """Return the metrics `final/...` of a finished training, with its scores if it is evaluated."""
     assert record.summary is not None
     final = {"train_seconds": record.summary["seconds"]}
     if record.metrics:

@@ -17,30 +17,34 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from isnet.tracking.backoff import Backoff
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.mlflow.run_upload import Report, RunUpload, upload_runs
 from isnet.tracking.mlflow.tracking_client import failure_reason
 from isnet.tracking.run_record import RunRecord
+from isnet.tracking.sinks.live_sink import LiveSink
+from isnet.tracking.sinks.sink_upload import CurveSinks, complete_sinks
 from isnet.tracking.system_metrics import SystemSampler
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
-"""Seconds without uploads after a failure, doubled by each further failure."""
-_ORPHAN_SECONDS = 5.0  # time to set the status of the run after the parent was killed
+_ORPHAN_SECONDS = 5.0  # how long it may outlive a killed parent, to set the status of the run
 
 
 def main(parent: int, pipe: int) -> None:
     """Carry out the commands that the process `parent` sends through `pipe`.
 
-    `{"upload": records, "store": ..., "attempts": n}` uploads runs. `{"follow": record, "store":
-    ..., "live": bool, "gpus": bool}` samples the system and uploads a run while it trains, until
-    `{"ended": record}` follows. With `"live": false` it only samples.
+    `{"upload": records, "store": ..., "attempts": n}` uploads runs to MLflow, and `{"complete":
+    runs, "sinks": ...}` to other sinks. `{"follow": record, "store": ..., "live": bool, "sinks":
+    ..., "gpus": bool}` samples the system and uploads a run while it trains, until `{"ended":
+    record}` follows. With `"live": false` nothing is sent to MLflow.
     """
     warnings.simplefilter("ignore")
     commands = _Commands(parent, pipe)
     while command := commands.next(None):
         if "follow" in command:
             _follow(command, commands)
+        elif "complete" in command:
+            complete_sinks(command["complete"], command["sinks"], commands.report)
         else:
             given = command["upload"], command["store"], commands.report
             upload_runs(*given, attempts=command["attempts"])
@@ -97,6 +101,10 @@ def _follow(command: dict[str, Any], commands: _Commands) -> None:
     sampler = SystemSampler(record.system, os.getppid(), has_gpus=command["gpus"])
     sampler.start()
     live = _LiveUpload(command, commands.report) if command["live"] else None
+    sinks: CurveSinks = command["sinks"]
+    live_sinks = [LiveSink(name, record, sinks, commands.report) for name in sinks.names]
+    for sink in live_sinks:
+        sink.start()
     while True:
         if live:
             live.send_new()
@@ -104,9 +112,14 @@ def _follow(command: dict[str, Any], commands: _Commands) -> None:
         if ended != {}:
             break
     sampler.end()
+    record = ended["ended"] if ended else replace(record, state="interrupted")
+    for sink in live_sinks:
+        sink.end(record)
     if live:
-        live.finish(ended["ended"] if ended else replace(record, state="interrupted"))
+        live.finish(record)
     commands.report({"done": 1, "reason": None})
+    for sink in live_sinks:
+        sink.join()
 
 
 class _LiveUpload:
@@ -116,12 +129,12 @@ class _LiveUpload:
         self._record, self._store = command["follow"], command["store"]
         self._report = report
         self._environment = collect_environment()
-        self._pause, self._until = _FIRST_PAUSE, 0.0
+        self._backoff = Backoff()
         self._upload: RunUpload | None = None
 
     def send_new(self) -> None:
-        """Send new records of the run to MLflow, unless uploads are paused after a failure."""
-        if time.monotonic() >= self._until:
+        """Send what was added, unless paused after a failure."""
+        if not self._backoff.is_paused:
             self._try(RunUpload.send_new)
 
     def finish(self, record: RunRecord) -> None:
@@ -135,12 +148,11 @@ class _LiveUpload:
                 self._upload = RunUpload(self._record, self._store, self._report, self._environment)
             send(self._upload)
         except Exception as error:
-            self._upload = None  # the next `RunUpload` asks MLflow for what has arrived
-            self._until = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._upload = None  # the next one asks what has arrived
+            self._backoff.failed()
             self._report({"failed": failure_reason(error)})
         else:
-            self._pause = _FIRST_PAUSE
+            self._backoff.succeeded()
             self._report({"succeeded": 1})
 
 

@@ -1,0 +1,65 @@
+"""TensorBoard and Weights & Biases at the end of a stage, and by `isnet track sync`."""
+
+import contextlib
+import logging
+
+from isnet.settings.plan import Plan
+from isnet.tracking.mlflow.run_record import RunRecord
+from isnet.tracking.mlflow.uploader_client import Timeouts, Uploader
+from isnet.tracking.sinks.sink_upload import CurveSinks, SinkName
+
+_log = logging.getLogger(__name__)
+
+LATER = "nothing is lost: `isnet track sync` sends it later"
+
+
+def curve_sinks(plan: Plan) -> CurveSinks:
+    """Return the sinks that params.yaml switches on."""
+    tracking = plan.params.tracking
+    switched: dict[SinkName, bool] = {
+        "TensorBoard": tracking.tensorboard,
+        "Weights & Biases": tracking.wandb,
+    }
+    names = tuple(name for name, is_on in switched.items() if is_on)
+    return CurveSinks(names, tracking.experiment, plan.layout.home)
+
+
+def update_sinks(plan: Plan, records: list[RunRecord], timeouts: Timeouts) -> dict[SinkName, int]:
+    """Send what sinks do not have of runs that have ended; a running one sends itself. Log one line
+    for each sink that fails. Return how many of those runs each sink has.
+
+    A process that can be killed at any time sends them, so that no stage waits for a sink.
+    """
+    sinks = curve_sinks(plan)
+    ended = ended_runs(records)
+    missing = [
+        (name, record)
+        for name in sinks.names
+        for record in ended
+        if not sinks.is_complete(name, record)
+    ]
+    failed: dict[str, str] = {}
+    if missing:
+        failed = {name: "no answer" for name, _ in missing}
+        with (
+            contextlib.suppress(OSError),  # no further process can be started
+            contextlib.closing(Uploader(timeouts)) as uploader,
+        ):
+            uploader.send(complete=missing, sinks=sinks)
+            for event in uploader.events(timeouts.total):
+                if "failed" in event:
+                    failed[event["sink"]] = event["failed"]
+                if "done" in event:
+                    break
+    found = {name: sum(sinks.is_complete(name, record) for record in ended) for name in sinks.names}
+    for name, count in found.items():
+        if count < len(ended):
+            _log.info(
+                f"{name} could not be updated ({failed.get(name, 'it changed meanwhile')}); {LATER}"
+            )
+    return found
+
+
+def ended_runs(records: list[RunRecord]) -> list[RunRecord]:
+    """Return the runs that have ended and whose journal is there."""
+    return [r for r in records if r.state != "running" and r.journal.is_file()]

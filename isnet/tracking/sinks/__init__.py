@@ -1,0 +1,1 @@
+"""Sinks of curves beside MLflow: TensorBoard and Weights & Biases, filled from the journal."""

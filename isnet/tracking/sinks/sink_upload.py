@@ -1,0 +1,111 @@
+"""Brings the curves of a run into a sink: while it trains, and completely once it has ended."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from isnet.io.atomic_files import digest_of, read_json, sha256_of, write_json
+from isnet.tracking.journal import JournalReader
+from isnet.tracking.mlflow.curve_thinning import thin_records
+from isnet.tracking.mlflow.run_record import RunRecord, State
+from isnet.tracking.mlflow.run_upload import Report, final_metrics
+from isnet.tracking.mlflow.tracking_client import failure_reason
+from isnet.tracking.sinks.tensorboard_run import TensorboardRun, tensorboard_folder
+from isnet.tracking.sinks.wandb_run import WandbRun
+
+SinkName = Literal["TensorBoard", "Weights & Biases"]
+
+
+@dataclass(frozen=True)
+class CurveSinks:
+    """The sinks that get the curves of all runs."""
+
+    names: tuple[SinkName, ...]
+    project: str
+    """Weights & Biases' project."""
+    home: Path
+    """The checkout in whose `work/` the event files and the offline runs are."""
+
+    def is_complete(self, name: SinkName, record: RunRecord) -> bool:
+        """Return whether a sink got an ended run as it is now, from the note about it."""
+        return read_json(self.note(name, record)).get("content") == self.digest(record)
+
+    def note(self, name: SinkName, record: RunRecord) -> Path:
+        """Return the note about what a sink got; TensorBoard's is lost with its event files."""
+        if name == "TensorBoard":
+            return tensorboard_folder(self.home, record) / "isnet.json"
+        return record.work / "wandb.json"
+
+    def digest(self, record: RunRecord) -> str:
+        """Return a hash of everything that a sink gets of a run."""
+        files = [path for path in (record.journal, record.system) if path.is_file()]
+        final = final_metrics(record) if record.summary else {}
+        return digest_of([self.project, record.state, final, *map(sha256_of, files)])
+
+
+class _SinkRun(Protocol):
+    """A run in a sink, open for writing."""
+
+    last: dict[str, int]
+
+    def add(self, records: Iterable[dict[str, Any]]) -> None: ...
+
+    def set_final(self, values: Mapping[str, float], step: int) -> None: ...
+
+    def close(self, state: State) -> None: ...
+
+
+class SinkUpload:
+    """Sends the records of one run to one sink while its journal grows.
+
+    After a failure, close it and create another one.
+    """
+
+    def __init__(self, name: SinkName, record: RunRecord, sinks: CurveSinks) -> None:
+        self._name, self._record, self._sinks = name, record, sinks
+        self._readers = (JournalReader(record.journal), JournalReader(record.system))
+        self._run: _SinkRun = (
+            TensorboardRun(record, sinks.home)
+            if name == "TensorBoard"
+            else WandbRun(record, sinks.project, sinks.home)
+        )
+
+    def send_new(self) -> None:
+        """Send the records that were added to the journal and the system samples."""
+        for reader in self._readers:
+            records = reader.new_records()
+            self._run.add(thin_records(records, self._record.iterations, self._run.last))
+
+    def finish(self, record: RunRecord) -> None:
+        """Send all that is missing of the run, which has ended as `record` says, and note it."""
+        content = self._sinks.digest(record)
+        self.send_new()
+        if record.summary:
+            self._run.set_final(final_metrics(record), int(record.summary["iterations"]))
+        self._run.close(record.state)
+        write_json(self._sinks.note(self._name, record), {"content": content})
+
+    def close(self) -> None:
+        """End an upload that has failed."""
+        self._run.close("interrupted")
+
+
+def complete_sinks(
+    missing: list[tuple[SinkName, RunRecord]], sinks: CurveSinks, report: Report
+) -> None:
+    """Send ended runs to sinks; report `{"sink": name, "complete": run}`, or
+    `{"sink": name, "failed": reason}` once for a sink, which then gets no further run, and at the
+    end `{"done": 1}`. Raises nothing.
+    """
+    failed: set[SinkName] = set()
+    for name, record in missing:
+        if name in failed:
+            continue
+        try:
+            SinkUpload(name, record, sinks).finish(record)
+            report({"sink": name, "complete": record.name})
+        except Exception as error:
+            failed.add(name)
+            report({"sink": name, "failed": failure_reason(error)})
+    report({"done": 1})
