@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from isnet.checkpoints.safetensors_file import read_safetensors
 from isnet.errors import UserError
 
 _REFUSED = re.compile(r"(?:GLOBAL|but got) (<class '[^']+'>|\S+)")
@@ -86,6 +87,8 @@ def _load(path: Path) -> Any:
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")
+            if path.suffix == ".safetensors":
+                return read_safetensors(path)
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise errors of many types
         refused = _REFUSED.search(str(error))
@@ -94,7 +97,8 @@ def _load(path: Path) -> Any:
             why = "a pickle can run any code, so it was not opened"
             hint = "If you trust it, save its state dict alone, with the program it comes from"
             raise UserError(f"{what}: {why}", where=str(path), hint=hint) from None
-        what = "was not written by torch.save, or is damaged (an HTML page? truncated?)"
+        writer = "safetensors" if path.suffix == ".safetensors" else "torch.save"
+        what = f"was not written by {writer}, or is damaged (an HTML page? truncated?)"
         raise UserError(what, where=str(path), hint="Get the file again") from error
 
 

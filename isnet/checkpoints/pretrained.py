@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 from isnet.errors import UserError
 from isnet.io.console import ProgressCallback
+from isnet.settings.pretrained_references import local_path, pretrained_references
 
 _MMENGINE = ("open-mmlab://", "openmmlab://")
 _TORCHVISION = "torchvision://"
@@ -96,13 +97,8 @@ def _missing(file: PretrainedFile) -> UserError:
 
 def _references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, PretrainedFile]]:
     """Yield each config node with a reference, the key of the reference, and the file."""
-    backbone = model.get("backbone") or {}
-    init = backbone.get("init_cfg")
-    inits = [init] if isinstance(init, dict) else init or []
-    places = [(model, "pretrained"), (backbone, "pretrained")]
-    places += [(one, "checkpoint") for one in inits if one.get("type") == "Pretrained"]
-    for node, key in places:
-        if isinstance(node.get(key), str) and (file := _locate(node[key])) is not None:
+    for node, key in pretrained_references(model):
+        if file := _locate(node[key]):
             yield node, key, file
 
 
@@ -111,9 +107,8 @@ def _locate(reference: str) -> PretrainedFile | None:
         return _cache_file(reference, reference)
     if reference.startswith((*_MMENGINE, _TORCHVISION)):
         return _look_up(reference)
-    if "://" in reference:
-        return None
-    return PretrainedFile(reference, Path(reference).expanduser(), None)
+    path = local_path(reference)
+    return PretrainedFile(reference, path, None) if path else None
 
 
 def _look_up(reference: str) -> PretrainedFile:

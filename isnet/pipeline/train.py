@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.launcher import launch
 from isnet.distributed.node import current_node
@@ -18,11 +17,18 @@ from isnet.distributed.rank import is_rank
 from isnet.distributed.run_lock import run_lock
 from isnet.distributed.slurm_job import wait_for_requeue
 from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
-from isnet.io.atomic_files import sha256_of, write_text
-from isnet.io.console import show_progress
+from isnet.errors import UserError
+from isnet.io.atomic_files import read_json, sha256_of, write_text
 from isnet.io.cpp_toolchain import require_tools
+from isnet.pipeline.earlier_training import continuation_advice
 from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
+from isnet.pipeline.start_files import (
+    convert_start_data,
+    fetch_start_files,
+    start_file,
+    untrained_start,
+)
 from isnet.records.run_records import TrainRecord
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan
@@ -51,6 +57,8 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
         The exit code.
     """
     planned = plan.run(run)
+    if not is_rank():
+        convert_start_data(plan, run)
     manifest = read_manifest(plan, planned.run.dataset)
     digest = manifest["digest"]
     key = plan.train_key(run, digest)
@@ -65,10 +73,16 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
         if is_first:
             publish(finished, plan.layout.train_results(run))
         return 0
+    if first := untrained_start(plan, run, work):
+        if status := _train_first(plan, first, stop_request):
+            return status
     tracking = LiveTracking(plan, run, work, digest)
     with run_lock(run, work, node=node.index), gpu_lease(planned.run.devices.gpus):
         job = _resolve_job(plan, run, key, manifest)
-        _fetch_pretrained(job)
+        if not job.is_begun:
+            fetch_start_files(job)
+            if advice := continuation_advice(plan, run, work):
+                _log.info(advice)
         if job.planned.run.speed.compile:
             require_tools(run)
         with tracking if is_first else nullcontext():
@@ -92,16 +106,17 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
 def _resolve_job(plan: Plan, name: str, key: str, manifest: dict[str, Any]) -> TrainJob:
     planned = plan.run(name)
     store, note = usable_store(plan, planned.run.dataset, manifest)
-    return TrainJob(planned, plan.layout, key, manifest["digest"], store, note)
+    digest = manifest["digest"]
+    return TrainJob(planned, plan.layout, key, digest, store, note, start_file(plan, name))
 
 
-def _fetch_pretrained(job: TrainJob) -> None:
-    """Download and check the ImageNet weights of a job, unless it resumes from a checkpoint."""
-    if not any((job.work / "checkpoints").glob("iteration-*.pth")):
-        for file in pretrained_files(job.planned.experiment.config["model"]):
-            _log.info(f"starts from {file.path.name}")
-            with show_progress("bytes") as show:
-                fetch_pretrained(file, show)
+def _train_first(plan: Plan, run: str, stop_request: StopRequest) -> int:
+    """Train the run that another one starts from, on one machine; return the exit code."""
+    devices = plan.run(run).run.devices
+    if devices.nodes > 1 or current_node(devices, run).index:
+        raise UserError(f"{run} is not trained", hint=f"Run `isnet train --run {run}` first")
+    _log.info(f"trains {run} first, to start from its weights")
+    return train(plan, run, ["train", "--run", run], stop_request)
 
 
 def train_job(job: TrainJob, stop_request: StopRequest) -> int:
@@ -146,6 +161,8 @@ def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
         "seed": run.seed,
         "iterations": result.iteration,
     }
+    if start := read_json(job.start_record):
+        provenance["init_from"] = start
     environment = collect_environment()
     finished = time.time()
     made = job.work / "train.part"

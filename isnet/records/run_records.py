@@ -34,6 +34,17 @@ class BestValidation(Record):
         return next(iter(scores.items()), None)
 
 
+class StartRecord(Record):
+    """The weights that a training started from (`init_from`)."""
+
+    origin: str
+    """Path, address or `run NAME`."""
+    sha256: str
+    """Of the file."""
+    tensors: int
+    """Tensors that fitted the model and were loaded."""
+
+
 class TrainRecord(Record):
     """`results/runs/<run>/train/train.json`: settings, data and cost of a finished training."""
 
@@ -48,6 +59,8 @@ class TrainRecord(Record):
     manifest_digest: str
     seed: int | None = None
     iterations: int
+    init_from: StartRecord | None = None
+    """Absent for a training that started from new weights or those of its config's backbone."""
     global_batch: int | None = None
     crop: tuple[int, int] | None = None
     """Height and width of the training crop."""

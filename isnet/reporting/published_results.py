@@ -17,7 +17,7 @@ _COLUMNS = ("Run", "Protocol", "mIoU", "95 % interval", "Official", "Difference"
 _NUMERIC = _COLUMNS[2:6]
 _IGNORED = ("overrides.train_cfg.max_iters", "overrides.method")
 """Overrides that are no deviation. The first is compared as the number of iterations."""
-_USUAL = {"precision": "float32", "ema": None}
+_USUAL = {"precision": "float32", "ema": None, "init_from": None}
 
 
 class PublishedResult(StrictModel):

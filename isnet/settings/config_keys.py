@@ -34,6 +34,7 @@ HONOURED = {
     "auto_scale_lr.base_batch_size": "images per optimizer step over all devices",
     "default_hooks.logger.interval": "optimizer steps between loss records, at most",
     "default_hooks.checkpoint.interval": "optimizer steps between checkpoints, at most",
+    "load_from": "a file to start from, as the run's `init_from`",
     "custom_hooks": "hooks that run beside the pipeline's own",
     "custom_imports.imports": "modules to import first: installed ones, or files beside the config",
     "find_unused_parameters": "of DistributedDataParallel: parameters without a gradient",
@@ -93,7 +94,6 @@ _FORMER = {
 """Keys of mmseg before 1.0, and what replaced them."""
 
 OWNED = {
-    "load_from": Owned("the pipeline", "Write model.pretrained or an init_cfg", (None,)),
     "resume": Owned("the pipeline: the same command resumes by itself", None, (False,)),
     "launcher": Owned("the run's `devices`", "Write devices: 4 or 2x4 in the run", ("none",)),
     "work_dir": Owned("the pipeline: work/runs/NAME", None, (None,)),

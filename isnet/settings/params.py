@@ -189,6 +189,43 @@ class FolderDataset(_Stored):
 Dataset = StreetsDataset | PublishedDataset | CocoStuffDataset | FolderDataset
 
 
+class StartAddress(StrictModel):
+    """Weights on a server."""
+
+    url: Address
+    """An address (http, https) without user and password: those belong in ~/.netrc."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the file; other content is refused."""
+
+
+class StartRun(StrictModel):
+    """Weights of another run, which is trained first."""
+
+    run: str
+    """A name under `runs`."""
+
+
+def _start_kind(value: Any) -> str:
+    if isinstance(value, StartRun) or (isinstance(value, dict) and "run" in value):
+        return "run"
+    return "address" if isinstance(value, dict | StartAddress) else "file"
+
+
+def _no_address(value: str) -> str:
+    if "://" in value:
+        raise ValueError(f"an address needs a hash: {{url: {value}, sha256: ...}}")
+    return value
+
+
+Start = Annotated[
+    Annotated[str, AfterValidator(_no_address), Tag("file")]
+    | Annotated[StartAddress, Tag("address")]
+    | Annotated[StartRun, Tag("run")],
+    Discriminator(_start_kind),
+]
+"""A file, an address with its hash, or another run."""
+
+
 Precision = Literal["float32", "tf32", "bf16", "fp16"]
 
 
@@ -230,6 +267,8 @@ class Run(StrictModel):
     """Decay of the exponential moving average of the weights, which is evaluated and saved."""
     best: BestMetric = "mIoU"
     """The validation score whose highest value chooses the best weights, kept as `best.pth`."""
+    init_from: Start | None = None
+    """Weights to start from: a file, `{url: ..., sha256: ...}` or `{run: NAME}` (weights.md)."""
     sweep: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] | None = None
     """The run that `isnet sweep` varied into this one; it only groups runs in reports."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isnet.data.catalog import LabelTable
 from isnet.errors import UserError
-from isnet.io.atomic_files import digest_of, write_if_changed
+from isnet.io.atomic_files import digest_of, read_json, write_if_changed
 from isnet.settings.compatibility import check_run
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.experiment import Batch, Experiment, divide_batch, resolve
 from isnet.settings.layout import Layout
 from isnet.settings.params import Params, Run, flatten
+from isnet.settings.start_weights import (
+    StartWeights,
+    check_start_runs,
+    pretrained_hashes,
+    start_settings,
+    start_weights,
+)
 
 _STAGE_VERSION = 3
 """Version of the stages. Increase it when a stage computes something else from the same settings.
@@ -38,6 +45,24 @@ class PlannedRun:
     name: str
     run: Run
     experiment: Experiment
+    start: StartWeights | None = None
+    """Weights that the training starts from."""
+    pretrained: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of local files that the backbone is initialised from, by their names in the config;
+    empty with `start`, which replaces them.
+    """
+
+    @classmethod
+    def of(cls, name: str, run: Run, experiment: Experiment) -> PlannedRun:
+        """Return a run with the hashes of the files that it starts from.
+
+        Raises:
+            UserError: a file is missing.
+        """
+        where = f"params.yaml: runs.{name}"
+        start = start_weights(run, experiment, where)
+        pretrained = {} if start else pretrained_hashes(experiment, where)
+        return cls(name, run, experiment, start, pretrained)
 
     @property
     def batch(self) -> Batch:
@@ -62,6 +87,7 @@ class PlannedRun:
             **self.run.speed._asdict(),
             **({"ema": self.run.ema} if self.run.ema else {}),
             **self.best,
+            **start_settings(self.start),
             "method": experiment.method,
             "backbone": experiment.backbone,
             "iterations": experiment.iterations,
@@ -99,7 +125,8 @@ class Plan:
             if run.dataset not in tables:
                 tables[run.dataset] = table_of(params.datasets[run.dataset])
             check_run(name, run, experiment, tables[run.dataset])
-            runs[name] = PlannedRun(name, run, experiment)
+            runs[name] = PlannedRun.of(name, run, experiment)
+        check_start_runs({name: planned.start for name, planned in runs.items()})
         return cls(params, Layout.of(params), runs)
 
     def run(self, name: str) -> PlannedRun:
@@ -148,7 +175,19 @@ class Plan:
             "ema": planned.run.ema,
             **planned.best,
             "config": planned.experiment.train_digest,
+            **self._start_inputs(planned),
         }
+
+    def _start_inputs(self, planned: PlannedRun) -> dict[str, Any]:
+        """Return what decides the weights that a training starts from; empty for new ones."""
+        start = planned.start
+        if start is None:
+            hashes = sorted(planned.pretrained.values())
+            return {"pretrained": hashes} if hashes else {}
+        if start.run is None:
+            return {"init_from": start.sha256}
+        data = self.dataset_settings(self.run(start.run).run.dataset)
+        return {"init_from": digest_of([self.train_settings(start.run), data])}
 
     def evaluate_settings(self, name: str) -> dict[str, Any]:
         """Return the settings of `evaluate`, which decide the scores of given weights."""
@@ -171,8 +210,18 @@ class Plan:
         return digest_of(self.dataset_settings(name))[:16]
 
     def train_key(self, name: str, manifest_digest: str) -> str:
-        """Return the key of a training, a hash of its settings and its data."""
-        return digest_of([self.train_settings(name), manifest_digest])[:16]
+        """Key of a training: its settings, its data, and the key of the run that it starts from."""
+        inputs: list[Any] = [self.train_settings(name), manifest_digest]
+        start = self.run(name).start
+        if start and start.run:
+            digest = self.manifest_digest(self.run(start.run).run.dataset)
+            inputs.append(digest and self.train_key(start.run, digest))
+        return digest_of(inputs)[:16]
+
+    def manifest_digest(self, dataset: str) -> str | None:
+        """Digest of a data set's manifest; None before its data are converted as they are set."""
+        manifest = read_json(self.layout.dataset_results(dataset) / "manifest.json")
+        return manifest.get("digest") if manifest.get("key") == self.dataset_key(dataset) else None
 
     def evaluate_key(self, name: str, weights_sha256: str, manifest_digest: str) -> str:
         """Return the key of an evaluation, a hash of its settings, weights and data."""

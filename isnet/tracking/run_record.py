@@ -13,7 +13,7 @@ from isnet.tracking.redaction import redact
 
 _ALWAYS = (
     *("dataset", "config", "method", "backbone", "seed", "iterations", "global_batch", "crop"),
-    *("devices", "precision", "ema"),
+    *("devices", "precision", "ema", "init_from", "init_from_sha256"),
 )
 _DEFAULTS = {"channels_last": True, "compile": False, "deterministic": False, "best": "mIoU"}
 """Settings that are parameters only where they differ from these defaults."""

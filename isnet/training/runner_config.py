@@ -49,7 +49,11 @@ def runner_config(
         sync_norm = "CpuSyncBN" if batch.processes > 1 else "BN"
     schedules = config.get("param_scheduler") or []
     settings = {
-        "model": model_config(config, pretrained=not resuming, sync_norm=sync_norm),
+        "model": model_config(
+            config,
+            pretrained=not resuming and job.planned.start is None,
+            sync_norm=sync_norm,
+        ),
         "work_dir": str(job.work / "runner"),
         "train_dataloader": train,
         "val_dataloader": val,

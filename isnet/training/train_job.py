@@ -35,11 +35,23 @@ class TrainJob:
     """Folder of the packed images under the data root; None if images are read from files."""
     store_note: str = ""
     """Reason why images are read from files, which is logged at the start."""
+    start_file: Path | None = None
+    """The weights that the run starts from; read unless the training resumes."""
 
     @property
     def work(self) -> Path:
         """Folder of the training's checkpoints and journal, which no other training uses."""
         return self.layout.run_work(self.planned.name, self.key)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there are checkpoints, so that the training resumes."""
+        return any((self.work / "checkpoints").glob("iteration-*.pth"))
+
+    @property
+    def start_record(self) -> Path:
+        """Where a training notes the weights that it started from."""
+        return self.work / "start.json"
 
     @property
     def manifest(self) -> Path:

@@ -26,6 +26,7 @@ from isnet.training.hooks.journal_hook import JournalHook
 from isnet.training.hooks.nonfinite_hook import NonFiniteHook
 from isnet.training.hooks.process_hook import ProcessHook
 from isnet.training.hooks.weight_average import WeightAverage
+from isnet.training.initial_weights import load_start_weights
 from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.runner_config import runner_config
 from isnet.training.speed_settings import compile_parts, require_deterministic
@@ -100,7 +101,7 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
             settings = runner_config(job, max_workers=max_workers, resuming=resuming, hooks=hooks)
             # KeyError: a type that is not registered. TypeError: an argument that does not exist.
             with errors_at(f"params.yaml: runs.{job.planned.name}", (KeyError, TypeError)):
-                runner = _Runner(run.speed, **settings)
+                runner = _Runner(run.speed, None if resuming else job, **settings)
             runner.train()
     iteration = runner.iter // batch.accumulation
     return TrainResult(
@@ -120,8 +121,9 @@ class _Runner(Runner):
     It does not log environment and config, because they are recorded elsewhere.
     """
 
-    def __init__(self, speed: Speed, **settings: Any) -> None:
+    def __init__(self, speed: Speed, new: TrainJob | None, **settings: Any) -> None:
         self.speed = speed
+        self.new = new  # the job, unless it resumes
         super().__init__(**settings)
 
     def build_model(self, model: dict[str, Any]) -> Any:
@@ -133,6 +135,8 @@ class _Runner(Runner):
         """
         built = super().build_model(model)
         built.init_weights()
+        if self.new:
+            load_start_weights(built, self.new)
         if self.speed.channels_last:
             built.to(memory_format=torch.channels_last)
         if self.speed.compile:

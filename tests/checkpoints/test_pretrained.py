@@ -247,3 +247,16 @@ def test_a_training_starts_from_the_weights(server: FileServer, tmp_path: Path) 
     trained = torch.load("results/runs/one/train/weights.pth", weights_only=True)["state_dict"]
     for name in ("stem.0.weight", "layer4.1.conv2.weight", "layer2.0.downsample.0.weight"):
         assert trained[f"backbone.{name}"].equal(weights[name])  # the learning rate is 0
+
+
+@pytest.mark.usefixtures("converted")
+def test_names_that_do_not_fit_are_refused_instead_of_training_from_scratch(
+    server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({f"trunk.{name}": value for name, value in half_r18().items()}, tmp_path / "x.pth")
+    offer(server, tmp_path, (tmp_path / "x.pth").read_bytes())
+    assert main(["train", "--run", "one"]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "fits only 0 of the" in told
+    assert "it has trunk.stem.0.weight, " in told
+    assert "; the model has backbone.stem.0.weight, " in told

@@ -25,7 +25,6 @@ DEMO = "isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py"
 TOP = {name.partition(".")[0] for name in (*HONOURED, *OWNED)}
 
 IGNORED_BEFORE = {
-    "a checkpoint to load": ({"load_from": "/does/not/exist.pth"}, "load_from: would have no effect"),
     "a checkpoint to resume": ({"resume": True}, "resume: would have no effect: decided by the pipeline: the same command resumes by itself"),
     "another metric": ({"val_evaluator": {"type": "NoSuchMetric"}}, "val_evaluator.type: would have no effect"),
     "another visualizer": ({"visualizer": {"vis_backends": [{"type": "TensorboardVisBackend"}]}}, "visualizer.vis_backends: would have no effect"),

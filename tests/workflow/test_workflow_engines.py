@@ -48,6 +48,27 @@ def test_both_engines_name_the_same_commands(checkout: Path) -> None:
     assert planned - {"isnet check"} == snakemake
 
 
+def test_snakemake_plans_the_run_that_another_one_starts_from(checkout: Path, edit: Edit) -> None:
+    edit("  one:\n", "  one:\n    init_from: {run: two}\n")
+    planned = _commands(call("snakemake", "-n", "results/runs/one/train/weights.pth"))
+    assert {"isnet train --run one", "isnet train --run two"} <= planned
+
+
+@pytest.mark.engines
+def test_a_run_is_trained_before_those_that_start_from_it(checkout: Path, edit: Edit) -> None:
+    edit("  one:\n", "  one:\n    init_from: {run: two}\n")
+    of_dvc = ("dvc", "repro", "train@one")
+    of_snakemake = ("snakemake", "--cores", "2", "results/runs/one/train/weights.pth")
+    printed = call(*of_dvc)
+    assert printed.index("trains two first") < printed.index("starts from run two")
+    assert NOTHING["snakemake"] in call(*of_snakemake)
+    path = checkout / "params.yaml"
+    head, _, tail = path.read_text().partition("  two:\n")
+    path.write_text(f"{head}  two:\n{tail.replace('seed: 0', 'seed: 1', 1)}")
+    assert _trained(call(*of_snakemake)) == ["one", "two"]
+    assert _trained(call(*of_dvc)) == []
+
+
 def _adopted(first: str, second: str, edit: Edit) -> dict[str, float]:
     """Let one workflow engine do all and the other adopt it; return the scores of run one.
 

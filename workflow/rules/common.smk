@@ -35,6 +35,14 @@ def dataset_file(name):
     return lambda wildcards: f"results/datasets/{dataset_of(wildcards.run)}/{name}"
 
 
+def start_weights(wildcards):
+    """Return the weights of the run that a run starts from (`init_from: {run: NAME}`); [] for all others."""
+    start = plan.run(wildcards.run).start
+    if start is None or start.run is None:
+        return []
+    return f"results/runs/{start.run}/train/weights.pth"
+
+
 def dataset_of(run):
     return plan.run(run).run.dataset
 

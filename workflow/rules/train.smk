@@ -6,6 +6,7 @@ rule train:
         settings="work/settings/runs/{run}.train.json",
         manifest=dataset_file("manifest.json"),
         store=dataset_file("store.json"),
+        start=start_weights,
     output:
         weights="results/runs/{run}/train/weights.pth",
         summary="results/runs/{run}/train/train.json",

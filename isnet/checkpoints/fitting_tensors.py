@@ -1,0 +1,116 @@
+"""Loads what fits of a checkpoint into a model that is about to be trained."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from isnet.checkpoints.checkpoint_formats import WeightsFile
+from isnet.checkpoints.official_names import official_name
+from isnet.errors import UserError
+
+_LEAST_SHARE = 0.5
+"""Share of the backbone's tensors that must fit; with fewer it is another architecture."""
+_MAX_LISTED = 4
+_COUNTER = "num_batches_tracked"
+_DEEP_STEM = (
+    (r"backbone\.stem\.7\.", "bn1."),
+    (r"backbone\.stem\.(\d)\.", r"conv1.\1."),
+    (r"backbone\.", ""),
+)
+"""Names of our deep stem (ResNet v1c), and those of timm."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Which tensors of a file fit a model by name and shape."""
+
+    tensors: dict[str, Tensor]
+    """By the model's names."""
+    unfilled: list[str]
+    """Names of the model without a tensor of the file; those of another shape are marked."""
+    unused: list[str]
+    """Names of the file that the model does not have."""
+
+    def describe(self) -> str:
+        """Return what is loaded and what is not, on one line."""
+        total = len(self.tensors) + len(self.unfilled)
+        parts = [f"{len(self.tensors)} of {total} tensors"]
+        parts += [f"made anew: {_join(self.unfilled)}"] * bool(self.unfilled)
+        parts += [f"not in the model: {_join(self.unused)}"] * bool(self.unused)
+        return "; ".join(parts)
+
+
+def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = False) -> Fit:
+    """Load the tensors of a file that fit a segmentor by name and shape.
+
+    The names may be those of isnet and mmseg, of the official code, or of a backbone alone
+    (torchvision, timm, mmpretrain). With `only_backbone` the rest of the file is left out.
+
+    Raises:
+        UserError: less than half of the backbone's tensors fit; nothing is loaded.
+    """
+    ours = model.state_dict()
+    if only_backbone:
+        ours = {name: value for name, value in ours.items() if name.startswith("backbone.")}
+    fits = [_fit(ours, file, naming) for naming in _NAMINGS]
+    best = max(fits, key=lambda fit: len(fit.tensors))
+    wanted = _parameters(name for name in ours if name.startswith("backbone."))
+    found = _parameters(name for name in best.tensors if name.startswith("backbone."))
+    if len(found) < _LEAST_SHARE * len(wanted):
+        raise UserError(
+            f"fits only {len(found)} of the {len(wanted)} tensors of the model's backbone: it has "
+            f"{_join(list(file.tensors))}; the model has {_join(wanted)}",
+            where=str(file.path),
+            hint="Name weights of the same architecture",
+        )
+    model.load_state_dict(best.tensors, strict=False)
+    return best
+
+
+def _timm_name(name: str) -> str:
+    for pattern, theirs in _DEEP_STEM:
+        renamed, found = re.subn(f"^{pattern}", theirs, name)
+        if found:
+            return renamed
+    return name
+
+
+_NAMINGS: tuple[Callable[[str], str], ...] = (
+    lambda name: name,
+    official_name,
+    lambda name: name.removeprefix("backbone."),
+    _timm_name,
+    lambda name: name.removeprefix("backbone.timm_model."),
+)
+"""From isnet's names to those of a file."""
+
+
+def _fit(ours: dict[str, Tensor], file: WeightsFile, naming: Callable[[str], str]) -> Fit:
+    tensors, unfilled, used = {}, [], set()
+    for name, value in ours.items():
+        theirs = naming(name)
+        given = file.tensors.get(theirs)
+        used.add(theirs)
+        if given is None:
+            unfilled.append(name)
+        elif given.shape != value.shape:
+            unfilled.append(f"{name} ({_format(value)}, in the file {_format(given)})")
+        else:
+            tensors[name] = given
+    return Fit(tensors, _parameters(unfilled), [name for name in file.tensors if name not in used])
+
+
+def _parameters(names: Iterable[str]) -> list[str]:
+    """Leave out the counters of batch norms, which nothing reads."""
+    return [name for name in names if not name.endswith(_COUNTER)]
+
+
+def _format(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _join(names: list[str]) -> str:
+    more = len(names) - _MAX_LISTED
+    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

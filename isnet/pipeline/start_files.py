@@ -1,0 +1,90 @@
+"""Provides the files that a training starts from: local ones, downloads, weights of another run."""
+
+import logging
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
+from isnet.io.atomic_files import read_json
+from isnet.io.console import show_progress
+from isnet.settings.plan import Plan
+from isnet.training.train_job import TrainJob
+
+_log = logging.getLogger(__name__)
+
+
+def start_file(plan: Plan, run: str) -> Path | None:
+    """Return where the weights that a run starts from are, or will be; None without any."""
+    start = plan.run(run).start
+    if start is None:
+        return None
+    if start.url:
+        name = PurePosixPath(urlsplit(start.url).path).name or "weights.pth"
+        return plan.layout.data / "downloads" / "weights" / str(start.sha256)[:16] / name
+    return trained_weights(plan, start.run) if start.run else start.file
+
+
+def trained_weights(plan: Plan, run: str) -> Path:
+    """Return the weights that a run has, or will have, with its present settings and data."""
+    digest = plan.manifest_digest(plan.run(run).run.dataset)
+    key = plan.train_key(run, digest) if digest else "no-data"
+    finished = plan.layout.run_work(run, key) / "train"
+    published = plan.layout.train_results(run)
+    if not finished.is_dir() and read_json(published / "train.json").get("key") == key:
+        return published / "weights.pth"
+    return finished / "weights.pth"
+
+
+def convert_start_data(plan: Plan, run: str) -> None:
+    """Convert the data of the run that `run` starts from, and of that one's, unless that was done.
+
+    A training's key contains theirs. Snakemake has done it before; DVC cannot know of it.
+    """
+    from isnet.pipeline import dataset_stages
+
+    start = plan.run(run).start
+    if start is None or start.run is None:
+        return
+    dataset = plan.run(start.run).run.dataset
+    if plan.manifest_digest(dataset) is None:
+        dataset_stages.download(plan, dataset)
+        dataset_stages.convert(plan, dataset)
+    convert_start_data(plan, start.run)
+
+
+def untrained_start(plan: Plan, run: str, work: Path) -> str | None:
+    """Return the run that must be trained before `run` can start in the folder `work`; None if
+    there is no such run, or its weights are there or not needed any more.
+    """
+    start = plan.run(run).start
+    if start is None or start.run is None or any((work / "checkpoints").glob("iteration-*.pth")):
+        return None
+    return None if trained_weights(plan, start.run).is_file() else start.run
+
+
+def fetch_start_files(job: TrainJob) -> None:
+    """Fetch and check the files that a new training starts from, once per node.
+
+    Raises:
+        UserError: a file cannot be fetched, or is damaged.
+    """
+    start = job.planned.start
+    if start is None:
+        for file in pretrained_files(job.planned.experiment.config["model"]):
+            _log.info(f"starts from {file.path.name}")
+            with show_progress("bytes") as show:
+                fetch_pretrained(file, show)
+    elif start.url:
+        _download(job, start.url, str(start.sha256))
+
+
+def _download(job: TrainJob, url: str, sha256: str) -> None:
+    # Imported here: it brings an HTTP client, which most training processes do not need.
+    from isnet.data.download import ExpectedFile, HashLockFile, RemoteFile, fetch
+
+    path = job.start_file
+    assert path is not None
+    hint = f"Correct init_from, or put the file at {path}"
+    file = RemoteFile(url, path, HashLockFile(path.parent), hint, ExpectedFile(sha256=sha256))
+    with show_progress("bytes") as show:
+        fetch(file, show=show)

@@ -1,0 +1,105 @@
+"""Weights that a run starts from: `init_from` of the run, or `load_from` of its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isnet.errors import UserError
+from isnet.io.atomic_files import sha256_of
+from isnet.io.yaml_file import suggest
+from isnet.settings.experiment import Experiment
+from isnet.settings.layout import home_of
+from isnet.settings.params import Run, StartAddress, StartRun
+from isnet.settings.pretrained_references import local_path, pretrained_references
+
+
+@dataclass(frozen=True)
+class StartWeights:
+    """Where the weights are; exactly one of `file`, `url` and `run` is set."""
+
+    origin: str
+    """As a person reads it: path, address or `run NAME`."""
+    sha256: str | None
+    """Of the file; None for a run, whose weights may not exist yet."""
+    file: Path | None = None
+    url: str | None = None
+    run: str | None = None
+
+
+def start_weights(run: Run, experiment: Experiment, where: str) -> StartWeights | None:
+    """Return the weights that a run starts from; None if it starts from new ones.
+
+    `where` names the run in errors.
+
+    Raises:
+        UserError: the file is missing, or both keys are set.
+    """
+    start, load_from = run.init_from, experiment.config.get("load_from")
+    if start is not None and load_from is not None:
+        hint = "Remove load_from, or override it with null"
+        raise UserError("the config has load_from too", where=f"{where}.init_from", hint=hint)
+    if start is None and load_from is None:
+        return None
+    if isinstance(start, StartRun):
+        return StartWeights(f"run {start.run}", None, run=start.run)
+    if isinstance(start, StartAddress):
+        origin = start.url.partition("?")[0]  # the query of a signed address is a credential
+        return StartWeights(origin, start.sha256, url=start.url)
+    place = f"{where}.{'config: load_from' if start is None else 'init_from'}"
+    path = load_from if start is None else start
+    if not isinstance(path, str) or "://" in path:
+        hint = "Write init_from: {url: ..., sha256: ...} into the run"
+        raise UserError(f"{path!r} is not the path of a file", where=place, hint=hint)
+    file = home_of(Path.cwd()) / Path(path).expanduser()
+    return StartWeights(path, _hash(file, path, place), file=file)
+
+
+def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
+    """Return the SHA-256 of local files that the config's backbone is initialised from.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    hashes = {}
+    for node, key in pretrained_references(experiment.config["model"]):
+        if file := local_path(node[key]):
+            hashes[node[key]] = _hash(file, node[key], f"{where}.config: {key} of the backbone")
+    return hashes
+
+
+def check_start_runs(starts: Mapping[str, StartWeights | None]) -> None:
+    """Check the runs that others start from; `starts` has those of all runs.
+
+    Raises:
+        UserError: there is no such run, or runs start from each other.
+    """
+    for name in starts:
+        seen = [name]
+        while (start := starts[seen[-1]]) and start.run:
+            where = f"params.yaml: runs.{seen[-1]}.init_from"
+            if start.run not in starts:
+                hint = suggest(start.run, starts, "Defined are")
+                raise UserError(f"there is no run {start.run!r}", where=where, hint=hint)
+            seen.append(start.run)
+            if start.run in seen[:-1]:
+                circle = " from ".join(seen[seen.index(start.run) :])
+                hint = "Let one of them start from a file"
+                raise UserError(f"runs start from each other: {circle}", where=where, hint=hint)
+
+
+def start_settings(start: StartWeights | None) -> dict[str, Any]:
+    """Return what reports and MLflow show; empty without such weights."""
+    if start is None:
+        return {}
+    found = {"init_from": start.origin}
+    return found | ({"init_from_sha256": start.sha256} if start.sha256 else {})
+
+
+def _hash(file: Path, written: str, where: str) -> str:
+    if not file.is_file():
+        named = written or "''"
+        raise UserError(f"there is no file {named}", where=where, hint="Put it there")
+    return sha256_of(file)

@@ -1,0 +1,169 @@
+"""What fits of a file from elsewhere starts a training; the rest is named, and too little is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from official_tree import Official, official_shapes, random_tensors
+from torch import Tensor, nn
+
+from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.fitting_tensors import Fit, load_start
+from isnet.checkpoints.official_names import official_name
+from isnet.errors import UserError
+from isnet.inference.model_config import deployed_model
+from isnet.mmseg_import import import_mmseg
+
+DEMO = "isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py"
+CLASSIFIERS = [
+    *("decode_head.decoder_stage1.2", "decode_head.decoder_stage2.1"),
+    "auxiliary_head.conv_seg",
+]
+
+
+def build() -> nn.Module:
+    """The demo's network, with weights of its own."""
+    import_mmseg()
+    torch.manual_seed(1)
+    network: nn.Module = MODELS.build(deployed_model(Config.fromfile(DEMO).to_dict()))
+    return network
+
+
+@pytest.fixture(scope="module")
+def other() -> dict[str, Tensor]:
+    """Weights of another training of the demo's network."""
+    torch.manual_seed(2)
+    return {
+        name: torch.randn_like(value) if value.is_floating_point() else value + 7
+        for name, value in build().state_dict().items()
+    }
+
+
+def start(content: object, folder: Path, name: str = "x.pth") -> tuple[nn.Module, Fit]:
+    torch.save(content, folder / name)
+    network = build()
+    return network, load_start(network, open_weights(folder / name))
+
+
+def backbone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix("backbone."): value
+        for name, value in tensors.items()
+        if name.startswith("backbone.")
+    }
+
+
+def deep_stem_of_timm(name: str) -> str:
+    name = re.sub(r"^stem\.7\.", "bn1.", name)
+    return re.sub(r"^stem\.(\d)\.", r"conv1.\1.", name)
+
+
+@pytest.mark.parametrize("form", ["isnet", "mmseg", "bare", "DDP", "official"])
+def test_a_whole_model_is_loaded_whatever_its_names(
+    form: str, other: dict[str, Tensor], tmp_path: Path
+) -> None:
+    content = {
+        "isnet": {"state_dict": other, "meta": {"config": ""}},
+        "mmseg": {"state_dict": other, "meta": {"cfg": ""}, "optimizer": {"state": {}}},
+        "bare": other,
+        "DDP": {"state_dict": {f"module.{name}": value for name, value in other.items()}},
+        "official": {"model": {official_name(name): value for name, value in other.items()}},
+    }[form]
+    network, fit = start(content, tmp_path)
+    assert fit.describe() == f"{len(other)} of {len(other)} tensors"
+    for name, value in network.state_dict().items():
+        assert value.equal(other[name]), name
+
+
+@pytest.mark.parametrize("form", ["torchvision", "timm", "safetensors"])
+def test_a_file_of_a_backbone_alone_is_loaded(
+    form: str, other: dict[str, Tensor], tmp_path: Path
+) -> None:
+    tensors = backbone(other) | {"fc.weight": torch.ones(1000, 256), "fc.bias": torch.ones(1000)}
+    if form == "timm":
+        tensors = {deep_stem_of_timm(name): value for name, value in tensors.items()}
+    if form == "safetensors":
+        write_safetensors(tensors, tmp_path / "x.safetensors")
+        network = build()
+        fit = load_start(network, open_weights(tmp_path / "x.safetensors"))
+    else:
+        network, fit = start(tensors, tmp_path)
+    assert fit.unused == ["fc.weight", "fc.bias"]
+    assert fit.describe().endswith("; not in the model: fc.weight, fc.bias")
+    before = build().state_dict()
+    for name, value in network.state_dict().items():
+        expected = other if name.startswith("backbone.") else before
+        assert value.equal(expected[name]), name
+
+
+def write_safetensors(tensors: dict[str, Tensor], path: Path) -> None:
+    types = {torch.float32: "F32", torch.int64: "I64"}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, value in tensors.items():
+        content = value.contiguous().numpy().tobytes()
+        place = [len(data), len(data) + len(content)]
+        header[name] = {
+            "dtype": types[value.dtype],
+            "shape": list(value.shape),
+            "data_offsets": place,
+        }
+        data += content
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def test_a_damaged_safetensors_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    write_safetensors({"a": torch.ones(4)}, file)
+    assert open_weights(file).tensors["a"].equal(torch.ones(4))
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(UserError, match="or is damaged"):
+        open_weights(file)
+
+
+def test_classifiers_of_other_classes_are_made_anew(
+    other: dict[str, Tensor], tmp_path: Path
+) -> None:
+    parts = [f"{name}.{kind}" for name in CLASSIFIERS for kind in ("weight", "bias")]
+    count = len(other[parts[1]])
+    content = {
+        name: value.repeat(2, *[1] * (value.dim() - 1)) if name in parts else value
+        for name, value in other.items()
+    }
+    network, fit = start({"state_dict": content}, tmp_path)
+    before = build().state_dict()
+    for name, value in network.state_dict().items():
+        assert value.equal((before if name in parts else other)[name]), name
+    assert sorted(name.split()[0] for name in fit.unfilled) == sorted(parts)
+    assert f"conv_seg.bias ({count}, in the file {2 * count})" in " ".join(fit.unfilled)
+    assert f"{len(other) - 6} of {len(other)} tensors; made anew: " in fit.describe()
+    assert " and 2 more" in fit.describe()
+
+
+def test_heads_that_only_one_side_has_are_named(other: dict[str, Tensor], tmp_path: Path) -> None:
+    content = {name.replace("auxiliary_head", "third_head"): value for name, value in other.items()}
+    _, fit = start({"state_dict": content}, tmp_path)
+    assert "made anew: auxiliary_head." in fit.describe()
+    assert "not in the model: third_head." in fit.describe()
+
+
+@pytest.mark.parametrize(
+    "model", [Official(), Official(blocks=(2, 2, 2, 2), block="basic", width=64, stem=64)]
+)
+def test_another_architecture_is_refused_with_names_of_both_sides(
+    model: Official, tmp_path: Path
+) -> None:
+    torch.save({"model": random_tensors(official_shapes(model))}, tmp_path / "x.pth")
+    network = build()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(UserError, match=r"fits only \d+ of the \d+ tensors of the model's backbone: it has backbone_net.stem.0.weight, .*; the model has backbone.stem.0.weight") as told:  # fmt: skip
+        load_start(network, open_weights(tmp_path / "x.pth"))
+    assert "\n" not in str(told.value)
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
