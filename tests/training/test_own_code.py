@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from log_lines import record_log
+from mmengine.registry import HOOKS
+from mmseg.registry import MODELS
 from repository import REPOSITORY
 
 from isnet.cli import main
@@ -22,7 +26,7 @@ SHORTER = "train_cfg: {max_iters: 6, val_interval: 3}\n      param_scheduler: [{
 
 
 @pytest.fixture
-def own(prepared: Path) -> Path:
+def own(prepared: Path) -> Iterator[Path]:
     """A checkout with the files of the page; its run is shortened."""
     blocks = dict(re.findall(r'```\w+ title="([\w./]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL))
     assert set(blocks) == {"configs/isnet_own.py", "configs/own_parts.py", "params.yaml"}
@@ -33,7 +37,10 @@ def own(prepared: Path) -> Path:
     run = blocks["params.yaml"].removeprefix("runs:\n")
     run = run.replace("train_cfg: {max_iters: 400, val_interval: 100}", SHORTER)
     params.write_text(params.read_text().partition("  one:")[0] + run)
-    return prepared
+    yield prepared
+    sys.modules.pop("own_parts", None)
+    for registry, name in ((MODELS, "TinyBackbone"), (MODELS, "FocalLoss2d"), (HOOKS, "HalveRate")):
+        registry._module_dict.pop(name, None)
 
 
 def _change(file: Path, old: str, new: str) -> None:
@@ -103,7 +110,7 @@ WRONG = {
     "a type that is not registered": ("configs/isnet_own.py", "HalveRate", "HalfRate", "runs.own: custom_hooks: cannot be built: KeyError: 'HalfRate is not in the mmseg::hook registry"),
     "an argument that does not exist": ("configs/isnet_own.py", "gamma=2.0", "gama=2.0", "runs.own: model: cannot be built: TypeError: FocalLoss2d.__init__() got an unexpected keyword argument 'gama'"),
     "a module that is missing": ("configs/isnet_own.py", '"own_parts"', '"own_prats"', "custom_imports: own_prats: cannot be imported: ModuleNotFoundError: No module named 'own_prats'. Put own_prats.py into configs"),
-    "a metric that does not exist": ("configs/isnet_own.py", 'monitor="mIoU"', 'monitor="mIuO"', "runs.own: custom_hooks: EarlyStoppingHook monitors 'mIuO', which no validation has. Did you mean 'mIoU'?"),
+    "a metric that does not exist": ("configs/isnet_own.py", 'monitor="mIoU"', 'monitor="val/mIoU"', "runs.own: custom_hooks: EarlyStoppingHook monitors 'val/mIoU', which no validation has. Did you mean 'mIoU'?"),
     "a parameter that does not exist": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {custom_keys: {hed: {lr_mult: 10.0}}}}\n", "custom_keys.hed: no parameter has this name. It has auxiliary_head, backbone, decode_head"),
     "a nested name of a module": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {custom_keys: {backbone: {stages: {lr_mult: 10.0}}}}}\n", "custom_keys.backbone: has no setting 'stages'. Write 'backbone.stages': {...}"),
 }  # fmt: skip
