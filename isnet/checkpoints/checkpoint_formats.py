@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from isnet.checkpoints.safetensors_file import read_safetensors
 from isnet.errors import UserError
 
 _REFUSED = re.compile(r"(?:GLOBAL|but got) (<class '[^']+'>|\S+)")
@@ -88,7 +88,7 @@ def _load(path: Path) -> Any:
         ):
             warnings.simplefilter("ignore")
             if path.suffix == ".safetensors":
-                return read_safetensors(path)
+                return load_file(path)
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise errors of many types
         refused = _REFUSED.search(str(error))
