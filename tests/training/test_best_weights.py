@@ -12,7 +12,8 @@ import torch
 from small_jobs import small_job
 from torch import nn
 
-from isnet.checkpoints.checkpoint_folder import CheckpointFolder, load_weights
+from isnet.checkpoints.checkpoint_folder import CheckpointFolder
+from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.distributed.stop_signals import StopRequest
 from isnet.training.hooks.checkpoint_hook import CheckpointHook
 from isnet.training.optim_wrappers import GuardedOptimWrapper
@@ -59,7 +60,7 @@ def test_the_best_weights_are_those_of_the_highest_chosen_score(
         hook.after_val_epoch(run, scores)
     best = {"iteration": expected, metric: VALIDATIONS[expected - 1][metric]}
     assert hook.best == best
-    assert load_weights(hook.best_file)["state_dict"]["bias"] == expected
+    assert open_weights(hook.best_file).tensors["bias"] == expected
     state = folder.newest()
     assert state is not None and state["best"] == best
     resumed = CheckpointHook(job, folder, state, StopRequest(), {})
