@@ -19,6 +19,17 @@ _AUTOCAST_WRAPPERS = (
 )
 """Optimizer wrappers that the trainer replaces with the wrapper for the run's precision."""
 
+_HALF = {"float16": "fp16", "bfloat16": "bf16"}
+"""A run's precision by the `dtype` of mmengine's AmpOptimWrapper."""
+
+_HOOKS = {
+    "CheckpointHook": "Override default_hooks.checkpoint.interval",
+    "EMAHook": "Write ema: 0.999 in the run",
+    "LoggerHook": "Override default_hooks.logger.interval",
+    "SegVisualizationHook": "Remove it: the report shows predictions",
+}
+"""Hooks of mmengine and mmseg whose work the pipeline does, and what to write instead."""
+
 _Problem = tuple[str, str, str]
 """An incompatibility: the run's key at fault (empty for the whole run), the message and a hint."""
 
@@ -31,7 +42,7 @@ def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) ->
     Raises:
         UserError: the run is invalid; the message names the setting and how to change it.
     """
-    for problems in (_batch_problems, _precision_problems, _transform_problems):
+    for problems in (_batch_problems, _precision_problems, _transform_problems, _hook_problems):
         for key, what, hint in problems(run, experiment, table):
             where = ".".join(filter(None, ("params.yaml: runs", name, key)))
             raise UserError(what, where=where, hint=hint)
@@ -45,6 +56,10 @@ def _batch_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iter
             f"data set {run.dataset} has {classes}"
         )
         yield "", what, "Choose a config for this data set, or override num_classes of each head"
+    accumulated = experiment.config["optim_wrapper"].get("accumulative_counts", 1)
+    if experiment.config.get("auto_scale_lr", {}).get("base_batch_size") and accumulated != 1:
+        what = "optim_wrapper.accumulative_counts has no effect: auto_scale_lr states the batch"
+        yield "config", what, f"Multiply auto_scale_lr.base_batch_size by {accumulated} instead"
     try:
         divide_batch(experiment.global_batch, experiment.per_device_batch, run.devices)
     except ValueError as error:
@@ -56,12 +71,26 @@ def _precision_problems(run: Run, experiment: Experiment, table: LabelTable) -> 
     if precision in ("tf32", "fp16") and run.devices.kind == "cpu":
         what = f"{precision} needs a GPU, and devices is {run.devices}"
         yield "precision", what, "Write bf16 or float32"
-    wrapper = experiment.config.get("optim_wrapper", {}).get("type", "OptimWrapper")
-    if precision in ("bf16", "fp16") and wrapper not in _AUTOCAST_WRAPPERS:
-        what = (
-            f"{run.config} has the optimizer wrapper {wrapper}, which does not support {precision}"
-        )
-        yield "precision", what, "Write float32, or choose a config with OptimWrapper"
+    settings = experiment.config.get("optim_wrapper", {})
+    wrapper = settings.get("type", "OptimWrapper")
+    if wrapper not in _AUTOCAST_WRAPPERS:
+        if precision in ("bf16", "fp16"):
+            what = (
+                f"{run.config} has the optimizer wrapper {wrapper}, which does not support "
+                f"{precision}"
+            )
+            yield "precision", what, "Write float32, or choose a config with OptimWrapper"
+        return
+    meant = _HALF.get(str(settings.get("dtype")), precision)
+    if wrapper == "AmpOptimWrapper" and meant not in _HALF.values():
+        meant = "fp16"
+    if meant != precision:
+        what = f"optim_wrapper asks for {meant}, and the run's precision is {precision}"
+        yield "precision", what, f"Write precision: {meant} in the run, or change optim_wrapper"
+    unread = settings.keys() & ({"use_fsdp"} if precision == "fp16" else {"use_fsdp", "loss_scale"})
+    for key in sorted(unread):
+        what = f"optim_wrapper.{key} has no effect with precision: {precision}"
+        yield "config", what, "Remove it"
 
 
 def _transform_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
@@ -82,3 +111,9 @@ def _transform_problems(run: Run, experiment: Experiment, table: LabelTable) -> 
         )
         hint = f"Give its RandomFlip swap_seg_labels={table.flip_pairs}, or use LoadRandomCrop"
         yield "config", what, hint
+
+
+def _hook_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
+    for hook in experiment.config.get("custom_hooks") or []:
+        if hint := _HOOKS.get(str(hook.get("type")).rpartition(".")[2]):
+            yield "config", f"the pipeline does the work of {hook['type']} in custom_hooks", hint

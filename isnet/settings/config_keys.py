@@ -80,6 +80,7 @@ _EVALUATOR = Owned(
     "Write best in the run to choose the best weights by another score than mIoU",
     _METRICS,
 )
+_CURVES = "Write tensorboard: true or wandb: true below tracking in params.yaml"
 _HOOK = Owned("the pipeline's own hooks", "Add a hook with custom_hooks", any_in_file=True)
 
 _FORMER = {
@@ -96,6 +97,8 @@ _FORMER = {
 OWNED = {
     "resume": Owned("the pipeline: the same command resumes by itself", None, (False,)),
     "launcher": Owned("the run's `devices`", "Write devices: 4 or 2x4 in the run", ("none",)),
+    "gpu_ids": Owned("the run's `devices`", "Write devices: 2 in the run"),
+    "fp16": Owned("the run's `precision`", "Write precision: fp16 in the run", any_in_file=True),
     "work_dir": Owned("the pipeline: work/runs/NAME", None, (None,)),
     "experiment_name": Owned("the run's name", None, (None,)),
     "randomness": Owned("the run's `seed`", "Write seed and deterministic in the run", (None, {})),
@@ -114,7 +117,8 @@ OWNED = {
     "default_scope": Owned("the pipeline", None, ("mmseg",)),
     "visualizer": Owned(
         "the report and MLflow",
-        values=(
+        _CURVES,
+        (
             {
                 "type": "SegLocalVisualizer",
                 "vis_backends": [{"type": "LocalVisBackend"}],
@@ -122,7 +126,7 @@ OWNED = {
             },
         ),
     ),
-    "vis_backends": Owned("the report and MLflow", None, ([{"type": "LocalVisBackend"}],)),
+    "vis_backends": Owned("the report and MLflow", _CURVES, ([{"type": "LocalVisBackend"}],)),
     "sync_bn": Owned("`norm_cfg`", "Write type: SyncBN into each norm_cfg", (None,)),
     "compile": Owned("the run's `compile`", "Write compile: true in the run", (None, False)),
     "model_wrapper_cfg": Owned("the pipeline", "Write find_unused_parameters", (None,)),
@@ -149,6 +153,9 @@ OWNED = {
     "train_cfg.type": Owned("the pipeline: it counts iterations", None, ("IterBasedTrainLoop",)),
     "auto_scale_lr.enable": Owned("the pipeline: the global batch stays", None, (False,)),
     "default_hooks": _HOOK,
+    "default_hooks.checkpoint": Owned(
+        "the pipeline, which keeps the newest checkpoints and the best weights", any_in_file=True
+    ),
     "default_hooks.checkpoint.save_best": Owned(
         "the run's `best`", "Write best: mDice in the run", any_in_file=True
     ),
@@ -300,7 +307,8 @@ def _refuse_unknown(path: tuple[str, ...], where: str, *, is_file: bool) -> None
     near = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
     if is_file and not above and (name in _VARIABLES or not near):
         return
-    hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(names)}"
+    hint = f"Known are {', '.join(names)}" if above else "docs/reference/config-keys.md has all"
+    hint = f"Did you mean {near[0]!r}?" if near else hint
     raise UserError("nothing reads this key", where=f"{where}.{'.'.join(path)}", hint=hint)
 
 

@@ -10,8 +10,9 @@ from isnet.settings.config_keys import check_overrides
 def apply_overrides(config: dict[str, Any], overrides: dict[str, Any], where: str) -> None:
     """Set each override in `config`, in place.
 
-    A new key similar to an existing one is refused as a typing error. Whether the object that is
-    built from a mapping knows a new key is found when it is built.
+    A new key similar to an existing one is refused as a typing error, except in a mapping with a
+    `type`: whether the object knows the key is found when it is built. A mapping with
+    `_delete_: true` replaces the one of the config, as in mmengine's config files.
 
     Raises:
         UserError: an override would have no effect, names no key, or has a value of another kind.
@@ -27,7 +28,9 @@ def _apply(node: Any, overrides: dict[str, Any], where: str) -> None:
         step: Any = _step(node, key, here)
         old = node[step] if isinstance(node, list) else node.get(step)
         is_mapping = isinstance(value, dict) and value
-        if is_mapping and isinstance(old, dict | list):
+        if is_mapping and value.get("_delete_") is True:
+            node[step] = {name: inner for name, inner in value.items() if name != "_delete_"}
+        elif is_mapping and isinstance(old, dict | list):
             _apply(old, value, here)
         elif is_mapping and old is not None:
             raise UserError(f"replaces {old!r} by a mapping", where=here, hint="Write a value")
@@ -46,7 +49,8 @@ def _step(node: Any, key: str, where: str) -> str | int:
     """Return the key in a mapping, or the index in a list."""
     if isinstance(node, dict):
         near = difflib.get_close_matches(key, list(node), n=1, cutoff=0.75)
-        if key not in node and near and not _are_modules(where):
+        # Constructors know their arguments: `class_weight` is no slip of `loss_weight`.
+        if key not in node and near and "type" not in node and not _are_modules(where):
             hint = f"Did you mean {near[0]!r}?"
             raise UserError("the config has no such key", where=where, hint=hint)
         return key

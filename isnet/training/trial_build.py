@@ -17,24 +17,28 @@ from torch import nn
 from isnet.data.loading.dataset_config import innermost_dataset
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
+from isnet.io.yaml_file import suggest
 from isnet.metrics.mmseg_metric import ConfusionMetric
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import PlannedRun
 from isnet.training.hooks.custom_hooks import CustomHooks
 from isnet.training.optim_wrappers import optimizer_wrapper
 
-_MULTIPLIERS = {
-    *("lr_mult", "decay_mult", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult"),
-    *("dwconv_decay_mult", "flat_decay_mult", "dcn_offset_lr_mult"),
-}
-"""Settings of a module in `paramwise_cfg.custom_keys`."""
+_MODULE_SETTINGS = ("lr_mult", "decay_mult")
+"""What mmengine reads of a module in `paramwise_cfg.custom_keys`."""
+
+_PARAMWISE = (
+    *("custom_keys", "bias_lr_mult", "bias_decay_mult", "norm_decay_mult", "dwconv_decay_mult"),
+    *("flat_decay_mult", "dcn_offset_lr_mult", "bypass_duplicate"),
+)
+"""What mmengine reads of `paramwise_cfg`."""
 
 
 def build_all(planned: PlannedRun) -> None:
     """Build model, optimizer, schedules, hooks and transforms of a run, and drop them.
 
     Raises:
-        UserError: a type is unknown, an argument is, or a key of `custom_keys` names no parameter.
+        UserError: a type is unknown, an argument is, or a setting would have no effect.
     """
     experiment = planned.experiment
     config, where = experiment.config, f"params.yaml: runs.{planned.name}"
@@ -44,8 +48,10 @@ def build_all(planned: PlannedRun) -> None:
         model = _build_model(config)
     with errors_at(f"{where}: optim_wrapper"):
         settings = optimizer_wrapper(copy.deepcopy(config["optim_wrapper"]), "float32")
-        _check_custom_keys(settings, model, where)
+        _check_paramwise(settings, model, f"{where}: optim_wrapper.paramwise_cfg")
         wrapper = build_optim_wrapper(model, settings)
+        if wrapper.clip_grad_kwargs:
+            wrapper.clip_func([], **wrapper.clip_grad_kwargs)
     schedules = config.get("param_scheduler") or []
     for schedule in schedules if isinstance(schedules, list | tuple) else [schedules]:
         with errors_at(f"{where}: param_scheduler {schedule.get('type')}"):
@@ -72,14 +78,21 @@ def _build_model(config: dict[str, Any]) -> nn.Module:
     return model
 
 
-def _check_custom_keys(settings: dict[str, Any], model: nn.Module, where: str) -> None:
-    """Refuse settings of `custom_keys` that mmengine's constructor would pass over in silence."""
+def _check_paramwise(settings: dict[str, Any], model: nn.Module, where: str) -> None:
+    """Refuse settings of `paramwise_cfg` that mmengine's constructor would pass over in silence."""
     if "constructor" in settings:
         return  # it has rules of its own
+    paramwise = settings.get("paramwise_cfg") or {}
+    for key in paramwise:
+        if key not in _PARAMWISE:
+            hint = suggest(key, _PARAMWISE, "Known are")
+            raise UserError("nothing reads this key", where=f"{where}.{key}", hint=hint)
     names = [name for name, _ in model.named_parameters()]
-    for key, value in ((settings.get("paramwise_cfg") or {}).get("custom_keys") or {}).items():
-        place = f"{where}: optim_wrapper.paramwise_cfg.custom_keys.{key}"
-        unknown = sorted(set(value) - _MULTIPLIERS) if isinstance(value, dict) else [str(value)]
+    for key, value in (paramwise.get("custom_keys") or {}).items():
+        place = f"{where}.custom_keys.{key}"
+        unknown = [str(value)]
+        if isinstance(value, dict):
+            unknown = [name for name in value if name not in _MODULE_SETTINGS]
         if unknown:
             dotted = f"{key}.{unknown[0]}"
             is_module = any(dotted in name for name in names)
@@ -119,7 +132,11 @@ def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> 
     except UserError:
         raise
     except kinds as error:
-        text = " ".join(str(error).split()).partition(" Please check whether")[0]
-        raise UserError(
-            f"cannot be built: {type(error).__name__}: {text}", where=where, hint="Correct it"
-        ) from error
+        if isinstance(error, KeyError):  # whose text is quoted
+            text = str(error.args[0]).partition(". Please check whether")[0]
+        elif str(error) == "None is not a callable object":  # what mmengine has in place of a type
+            text = "the package that has this type is not installed"
+        else:
+            text = ": ".join(filter(None, [type(error).__name__, str(error)]))
+        text = " ".join(text.split())
+        raise UserError(f"cannot be built: {text}", where=where, hint="Correct it") from error

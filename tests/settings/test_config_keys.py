@@ -27,7 +27,9 @@ TOP = {name.partition(".")[0] for name in (*HONOURED, *OWNED)}
 IGNORED_BEFORE = {
     "a checkpoint to resume": ({"resume": True}, "resume: would have no effect: decided by the pipeline: the same command resumes by itself"),
     "another metric": ({"val_evaluator": {"type": "NoSuchMetric"}}, "val_evaluator.type: would have no effect"),
-    "another visualizer": ({"visualizer": {"vis_backends": [{"type": "TensorboardVisBackend"}]}}, "visualizer.vis_backends: would have no effect"),
+    "another visualizer": ({"visualizer": {"vis_backends": [{"type": "TensorboardVisBackend"}]}}, "visualizer.vis_backends: would have no effect: decided by the report and MLflow. Write tensorboard: true"),
+    "kept checkpoints": ({"default_hooks": {"checkpoint": {"max_keep_ckpts": 3}}}, "default_hooks.checkpoint.max_keep_ckpts: would have no effect: decided by the pipeline, which keeps the newest checkpoints and the best weights. Remove it"),
+    "a precision of mmseg 0.x": ({"fp16": {"loss_scale": 512}}, "fp16.loss_scale: would have no effect: decided by the run's `precision`. Write precision: fp16 in the run"),
     "a seed": ({"randomness": {"seed": 3}}, "randomness.seed: would have no effect: decided by the run's `seed`. Write seed"),
     "another sampler": ({"train_dataloader": {"sampler": {"shuffle": False}}}, "train_dataloader.sampler.shuffle: would have no effect"),
     "another data set": ({"train_dataloader": {"dataset": {"data_root": "elsewhere"}}}, "train_dataloader.dataset.data_root: would have no effect: decided by the run's `dataset`"),
@@ -45,7 +47,7 @@ IGNORED_BEFORE = {
     "a key of mmseg 0.x": ({"lr_config": {"policy": "poly"}}, "lr_config.policy: would have no effect: decided by `param_scheduler`"),
     "a slip": ({"custom_hook": []}, "custom_hook: nothing reads this key. Did you mean 'custom_hooks'?"),
     "a slip further down": ({"train_dataloader": {"batchsize": 4}}, "train_dataloader.batchsize: nothing reads this key. Did you mean 'batch_size'?"),
-    "nothing known": ({"flux": 1}, "flux: nothing reads this key. Known are"),
+    "nothing known": ({"flux": 1}, "flux: nothing reads this key. docs/reference/config-keys.md has all"),
 }  # fmt: skip
 
 
@@ -119,8 +121,38 @@ NEW = {
     "an initialisation": "model: {backbone: {init_cfg: {type: Kaiming, layer: Conv2d}}}",
     "a sampler": "model: {decode_head: {sampler: {type: OHEMPixelSampler, thresh: 0.7, min_kept: 1000}}}",
     "hooks": "custom_hooks: [{type: EarlyStoppingHook, monitor: mIoU}]",
+    "another optimizer": "optim_wrapper: {optimizer: {_delete_: true, type: AdamW, lr: 0.001}}",
     "clipping": "optim_wrapper: {clip_grad: {max_norm: 2}}",
 }  # fmt: skip
+
+
+WITHOUT_EFFECT = {
+    "float32 with AmpOptimWrapper": ("float32", "optim_wrapper: {type: AmpOptimWrapper}", "precision: optim_wrapper asks for fp16, and the run's precision is float32. Write precision: fp16 in the run"),
+    "bf16 with float16": ("bf16", "optim_wrapper: {type: AmpOptimWrapper, dtype: float16}", "precision: optim_wrapper asks for fp16, and the run's precision is bf16"),
+    "bf16 with a scale of the loss": ("bf16", "optim_wrapper: {type: AmpOptimWrapper, loss_scale: dynamic}", "config: optim_wrapper.loss_scale has no effect with precision: bf16. Remove it"),
+    "FSDP": ("float32", "optim_wrapper: {use_fsdp: true}", "config: optim_wrapper.use_fsdp has no effect with precision: float32"),
+    "accumulation beside a stated batch": ("float32", "auto_scale_lr: {base_batch_size: 2}\n      optim_wrapper: {accumulative_counts: 2}", "config: optim_wrapper.accumulative_counts has no effect: auto_scale_lr states the batch. Multiply auto_scale_lr.base_batch_size by 2 instead"),
+    "an average of mmengine": ("float32", "custom_hooks: [{type: EMAHook}]", "config: the pipeline does the work of EMAHook in custom_hooks. Write ema: 0.999 in the run"),
+    "checkpoints of mmengine": ("float32", "custom_hooks: [{type: mmengine.CheckpointHook}]", "Override default_hooks.checkpoint.interval"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WITHOUT_EFFECT)
+def test_a_setting_that_something_else_decides_is_refused(
+    case: str, checkout: Path, edit: Edit
+) -> None:
+    precision, override, message = WITHOUT_EFFECT[case]
+    edit("    seed: 0\n", f"    seed: 0\n    precision: {precision}\n")
+    edit("train_cfg: {max_iters", f"{override}\n      train_cfg: {{max_iters")
+    with pytest.raises(UserError, match=re.escape(message)):
+        Plan.of(load_params())
+
+
+def test_the_precision_of_the_wrapper_may_be_the_runs(checkout: Path, edit: Edit) -> None:
+    edit("    seed: 0\n", "    seed: 0\n    precision: bf16\n")
+    wrapper = "optim_wrapper: {type: AmpOptimWrapper, dtype: bfloat16}"
+    edit("train_cfg: {max_iters", f"{wrapper}\n      train_cfg: {{max_iters")
+    Plan.of(load_params())
 
 
 @pytest.mark.parametrize("case", NEW)
@@ -129,6 +161,8 @@ def test_new_mappings_are_accepted(case: str, checkout: Path, edit: Edit) -> Non
     before = Plan.of(load_params()).runs
     config = before["one"].experiment.config
     assert before["one"].experiment.train_digest != before["two"].experiment.train_digest
+    if case == "another optimizer":
+        assert config["optim_wrapper"]["optimizer"] == {"type": "AdamW", "lr": 0.001}
     if "by module" in case:
         keys = config["optim_wrapper"]["paramwise_cfg"]["custom_keys"]
         assert keys["backbone.layer1"] == {"lr_mult": 0.1}

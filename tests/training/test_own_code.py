@@ -107,11 +107,15 @@ def test_early_stopping_ends_a_training_that_counts_as_finished(own: Path) -> No
 
 
 WRONG = {
-    "a type that is not registered": ("configs/isnet_own.py", "HalveRate", "HalfRate", "runs.own: custom_hooks: cannot be built: KeyError: 'HalfRate is not in the mmseg::hook registry"),
+    "a type that is not registered": ("configs/isnet_own.py", "HalveRate", "HalfRate", "runs.own: custom_hooks: cannot be built: HalfRate is not in the mmseg::hook registry. Correct it"),
     "an argument that does not exist": ("configs/isnet_own.py", "gamma=2.0", "gama=2.0", "runs.own: model: cannot be built: TypeError: FocalLoss2d.__init__() got an unexpected keyword argument 'gama'"),
     "a module that is missing": ("configs/isnet_own.py", '"own_parts"', '"own_prats"', "custom_imports: own_prats: cannot be imported: ModuleNotFoundError: No module named 'own_prats'. Put own_prats.py into configs"),
     "a metric that does not exist": ("configs/isnet_own.py", 'monitor="mIoU"', 'monitor="val/mIoU"', "runs.own: custom_hooks: EarlyStoppingHook monitors 'val/mIoU', which no validation has. Did you mean 'mIoU'?"),
     "a parameter that does not exist": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {custom_keys: {hed: {lr_mult: 10.0}}}}\n", "custom_keys.hed: no parameter has this name. It has auxiliary_head, backbone, decode_head"),
+    "an optimizer whose package is missing": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {optimizer: {_delete_: true, type: Lion, lr: 0.1}}\n", "runs.own: optim_wrapper: cannot be built: the package that has this type is not installed"),
+    "a setting that nothing reads": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {bias_lr_mul: 2.0}}\n", "optim_wrapper.paramwise_cfg.bias_lr_mul: nothing reads this key. Did you mean 'bias_lr_mult'?"),
+    "a setting of a module that nothing reads": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {custom_keys: {head: {bias_lr_mult: 2.0}}}}\n", "custom_keys.head: has no setting 'bias_lr_mult'. Write lr_mult or decay_mult"),
+    "an argument of clipping": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {clip_grad: {max_nrm: 1.0}}\n", "runs.own: optim_wrapper: cannot be built: TypeError: clip_grad_norm_() got an unexpected keyword argument 'max_nrm'"),
     "a nested name of a module": ("params.yaml", "    overrides:\n", "    overrides:\n      optim_wrapper: {paramwise_cfg: {custom_keys: {backbone: {stages: {lr_mult: 10.0}}}}}\n", "custom_keys.backbone: has no setting 'stages'. Write 'backbone.stages': {...}"),
 }  # fmt: skip
 
