@@ -2,12 +2,13 @@
 
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -26,6 +27,11 @@ _IGNORED = (
     "getattr",
 )
 """Types in the loss log of mmengine's training checkpoints. The log is not read."""
+_DESCRIBING = ("init_from", "source", "weights")
+"""Entries of isnet's provenance that are mappings."""
+_MAX_STATEMENTS = 40
+_MAX_STATEMENT = 200
+"""Longer texts are whole configs or logs."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,27 @@ class WeightsFile:
     """Weights by their names in the file, without DDP's prefix `module.`."""
     meta: Mapping[str, Any]
     """Metadata that mmseg and isnet store beside the weights. Empty in other formats."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What else the file has beside its weights."""
+
+    @property
+    def statements(self) -> dict[str, str]:
+        """What the file says of itself, as short texts: its run or program, iterations, versions."""
+        meta = {key: value for key, value in self.meta.items() if key != "isnet"}
+        own = self.meta.get("isnet")
+        provenance = own.get("provenance") if isinstance(own, Mapping) else None
+        found = dict(_short_texts({**self.beside, **meta, **(provenance or {})}))
+        return dict(list(found.items())[:_MAX_STATEMENTS])
+
+    @property
+    def classes(self) -> list[str] | None:
+        """Names of the classes, by train id, if the file has them."""
+        own, data = self.meta.get("isnet"), self.meta.get("dataset_meta")
+        for known in (own, data):
+            names = known.get("classes") if isinstance(known, Mapping) else None
+            if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+                return list(names)
+        return None
 
     @property
     def has_official_names(self) -> bool:
@@ -65,7 +92,21 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
     kind, tensors = _select_weights(loaded, path, ema=ema)
     if kind == "mmseg" and "config" in meta:  # mmengine writes `cfg`
         kind = "isnet"
-    return WeightsFile(path, kind, _check_tensors(tensors, path), meta)
+    beside: Mapping[str, Any] = {} if kind == "bare" else loaded
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            beside = file.metadata() or {}
+    return WeightsFile(path, kind, _check_tensors(tensors, path), meta, beside)
+
+
+def _short_texts(node: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the plain values of a mapping, and of mappings of texts in it, by their dotted names."""
+    for key, value in node.items():
+        name = f"{above}{key}"
+        if isinstance(value, str | int | float) and len(str(value)) <= _MAX_STATEMENT:
+            yield name, str(value)
+        elif name in _DESCRIBING and isinstance(value, Mapping):
+            yield from _short_texts(value, f"{name}.")
 
 
 class _Ignored:

@@ -1,4 +1,4 @@
-"""Loads what fits of a checkpoint into a model that is about to be trained."""
+"""Loads what fits of a checkpoint into a model to train, and all of it into a model to score."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -54,8 +54,7 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
     ours = model.state_dict()
     if only_backbone:
         ours = {name: value for name, value in ours.items() if name.startswith("backbone.")}
-    fits = [_fit(ours, file, naming) for naming in _NAMINGS]
-    best = max(fits, key=lambda fit: len(fit.tensors))
+    best = _best_fit(ours, file)
     wanted = _parameters(name for name in ours if name.startswith("backbone."))
     found = _parameters(name for name in best.tensors if name.startswith("backbone."))
     if len(found) < _LEAST_SHARE * len(wanted):
@@ -67,6 +66,40 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
         )
     model.load_state_dict(best.tensors, strict=False)
     return best
+
+
+def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
+    """Load a file into a segmentor that is to be scored: every tensor must have its place.
+
+    An auxiliary head predicts nothing: it is removed from the model unless the file has it.
+
+    Args:
+        model: the segmentor.
+        file: the weights, under the names that `load_start` knows.
+        name: the model's name in errors.
+
+    Raises:
+        UserError: a tensor is missing, unexpected or of another shape; nothing is loaded.
+    """
+    fit = _best_fit(model.state_dict(), file)
+    if any(_is_auxiliary(missing) for missing in fit.unfilled):
+        del model.auxiliary_head
+        fit = _best_fit(model.state_dict(), file)
+    unused = [unused for unused in _parameters(fit.unused) if not _is_auxiliary(unused)]
+    if fit.unfilled or unused:
+        sides = [f"the model has {_join(fit.unfilled)}"] * bool(fit.unfilled)
+        sides += [f"the file has {_join(unused)}"] * bool(unused)
+        raise UserError(
+            f"does not fit the model of {name}: {'; '.join(sides)}",
+            where=str(file.path),
+            hint="Name the config with the architecture and the classes of these weights",
+        )
+    model.load_state_dict(fit.tensors, strict=False)
+    return fit
+
+
+def _is_auxiliary(name: str) -> bool:
+    return name.startswith(("auxiliary_head.", "auxiliary_decoder."))
 
 
 def _timm_name(name: str) -> str:
@@ -85,6 +118,11 @@ _NAMINGS: tuple[Callable[[str], str], ...] = (
     lambda name: name.removeprefix("backbone.timm_model."),
 )
 """From isnet's names to those of a file."""
+
+
+def _best_fit(ours: dict[str, Tensor], file: WeightsFile) -> Fit:
+    fits = [_fit(ours, file, naming) for naming in _NAMINGS]
+    return max(fits, key=lambda fit: len(fit.tensors))
 
 
 def _fit(ours: dict[str, Tensor], file: WeightsFile, naming: Callable[[str], str]) -> Fit:

@@ -103,6 +103,16 @@ class WeightsMetadata(BaseModel):
         metadata._check(where)
         return metadata
 
+    def as_config(self) -> PlainDict:
+        """Return the part of a config that an evaluation of the weights reads."""
+        first, *last = ({"type": name} for name in _IO_TRANSFORMS)
+        pipeline = [first, *self.resize, *last]  # scores are taken at the label's own size
+        return {
+            "model": self.model,
+            "test_dataloader": {"dataset": {"pipeline": pipeline}},
+            "evaluation": self.evaluation,
+        }
+
     def as_meta(self) -> PlainDict:
         """Return the metadata as an entry for the `meta` of a weights file."""
         return {_KEY: self.model_dump()}

@@ -145,9 +145,17 @@ COMMANDS = (
     ),
     Command(
         "evaluate",
-        "score a run's weights; the same command resumes an interrupted evaluation",
+        "score the weights of a run, or a weights file from anywhere; the same command resumes an "
+        "interrupted evaluation",
         "isnet.pipeline.evaluate:evaluate",
-        _RUN,
+        _path("weights", "WEIGHTS", "a weights file to score on --dataset by hand", nargs="?"),
+        _argument("--run", metavar="NAME", help="a run of params.yaml"),
+        _argument("--dataset", metavar="NAME", help="a data set of params.yaml, for WEIGHTS"),
+        _argument(
+            "--config",
+            metavar="PATH",
+            help="config of WEIGHTS; not needed for files of isnet, which describe their model",
+        ),
         plan=True,
         is_run_stage=True,
     ),

@@ -53,26 +53,27 @@ class Command:
     def run(self, options: dict[str, Any], command_line: list[str]) -> int:
         """Run the command with the options parsed from `command_line`; return the exit code."""
         if self.is_run_stage:
-            return self._run_stage(options["run"], command_line)
+            return self._run_stage(options, command_line)
         return self._call(options)
 
     def _call(self, options: dict[str, Any], **more: Any) -> int:
         from isnet.io.console import console_output
 
         plan = _read_plan() if self.plan else None
-        if plan and "run" in options:  # an unknown one is refused before its log is opened
-            plan.run(options["run"])
-        if plan and "dataset" in options:
-            plan.dataset_settings(options["dataset"])
+        run, dataset = options.get("run"), options.get("dataset")
+        if plan and run:  # an unknown one is refused before its log is opened
+            plan.run(run)
+        if plan and dataset:
+            plan.dataset_settings(dataset)
         stage = self.name.partition(" ")[0]
-        default = options.get("run") or options.get("dataset")
+        default = run or dataset
         name = self._log.format_map(options) if self._log else default
         file = plan.layout.log(stage, name) if plan and name else None
         function = self.load_function()
         with console_output(stage, name, file) if name else nullcontext():
             return function(*[plan] if plan else [], **options, **more) or 0
 
-    def _run_stage(self, run: str, command_line: list[str]) -> int:
+    def _run_stage(self, options: dict[str, Any], command_line: list[str]) -> int:
         from isnet.distributed.stop_signals import StopRequest
 
         stop_request = StopRequest()
@@ -84,9 +85,10 @@ class Command:
 
         with report_errors():
             if self.name == "train" and (job := TrainJob.from_launcher()):
+                run = options["run"]
                 with console_output("train", run, job.layout.log("train", run)):
                     return train_job(job, stop_request)
-            return self._call({"run": run}, arguments=command_line, stop_request=stop_request)
+            return self._call(options, arguments=command_line, stop_request=stop_request)
 
 
 def _read_plan() -> "Plan":

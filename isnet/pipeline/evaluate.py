@@ -1,11 +1,11 @@
-"""The `evaluate` stage: scores the weights of a run on the validation split."""
+"""The `evaluate` stage: scores the weights of a run on the validation split; also a file by hand."""
 
 import logging
 import os
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.distributed.launcher import launch
@@ -13,6 +13,7 @@ from isnet.distributed.node import Node
 from isnet.distributed.rank import is_rank
 from isnet.distributed.slurm_job import wait_for_requeue
 from isnet.distributed.stop_signals import StopRequest
+from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
 from isnet.io.console import show_progress
 from isnet.io.visible_gpus import visible_gpus
@@ -24,23 +25,59 @@ from isnet.settings.params import Devices
 from isnet.settings.plan import Plan, PlannedRun
 from isnet.tracking.environment import collect_environment
 
+if TYPE_CHECKING:
+    from isnet.pipeline.trained_run import TrainedRun
+
 _log = logging.getLogger(__name__)
 
 _COUNTS = 1
 """Version of the pixel counts per image. Increase it if a prediction then gives other counts."""
 
 
-def evaluate(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
+def evaluate(
+    plan: Plan,
+    run: str | None,
+    arguments: list[str],
+    stop_request: StopRequest,
+    *,
+    weights: Path | None = None,
+    dataset: str | None = None,
+    config: str | None = None,
+) -> int:
+    """Evaluate a run, or a weights file on a data set by hand; return the exit code.
+
+    Args:
+        plan: the plan of params.yaml.
+        run: name of the run; None for a weights file.
+        arguments: command line for the ranks, if there are several.
+        stop_request: ends this process on a stop signal.
+        weights: a weights file; `dataset` is then that of params.yaml to score it on.
+        dataset: name of that data set.
+        config: config of the file's model; needed unless the file describes itself.
+
+    Raises:
+        UserError: it is not clear what to evaluate, or it cannot be.
+    """
+    if run is not None:
+        for name, value in (("WEIGHTS", weights), ("--dataset", dataset), ("--config", config)):
+            if value is not None:
+                hint = "Leave the one or the other out"
+                raise UserError(f"--run and {name} exclude each other", hint=hint)
+        return _evaluate_run(plan, run, arguments, stop_request)
+    if weights is None or dataset is None:
+        hint = "Write `isnet evaluate --run NAME` or `isnet evaluate WEIGHTS --dataset NAME`"
+        raise UserError("it is not said what to evaluate", hint=hint)
+    from isnet.pipeline.hand_evaluation import evaluate_by_hand
+
+    evaluate_by_hand(plan, weights, dataset, config)
+    return 0
+
+
+def _evaluate_run(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
     """Evaluate the weights of a run on the validation split; return the exit code.
 
     A finished evaluation of the same weights, data and protocol is reused. An interrupted one is
     resumed, because the counts of each finished image are on disk.
-
-    Args:
-        plan: the plan of params.yaml.
-        run: name of the run.
-        arguments: command line for the ranks, if there are several.
-        stop_request: ends this process on a stop signal.
     """
     from isnet.reporting.model_card import write_model_card
 
@@ -61,7 +98,8 @@ def evaluate(plan: Plan, run: str, arguments: list[str], stop_request: StopReque
                 status = _count_in_ranks(arguments, devices, finished.parent, stop_request)
                 if status:
                     return status
-                _finish(_load(plan, planned, finished, key), finished, _identity(planned, trained))
+                loaded = _load(plan, planned, finished, key)
+                write_evaluation(loaded, finished, _identity(planned, trained))
     publish(finished, plan.layout.evaluate_results(run))
     # Beside the weights, so that it is passed on with them; `train` removes it with them.
     write_model_card(run, plan.layout.results)
@@ -100,18 +138,30 @@ def _load(plan: Plan, planned: PlannedRun, finished: Path, key: str) -> dict[str
 
     import_mmseg()
     import torch
-    from mmseg.registry import DATASETS
 
     from isnet.pipeline.trained_run import load_run
-    from isnet.training.loader_workers import ignore_signals
 
     if planned.run.devices.gpus and torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    run = load_run(plan, planned)
+    return counting_arguments(load_run(plan, planned), finished, key)
+
+
+def counting_arguments(loaded: "TrainedRun", finished: Path, key: str) -> dict[str, Any]:
+    """Return the keyword arguments of `count_images`.
+
+    Args:
+        loaded: model, data set and protocol.
+        finished: folder of the evaluation's results; the journals are beside it.
+        key: what decides the counts.
+    """
+    from mmseg.registry import DATASETS
+
+    from isnet.training.loader_workers import ignore_signals
+
     return {
-        "model": run.network,
-        "dataset": DATASETS.build(run.dataset),
-        "protocol": run.protocol,
+        "model": loaded.network,
+        "dataset": DATASETS.build(loaded.dataset),
+        "protocol": loaded.protocol,
         "journals": finished.with_suffix(".journals"),
         "fingerprint": digest_of([_COUNTS, metadata.version("isnet"), key]),
         "worker_init_fn": ignore_signals,
@@ -127,7 +177,7 @@ def _count_as_rank(arguments: dict[str, Any]) -> None:
         count_images(**arguments, rank=rank, world_size=world_size, on_progress=progress)
 
 
-def _finish(arguments: dict[str, Any], finished: Path, identity: dict[str, Any]) -> None:
+def write_evaluation(arguments: dict[str, Any], finished: Path, identity: dict[str, Any]) -> None:
     """Count the images that no journal has yet, and write the evaluation's results atomically."""
     from isnet.inference.dataset_evaluation import evaluate_dataset
 
@@ -153,5 +203,6 @@ def _identity(planned: PlannedRun, trained: TrainRecord) -> dict[str, Any]:
         "method": planned.experiment.method,
         "backbone": planned.experiment.backbone,
         "crop": trained.crop,
+        **({"weights": trained.weights} if trained.weights else {}),
         "environment": collect_environment(),
     }

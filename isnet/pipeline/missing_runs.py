@@ -48,23 +48,24 @@ def _reason(plan: Plan, status: RunStatus, dataset: DatasetStatus) -> tuple[str,
     The reason is empty if the run has results. The log is quoted unless it belongs to a training
     with other settings or data.
     """
+    done = "imported" if plan.run(status.run).is_scored_only else "trained"
     if dataset.digest is None:
         states = {"downloaded": "not converted", "out of date": "made with other settings"}
         verb = "was" if dataset.stage == "out of date" else "is"
         why = f"data set {dataset.dataset} {verb} {states.get(dataset.stage, 'not downloaded')}"
         stage = "convert" if dataset.stage == "downloaded" else "download"
-        return f"never trained: {why}", stage, True
+        return f"never {done}: {why}", stage, True
     name, key = status.run, plan.train_key(status.run, dataset.digest)
     declared = read_json(plan.layout.train_results(name) / "train.json")
     scores = read_json(plan.layout.evaluate_results(name) / "metrics.json")
     iteration = f"iteration {status.iteration} of {status.iterations}"
-    if status.stage in ("trained", "evaluated"):
+    if status.stage in ("trained", "imported", "evaluated"):
         if declared.get("key") != key:
-            why = "trained, but its files in results/ are missing or of other settings"
+            why = f"{done}, but its files in results/ are missing or of other settings"
             return why, "train", True
         if scores.get("weights_sha256") == declared["weights_sha256"]:
             return "", "", False  # Scores of another machine, pulled by DVC, are results too.
-        why = "trained, but not evaluated"
+        why = f"{done}, but not evaluated"
         if status.stage == "evaluated":
             why = "evaluated, but its scores in results/ are missing or of other weights"
         return why, "evaluate", True
@@ -76,5 +77,5 @@ def _reason(plan: Plan, status: RunStatus, dataset: DatasetStatus) -> tuple[str,
     if plan.layout.run_work(name, key).is_dir():
         return "stopped before its first iteration", "train", True
     if status.stage == "out of date":
-        return "trained with other settings or data only", "train", False
-    return "never trained", "train", False
+        return f"{done} with other settings or data only", "train", False
+    return f"never {done}", "train", False

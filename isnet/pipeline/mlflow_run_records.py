@@ -76,11 +76,13 @@ def _record(
     settings = summary.get("settings") or planned.settings
     # An earlier training had the planned config only if its key is the same.
     is_planned = work.name == plan.train_key(name, manifest_digest)
+    # Weights that were not trained here have no optimizer, whatever the config says.
+    is_trained = is_planned and not summary.get("weights")
     return RunRecord(
         name=name,
         key=work.name,
         settings=settings,
-        parameters=run_parameters(settings, planned.experiment.config if is_planned else None),
+        parameters=run_parameters(settings, planned.experiment.config if is_trained else None),
         sweep=planned.run.sweep,
         iterations=int(summary.get("iterations") or planned.experiment.iterations),
         work=work,

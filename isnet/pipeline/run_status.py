@@ -13,7 +13,7 @@ from isnet.settings.plan import Plan
 from isnet.tracking.journal import journal_records, last_records
 
 Unfinished = Literal["nothing done", "out of date", "starting", "training", "interrupted"]
-Stage = Literal["data missing", "trained", "evaluated"] | Unfinished
+Stage = Literal["data missing", "trained", "imported", "evaluated"] | Unfinished
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class RunStatus:
     stage: Stage
     iteration: int
     """Current iteration. An interrupted training resumes from this one."""
-    iterations: int
+    iterations: int | None
+    """None for a run that trains nothing: it scores `weights`."""
+    weights: str | None
+    """Origin of the weights of such a run."""
     seconds_left: float | None
     """Remaining training time; None unless the run is training and its speed is known."""
     mIoU: float | None
@@ -89,7 +92,7 @@ def dataset_status(plan: Plan, name: str) -> DatasetStatus:
 def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     """Return the progress of a run; `manifest_digest` is None before its data are converted."""
     key = plan.train_key(name, manifest_digest) if manifest_digest else "no-data"
-    work = plan.layout.run_work(name, key)
+    planned, work = plan.run(name), plan.layout.run_work(name, key)
     journal = work / "journal.jsonl"
     owner, checkpoints = run_lock_owner(work), _checkpoints(work)
     records, scores = last_records(journal), journal_records(journal, "validation")
@@ -103,7 +106,8 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
     if not manifest_digest:
         stage = "data missing"
     elif summary:
-        stage = "evaluated" if _is_evaluated(plan, name, summary, work) else "trained"
+        stage = "imported" if planned.is_scored_only else "trained"
+        stage = "evaluated" if _is_evaluated(plan, name, summary, work) else stage
     elif owner and (records or checkpoints.iterations):
         stage = "training"
         iteration = max([iteration, *(record["iteration"] for record in records[-1:])])
@@ -114,14 +118,15 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
         stage = "interrupted"
     else:
         stage = "out of date" if others.count or declared else "nothing done"
-    metric, last = plan.run(name).run.best, scores[-1] if scores else {}
+    metric, last = planned.run.best, scores[-1] if scores else {}
     known = [record for record in scores if record.get(metric) is not None]
     best = max(known, key=lambda record: record[metric], default=summary.get("best") or None)
     return RunStatus(
         run=name,
         stage=stage,
-        iteration=int(summary["iterations"]) if summary else iteration,
-        iterations=plan.run(name).experiment.iterations,
+        iteration=int(summary.get("iterations") or 0) if summary else iteration,
+        iterations=None if planned.is_scored_only else planned.experiment.iterations,
+        weights=planned.start.origin if planned.start and planned.is_scored_only else None,
         seconds_left=seconds_left,
         mIoU=last.get("mIoU"),
         metric=metric,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,11 @@ def publish(finished: Path, declared: Path) -> None:
     remove_other_files(declared, {declared / path for path in wanted})
     for path in sorted(wanted):
         copy_file(finished / path, declared / path)
+
+
+def utc_text(seconds: float) -> str:
+    """Format Unix seconds as UTC in ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def replace_folder(new: Path, place: Path) -> None:

@@ -1,4 +1,4 @@
-"""Provides the files that a training starts from: local ones, downloads, weights of another run."""
+"""Provides the weights that a run needs: local files, downloads, weights of another run."""
 
 import logging
 from pathlib import Path, PurePosixPath
@@ -8,13 +8,14 @@ from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
 from isnet.io.atomic_files import read_json
 from isnet.io.console import show_progress
 from isnet.settings.plan import Plan
+from isnet.settings.start_weights import StartWeights
 from isnet.training.train_job import TrainJob
 
 _log = logging.getLogger(__name__)
 
 
 def start_file(plan: Plan, run: str) -> Path | None:
-    """Return where the weights that a run starts from are, or will be; None without any."""
+    """Return where the weights that a run starts from or scores are, or will be; None without any."""
     start = plan.run(run).start
     if start is None:
         return None
@@ -36,7 +37,7 @@ def trained_weights(plan: Plan, run: str) -> Path:
 
 
 def convert_start_data(plan: Plan, run: str) -> None:
-    """Convert the data of the run that `run` starts from, and of that one's, unless that was done.
+    """Convert the data of the run whose weights `run` needs, and of that one's, unless that was done.
 
     A training's key contains theirs. Snakemake has done it before; DVC cannot know of it.
     """
@@ -74,17 +75,23 @@ def fetch_start_files(job: TrainJob) -> None:
             _log.info(f"starts from {file.path.name}")
             with show_progress("bytes") as show:
                 fetch_pretrained(file, show)
-    elif start.url:
-        _download(job, start.url, str(start.sha256))
+    elif job.start_file:
+        fetch_weights(start, job.start_file)
 
 
-def _download(job: TrainJob, url: str, sha256: str) -> None:
+def fetch_weights(start: StartWeights, path: Path) -> None:
+    """Download the weights of an address to `path`, unless they are there; others are not fetched.
+
+    Raises:
+        UserError: they cannot be fetched, or have another hash.
+    """
+    if not start.url:
+        return
     # Imported here: it brings an HTTP client, which most training processes do not need.
     from isnet.data.download import ExpectedFile, HashLockFile, RemoteFile, fetch
 
-    path = job.start_file
-    assert path is not None
-    hint = f"Correct init_from, or put the file at {path}"
-    file = RemoteFile(url, path, HashLockFile(path.parent), hint, ExpectedFile(sha256=sha256))
+    hint = f"Correct {start.key}, or put the file at {path}"
+    expected = ExpectedFile(sha256=start.sha256)
+    file = RemoteFile(start.url, path, HashLockFile(path.parent), hint, expected)
     with show_progress("bytes") as show:
         fetch(file, show=show)

@@ -1,4 +1,4 @@
-"""The `train` stage: trains a run, or reuses its finished training."""
+"""The `train` stage: trains a run, or reuses its finished training; imports weights to score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import shutil
 import time
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from isnet.distributed.gpu_lease import gpu_lease
@@ -21,8 +20,15 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import read_json, sha256_of, write_text
 from isnet.io.cpp_toolchain import require_tools
 from isnet.pipeline.earlier_training import continuation_advice
+from isnet.pipeline.imported_weights import import_given_weights
 from isnet.pipeline.mlflow_updates import LiveTracking
-from isnet.pipeline.stage_files import publish, read_manifest, replace_folder, usable_store
+from isnet.pipeline.stage_files import (
+    publish,
+    read_manifest,
+    replace_folder,
+    usable_store,
+    utc_text,
+)
 from isnet.pipeline.start_files import (
     convert_start_data,
     fetch_start_files,
@@ -45,6 +51,7 @@ _log = logging.getLogger(__name__)
 def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
     """Train a run, or reuse a finished training with the same settings and data.
 
+    Of a run that scores given weights (`weights`), the weights are imported in place of a training.
     A reused training that is not in MLflow is uploaded by later stages.
 
     Args:
@@ -63,19 +70,29 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
     digest = manifest["digest"]
     key = plan.train_key(run, digest)
     work = plan.layout.run_work(run, key)
-    if is_rank():  # a rank of torchrun or srun
+    if is_rank() and not planned.is_scored_only:  # a rank of torchrun or srun
         return train_job(_resolve_job(plan, run, key, manifest), stop_request)
     node = current_node(planned.run.devices, run)
     is_first = node.index == 0
     finished = work / "train"
     if finished.is_dir():
-        _log.info("has nothing to do: this training is finished")
+        done = (
+            "these weights are imported" if planned.is_scored_only else "this training is finished"
+        )
+        _log.info(f"has nothing to do: {done}")
         if is_first:
             publish(finished, plan.layout.train_results(run))
         return 0
     if first := untrained_start(plan, run, work):
+        use = "score" if planned.is_scored_only else "start from"
+        _log.info(f"trains {first} first, to {use} its weights")
         if status := _train_first(plan, first, stop_request):
             return status
+    if planned.is_scored_only:
+        with run_lock(run, work, node=node.index):
+            import_given_weights(plan, run, manifest, work)
+        publish(finished, plan.layout.train_results(run))
+        return 0
     tracking = LiveTracking(plan, run, work, digest)
     with run_lock(run, work, node=node.index), gpu_lease(planned.run.devices.gpus):
         job = _resolve_job(plan, run, key, manifest)
@@ -111,11 +128,10 @@ def _resolve_job(plan: Plan, name: str, key: str, manifest: dict[str, Any]) -> T
 
 
 def _train_first(plan: Plan, run: str, stop_request: StopRequest) -> int:
-    """Train the run that another one starts from, on one machine; return the exit code."""
+    """Train the run whose weights another one needs, on one machine; return the exit code."""
     devices = plan.run(run).run.devices
     if devices.nodes > 1 or current_node(devices, run).index:
         raise UserError(f"{run} is not trained", hint=f"Run `isnet train --run {run}` first")
-    _log.info(f"trains {run} first, to start from its weights")
     return train(plan, run, ["train", "--run", run], stop_request)
 
 
@@ -149,6 +165,8 @@ def train_job(job: TrainJob, stop_request: StopRequest) -> int:
 def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
     """Write the outputs of a finished training to a temporary folder, which is then renamed."""
     from isnet.checkpoints.checkpoint_folder import save_torch
+    from isnet.inference.model_config import deployed_model
+    from isnet.pipeline.weights_description import describe_weights
 
     run, experiment = job.planned.run, job.planned.experiment
     provenance = {
@@ -167,7 +185,14 @@ def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
     finished = time.time()
     made = job.work / "train.part"
     shutil.rmtree(made, ignore_errors=True)
-    meta = _metadata(job, result, provenance, environment)
+    meta = describe_weights(
+        experiment,
+        deployed_model(experiment.config),
+        json.loads(job.manifest.read_text()),
+        provenance,
+        environment,
+        result.resolved_config,
+    )
     save_torch(made / "weights.pth", {"state_dict": result.weights, "meta": meta})
     write_text(made / "config.py", result.resolved_config)
     journal = Journal(job.work / "journal.jsonl")
@@ -183,8 +208,8 @@ def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
         "best": result.best,
         "seconds": round(result.seconds, 1),
         "settings": job.planned.settings,
-        "started": _utc(started),
-        "finished": _utc(finished),
+        "started": utc_text(started),
+        "finished": utc_text(finished),
         "environment": environment,
         "images_per_second": sum(rates) / len(rates) if rates else None,
         "peak_memory_gb": max((record["memory_gb"] for record in records), default=None),
@@ -192,30 +217,3 @@ def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
     }
     TrainRecord.model_validate(facts).write(made / "train.json")
     replace_folder(made, job.work / "train")
-
-
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _metadata(
-    job: TrainJob, result: TrainResult, provenance: dict[str, Any], environment: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the `meta` entry of the weights file. Equal trainings get equal metadata."""
-    from isnet.checkpoints.weights_metadata import WeightsMetadata
-    from isnet.inference.model_config import deployed_model
-
-    manifest, experiment = json.loads(job.manifest.read_text()), job.planned.experiment
-    dataset_meta = {key: manifest[key] for key in ("classes", "palette")}
-    metadata = WeightsMetadata.from_config(
-        experiment.config,
-        deployed_model(experiment.config),
-        **dataset_meta,
-        flip_pairs=manifest["flip_pairs"],
-        provenance=provenance
-        | {"method": experiment.method, "backbone": experiment.backbone}
-        | {key: environment[key] for key in ("isnet", "git_commit")},
-    )
-    # `dataset_meta` and `config` are what mmseg's `init_model` and inferencer read.
-    config = result.resolved_config
-    return {"dataset_meta": dataset_meta, "config": config, **metadata.as_meta()}

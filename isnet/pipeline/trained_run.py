@@ -1,4 +1,4 @@
-"""Loads the trained model of a run of params.yaml for inference."""
+"""Loads the model of a run of params.yaml for inference."""
 
 from typing import Any, NamedTuple
 
@@ -17,12 +17,12 @@ from isnet.settings.plan import Plan, PlannedRun
 
 
 class TrainedRun(NamedTuple):
-    """The trained model of a run and the settings for its evaluation."""
+    """A model with its weights, and the settings for its evaluation."""
 
     network: EncoderDecoder
-    """The model in evaluation mode, on the run's kind of device."""
+    """The model in evaluation mode, on its device."""
     protocol: EvaluationProtocol
-    """The evaluation settings of the run's config."""
+    """The evaluation settings of the config."""
     dataset: dict[str, Any]
     """The config of the validation split."""
 
@@ -33,15 +33,32 @@ def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
     Raises:
         UserError: the weights file is missing or damaged, or does not fit the model.
     """
-    config, layout = planned.experiment.config, plan.layout
+    config = planned.experiment.config
     import_modules(planned.experiment.imports, planned.experiment.folder)
-    weights = open_weights(layout.train_results(planned.name) / "weights.pth")
-    network = MODELS.build(deployed_model(config))
+    weights = open_weights(plan.layout.train_results(planned.name) / "weights.pth")
+    model = deployed_model(config)
+    if not any(name.startswith("auxiliary_head.") for name in weights.tensors):
+        model.pop("auxiliary_head", None)  # weights that were not trained here may have none
+    network = MODELS.build(model)
     load_tensors(network, weights, planned.run.config)
-    manifest = layout.dataset_results(planned.run.dataset) / "manifest.json"
-    pairs = table_of(plan.params.datasets[planned.run.dataset]).flip_pairs
-    gpu = planned.run.devices.kind == "gpu" and torch.cuda.is_available()
-    network = prepare_for_inference(network, gpu=gpu)
+    gpu = planned.run.devices.kind == "gpu"
+    return prepare_run(plan, planned.run.dataset, config, network, gpu=gpu)
+
+
+def prepare_run(
+    plan: Plan, dataset: str, config: dict[str, Any], network: EncoderDecoder, *, gpu: bool
+) -> TrainedRun:
+    """Prepare a network with its weights for the evaluation of a data set as a config describes.
+
+    `gpu`: use the first GPU if torch finds one.
+
+    Raises:
+        UserError: a setting of the evaluation is unknown or invalid.
+    """
+    layout = plan.layout
+    manifest = layout.dataset_results(dataset) / "manifest.json"
+    pairs = table_of(plan.params.datasets[dataset]).flip_pairs
+    network = prepare_for_inference(network, gpu=gpu and torch.cuda.is_available())
     test_cfg = config["model"].get("test_cfg")
     protocol = EvaluationProtocol.from_config(config.get("evaluation"), test_cfg, pairs)
     return TrainedRun(network, protocol, evaluation_dataset(config, manifest, layout.data))

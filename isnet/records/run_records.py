@@ -45,8 +45,33 @@ class StartRecord(Record):
     """Tensors that fitted the model and were loaded."""
 
 
+class WeightsRecord(Record):
+    """Weights that are scored and were not trained here (`weights` of a run)."""
+
+    origin: str
+    """Path, address or `run NAME`."""
+    sha256: str
+    """Of the file."""
+    format: str
+    """`official (model)`, `official (model_ema)`, `mmseg`, `isnet` or `bare`."""
+    tensors: int
+    """Tensors that were loaded."""
+    states: dict[str, str] = Field(default_factory=dict)
+    """What the file says of itself, unchecked."""
+
+    @property
+    def sentence(self) -> str:
+        """Whose weights they are, in one clause."""
+        said = ", ".join(f"{key} {value}" for key, value in list(self.states.items())[:4])
+        says = f"; the file says: {said}" if said else ""
+        return f"weights of {self.origin} (sha256 {self.sha256[:12]}), not trained here{says}"
+
+
 class TrainRecord(Record):
-    """`results/runs/<run>/train/train.json`: settings, data and cost of a finished training."""
+    """`results/runs/<run>/train/train.json`: settings, data and cost of a finished training.
+
+    A run that scores given weights has `weights`, and nothing about a training.
+    """
 
     run: str = ""
     dataset: str = ""
@@ -58,7 +83,10 @@ class TrainRecord(Record):
     """Hash of the settings and the data, which also names the run's folder in `work/runs/<run>`."""
     manifest_digest: str
     seed: int | None = None
-    iterations: int
+    iterations: int | None = None
+    """Absent where nothing was trained."""
+    weights: WeightsRecord | None = None
+    """Absent for a training."""
     init_from: StartRecord | None = None
     """Absent for a training that started from new weights or those of its config's backbone."""
     global_batch: int | None = None
@@ -221,6 +249,8 @@ class MetricsRecord(Record):
     images: int
     iteration: int | None = None
     """Iteration of the scored weights."""
+    weights: WeightsRecord | None = None
+    """Absent for weights of a training."""
     method: str
     backbone: str = ""
     crop: tuple[int, int] | None = None
@@ -347,7 +377,9 @@ class ExportRecord(Record):
     """`onnx` or `torch`."""
     weights_sha256: str
     run: str | None = None
-    """The run that trained the weights."""
+    """The run that trained or scored the weights."""
+    weights: WeightsRecord | None = None
+    """Absent for weights of a training."""
     opset: int | None = None
     """Version of the ONNX operator set; ONNX only."""
     runtime: str = ""

@@ -21,7 +21,7 @@ def seed_notes(methods: Sequence[MethodScores]) -> list[str]:
             "A method with one run has one seed, and a difference from a single seed is not yet "
             "evidence. Repeat the runs with other seeds before drawing conclusions."
         )
-    if len(methods) == 1 and len(methods[0].runs) == 1:
+    if len(methods) == 1 and len(methods[0].runs) == 1 and methods[0].seeds != [None]:
         notes.append("This is one run with one seed: the variation over seeds is unknown.")
     if any(method.deviation is not None for method in methods):
         notes.append("\u00b1 is the standard deviation over runs of the same settings.")
@@ -46,18 +46,22 @@ def concerns(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
 
 def _run_concerns(dataset: DatasetResults, run: RunResults) -> list[str]:
     trained, evaluated = run.trained, run.evaluated
+    verb = "imported" if trained.weights else "trained"
     found = []
     if trained.weights_sha256 != evaluated.weights_sha256:
         found.append("the scored weights are not those of the last training.")
     if len({dataset.manifest.digest, trained.manifest_digest, evaluated.manifest_digest}) > 1:
-        found.append(f"trained or scored on another version of {dataset.name} than shown here.")
-    stages = {"trained": trained.environment, "scored": evaluated.environment}
+        found.append(f"{verb} or scored on another version of {dataset.name} than shown here.")
+    stages = {verb: trained.environment, "scored": evaluated.environment}
     if dirty := [stage for stage, environment in stages.items() if environment.git_dirty]:
         found.append(f"{' and '.join(dirty)} from code with uncommitted changes.")
-    if evaluated.iteration is not None and evaluated.iteration < trained.iterations:
+    if trained.weights:
+        found.append(f"{trained.weights.sentence}.")
+    iterations = trained.iterations or 0
+    if evaluated.iteration is not None and evaluated.iteration < iterations:
         found.append(
             f"the scored weights are those of iteration {evaluated.iteration} of "
-            f"{trained.iterations}. If they were chosen by validation on this split, the score is "
+            f"{iterations}. If they were chosen by validation on this split, the score is "
             "slightly optimistic."
         )
     return [f"{run.name}: {line}" for line in found]

@@ -32,7 +32,7 @@ def write_model_card(name: str, results: Path) -> Path:
         "run": run,
         "trained": run.trained,
         "evaluated": evaluated,
-        "data": _describe_data(manifest),
+        "data": _describe_data(manifest, is_trained=run.trained.weights is None),
         "counts": ", ".join(f"{count} images in {name}" for name, count in manifest.images.items()),
         "crop": crop_size(run),
         "metrics": [
@@ -40,7 +40,7 @@ def write_model_card(name: str, results: Path) -> Path:
             for key, (kind, label) in _METRICS.items()
             if getattr(scores, key) is not None
         ],
-        "scores": score_labels(run),
+        "scores": score_labels(run.evaluated),
         "interval": scores.bounds("mIoU"),
         "level": f"{evaluated.conventions.interval.level * 100:g}",
         "limits": _limits(run, manifest),
@@ -51,10 +51,11 @@ def write_model_card(name: str, results: Path) -> Path:
     return card
 
 
-def _describe_data(manifest: Manifest) -> dict[str, str]:
-    """Return title, homepage and licence of the training data for the model card.
+def _describe_data(manifest: Manifest, *, is_trained: bool) -> dict[str, str]:
+    """Return title, homepage and licence of a run's data for the model card.
 
-    `licence_id` is the licence of the weights, as an id of Hugging Face's hub.
+    `licence_id` is the licence of the weights, as an id of Hugging Face's hub. It is not known for
+    weights that were trained elsewhere.
     """
     found = {"title": manifest.dataset, "licence": "decided by its owner", "licence_id": "other"}
     kind = manifest.kind
@@ -64,6 +65,8 @@ def _describe_data(manifest: Manifest) -> dict[str, str]:
     elif kind.isidentifier() and (files("isnet.data.catalog") / f"{kind}.yaml").is_file():
         known = read_published(kind)
         found |= {"title": known.title, "licence": known.licence, "homepage": known.homepage}
+    if not is_trained:
+        found["licence_id"] = "other"
     return {"homepage": ""} | found
 
 
@@ -74,7 +77,8 @@ def _limits(run: RunResults, manifest: Manifest) -> list[str]:
         f"Scored on {evaluated.dataset} {evaluated.split} alone. Images of another camera, place, "
         "season or label convention will be segmented worse, by an unknown amount."
     ]
-    if manifest.kind == "streets":
+    given = run.trained.weights
+    if manifest.kind == "streets" and not given:
         limits.append("Trained on generated drawings, not on photographs.")
     worst = [f"{score.name} ({percent(score.iou, 2)} % IoU)" for score in worst_classes(run)]
     if worst:
@@ -89,5 +93,9 @@ def _limits(run: RunResults, manifest: Manifest) -> list[str]:
             f"pixels it is {verb}: {percent(confidence, 2)} % confidence, "
             f"{percent(accuracy, 2)} % accuracy."
         )
-    limits.append("One training with one seed: the scores vary with the seed.")
+    limits.append(
+        "Trained elsewhere, on data and by settings that were not checked."
+        if given
+        else "One training with one seed: the scores vary with the seed."
+    )
     return limits

@@ -33,7 +33,7 @@ _CELLS: Cells = {
     "Method": lambda run: run.evaluated.method,
     "Backbone": lambda run: run.evaluated.backbone or NONE,
     "Crop Size": lambda run: crop_size(run) or NONE,
-    "Lr schd": lambda run: str(run.trained.iterations),
+    "Lr schd": lambda run: str(run.trained.iterations or NONE),
     "Mem (GB)": lambda run: _fixed(run.trained.peak_memory_gb),
     "Inf time (fps)": lambda run: _fixed(run.evaluated.images_per_second),
     "mIoU": lambda run: percent(run.evaluated.single_scale.mIoU, 2),
@@ -117,6 +117,10 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
             lines = [f"- {', '.join(names)}: {line}." for names, line in published.sentences()]
             head = f"### Comparison with the official results ({published.source})"
             parts += [head, "", published.table.markdown(), *lines, ""]
+        given = [
+            f"- {run.name}: {run.trained.weights.sentence}." for run in runs if run.trained.weights
+        ]
+        parts += [*given, ""] if given else []
         if found := seed_spreads(runs):
             lines = [f"- {line}" for line in verdicts(found)]
             parts += ["### Over seeds", "", spread_table(found).markdown(), *lines, "", RULE, ""]
@@ -140,7 +144,7 @@ def results_csv(groups: Sequence[ResultGroup]) -> str:
         if baseline := dataset.baseline:
             row = {"dataset": dataset.name, "run": BASELINE, "method": baseline.method}
             rows.append(row | {name: getattr(baseline, name) for name in ("mIoU", "mAcc", "aAcc")})
-    return csv_text(rows)
+    return csv_text(rows, list(dict.fromkeys(key for row in rows for key in row)))
 
 
 def _raw_row(run: RunResults) -> dict[str, object]:
@@ -169,6 +173,7 @@ def _raw_row(run: RunResults) -> dict[str, object]:
         **{f"{name}_ms_flip": _multi_scale(run, name) for name in names},
         "config": trained.config,
         "weights": run.weights,
+        **({"weights_origin": trained.weights.origin} if trained.weights else {}),
         "weights_sha256": evaluated.weights_sha256,
         "manifest_digest": evaluated.manifest_digest,
     }

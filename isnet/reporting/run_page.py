@@ -34,7 +34,7 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
         "notes": seed_notes(ranking),
         "concerns": concerns(dataset, [run]),
         "crop": crop_size(run),
-        "scores": score_labels(run),
+        "scores": score_labels(run.evaluated),
         "absent": absent_classes(run),
         "worst": worst_classes(run),
         "never": sum(score.iou == 0 for score in run.per_class),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isnet.records.result_reader import RunResults
-from isnet.records.run_records import ClassScore, ConfidenceBin, ImageScore
+from isnet.records.run_records import ClassScore, ConfidenceBin, ImageScore, MetricsRecord
 
 BINS = 20  # bins of the histogram of image scores
 NAMED = 8  # worst images listed beside it
@@ -27,12 +27,12 @@ _SCORES = {
 _ALWAYS = ("mIoU", "mAcc", "aAcc")
 
 
-def score_labels(run: RunResults) -> dict[str, str]:
+def score_labels(evaluated: MetricsRecord) -> dict[str, str]:
     """Return the display label of each score that an evaluation has.
 
     mIoU, mAcc and aAcc are always included.
     """
-    single = run.evaluated.single_scale
+    single = evaluated.single_scale
     is_listed = {key: key in _ALWAYS or getattr(single, key) is not None for key in _SCORES}
     return {key: label for key, label in _SCORES.items() if is_listed[key]}
 

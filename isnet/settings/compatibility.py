@@ -37,18 +37,20 @@ _Problem = tuple[str, str, str]
 def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) -> None:
     """Raise UserError if a run's config, data set and settings are incompatible.
 
-    Such a run would fail, or would train something else than its settings state.
+    Such a run would fail, or would train something else than its settings state. Of a run that
+    scores given weights, the settings of its config's training do not matter.
 
     Raises:
         UserError: the run is invalid; the message names the setting and how to change it.
     """
-    for problems in (_batch_problems, _precision_problems, _transform_problems, _hook_problems):
+    of_training = (_batch_problems, _precision_problems, _transform_problems, _hook_problems)
+    for problems in (_class_problems, *(of_training if run.weights is None else ())):
         for key, what, hint in problems(run, experiment, table):
             where = ".".join(filter(None, ("params.yaml: runs", name, key)))
             raise UserError(what, where=where, hint=hint)
 
 
-def _batch_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
+def _class_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
     classes = len(table.classes)
     if experiment.num_classes != classes:
         what = (
@@ -56,6 +58,9 @@ def _batch_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iter
             f"data set {run.dataset} has {classes}"
         )
         yield "", what, "Choose a config for this data set, or override num_classes of each head"
+
+
+def _batch_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
     accumulated = experiment.config["optim_wrapper"].get("accumulative_counts", 1)
     if experiment.config.get("auto_scale_lr", {}).get("base_batch_size") and accumulated != 1:
         what = "optim_wrapper.accumulative_counts has no effect: auto_scale_lr states the batch"

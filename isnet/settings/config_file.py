@@ -14,7 +14,7 @@ _FOLDERS = ("configs", "isnet/configs")
 def load_config(path: str, where: str) -> dict[str, Any]:
     """Read the config that a run names: a file below the project, or `mmseg::PATH`.
 
-    `where` names the run in errors.
+    `where` names the setting in errors.
 
     Raises:
         UserError: there is no such file in the project, or it cannot be read.
@@ -24,7 +24,7 @@ def load_config(path: str, where: str) -> dict[str, Any]:
     if not path.startswith("mmseg::") and not is_inside:
         raise UserError(
             f"{path} is outside the project",
-            where=f"{where}.config",
+            where=where,
             hint="Copy it into configs/, or name one of mmseg's as mmseg::PATH",
         )
     if not file.is_file():
@@ -33,8 +33,8 @@ def load_config(path: str, where: str) -> dict[str, Any]:
         }
         names = difflib.get_close_matches(file.name, list(known), n=1, cutoff=0)
         meant = f"Did you mean {known[names[0]]}?" if names else "Give a path or mmseg::PATH"
-        raise UserError(f"there is no config {path}", where=f"{where}.config", hint=meant)
-    return read_config(file, f"{where}.config")
+        raise UserError(f"there is no config {path}", where=where, hint=meant)
+    return read_config(file, where)
 
 
 def read_config(file: Path, where: str) -> dict[str, Any]:

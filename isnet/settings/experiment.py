@@ -23,6 +23,9 @@ _EVALUATION_KEYS = (
 )
 """Config keys that only the evaluation reads. A change in them does not repeat the training."""
 
+_MODEL_KEYS = ("model", "data_preprocessor", "custom_imports", "method", "backbone_name")
+"""Config keys that decide the model and its name."""
+
 _CROPS = ("RandomCrop", "LoadRandomCrop", "RandomWindow")
 """Names of the transforms that have a `crop_size`."""
 
@@ -77,6 +80,17 @@ class Experiment:
     def evaluate_digest(self) -> str:
         """Hash of the config keys that only evaluation reads."""
         return self._digest(key for key in self.config if key in _EVALUATION_KEYS)
+
+    @cached_property
+    def model_digest(self) -> str:
+        """Hash of the config keys that decide the model."""
+        return self._digest(key for key in self.config if key in _MODEL_KEYS)
+
+    @property
+    def evaluated_config(self) -> dict[str, Any]:
+        """The part of the config that an evaluation reads."""
+        keys = (*_MODEL_KEYS, *_EVALUATION_KEYS, "default_scope", "val_dataloader")
+        return {key: self.config[key] for key in keys if key in self.config}
 
     def _digest(self, keys: Iterable[str]) -> str:
         # Configs may contain tuples, sets and classes.
@@ -137,13 +151,14 @@ def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None)
     where = f"params.yaml: runs.{name}"
     cache = {} if cache is None else cache
     if run.config not in cache:
-        cache[run.config] = load_config(run.config, where)
+        cache[run.config] = load_config(run.config, f"{where}.config")
     config = copy.deepcopy(cache[run.config])
     check_config_file(config, f"{where}.config", seed=run.seed)
     apply_overrides(config, run.overrides, f"{where}.overrides")
     try:
         experiment = _experiment_from(config, run.config)
-        _check_schedules(config, experiment.iterations, where)
+        if run.weights is None:
+            _check_schedules(config, experiment.iterations, where)
         return experiment
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -243,7 +243,7 @@ BestMetric = Literal["mIoU", "mDice", "mFscore", "mPrecision", "mRecall", "mAcc"
 
 
 class Run(StrictModel):
-    """A run: one training and the evaluation of its weights."""
+    """A run: one training and the evaluation of its weights, or the evaluation of given weights."""
 
     dataset: str
     """A name under `datasets`."""
@@ -269,6 +269,8 @@ class Run(StrictModel):
     """The validation score whose highest value chooses the best weights, kept as `best.pth`."""
     init_from: Start | None = None
     """Weights to start from: a file, `{url: ..., sha256: ...}` or `{run: NAME}` (weights.md)."""
+    weights: Start | None = None
+    """Weights to score instead of a training, written as in `init_from` (score-weights.md)."""
     sweep: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")] | None = None
     """The run that `isnet sweep` varied into this one; it only groups runs in reports."""
     overrides: Annotated[dict[str, Any], AfterValidator(_no_dotted_keys)] = Field({})
@@ -339,7 +341,7 @@ class Params(StrictModel):
     datasets: dict[str, Annotated[Dataset, Field(discriminator="kind")]]
     """Data sets by name (letters, digits, `_`, `-`)."""
     runs: dict[str, Run]
-    """Runs by name; each is a training and its evaluation."""
+    """Runs by name; each is a training and its evaluation, or an evaluation of given weights."""
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

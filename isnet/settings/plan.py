@@ -13,7 +13,8 @@ from isnet.settings.compatibility import check_run
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.experiment import Batch, Experiment, divide_batch, resolve
 from isnet.settings.layout import Layout
-from isnet.settings.params import Params, Run, flatten
+from isnet.settings.params import Params, Run, Speed, flatten
+from isnet.settings.scored_run import check_scored_run
 from isnet.settings.start_weights import (
     StartWeights,
     check_start_runs,
@@ -34,6 +35,9 @@ _SCORES_VERSION = 3
 Evaluations are then done again, but trainings are not.
 """
 
+_OF_TRAINING = ("seed", *Speed._fields, "iterations", "global_batch", "crop")
+"""Settings that a run without a training does not have."""
+
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
 
@@ -46,7 +50,7 @@ class PlannedRun:
     run: Run
     experiment: Experiment
     start: StartWeights | None = None
-    """Weights that the training starts from."""
+    """Weights that the training starts from, or that are scored without one."""
     pretrained: dict[str, str] = field(default_factory=dict)
     """SHA-256 of local files that the backbone is initialised from, by their names in the config;
     empty with `start`, which replaces them.
@@ -65,6 +69,11 @@ class PlannedRun:
         return cls(name, run, experiment, start, pretrained)
 
     @property
+    def is_scored_only(self) -> bool:
+        """Whether the run scores given weights and trains none."""
+        return self.run.weights is not None
+
+    @property
     def batch(self) -> Batch:
         """The division of the global batch among the run's devices."""
         experiment = self.experiment
@@ -79,7 +88,7 @@ class PlannedRun:
     def settings(self) -> dict[str, Any]:
         """The run's settings as a flat mapping, which the report and MLflow show."""
         experiment = self.experiment
-        return {
+        settings = {
             "dataset": self.run.dataset,
             "config": self.run.config,
             "seed": self.run.seed,
@@ -95,6 +104,8 @@ class PlannedRun:
             **({"crop": "x".join(map(str, experiment.crop))} if experiment.crop else {}),
             **{f"overrides.{key}": value for key, value in flatten(self.run.overrides).items()},
         }
+        left_out = _OF_TRAINING if self.is_scored_only else ()
+        return {key: value for key, value in settings.items() if key not in left_out}
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ class Plan:
         tables: dict[str, LabelTable] = {}
         runs = {}
         for name, run in params.runs.items():
+            check_scored_run(name, run)
             experiment = resolve(name, run, configs)
             if run.dataset not in tables:
                 tables[run.dataset] = table_of(params.datasets[run.dataset])
@@ -163,13 +175,16 @@ class Plan:
         """Return the settings of `train`, which decide the weights of a run and its best weights.
 
         They do not include the devices, because the global batch is the same on all. They include
-        the speed settings, because those change the rounding.
+        the speed settings, because those change the rounding. Of a run that scores given weights,
+        only their content and the model count.
         """
         planned = self.run(name)
+        common = {"version": _STAGE_VERSION, "run": name, "dataset": planned.run.dataset}
+        if planned.is_scored_only:
+            model = planned.experiment.model_digest
+            return {**common, "config": model, **self._start_inputs(planned)}
         return {
-            "version": _STAGE_VERSION,
-            "run": name,
-            "dataset": planned.run.dataset,
+            **common,
             "seed": planned.run.seed,
             **planned.run.speed._asdict(),
             "ema": planned.run.ema,
@@ -179,15 +194,15 @@ class Plan:
         }
 
     def _start_inputs(self, planned: PlannedRun) -> dict[str, Any]:
-        """Return what decides the weights that a training starts from; empty for new ones."""
+        """Return what decides the weights that a run starts from or scores; empty for new ones."""
         start = planned.start
         if start is None:
             hashes = sorted(planned.pretrained.values())
             return {"pretrained": hashes} if hashes else {}
         if start.run is None:
-            return {"init_from": start.sha256}
+            return {start.key: start.sha256}
         data = self.dataset_settings(self.run(start.run).run.dataset)
-        return {"init_from": digest_of([self.train_settings(start.run), data])}
+        return {start.key: digest_of([self.train_settings(start.run), data])}
 
     def evaluate_settings(self, name: str) -> dict[str, Any]:
         """Return the settings of `evaluate`, which decide the scores of given weights."""
@@ -210,7 +225,7 @@ class Plan:
         return digest_of(self.dataset_settings(name))[:16]
 
     def train_key(self, name: str, manifest_digest: str) -> str:
-        """Key of a training: its settings, its data, and the key of the run that it starts from."""
+        """Key of a training: its settings, its data, the key of the run whose weights it needs."""
         inputs: list[Any] = [self.train_settings(name), manifest_digest]
         start = self.run(name).start
         if start and start.run:
@@ -246,6 +261,11 @@ class Plan:
         for path in folder.glob("*/[!.]*.json"):
             if path not in files:
                 path.unlink(missing_ok=True)
+
+
+def scores_key(*inputs: str) -> str:
+    """Return the key of scores that belong to no run: a hash of their inputs."""
+    return digest_of([_STAGE_VERSION, _SCORES_VERSION, *inputs])[:16]
 
 
 def _require_known(name: str, known: list[str], kind: str) -> None:

@@ -1,11 +1,13 @@
-"""Weights that a run starts from: `init_from` of the run, or `load_from` of its config."""
+"""Weights that exist before a run: those that it starts from (`init_from` of the run, `load_from`
+of its config), and those that it scores without a training (`weights`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
@@ -24,37 +26,48 @@ class StartWeights:
     """As a person reads it: path, address or `run NAME`."""
     sha256: str | None
     """Of the file; None for a run, whose weights may not exist yet."""
+    key: Literal["init_from", "weights"] = "init_from"
+    """The run's key that names them."""
     file: Path | None = None
     url: str | None = None
     run: str | None = None
 
 
 def start_weights(run: Run, experiment: Experiment, where: str) -> StartWeights | None:
-    """Return the weights that a run starts from; None if it starts from new ones.
+    """Return the weights that a run starts from or scores; None if it starts from new ones.
 
     `where` names the run in errors.
 
     Raises:
         UserError: the file is missing, or both keys are set.
     """
+    if run.weights is not None:
+        return _locate(run.weights, "weights", f"{where}.weights")
     start, load_from = run.init_from, experiment.config.get("load_from")
     if start is not None and load_from is not None:
         hint = "Remove load_from, or override it with null"
         raise UserError("the config has load_from too", where=f"{where}.init_from", hint=hint)
     if start is None and load_from is None:
         return None
-    if isinstance(start, StartRun):
-        return StartWeights(f"run {start.run}", None, run=start.run)
-    if isinstance(start, StartAddress):
-        origin = start.url.partition("?")[0]  # the query of a signed address is a credential
-        return StartWeights(origin, start.sha256, url=start.url)
-    place = f"{where}.{'config: load_from' if start is None else 'init_from'}"
-    path = load_from if start is None else start
-    if not isinstance(path, str) or "://" in path:
+    if start is not None:
+        return _locate(start, "init_from", f"{where}.init_from")
+    if not isinstance(load_from, str) or "://" in load_from:
         hint = "Write init_from: {url: ..., sha256: ...} into the run"
-        raise UserError(f"{path!r} is not the path of a file", where=place, hint=hint)
-    file = home_of(Path.cwd()) / Path(path).expanduser()
-    return StartWeights(path, _hash(file, path, place), file=file)
+        place = f"{where}.config: load_from"
+        raise UserError(f"{load_from!r} is not the path of a file", where=place, hint=hint)
+    return _locate(load_from, "init_from", f"{where}.config: load_from")
+
+
+def _locate(
+    given: str | StartAddress | StartRun, key: Literal["init_from", "weights"], where: str
+) -> StartWeights:
+    if isinstance(given, StartRun):
+        return StartWeights(f"run {given.run}", None, key, run=given.run)
+    if isinstance(given, StartAddress):
+        origin = given.url.partition("?")[0]  # the query of a signed address is a credential
+        return StartWeights(origin, given.sha256, key, url=given.url)
+    file = home_of(Path.cwd()) / Path(given).expanduser()
+    return StartWeights(given, _hash(file, given, where), key, file=file)
 
 
 def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
@@ -71,15 +84,15 @@ def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
 
 
 def check_start_runs(starts: Mapping[str, StartWeights | None]) -> None:
-    """Check the runs that others start from; `starts` has those of all runs.
+    """Check the runs whose weights others need; `starts` has those of all runs.
 
     Raises:
-        UserError: there is no such run, or runs start from each other.
+        UserError: there is no such run, or runs need each other.
     """
     for name in starts:
         seen = [name]
         while (start := starts[seen[-1]]) and start.run:
-            where = f"params.yaml: runs.{seen[-1]}.init_from"
+            where = f"params.yaml: runs.{seen[-1]}.{start.key}"
             if start.run not in starts:
                 hint = suggest(start.run, starts, "Defined are")
                 raise UserError(f"there is no run {start.run!r}", where=where, hint=hint)
@@ -94,8 +107,8 @@ def start_settings(start: StartWeights | None) -> dict[str, Any]:
     """Return what reports and MLflow show; empty without such weights."""
     if start is None:
         return {}
-    found = {"init_from": start.origin}
-    return found | ({"init_from_sha256": start.sha256} if start.sha256 else {})
+    found = {start.key: start.origin}
+    return found | ({f"{start.key}_sha256": start.sha256} if start.sha256 else {})
 
 
 def _hash(file: Path, written: str, where: str) -> str:

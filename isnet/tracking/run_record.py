@@ -13,7 +13,7 @@ from isnet.tracking.redaction import redact
 
 _ALWAYS = (
     *("dataset", "config", "method", "backbone", "seed", "iterations", "global_batch", "crop"),
-    *("devices", "precision", "ema", "init_from", "init_from_sha256"),
+    *("devices", "precision", "ema", "init_from", "init_from_sha256", "weights", "weights_sha256"),
 )
 _DEFAULTS = {"channels_last": True, "compile": False, "deterministic": False, "best": "mIoU"}
 """Settings that are parameters only where they differ from these defaults."""
@@ -82,7 +82,21 @@ class RunRecord:
     def tags(self) -> dict[str, str]:
         """Return the MLflow tags by which runs are grouped and filtered."""
         found = {key: self.settings.get(key) for key in ("dataset", "method", "backbone", "config")}
-        return {key: str(value) for key, value in (found | {"sweep": self.sweep}).items() if value}
+        found |= {"sweep": self.sweep, "weights": self.origin and self.origin["origin"]}
+        return {key: str(value) for key, value in found.items() if value}
+
+    @property
+    def about(self) -> str:
+        """Return a line for people: method, data, and the origin of weights trained elsewhere."""
+        line = f"{self.settings['method']} on {self.settings['dataset']}"
+        if self.origin is None:
+            return line
+        return f"{line}: weights of {self.origin['origin']}, not trained here"
+
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """Return the record of weights that were not trained here; None for a training."""
+        return (self.summary or {}).get("weights")
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Yield the name below the run and the path of each file of the artifacts.

@@ -37,6 +37,8 @@ _PARAMWISE = (
 def build_all(planned: PlannedRun) -> None:
     """Build model, optimizer, schedules, hooks and transforms of a run, and drop them.
 
+    Of a run that trains nothing, only the model and the transforms of its evaluation are built.
+
     Raises:
         UserError: a type is unknown, an argument is, or a setting would have no effect.
     """
@@ -46,6 +48,18 @@ def build_all(planned: PlannedRun) -> None:
     import_modules(experiment.imports, experiment.folder)
     with errors_at(f"{where}: model"):
         model = _build_model(config)
+    if not planned.is_scored_only:
+        _build_training(planned, model, where)
+    loaders = ("test_dataloader", "val_dataloader", "train_dataloader")
+    for name in loaders[: 2 if planned.is_scored_only else 3]:
+        if name in config:
+            for step in innermost_dataset(config[name]["dataset"])["pipeline"]:
+                with errors_at(f"{where}: {name}: pipeline {step.get('type')}"):
+                    TRANSFORMS.build(copy.deepcopy(step))
+
+
+def _build_training(planned: PlannedRun, model: nn.Module, where: str) -> None:
+    config = planned.experiment.config
     with errors_at(f"{where}: optim_wrapper"):
         settings = optimizer_wrapper(copy.deepcopy(config["optim_wrapper"]), "float32")
         _check_paramwise(settings, model, f"{where}: optim_wrapper.paramwise_cfg")
@@ -59,11 +73,6 @@ def build_all(planned: PlannedRun) -> None:
     for hook in config.get("custom_hooks") or []:
         with errors_at(f"{where}: custom_hooks"):
             _check_monitor(CustomHooks([hook]).hooks[0], where)
-    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        if name in config:
-            for step in innermost_dataset(config[name]["dataset"])["pipeline"]:
-                with errors_at(f"{where}: {name}: pipeline {step.get('type')}"):
-                    TRANSFORMS.build(copy.deepcopy(step))
 
 
 def _build_model(config: dict[str, Any]) -> nn.Module:

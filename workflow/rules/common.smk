@@ -36,11 +36,16 @@ def dataset_file(name):
 
 
 def start_weights(wildcards):
-    """Return the weights of the run that a run starts from (`init_from: {run: NAME}`); [] for all others."""
+    """Return the weights of the run that a run starts from or scores (`{run: NAME}`); [] for all others."""
     start = plan.run(wildcards.run).start
     if start is None or start.run is None:
         return []
     return f"results/runs/{start.run}/train/weights.pth"
+
+
+def store_of_training(wildcards):
+    """Return the packed store of the run's data; a run that trains nothing reads none."""
+    return [] if plan.run(wildcards.run).is_scored_only else dataset_file("store.json")(wildcards)
 
 
 def dataset_of(run):

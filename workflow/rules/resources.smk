@@ -18,9 +18,15 @@ def local_gpus(wildcards):
     return 0 if on_cluster() else per_node(wildcards.run)
 
 
+def training_gpus(wildcards):
+    """Return the GPUs of this machine that a training uses; importing weights needs none."""
+    return 0 if plan.run(wildcards.run).is_scored_only else local_gpus(wildcards)
+
+
 def gres(wildcards):
-    """Return the `gres` request of a training; empty for a run on the CPU."""
-    return f"gpu:{per_node(wildcards.run)}" if per_node(wildcards.run) else ""
+    """Return the `gres` request of a training; empty for a run on the CPU and for an import of weights."""
+    trains_on_gpus = per_node(wildcards.run) and not plan.run(wildcards.run).is_scored_only
+    return f"gpu:{per_node(wildcards.run)}" if trains_on_gpus else ""
 
 
 def one_gres(wildcards):

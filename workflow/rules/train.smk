@@ -1,11 +1,11 @@
-# Checkpoints and the journal are in work/<run>/, which no workflow engine deletes, so the same command resumes.
+# A run with `weights` trains nothing: the same command imports the file. Of a training, checkpoints and the journal are in work/<run>/, which no workflow engine deletes, so the same command resumes.
 
 
 rule train:
     input:
         settings="work/settings/runs/{run}.train.json",
         manifest=dataset_file("manifest.json"),
-        store=dataset_file("store.json"),
+        store=store_of_training,
         start=start_weights,
     output:
         weights="results/runs/{run}/train/weights.pth",
@@ -32,7 +32,7 @@ rule train:
         "../envs/isnet.yaml"
     threads: train_threads
     resources:
-        gpu=local_gpus,
+        gpu=training_gpus,
         gres=gres,
     params:
         launcher="",

@@ -42,6 +42,7 @@ def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
     file = plan.layout.run_work(run, trained.key) / "benchmark.json"
     facts = {
         "run": run,
+        **({"weights": trained.weights.as_json()} if trained.weights else {}),
         "weights_sha256": trained.weights_sha256,
         "device": device,
         "inputs": [asdict(cost) for cost in costs],
@@ -49,6 +50,8 @@ def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
     }
     write_json(file, facts)
     _print(costs)
+    if trained.weights:
+        _log.info(trained.weights.sentence)
     packages = environment["packages"]
     versions = ", ".join(f"{name} {packages[name]}" for name in ("torch", "onedl-mmsegmentation"))
     _log.info(f"{device}; {versions}; written to {file}")

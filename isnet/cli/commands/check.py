@@ -1,4 +1,4 @@
-"""`isnet check`: whether every run of params.yaml can train."""
+"""`isnet check`: whether every run of params.yaml can be trained or scored."""
 
 import json
 from collections.abc import Iterable
@@ -31,7 +31,9 @@ def check(plan: Plan) -> None:
 def _key(planned: PlannedRun) -> str:
     """Return what decides whether a run can be built: its config, modules and packages."""
     experiment = planned.experiment
-    return digest_of([experiment.train_digest, experiment.evaluate_digest, installed_versions()])
+    scored = ["scored only"] if planned.is_scored_only else []
+    digests = [experiment.train_digest, experiment.evaluate_digest]
+    return digest_of([*digests, installed_versions(), *scored])
 
 
 def _build(runs: Iterable[PlannedRun]) -> None:

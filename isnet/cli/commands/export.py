@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path, read_json
 from isnet.io.console import format_bytes, show_progress
-from isnet.records.run_records import ExportRecord
+from isnet.records.run_records import ExportRecord, WeightsRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,6 +74,9 @@ def export(
             hint="Delete it, or name another --output",
         )
     facts: dict[str, Any] = {"format": format, "weights_sha256": model.sha256, "run": run}
+    if given := model.metadata.provenance.get("weights"):
+        facts["weights"] = given
+        _log.info(WeightsRecord.model_validate(given).sentence)
     try:
         with atomic_path(file) as temporary:
             reference, exported, more = _write(model, format, temporary)

@@ -60,9 +60,11 @@ def print_status(*, as_json: bool) -> None:
     others = [
         f"{run.run} {_usage(run.others, 'other training')}" for run in runs if run.others.count
     ]
+    given = [f"{run.run} {run.weights}" for run in runs if run.weights]
     for title, values in (
         ("a wider terminal also shows: ", ", ".join(dropped)),
         ("data sets: ", "; ".join(sets)),
+        ("scores weights that were not trained here: ", "; ".join(given)),
         ("with other settings or data, in work/runs: ", "; ".join(others)),
         ("not in params.yaml, in work/runs: ", _usage(unnamed, "run") if unnamed.count else ""),
     ):
@@ -95,20 +97,26 @@ def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:
 def _row(status: RunStatus) -> dict[str, str]:
     iterations, size = status.checkpoints.iterations, format_bytes(status.checkpoints.bytes)
     more = f"+{len(iterations) - 1}" if len(iterations) > 1 else ""
-    percent = int(100 * status.iteration / status.iterations)
     metric = [status.metric] if status.metric != "mIoU" and status.best else []
     last = [f"{status.score:.2%}"] if status.score is not None else []
     best = [f"({status.best[status.metric]:.2%})"] if status.best else []
     return {
         "Run": status.run,
         "Stage": status.stage,
-        "Iteration": f"{status.iteration}/{status.iterations} {percent:3d}%",
+        "Iteration": _progress(status),
         "ETA": _NONE if status.seconds_left is None else _duration(status.seconds_left),
         "mIoU (best)": " ".join(metric + last + best) or _NONE,
         "Held by": _owner(status.holder) if status.holder else _NONE,
         "Checkpoints": f"{iterations[-1]}{more} {size}" if iterations else _NONE,
         "Disk": format_bytes(status.bytes) if status.bytes else _NONE,
     }
+
+
+def _progress(status: RunStatus) -> str:
+    if not status.iterations:
+        return _NONE
+    percent = int(100 * status.iteration / status.iterations)
+    return f"{status.iteration}/{status.iterations} {percent:3d}%"
 
 
 def _owner(owner: LockOwner) -> str:

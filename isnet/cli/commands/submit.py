@@ -41,7 +41,7 @@ def submit(
             its images are, or `output` exists.
     """
     planned = plan.run(run)
-    read_train_record(plan, run)
+    record = read_train_record(plan, run)
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
@@ -76,7 +76,8 @@ def submit(
                 if one.error is not None:
                     raise one.error
                 progress(done, len(files))
-    _log.info(f"{len(files)} predictions are in {output}")
+    whose = f"; {record.weights.sentence}" if record.weights else ""
+    _log.info(f"{len(files)} predictions are in {output}{whose}")
 
 
 def _val_images(plan: Plan, dataset: str) -> list[Path]:

@@ -63,7 +63,7 @@ class MlflowRun:
         """
         tags = {
             "data.manifest": record.manifest_digest,
-            "mlflow.note.content": f"{record.settings['method']} on {record.settings['dataset']}",
+            "mlflow.note.content": record.about,
         }
         started = milliseconds(record.summary["started"]) if record.summary else None
         with lock_creation(record.work):

@@ -114,6 +114,8 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: RunReco
         _RUN: record.name,
         "method": str(record.settings["method"]),
     }
+    if record.origin:  # weights that were not trained here
+        tags |= {"weights.origin": record.origin["origin"], "file.sha256": record.origin["sha256"]}
     for key, value in tags.items():
         _set_tag(client, name, version, key, value)
     _set_best(client, name)

@@ -130,7 +130,7 @@ class RunUpload:
         self.send_new()
         ended = None
         if record.summary:
-            self.run.set_final(final_metrics(record), int(record.summary["iterations"]))
+            self.run.set_final(final_metrics(record), int(record.summary.get("iterations") or 0))
             self.run.set_tags(_environment_tags(record.summary["environment"]))
             ended = milliseconds(record.summary["finished"])
         self.run.set_dataset(str(record.settings["dataset"]), record.manifest_digest)
@@ -202,9 +202,9 @@ _COSTS = {
 
 
 def final_metrics(record: RunRecord) -> dict[str, float]:
-    """Return the metrics `final/...` of a finished training, with its scores if it is evaluated."""
+    """Return the metrics `final/...` of a finished run, with its scores if it is evaluated."""
     assert record.summary is not None
-    final = {"train_seconds": record.summary["seconds"]}
+    final = {"train_seconds": record.summary.get("seconds")}
     if record.metrics:
         for name, suffix in (("single_scale", ""), ("multi_scale_flip", "_ms_flip")):
             scores = record.metrics[name] or {}

@@ -1,0 +1,90 @@
+"""Opens a weights file from anywhere for an evaluation, in the model that a config describes."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+
+from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.fitting_tensors import load_all
+from isnet.errors import UserError
+from isnet.inference.model_config import deployed_model
+from isnet.io.atomic_files import sha256_of
+from isnet.records.run_records import WeightsRecord
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenWeights:
+    """A network with all tensors of a weights file, on the CPU, and whose weights they are."""
+
+    network: EncoderDecoder = field(repr=False)
+    record: WeightsRecord
+
+
+def open_given_weights(
+    file: Path, origin: str, config: dict[str, Any], name: str, classes: Sequence[str]
+) -> GivenWeights:
+    """Load a file (official, mmseg, isnet, bare, safetensors) into the model of a config.
+
+    Args:
+        file: the weights file.
+        origin: its path or address, as the user wrote it.
+        config: the resolved config.
+        name: its name in errors.
+        classes: names of the data set's classes, by train id.
+
+    Raises:
+        UserError: the file cannot be opened, does not fit the model, or has the data set's classes
+            in another order.
+    """
+    weights = open_weights(file)
+    _check_classes(weights.classes, classes, file)
+    try:
+        network = MODELS.build(deployed_model(config))
+    except Exception as error:  # the exceptions of a wrong config have no common type
+        raise UserError(
+            f"its model cannot be built: {' '.join(str(error).split())[:300]}",
+            where=name,
+            hint="Name the config of these weights, with the modules that it imports",
+        ) from error
+    if network.num_classes != len(classes):
+        raise UserError(
+            f"the model of {name} predicts {network.num_classes} classes, the data set has "
+            f"{len(classes)}",
+            where=str(file),
+            hint="Score it on a data set with its classes",
+        )
+    fit = load_all(network, weights, name)
+    record = WeightsRecord(
+        origin=origin,
+        sha256=sha256_of(file),
+        format=weights.kind,
+        tensors=len(fit.tensors),
+        states=weights.statements,
+    )
+    return GivenWeights(network, record)
+
+
+def _check_classes(given: list[str] | None, wanted: Sequence[str], file: Path) -> None:
+    """Compare class names that a file states: scores of classes in another order mean nothing."""
+    if given is None or len(given) != len(wanted):
+        return  # another number of classes does not fit the model
+    theirs, ours = ([name.strip().lower() for name in names] for names in (given, wanted))
+    different = [index for index, name in enumerate(ours) if theirs[index] != name]
+    if not different:
+        return
+    first = different[0]
+    what = f"class {first} is {given[first]!r} in the file and {wanted[first]!r} in the data set"
+    if sorted(theirs) == sorted(ours):
+        raise UserError(
+            f"has the classes in another order: {what}",
+            where=str(file),
+            hint="Score it on a data set with the classes in its order",
+        )
+    _log.info(f"{file}: {what}; {len(different)} of {len(ours)} class names differ")

@@ -1,0 +1,135 @@
+"""`isnet evaluate WEIGHTS --dataset NAME`: scores a weights file without a run of params.yaml."""
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from isnet.distributed.gpu_lease import gpu_lease
+from isnet.errors import UserError
+from isnet.io.atomic_files import digest_of, sha256_of
+from isnet.io.visible_gpus import visible_gpus
+from isnet.io.wait_lock import exclusive
+from isnet.pipeline.evaluate import counting_arguments, write_evaluation
+from isnet.pipeline.stage_files import read_manifest
+from isnet.records.run_records import MetricsRecord
+from isnet.settings.config_file import load_config
+from isnet.settings.dataset_lookup import table_of
+from isnet.settings.experiment import resolve
+from isnet.settings.local_modules import import_modules
+from isnet.settings.params import Run
+from isnet.settings.plan import Plan, scores_key
+from isnet.tracking.environment import collect_environment
+
+_log = logging.getLogger(__name__)
+
+_FOLDER = Path("evaluations")
+
+
+class _Described(NamedTuple):
+    """The parts of a config that an evaluation reads, and names for records and errors."""
+
+    config: dict[str, Any]
+    name: str
+    method: str
+    backbone: str
+    digest: str
+    """Hash of the config and of the modules that it imports."""
+
+
+def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None) -> None:
+    """Score a weights file on the validation split of a data set, as the stage scores a run's.
+
+    The files of the evaluation are written to `evaluations/WEIGHTS-DATASET-KEY`; they are reused
+    for the same weights, data and config, and an interrupted evaluation resumes.
+
+    Args:
+        plan: the plan of params.yaml.
+        weights: the file: of isnet, the authors' code, mmseg, or safetensors.
+        dataset: a data set of params.yaml.
+        config: config of the model; None for a file of isnet, which describes it.
+
+    Raises:
+        UserError: the file describes no model and there is no config, or it does not fit.
+    """
+    manifest = read_manifest(plan, dataset)
+    from isnet.mmseg_import import import_mmseg
+
+    import_mmseg()
+    described = _describe(weights, dataset, config)
+    classes = table_of(plan.params.datasets[dataset]).classes
+    key = scores_key(sha256_of(weights), manifest["digest"], described.digest)
+    folder = _FOLDER / f"{weights.stem}-{dataset}-{key[:8]}"
+    with exclusive(folder):
+        if folder.is_dir():
+            _log.info("has nothing to do: these weights are evaluated")
+        else:
+            gpus = min(1, len(visible_gpus()))
+            with gpu_lease(gpus):
+                from isnet.inference.given_weights import open_given_weights
+                from isnet.pipeline.trained_run import prepare_run
+
+                given = open_given_weights(
+                    weights, str(weights), described.config, described.name, classes
+                )
+                _log.info(given.record.sentence)
+                run = prepare_run(plan, dataset, described.config, given.network, gpu=bool(gpus))
+                identity = {
+                    "run": "",
+                    "dataset": dataset,
+                    "weights_sha256": given.record.sha256,
+                    "weights": given.record,
+                    "manifest_digest": manifest["digest"],
+                    "split": "val",
+                    "method": described.method,
+                    "backbone": described.backbone,
+                    "environment": collect_environment(),
+                }
+                write_evaluation(counting_arguments(run, folder, key), folder, identity)
+    _print(MetricsRecord.read(folder / "metrics.json"))
+    _log.info(f"the evaluation is in {folder}")
+
+
+def _describe(weights: Path, dataset: str, config: str | None) -> _Described:
+    """Return the model and the protocol that `config` or the weights file describes."""
+    if config is not None:
+        run = Run(dataset=dataset, config=config, weights=str(weights))
+        experiment = resolve("--config", run, {config: load_config(config, "--config")})
+        import_modules(experiment.imports, experiment.folder)
+        return _Described(
+            experiment.evaluated_config,
+            config,
+            experiment.method,
+            experiment.backbone,
+            experiment.model_digest + experiment.evaluate_digest,
+        )
+    from isnet.checkpoints.checkpoint_formats import open_weights
+    from isnet.checkpoints.weights_metadata import WeightsMetadata
+
+    meta = open_weights(weights).meta
+    if "isnet" not in meta:
+        raise UserError(
+            "does not describe its model, as files of isnet do",
+            where=str(weights),
+            hint="Name the model's config by --config, such as isnet/configs/NAME.py or mmseg::PATH",
+        )
+    metadata = WeightsMetadata.from_meta(meta, str(weights))
+    method, backbone = (str(metadata.provenance.get(key, "")) for key in ("method", "backbone"))
+    found = metadata.as_config()
+    return _Described(found, "its own description", method, backbone, digest_of(found))
+
+
+def _print(metrics: MetricsRecord) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from isnet.reporting.page_templates import percent
+    from isnet.reporting.score_charts import score_labels
+
+    single, multi = metrics.single_scale, metrics.multi_scale_flip
+    table = Table("percent", header_style="bold")
+    for column in ("single scale", *(["ms + flip"] if multi else [])):
+        table.add_column(column, justify="right")
+    for key, label in score_labels(metrics).items():
+        values = [single, *([multi] if multi else [])]
+        table.add_row(label, *(percent(getattr(means, key, None), 2) for means in values))
+    Console().print(table)
