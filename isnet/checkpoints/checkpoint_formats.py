@@ -50,7 +50,7 @@ class WeightsFile:
 
     @property
     def statements(self) -> dict[str, str]:
-        """What the file says of itself, as short texts: its run or program, iterations, versions."""
+        """What the file says of itself, as short texts: run, program, iterations, versions."""
         meta = {key: value for key, value in self.meta.items() if key != "isnet"}
         own = self.meta.get("isnet")
         provenance = own.get("provenance") if isinstance(own, Mapping) else None
@@ -100,7 +100,7 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
 
 
 def _short_texts(node: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the plain values of a mapping, and of mappings of texts in it, by their dotted names."""
+    """Yield the short plain values of a mapping by their dotted names."""
     for key, value in node.items():
         name = f"{above}{key}"
         if isinstance(value, str | int | float) and len(str(value)) <= _MAX_STATEMENT:

@@ -1,4 +1,4 @@
-"""The `evaluate` stage: scores the weights of a run on the validation split; also a file by hand."""
+"""The `evaluate` stage: scores the weights of a run on the validation split, or a file by hand."""
 
 import logging
 import os

@@ -110,7 +110,7 @@ def _describe(weights: Path, dataset: str, config: str | None) -> _Described:
         raise UserError(
             "does not describe its model, as files of isnet do",
             where=str(weights),
-            hint="Name the model's config by --config, such as isnet/configs/NAME.py or mmseg::PATH",
+            hint="Name its config: --config isnet/configs/NAME.py, or mmseg::PATH",
         )
     metadata = WeightsMetadata.from_meta(meta, str(weights))
     method, backbone = (str(metadata.provenance.get(key, "")) for key in ("method", "backbone"))

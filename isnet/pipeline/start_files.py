@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def start_file(plan: Plan, run: str) -> Path | None:
-    """Return where the weights that a run starts from or scores are, or will be; None without any."""
+    """Return where the weights are, or will be, that a run starts from or scores; None without."""
     start = plan.run(run).start
     if start is None:
         return None
@@ -37,7 +37,7 @@ def trained_weights(plan: Plan, run: str) -> Path:
 
 
 def convert_start_data(plan: Plan, run: str) -> None:
-    """Convert the data of the run whose weights `run` needs, and of that one's, unless that was done.
+    """Convert the data of the run whose weights `run` needs, and of that one's, if not done yet.
 
     A training's key contains theirs. Snakemake has done it before; DVC cannot know of it.
     """

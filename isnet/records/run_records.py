@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from isnet.io.atomic_files import write_text
 from isnet.records.base_record import Environment, Fraction, Record
@@ -58,6 +58,14 @@ class WeightsRecord(Record):
     """Tensors that were loaded."""
     states: dict[str, str] = Field(default_factory=dict)
     """What the file says of itself, unchecked."""
+
+    @classmethod
+    def of(cls, provenance: Mapping[str, object]) -> Self | None:
+        """Return the record in the provenance of a weights file; None if it has none."""
+        try:
+            return cls.model_validate(provenance.get("weights"))
+        except ValidationError:
+            return None
 
     @property
     def sentence(self) -> str:

@@ -1,5 +1,6 @@
 """Looks up the description and the label table of a data set in params.yaml."""
 
+from importlib.resources import files
 from pathlib import Path
 
 from isnet.data.catalog.dataset_description import (
@@ -43,6 +44,18 @@ def table_of(dataset: Dataset) -> LabelTable:
         origin = dataset.description
     is_packed = isinstance(dataset, CocoStuffDataset) and dataset.classes == 171
     return build_label_table(description_of(dataset), origin, never_annotated=not is_packed)
+
+
+def published_table(kind: str, classes: int) -> LabelTable | None:
+    """Return the label table of a public data set with so many classes; None if there is none."""
+    if not kind.isidentifier() or not (files("isnet.data.catalog") / f"{kind}.yaml").is_file():
+        return None
+    for never_annotated in (True, False):
+        origin = f"isnet/data/catalog/{kind}.yaml"
+        table = build_label_table(read_published(kind), origin, never_annotated=never_annotated)
+        if len(table.classes) == classes:
+            return table
+    return None
 
 
 def _catalog_name(kind: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from isnet.checkpoints.checkpoint_formats import WeightsFile
+    from isnet.data.catalog import LabelTable
 
 _log = logging.getLogger(__name__)
 
@@ -135,13 +136,12 @@ class _Conversion:
         """
         from mmseg.registry import DATASETS
 
-        from isnet.data.loading.dataset_config import innermost_dataset
-
-        source = innermost_dataset(self.config.get("train_dataloader", {}).get("dataset", {}))
-        dataset = DATASETS.get(source["type"]) if "type" in source else None
-        head = self.config["model"]["decode_head"]
-        count = (head[-1] if isinstance(head, list | tuple) else head)["num_classes"]
-        for known in (self.file.meta.get("dataset_meta"), getattr(dataset, "METAINFO", None)):
+        kind = self._dataset.get("type")
+        dataset = DATASETS.get(kind) if kind else None
+        table = self._table and {"classes": self._table.classes, "palette": self._table.palette}
+        count = self._num_classes
+        known_ones = (self.file.meta.get("dataset_meta"), getattr(dataset, "METAINFO", None), table)
+        for known in known_ones:
             if not isinstance(known, Mapping):
                 continue
             classes: Any = known.get("classes")
@@ -150,6 +150,26 @@ class _Conversion:
                 colours = [list(colour) for colour in palette]
                 return {"dataset_meta": {"classes": list(classes), "palette": colours}}
         return {}
+
+    @property
+    def _dataset(self) -> dict[str, Any]:
+        from isnet.data.loading.dataset_config import innermost_dataset
+
+        return innermost_dataset(self.config.get("train_dataloader", {}).get("dataset", {}))
+
+    @property
+    def _num_classes(self) -> int:
+        head = self.config["model"]["decode_head"]
+        return int((head[-1] if isinstance(head, list | tuple) else head)["num_classes"])
+
+    @cached_property
+    def _table(self) -> LabelTable | None:
+        """Label table of the public data set that the config names by its manifest."""
+        from isnet.settings.dataset_lookup import published_table
+
+        return published_table(
+            Path(self._dataset.get("manifest", "")).parent.name, self._num_classes
+        )
 
     def metadata(self, provenance: dict[str, Any]) -> dict[str, Any]:
         """Return the metadata for the weights file; empty if the class names are unknown."""
@@ -162,6 +182,7 @@ class _Conversion:
             self.config,
             deployed_model(self.config),
             **self.dataset_meta["dataset_meta"],
+            flip_pairs=self._table.flip_pairs if self._table else (),
             provenance=provenance,
         ).as_meta()
 
