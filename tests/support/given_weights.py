@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from official_models import random_tensors
 from torch import Tensor
 
 from isnet.checkpoints.official_names import official_name
@@ -15,13 +16,8 @@ __all__ = ["official_file", "various", "write_safetensors"]
 
 
 def various(weights: Path) -> dict[str, Tensor]:
-    """Return the tensors of a weights file with classifiers under which several classes win."""
-    tensors: dict[str, Tensor] = torch.load(weights, weights_only=True)["state_dict"]
-    generator = torch.Generator().manual_seed(0)
-    for name, value in tensors.items():
-        if value.ndim == 4 and value.shape[0] == 19:
-            tensors[name] = torch.randn(value.shape, generator=generator)
-    return tensors
+    """Return random tensors with the names and shapes of a file, under which several classes win."""
+    return random_tensors(torch.load(weights, weights_only=True)["state_dict"])
 
 
 def official_file(weights: Path, file: Path) -> Path:
