@@ -109,6 +109,26 @@ def test_all_438_tensors_of_a_full_size_file_come_in(
     assert f"official (model), 438 tensors, {learned:,} parameters" in capsys.readouterr().out
 
 
+def test_weights_of_lip_and_coco_stuff_come_in_with_classes_and_left_and_right(
+    make_case: Callable[[Official], Case], tmp_path: Path
+) -> None:
+    def described(data: str, classes: int) -> dict[str, Any]:
+        case = make_case(Official(depth=18, classes=classes, lip=data == "lip", **SMALL))
+        dataset = f"dict(type='ManifestDataset', manifest='results/datasets/{data}/manifest.json')"
+        text = case.config.read_text()
+        case.config.write_text(text.replace('dict(type="CityscapesDataset")', dataset))
+        meta = bring(case, tmp_path / f"{data}{classes}.pth")["meta"]
+        assert meta["dataset_meta"]["classes"] == meta["isnet"]["classes"]
+        assert len(meta["isnet"]["classes"]) == len(meta["isnet"]["palette"]) == classes
+        return meta["isnet"]
+
+    lip = described("lip", 20)
+    assert lip["flip_pairs"] == [(14, 15), (16, 17), (18, 19)]
+    assert lip["classes"][14] == "Left-arm"
+    for classes in (182, 171):
+        assert described("cocostuff10k", classes)["flip_pairs"] == []
+
+
 @pytest.mark.parametrize("model", [SMALL_R50, SMALL_LIP, SMALL_S50], ids=["r50", "lip", "resnest"])
 def test_imported_logits_are_those_of_the_authors_modules(
     model: Official, make_case: Callable[[Official], Case], tmp_path: Path

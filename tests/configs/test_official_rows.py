@@ -6,22 +6,29 @@ import ast
 import re
 from copy import deepcopy
 from functools import cache
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from official_models import Official
 from official_rows import REFERENCE, ROWS, name_of
 from repository import REPOSITORY
 
 import isnet.mmseg_components  # noqa: F401  (registers the model's parts)
+from isnet.checkpoints.checkpoint_formats import WeightsFile
+from isnet.checkpoints.fitting_tensors import load_all
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.model_config import deployed_model
+from isnet.settings.compatibility import check_run
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.experiment import Experiment, resolve
-from isnet.settings.params import CocoStuffDataset, PublishedDataset, Run
+from isnet.settings.params import CocoStuffDataset, PublishedDataset, Run, params_of
+from isnet.settings.scored_run import check_scored_run
 
 FOLDER = REPOSITORY / "isnet/configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))
@@ -194,6 +201,42 @@ def test_the_docstring_states_command_protocol_expectation_and_source(name: str)
     assert ("no result is published at this length" in parts["Expected"]) == (name not in ROWS)
     assert "SegmentationBLWX/sssegmentation, docs/modelzoo/isnet" in parts["Expected"]
     assert parts["Expected"].endswith("Not measured here.")
+
+
+LINES = yaml.safe_load(
+    (REPOSITORY / "docs/how-to/score-weights.md").read_text().split("```yaml\n")[1].split("```")[0]
+)
+"""The lines of the page that score the twelve official files."""
+
+
+def test_the_page_has_lines_that_score_each_of_the_twelve_rows() -> None:
+    params = params_of({"tracking": {}, **LINES}, Path("params.yaml"))
+    files = [PurePath(run.config).name for run in params.runs.values()]
+    assert sorted(files) == sorted(ROWS)
+    assert len({run.weights for run in params.runs.values()}) == 12
+
+
+@pytest.mark.parametrize("run", LINES["runs"])
+def test_an_official_file_fits_the_line_that_scores_it(run: str) -> None:
+    params = params_of({"tracking": {}, **LINES}, Path("params.yaml"))
+    line = params.runs[run]
+    row = ROWS[PurePath(line.config).name]
+    check_scored_run(run, line)
+    experiment = resolve(run, line)
+    check_run(run, line, experiment, table_of(params.datasets[line.dataset]))
+    author = Official(
+        depth=50 if row["backbone"] == "R-50-D8" else 101,
+        split=row["backbone"] == "S-101-D8",
+        stem=128 if row["backbone"] == "S-101-D8" else 64,
+        classes=row["num_classes"],
+        lip=row["head_shortcut"],
+    )
+    with torch.device("meta"):
+        tensors = author.build().state_dict()
+        model = MODELS.build(deployed_model(experiment.config))
+    fit = load_all(model, WeightsFile(Path(), "official (model)", tensors, {}), line.config)
+    assert len(fit.tensors) == len(tensors)
+    assert model.with_auxiliary_head
 
 
 def test_the_page_of_configs_lists_each_with_its_schedule_and_official_result() -> None:
