@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from given_weights import various
 from programs import call
 
 Edit = Callable[[str, str], None]
@@ -67,6 +70,52 @@ def test_a_run_is_trained_before_those_that_start_from_it(checkout: Path, edit: 
     path.write_text(f"{head}  two:\n{tail.replace('seed: 0', 'seed: 1', 1)}")
     assert _trained(call(*of_snakemake)) == ["one", "two"]
     assert _trained(call(*of_dvc)) == []
+
+
+@pytest.mark.engines
+def test_a_run_with_given_weights_is_scored_by_both_and_nothing_trains(
+    checkout: Path, weights: Path
+) -> None:
+    file, params = checkout / "given.pth", checkout / "params.yaml"
+    shutil.copy(weights, file)
+    head = params.read_text().partition("runs:\n")[0]
+    config = "isnet/configs/isnet_res18-half_1xb2-800_streets-128x256.py"
+    run = f"dataset: streets, config: {config}, overrides: {{evaluation: {{multi_scale: null}}}}"
+    params.write_text(f"{head}runs:\n  given: {{{run}, weights: given.pth}}\n")
+
+    def imported(printed: str) -> int:
+        return len(re.findall(r"\[train given\] weights of given.pth .*not trained here", printed))
+
+    printed = _conduct("snakemake")
+    assert imported(printed) == 1 and _evaluated(printed)
+    assert "isnet pack" not in printed
+    assert not list(Path("work/runs").rglob("checkpoints"))
+    assert NOTHING["snakemake"] in _conduct("snakemake")
+    printed = _conduct("dvc")
+    assert not imported(printed) and not _evaluated(printed)
+    assert _commands(_conduct("dvc")) <= {"isnet check"}
+    assert NOTHING["snakemake"] in _conduct("snakemake")
+
+    torch.save({"state_dict": various(weights)}, file)
+    printed = _conduct("dvc")
+    assert imported(printed) == 1 and _evaluated(printed)
+    printed = _conduct("snakemake")
+    assert not imported(printed) and not _evaluated(printed)
+    page = Path("reports/index.html").read_text()
+    assert "given: weights of given.pth (sha256 " in page
+    call("dvc", "plots", "show")
+    assert "mIoU" in call("dvc", "metrics", "show")
+
+    params.write_text(
+        f"{head}runs:\n  given: {{{run}, weights: {{run: other}}}}\n  other: {{{run}, weights: given.pth}}\n"
+    )
+    target = "results/runs/given/train/weights.pth"
+    assert {"isnet train --run given", "isnet train --run other"} <= _commands(call("snakemake", "-n", target))  # fmt: skip
+    assert "trains other first, to score its weights" in call("dvc", "repro", "train@given")
+
+    file.unlink()
+    for words in (("snakemake", "--cores", "1"), ("dvc", "repro")):
+        assert "runs.other.weights: there is no file given.pth" in call(*words, fails=True)
 
 
 def _adopted(first: str, second: str, edit: Edit) -> dict[str, float]:
