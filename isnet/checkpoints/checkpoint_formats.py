@@ -46,7 +46,7 @@ class WeightsFile:
     meta: Mapping[str, Any]
     """Metadata that mmseg and isnet store beside the weights. Empty in other formats."""
     beside: Mapping[str, Any] = field(default_factory=dict)
-    """What else the file has beside its weights."""
+    """Plain values that the file has beside its weights."""
 
     @property
     def statements(self) -> dict[str, str]:
@@ -92,7 +92,8 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
     kind, tensors = _select_weights(loaded, path, ema=ema)
     if kind == "mmseg" and "config" in meta:  # mmengine writes `cfg`
         kind = "isnet"
-    beside: Mapping[str, Any] = {} if kind == "bare" else loaded
+    # Not the state of an optimizer, which is as large as the weights.
+    beside = {key: value for key, value in loaded.items() if isinstance(value, str | int | float)}
     if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
             beside = file.metadata() or {}

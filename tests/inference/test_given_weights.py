@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from given_weights import various, write_safetensors
+from given_weights import various
+from safetensors.torch import save_file
 from small_weights import CONFIG
 from torch import Tensor
 
@@ -42,6 +43,11 @@ def saved(content: Any, folder: Path) -> Path:
     return folder / "x.pth"
 
 
+def safetensors(tensors: Tensors, folder: Path) -> Path:
+    save_file(tensors, folder / "x.safetensors", {"author": "them"})
+    return folder / "x.safetensors"
+
+
 def without_auxiliary(tensors: Tensors) -> Tensors:
     return {name: value for name, value in tensors.items() if not name.startswith("auxiliary")}
 
@@ -58,9 +64,7 @@ FORMATS: dict[str, Callable[[Tensors, Path], Path]] = {
         folder,
     ),
     "bare": saved,
-    "safetensors": lambda tensors, folder: write_safetensors(
-        tensors, folder / "x.safetensors", author="them"
-    ),
+    "safetensors": safetensors,
 }
 STATED = {
     "official": {"cur_epoch": "440"},
