@@ -105,7 +105,7 @@ class WeightsMetadata(BaseModel):
 
     def as_config(self) -> PlainDict:
         """Return the part of a config that an evaluation of the weights reads."""
-        first, *last = ({"type": name} for name in _IO_TRANSFORMS)
+        first, *last = ({"type": name} for name in IO_TRANSFORMS)
         pipeline = [first, *self.resize, *last]  # scores are taken at the label's own size
         return {
             "model": self.model,

@@ -45,7 +45,11 @@ def start_weights(wildcards):
 
 def store_of_training(wildcards):
     """Return the packed store of the run's data; a run that trains nothing reads none."""
-    return [] if plan.run(wildcards.run).is_scored_only else dataset_file("store.json")(wildcards)
+    return (
+        []
+        if plan.run(wildcards.run).is_scored_only
+        else dataset_file("store.json")(wildcards)
+    )
 
 
 def dataset_of(run):

@@ -74,9 +74,9 @@ def export(
             hint="Delete it, or name another --output",
         )
     facts: dict[str, Any] = {"format": format, "weights_sha256": model.sha256, "run": run}
-    if origin := WeightsRecord.of(model.metadata.provenance):
-        facts["weights"] = origin
-        _log.info(origin.sentence)
+    if imported := WeightsRecord.of(model.metadata.provenance):
+        facts["weights"] = imported
+        _log.info(imported.sentence)
     try:
         with atomic_path(file) as temporary:
             reference, exported, more = _write(model, format, temporary)
