@@ -8,13 +8,14 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from file_server import serving
 from given_weights import official_file, various
 from mlflow import MlflowClient
 from repository import REPOSITORY
@@ -85,6 +86,19 @@ def executed(
 def scored(executed: Scored, monkeypatch: pytest.MonkeyPatch) -> Scored:
     monkeypatch.chdir(executed.root)
     return executed
+
+
+@pytest.fixture
+def edit_run(scored: Scored) -> Iterator[Callable[[str], None]]:
+    """Let a run `theirs` in place of the page's score something; undone at the end."""
+    params, before = Path("params.yaml"), Path("params.yaml").read_text()
+    run = before.replace("  official:", "  theirs:")
+
+    def write(weights: str) -> None:
+        params.write_text(run.replace(FILE, weights))
+
+    yield write
+    params.write_text(before)
 
 
 def test_the_weights_are_imported_as_they_are_and_say_whose_they_are(
@@ -187,7 +201,7 @@ def test_mlflow_has_the_scores_and_the_model_and_says_whose_weights_they_are(
     assert version.tags["file.sha256"] == sha256_of(Path(FILE))
 
 
-def test_benchmark_and_submit_work_on_them_and_say_whose_they_are(
+def test_benchmark_submit_and_export_work_on_them_and_say_whose_they_are(
     scored: Scored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(benchmark, "_SECONDS", 0.0)
@@ -198,6 +212,10 @@ def test_benchmark_and_submit_work_on_them_and_say_whose_they_are(
     submission = ["submit", "--run", "official", "--format", "cityscapes", "--output", "all.zip"]
     assert main(submission) == 0
     assert f"weights of {FILE}" in capsys.readouterr().err
+    assert main(["export", str(RESULTS / "train/weights.pth"), "--format", "torch"]) == 0
+    assert f"weights of {FILE}" in capsys.readouterr().err
+    exported = json.loads(Path("exports/official/model.pt2.json").read_text())
+    assert exported["weights"]["origin"] == FILE
 
 
 def test_the_same_command_again_does_nothing_and_another_file_is_scored_anew(
@@ -219,6 +237,26 @@ def test_the_same_command_again_does_nothing_and_another_file_is_scored_anew(
         Path(FILE).write_bytes(before)
     assert main(["train", "--run", "official"]) == 0
     assert json.loads((RESULTS / "train/train.json").read_text()) == first
+
+
+@pytest.mark.server
+def test_weights_of_an_address_are_downloaded_and_verified(
+    scored: Scored,
+    weights: Path,
+    edit_run: Callable[[str], None],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with serving() as server:
+        server.files["/theirs.pth"] = weights.read_bytes()
+        edit_run(f"{{url: '{server.url}/theirs.pth', sha256: {sha256_of(weights)}}}")
+        assert main(["train", "--run", "theirs"]) == 0
+        server.files["/theirs.pth"] = b"other"
+        edit_run(f"{{url: '{server.url}/theirs.pth', sha256: {'f' * 64}}}")
+        assert main(["train", "--run", "theirs"]) == 2
+    assert "the content is not that of theirs.pth" in capfd.readouterr().err.splitlines()[-1]
+    record = json.loads(Path("results/runs/theirs/train/train.json").read_text())
+    assert record["weights"]["origin"] == f"{server.url}/theirs.pth"
+    assert record["weights"]["sha256"] == sha256_of(weights)
 
 
 WRONG = {
