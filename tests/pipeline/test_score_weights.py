@@ -201,7 +201,7 @@ def test_mlflow_has_the_scores_and_the_model_and_says_whose_weights_they_are(
     assert version.tags["file.sha256"] == sha256_of(Path(FILE))
 
 
-def test_benchmark_submit_and_export_work_on_them_and_say_whose_they_are(
+def test_benchmark_and_submit_work_on_them_and_say_whose_they_are(
     scored: Scored, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(benchmark, "_SECONDS", 0.0)
@@ -212,10 +212,6 @@ def test_benchmark_submit_and_export_work_on_them_and_say_whose_they_are(
     submission = ["submit", "--run", "official", "--format", "cityscapes", "--output", "all.zip"]
     assert main(submission) == 0
     assert f"weights of {FILE}" in capsys.readouterr().err
-    assert main(["export", str(RESULTS / "train/weights.pth"), "--format", "torch"]) == 0
-    assert f"weights of {FILE}" in capsys.readouterr().err
-    exported = json.loads(Path("exports/official/model.pt2.json").read_text())
-    assert exported["weights"]["origin"] == FILE
 
 
 def test_the_same_command_again_does_nothing_and_another_file_is_scored_anew(

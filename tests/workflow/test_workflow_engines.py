@@ -105,6 +105,8 @@ def test_a_run_with_given_weights_is_scored_by_both_and_nothing_trains(
     assert "given: weights of given.pth (sha256 " in page
     call("dvc", "plots", "show")
     assert "mIoU" in call("dvc", "metrics", "show")
+    exported = call("isnet", "export", "results/runs/given/train/weights.pth", "--format", "torch")
+    assert "weights of given.pth" in exported
 
     params.write_text(
         f"{head}runs:\n  given: {{{run}, weights: {{run: other}}}}\n  other: {{{run}, weights: given.pth}}\n"
