@@ -171,6 +171,14 @@ class _Conversion:
             Path(self._dataset.get("manifest", "")).parent.name, self._num_classes
         )
 
+    @property
+    def _flip_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Left and right classes of that data set, if the classes are in its order."""
+        classes = self.dataset_meta["dataset_meta"]["classes"]
+        ours = self._table.classes if self._table else ()
+        same = [name.lower() for name in classes] == [name.lower() for name in ours]
+        return self._table.flip_pairs if self._table and same else ()
+
     def metadata(self, provenance: dict[str, Any]) -> dict[str, Any]:
         """Return the metadata for the weights file; empty if the class names are unknown."""
         from isnet.checkpoints.weights_metadata import WeightsMetadata
@@ -182,7 +190,7 @@ class _Conversion:
             self.config,
             deployed_model(self.config),
             **self.dataset_meta["dataset_meta"],
-            flip_pairs=self._table.flip_pairs if self._table else (),
+            flip_pairs=self._flip_pairs,
             provenance=provenance,
         ).as_meta()
 
