@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
-from isnet.io.yaml_file import suggest
+from isnet.io.spelling import suggest
 from isnet.settings.experiment import Experiment
 from isnet.settings.layout import home_of
 from isnet.settings.params import Run, StartAddress, StartRun

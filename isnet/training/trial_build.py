@@ -17,7 +17,7 @@ from torch import nn
 from isnet.data.loading.dataset_config import innermost_dataset
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
-from isnet.io.yaml_file import suggest
+from isnet.io.spelling import suggest
 from isnet.metrics.mmseg_metric import ConfusionMetric
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import PlannedRun

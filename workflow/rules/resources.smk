@@ -25,7 +25,9 @@ def training_gpus(wildcards):
 
 def gres(wildcards):
     """Return the `gres` request of a training; empty for a run on the CPU and for an import of weights."""
-    trains_on_gpus = per_node(wildcards.run) and not plan.run(wildcards.run).is_scored_only
+    trains_on_gpus = (
+        per_node(wildcards.run) and not plan.run(wildcards.run).is_scored_only
+    )
     return f"gpu:{per_node(wildcards.run)}" if trains_on_gpus else ""
 
 

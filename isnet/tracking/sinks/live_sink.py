@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from isnet.tracking.backoff import Backoff
-from isnet.tracking.mlflow.run_record import RunRecord
 from isnet.tracking.mlflow.run_upload import Report
 from isnet.tracking.mlflow.tracking_client import failure_reason
+from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.sink_upload import CurveSinks, SinkName, SinkUpload
 
 _SECONDS_BETWEEN_UPLOADS = 5.0

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isnet.tracking.mlflow.curve_thinning import Row, rows_of, step_of
-from isnet.tracking.mlflow.run_record import RunRecord, State
+from isnet.tracking.curve_thinning import Row, rows_of, step_of
+from isnet.tracking.run_record import RunRecord, State
 
 
 def tensorboard_folder(home: Path, record: RunRecord) -> Path:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isnet.tracking.mlflow.curve_thinning import kind_of, rows_of, step_of
-from isnet.tracking.mlflow.run_record import RunRecord, State
+from isnet.tracking.curve_thinning import kind_of, rows_of, step_of
 from isnet.tracking.redaction import redact
+from isnet.tracking.run_record import RunRecord, State
 
 _AXES = {"train": "train/iteration", "val": "val/iteration", "system": "system/sample"}
 """Prefix of metrics: the metric that is their x axis."""

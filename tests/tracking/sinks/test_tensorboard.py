@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tracker_lab import Training, wait_for_all
 
 from isnet.cli import main
+from isnet.tracking.curve_thinning import rows_of
 from isnet.tracking.journal import journal_records
-from isnet.tracking.mlflow.curve_thinning import rows_of
 
 
 @pytest.fixture
