@@ -12,7 +12,9 @@ class _ContextModule(nn.Module):
     """Base class of the context modules: an attention, and a 3x3 convolution that fuses its output.
 
     The convolution fuses the context from the attention with features. Without `concat_input` there
-    is no convolution, and the output is the context alone.
+    is no convolution, and the output is the context alone. With `residual` the convolution has no
+    activation, and its output is added to the features; its norm starts at scale 0, so that the
+    output starts as the features. `gamma` is the first scale of the norm of the context.
     """
 
     attention: type[Attention]
@@ -20,18 +22,30 @@ class _ContextModule(nn.Module):
     """Number of maps of C channels from which keys and values are projected."""
 
     def __init__(
-        self, channels: int, transform_channels: int, block: BlockFactory, concat_input: bool = True
+        self,
+        channels: int,
+        transform_channels: int,
+        block: BlockFactory,
+        *,
+        concat_input: bool = True,
+        residual: bool = False,
+        gamma: float = 1.0,
     ) -> None:
         super().__init__()
         key_channels = self.key_maps * channels
         self.correlate_net = self.attention(channels, key_channels, transform_channels, block)
+        nn.init.constant_(self.correlate_net.out_project.bn.weight, gamma)
         self.bottleneck = block(2 * channels, channels, 3) if concat_input else None
+        self.residual = residual
+        if residual and self.bottleneck is not None:
+            self.bottleneck.activate = nn.Identity()
+            nn.init.zeros_(self.bottleneck.bn.weight)
 
     def _fuse(self, feats: Tensor, context: Tensor) -> Tensor:
         if self.bottleneck is None:
             return context
         fused: Tensor = self.bottleneck(torch.cat([feats, context], dim=1))
-        return fused
+        return feats + fused if self.residual else fused
 
 
 class ImageLevelContext(_ContextModule):
@@ -42,6 +56,8 @@ class ImageLevelContext(_ContextModule):
         transform_channels: channels of query, key and value (D).
         block: makes a convolution block.
         concat_input: whether a convolution fuses the context with the features.
+        residual: whether the fused map is added to the features, and starts at 0.
+        gamma: scale at which the batch norm of the context starts.
     """
 
     attention, key_maps = ImageAttention, 2

@@ -5,7 +5,7 @@ Paper: arXiv 2108.12382. Official code: SegmentationBLWX/sssegmentation.
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from mmcv.cnn import build_activation_layer, build_norm_layer
@@ -23,6 +23,10 @@ STAGE_WEIGHTS = (0.4, 1.0)
 """Loss weights of stages 1 and 2 in the official code. mmsegmentation's project swaps them."""
 
 
+Fusion = Literal["paper", "residual"]
+"""How a context module fuses the context with its input."""
+
+
 @MODELS.register_module()
 class ISNetHead(BaseDecodeHead):
     """ISNet decode head: image-level and semantic-level context between two prediction stages.
@@ -37,6 +41,12 @@ class ISNetHead(BaseDecodeHead):
         channels: Channels of the head (C).
         transform_channels: Channels of query, key and value (D).
         concat_input: Whether a 3x3 convolution fuses each context with its input.
+        fusion: `paper`, or `residual`: the fused map, without activation, is added to the input of
+            the fusion, and its batch norm starts at scale 0. The network then starts as the one
+            without context modules. The parameters are the same, the function is another.
+        context_gamma: Scale at which the batch norm of each context starts. At the official 1 the
+            context, nearly constant over an untrained network's image, is half of the variance that
+            the fusion sees; at 0.1 a short training learns sooner.
         with_shortcut: Whether stage 2 also sees the first backbone map (LIP).
         shortcut_in_channels: Channels of that map.
         shortcut_feat_channels: Channels it is reduced to.
@@ -61,6 +71,8 @@ class ISNetHead(BaseDecodeHead):
         *,
         transform_channels: int,
         concat_input: bool = True,
+        fusion: Fusion = "paper",
+        context_gamma: float = 1.0,
         with_shortcut: bool = False,
         shortcut_in_channels: int = 256,
         shortcut_feat_channels: int = 48,
@@ -71,6 +83,10 @@ class ISNetHead(BaseDecodeHead):
         loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
+        if fusion not in get_args(Fusion):
+            raise ValueError(f"ISNetHead: fusion is {' or '.join(get_args(Fusion))}, not {fusion}")
+        if fusion == "residual" and not concat_input:
+            raise ValueError("ISNetHead: without concat_input there is no fusion to be residual")
         if image_level and semantic_level and not concat_input:
             # As in the public code. Its parameters get no gradient: DDP needs
             # find_unused_parameters.
@@ -92,10 +108,16 @@ class ISNetHead(BaseDecodeHead):
         # The stages have their own classifiers, and DDP refuses unused parameters.
         self.conv_seg = self.dropout = None
 
-        sizes = (channels, transform_channels, self._block, concat_input)
         self.bottleneck = self._block(in_channels[-1], channels, 3)
-        self.ilc_net = ImageLevelContext(*sizes) if image_level else None
-        self.slc_net = SemanticLevelContext(*sizes) if semantic_level else None
+        self.fusion = fusion
+        sizes = (channels, transform_channels, self._block)
+        fusing: dict[str, Any] = {
+            "concat_input": concat_input,
+            "residual": fusion == "residual",
+            "gamma": context_gamma,
+        }
+        self.ilc_net = ImageLevelContext(*sizes, **fusing) if image_level else None
+        self.slc_net = SemanticLevelContext(*sizes, **fusing) if semantic_level else None
         self.decoder_stage1 = nn.Sequential(self._block(channels, channels), *self._classifier())
         self.shortcut = None
         stage2 = []

@@ -115,6 +115,8 @@ def test_without_concatenation_the_image_level_is_said_to_be_idle() -> None:
     [
         dict(norm_cfg=None),
         dict(norm_cfg=dict(type="GN", num_groups=2)),
+        dict(fusion="sum"),
+        dict(fusion="residual", concat_input=False),
         dict(loss_decode=[dict(type="CrossEntropyLoss")]),
         dict(loss_decode=[dict(type="CrossEntropyLoss", loss_name="loss_x")] * 2),
     ],
