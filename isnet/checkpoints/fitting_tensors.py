@@ -1,25 +1,19 @@
 """Loads what fits of a checkpoint into a model to train, and all of it into a model to score."""
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile
-from isnet.checkpoints.official_names import official_name
+from isnet.checkpoints.state_dict_check import check_fusion
+from isnet.checkpoints.tensor_names import NAMINGS
 from isnet.errors import UserError
 
 _LEAST_SHARE = 0.5
 """Share of the backbone's tensors that must fit; with fewer it is another architecture."""
 _MAX_LISTED = 4
 _COUNTER = "num_batches_tracked"
-_DEEP_STEM = (
-    (r"backbone\.stem\.7\.", "bn1."),
-    (r"backbone\.stem\.(\d)\.", r"conv1.\1."),
-    (r"backbone\.", ""),
-)
-"""Names of our deep stem (ResNet v1c), and those of timm."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,9 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
         UserError: less than half of the backbone's tensors fit; nothing is loaded.
     """
     ours = model.state_dict()
-    if only_backbone:
+    if not only_backbone:
+        check_fusion(model, file)
+    else:
         ours = {name: value for name, value in ours.items() if name.startswith("backbone.")}
     best = _best_fit(ours, file)
     wanted = _parameters(name for name in ours if name.startswith("backbone."))
@@ -81,6 +77,7 @@ def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
     Raises:
         UserError: a tensor is missing, unexpected or of another shape; nothing is loaded.
     """
+    check_fusion(model, file)
     fit = _best_fit(model.state_dict(), file)
     if any(_is_auxiliary(missing) for missing in fit.unfilled):
         del model.auxiliary_head
@@ -102,26 +99,8 @@ def _is_auxiliary(name: str) -> bool:
     return name.startswith(("auxiliary_head.", "auxiliary_decoder."))
 
 
-def _timm_name(name: str) -> str:
-    for pattern, theirs in _DEEP_STEM:
-        renamed, found = re.subn(f"^{pattern}", theirs, name)
-        if found:
-            return renamed
-    return name
-
-
-_NAMINGS: tuple[Callable[[str], str], ...] = (
-    lambda name: name,
-    official_name,
-    lambda name: name.removeprefix("backbone."),
-    _timm_name,
-    lambda name: name.removeprefix("backbone.timm_model."),
-)
-"""From isnet's names to those of a file."""
-
-
 def _best_fit(ours: dict[str, Tensor], file: WeightsFile) -> Fit:
-    fits = [_fit(ours, file, naming) for naming in _NAMINGS]
+    fits = [_fit(ours, file, naming) for naming in NAMINGS]
     return max(fits, key=lambda fit: len(fit.tensors))
 
 

@@ -1,10 +1,11 @@
-"""Compares the tensor names and shapes of a weights file with those of a model."""
+"""Compares the tensors of a weights file, and what they are for, with those of a model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from isnet.checkpoints.checkpoint_formats import WeightsFile
 from isnet.errors import UserError
 
 Tensors = Mapping[str, Tensor]
@@ -43,6 +44,28 @@ def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: st
         hint = f"It was saved without {_COUNTER}; add them as tensor(0), or get the full file"
     what = f"does not fit the model of {model}: {counts}{lists}\nNothing was written"
     raise UserError(what, where=str(file), hint=hint)
+
+
+def check_fusion(model: nn.Module, file: WeightsFile) -> None:
+    """Refuse weights of context modules that fuse otherwise than the model's `ISNetHead`.
+
+    Their tensors have the same names and shapes. Files that do not describe their model are taken
+    for the paper's.
+
+    Raises:
+        UserError: the file was trained with another `fusion`.
+    """
+    ours = getattr(getattr(model, "decode_head", None), "fusion", None)
+    if ours is None or not any("lc_net.bottleneck." in name for name in file.tensors):
+        return
+    described = file.meta.get("isnet")
+    theirs = described["model"]["decode_head"].get("fusion", "paper") if described else "paper"
+    if theirs != ours:
+        raise UserError(
+            f"was trained with fusion {theirs!r}, and the model has {ours!r}",
+            where=str(file.path),
+            hint=f"Override it: model: {{decode_head: {{fusion: {theirs}}}}}",
+        )
 
 
 def _format_shape(tensor: Tensor) -> str:

@@ -15,7 +15,7 @@ from official_models import Case, Official, official_logits, published_r50, rand
 from repository import REPOSITORY
 from torch import Tensor
 
-from isnet.checkpoints.official_names import official_name
+from isnet.checkpoints.tensor_names import official_name
 from isnet.cli import main
 from isnet.cli.commands.weights import _build_on_meta
 from isnet.inference.model_config import deployed_model

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from isnet.checkpoints.checkpoint_formats import open_weights
-from isnet.checkpoints.fitting_tensors import Fit, load_start
-from isnet.checkpoints.official_names import official_name
+from isnet.checkpoints.fitting_tensors import Fit, load_all, load_start
+from isnet.checkpoints.tensor_names import official_name
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
 from isnet.mmseg_import import import_mmseg
@@ -27,11 +29,13 @@ CLASSIFIERS = [
 ]
 
 
-def build() -> nn.Module:
+def build(**head: Any) -> nn.Module:
     """The demo's network, with weights of its own."""
     import_mmseg()
     torch.manual_seed(1)
-    network: nn.Module = MODELS.build(deployed_model(Config.fromfile(DEMO).to_dict()))
+    model = deployed_model(Config.fromfile(DEMO).to_dict())
+    model["decode_head"].update(head)
+    network: nn.Module = MODELS.build(model)
     return network
 
 
@@ -148,3 +152,30 @@ def test_another_architecture_is_refused_with_names_of_both_sides(
         load_start(network, open_weights(tmp_path / "x.pth"))
     assert "\n" not in str(told.value)
     assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("load", [load_start, lambda model, file: load_all(model, file, "demo")])
+@pytest.mark.parametrize("form", ["isnet", "official", "mmseg"])
+def test_weights_of_another_fusion_are_refused(
+    form: str, load: Callable[..., Fit], other: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """They would fit by name and shape, and predict nonsense."""
+    described = {"isnet": {"model": {"decode_head": {"fusion": "residual"}}}, "config": ""}
+    torch.save(
+        {
+            "isnet": {"state_dict": other, "meta": described},
+            "official": {"model": {official_name(name): value for name, value in other.items()}},
+            "mmseg": {"state_dict": other},
+        }[form],
+        tmp_path / "x.pth",
+    )
+    file = open_weights(tmp_path / "x.pth")
+    theirs, ours = ("residual", "paper") if form == "isnet" else ("paper", "residual")
+    with pytest.raises(UserError, match=f"fusion '{theirs}', and the model has '{ours}'"):
+        load(build(fusion=ours), file)
+    load(build(fusion=theirs), file)
+
+
+def test_a_backbone_alone_starts_any_fusion(other: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(backbone(other), tmp_path / "x.pth")
+    assert load_start(build(fusion="residual"), open_weights(tmp_path / "x.pth")).tensors

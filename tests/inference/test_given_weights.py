@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from small_weights import CONFIG
 from torch import Tensor
 
-from isnet.checkpoints.official_names import official_name
+from isnet.checkpoints.tensor_names import official_name
 from isnet.errors import UserError
 from isnet.inference.given_weights import GivenWeights, open_given_weights
 from isnet.settings.config_file import read_config

@@ -8,7 +8,7 @@ from heads import IN_CHANNELS, build_head
 from official_head import OfficialHead
 from torch import Tensor, nn
 
-from isnet.checkpoints.official_names import official_name
+from isnet.checkpoints.tensor_names import official_name
 from isnet.models.isnet_head import ISNetHead
 
 TOLERANCE = 1e-9

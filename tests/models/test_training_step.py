@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from official_models import Official, normalised_images, write_case
 from ssseg.modules.utils import SSSegInputStructure
 
-from isnet.checkpoints.official_names import official_name
+from isnet.checkpoints.tensor_names import official_name
 from isnet.inference.model_config import deployed_model
 from isnet.mmseg_import import import_mmseg
 

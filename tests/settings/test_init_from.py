@@ -117,7 +117,7 @@ def test_load_from_of_a_config_is_the_same_setting(edit: Edit, start: Edit) -> N
 
 
 def test_the_content_of_a_local_pretrained_file_counts(edit: Edit) -> None:
-    edit("overrides:\n", "overrides:\n      model: {pretrained: r18.pth}\n")
+    edit("model: {", "model: {pretrained: r18.pth, ")
     with pytest.raises(UserError, match=r"one.config: pretrained of the backbone: there is no file r18.pth"):  # fmt: skip
         plan()
     Path("r18.pth").write_bytes(b"first")

@@ -8,7 +8,7 @@ import torch
 from official_models import random_tensors
 from torch import Tensor
 
-from isnet.checkpoints.official_names import official_name
+from isnet.checkpoints.tensor_names import official_name
 
 __all__ = ["official_file", "various"]
 

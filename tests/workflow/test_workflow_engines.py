@@ -15,14 +15,15 @@ from given_weights import various
 from programs import call
 
 Edit = Callable[[str, str], None]
-NOTHING = {
-    "snakemake": "Nothing to be done",
-    "dvc": "Data and pipelines are up to date",
-}
 
 
 def _conduct(name: str) -> str:
     return call("snakemake", "--cores", "2") if name == "snakemake" else call("dvc", "repro")
+
+
+def _found_nothing_to_do(printed: str) -> bool:
+    """Whether no stage was run. DVC always starts with the check of the settings."""
+    return "Nothing to be done" in printed or _commands(printed) == {"isnet check"}
 
 
 def _trained(printed: str) -> list[str]:
@@ -64,7 +65,7 @@ def test_a_run_is_trained_before_those_that_start_from_it(checkout: Path, edit: 
     of_snakemake = ("snakemake", "--cores", "2", "results/runs/one/train/weights.pth")
     printed = call(*of_dvc)
     assert printed.index("trains two first") < printed.index("starts from run two")
-    assert NOTHING["snakemake"] in call(*of_snakemake)
+    assert _found_nothing_to_do(call(*of_snakemake))
     path = checkout / "params.yaml"
     head, _, tail = path.read_text().partition("  two:\n")
     path.write_text(f"{head}  two:\n{tail.replace('seed: 0', 'seed: 1', 1)}")
@@ -90,11 +91,11 @@ def test_a_run_with_given_weights_is_scored_by_both_and_nothing_trains(
     assert imported(printed) == 1 and _evaluated(printed)
     assert "isnet pack" not in printed
     assert not list(Path("work/runs").rglob("checkpoints"))
-    assert NOTHING["snakemake"] in _conduct("snakemake")
+    assert _found_nothing_to_do(_conduct("snakemake"))
     printed = _conduct("dvc")
     assert not imported(printed) and not _evaluated(printed)
-    assert _commands(_conduct("dvc")) <= {"isnet check"}
-    assert NOTHING["snakemake"] in _conduct("snakemake")
+    assert _found_nothing_to_do(_conduct("dvc"))
+    assert _found_nothing_to_do(_conduct("snakemake"))
 
     torch.save({"state_dict": various(weights)}, file)
     printed = _conduct("dvc")
@@ -129,7 +130,7 @@ def _adopted(first: str, second: str, edit: Edit) -> dict[str, float]:
     assert _trained(printed) == ["one", "two"]
     scores = _scores()
     assert Path("reports/index.html").is_file()
-    assert NOTHING[first] in _conduct(first)
+    assert _found_nothing_to_do(_conduct(first))
 
     told = _told_to_mlflow()
     printed = _conduct(second)
@@ -138,8 +139,8 @@ def _adopted(first: str, second: str, edit: Edit) -> dict[str, float]:
     assert not _evaluated(printed)
     assert _scores() == scores
     edit("tracking:\n", "# a comment re-runs nothing\ntracking:\n")
-    assert NOTHING[second] in _conduct(second)
-    assert NOTHING[first] in _conduct(first)
+    assert _found_nothing_to_do(_conduct(second))
+    assert _found_nothing_to_do(_conduct(first))
     return scores
 
 

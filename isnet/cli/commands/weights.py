@@ -65,7 +65,7 @@ def export_weights(
         UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=False)
-    from isnet.checkpoints.official_names import official_name
+    from isnet.checkpoints.tensor_names import official_name
 
     tensors = conversion.tensors
     if format == "official":
@@ -112,14 +112,15 @@ class _Conversion:
     @classmethod
     def of(cls, path: Path, config: Path, output: Path, *, ema: bool) -> _Conversion:
         from isnet.checkpoints.checkpoint_formats import open_weights
-        from isnet.checkpoints.official_names import official_name
-        from isnet.checkpoints.state_dict_check import check_state_dict
+        from isnet.checkpoints.state_dict_check import check_fusion, check_state_dict
+        from isnet.checkpoints.tensor_names import official_name
 
         if output.exists():
             raise UserError(f"{output} exists already", hint="Delete it, or name another --output")
         settings = _read_config(config)
         file = open_weights(path, ema=ema)
         model = _build_on_meta(settings, config)
+        check_fusion(model, file)
         ours = model.state_dict()
         names = {name: official_name(name) if file.has_official_names else name for name in ours}
         expected = {names[name]: value for name, value in ours.items()}
@@ -198,12 +199,7 @@ class _Conversion:
         """Write the converted checkpoint to `output` and print a one-line summary."""
         from isnet.checkpoints.checkpoint_folder import save_torch
 
-        try:
-            save_torch(self.output, content)
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.output}: {error.strerror}", hint="Name another --output"
-            ) from None
+        save_torch(self.output, content)
         print(
             f"{self.file.path}: {self.file.kind}, {len(self.tensors)} tensors, "
             f"{self.parameters:,} parameters, all matched; written to {self.output}"
