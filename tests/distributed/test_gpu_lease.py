@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 import pytest
 from log_lines import record_log
@@ -22,9 +23,11 @@ logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
 with gpu_lease(int(sys.argv[1])) as names:
     seen = subprocess.run([sys.executable, "-c", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"], capture_output=True, text=True).stdout.strip()
     assert seen == ",".join(names)
-    print("has", *names, flush=True)
+    print(" ".join(["has", *names]), flush=True)
     sys.stdin.readline()
 """
+Grant = tuple[subprocess.Popen[str], list[str]]
+"""A run and the GPUs granted to it."""
 UUID = "GPU-{0}{0}{0}{0}{0}{0}{0}{0}-1111-2222-3333-444444444444"
 
 
@@ -65,32 +68,28 @@ def _end(*processes: subprocess.Popen[str]) -> None:
         assert process.returncode == 0
 
 
+def _granted_later(process: subprocess.Popen[str], grants: Queue[Grant]) -> None:
+    # In a thread: a line that is read without blocking may be half of one (PYTHONUNBUFFERED).
+    grants.put((process, _granted(process).split()[1:]))
+
+
 def test_six_runs_never_share_four_gpus(tmp_path: Path) -> None:
-    processes = [_start(2) for _ in range(6)]
+    grants: Queue[Grant] = Queue()
+    for _ in range(6):
+        Thread(target=_granted_later, args=(_start(2), grants), daemon=True).start()
     used: set[str] = set()
-    waiting = list(processes)
-    log: list[list[str]] = []
-    holding: list[subprocess.Popen[str]] = []
-    for process in processes:
-        os.set_blocking(process.stdout.fileno(), False)  # type: ignore[union-attr]
-    end = time.monotonic() + 120
-    while waiting or holding:
-        assert time.monotonic() < end
-        for process in list(waiting):
-            if (line := _said(process)).startswith("has "):
-                names = line.split()[1:]
-                assert not used & set(names), (used, names)
-                used |= set(names)
-                log.append(names)
-                waiting.remove(process)
-                holding.append(process)
-                process.names = names  # type: ignore[attr-defined]
-        if holding and (len(holding) == 2 or not waiting):
-            process = holding.pop(0)
-            used -= set(process.names)  # type: ignore[attr-defined]
+    holding: list[Grant] = []
+    for granted in range(1, 7):
+        process, names = grants.get(timeout=120)
+        assert not used & set(names), (used, names)
+        assert len(names) == 2
+        used |= set(names)
+        holding.append((process, names))
+        # The second pair is granted while the first is held: no run waits beside free GPUs.
+        while len(holding) == 2 or (granted == 6 and holding):
+            process, names = holding.pop(0)
+            used -= set(names)
             _end(process)
-        time.sleep(0.01)
-    assert len(log) == 6
     assert not list((tmp_path / "cache" / "isnet" / "gpus").iterdir())
 
 
