@@ -1,12 +1,17 @@
 """Runs an `isnet` command: reads params.yaml, opens the log file and calls the function."""
 
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from isnet.errors import UserError
+
 if TYPE_CHECKING:
     from isnet.settings.plan import Plan
+
+_log = logging.getLogger(__name__)
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 """Positional and keyword arguments for one call of `ArgumentParser.add_argument`."""
@@ -59,7 +64,7 @@ class Command:
     def _call(self, options: dict[str, Any], **more: Any) -> int:
         from isnet.io.console import console_output
 
-        plan = _read_plan() if self.plan else None
+        plan, elsewhere = _read_plan(options) if self.plan else (None, None)
         run, dataset = options.get("run"), options.get("dataset")
         if plan and run:  # an unknown one is refused before its log is opened
             plan.run(run)
@@ -71,6 +76,8 @@ class Command:
         file = plan.layout.log(stage, name) if plan and name else None
         function = self.load_function()
         with console_output(stage, name, file) if name else nullcontext():
+            if elsewhere:
+                _log.info(f"goes on, this concerns others: {elsewhere}")
             return function(*[plan] if plan else [], **options, **more) or 0
 
     def _run_stage(self, options: dict[str, Any], command_line: list[str]) -> int:
@@ -91,11 +98,25 @@ class Command:
             return self._call(options, arguments=command_line, stop_request=stop_request)
 
 
-def _read_plan() -> "Plan":
-    """Return the checked plan of params.yaml, and update the settings file of each stage."""
+def _read_plan(options: dict[str, Any]) -> "tuple[Plan, UserError | None]":
+    """Return the checked plan of params.yaml, and update the settings file of each stage.
+
+    A command on one run or data set works although other entries are wrong: its plan then has only
+    what it needs, only the settings files of these are updated, and the error is returned too.
+    """
     from isnet.settings.params import load_params
     from isnet.settings.plan import Plan
 
-    plan = Plan.of(load_params())
-    plan.write_stage_settings()
-    return plan
+    try:
+        plan = Plan.of(load_params())
+        plan.write_stage_settings()
+        return plan, None
+    except UserError as error:
+        target = {key: options[key] for key in ("run", "dataset") if key in options}
+        if not target:
+            raise
+        from isnet.settings.partial_plan import plan_of_part
+
+        plan = plan_of_part(**target)
+        plan.write_stage_settings(is_part=True)
+        return plan, error

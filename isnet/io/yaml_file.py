@@ -78,15 +78,26 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
         raise UserError(what, where=where, hint=hint + more) from None
 
 
-_HINTS = {
-    "int_type": "Write a whole number",
-    "float_type": "Write a number",
-    "bool_type": "Write true or false",
-    "string_type": "Write text (in quotes if it looks like a number)",
-    "dict_type": "Write a mapping",
-    "model_type": "Write a mapping",
-    "model_attributes_type": "Write a mapping",
+_EXPLANATIONS = {
+    "int_type": ("should be a whole number", "Write a whole number"),
+    "float_type": ("should be a number", "Write a number"),
+    "bool_type": ("should be true or false", "Write true or false"),
+    "string_type": ("should be text", "Write text (in quotes if it looks like a number)"),
+    "dict_type": ("should be a mapping", "Write a mapping"),
+    "model_type": ("should be a mapping", "Write a mapping"),
+    "model_attributes_type": ("should be a mapping", "Write a mapping"),
+    "tuple_type": ("should be a list", "Write a list"),
+    "too_short": ("should have {min_length} entries or more", "Add the others"),
+    "too_long": ("should have {max_length} entries or fewer", "Remove the others"),
+    "string_too_short": ("should not be empty", "Write text"),
+    "string_pattern_mismatch": ("should match {pattern}", "Correct that text"),
+    "greater_than": ("should be greater than {gt}", "Write a greater number"),
+    "greater_than_equal": ("should be {ge} or more", "Write a greater number"),
+    "less_than": ("should be less than {lt}", "Write a smaller number"),
+    "less_than_equal": ("should be {le} or less", "Write a smaller number"),
+    "literal_error": ("should be {expected}", "Write one of these"),
 }
+"""Message and hint by Pydantic's type of error, in the words of this project."""
 _HINT = "Correct that value"
 
 
@@ -104,8 +115,10 @@ def _explain(error: ErrorDetails) -> tuple[str, str]:
         tag = given.get("kind") if isinstance(given, dict) else given
         hint = suggest(str(tag), sorted(tags), "Known are") if any(tags) else "Add kind"
         return f"kind {tag!r} is not known", hint
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{message}, got {given!r}", _HINTS.get(kind, _HINT)
+    message, hint = _EXPLANATIONS.get(kind, (error["msg"][0].lower() + error["msg"][1:], _HINT))
+    if kind in _EXPLANATIONS:
+        message = message.format_map(error.get("ctx", {}))
+    return f"{message}, got {'nothing' if given is None else repr(given)}", hint
 
 
 def _keys(tree: Any, error: ErrorDetails) -> list[str]:

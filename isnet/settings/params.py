@@ -361,9 +361,18 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         UserError: the file is missing or invalid; the message names the key and the correction.
     """
+    return params_of(read_params(path), path)
+
+
+def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
+    """Read params.yaml without checking its content.
+
+    Raises:
+        UserError: the file is missing, not valid YAML or not a mapping.
+    """
     if not path.is_file():
         raise UserError(f"there is no {path} in {Path.cwd()}", hint="Run from the repository root")
-    return params_of(read_yaml(path, "See README.md"), path)
+    return read_yaml(path, "See README.md")
 
 
 def params_of(tree: dict[str, Any], path: Path) -> Params:
@@ -376,10 +385,21 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
     Raises:
         UserError: the content is invalid; the message names the key and the correction.
     """
-    params = validate(Params, tree, path)
+    params = validate_params(tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         if not names:
             raise UserError("is empty", where=f"{path}: {section}", hint="Add an entry")
+    return params
+
+
+def validate_params(tree: dict[str, Any], path: Path) -> Params:
+    """Check the parsed YAML of params.yaml, which may have no runs or no data sets.
+
+    Raises:
+        UserError: the content is invalid; the message names the key and the correction.
+    """
+    params = validate(Params, tree, path)
+    for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         for name in names:
             if not re.fullmatch(NAME_PATTERN, name):
                 raise UserError(

@@ -242,13 +242,15 @@ class Plan:
         """Return the key of an evaluation, a hash of its settings, weights and data."""
         return digest_of([self.evaluate_settings(name), weights_sha256, manifest_digest])[:16]
 
-    def write_stage_settings(self) -> None:
+    def write_stage_settings(self, *, is_part: bool = False) -> None:
         """Write one settings file per stage, each only if its content has changed.
 
-        By these files, both workflow engines detect changes of params.yaml and of configs.
+        By these files, both workflow engines detect changes of params.yaml and of configs. With
+        `is_part`, this plan has a part of params.yaml: the files of other entries and of the report
+        are left as they are.
         """
         folder = self.layout.stage_settings
-        files = {folder / "report.json": self.report_settings()}
+        files = {} if is_part else {folder / "report.json": self.report_settings()}
         for name in self.params.datasets:
             files[folder / f"datasets/{name}.json"] = self.dataset_settings(name)
             files[folder / f"datasets/{name}.pack.json"] = self.pack_settings(name)
@@ -259,7 +261,7 @@ class Plan:
             write_if_changed(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
         # Names that start with a dot are temporary files of another process.
         for path in folder.glob("*/[!.]*.json"):
-            if path not in files:
+            if path not in files and not is_part:
                 path.unlink(missing_ok=True)
 
 

@@ -150,7 +150,7 @@ REFUSED = {
     "as DVC names it": (["one", "-S", "runs.one.seed=1"], "Write seed, without runs.one."),
     "the mark itself": (["one", "-S", "sweep=two"], "unknown key 'sweep'"),
     "override with a slip": (["one", "-S", "overrides.train_cfg.max_iter=7"], "runs.one-max_iter-7.overrides.train_cfg.max_iter: nothing reads this key. Did you mean 'max_iters'?"),
-    "wrong type": (["one", "-S", "seed=0,zero"], "runs.one-seed-zero.seed: input should be a valid integer, got 'zero'. Write a whole number"),
+    "wrong type": (["one", "-S", "seed=0,zero"], "runs.one-seed-zero.seed: should be a whole number, got 'zero'. Write a whole number"),
     "impossible run": (["one", "-S", "devices=cpu,3"], "the global batch 2 does not divide among 3 processes"),
     "a value twice": (["one", "-S", "seed=1,1"], "two of its runs would be named one-seed-1"),
     "a key twice": (["one", "-S", "seed=1", "-S", "seed=2"], "seed is given twice"),

@@ -8,6 +8,9 @@ from isnet.errors import UserError
 from isnet.settings.params import NAME_PATTERN, load_params
 from isnet.settings.plan import Plan
 
+if config:
+    raise WorkflowError(f"--config {' '.join(f'{key}={value}' for key, value in config.items())}: nothing reads it. Write settings into params.yaml")
+
 try:
     plan = Plan.of(load_params())
 except UserError as error:

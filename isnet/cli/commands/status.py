@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from isnet.errors import UserError
 from isnet.io.console import format_bytes
 from isnet.io.file_lock import LockOwner
 from isnet.pipeline.run_status import (
@@ -19,6 +20,7 @@ from isnet.pipeline.run_status import (
     unnamed_runs,
 )
 from isnet.settings.params import load_params
+from isnet.settings.partial_plan import plan_of_correct_entries
 from isnet.settings.plan import Plan
 
 if TYPE_CHECKING:
@@ -29,11 +31,27 @@ _DROPPED_FIRST = ("Checkpoints", "Disk", "Held by", "mIoU (best)", "ETA")
 _NUMERIC = ("Iteration", "ETA", "mIoU (best)", "Checkpoints", "Disk")
 _GAP = 2
 _NONE = "-"
+_WRONG = 2
+"""Exit code if entries of params.yaml are wrong."""
 
 
-def print_status(*, as_json: bool) -> None:
-    """Print the progress of every run and data set, as a table or as JSON; write no file."""
-    plan = Plan.of(load_params())
+def print_status(*, as_json: bool) -> int:
+    """Print the progress of every run and data set, as a table or as JSON; write no file.
+
+    Returns:
+        0, or 2 if entries of params.yaml are wrong: their errors are printed below the others.
+
+    Raises:
+        UserError: params.yaml cannot be read, or none of its runs is correct.
+    """
+    errors: dict[str, UserError] = {}
+    try:
+        plan = Plan.of(load_params())
+    except UserError:
+        correct, errors = plan_of_correct_entries()
+        if correct is None or not correct.runs:
+            raise
+        plan = correct
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     runs = [
         run_status(plan, name, datasets[planned.run.dataset].digest)
@@ -45,9 +63,10 @@ def print_status(*, as_json: bool) -> None:
             "runs": [asdict(status) for status in runs],
             "datasets": [asdict(status) for status in datasets.values()],
             "not_in_params": asdict(unnamed),
+            **({"wrong": {name: str(error) for name, error in errors.items()}} if errors else {}),
         }
         print(json.dumps(found, indent=2))
-        return
+        return _WRONG if errors else 0
     from rich.console import Console as RichConsole
 
     out = RichConsole(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120))
@@ -70,6 +89,9 @@ def print_status(*, as_json: bool) -> None:
     ):
         if values:
             print(title + values)
+    for error in dict.fromkeys(map(str, errors.values())):
+        print(f"isnet: {error}", file=sys.stderr)
+    return _WRONG if errors else 0
 
 
 def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:

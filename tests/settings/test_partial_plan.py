@@ -1,0 +1,104 @@
+"""A wrong entry of params.yaml, or a wrong description, stops only the commands that need it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from isnet.cli import main
+from isnet.errors import UserError
+from isnet.settings.partial_plan import plan_of_correct_entries, plan_of_part
+
+Edit = Callable[[str, str], None]
+
+WRONG_RUNS = {
+    "a wrong value": ("    seed: 0\n", "    seed: zero\n"),
+    "no such config": ("isnet_res18-half_1xb2-800_streets", "isnet_res18-half_1xb4-1_streets"),
+    "no such data set": ("dataset: streets\n    config: isnet/configs/isnet", "dataset: no\n    config: isnet/configs/isnet"),
+    "starts from nothing": ("    seed: 0\n", "    seed: 0\n    init_from: {run: none}\n"),
+}  # fmt: skip
+OWN = "  own: {kind: folder, source: [pictures], description: datasets/own.yaml}\nruns:"
+
+
+@pytest.fixture
+def wrong_description(checkout: Path, edit: Edit) -> Path:
+    edit("runs:", OWN)
+    path = checkout / "datasets/own.yaml"
+    path.write_text("image: i/{split}/{name}.png\nlabel: l/{split}/{name}.png\nclasses: {a: 1}\n")
+    return path
+
+
+def test_a_data_set_is_downloaded_without_any_run(checkout: Path) -> None:
+    path = checkout / "params.yaml"
+    path.write_text(path.read_text().partition("runs:")[0] + "runs: {}\n")
+    assert main(["download", "--dataset", "streets"]) == 0
+    assert (checkout / "results/datasets/streets/source.json").is_file()
+    assert main(["check"]) == 2
+
+
+def test_a_wrong_description_stops_only_its_data_set(
+    wrong_description: Path, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["download", "--dataset", "streets"]) == 0
+    told = capsys.readouterr()
+    assert "this concerns others: datasets/own.yaml: classes: should be a list" in told.err
+    assert (checkout / "work/settings/datasets/streets.json").is_file()
+    assert main(["download", "--dataset", "own"]) == 2
+    error = capsys.readouterr().err
+    assert (
+        error == "isnet: datasets/own.yaml: classes: should be a list, got {'a': 1}. Write a list\n"
+    )
+
+
+@pytest.mark.parametrize("case", WRONG_RUNS)
+def test_a_wrong_run_stops_only_itself(
+    case: str, checkout: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check"]) == 0
+    kept = (checkout / "work/settings/runs/one.train.json").read_bytes()
+    edit(*WRONG_RUNS[case])
+    assert set(plan_of_part(run="two").runs) == {"two"}
+    with pytest.raises(UserError, match=r"params\.yaml: runs\.one"):
+        plan_of_part(run="one")
+    capsys.readouterr()
+    assert main(["status"]) == 2
+    told = capsys.readouterr()
+    assert "two " in told.out
+    assert "one " not in told.out
+    assert told.err.startswith("isnet: params.yaml: runs.one")
+    assert told.err.count("\n") == 1
+    assert (checkout / "work/settings/runs/one.train.json").read_bytes() == kept
+
+
+def test_a_run_needs_the_run_that_it_starts_from(checkout: Path, edit: Edit) -> None:
+    edit("    seed: 0\n", "    seed: 0\n    init_from: {run: two}\n")
+    assert set(plan_of_part(run="one").runs) == {"one", "two"}
+    edit("runs:\n", "runs:\n  three: {dataset: streets, config: none.py}\n")
+    plan, errors = plan_of_correct_entries()
+    assert plan is not None
+    assert set(plan.runs) == {"one", "two"}
+    assert set(errors) == {"runs.three"}
+
+
+def test_an_unknown_name_is_told_with_the_known_ones(checkout: Path, edit: Edit) -> None:
+    edit("    seed: 0\n", "    seed: zero\n")
+    with pytest.raises(UserError, match=r"there is no run 'twoo'\. Did you mean 'two'\?"):
+        plan_of_part(run="twoo")
+    with pytest.raises(UserError, match=r"no data set 'x'\. Defined are: streets"):
+        plan_of_part(dataset="x")
+
+
+@pytest.mark.parametrize("extra", [["--config", "anything=1"], ["--configfile", "more.yaml"]])
+def test_snakemake_refuses_settings_that_nothing_reads(checkout: Path, extra: list[str]) -> None:
+    (checkout / "more.yaml").write_text("anything: 1\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", *extra]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert (
+        "anything=1: nothing reads it. Write settings into params.yaml"
+        in ended.stdout + ended.stderr
+    )
