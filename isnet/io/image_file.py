@@ -6,8 +6,10 @@ Transparency is dropped.
 """
 
 import io
+import re
 import stat
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from isnet.errors import UserError
+from isnet.io.decoder_messages import decoder_messages
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -25,6 +28,8 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's limit on pixels against decompression bombs, for images from unknown sources."""
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at half of the limit
 
+_JPEG, _TIFF = b"\xff\xd8", (b"II*\x00", b"MM\x00*")
+"""First bytes of files."""
 _ORIENTATION = 0x0112
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 
@@ -112,15 +117,39 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
     """Decode the `content` of an image file with OpenCV, by default to `(H, W, 3)` uint8 BGR.
 
     Raises:
-        UserError: the file is damaged. Unlike Pillow, OpenCV verifies the checksums of a PNG.
+        UserError: the file is damaged. Unlike Pillow, OpenCV verifies the checksums of a PNG. A
+            JPEG or TIFF is also damaged if its decoder only prints that. Formats without checksums
+            (BMP, uncompressed TIFF, lossy WebP) may hide damage.
     """
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error:
-        pixels = None
+    is_tiff = content.startswith(_TIFF)
+    catcher: AbstractContextManager[list[str]] = nullcontext([])
+    if is_tiff or content.startswith(_JPEG):
+        catcher = decoder_messages()
+    with catcher as messages:
+        try:
+            pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        except cv2.error:
+            pixels = None
+        if is_tiff and pixels is not None and (why := _damage_of_tiff(content)):
+            messages.append(why)
+    if messages:
+        raise unreadable(path, f"damaged ({messages[0]})")
     if pixels is None:
         raise unreadable(path, "truncated, damaged, or of a kind that OpenCV does not read")
     return pixels
+
+
+def _damage_of_tiff(content: bytes) -> str:
+    """Return Pillow's error of a damaged TIFF, which OpenCV decodes in part without any."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        if re.search("decoder error|truncated|broken", text := str(error)):
+            return text
+    except Image.DecompressionBombError:
+        pass  # the limit is applied where files come from unknown sources
+    return ""
 
 
 def read_image(path: Path) -> Pixels:

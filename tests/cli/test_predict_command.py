@@ -114,6 +114,23 @@ def test_refused_files_are_named_and_the_others_predicted(
     assert [row["image"] for row in scores["refused"]] == ["in/aa.png", "in/b.jpg", "nowhere.png"]
 
 
+def test_a_jpeg_whose_decoder_only_warns_is_refused_by_name(
+    folder: Path, weights: Path, capfd: pytest.CaptureFixture[str]
+):
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save("in/z.jpg")
+    content = Path("in/z.jpg").read_bytes()
+    middle = len(content) // 2
+    Path("in/z.jpg").write_bytes(content[:middle] + bytes(300) + content[middle + 300 :])
+    assert predict(weights, "in") == 2
+    told = capfd.readouterr().err
+    assert "refused in/z.jpg: damaged (Corrupt JPEG data: " in told
+    assert told.count("Corrupt") == 1
+    assert "3 of 4 images predicted, 1 refused" in told
+    (refused,) = json.loads(Path("out/scores.json").read_text())["refused"]
+    assert refused["image"] == "in/z.jpg"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -3,12 +3,15 @@
 import base64
 import io
 import warnings
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from isnet.errors import UserError
+from isnet.io.image_file import decode
 
 MAX_BYTES = 32 * 2**20
 """Limit of an image file."""
@@ -60,11 +63,9 @@ def decode_image(content: bytes) -> NDArray[np.uint8]:
     try:
         with _open(content) as image:
             image.load()  # cv2 would fill missing parts with grey
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, SyntaxError, ValueError, EOFError, cv2.error):
-        pixels = None
-    if pixels is None:
-        raise RefusedImageError("the image file is cut or damaged")
+        pixels = decode(Path("request"), content)
+    except (OSError, SyntaxError, ValueError, EOFError, UserError):
+        raise RefusedImageError("the image file is cut or damaged") from None
     return np.ascontiguousarray(pixels[:, :, ::-1], dtype=np.uint8)
 
 

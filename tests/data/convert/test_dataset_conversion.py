@@ -77,6 +77,17 @@ def test_a_truncated_tiff_label_is_reported(tmp_path: Path) -> None:
     assert "masks/train/one.tif: cannot be read" in _error(own)
 
 
+def test_an_image_whose_decoder_only_warns_is_reported(tmp_path: Path) -> None:
+    own = OwnData(tmp_path)
+    own.write("train", "one"), own.write("val", "one")
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(np.uint8)
+    (path,) = (own.raw / "images/train").glob("one.*")
+    Image.fromarray(noise).save(path, "JPEG")
+    content = path.read_bytes()
+    path.write_bytes(content[:3000] + bytes(300) + content[3300:])
+    assert "cannot be read: damaged (Corrupt JPEG data" in _error(own)
+
+
 def test_mirrored_classes_are_another_data_set(tmp_path: Path) -> None:
     digests = set()
     for keys in ({}, {"left_right": [["cat", "dog"]]}):

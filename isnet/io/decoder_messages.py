@@ -1,0 +1,47 @@
+"""Catches what image decoders print about damaged data, because they return wrong pixels with it.
+
+libjpeg and libtiff print to the descriptor of stderr and go on, and OpenCV reports no error.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_DAMAGE = re.compile(
+    rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|"
+    rb"\w*Decode\w*: |JPEGLib: |Fax\w+: |tempfile\.tif: "
+)
+"""Starts of the lines by which libjpeg and libtiff report damaged data.
+
+Other lines are harmless notes, or those of other threads.
+"""
+_STDERR = 2
+_lock = threading.Lock()
+
+
+@contextmanager
+def decoder_messages() -> Iterator[list[str]]:
+    """Catch the lines about damaged data that decoders print in the block.
+
+    Yields:
+        A list that has these lines after the block. Anything else that is printed to stderr
+        meanwhile follows after the block. Threads wait for each other here.
+    """
+    messages: list[str] = []
+    with _lock:
+        caught, stderr = os.memfd_create("decoder"), os.dup(_STDERR)
+        os.dup2(caught, _STDERR)
+        try:
+            yield messages
+        finally:
+            os.dup2(stderr, _STDERR)
+            size = os.fstat(caught).st_size
+            for line in os.pread(caught, size, 0).splitlines(keepends=True) if size else ():
+                if _DAMAGE.match(line):
+                    messages.append(line.decode(errors="replace").strip().rstrip("."))
+                else:
+                    os.write(_STDERR, line)
+            os.close(caught)
+            os.close(stderr)
