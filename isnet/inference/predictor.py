@@ -122,14 +122,14 @@ class Predictor:
         On a GPU, consecutive images of the same size share a batch.
 
         Raises:
-            UserError: an image cannot be resized for the network, does not fit in memory, or the
-            logits are not finite.
+            UserError: an image cannot be resized for the network or is too small for it, does not
+            fit in memory, or the logits are not finite.
         """
         predictions: list[ImagePrediction] = []
         for size, group in groupby(images, key=lambda image: (image.shape[0], image.shape[1])):
             same, count = list(group), self.batch_size(size)
             for start in range(0, len(same), count):
-                with _memory_errors(size):
+                with _errors_of_size(size):
                     predictions += self._predict_batch(same[start : start + count], size)
         return predictions
 
@@ -174,11 +174,19 @@ class Predictor:
 
 
 @contextlib.contextmanager
-def _memory_errors(size: Size) -> Iterator[None]:
+def _errors_of_size(size: Size) -> Iterator[None]:
+    """Turn errors of a layer or of memory into a `UserError`, so that other images go on.
+
+    An error of a GPU other than its memory is not that of one image.
+    """
+    pixels = f"{size[0]}x{size[1]} pixels"
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+    except (MemoryError, RuntimeError, ValueError, ZeroDivisionError, cv2.error) as error:
+        if isinstance(error, MemoryError) or "memory" in str(error):
+            hint = "Predict it by smaller windows (--window 512x512), without --multi-scale"
+            raise UserError(f"{pixels}: out of memory", hint=hint) from error
+        if "CUDA" in str(error) or "cuDNN" in str(error):
             raise
-        hint = "Predict it by smaller windows (--window 512x512), without --multi-scale"
-        raise UserError(f"{size[0]}x{size[1]} pixels: out of memory", hint=hint) from error
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{pixels} cannot be predicted: {why}") from error

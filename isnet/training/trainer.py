@@ -29,6 +29,7 @@ from isnet.training.hooks.weight_average import WeightAverage
 from isnet.training.initial_weights import load_start_weights
 from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.runner_config import runner_config
+from isnet.training.single_values import explain_single_values
 from isnet.training.speed_settings import compile_parts, require_deterministic
 from isnet.training.train_job import TrainJob
 from isnet.training.trial_build import errors_at
@@ -102,7 +103,8 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
             # KeyError: a type that is not registered. TypeError: an argument that does not exist.
             with errors_at(f"params.yaml: runs.{job.planned.name}", (KeyError, TypeError)):
                 runner = _Runner(run.speed, None if resuming else job, **settings)
-            runner.train()
+            with explain_single_values(runner.model, f"params.yaml: runs.{job.planned.name}"):
+                runner.train()
     iteration = runner.iter // batch.accumulation
     return TrainResult(
         finished=(iteration == experiment.iterations or checkpoint_hook.ended)

@@ -131,6 +131,16 @@ def test_a_jpeg_whose_decoder_only_warns_is_refused_by_name(
     assert refused["image"] == "in/z.jpg"
 
 
+def test_a_picture_that_is_too_small_for_several_scales_stops_no_other(
+    folder: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+):
+    Image.new("RGB", (1, 1)).save("in/0.png")
+    assert predict(weights, "in", "--multi-scale") == 2
+    told = capsys.readouterr().err
+    assert "refused in/0.png: 1x1 pixels cannot be predicted: " in told
+    assert "3 of 4 images predicted, 1 refused" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

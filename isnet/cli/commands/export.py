@@ -127,7 +127,7 @@ def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner
 
         onnx_file.write_onnx(program, file, export_metadata(model), str(model.file))
         facts = {"opset": onnx_file.OPSET, "runtime": onnx_file.RUNTIME}
-        return reference, onnx_file.load_onnx(file), facts
+        return reference, onnx_file.load_onnx(file, str(model.file)), facts
 
 
 def _compare(

@@ -1,6 +1,7 @@
 """Writes ONNX files from a `torch.export` program and runs them in ONNX Runtime."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import onnxruntime
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from isnet.errors import UserError
 from isnet.inference.export.export_check import Runner
 from isnet.inference.export.exported_network import INPUT, OUTPUTS
 from isnet.inference.export.torch_program import exporter_errors
@@ -41,15 +43,35 @@ def write_onnx(
     made.save(file, external_data=False)
 
 
-def load_onnx(file: Path) -> Runner:
-    """Return a function that runs an ONNX file on the CPU with torch's number of threads."""
+def load_onnx(file: Path, where: str) -> Runner:
+    """Return a function that runs an ONNX file on the CPU with torch's number of threads.
+
+    Raises:
+        UserError: ONNX Runtime cannot load the file, or, later, not run it; `where` names the
+            weights file.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(file, options, providers=[_PROVIDER])
+    with _runtime_errors(where):
+        session = onnxruntime.InferenceSession(file, options, providers=[_PROVIDER])
 
     def run(image: Tensor) -> tuple[Tensor, Tensor]:
-        labels, confidence = session.run(list(OUTPUTS), {INPUT: image.numpy()})
+        with _runtime_errors(where):
+            labels, confidence = session.run(list(OUTPUTS), {INPUT: image.numpy()})
         return torch.from_numpy(labels), torch.from_numpy(confidence)
 
     return run
+
+
+@contextlib.contextmanager
+def _runtime_errors(where: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        why = " ".join(str(error).split())[:300]
+        hint = "Export it with --format torch"
+        what = f"ONNX Runtime cannot run this network: {why}"
+        raise UserError(what, where=where, hint=hint) from error

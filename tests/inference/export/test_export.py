@@ -159,7 +159,7 @@ def test_the_graph_squeezes_as_the_evaluation_does(street: Path, tmp_path: Path)
 
 def test_one_file_takes_any_size_and_any_number_of_images(onnx_file: Path, resizing_weights: Path):
     in_torch = run_eagerly(ExportedNetwork(open_model(resizing_weights)).eval())
-    in_file = load_onnx(onnx_file)
+    in_file = load_onnx(onnx_file, "weights")
     for number, height, width in SIZES:
         image = torch.from_numpy(paint_street(height, width).transpose(2, 0, 1).copy())
         batch = torch.stack([image.roll(step, 2) for step in range(number)])
@@ -289,3 +289,27 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(
     monkeypatch.setattr("isnet.cli.commands.export._PACKAGES", ("onnx", "no_such_package"))
     assert cli.main(["export", str(weights)]) == 2
     assert "needs no_such_package. pip install onnx no_such_package" in capfd.readouterr().err
+
+
+def test_a_network_that_onnx_runtime_cannot_run_is_one_line(tmp_path: Path) -> None:
+    import onnx
+    from onnx import helper
+
+    shape = [1, 3, "height", "width"]
+    image = helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, shape)
+    outputs = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, None)
+        for name in ("labels", "confidence")
+    ]
+    place = helper.make_tensor("place", onnx.TensorProto.INT64, [1, 1], [7])
+    nodes = [helper.make_node("GatherND", ["image", "place"], [one.name]) for one in outputs]
+    graph = helper.make_graph(nodes, "wrong", [image], outputs, [place])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "wrong.onnx")
+    run = load_onnx(tmp_path / "wrong.onnx", "weights.pth")
+    with pytest.raises(
+        UserError, match=r"weights\.pth: ONNX Runtime cannot run .*GatherND"
+    ) as told:
+        run(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    assert str(told.value).count("\n") == 0
+    assert str(told.value).endswith("Export it with --format torch")
