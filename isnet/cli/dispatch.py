@@ -112,7 +112,7 @@ def _read_plan(options: dict[str, Any]) -> "tuple[Plan, UserError | None]":
         plan.write_stage_settings()
         return plan, None
     except UserError as error:
-        target = {key: options[key] for key in ("run", "dataset") if key in options}
+        target = {key: options[key] for key in ("run", "dataset") if options.get(key)}
         if not target:
             raise
         from isnet.settings.partial_plan import plan_of_part

@@ -5,7 +5,7 @@ import os
 
 from isnet.io.atomic_files import copy_file
 from isnet.io.console import format_bytes, show_progress
-from isnet.pipeline.stage_files import cached_result, read_manifest, read_source
+from isnet.pipeline.stage_files import cached_result, coverage, read_manifest, read_source
 from isnet.records.dataset_records import BaselineRecord, StoreRecord
 from isnet.settings.dataset_lookup import description_of, table_of
 from isnet.settings.plan import Plan
@@ -105,7 +105,11 @@ def baseline(plan: Plan, dataset: str) -> None:
         BaselineRecord.model_validate(fitted).write(finished)
     record = BaselineRecord.read(finished)
     record.write(plan.layout.dataset_results(dataset) / "baseline.json")
-    _log.info(f"a classifier of colour and position reaches {record.mIoU or 0:.2%} mIoU")
+    if record.mIoU is None:
+        _log.info("a classifier of colour and position has no score: no pixel of val has a class")
+    else:
+        score = f"{record.mIoU:.2%} mIoU{coverage(plan, dataset)}"
+        _log.info(f"a classifier of colour and position reaches {score}")
 
 
 def _worker_count() -> int:

@@ -19,7 +19,13 @@ from isnet.io.console import show_progress
 from isnet.io.visible_gpus import visible_gpus
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.mlflow_updates import track
-from isnet.pipeline.stage_files import publish, read_manifest, read_train_record, replace_folder
+from isnet.pipeline.stage_files import (
+    coverage,
+    publish,
+    read_manifest,
+    read_train_record,
+    replace_folder,
+)
 from isnet.records.run_records import MetricsRecord, ScoresRecord, TrainRecord
 from isnet.settings.params import Devices
 from isnet.settings.plan import Plan, PlannedRun
@@ -104,12 +110,19 @@ def _evaluate_run(plan: Plan, run: str, arguments: list[str], stop_request: Stop
     # Beside the weights, so that it is passed on with them; `train` removes it with them.
     write_model_card(run, plan.layout.results)
     metrics = MetricsRecord.read(finished / "metrics.json")
-    single, multi = metrics.single_scale, metrics.multi_scale_flip
-    line = f"mIoU {single.mIoU or 0:.2%}, mDice {single.mDice or 0:.2%}"
-    line += f", pixel accuracy {single.aAcc or 0:.2%}"
-    _log.info(f"{line}, mIoU with ms+flip {multi.mIoU or 0:.2%}" if multi else line)
+    _log.info(_score_line(metrics, coverage(plan, planned.run.dataset)))
     track(plan, run)
     return 0
+
+
+def _score_line(metrics: MetricsRecord, coverage: str) -> str:
+    """Return the scores for the terminal; `coverage` says which part of the classes is labelled."""
+    single, multi = metrics.single_scale, metrics.multi_scale_flip
+    if single.aAcc is None:
+        return "there is no score: no pixel of the validation labels has a class"
+    line = f"mIoU {single.mIoU or 0:.2%}{coverage}, mDice {single.mDice or 0:.2%}"
+    line += f", pixel accuracy {single.aAcc:.2%}"
+    return f"{line}, mIoU with ms+flip {multi.mIoU or 0:.2%}" if multi else line
 
 
 def _devices(devices: Devices, images: int) -> Devices:

@@ -8,7 +8,7 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import copy_file, remove_other_files
-from isnet.records.dataset_records import SourceRecord, StoreRecord
+from isnet.records.dataset_records import Census, SourceRecord, SplitCounts, StoreRecord
 from isnet.records.run_records import TrainRecord
 from isnet.settings.plan import Plan
 
@@ -59,6 +59,30 @@ def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
                     path = plan.layout.dataset_results(dataset) / "manifest.json"
                     raise _outdated(f"there is no {file}", path, dataset)
     return manifest
+
+
+def read_counts(plan: Plan, dataset: str, split: str) -> SplitCounts | None:
+    """Return the pixel counts of a split, which `convert` writes; None if they are missing."""
+    path = plan.layout.dataset_results(dataset) / "census.json"
+    return Census.read(path).splits.get(split) if path.is_file() else None
+
+
+def require_labelled_pixels(plan: Plan, dataset: str) -> None:
+    """Raise UserError if no training label has a class: there is nothing to learn."""
+    counts = read_counts(plan, dataset, "train")
+    if counts is not None and not any(counts.pixels):
+        raise UserError(
+            "no pixel of the training labels has a class, there is nothing to learn",
+            where=str(plan.layout.dataset_results(dataset) / "census.json"),
+            hint="Correct the labels, or `ignore` of the description, and run "
+            f"`isnet convert --dataset {dataset}`",
+        )
+
+
+def coverage(plan: Plan, dataset: str) -> str:
+    """Return ` (labels have K of N classes)` for the val split, or an empty text for all."""
+    counts = read_counts(plan, dataset, "val")
+    return counts.coverage if counts else ""
 
 
 def read_train_record(plan: Plan, run: str) -> TrainRecord:

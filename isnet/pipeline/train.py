@@ -26,6 +26,7 @@ from isnet.pipeline.stage_files import (
     publish,
     read_manifest,
     replace_folder,
+    require_labelled_pixels,
     usable_store,
     utc_text,
 )
@@ -83,6 +84,8 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
         if is_first:
             publish(finished, plan.layout.train_results(run))
         return 0
+    if not planned.is_scored_only:
+        require_labelled_pixels(plan, planned.run.dataset)
     if first := untrained_start(plan, run, work):
         use = "score" if planned.is_scored_only else "start from"
         _log.info(f"trains {first} first, to {use} its weights")

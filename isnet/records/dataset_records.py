@@ -1,5 +1,6 @@
 """Schemas of the JSON files that the stages download, convert, pack and baseline write."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from pydantic import Field
@@ -73,6 +74,12 @@ class Manifest(Record):
         return {split: len(entries) for split, entries in self.splits.items()}
 
 
+def class_coverage(pixels: Sequence[int]) -> str:
+    """Return ` (labels have K of N classes)` for the labelled pixels per class; empty for all."""
+    there = sum(count > 0 for count in pixels)
+    return f" (labels have {there} of {len(pixels)} classes)" if there < len(pixels) else ""
+
+
 class SplitCounts(Record):
     """Numbers of images and pixels in one split. Each list has one entry per class."""
 
@@ -82,6 +89,14 @@ class SplitCounts(Record):
     images_with_class: list[int]
     sizes: dict[str, int]
     """Number of images per size, `WIDTHxHEIGHT`."""
+
+    @property
+    def coverage(self) -> str:
+        """Text after a mean score over this split: which part of the classes its labels have.
+
+        Empty if they have all.
+        """
+        return class_coverage(self.pixels)
 
 
 class Census(Record):

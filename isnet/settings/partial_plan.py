@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.io.yaml_file import suggest
+from isnet.io.spelling import suggest
 from isnet.settings.params import read_params, validate_params
 from isnet.settings.plan import Plan
 
@@ -16,7 +16,8 @@ _PATH = Path("params.yaml")
 def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
     """Return the plan of what concerns one run or data set; errors elsewhere do not matter.
 
-    A run needs its data set, and the runs that it starts from (`init_from`) with theirs.
+    A run needs its data set, and the runs whose weights it needs (`init_from`, `weights`) with
+    theirs.
 
     Raises:
         UserError: this part is invalid, or refers to a run or data set that does not exist.
@@ -30,8 +31,8 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
         fields = runs[run] if isinstance(runs[run], Mapping) else {}
         if isinstance(name := fields.get("dataset"), str):
             datasets[name] = _entry(tree, "datasets", name, f"{_PATH}: runs.{run}.dataset")
-        start = fields.get("init_from")
-        where = f"{_PATH}: runs.{run}.init_from"
+        key = "weights" if "weights" in fields else "init_from"
+        start, where = fields.get(key), f"{_PATH}: runs.{run}.{key}"
         run = start.get("run") if isinstance(start, Mapping) else None
     if dataset is not None:
         datasets[dataset] = _entry(tree, "datasets", dataset, where)

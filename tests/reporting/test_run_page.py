@@ -11,6 +11,7 @@ import pytest
 from isnet.records.result_reader import RunResults, read_run
 from isnet.records.run_records import ImageScore
 from isnet.reporting import write_report
+from isnet.reporting.model_card import write_model_card
 from isnet.reporting.score_charts import image_distribution, reliability, worst_classes
 
 from . import tree
@@ -177,3 +178,19 @@ def test_provenance_has_config_weights_data_commit_and_environment(
               evaluated.manifest_digest, where.git_commit)  # fmt: skip
     for fact in (*hashes, "isnet train --run isnet", "isnet evaluate --run isnet", "2.14.1"):
         assert str(fact) in provenance
+
+
+def test_a_score_over_a_part_of_the_classes_says_so_on_every_page(results: Path) -> None:
+    path = results / "runs/isnet/evaluate/per_class.csv"
+    head, *rows = path.read_text().splitlines()
+    place = head.split(",").index("pixels")
+    unlabelled = [row.split(",") for row in rows]
+    for row in unlabelled[1:]:
+        row[place] = "0"
+    path.write_text("\n".join([head, *map(",".join, unlabelled)]) + "\n")
+    written = report(results, ["isnet"])
+    told = f"(labels have 1 of {len(rows)} classes)"
+    for page in (written, written.parent / "runs/isnet.html"):
+        assert told in Page(page).text
+    write_model_card("isnet", results)
+    assert told in (results / "runs/isnet/train/model_card.md").read_text()

@@ -108,17 +108,25 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: RunReco
         lambda: client.create_registered_model(name, description=about),
     )
     version = _find_or_create(client, name, model_id, run_id, record.summary["weights_sha256"])
+    for key, value in version_tags(record).items():
+        _set_tag(client, name, version, key, value)
+    _set_best(client, name)
+
+
+def version_tags(record: RunRecord) -> dict[str, str]:
+    """Return the tags of the version of an evaluated run; a score over nothing has no tag."""
+    assert record.metrics
+    score = record.metrics["single_scale"]["mIoU"]
     tags = {
-        _SCORE: repr(float(record.metrics["single_scale"]["mIoU"])),
         _DATA: record.manifest_digest,
         _RUN: record.name,
         "method": str(record.settings["method"]),
     }
+    if score is not None:
+        tags[_SCORE] = repr(float(score))
     if record.origin:  # weights that were not trained here
         tags |= {"weights.origin": record.origin["origin"], "file.sha256": record.origin["sha256"]}
-    for key, value in tags.items():
-        _set_tag(client, name, version, key, value)
-    _set_best(client, name)
+    return tags
 
 
 def _set_tag(client: Any, name: str, version: str, key: str, value: str) -> None:

@@ -1,0 +1,62 @@
+"""Scores over nothing or over a part of the classes say so; nothing to learn is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isnet.cli import main
+from isnet.pipeline.evaluate import _score_line
+from isnet.records.dataset_records import class_coverage
+from isnet.records.run_records import MetricsRecord
+from isnet.tracking.mlflow.model_registry import version_tags
+from isnet.tracking.mlflow.run_record import RunRecord
+
+NOTHING = "no pixel of the training labels has a class, there is nothing to learn"
+
+
+def _metrics(**scores: float | None) -> MetricsRecord:
+    facts = {"dataset": "a", "weights_sha256": "", "manifest_digest": "", "split": "val"}
+    single = {"mIoU": None, "aAcc": None, **scores}
+    return MetricsRecord.model_validate(
+        {**facts, "images": 2, "method": "ISNet", "single_scale": single}
+    )
+
+
+def test_a_training_without_labelled_pixels_does_not_start(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "streets"]) == 0
+    census = checkout / "results/datasets/streets/census.json"
+    counts = json.loads(census.read_text())
+    counts["splits"]["train"]["pixels"] = [0] * len(counts["classes"])
+    census.write_text(json.dumps(counts))
+    capsys.readouterr()
+    assert main(["train", "--run", "one"]) == 2
+    assert NOTHING in capsys.readouterr().err
+    assert not (checkout / "work/runs/one").exists()
+
+
+def test_the_classes_that_labels_have_are_counted() -> None:
+    assert class_coverage([5, 0, 1]) == " (labels have 2 of 3 classes)"
+    assert class_coverage([5, 1, 1]) == ""
+
+
+def test_the_terminal_says_over_what_a_score_is() -> None:
+    assert _score_line(_metrics(), class_coverage([0, 0])).startswith("there is no score: ")
+    line = _score_line(_metrics(mIoU=1.0, mDice=1.0, aAcc=1.0), class_coverage([9, 0]))
+    assert line.startswith("mIoU 100.00% (labels have 1 of 2 classes), mDice")
+
+
+def test_a_model_without_a_score_is_registered_without_one() -> None:
+    facts = {"name": "one", "key": "k", "iterations": 1, "work": Path(), "state": "finished"}
+    record = RunRecord(
+        **facts,  # type: ignore[arg-type]
+        settings={"method": "ISNet"},
+        manifest_digest="d",
+        metrics={"single_scale": {"mIoU": None}},
+    )
+    assert version_tags(record) == {"data.manifest": "d", "run": "one", "method": "ISNet"}
