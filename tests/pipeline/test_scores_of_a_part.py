@@ -12,7 +12,7 @@ from isnet.pipeline.evaluate import _score_line
 from isnet.records.dataset_records import class_coverage
 from isnet.records.run_records import MetricsRecord
 from isnet.tracking.mlflow.model_registry import version_tags
-from isnet.tracking.mlflow.run_record import RunRecord
+from isnet.tracking.run_record import RunRecord
 
 NOTHING = "no pixel of the training labels has a class, there is nothing to learn"
 

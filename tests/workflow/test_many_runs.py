@@ -19,12 +19,12 @@ BROKEN = """\
   broken:
     dataset: streets
     config: isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py
-    overrides: {model: {pretrained: nowhere.pth}}
+    overrides: {model: {pretrained: damaged.pth}}
   nowhere:
     dataset: elsewhere
     config: isnet/configs/isnet_res18-half_1xb2-1k_camvid-360x480.py
 """
-"""A run that fails for want of its first weights, and one whose data set cannot be had."""
+"""A run whose first weights are damaged, and one whose data set cannot be had."""
 
 
 def _with_failures(checkout: Path) -> None:
@@ -33,6 +33,7 @@ def _with_failures(checkout: Path) -> None:
     text = text.replace("runs:\n", "  elsewhere: {kind: camvid, source: /nowhere.zip}\nruns:\n")
     kept = text[: text.index("  one:")] + text[text.index("  two:") :]
     params.write_text(kept + BROKEN)
+    (checkout / "damaged.pth").write_bytes(b"<html>")
 
 
 def _finish_two(checkout: Path) -> None:
