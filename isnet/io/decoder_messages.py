@@ -5,6 +5,7 @@ libjpeg and libtiff print to the descriptor of stderr and go on, and OpenCV repo
 
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +31,8 @@ def decoder_messages() -> Iterator[list[str]]:
         meanwhile follows after the block. Threads wait for each other here.
     """
     messages: list[str] = []
-    with _lock:
-        caught, stderr = os.memfd_create("decoder"), os.dup(_STDERR)
+    with _lock, tempfile.TemporaryFile() as file:
+        caught, stderr = file.fileno(), os.dup(_STDERR)
         os.dup2(caught, _STDERR)
         try:
             yield messages
@@ -43,5 +44,4 @@ def decoder_messages() -> Iterator[list[str]]:
                     messages.append(line.decode(errors="replace").strip().rstrip("."))
                 else:
                     os.write(_STDERR, line)
-            os.close(caught)
             os.close(stderr)
