@@ -18,6 +18,11 @@ _DAMAGE = re.compile(
 
 Other lines are harmless notes, or those of other threads.
 """
+_EXTRA_BYTES = re.compile(rb"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
+_MOST_EXTRA_BYTES = 64
+"""Cameras and programs leave some bytes before the end of a JPEG, and all pixels are right. After
+damage there are more, because zeros decode to a whole image early.
+"""
 _STDERR = 2
 _lock = threading.Lock()
 
@@ -40,8 +45,15 @@ def decoder_messages() -> Iterator[list[str]]:
             os.dup2(stderr, _STDERR)
             size = os.fstat(caught).st_size
             for line in os.pread(caught, size, 0).splitlines(keepends=True) if size else ():
+                if _is_harmless(line):
+                    continue
                 if _DAMAGE.match(line):
                     messages.append(line.decode(errors="replace").strip().rstrip("."))
                 else:
                     os.write(_STDERR, line)
             os.close(stderr)
+
+
+def _is_harmless(line: bytes) -> bool:
+    extra = _EXTRA_BYTES.match(line)
+    return extra is not None and int(extra[1]) <= _MOST_EXTRA_BYTES

@@ -66,3 +66,17 @@ def test_other_lines_on_stderr_are_kept(capfd: pytest.CaptureFixture[str]) -> No
         os.write(2, b"Corrupt JPEG data: bad Huffman code\nof another thread\n")
     assert messages == ["Corrupt JPEG data: bad Huffman code"]
     assert capfd.readouterr().err == "of another thread\n"
+
+
+def test_some_bytes_before_the_end_of_a_jpeg_are_no_damage(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As some cameras and programs write them; all pixels are right."""
+    good, padded = tmp_path / "good.jpg", tmp_path / "padded.jpg"
+    good.write_bytes(_encoded("JPEG", quality=90))
+    padded.write_bytes(good.read_bytes()[:-2] + bytes(8) + b"\xff\xd9")
+    assert np.array_equal(read_image(padded), read_image(good))
+    padded.write_bytes(good.read_bytes()[:-2] + bytes(3000) + b"\xff\xd9")
+    with pytest.raises(UserError, match="extraneous bytes"):
+        read_image(padded)
+    assert capfd.readouterr().err == ""
