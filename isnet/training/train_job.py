@@ -13,9 +13,6 @@ from isnet.settings.layout import Layout
 from isnet.settings.plan import PlannedRun
 
 _VARIABLE = "ISNET_TRAIN_JOB"
-_MIN_RECORDS = 50
-_MIN_CHECKPOINTS = 10
-_MAX_CHECKPOINT_INTERVAL = 1000
 
 
 @dataclass(frozen=True)
@@ -58,28 +55,10 @@ class TrainJob:
         """Path of the manifest of the converted data set."""
         return self.layout.dataset_results(self.planned.run.dataset) / "manifest.json"
 
-    @property
-    def record_interval(self) -> int:
-        """Number of optimizer steps between loss records.
-
-        It is that of the config, but at most a fiftieth of the training.
-        """
-        most = self.planned.experiment.iterations // _MIN_RECORDS
-        return max(1, min(self._interval("logger", 50), most))
-
-    @property
-    def checkpoint_interval(self) -> int:
-        """Number of optimizer steps between checkpoints.
-
-        It is that of the config, but at most 1000 and at most a tenth of the training, so that a
-        failure costs only minutes.
-        """
-        most = min(_MAX_CHECKPOINT_INTERVAL, self.planned.experiment.iterations // _MIN_CHECKPOINTS)
-        return max(1, min(self._interval("checkpoint", _MAX_CHECKPOINT_INTERVAL), most))
-
-    def _interval(self, hook: str, default: int) -> int:
+    def hook_interval(self, hook: str, *, default: int, most: int) -> int:
+        """Return the interval of one of `default_hooks` in optimizer steps, from 1 to `most`."""
         hooks = self.planned.experiment.config.get("default_hooks", {})
-        return int((hooks.get(hook) or {}).get("interval", default))
+        return max(1, min(int((hooks.get(hook) or {}).get("interval", default)), most))
 
     @contextlib.contextmanager
     def shared_with_ranks(self, file: Path) -> Iterator[None]:

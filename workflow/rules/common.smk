@@ -9,7 +9,9 @@ from isnet.settings.params import NAME_PATTERN, load_params
 from isnet.settings.plan import Plan
 
 if config:
-    raise WorkflowError(f"--config {' '.join(f'{key}={value}' for key, value in config.items())}: nothing reads it. Write settings into params.yaml")
+    given = " ".join(f"{key}={value}" for key, value in config.items())
+    hint = "Write settings into params.yaml"
+    raise WorkflowError(f"--config {given}: nothing reads it. {hint}")
 
 try:
     plan = Plan.of(load_params())

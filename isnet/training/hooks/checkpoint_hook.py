@@ -19,6 +19,8 @@ from isnet.training.train_job import TrainJob
 _STEPS = ("last_step", "_global_step")
 """Attributes of mmengine's parameter schedulers that count micro-iterations."""
 
+_MIN_CHECKPOINTS, _MAX_INTERVAL = 10, 1000
+
 
 class CheckpointHook(Hook):
     """Hook that saves checkpoints and the best weights, resumes a training, and stops on a signal.
@@ -47,7 +49,7 @@ class CheckpointHook(Hook):
         self.folder = folder
         self.state = state
         self.accumulation = job.planned.batch.accumulation
-        self.interval = job.checkpoint_interval * self.accumulation
+        self.interval = _interval(job) * self.accumulation
         self.stop_request = stop_request
         self.stateful = stateful
         self.average = stateful.get("average")
@@ -165,6 +167,16 @@ class CheckpointHook(Hook):
             "seconds": self.seconds,
         }
         self.folder.save(step, state)
+
+
+def _interval(job: TrainJob) -> int:
+    """Return the number of optimizer steps between checkpoints.
+
+    It is that of the config, but at most 1000 and at most a tenth of the training, so that a
+    failure costs only minutes.
+    """
+    most = min(_MAX_INTERVAL, job.planned.experiment.iterations // _MIN_CHECKPOINTS)
+    return job.hook_interval("checkpoint", default=_MAX_INTERVAL, most=most)
 
 
 class _ValidationStopped(Exception):

@@ -18,12 +18,15 @@ from isnet.training.train_job import TrainJob
 
 _log = logging.getLogger(__name__)
 
+_MIN_RECORDS = 50
+"""Number of loss records of any training, unless it has fewer steps."""
+
 
 class JournalHook(Hook):
     """Hook that appends a record to the journal at regular intervals and after each validation.
 
-    The interval is the job's `record_interval`, in optimizer steps. Losses are summed on the device
-    and read once per interval, so that no step waits for the host.
+    The interval is that of the config, but at most a fiftieth of the training. Losses are summed on
+    the device and read once per interval, so that no step waits for the host.
 
     Args:
         job: the training.
@@ -43,7 +46,8 @@ class JournalHook(Hook):
     ) -> None:
         self.journal = journal
         self.accumulation = job.planned.batch.accumulation
-        self.interval = job.record_interval
+        most = job.planned.experiment.iterations // _MIN_RECORDS
+        self.interval = job.hook_interval("logger", default=50, most=most)
         self.images_per_step = job.planned.experiment.global_batch
         self.advice = advice
         self.show = show
