@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, sha256_of
-from isnet.io.visible_gpus import visible_gpus
+from isnet.io.gpus import visible_gpus
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.evaluate import counting_arguments, write_evaluation
 from isnet.pipeline.stage_files import read_manifest

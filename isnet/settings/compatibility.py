@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from isnet.data.catalog import LabelTable
 from isnet.errors import UserError
-from isnet.settings.experiment import Experiment, divide_batch
+from isnet.settings.batch_division import divide_batch
+from isnet.settings.experiment import Experiment
 from isnet.settings.params import Run
 
 _DEVICE_TRANSFORMS = (

@@ -15,7 +15,7 @@ from isnet.settings.config_file import config_file, load_config
 from isnet.settings.config_keys import check_config_file
 from isnet.settings.local_modules import local_files
 from isnet.settings.overrides import apply_overrides
-from isnet.settings.params import Devices, Run
+from isnet.settings.params import Run
 
 _EVALUATION_KEYS = (
     *("evaluation", "img_ratios", "test_cfg", "test_dataloader", "test_evaluator"),
@@ -97,41 +97,6 @@ class Experiment:
         text = json.dumps({key: self.config[key] for key in keys}, default=repr, sort_keys=True)
         kept = json.loads(text)
         return digest_of({**kept, "modules": self.modules} if self.modules else kept)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Division of a global batch into `processes` x `per_process` x `accumulation` images."""
-
-    processes: int
-    per_process: int
-    accumulation: int
-
-
-def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
-    """Divide a global batch among the processes of a run, with gradient accumulation if needed.
-
-    With accumulation, BatchNorm statistics are those of one micro-batch (over all processes under
-    SyncBN), not of the global batch.
-
-    Args:
-        global_batch: number of images per optimizer step.
-        per_device: maximum number of images in one forward pass of a process.
-        devices: the devices of the run.
-
-    Raises:
-        ValueError: the number of processes does not divide the global batch.
-    """
-    processes = devices.processes
-    if global_batch % processes:
-        fitting = [n for n in range(1, global_batch + 1) if global_batch % n == 0]
-        raise ValueError(
-            f"the global batch {global_batch} does not divide among {processes} processes; "
-            f"use one of {', '.join(map(str, fitting))}"
-        )
-    share = global_batch // processes
-    micro = max(size for size in range(1, min(per_device, share) + 1) if share % size == 0)
-    return Batch(processes, micro, share // micro)
 
 
 def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None) -> Experiment:

@@ -9,9 +9,10 @@ from typing import Any
 from isnet.data.catalog import LabelTable
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, read_json, write_if_changed
+from isnet.settings.batch_division import Batch, divide_batch
 from isnet.settings.compatibility import check_run
 from isnet.settings.dataset_lookup import description_of, table_of
-from isnet.settings.experiment import Batch, Experiment, divide_batch, resolve
+from isnet.settings.experiment import Experiment, resolve
 from isnet.settings.layout import Layout
 from isnet.settings.params import Params, Run, Speed, flatten
 from isnet.settings.scored_run import check_scored_run

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from isnet.io.visible_gpus import gpu_models
+from isnet.io.gpus import gpu_models
 from isnet.tracking.redaction import redact
 
 _PACKAGES = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from isnet.io.visible_gpus import gpu_usage
+from isnet.io.gpus import gpu_usage
 from isnet.tracking.journal import Journal, journal_records
 
 

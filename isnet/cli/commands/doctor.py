@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isnet.errors import UserError
 from isnet.io.cpp_toolchain import missing_tool
-from isnet.io.visible_gpus import gpu_models
+from isnet.io.gpus import gpu_models
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import hardware, installed_versions

@@ -12,7 +12,7 @@ from isnet import __version__
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.io.console import show_progress
-from isnet.io.visible_gpus import visible_gpus
+from isnet.io.gpus import visible_gpus
 
 if TYPE_CHECKING:
     from isnet.inference.input_images import ImageFile
