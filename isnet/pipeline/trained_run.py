@@ -8,9 +8,12 @@ from mmseg.registry import MODELS
 
 from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.data.loading.dataset_config import evaluation_dataset
+from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import load_tensors, prepare_for_inference
+from isnet.io.atomic_files import sha256_of
+from isnet.pipeline.stage_files import read_train_record
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan, PlannedRun
@@ -31,11 +34,20 @@ def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
     """Load the weights of a run into the model of its config.
 
     Raises:
-        UserError: the weights file is missing or damaged, or does not fit the model.
+        UserError: the weights file is missing, damaged, another one than `train` wrote, or does not
+            fit the model.
     """
     config = planned.experiment.config
     import_modules(planned.experiment.imports, planned.experiment.folder)
-    weights = open_weights(plan.layout.train_results(planned.name) / "weights.pth")
+    file = plan.layout.train_results(planned.name) / "weights.pth"
+    weights = open_weights(file)
+    if sha256_of(file) != read_train_record(plan, planned.name).weights_sha256:
+        raise UserError(
+            f"is not the file that the training of {planned.name} wrote",
+            where=str(file),
+            hint=f"Run `isnet train --run {planned.name}`, which restores that one; "
+            "a run with `weights:` scores another one",
+        )
     model = deployed_model(config)
     if not any(name.startswith("auxiliary_head.") for name in weights.tensors):
         model.pop("auxiliary_head", None)  # weights that were not trained here may have none

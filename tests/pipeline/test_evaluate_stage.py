@@ -99,6 +99,24 @@ EvaluationJournal.add = stopping
 UNTRACKED = "import isnet.pipeline.evaluate as stage; stage.track = print\n"
 
 
+def test_a_weights_file_that_the_training_did_not_write_is_refused(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scores of another network would stand under this run's hash and settings."""
+    file = Path("results/runs/two/train/weights.pth")
+    content = torch.load(file, weights_only=True)
+    for value in content["state_dict"].values():
+        value.add_(1)
+    torch.save(content, file)
+    for command in (["evaluate"], ["benchmark"]):
+        assert main([*command, "--run", "two"]) == 2
+        told = capsys.readouterr().err
+        assert (
+            "weights.pth: is not the file that the training of two wrote. Run `isnet train" in told
+        )
+    assert not FOLDER.exists()
+
+
 def test_the_official_evaluator_agrees_and_neither_stop_nor_processes_change_a_byte(
     weights: Path, capsys
 ):
