@@ -35,7 +35,7 @@ class ImageFile:
     name: str
 
 
-def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[ImageFile], int]:
+def find_images(inputs: Sequence[Path], output: Path | None = None) -> tuple[list[ImageFile], int]:
     """Find the images among the given files and below the given folders.
 
     Returns the images in the order of inputs and paths, and the number of other files in the
@@ -50,12 +50,12 @@ def find_images(inputs: Sequence[Path], output: Path) -> tuple[list[ImageFile], 
     """
     found: dict[Path, tuple[Path, Path]] = {}
     others = 0
-    skipped = output.resolve()
+    skipped = output.resolve() if output else None
     for given in inputs:
         if not given.is_dir():
             found.setdefault(_absolute(given), (given, Path(given.name)))
             continue
-        if given.resolve() == skipped:
+        if output and given.resolve() == skipped:
             hint = "Name another --output"
             raise UserError("is the folder of the images", where=str(output), hint=hint)
         prefix = Path() if len(inputs) == 1 else Path(given.resolve().name)
@@ -72,7 +72,7 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
-def _files_below(folder: Path, skipped: Path) -> Iterator[Path]:
+def _files_below(folder: Path, skipped: Path | None) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         here = Path(place)
         shown = sorted(name for name in folders if not name.startswith("."))

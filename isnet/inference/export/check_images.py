@@ -9,7 +9,7 @@ from torch import Tensor
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.inference.export.exported_network import SMALLEST_SIDE
-from isnet.inference.input_images import SUFFIXES, image_tensor, read_rgb
+from isnet.inference.input_images import find_images, image_tensor, read_rgb
 from isnet.io.atomic_files import read_json
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
@@ -21,14 +21,16 @@ _MAX_IMAGES = 4
 
 
 def given_images(paths: Sequence[Path]) -> ImagesWithOrigin:
-    """Read the given image files, and all images in the given folders.
+    """Read the given image files, and all images below the given folders, as `isnet predict` does.
 
     Raises:
         UserError: a file is missing, no image, or too small.
     """
-    files = [file for path in paths for file in (_images_in(path) if path.is_dir() else [path])]
+    files, _ = find_images(paths)
+    if not files:
+        raise UserError("there is no image", where=str(paths[0]), hint="Give others")
     images = "image" if len(files) == 1 else "images"
-    return [_read(file) for file in files], f"{len(files)} given {images}"
+    return [_read(file.path) for file in files], f"{len(files)} given {images}"
 
 
 def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
@@ -57,13 +59,6 @@ def generated_images() -> ImagesWithOrigin:
     settings = StreetsSettings(width=512, height=256)
     scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
     return [image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets"
-
-
-def _images_in(folder: Path) -> list[Path]:
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not found:
-        raise UserError(f"there is no image in {folder}", hint="Give images, or folders of them")
-    return found
 
 
 def _read(file: Path) -> Tensor:

@@ -129,6 +129,17 @@ def assert_facts(facts: dict[str, str], model: TrainedModel) -> None:
     assert json.loads(facts["provenance"])["run"] == "small"
 
 
+def test_the_images_of_a_folder_are_those_of_predict(tmp_path: Path) -> None:
+    """Without the hidden files that file managers leave beside them."""
+    (tmp_path / "day").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "day/a.png")
+    (tmp_path / "._a.png").write_bytes(b"litter")
+    assert len(given_images([tmp_path])[0]) == 1
+    (tmp_path / "day/a.png").unlink()
+    with pytest.raises(UserError, match="there is no image"):
+        given_images([tmp_path])
+
+
 def test_an_onnx_file_needs_onnxruntime_alone_and_predicts_as_isnet(
     onnx_file: Path, resizing_weights: Path, street: Path, tmp_path: Path
 ):
