@@ -52,6 +52,7 @@ def _track_in_mlflow(plan: Plan, name: str | None) -> bool:
 def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     """Upload all runs to MLflow; return exit code 1 if some could not be uploaded, else 0.
 
+    MLflow is asked for each run: a store, or a run in it, may have been deleted since its upload.
     With `follow`, repeat this every few seconds until no run is training any more, or Ctrl-C.
 
     Raises:
@@ -59,9 +60,11 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     """
     store = _store(plan)
     outages = _OutageLog(_describe(store))
+    is_checked = False
     while True:
         records = _records(plan, list(plan.runs))
-        uploaded, reason = _upload(records, store, SYNC)
+        uploaded, reason = _upload(records, store, SYNC, check=not is_checked)
+        is_checked = is_checked or not reason
         in_sinks = update_sinks(plan, records, SYNC)
         if not follow or not any(record.state == "running" for record in records):
             break
@@ -219,9 +222,9 @@ def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
 
 
 def _upload(
-    records: list[RunRecord], store: TrackingStore, timeouts: Timeouts
+    records: list[RunRecord], store: TrackingStore, timeouts: Timeouts, *, check: bool = False
 ) -> tuple[list[str], str | None]:
-    """Upload the runs that are not in MLflow yet.
+    """Upload the runs that are not in MLflow yet; with `check`, notes about uploads are not enough.
 
     A database file is written by this process. A server is written by a child process, which can
     be killed at any time.
@@ -229,7 +232,7 @@ def _upload(
     Returns:
         The names of the runs that are in MLflow, and the reason if some are not.
     """
-    uploaded = [record.name for record in records if is_uploaded(record, store)]
+    uploaded = [r.name for r in records if not check and is_uploaded(r, store)]
     missing = [record for record in records if record.name not in uploaded]
     notes: dict[str, None] = {}
     reason: str | None = None

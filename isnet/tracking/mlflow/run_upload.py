@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
 from isnet.tracking.curve_thinning import rows_of, thin_records
 from isnet.tracking.journal import JournalReader
@@ -27,7 +28,11 @@ from isnet.tracking.mlflow.model_registry import (
     register,
     registered_name,
 )
-from isnet.tracking.mlflow.tracking_client import TrackingClient, failure_reason
+from isnet.tracking.mlflow.tracking_client import (
+    TrackingClient,
+    failure_reason,
+    is_of_one_run,
+)
 from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import is_database_file
 
@@ -38,6 +43,8 @@ The events are `{"alive": 1}` after each answer of MLflow, `{"uploaded": run, "n
 each run, and at the end `{"done": 1, "reason": text or None}`.
 """
 
+_NOTE = "mlflow.json"
+"""Note about the last upload, in the work folder of a run."""
 _LOCK_SECONDS = 60.0
 _PAUSE_SECONDS = 2.0
 
@@ -48,7 +55,7 @@ def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
     The digest of the run is compared with the note that its last upload wrote to the work folder.
     """
     try:
-        note = json.loads((record.work / "mlflow.json").read_text())
+        note = json.loads((record.work / _NOTE).read_text())
         return record.state != "running" and bool(note["content"] == record.digest(store))
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -59,26 +66,44 @@ def upload_runs(
 ) -> None:
     """Upload runs to MLflow and report events, with at most `attempts` tries for each run.
 
-    Stops at the first run whose last try fails. If the store is down, each further run would take
-    as long. Raises nothing.
+    A run with a value that MLflow does not take is left out. After another failure the upload ends:
+    if the store is down, each further run would take as long. Raises nothing.
     """
     reason = None
-    try:
-        for record in records:
+    for record in records:
+        try:
             with _database_lock(store):
                 note = _upload(record, store, report, attempts)
             report({"uploaded": record.name, "note": note})
-    except Exception as error:
-        reason = failure_reason(error)
+        except Exception as error:
+            reason = reason or failure_reason(error)
+            if not is_of_one_run(error):
+                break
     report({"done": 1, "reason": reason})
 
 
 def _upload(record: RunRecord, store: TrackingStore, report: Report, attempts: int) -> str:
+    if is_uploaded(record, store) and _is_there(record, store, report):
+        return ""
     for _ in range(attempts - 1):
         with contextlib.suppress(Exception):
             return RunUpload(record, store, report).send_all()
         time.sleep(_PAUSE_SECONDS)
     return RunUpload(record, store, report).send_all()
+
+
+def _is_there(record: RunRecord, store: TrackingStore, report: Report) -> bool:
+    """Return whether MLflow has the run of a note: stores and runs are also deleted."""
+    from mlflow.exceptions import MlflowException
+
+    client = TrackingClient(store.uri, lambda: report({"alive": 1}))
+    try:
+        run = client.get_run(json.loads((record.work / _NOTE).read_text())["run_id"])
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return bool(run.info.lifecycle_stage == "active")
 
 
 def _database_lock(store: TrackingStore) -> AbstractContextManager[object]:
@@ -142,7 +167,7 @@ class RunUpload:
         note = self._send_model() if record.weights and record.metrics else ""
         if record.state != "running":
             self.run.require_oldest(self._experiment, record)
-            write_json(record.work / "mlflow.json", {"run_id": self.run.id, "content": content})
+            write_json(record.work / _NOTE, {"run_id": self.run.id, "content": content})
         return note
 
     def _send_model(self) -> str:
@@ -174,7 +199,13 @@ def _find_or_create_experiment(client: Any, store: TrackingStore) -> str:
         lambda: client.get_experiment_by_name(store.experiment) is not None,
         lambda: client.create_experiment(store.experiment, artifact_location=place),
     )
-    return str(client.get_experiment_by_name(store.experiment).experiment_id)
+    experiment = client.get_experiment_by_name(store.experiment)
+    if experiment.lifecycle_stage != "active":
+        raise UserError(
+            f"the experiment {store.experiment} is in its trash",
+            hint=f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`",
+        )
+    return str(experiment.experiment_id)
 
 
 def _environment_tags(environment: dict[str, Any]) -> dict[str, str]:

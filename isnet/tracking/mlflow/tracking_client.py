@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from isnet.errors import UserError
 from isnet.tracking.redaction import redact
 
+_DEFAULT_STORE = "MLFLOW_TRACKING_URI"
 _HEARTBEAT_SECONDS = 3.0
 _LOGGERS = ("mlflow", "alembic", "urllib3")
 _KNOWN = {
@@ -35,7 +37,9 @@ class TrackingClient:
     """
 
     def __init__(self, uri: str, heartbeat: Callable[[], None]) -> None:
-        self._client = _create_client(uri)
+        self._uri = uri
+        with _as_default_store(uri):
+            self._client = _create_client(uri)
         self._heartbeat = heartbeat
         heartbeat()
 
@@ -43,7 +47,8 @@ class TrackingClient:
         method = getattr(self._client, name)
 
         def call(*arguments: Any, **named: Any) -> Any:
-            answer = method(*arguments, **named)
+            with _as_default_store(self._uri):
+                answer = method(*arguments, **named)
             self._heartbeat()
             return answer
 
@@ -68,6 +73,20 @@ class TrackingClient:
             thread.join()
 
 
+@contextlib.contextmanager
+def _as_default_store(uri: str) -> Iterator[None]:
+    """Make `uri` MLflow's default store: its model registry opens that one beside the client's."""
+    before = os.environ.get(_DEFAULT_STORE)
+    os.environ[_DEFAULT_STORE] = uri
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_DEFAULT_STORE]
+        else:
+            os.environ[_DEFAULT_STORE] = before
+
+
 def _create_client(uri: str) -> Any:
     # No usage statistics; MLflow's telemetry thread also made early requests fail.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -85,6 +104,8 @@ def _create_client(uri: str) -> Any:
 
 def failure_reason(error: BaseException) -> str:
     """Describe the error of a failed MLflow call in one line, without secrets."""
+    if isinstance(error, UserError):
+        return str(error)
     chain = [error]
     while cause := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(cause)
@@ -95,3 +116,10 @@ def failure_reason(error: BaseException) -> str:
         if re.search(pattern, text, re.IGNORECASE):
             return reason
     return f"{type(error).__name__}: {redact(str(error))}"[:_MAX_LENGTH]
+
+
+def is_of_one_run(error: BaseException) -> bool:
+    """Return whether a call failed for what it was to write; another run may still be written."""
+    code = getattr(error, "error_code", None)
+    is_value = isinstance(error, TypeError | ValueError | KeyError)
+    return code == "INVALID_PARAMETER_VALUE" or (is_value and not isinstance(error, OSError))

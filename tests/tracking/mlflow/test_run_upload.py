@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pretended_run import pretend_finished
 from isnet.cli import main
 
 RUNS = {"one": 0.25, "two": 0.5}
+Edit = Callable[[str, str], None]
 
 
 @pytest.fixture
@@ -110,3 +112,52 @@ def test_an_evaluation_of_earlier_weights_is_not_sent_with_new_ones(finished: Pa
     runs = _found(f"sqlite:///{finished}/mlflow.db")
     assert runs.keys() == {"one"}
     assert "final/mIoU" not in runs["one"].data.metrics
+
+
+def test_a_database_file_may_lie_anywhere(finished: Path, edit: Edit, tmp_path: Path) -> None:
+    """MLflow's registry opens a default store too, which once was another file."""
+    file = tmp_path / "a b#c%20d" / "runs.db"
+    file.parent.mkdir()
+    (finished / "mlflow.db").rename(file)
+    edit("uri: sqlite:///mlflow.db", f'uri: "sqlite:///{file}"')
+    assert main(["track", "sync"]) == 0
+    assert _found(f"sqlite:///{file}").keys() == RUNS.keys()
+    assert not (finished / "mlflow.db").exists()
+
+
+def test_sync_sends_again_what_was_deleted(finished: Path, empty_store: Path) -> None:
+    uri = f"sqlite:///{finished}/mlflow.db"
+    assert main(["track", "sync"]) == 0
+    first = _found(uri)
+    MlflowClient(uri).delete_run(first["one"].info.run_id)
+    assert main(["track", "sync"]) == 0
+    second = _found(uri)
+    assert second.keys() == RUNS.keys()
+    assert second["one"].info.run_id != first["one"].info.run_id
+    assert second["two"].info.run_id == first["two"].info.run_id
+    shutil.copy(empty_store, finished / "mlflow.db")
+    assert main(["track", "sync"]) == 0
+    assert _found(uri).keys() == RUNS.keys()
+
+
+def test_an_experiment_in_the_trash_is_named_with_its_rescue(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = MlflowClient(f"sqlite:///{finished}/mlflow.db")
+    assert main(["track", "sync"]) == 0
+    number = client.get_experiment_by_name("isnet").experiment_id
+    client.delete_experiment(number)
+    assert main(["track", "sync"]) == 1
+    assert f"mlflow experiments restore --experiment-id {number}" in capsys.readouterr().err
+
+
+def test_the_trouble_of_one_run_is_not_that_of_others(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = finished / "results/runs/one/train/train.json"
+    for path in (record, *(finished / "work/runs/one").rglob("train.json")):
+        if path.is_file():
+            path.write_text(path.read_text().replace('"finished": "', '"finished": "no time '))
+    assert main(["track", "sync"]) == 1
+    assert "1 of 2 runs are in MLflow" in capsys.readouterr().err
+    assert "two" in _found(f"sqlite:///{finished}/mlflow.db")
