@@ -20,7 +20,7 @@ _UNUSED_BY_MMSEG = (
 
 
 @contextlib.contextmanager
-def deferred_imports() -> Iterator[None]:
+def defer_imports() -> Iterator[None]:
     """Context manager in which mmengine and mmseg are imported without the modules above.
 
     What they import from such a module is a stand-in, which imports the module when it is called.

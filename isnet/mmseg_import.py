@@ -5,7 +5,7 @@ import io
 import logging
 import warnings
 
-from isnet.deferred_imports import deferred_imports
+from isnet.deferred_imports import defer_imports
 
 
 def import_mmseg() -> None:
@@ -17,7 +17,7 @@ def import_mmseg() -> None:
     with (
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
-        deferred_imports(),
+        defer_imports(),
     ):
         warnings.simplefilter("ignore")
         import mmseg.datasets
