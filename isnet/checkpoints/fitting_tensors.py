@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile
-from isnet.checkpoints.state_dict_check import check_fusion
+from isnet.checkpoints.state_dict_check import COUNTER, check_fusion, format_shape, list_names
 from isnet.checkpoints.tensor_names import NAMINGS
 from isnet.errors import UserError
 
 _LEAST_SHARE = 0.5
 """Share of the backbone's tensors that must fit; with fewer it is another architecture."""
-_MAX_LISTED = 4
-_COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,8 @@ class Fit:
         """Return what is loaded and what is not, on one line."""
         total = len(self.tensors) + len(self.unfilled)
         parts = [f"{len(self.tensors)} of {total} tensors"]
-        parts += [f"made anew: {_join(self.unfilled)}"] * bool(self.unfilled)
-        parts += [f"not in the model: {_join(self.unused)}"] * bool(self.unused)
+        parts += [f"made anew: {list_names(self.unfilled)}"] * bool(self.unfilled)
+        parts += [f"not in the model: {list_names(self.unused)}"] * bool(self.unused)
         return "; ".join(parts)
 
 
@@ -56,7 +54,7 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
     if len(found) < _LEAST_SHARE * len(wanted):
         raise UserError(
             f"fits only {len(found)} of the {len(wanted)} tensors of the model's backbone: it has "
-            f"{_join(list(file.tensors))}; the model has {_join(wanted)}",
+            f"{list_names(list(file.tensors))}; the model has {list_names(wanted)}",
             where=str(file.path),
             hint="Name weights of the same architecture",
         )
@@ -84,8 +82,8 @@ def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
         fit = _best_fit(model.state_dict(), file)
     unused = [unused for unused in _parameters(fit.unused) if not _is_auxiliary(unused)]
     if fit.unfilled or unused:
-        sides = [f"the model has {_join(fit.unfilled)}"] * bool(fit.unfilled)
-        sides += [f"the file has {_join(unused)}"] * bool(unused)
+        sides = [f"the model has {list_names(fit.unfilled)}"] * bool(fit.unfilled)
+        sides += [f"the file has {list_names(unused)}"] * bool(unused)
         raise UserError(
             f"does not fit the model of {name}: {'; '.join(sides)}",
             where=str(file.path),
@@ -113,7 +111,7 @@ def _fit(ours: dict[str, Tensor], file: WeightsFile, naming: Callable[[str], str
         if given is None:
             unfilled.append(name)
         elif given.shape != value.shape:
-            unfilled.append(f"{name} ({_format(value)}, in the file {_format(given)})")
+            unfilled.append(f"{name} ({format_shape(value)}, in the file {format_shape(given)})")
         else:
             tensors[name] = given
     return Fit(tensors, _parameters(unfilled), [name for name in file.tensors if name not in used])
@@ -121,13 +119,4 @@ def _fit(ours: dict[str, Tensor], file: WeightsFile, naming: Callable[[str], str
 
 def _parameters(names: Iterable[str]) -> list[str]:
     """Leave out the counters of batch norms, which nothing reads."""
-    return [name for name in names if not name.endswith(_COUNTER)]
-
-
-def _format(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _join(names: list[str]) -> str:
-    more = len(names) - _MAX_LISTED
-    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return [name for name in names if not name.endswith(COUNTER)]

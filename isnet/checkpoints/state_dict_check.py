@@ -10,8 +10,8 @@ from isnet.errors import UserError
 
 Tensors = Mapping[str, Tensor]
 
-_COUNTER = "num_batches_tracked"
-_MAX_LISTED = 10
+COUNTER = "num_batches_tracked"
+"""Last part of the names of the counters of batch norms, which nothing reads."""
 
 
 def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: str) -> None:
@@ -29,7 +29,7 @@ def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: st
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]
     misshaped = [
-        f"{name} {_format_shape(given[name])} where the model has {_format_shape(value)}"
+        f"{name} {format_shape(given[name])} where the model has {format_shape(value)}"
         for name, value in expected.items()
         if name in given and given[name].shape != value.shape
     ]
@@ -38,10 +38,10 @@ def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: st
     if not found:
         return
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in found.items())
-    lists = "".join(f"\n  {kind}: {_join(names)}" for kind, names in found.items())
+    lists = "".join(f"\n  {kind}: {list_names(names, 10)}" for kind, names in found.items())
     hint = "Name the config that has the classes, backbone and head of these weights"
-    if missing and all(name.endswith(_COUNTER) for name in missing):
-        hint = f"It was saved without {_COUNTER}; add them as tensor(0), or get the full file"
+    if missing and all(name.endswith(COUNTER) for name in missing):
+        hint = f"It was saved without {COUNTER}; add them as tensor(0), or get the full file"
     what = f"does not fit the model of {model}: {counts}{lists}\nNothing was written"
     raise UserError(what, where=str(file), hint=hint)
 
@@ -68,10 +68,12 @@ def check_fusion(model: nn.Module, file: WeightsFile) -> None:
         )
 
 
-def _format_shape(tensor: Tensor) -> str:
+def format_shape(tensor: Tensor) -> str:
+    """Format the shape of a tensor as `64x3x7x7`."""
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
-def _join(names: Sequence[str]) -> str:
-    more = len(names) - _MAX_LISTED
-    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+def list_names(names: Sequence[str], most: int = 4) -> str:
+    """List the first `most` names, and how many follow."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

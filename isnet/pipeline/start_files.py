@@ -9,7 +9,7 @@ from isnet.io.atomic_files import read_json
 from isnet.io.console import show_progress
 from isnet.settings.plan import Plan
 from isnet.settings.start_weights import StartWeights
-from isnet.training.train_job import TrainJob
+from isnet.training.train_job import TrainJob, has_checkpoints
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def untrained_start(plan: Plan, run: str, work: Path) -> str | None:
     there is no such run, or its weights are there or not needed any more.
     """
     start = plan.run(run).start
-    if start is None or start.run is None or any((work / "checkpoints").glob("iteration-*.pth")):
+    if start is None or start.run is None or has_checkpoints(work):
         return None
     return None if trained_weights(plan, start.run).is_file() else start.run
 

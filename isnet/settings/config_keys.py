@@ -190,7 +190,7 @@ def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
         UserError: naming the key and what to write instead.
     """
     for path, value in _walk(config):
-        owned = _owned(path)
+        owned = _find_owned(path)
         if owned is None:
             _refuse_unknown(path, where, is_file=True)
         elif path == ("randomness",) and value == {"seed": seed}:
@@ -211,7 +211,7 @@ def check_overrides(config: dict[str, Any], overrides: dict[str, Any], where: st
         UserError: naming the key and what to write instead.
     """
     for path, value in _walk(overrides):
-        owned = _owned(path)
+        owned = _find_owned(path)
         if owned is None:
             _refuse_unread(config, path, where)
         for leaf, wanted in _leaves(value, path):
@@ -280,7 +280,7 @@ def _is_below_honoured(path: tuple[str, ...]) -> bool:
     return False
 
 
-def _owned(path: tuple[str, ...]) -> Owned | None:
+def _find_owned(path: tuple[str, ...]) -> Owned | None:
     """Return the deepest owned entry at or above a key."""
     names = (".".join(path[:length]) for length in range(len(path), 0, -1))
     return next((OWNED[name] for name in names if name in OWNED), None)

@@ -17,11 +17,11 @@ class Backoff:
         """Whether it is too early for the next attempt."""
         return time.monotonic() < self._until
 
-    def failed(self) -> None:
-        """Start a pause, twice as long as the last."""
+    def start_pause(self) -> None:
+        """Start a pause after a failure, twice as long as the last."""
         self._until = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
-    def succeeded(self) -> None:
-        """Let the next pause be the shortest again."""
+    def reset(self) -> None:
+        """Let the next pause be the shortest again, after a success."""
         self._pause = _FIRST_PAUSE

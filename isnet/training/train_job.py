@@ -43,7 +43,7 @@ class TrainJob:
     @property
     def is_begun(self) -> bool:
         """Whether there are checkpoints, so that the training resumes."""
-        return any((self.work / "checkpoints").glob("iteration-*.pth"))
+        return has_checkpoints(self.work)
 
     @property
     def start_record(self) -> Path:
@@ -79,3 +79,8 @@ class TrainJob:
             return None
         job: Self = pickle.loads(Path(file).read_bytes())
         return job
+
+
+def has_checkpoints(work: Path) -> bool:
+    """Return whether the training in the folder `work` has checkpoints to resume from."""
+    return any((work / "checkpoints").glob("iteration-*.pth"))

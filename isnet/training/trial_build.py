@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,11 +115,10 @@ def _check_monitor(hook: Hook, where: str) -> None:
     """Refuse a metric that mmengine's EarlyStoppingHook would wait for in vain."""
     known = ConfusionMetric.scores
     if isinstance(hook, EarlyStoppingHook) and hook.monitor not in known:
-        near = difflib.get_close_matches(hook.monitor, known, n=1, cutoff=0.6)
         raise UserError(
             f"EarlyStoppingHook monitors {hook.monitor!r}, which no validation has",
             where=f"{where}: custom_hooks",
-            hint=f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}",
+            hint=suggest(hook.monitor, known, "It has"),
         )
 
 

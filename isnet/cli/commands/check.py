@@ -1,7 +1,7 @@
 """`isnet check`: whether every run of params.yaml can be trained or scored."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from isnet.cli.commands.doctor import describe_size
@@ -20,7 +20,8 @@ def check(plan: Plan) -> None:
     Raises:
         UserError: a run names a type or an argument that does not exist.
     """
-    keys = {name: _key(planned) for name, planned in plan.runs.items()}
+    versions = installed_versions()
+    keys = {name: _key(planned, versions) for name, planned in plan.runs.items()}
     built = set(json.loads(_BUILT.read_text())) if _BUILT.is_file() else set()
     if new := [plan.runs[name] for name, key in keys.items() if key not in built]:
         _build(new)
@@ -28,12 +29,12 @@ def check(plan: Plan) -> None:
     print(f"params.yaml: {describe_size(plan)}, all possible")
 
 
-def _key(planned: PlannedRun) -> str:
+def _key(planned: PlannedRun, versions: Mapping[str, str | None]) -> str:
     """Return what decides whether a run can be built: its config, modules and packages."""
     experiment = planned.experiment
     scored = ["scored only"] if planned.is_scored_only else []
     digests = [experiment.train_digest, experiment.evaluate_digest]
-    return digest_of([*digests, installed_versions(), *scored])
+    return digest_of([*digests, versions, *scored])
 
 
 def _build(runs: Iterable[PlannedRun]) -> None:

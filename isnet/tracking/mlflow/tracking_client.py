@@ -109,7 +109,7 @@ def failure_reason(error: BaseException) -> str:
     chain = [error]
     while cause := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(cause)
-    text = " ".join(map(str, chain))
+    text = " ".join(map(_without_path, chain))
     if match := re.search(r"\b(?:code|many|server error:?)\W+(5\d\d)\b", text, re.IGNORECASE):
         return f"it answers {match[1]}"
     for reason, pattern in _KNOWN.items():
@@ -123,3 +123,10 @@ def is_of_one_run(error: BaseException) -> bool:
     code = getattr(error, "error_code", None)
     is_value = isinstance(error, TypeError | ValueError | KeyError)
     return code == "INVALID_PARAMETER_VALUE" or (is_value and not isinstance(error, OSError))
+
+
+def _without_path(error: BaseException) -> str:
+    """Return an error's text, without the path of a file, which may have any words and numbers."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(error.strerror)
+    return str(error)

@@ -149,10 +149,10 @@ class _LiveUpload:
             send(self._upload)
         except Exception as error:
             self._upload = None  # the next one asks what has arrived
-            self._backoff.failed()
+            self._backoff.start_pause()
             self._report({"failed": failure_reason(error)})
         else:
-            self._backoff.succeeded()
+            self._backoff.reset()
             self._report({"succeeded": 1})
 
 

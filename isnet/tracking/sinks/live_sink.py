@@ -57,8 +57,8 @@ class LiveSink(threading.Thread):
                 with contextlib.suppress(Exception):
                     self._upload.close()
             self._upload = None
-            self._backoff.failed()
+            self._backoff.start_pause()
             self._report({"failed": failure_reason(error)})
         else:
-            self._backoff.succeeded()
+            self._backoff.reset()
             self._report({"succeeded": 1})
