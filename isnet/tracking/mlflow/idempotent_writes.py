@@ -64,9 +64,19 @@ def find_or_create_run(
     for run in others:
         if _DUPLICATE_OF not in run.data.tags:
             name = f"{run.info.run_name} (duplicate)"
-            client.set_tag(run.info.run_id, _DUPLICATE_OF, oldest.info.run_id)
+            set_run_tag(client, run.info.run_id, _DUPLICATE_OF, oldest.info.run_id)
             client.update_run(run.info.run_id, status="KILLED", name=name)
     return str(oldest.info.run_id)
+
+
+def set_run_tag(client: Any, run_id: str, tag: str, value: str) -> None:
+    """Set a tag of a run that another uploader may set at the same time.
+
+    MLflow repeats a `log_batch` whose insert collides with another one, but not a `set_tag`.
+    """
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(tag, value)])
 
 
 def search_runs(client: Any, experiment_id: str, tag: str, value: str) -> list[Any]:

@@ -17,6 +17,7 @@ from isnet.tracking.mlflow.idempotent_writes import (
     find_or_create_run,
     lock_creation,
     search_runs,
+    set_run_tag,
 )
 from isnet.tracking.redaction import redact
 from isnet.tracking.run_record import RunRecord, State
@@ -198,7 +199,7 @@ def summarise_sweep(client: Any, experiment_id: str, sweep: str, parent_id: str)
     for run in children:
         # Another host may have created and used a younger parent.
         if run.data.tags.get(PARENT) != parent_id:
-            client.set_tag(run.info.run_id, PARENT, parent_id)
+            set_run_tag(client, run.info.run_id, PARENT, parent_id)
     finished = [run for run in children if _SUMMARISED[0] in run.data.metrics]
     values = {"sweep/runs": float(len(finished))}
     for key in _SUMMARISED:

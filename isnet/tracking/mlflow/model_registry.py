@@ -165,14 +165,24 @@ def _set_best(client: Any, name: str) -> None:
     """Set the alias `best` to the version with the highest mIoU.
 
     This is repeated until the alias is right, because another uploader may set it from earlier
-    scores.
+    scores. An error is ignored if another uploader has set the alias meanwhile.
     """
     for _ in range(_ROUNDS):
         best = _best(_versions(client, name))
-        aliases: dict[str, Any] = client.get_registered_model(name).aliases
-        if best is None or str(aliases.get(BEST)) == best:
+        current = _current_best(client, name)
+        if best is None or current == best:
             return
-        client.set_registered_model_alias(name, BEST, best)
+        try:
+            client.set_registered_model_alias(name, BEST, best)
+        except Exception:  # two inserts at once: the server refuses one of them
+            if _current_best(client, name) == current:
+                raise
+
+
+def _current_best(client: Any, name: str) -> str | None:
+    """Return the number of the version that has the alias `best`, or None."""
+    number = client.get_registered_model(name).aliases.get(BEST)
+    return None if number is None else str(number)
 
 
 def _best(versions: list[Any]) -> str | None:

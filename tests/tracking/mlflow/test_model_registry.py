@@ -285,3 +285,31 @@ def test_the_alias_ends_at_the_best_despite_concurrent_scores(client: MlflowClie
     client.set_registered_model_alias = set_late  # type: ignore[method-assign]
     register(client, NAME, first.model_id, str(first.run_id), record)
     assert seen == [int(second.version), int(first.version)]
+
+
+@pytest.mark.parametrize("set_elsewhere", [True, False])
+def test_an_alias_that_two_set_at_once_is_no_fault(
+    client: MlflowClient, set_elsewhere: bool
+) -> None:
+    """A server refuses the second of two inserts of the alias."""
+    assert main(["track", "sync"]) == 0
+    [first, second] = _versions(client)
+    client.delete_registered_model_alias(NAME, "best")
+    record = current_record(Plan.of(load_params()), "one")
+    assert record is not None
+    set_alias, refused = client.set_registered_model_alias, MlflowException("UNIQUE constraint")
+
+    def refuse_first(name: str, alias: str, version: str) -> None:
+        client.set_registered_model_alias = set_alias  # type: ignore[method-assign]
+        if set_elsewhere:
+            set_alias(name, alias, first.version)
+        raise refused
+
+    client.set_registered_model_alias = refuse_first  # type: ignore[method-assign]
+    if set_elsewhere:
+        register(client, NAME, first.model_id, str(first.run_id), record)
+        assert client.get_model_version_by_alias(NAME, "best").version == second.version
+    else:
+        with pytest.raises(MlflowException) as raised:
+            register(client, NAME, first.model_id, str(first.run_id), record)
+        assert raised.value is refused
