@@ -12,7 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from isnet.checkpoints.efficientnet_names import is_efficientnet_pytorch, timm_names
 from isnet.errors import UserError
+
+EFFICIENTNET_PYTORCH = "EfficientNet-PyTorch"
 
 _REFUSED = re.compile(r"(?:GLOBAL|but got) (<class '[^']+'>|\S+)")
 _IGNORED = (
@@ -40,9 +43,13 @@ class WeightsFile:
 
     path: Path
     kind: str
-    """Format: `official (model)`, `official (model_ema)`, `mmseg`, `isnet` or `bare`."""
+    """Format: `official (model)`, `official (model_ema)`, `mmseg`, `isnet`, `bare` or
+    `EfficientNet-PyTorch`.
+    """
     tensors: dict[str, Tensor]
-    """Weights by their names in the file, without DDP's prefix `module.`."""
+    """Weights by their names in the file, without DDP's prefix `module.`; those of
+    EfficientNet-PyTorch by their names in timm.
+    """
     meta: Mapping[str, Any]
     """Metadata that mmseg and isnet store beside the weights. Empty in other formats."""
     beside: Mapping[str, Any] = field(default_factory=dict)
@@ -97,7 +104,10 @@ def open_weights(path: Path, *, ema: bool = False) -> WeightsFile:
     if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
             beside = file.metadata() or {}
-    return WeightsFile(path, kind, _check_tensors(tensors, path), meta, beside)
+    tensors = _check_tensors(tensors, path)
+    if is_efficientnet_pytorch(tensors):
+        kind, tensors = EFFICIENTNET_PYTORCH, timm_names(tensors)
+    return WeightsFile(path, kind, tensors, meta, beside)
 
 
 def _short_texts(node: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, str]]:

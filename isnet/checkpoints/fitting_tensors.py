@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile
-from isnet.checkpoints.state_dict_check import COUNTER, check_fusion, format_shape, list_names
+from isnet.checkpoints.state_dict_check import (
+    COUNTER,
+    check_fusion,
+    check_padding,
+    format_shape,
+    list_names,
+)
 from isnet.checkpoints.tensor_names import NAMINGS
 from isnet.errors import UserError
 
@@ -41,7 +47,8 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
     (torchvision, timm, mmpretrain). With `only_backbone` the rest of the file is left out.
 
     Raises:
-        UserError: less than half of the backbone's tensors fit; nothing is loaded.
+        UserError: less than half of the backbone's tensors fit, or they were trained for another
+            padding; nothing is loaded.
     """
     ours = model.state_dict()
     if not only_backbone:
@@ -58,6 +65,7 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
             where=str(file.path),
             hint="Name weights of the same architecture",
         )
+    check_padding(model, file)
     model.load_state_dict(best.tensors, strict=False)
     return best
 

@@ -1,7 +1,7 @@
 """Finds and fetches the ImageNet weights that a config's backbone is initialised with.
 
-Names such as `open-mmlab://resnet50_v1c` are looked up in mmengine's table. Files are stored in
-torch's cache, as mmengine does.
+Names such as `open-mmlab://resnet50_v1c` are looked up in mmengine's table, names such as
+`timm://resnet18.a1_in1k` in timm's. Files are stored in torch's cache, as mmengine does.
 """
 
 import re
@@ -13,7 +13,12 @@ from urllib.parse import urlparse
 
 from isnet.errors import UserError
 from isnet.io.console import ProgressCallback
-from isnet.settings.pretrained_references import local_path, pretrained_references
+from isnet.settings.pretrained_references import (
+    local_path,
+    missing_file_hint,
+    pretrained_references,
+)
+from isnet.settings.timm_backbone import TIMM
 
 _MMENGINE = ("open-mmlab://", "openmmlab://")
 _TORCHVISION = "torchvision://"
@@ -37,7 +42,7 @@ class PretrainedFile:
     def hint(self) -> str:
         """How to get the file onto this machine, for messages."""
         if self.url is None:
-            return "Put it there, or name another file"
+            return missing_file_hint(self.reference)
         fetch = "Without internet here: run `isnet weights fetch` on a machine that has it"
         return f"{fetch}, and copy {self.path.name} to {self.path.parent}"
 
@@ -107,6 +112,8 @@ def _locate(reference: str) -> PretrainedFile | None:
         return _cache_file(reference, reference)
     if reference.startswith((*_MMENGINE, _TORCHVISION)):
         return _look_up(reference)
+    if reference.startswith(TIMM):
+        return _timm_file(reference)
     path = local_path(reference)
     return PretrainedFile(reference, path, None) if path else None
 
@@ -130,11 +137,34 @@ def _look_up(reference: str) -> PretrainedFile:
     return PretrainedFile(reference, Path(checkpoint._get_mmengine_home()) / place, None)
 
 
-def _cache_file(reference: str, url: str) -> PretrainedFile:
+def _timm_file(reference: str) -> PretrainedFile:
+    """Find the file of weights on timm's hub: in the hub's own cache, or to be fetched."""
+    try:
+        from huggingface_hub import hf_hub_url, try_to_load_from_cache
+        from timm.models import get_pretrained_cfg
+    except ImportError as error:
+        raise UserError(
+            "timm is not installed", where=reference, hint="Run `pip install timm`"
+        ) from error
+    name = reference.removeprefix(TIMM)
+    known = get_pretrained_cfg(name)
+    if known is None or not known.hf_hub_id:
+        hint = "Correct the name: timm.list_pretrained() has all"
+        raise UserError(f"timm has no weights {name!r}", where=reference, hint=hint)
+    filename = known.hf_hub_filename or "model.safetensors"
+    cached = try_to_load_from_cache(known.hf_hub_id, filename)
+    if isinstance(cached, str):
+        return PretrainedFile(reference, Path(cached), None)
+    url = hf_hub_url(known.hf_hub_id, filename)
+    # Such files have one name: `model.safetensors`.
+    return _cache_file(reference, url, f"{known.architecture}.{known.tag}.safetensors")
+
+
+def _cache_file(reference: str, url: str, name: str | None = None) -> PretrainedFile:
     from torch import hub
 
     parts = urlparse(url)
-    name = PurePosixPath(parts.path).name
+    name = name or PurePosixPath(parts.path).name
     if not parts.hostname or not name:
         raise UserError("is not the URL of a file", where=reference, hint="Correct `pretrained`")
     return PretrainedFile(reference, Path(hub.get_dir()) / "checkpoints" / name, url)

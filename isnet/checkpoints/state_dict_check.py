@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from isnet.checkpoints.checkpoint_formats import WeightsFile
+from isnet.checkpoints.checkpoint_formats import EFFICIENTNET_PYTORCH, WeightsFile
 from isnet.errors import UserError
 
 Tensors = Mapping[str, Tensor]
@@ -65,6 +65,26 @@ def check_fusion(model: nn.Module, file: WeightsFile) -> None:
             f"was trained with fusion {theirs!r}, and the model has {ours!r}",
             where=str(file.path),
             hint=f"Override it: model: {{decode_head: {{fusion: {theirs}}}}}",
+        )
+
+
+def check_padding(model: nn.Module, file: WeightsFile) -> None:
+    """Refuse weights of EfficientNet-PyTorch in an encoder of timm that pads otherwise.
+
+    They were trained with TensorFlow's padding, which timm's models named `tf_...` have. The others
+    have the same tensors, and would predict badly without an error.
+
+    Raises:
+        UserError: the encoder pads otherwise.
+    """
+    encoder = getattr(getattr(model, "backbone", None), "timm_model", None)
+    if file.kind != EFFICIENTNET_PYTORCH or encoder is None:
+        return
+    if type(encoder.conv_stem).__name__ != "Conv2dSame":
+        raise UserError(
+            "was trained with TensorFlow's padding, and the encoder has torch's",
+            where=str(file.path),
+            hint="Name timm's model with tf_: model_name: tf_efficientnet_lite0",
         )
 
 

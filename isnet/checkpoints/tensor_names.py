@@ -48,11 +48,21 @@ def _timm_name(name: str) -> str:
     return name
 
 
+def _timm_encoder_name(name: str) -> str:
+    """Return timm's name of a tensor of mmseg's `TIMMBackbone`.
+
+    As an encoder, timm's network has `stages_0` for `stages.0`, or is itself below `model`.
+    """
+    inner = name.removeprefix("backbone.timm_model.").removeprefix("model.")
+    return re.sub(r"^([a-z]+)_(\d+)\.", r"\1.\2.", inner)
+
+
 NAMINGS: tuple[Callable[[str], str], ...] = (
     lambda name: name,
     official_name,
     lambda name: name.removeprefix("backbone."),
     _timm_name,
     lambda name: name.removeprefix("backbone.timm_model."),
+    _timm_encoder_name,
 )
 """From isnet's names to those of a file."""

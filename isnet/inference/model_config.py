@@ -24,7 +24,8 @@ def model_config(config: dict[str, Any], *, pretrained: bool, sync_norm: str) ->
     model: dict[str, Any] = copy.deepcopy(config["model"])
     if "data_preprocessor" in config and "data_preprocessor" not in model:
         model["data_preprocessor"] = copy.deepcopy(config["data_preprocessor"])
-    if not pretrained:
+    if not pretrained or model["backbone"].get("type") == "TIMMBackbone":
+        # mmengine cannot read safetensors: `training.initial_weights` loads an encoder of timm.
         model["pretrained"] = None
         model["backbone"].pop("init_cfg", None)
     else:

@@ -16,6 +16,7 @@ from isnet.settings.config_keys import check_config_file
 from isnet.settings.local_modules import local_files
 from isnet.settings.overrides import apply_overrides
 from isnet.settings.params import Run
+from isnet.settings.timm_backbone import name_timm_weights
 
 _EVALUATION_KEYS = (
     *("evaluation", "img_ratios", "test_cfg", "test_dataloader", "test_evaluator"),
@@ -121,6 +122,7 @@ def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None)
     check_config_file(config, f"{where}.config", seed=run.seed)
     apply_overrides(config, run.overrides, f"{where}.overrides")
     try:
+        name_timm_weights(config, where)
         experiment = _experiment_from(config, run.config)
         if run.weights is None:
             _check_schedules(config, experiment.iterations, where)

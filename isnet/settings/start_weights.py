@@ -15,7 +15,11 @@ from isnet.io.spelling import suggest
 from isnet.settings.experiment import Experiment
 from isnet.settings.layout import home_of
 from isnet.settings.params import Run, StartAddress, StartRun
-from isnet.settings.pretrained_references import local_path, pretrained_references
+from isnet.settings.pretrained_references import (
+    local_path,
+    missing_file_hint,
+    pretrained_references,
+)
 
 
 @dataclass(frozen=True)
@@ -114,5 +118,6 @@ def start_settings(start: StartWeights | None) -> dict[str, Any]:
 def _hash(file: Path, written: str, where: str) -> str:
     if not file.is_file():
         named = written or "''"
-        raise UserError(f"there is no file {named}", where=where, hint="Put it there")
+        hint = missing_file_hint(written)
+        raise UserError(f"there is no file {named}", where=where, hint=hint)
     return sha256_of(file)

@@ -18,11 +18,11 @@ from isnet.settings.plan import Plan
 BROKEN = """\
   broken:
     dataset: streets
-    config: isnet/configs/fcn_res18-half_1xb2-800_streets-128x256.py
+    config: isnet/configs/fcn_res18-half_1xb2-1200_streets-128x256.py
     overrides: {model: {pretrained: damaged.pth}}
   nowhere:
     dataset: elsewhere
-    config: isnet/configs/isnet_res18-half_1xb2-1k_camvid-360x480.py
+    config: isnet/configs/isnet_efficientnet-lite0-d16_1xb4-900_camvid-360x480.py
 """
 """A run whose first weights are damaged, and one whose data set cannot be had."""
 

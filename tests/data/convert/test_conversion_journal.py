@@ -28,7 +28,7 @@ PARAMS = """\
 datasets:
   camvid: {{kind: camvid, source: {source}}}
 runs:
-  one: {{dataset: camvid, config: isnet/configs/isnet_res18-half_1xb2-1k_camvid-360x480.py}}
+  one: {{dataset: camvid, config: isnet/configs/isnet_efficientnet-lite0-d16_1xb4-900_camvid-360x480.py}}
 """
 COMMAND = ["convert", "--dataset", "camvid"]
 

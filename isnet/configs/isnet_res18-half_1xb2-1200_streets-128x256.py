@@ -9,7 +9,7 @@ Expected:  mIoU 36.1, ms+flip 36.9 (seed 0, BENCHMARKS.md). So few iterations co
 """
 
 _base_ = [
-    "./_base_/isnet_r18-half-d8.py",
+    "./_base_/isnet_r18-half-d16.py",
     "./_base_/streets_128x256.py",
     "./_base_/schedule_small.py",
     "./_base_/runtime.py",

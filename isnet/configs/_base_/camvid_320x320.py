@@ -1,4 +1,4 @@
-"""CamVid with SegNet's 11 classes: images of 360x480, crops of 256x320 (height x width).
+"""CamVid with SegNet's 11 classes: images of 360x480, crops of 320x320 (height x width).
 
 Files and classes are read from the manifest that `isnet convert` writes. `isnet` takes the manifest
 of the run's data set, mmseg's own tools take that of `camvid`.
@@ -7,7 +7,7 @@ of the run's data set, mmseg's own tools take that of `camvid`.
 _base_ = "./from_manifest.py"
 
 manifest = "results/datasets/camvid/manifest.json"
-crop_size = (256, 320)
+crop_size = (320, 320)
 num_classes = 11
 img_ratios = (0.75, 1.0, 1.25, 1.5)
 

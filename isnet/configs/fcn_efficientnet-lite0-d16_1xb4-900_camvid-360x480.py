@@ -1,0 +1,13 @@
+"""FCN: the CamVid example's network without ISNet's context modules, as a baseline for it.
+
+Command:   `isnet train --run camvid_fcn`, a run that params.yaml has commented out.
+Hardware:  one CPU core for about 20 minutes, or a GPU.
+Protocol:  as isnet_efficientnet-lite0-d16_1xb4-900_camvid-360x480.py; the two differ by the context
+           modules alone.
+Expected:  MEASURE
+"""
+
+_base_ = "./isnet_efficientnet-lite0-d16_1xb4-900_camvid-360x480.py"
+
+method = "FCN"
+model = dict(decode_head=dict(image_level=False, semantic_level=False))
