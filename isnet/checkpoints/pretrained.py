@@ -147,7 +147,10 @@ def _timm_file(reference: str) -> PretrainedFile:
             "timm is not installed", where=reference, hint="Run `pip install timm`"
         ) from error
     name = reference.removeprefix(TIMM)
-    known = get_pretrained_cfg(name)
+    try:
+        known = get_pretrained_cfg(name)
+    except RuntimeError:  # an unknown tag
+        known = None
     if known is None or not known.hf_hub_id:
         hint = "Correct the name: timm.list_pretrained() has all"
         raise UserError(f"timm has no weights {name!r}", where=reference, hint=hint)

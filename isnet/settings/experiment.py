@@ -122,7 +122,7 @@ def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None)
     check_config_file(config, f"{where}.config", seed=run.seed)
     apply_overrides(config, run.overrides, f"{where}.overrides")
     try:
-        name_timm_weights(config, where)
+        name_timm_weights(config, f"{where}.config")
         experiment = _experiment_from(config, run.config)
         if run.weights is None:
             _check_schedules(config, experiment.iterations, where)

@@ -31,7 +31,7 @@ def name_timm_weights(config: dict[str, Any], where: str) -> None:
     if checkpoint.startswith(TIMM) and _architecture(theirs) != _architecture(model_name):
         raise UserError(
             f"{checkpoint} has the weights of another model than {model_name}",
-            where=f"{where}.config: model.backbone",
+            where=f"{where}: model.backbone",
             hint=f"Write model_name: {_architecture(theirs)}, or name its own weights",
         )
 

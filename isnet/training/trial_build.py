@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,4 +147,6 @@ def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> 
         else:
             text = ": ".join(filter(None, [type(error).__name__, str(error)]))
         text = " ".join(text.split())
-        raise UserError(f"cannot be built: {text}", where=where, hint="Correct it") from error
+        missing = re.fullmatch(r"RuntimeError: (\w+) is not installed", text)
+        hint = f"Run `pip install {missing[1]}`" if missing else "Correct it"
+        raise UserError(f"cannot be built: {text}", where=where, hint=hint) from error

@@ -24,7 +24,7 @@ FOLDER = REPOSITORY / "isnet/configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))
 FLAGSHIP = "isnet_res50_8xb2-160k_cityscapes-512x1024.py"
 NAME = re.compile(
-    r"(?P<method>isnet|fcn)_(?P<backbone>res|resnest)(?P<depth>\d+)(-half)?_(?P<gpus>\d+)xb(?P<batch>\d+)"
+    r"(?P<method>isnet|fcn)_((res|resnest)(?P<depth>\d+)(-half)?|(?P<encoder>[a-z0-9-]+-d(8|16)))_(?P<gpus>\d+)xb(?P<batch>\d+)"
     r"-(?P<iterations>\d+)(?P<thousand>k?)_(?P<dataset>\w+)-(?P<height>\d+)x(?P<width>\d+)\.py"
 )
 LIP = "isnet_res50_8xb4-142800_lip-473x473.py"
@@ -57,11 +57,13 @@ def test_the_file_name_states_method_batch_iterations_and_crop(name: str) -> Non
     assert match, f"{name} does not follow the naming scheme"
     config = load(name)
     assert config.method.lower() == match["method"]
-    assert (
-        config.backbone_name.split()[0].split("-")[1]
-        == match["depth"]
-        == str(config.model.backbone.depth)
-    )
+    backbone = config.model.backbone
+    if match["encoder"]:
+        assert config.backbone_name.lower() == match["encoder"]
+        assert match["encoder"].endswith(f"-d{backbone.output_stride}")
+    else:
+        stated = config.backbone_name.split()[0].split("-")[1]
+        assert stated == match["depth"] == str(backbone.depth)
     assert config.auto_scale_lr.base_batch_size == int(match["gpus"]) * int(match["batch"])
     assert config.train_dataloader.batch_size == int(match["batch"])
     assert config.train_cfg.max_iters == int(match["iterations"]) * (

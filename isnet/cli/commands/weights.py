@@ -13,6 +13,7 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
 from isnet.settings.config_file import read_config
+from isnet.settings.timm_backbone import name_timm_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -240,4 +241,5 @@ def _read_config(path: Path) -> dict[str, Any]:
     model = config.get("model")
     if not (isinstance(model, dict) and {"backbone", "decode_head"} <= model.keys()):
         raise UserError("has no model with backbone and decode_head", where=str(path), hint=hint)
+    name_timm_weights(config, str(path))
     return config

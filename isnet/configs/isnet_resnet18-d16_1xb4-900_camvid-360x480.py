@@ -1,0 +1,32 @@
+"""ISNet with an ImageNet ResNet18 from timm on CamVid (11 classes).
+
+Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
+Hardware:  one CPU or GPU. Time and memory are not measured here.
+Protocol:  900 iterations of 4 crops of 320x320. Single scale on whole images of 360x480; ms+flip
+           takes four scales and their mirror images: probabilities averaged.
+Expected:  not measured here: the weights are downloaded from timm's hub, `isnet weights fetch`.
+"""
+
+_base_ = [
+    "./_base_/isnet_timm-d16.py",
+    "./_base_/camvid_320x320.py",
+    "./_base_/schedule_timm.py",
+    "./_base_/runtime.py",
+]
+
+backbone_name = "ResNet18-D16"
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    backbone=dict(
+        model_name="resnet18",
+        init_cfg=dict(type="Pretrained", checkpoint="timm://resnet18.a1_in1k"),
+    ),
+    decode_head=dict(
+        in_channels=(64, 512),
+        in_index=(1, 4),
+        shortcut_in_channels=64,
+        num_classes=_base_.num_classes,
+    ),
+    auxiliary_head=dict(in_channels=256, in_index=3, num_classes=_base_.num_classes),
+)
+train_dataloader = dict(batch_size=4)
