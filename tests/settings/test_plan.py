@@ -65,7 +65,7 @@ def test_a_change_touches_the_settings_of_the_stages_that_read_it(
 
 
 def test_a_change_in_a_config_touches_its_runs_and_a_comment_none(checkout: Path) -> None:
-    config = checkout / "isnet/configs/fcn_res18-half_1xb2-1200_streets-128x256.py"
+    config = checkout / "isnet/configs/fcn_res18-half_1xb2-1400_streets-128x256.py"
 
     def comment() -> None:
         config.write_text(config.read_text() + "\n# nothing new\n")
