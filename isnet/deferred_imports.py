@@ -14,6 +14,7 @@ _UNUSED_BY_MMSEG = (
     "scipy.interpolate",
     "scipy.ndimage",
     "scipy.optimize",
+    "timm",
     "torch.distributed.fsdp",
 )
 """Modules that mmengine and mmseg import for models, losses and transforms that few configs use."""

@@ -44,10 +44,10 @@ def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if first == "_blocks":
             block, module, parameter = rest.split(".", 2)
             expands = f"_blocks.{block}._expand_conv.weight" in tensors
-            theirs = (_BLOCK if expands else _FIRST_BLOCK)[module]
+            theirs = (_BLOCK if expands else _FIRST_BLOCK).get(module, module)
             renamed[f"blocks.{blocks[block]}.{theirs}.{parameter}"] = tensor
         else:
-            renamed[f"{_OUTSIDE[first]}.{rest}"] = tensor
+            renamed[f"{_OUTSIDE.get(first, first)}.{rest}"] = tensor
     return renamed
 
 

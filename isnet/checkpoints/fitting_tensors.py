@@ -51,9 +51,7 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
             padding; nothing is loaded.
     """
     ours = model.state_dict()
-    if not only_backbone:
-        check_fusion(model, file)
-    else:
+    if only_backbone:
         ours = {name: value for name, value in ours.items() if name.startswith("backbone.")}
     best = _best_fit(ours, file)
     wanted = _parameters(name for name in ours if name.startswith("backbone."))
@@ -66,6 +64,8 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
             hint="Name weights of the same architecture",
         )
     check_padding(model, file)
+    if not only_backbone:
+        check_fusion(model, file)
     model.load_state_dict(best.tensors, strict=False)
     return best
 
@@ -83,7 +83,6 @@ def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
     Raises:
         UserError: a tensor is missing, unexpected or of another shape; nothing is loaded.
     """
-    check_fusion(model, file)
     fit = _best_fit(model.state_dict(), file)
     if any(_is_auxiliary(missing) for missing in fit.unfilled):
         del model.auxiliary_head
@@ -97,6 +96,7 @@ def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
             where=str(file.path),
             hint="Name the config with the architecture and the classes of these weights",
         )
+    check_fusion(model, file)
     model.load_state_dict(fit.tensors, strict=False)
     return fit
 

@@ -1,5 +1,6 @@
 """Compares the tensors of a weights file, and what they are for, with those of a model."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,8 +50,7 @@ def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: st
 def check_fusion(model: nn.Module, file: WeightsFile) -> None:
     """Refuse weights of context modules that fuse otherwise than the model's `ISNetHead`.
 
-    Their tensors have the same names and shapes. Files that do not describe their model are taken
-    for the paper's.
+    Their tensors have the same names and shapes. A file that does not say how it fuses is accepted.
 
     Raises:
         UserError: the file was trained with another `fusion`.
@@ -58,14 +58,24 @@ def check_fusion(model: nn.Module, file: WeightsFile) -> None:
     ours = getattr(getattr(model, "decode_head", None), "fusion", None)
     if ours is None or not any("lc_net.bottleneck." in name for name in file.tensors):
         return
-    described = file.meta.get("isnet")
-    theirs = described["model"]["decode_head"].get("fusion", "paper") if described else "paper"
-    if theirs != ours:
+    theirs = _fusion_of(file)
+    if theirs not in (ours, None):
         raise UserError(
             f"was trained with fusion {theirs!r}, and the model has {ours!r}",
             where=str(file.path),
             hint=f"Override it: model: {{decode_head: {{fusion: {theirs}}}}}",
         )
+
+
+def _fusion_of(file: WeightsFile) -> str | None:
+    """Return the `fusion` of the network that a file was saved from, if it is known."""
+    described, config = file.meta.get("isnet"), file.meta.get("cfg")
+    if described:
+        return str(described["model"]["decode_head"].get("fusion", "paper"))
+    if isinstance(config, str) and "ISNetHead" in config:  # mmengine stores the config as text
+        stated = re.search(r"\bfusion='(\w+)'", config)
+        return stated[1] if stated else "paper"
+    return "paper" if file.has_official_names else None
 
 
 def check_padding(model: nn.Module, file: WeightsFile) -> None:

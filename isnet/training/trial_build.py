@@ -147,6 +147,6 @@ def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> 
         else:
             text = ": ".join(filter(None, [type(error).__name__, str(error)]))
         text = " ".join(text.split())
-        missing = re.fullmatch(r"RuntimeError: (\w+) is not installed", text)
+        missing = re.search(r"No module named '(\w+)'", text)
         hint = f"Run `pip install {missing[1]}`" if missing else "Correct it"
         raise UserError(f"cannot be built: {text}", where=where, hint=hint) from error

@@ -24,17 +24,17 @@ from isnet.mmseg_import import import_mmseg
 
 DEMO = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
 CLASSIFIERS = [
-    *("decode_head.decoder_stage1.2", "decode_head.decoder_stage2.1"),
+    *("decode_head.decoder_stage1.2", "decode_head.decoder_stage2.2"),
     "auxiliary_head.conv_seg",
 ]
 
 
 def build(**head: Any) -> nn.Module:
-    """The demo's network, with weights of its own."""
+    """The demo's network, fused as in the paper, with weights of its own."""
     import_mmseg()
     torch.manual_seed(1)
     model = deployed_model(Config.fromfile(DEMO).to_dict())
-    model["decode_head"].update(head)
+    model["decode_head"].update({"fusion": "paper", **head})
     network: nn.Module = MODELS.build(model)
     return network
 
@@ -165,7 +165,7 @@ def test_weights_of_another_fusion_are_refused(
         {
             "isnet": {"state_dict": other, "meta": described},
             "official": {"model": {official_name(name): value for name, value in other.items()}},
-            "mmseg": {"state_dict": other},
+            "mmseg": {"state_dict": other, "meta": {"cfg": "head = dict(type='ISNetHead')"}},
         }[form],
         tmp_path / "x.pth",
     )
@@ -174,6 +174,16 @@ def test_weights_of_another_fusion_are_refused(
     with pytest.raises(UserError, match=f"fusion '{theirs}', and the model has '{ours}'"):
         load(build(fusion=ours), file)
     load(build(fusion=theirs), file)
+
+
+def test_a_file_that_says_nothing_of_its_fusion_is_accepted(
+    other: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save(other, tmp_path / "x.pth")
+    load_all(build(fusion="residual"), open_weights(tmp_path / "x.pth"), "demo")
+    text = "head = dict(fusion='residual', type='ISNetHead')"
+    torch.save({"state_dict": other, "meta": {"cfg": text}}, tmp_path / "x.pth")
+    load_all(build(fusion="residual"), open_weights(tmp_path / "x.pth"), "demo")
 
 
 def test_a_backbone_alone_starts_any_fusion(other: dict[str, Tensor], tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def opened(
     file: Path, change: Callable[[dict[str, Any]], None] | None = None, classes: Any = CLASSES
 ) -> GivenWeights:
     config = read_config(CONFIG, "test")
+    config["model"]["decode_head"]["fusion"] = "paper"  # as the official files have it
     if change:
         change(config)
     return open_given_weights(file, "x", config, "the.py", classes)
@@ -118,9 +119,9 @@ def _eleven(config: dict[str, Any]) -> None:
 
 
 WRONG: dict[str, tuple[Any, Any, Any, str]] = {
-    "a missing tensor": (lambda t: t.pop("decode_head.decoder_stage2.1.bias"), None, CLASSES, "does not fit the model of the.py: the model has decode_head.decoder_stage2.1.bias. Name"),
+    "a missing tensor": (lambda t: t.pop("decode_head.decoder_stage2.2.bias"), None, CLASSES, "does not fit the model of the.py: the model has decode_head.decoder_stage2.2.bias. Name"),
     "one too many": (lambda t: t.update(extra=torch.ones(3)), None, CLASSES, "the model of the.py: the file has extra. Name"),
-    "another name": (lambda t: t.update(name=t.pop("decode_head.decoder_stage2.1.bias")), None, CLASSES, "the model has decode_head.decoder_stage2.1.bias; the file has name. Name"),
+    "another name": (lambda t: t.update(name=t.pop("decode_head.decoder_stage2.2.bias")), None, CLASSES, "the model has decode_head.decoder_stage2.2.bias; the file has name. Name"),
     "other classes": (lambda t: None, _eleven, CLASSES[:11], "the model has decode_head.decoder_stage1.2.weight (11x128x1x1, in the file 19x128x1x1), "),
     "another head": (lambda t: None, _fcn, CLASSES, "the model of the.py: the file has decode_head."),
     "another data set": (lambda t: None, None, CLASSES[:11], "predicts 19 classes, the data set has 11"),

@@ -19,7 +19,7 @@ from file_server import serving
 from given_weights import official_file, various
 from mlflow import MlflowClient
 from repository import REPOSITORY
-from small_weights import CONFIG
+from small_weights import CONFIG, PAPER_CONFIG, write_paper_config
 
 from isnet.cli import main
 from isnet.cli.commands import benchmark
@@ -29,7 +29,7 @@ from isnet.records.run_records import WeightsRecord
 
 PAGE = (REPOSITORY / "docs/how-to/score-weights.md").read_text()
 SMALLER = {
-    r"isnet/configs/isnet_res50\S+\.py": str(CONFIG),
+    r"isnet/configs/isnet_res50\S+\.py": str(PAPER_CONFIG),
     "dataset: cityscapes": "dataset: streets",
     "--dataset cityscapes": "--dataset streets",
 }
@@ -66,6 +66,7 @@ def executed(
 ) -> Iterator[Scored]:
     root = shutil.copytree(_converted_template, tmp_path_factory.mktemp("scored") / "checkout")
     official_file(weights, root / FILE)
+    write_paper_config(root)
     params = root / "params.yaml"
     (run,) = re.findall(r'```yaml title="params.yaml"\nruns:\n(.*?)```', PAGE, re.DOTALL)
     params.write_text(params.read_text().partition("  one:")[0] + _smaller(run))
@@ -215,20 +216,20 @@ def test_benchmark_and_submit_work_on_them_and_say_whose_they_are(
 
 
 def test_the_same_command_again_does_nothing_and_another_file_is_scored_anew(
-    scored: Scored, weights: Path, capsys: pytest.CaptureFixture[str]
+    scored: Scored, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = Path(FILE).read_bytes()
     assert main(["train", "--run", "official"]) == 0
     assert "has nothing to do: these weights are imported" in capsys.readouterr().err
     first = json.loads((RESULTS / "train/train.json").read_text())
-    shutil.copy(weights, FILE)
+    torch.save(torch.load(FILE) | {"cur_epoch": 441}, FILE)
     try:
         assert main(["status"]) == 0
         assert re.search(r"official +out of date", capsys.readouterr().out)
         assert main(["train", "--run", "official"]) == 0
         second = json.loads((RESULTS / "train/train.json").read_text())
         assert second["key"] != first["key"]
-        assert second["weights"]["sha256"] == sha256_of(weights)
+        assert second["weights"]["sha256"] == sha256_of(Path(FILE))
     finally:
         Path(FILE).write_bytes(before)
     assert main(["train", "--run", "official"]) == 0
@@ -238,13 +239,12 @@ def test_the_same_command_again_does_nothing_and_another_file_is_scored_anew(
 @pytest.mark.server
 def test_weights_of_an_address_are_downloaded_and_verified(
     scored: Scored,
-    weights: Path,
     edit_run: Callable[[str], None],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with serving() as server:
-        server.files["/theirs.pth"] = weights.read_bytes()
-        edit_run(f"{{url: '{server.url}/theirs.pth', sha256: {sha256_of(weights)}}}")
+        server.files["/theirs.pth"] = Path(FILE).read_bytes()
+        edit_run(f"{{url: '{server.url}/theirs.pth', sha256: {sha256_of(Path(FILE))}}}")
         assert main(["train", "--run", "theirs"]) == 0
         server.files["/theirs.pth"] = b"other"
         edit_run(f"{{url: '{server.url}/theirs.pth', sha256: {'f' * 64}}}")
@@ -252,7 +252,7 @@ def test_weights_of_an_address_are_downloaded_and_verified(
     assert "the content is not that of theirs.pth" in capfd.readouterr().err.splitlines()[-1]
     record = json.loads(Path("results/runs/theirs/train/train.json").read_text())
     assert record["weights"]["origin"] == f"{server.url}/theirs.pth"
-    assert record["weights"]["sha256"] == sha256_of(weights)
+    assert record["weights"]["sha256"] == sha256_of(Path(FILE))
 
 
 WRONG = {

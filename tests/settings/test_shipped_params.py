@@ -24,7 +24,7 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 
 def test_every_example_can_be_planned(everything: Params) -> None:
-    assert len(everything.runs) == 6
+    assert len(everything.runs) == 7
     for name, run in everything.runs.items():
         assert resolve(name, run).iterations > 0
 

@@ -20,6 +20,16 @@ from isnet.settings.params import StreetsDataset  # noqa: E402
 
 CONFIG = Path("isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py")
 
+PAPER_CONFIG = Path("configs/isnet_small.py")
+
+
+def write_paper_config(checkout: Path) -> None:
+    """Write the config of a small network that official weights fit: fused as in the paper."""
+    file = checkout / PAPER_CONFIG
+    file.parent.mkdir(exist_ok=True)
+    head = 'model = dict(decode_head=dict(fusion="paper"))'
+    file.write_text(f'_base_ = "../{CONFIG}"\n{head}\n')
+
 
 def write_small_weights(file: Path, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
     """Write one; `change` may damage its `meta` before."""

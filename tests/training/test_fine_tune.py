@@ -11,7 +11,7 @@ import pytest
 from given_weights import official_file
 from PIL import Image
 from repository import REPOSITORY
-from small_weights import CONFIG
+from small_weights import PAPER_CONFIG, write_paper_config
 
 from isnet.cli import main
 from isnet.inference import inference_cost
@@ -44,10 +44,11 @@ def test_the_page_trains_on_other_classes_and_says_what_did_not_fit(
     monkeypatch.setattr(inference_cost, "_MAX_ROUNDS", 3)
     _draw(tmp_path / "pets")
     official_file(weights, checkout / FILE)
+    write_paper_config(checkout)
     files = dict(re.findall(r'```yaml title="([\w./]+)"\n(.*?)```', PAGE, re.DOTALL))
     Path("datasets/pets.yaml").write_text(files["datasets/pets.yaml"])
     params = files["params.yaml"].replace("/home/me/pets", str(tmp_path / "pets"))
-    params = re.sub(r"isnet/configs/\S+\.py", str(CONFIG), params)
+    params = re.sub(r"isnet/configs/\S+\.py", str(PAPER_CONFIG), params)
     Path("params.yaml").write_text(
         params.replace("train_cfg: {max_iters: 4000, val_interval: 400}", SHORTER)
     )

@@ -65,7 +65,7 @@ def write_decided(file: Path, resize: list[dict[str, Any]]) -> Path:
     for name, value in content["state_dict"].items():
         if name.endswith("running_var"):
             value.uniform_(0.2, 2)
-    content["state_dict"]["decode_head.decoder_stage2.1.weight"].mul_(3000)
+    content["state_dict"]["decode_head.decoder_stage2.2.weight"].mul_(3000)
     torch.save(content, file)
     return file
 

@@ -12,8 +12,8 @@ def test_optimizer_and_schedule_are_parameters_and_default_settings_are_not(
 ) -> None:
     planned = Plan.of(load_params()).run("one")
     found = run_parameters(planned.settings, planned.experiment.config)
-    assert found["optimizer"] == "SGD"
-    assert found["lr"] == "0.02"
+    assert found["optimizer"] == "AdamW"
+    assert found["lr"] == "0.001"
     assert found["schedule"] == "PolyLR 0.9"
     assert found["overrides.train_cfg.max_iters"] == "6"
     assert not found.keys() & {"channels_last", "compile", "deterministic", "ema", "best"}
