@@ -59,13 +59,13 @@ class Context:
         return mean[:, None, None].expand_as(context).contiguous()
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def collect_mean(self) -> Iterator[None]:
         """Add what the module computes in the block to the mean."""
         with self._attention.register_forward_hook(self._add):
             yield
 
     @contextmanager
-    def replaced(self) -> Iterator[None]:
+    def give_mean(self) -> Iterator[None]:
         """Give the mean in place of what the module computes in the block."""
         with self._attention.register_forward_hook(self._replace):
             yield
@@ -108,13 +108,13 @@ def ablate(
         UserError: the network has no context module.
     """
     contexts = contexts_of(network, where)
-    with _all_of([context.averaged() for context in contexts.values()]):
+    with _all_of([context.collect_mean() for context in contexts.values()]):
         scores = {"none": single_scale_miou(network, dataset, protocol)}
     cases = {name: [context] for name, context in contexts.items()}
     if len(contexts) > 1:
         cases["both"] = list(contexts.values())
     for name, some in cases.items():
-        with _all_of([context.replaced() for context in some]):
+        with _all_of([context.give_mean() for context in some]):
             scores[name] = single_scale_miou(network, dataset, protocol)
     return scores
 

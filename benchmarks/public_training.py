@@ -26,8 +26,6 @@ from isnet.inference.model_config import deployed_model  # noqa: E402
 from isnet.settings.params import load_params  # noqa: E402
 from isnet.settings.plan import Plan  # noqa: E402
 
-__all__ = ["public_runner", "public_settings"]
-
 
 @MODELS.register_module()
 class PublicTrainingHead(BaseDecodeHead):

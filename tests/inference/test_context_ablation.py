@@ -86,10 +86,10 @@ def test_the_mean_is_over_images_and_positions_per_channel(script, network):
             lambda _module, _inputs, out: seen.append(out.flatten(2)[0])
         ),
     ):
-        with context.averaged():
+        with context.collect_mean():
             for one in maps:
                 module(one)
-        with context.replaced():
+        with context.give_mean():
             replaced = module.correlate_net(maps[0], maps[0].mean((2, 3), keepdim=True))
     mean = torch.cat(seen[:2], dim=1).mean(1)
     torch.testing.assert_close(replaced, mean[None, :, None, None].expand(1, 16, 3, 4))
