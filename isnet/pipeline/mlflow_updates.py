@@ -4,12 +4,13 @@ import contextlib
 import logging
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from isnet.errors import UserError
 from isnet.pipeline.mlflow_run_records import current_record, training_record
-from isnet.pipeline.sink_updates import LATER, curve_sinks, ended_runs, update_sinks
+from isnet.pipeline.sink_updates import AFTERWARDS, LATER, curve_sinks, ended_runs, update_sinks
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
 from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
@@ -43,10 +44,10 @@ def _track_in_mlflow(plan: Plan, name: str | None) -> bool:
         return False
     if name and is_database_file(store.uri) and in_cluster_job():
         return True
-    _, reason = _upload(_records(plan, [name] if name else list(plan.runs)), store, STAGE_END)
-    if reason:
-        _log.info(f"{_describe(store)} could not be updated ({reason}); {LATER}")
-    return not reason
+    _, failure = _upload(_records(plan, [name] if name else list(plan.runs)), store, STAGE_END)
+    if failure:
+        _log.info(f"{_describe(store)} could not be updated {failure}")
+    return not failure
 
 
 def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
@@ -63,13 +64,14 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     is_checked = False
     while True:
         records = _records(plan, list(plan.runs))
-        uploaded, reason = _upload(records, store, SYNC, check=not is_checked)
-        is_checked = is_checked or not reason
+        uploaded, failure = _upload(records, store, SYNC, check=not is_checked)
+        is_checked = is_checked or not failure
         in_sinks = update_sinks(plan, records, SYNC)
         if not follow or not any(record.state == "running" for record in records):
             break
-        if reason:
-            outages.failed(f"could not be updated ({reason}); trying again")
+        if failure:
+            again = "" if failure.by_hand else "; trying again"
+            outages.failed(f"could not be updated ({failure.reason}){again}")
         else:
             outages.succeeded()
         try:
@@ -77,14 +79,30 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
         except KeyboardInterrupt:
             break
     summary = f"{len(uploaded)} of {len(records)} runs are in MLflow"
-    if reason:
+    if failure:
         missing = ", ".join(r.name for r in records if r.name not in uploaded)
-        summary += f"; {_describe(store)} is without {missing} ({reason}); {LATER}"
+        summary += f"; {_describe(store)} is without {missing} {failure}"
     _log.info(summary)
     ended = len(ended_runs(records))
     for sink, count in in_sinks.items():
         _log.info(f"{count} of {ended} runs that have ended are in {sink}")
-    return 1 if reason or any(count < ended for count in in_sinks.values()) else 0
+    return 1 if failure or any(count < ended for count in in_sinks.values()) else 0
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why an upload failed, and whether a user must do something before the next can succeed."""
+
+    reason: str
+    by_hand: bool
+
+    @classmethod
+    def of(cls, event: dict[str, Any], key: str) -> Self:
+        """Return the failure of an event, whose reason is under `key`."""
+        return cls(event[key], event.get("by_hand", False))
+
+    def __str__(self) -> str:
+        return f"({self.reason}); {AFTERWARDS if self.by_hand else LATER}"
 
 
 class _OutageLog:
@@ -161,7 +179,7 @@ class LiveTracking:
     def _on_event(self, event: dict[str, Any]) -> None:
         outages = self._outages.get(event.get("sink", _MLFLOW))
         if outages and "failed" in event:
-            outages.failed(f"could not be updated ({event['failed']}); {LATER}")
+            outages.failed(f"could not be updated {_Failure.of(event, 'failed')}")
         elif outages and "succeeded" in event:
             outages.succeeded()
 
@@ -223,27 +241,27 @@ def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
 
 def _upload(
     records: list[RunRecord], store: TrackingStore, timeouts: Timeouts, *, check: bool = False
-) -> tuple[list[str], str | None]:
+) -> tuple[list[str], _Failure | None]:
     """Upload the runs that are not in MLflow yet; with `check`, notes about uploads are not enough.
 
     A database file is written by this process. A server is written by a child process, which can
     be killed at any time.
 
     Returns:
-        The names of the runs that are in MLflow, and the reason if some are not.
+        The names of the runs that are in MLflow, and the failure if some are not.
     """
     uploaded = [r.name for r in records if not check and is_uploaded(r, store)]
     missing = [record for record in records if record.name not in uploaded]
     notes: dict[str, None] = {}
-    reason: str | None = None
+    failure: _Failure | None = None
 
     def report(event: dict[str, Any]) -> None:
-        nonlocal reason
+        nonlocal failure
         if "uploaded" in event:
             uploaded.append(event["uploaded"])
             notes.update(dict.fromkeys(filter(None, [event["note"]])))
-        if "done" in event:
-            reason = event["reason"]
+        if event.get("reason"):
+            failure = _Failure.of(event, "reason")
 
     if missing and is_database_file(store.uri):
         with warnings.catch_warnings(action="ignore"):
@@ -253,7 +271,7 @@ def _upload(
             uploader.upload(missing, store, report)
     for note in notes:
         _log.info(f"{_describe(store)}: {note}")
-    return uploaded, reason
+    return uploaded, failure
 
 
 def _describe(store: TrackingStore) -> str:

@@ -11,6 +11,8 @@ from isnet.tracking.sinks.sink_upload import CurveSinks, SinkName
 _log = logging.getLogger(__name__)
 
 LATER = "nothing is lost: `isnet track sync` sends it later"
+AFTERWARDS = "nothing is lost: after that, `isnet track sync` sends it"
+"""In place of `LATER` after a failure that only a user can end."""
 
 
 def curve_sinks(plan: Plan) -> CurveSinks:

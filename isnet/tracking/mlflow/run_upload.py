@@ -40,7 +40,8 @@ Report = Callable[[dict[str, Any]], None]
 """Callback that receives the events of an upload.
 
 The events are `{"alive": 1}` after each answer of MLflow, `{"uploaded": run, "note": text}` after
-each run, and at the end `{"done": 1, "reason": text or None}`.
+each run, and at the end `{"done": 1, "reason": text or None, "by_hand": flag}`. The flag says that
+a user must do something before the next upload can succeed.
 """
 
 _NOTE = "mlflow.json"
@@ -69,17 +70,18 @@ def upload_runs(
     A run with a value that MLflow does not take is left out. After another failure the upload ends:
     if the store is down, each further run would take as long. Raises nothing.
     """
-    reason = None
+    reason, by_hand = None, False
     for record in records:
         try:
             with _database_lock(store):
                 note = _upload(record, store, report, attempts)
             report({"uploaded": record.name, "note": note})
         except Exception as error:
-            reason = reason or failure_reason(error)
+            if reason is None:
+                reason, by_hand = failure_reason(error), isinstance(error, UserError)
             if not is_of_one_run(error):
                 break
-    report({"done": 1, "reason": reason})
+    report({"done": 1, "reason": reason, "by_hand": by_hand})
 
 
 def _upload(record: RunRecord, store: TrackingStore, report: Report, attempts: int) -> str:

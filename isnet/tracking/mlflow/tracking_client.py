@@ -4,9 +4,11 @@ import contextlib
 import logging
 import os
 import re
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
@@ -27,6 +29,10 @@ _KNOWN = {
     r"password authentication failed",
     "its disk is full": r"disk (is )?full|no space left",
 }
+_OTHER_SCHEMA = (
+    r"out-of-date database schema \(found version (\w+)|locate revision identified by '(\w+)'"
+)
+"""Errors of MLflow and Alembic about a database that another version of MLflow has written."""
 _MAX_LENGTH = 200
 
 
@@ -34,6 +40,7 @@ class TrackingClient:
     """An `MlflowClient` that calls `heartbeat` after each answer of the tracking store.
 
     A process that waits for an upload takes the absence of heartbeats for a server that hangs.
+    Raises UserError if another version of MLflow has written the database.
     """
 
     def __init__(self, uri: str, heartbeat: Callable[[], None]) -> None:
@@ -99,7 +106,29 @@ def _create_client(uri: str) -> Any:
     # The import configures these loggers. Failures are reported by isnet.
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return MlflowClient(tracking_uri=uri)
+    try:
+        return MlflowClient(tracking_uri=uri)
+    except Exception as error:
+        if found := re.search(_OTHER_SCHEMA, str(error)):
+            raise _schema_error(uri, found[1] or found[2]) from error
+        raise
+
+
+def _schema_error(uri: str, schema: str) -> UserError:
+    """Say what to do about a database whose tables have the version `schema`."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    migrations = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    if schema in [migration.revision for migration in migrations.walk_revisions()]:
+        return UserError(
+            "its tables are of an older MLflow",
+            hint=f"Back it up and run `mlflow db upgrade {shlex.quote(redact(uri))}`",
+        )
+    return UserError(
+        f"its tables are of a newer MLflow than {mlflow.__version__}",
+        hint="Install the version here that has written it, or use another database",
+    )
 
 
 def failure_reason(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from isnet.errors import UserError
 from isnet.tracking.backoff import Backoff
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.mlflow.run_upload import Report, RunUpload, upload_runs
@@ -150,7 +151,8 @@ class _LiveUpload:
         except Exception as error:
             self._upload = None  # the next one asks what has arrived
             self._backoff.start_pause()
-            self._report({"failed": failure_reason(error)})
+            by_hand = isinstance(error, UserError)
+            self._report({"failed": failure_reason(error), "by_hand": by_hand})
         else:
             self._backoff.reset()
             self._report({"succeeded": 1})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -148,7 +151,30 @@ def test_an_experiment_in_the_trash_is_named_with_its_rescue(
     number = client.get_experiment_by_name("isnet").experiment_id
     client.delete_experiment(number)
     assert main(["track", "sync"]) == 1
-    assert f"mlflow experiments restore --experiment-id {number}" in capsys.readouterr().err
+    log = capsys.readouterr().err
+    assert f"mlflow experiments restore --experiment-id {number}" in log
+    assert log.rstrip().endswith("after that, `isnet track sync` sends it")
+
+
+@pytest.mark.parametrize(
+    ("schema", "advice"),
+    [
+        ("b7e2c1a4d9f3", "an older MLflow. Back it up and run `mlflow db upgrade 'sqlite:///"),
+        ("f" * 12, f"a newer MLflow than {mlflow.__version__}. Install the version here that"),
+    ],
+)
+def test_a_database_of_another_mlflow_is_no_passing_failure(
+    finished: Path, capsys: pytest.CaptureFixture[str], edit: Edit, schema: str, advice: str
+) -> None:
+    (finished / "a b").mkdir()
+    file = (finished / "mlflow.db").rename(finished / "a b/mlflow.db")
+    edit("uri: sqlite:///mlflow.db", f'uri: "sqlite:///{file}"')
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = ?", (schema,))
+    assert main(["track", "sync"]) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "is without" in line]
+    assert f"is without one, two (its tables are of {advice}" in line
+    assert "sends it later" not in line
 
 
 def test_the_trouble_of_one_run_is_not_that_of_others(
