@@ -6,6 +6,9 @@ from typing import Any
 from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import dataset_status
+from isnet.records.base_record import read_rows
+from isnet.records.dataset_records import labelled_classes
+from isnet.records.run_records import ClassScore
 from isnet.settings.plan import Plan
 from isnet.tracking.run_record import RunRecord, State, run_parameters
 
@@ -65,7 +68,16 @@ def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
         metrics=metrics,
         artifacts=tuple(path for path in artifacts if path.exists()),
         weights=weights if metrics and weights.is_file() else None,
+        labelled_classes=_labelled_classes(evaluated / "per_class.csv") if metrics else "",
     )
+
+
+def _labelled_classes(table: Path) -> str:
+    """Return over how many classes a table has scores, if not over all; empty without a table."""
+    try:
+        return labelled_classes([score.pixels for score in read_rows(table, ClassScore)])
+    except (OSError, ValueError):
+        return ""
 
 
 def _record(

@@ -74,10 +74,16 @@ class Manifest(Record):
         return {split: len(entries) for split, entries in self.splits.items()}
 
 
+def labelled_classes(pixels: Sequence[int]) -> str:
+    """Return `K of N` for the labelled pixels per class; empty if all classes are labelled."""
+    there = sum(count > 0 for count in pixels)
+    return f"{there} of {len(pixels)}" if there < len(pixels) else ""
+
+
 def class_coverage(pixels: Sequence[int]) -> str:
     """Return ` (labels have K of N classes)` for the labelled pixels per class; empty for all."""
-    there = sum(count > 0 for count in pixels)
-    return f" (labels have {there} of {len(pixels)} classes)" if there < len(pixels) else ""
+    part = labelled_classes(pixels)
+    return f" (labels have {part} classes)" if part else ""
 
 
 class SplitCounts(Record):

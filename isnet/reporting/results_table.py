@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isnet.records.base_record import csv_text
+from isnet.records.dataset_records import class_coverage
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.markdown_latex_table import TextTable
 from isnet.reporting.missing_results import MissingRun, missing_markdown
@@ -111,7 +112,10 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
     parts = ["# Results", ""]
     for dataset, runs in groups:
         images = runs[0].evaluated.images
-        parts += [f"## {dataset.name}", "", f"Scored on {_splits(runs)} ({images} images).", ""]
+        scored = f"Scored on {_splits(runs)} ({images} images)."
+        if part := class_coverage([score.pixels for score in runs[0].per_class]):
+            scored += f" Mean scores are over a part of the classes{part}."
+        parts += [f"## {dataset.name}", "", scored, ""]
         parts.append(TextTable(COLUMNS, results_rows(dataset, runs), NUMERIC).markdown())
         if published := compare_with_published(dataset, runs):
             lines = [f"- {', '.join(names)}: {line}." for names, line in published.sentences()]

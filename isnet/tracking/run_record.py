@@ -61,6 +61,8 @@ class RunRecord:
     """Name of the sweep that contains the run."""
     weights: Path | None = None
     """The file that becomes MLflow's model, once the run is evaluated."""
+    labelled_classes: str = ""
+    """`K of N` if the labels of the evaluation have K of the N classes; empty if they have all."""
 
     @property
     def journal(self) -> Path:
@@ -83,6 +85,7 @@ class RunRecord:
         """Return the MLflow tags by which runs are grouped and filtered."""
         found = {key: self.settings.get(key) for key in ("dataset", "method", "backbone", "config")}
         found |= {"sweep": self.sweep, "weights": self.origin and self.origin["origin"]}
+        found["labelled_classes"] = self.labelled_classes
         return {key: str(value) for key, value in found.items() if value}
 
     @property
@@ -118,6 +121,7 @@ class RunRecord:
                 *(redact(store.uri), store.experiment, self.state, self.settings, self.parameters),
                 *(self.sweep, self.weights is not None, self.summary, self.metrics, journal),
                 [(name, sha256_of(file)) for name, file in self.files()],
+                *filter(None, [self.labelled_classes]),
             ]
         )
 

@@ -6,11 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
+from pretended_run import pretend_finished
 
 from isnet.cli import main
 from isnet.pipeline.evaluate import _score_line
+from isnet.pipeline.mlflow_run_records import current_record
 from isnet.records.dataset_records import class_coverage
 from isnet.records.run_records import MetricsRecord
+from isnet.settings.params import load_params
+from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.model_registry import version_tags
 from isnet.tracking.run_record import RunRecord
 
@@ -60,3 +64,17 @@ def test_a_model_without_a_score_is_registered_without_one() -> None:
         metrics={"single_scale": {"mIoU": None}},
     )
     assert version_tags(record) == {"data.manifest": "d", "run": "one", "method": "ISNet"}
+
+
+def test_mlflow_tags_a_run_and_its_model_with_the_classes_that_labels_have(checkout: Path) -> None:
+    pretend_finished(checkout, "one", 0.5)
+    table = checkout / "results/runs/one/evaluate/per_class.csv"
+    table.write_text("class,iou,accuracy,pixels\nroad,0.5,0.5,9\ncar,,,0\n")
+    record = current_record(Plan.of(load_params()), "one")
+    assert record is not None
+    assert record.tags["labelled_classes"] == "1 of 2"
+    assert version_tags(record)["labelled_classes"] == "1 of 2"
+    table.write_text("class,iou,accuracy,pixels\nroad,0.5,0.5,9\ncar,0.5,0.5,9\n")
+    record = current_record(Plan.of(load_params()), "one")
+    assert record is not None
+    assert "labelled_classes" not in record.tags | version_tags(record)

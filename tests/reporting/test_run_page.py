@@ -192,5 +192,6 @@ def test_a_score_over_a_part_of_the_classes_says_so_on_every_page(results: Path)
     told = f"(labels have 1 of {len(rows)} classes)"
     for page in (written, written.parent / "runs/isnet.html"):
         assert told in Page(page).text
+    assert told in (written.parent / "results.md").read_text()
     write_model_card("isnet", results)
     assert told in (results / "runs/isnet/train/model_card.md").read_text()

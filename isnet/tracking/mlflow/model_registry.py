@@ -124,6 +124,8 @@ def version_tags(record: RunRecord) -> dict[str, str]:
     }
     if score is not None:
         tags[_SCORE] = repr(float(score))
+    if record.labelled_classes:
+        tags["labelled_classes"] = record.labelled_classes
     if record.origin:  # weights that were not trained here
         tags |= {"weights.origin": record.origin["origin"], "file.sha256": record.origin["sha256"]}
     return tags
