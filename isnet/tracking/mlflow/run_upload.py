@@ -13,6 +13,7 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
 from isnet.tracking.curve_thinning import rows_of, thin_records
 from isnet.tracking.journal import JournalReader
+from isnet.tracking.mlflow.artifact_place import artifact_place, follow_checkout
 from isnet.tracking.mlflow.idempotent_writes import create_once
 from isnet.tracking.mlflow.mlflow_run import (
     PARENT,
@@ -131,7 +132,8 @@ class RunUpload:
     ) -> None:
         self.record, self.store = record, store
         self._client = TrackingClient(store.uri, lambda: report({"alive": 1}))
-        self._experiment = _find_or_create_experiment(self._client, store)
+        self._experiment, location = _find_or_create_experiment(self._client, store)
+        self._note = follow_checkout(location, store)
         self.run = MlflowRun.find_or_create(self._client, self._experiment, record)
         tags = record.tags | (_environment_tags(environment) if environment else {})
         if record.sweep:
@@ -166,11 +168,11 @@ class RunUpload:
         if record.sweep:
             parent = self.run.tags[PARENT]
             summarise_sweep(self._client, self._experiment, record.sweep, parent)
-        note = self._send_model() if record.weights and record.metrics else ""
+        notes = [self._note, self._send_model() if record.weights and record.metrics else ""]
         if record.state != "running":
             self.run.require_oldest(self._experiment, record)
             write_json(record.work / _NOTE, {"run_id": self.run.id, "content": content})
-        return note
+        return "; ".join(filter(None, notes))
 
     def _send_model(self) -> str:
         """Upload the weights as a model, and register the model if the store has a registry.
@@ -192,11 +194,9 @@ class RunUpload:
         return ""
 
 
-def _find_or_create_experiment(client: Any, store: TrackingStore) -> str:
-    # With a database, artifacts go beside it: MLflow's default ./mlruns would make a bare
-    # `mlflow ui` open the file store that MLflow refuses. A server has its own place.
-    has_server = store.uri.startswith(("http", "databricks"))
-    place = None if has_server else (store.home / "mlartifacts" / store.experiment).as_uri()
+def _find_or_create_experiment(client: Any, store: TrackingStore) -> tuple[str, str]:
+    """Return the id and the artifact location of the experiment."""
+    place = artifact_place(store)
     create_once(
         lambda: client.get_experiment_by_name(store.experiment) is not None,
         lambda: client.create_experiment(store.experiment, artifact_location=place),
@@ -207,7 +207,7 @@ def _find_or_create_experiment(client: Any, store: TrackingStore) -> str:
             f"the experiment {store.experiment} is in its trash",
             hint=f"Run `mlflow experiments restore --experiment-id {experiment.experiment_id}`",
         )
-    return str(experiment.experiment_id)
+    return str(experiment.experiment_id), str(experiment.artifact_location)
 
 
 def _environment_tags(environment: dict[str, Any]) -> dict[str, str]:
