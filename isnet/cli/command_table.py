@@ -172,6 +172,7 @@ COMMANDS = (
         "write the report: pages and tables that compare all runs",
         "isnet.pipeline.report:report",
         plan=True,
+        skips_wrong=True,
         log="all",
     ),
     Command(
@@ -179,6 +180,7 @@ COMMANDS = (
         "print the results table and the path of the report",
         "isnet.pipeline.report:print_results",
         plan=True,
+        skips_wrong=True,
     ),
     Command(
         "track",
@@ -187,6 +189,7 @@ COMMANDS = (
         _choice("action", ["sync"], "upload what they do not have yet"),
         _flag("--follow", "repeat every few seconds while runs train"),
         plan=True,
+        skips_wrong=True,
         log="{action}",
     ),
     Command(

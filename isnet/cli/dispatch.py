@@ -1,6 +1,7 @@
 """Runs an `isnet` command: reads params.yaml, opens the log file and calls the function."""
 
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import import_module
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from isnet.settings.plan import Plan
 
 _log = logging.getLogger(__name__)
+
+_WRONG = 2
+"""Exit code of a command that went on without wrong entries of params.yaml."""
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 """Positional and keyword arguments for one call of `ArgumentParser.add_argument`."""
@@ -28,6 +32,8 @@ class Command:
         arguments: command-line arguments to add to the command's parser.
         plan: whether params.yaml is checked first. The function then gets its `Plan` as the first
             argument.
+        skips_wrong: whether a command on all runs goes on without the wrong entries of params.yaml.
+            It then names them and exits with 2.
         log: name of the log, a format string for the options, such as `{action}`. The default is
             the name of the run or data set. With `plan`, the log is also written to a file. A
             command without any log name only prints.
@@ -42,11 +48,12 @@ class Command:
         run: str,
         *arguments: Argument,
         plan: bool = False,
+        skips_wrong: bool = False,
         log: str | None = None,
         is_run_stage: bool = False,
     ) -> None:
         self.name, self.text, self.arguments = name, text, arguments
-        self.plan, self.is_run_stage = plan, is_run_stage
+        self.plan, self.skips_wrong, self.is_run_stage = plan, skips_wrong, is_run_stage
         self._function, self._log = run, log
 
     def load_function(self) -> Callable[..., int | None]:
@@ -64,7 +71,11 @@ class Command:
     def _call(self, options: dict[str, Any], **more: Any) -> int:
         from isnet.io.console import console_output
 
-        plan, elsewhere = _read_plan(options) if self.plan else (None, None)
+        plan, elsewhere, wrong = None, None, list[str]()
+        if self.plan and self.skips_wrong:
+            plan, wrong = _read_correct_entries()
+        elif self.plan:
+            plan, elsewhere = _read_plan(options)
         run, dataset = options.get("run"), options.get("dataset")
         if plan and run:  # an unknown one is refused before its log is opened
             plan.run(run)
@@ -78,7 +89,10 @@ class Command:
         with console_output(stage, name, file) if name else nullcontext():
             if elsewhere:
                 _log.info(f"goes on, this concerns others: {elsewhere}")
-            return function(*[plan] if plan else [], **options, **more) or 0
+            code = function(*[plan] if plan else [], **options, **more) or 0
+        for line in wrong:  # last, below the output
+            print(f"isnet: {line}", file=sys.stderr)
+        return _WRONG if wrong else code
 
     def _run_stage(self, options: dict[str, Any], command_line: list[str]) -> int:
         from isnet.distributed.stop_signals import StopRequest
@@ -96,6 +110,18 @@ class Command:
                 with console_output("train", run, job.layout.log("train", run)):
                     return train_job(job, stop_request)
             return self._call(options, arguments=command_line, stop_request=stop_request)
+
+
+def _read_correct_entries() -> "tuple[Plan, list[str]]":
+    """Return the plan of params.yaml without its wrong entries, and the errors of these.
+
+    The settings files of wrong entries are left as they are.
+    """
+    from isnet.settings.partial_plan import plan_without_wrong_entries
+
+    plan, errors = plan_without_wrong_entries()
+    plan.write_stage_settings(is_part=bool(errors))
+    return plan, list(dict.fromkeys(map(str, errors.values())))
 
 
 def _read_plan(options: dict[str, Any]) -> "tuple[Plan, UserError | None]":

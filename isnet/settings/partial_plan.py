@@ -7,7 +7,7 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.spelling import suggest
-from isnet.settings.params import read_params, validate_params
+from isnet.settings.params import load_params, read_params, validate_params
 from isnet.settings.plan import Plan
 
 _PATH = Path("params.yaml")
@@ -41,6 +41,22 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
     for name in datasets:
         plan.dataset_settings(name)  # reads its description
     return plan
+
+
+def plan_without_wrong_entries() -> tuple[Plan, dict[str, UserError]]:
+    """Return the plan of params.yaml, or that of its correct entries with the errors of the others.
+
+    Raises:
+        UserError: params.yaml cannot be read, none of its runs is correct, or its entries
+            contradict each other.
+    """
+    try:
+        return Plan.of(load_params()), {}
+    except UserError:
+        plan, errors = plan_of_correct_entries()
+        if plan is None or not plan.runs or not errors:
+            raise
+        return plan, errors
 
 
 def plan_of_correct_entries() -> tuple[Plan | None, dict[str, UserError]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pretended_run import pretend_finished
 
 from isnet.cli import main
 from isnet.errors import UserError
@@ -72,6 +74,67 @@ def test_a_wrong_run_stops_only_itself(
     assert told.err.startswith("isnet: params.yaml: runs.one")
     assert told.err.count("\n") == 1
     assert (checkout / "work/settings/runs/one.train.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("case", WRONG_RUNS)
+def test_commands_on_all_runs_go_on_without_a_wrong_one(
+    case: str, checkout: Path, empty_store: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(empty_store, checkout / "mlflow.db")
+    assert main(["check"]) == 0
+    kept = (checkout / "work/settings/report.json").read_bytes()
+    pretend_finished(checkout, "two", 0.5, weights="")
+    edit(*WRONG_RUNS[case])
+    for command, done in (
+        (["track", "sync"], "1 of 1 runs are in MLflow"),
+        (["weights", "fetch"], "nothing to download"),
+    ):
+        capsys.readouterr()
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert done in error
+        assert "params.yaml: runs.one" in error.splitlines()[-1]
+    assert (checkout / "work/settings/report.json").read_bytes() == kept
+    assert main(["check"]) == 2
+
+
+def test_the_report_and_its_table_are_of_the_correct_runs(
+    checkout: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit("    seed: 0\n", "    seed: zero\n")
+    assert main(["results"]) == 2
+    told = capsys.readouterr()
+    assert "missing  two: " in told.out
+    assert "one" not in told.out
+    assert told.err.startswith("isnet: params.yaml: runs.one.seed")
+    assert main(["report"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("isnet: params.yaml: runs.one.seed")
+
+
+@pytest.mark.parametrize("case", WRONG_RUNS)
+def test_a_sweep_of_another_run_is_possible(
+    case: str, checkout: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(*WRONG_RUNS[case])
+    before = (checkout / "params.yaml").read_text()
+    assert main(["sweep", "one", "-S", "seed=1,2"]) == 2
+    assert (checkout / "params.yaml").read_text() == before
+    capsys.readouterr()
+    assert main(["sweep", "two", "-S", "seed=1,2"]) == 0
+    told = capsys.readouterr()
+    assert "2 runs added that vary two" in told.out
+    assert "this concerns others: params.yaml: runs.one" in told.err
+    plan, errors = plan_of_correct_entries()
+    assert plan is not None
+    assert len(plan.runs) == 3
+    assert set(errors) == {"runs.one"}
+
+
+def test_a_sweep_over_a_wrong_data_set_is_refused(
+    wrong_description: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "two", "-S", "dataset=streets,own"]) == 2
+    assert capsys.readouterr().err.startswith("isnet: datasets/own.yaml: classes: should be a list")
 
 
 def test_a_run_needs_the_run_that_it_starts_from(checkout: Path, edit: Edit) -> None:

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from isnet.errors import UserError
 from isnet.io.console import format_bytes
 from isnet.io.file_lock import LockOwner
 from isnet.pipeline.run_status import (
@@ -19,9 +18,7 @@ from isnet.pipeline.run_status import (
     run_status,
     unnamed_runs,
 )
-from isnet.settings.params import load_params
-from isnet.settings.partial_plan import plan_of_correct_entries
-from isnet.settings.plan import Plan
+from isnet.settings.partial_plan import plan_without_wrong_entries
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -44,14 +41,7 @@ def print_status(*, as_json: bool) -> int:
     Raises:
         UserError: params.yaml cannot be read, or none of its runs is correct.
     """
-    errors: dict[str, UserError] = {}
-    try:
-        plan = Plan.of(load_params())
-    except UserError:
-        correct, errors = plan_of_correct_entries()
-        if correct is None or not correct.runs:
-            raise
-        plan = correct
+    plan, errors = plan_without_wrong_entries()
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     runs = [
         run_status(plan, name, datasets[planned.run.dataset].digest)

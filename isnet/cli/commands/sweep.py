@@ -4,7 +4,8 @@ import copy
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, write_bytes
 from isnet.io.spelling import suggest
 from isnet.io.yaml_file import read_yaml
-from isnet.settings.params import Params, Run, load_params, params_of
+from isnet.settings.params import Params, Run, params_of
 from isnet.settings.params_editor import insert_runs
+from isnet.settings.partial_plan import plan_without_wrong_entries
 from isnet.settings.plan import Plan
 
 Fields = dict[str, Any]
@@ -30,6 +32,8 @@ _MAX_WORD = 24
 def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
     """Add a run to params.yaml for each combination of the given settings.
 
+    Wrong entries of params.yaml that the new runs do not need are named on stderr.
+
     Args:
         name: the run to vary; it stays unchanged.
         choices: `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`, one for each setting.
@@ -40,23 +44,33 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
             trained. Nothing was written.
     """
     path = Path("params.yaml")
-    params = load_params(path)
+    plan, errors = plan_without_wrong_entries()
+    params = plan.params
     original = path.read_bytes()
     tree = read_yaml(path, "See README.md")
-    if name not in params.runs:
-        hint = suggest(name, params.runs, "It has")
+    if name not in tree["runs"]:
+        hint = suggest(name, map(str, tree["runs"]), "It has")
         raise UserError(f"there is no run {name!r}", where=str(path), hint=hint)
+    _require_correct(errors, "runs", [name])
     wanted = _expand(name, tree["runs"][name], _parse(choices, name))
-    after = params_of({**tree, "runs": {**tree["runs"], **wanted}}, path)
+    _require_correct(errors, "runs", wanted)
+    _require_correct(errors, "datasets", [fields["dataset"] for fields in wanted.values()])
+    correct = {
+        "datasets": {key: tree["datasets"][key] for key in params.datasets},
+        "runs": {run: fields for run, fields in tree["runs"].items() if run in params.runs},
+    }
+    after = params_of({**tree, **correct, "runs": {**correct["runs"], **wanted}}, path)
     _refuse_conflicts(params, after, wanted, path)
     Plan.of(after)
+    for error in dict.fromkeys(map(str, errors.values())):
+        print(f"goes on, this concerns others: {error}", file=sys.stderr)
     new = {run: fields for run, fields in wanted.items() if run not in params.runs}
     if not new:
         print(f"{path}: all {len(wanted)} runs of this sweep exist already; nothing was written")
         return
-    anchor = [run for run, each in params.runs.items() if run == name or each.sweep == name][-1]
+    group = [run for run in correct["runs"] if run == name or params.runs[run].sweep == name]
     try:
-        insertion = insert_runs(original.decode(), anchor, new, path)
+        insertion = insert_runs(original.decode(), group[-1], new, path)
     except UnicodeDecodeError:
         raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
     if dry_run:
@@ -213,6 +227,13 @@ def _word(key: str, value: Any) -> str:
 
 def _letters(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")
+
+
+def _require_correct(errors: Mapping[str, UserError], section: str, names: Iterable[str]) -> None:
+    """Raise the error of the first of some runs or data sets that is wrong in params.yaml."""
+    for name in names:
+        if error := errors.get(f"{section}.{name}"):
+            raise error
 
 
 def _refuse_conflicts(before: Params, after: Params, names: Mapping[str, Any], path: Path) -> None:

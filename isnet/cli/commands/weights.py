@@ -75,22 +75,26 @@ def export_weights(
         conversion.save({"state_dict": tensors, "meta": conversion.dataset_meta})
 
 
-def fetch_weights(configs: Sequence[Path]) -> None:
+def fetch_weights(configs: Sequence[Path]) -> int:
     """Download the ImageNet weights of the backbones of `configs` into torch's cache.
 
     Without configs, the backbones are those of all runs of params.yaml.
+
+    Returns:
+        0, or 2 if entries of params.yaml are wrong: the files of the other runs are downloaded.
 
     Raises:
         UserError: a file cannot be downloaded, or an existing one is damaged.
     """
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
-    from isnet.settings.params import load_params
-    from isnet.settings.plan import Plan
+    from isnet.settings.partial_plan import plan_without_wrong_entries
 
+    errors: dict[str, UserError] = {}
     if configs:
         resolved = [_read_config(config) for config in configs]
     else:
-        resolved = [run.experiment.config for run in Plan.of(load_params()).runs.values()]
+        plan, errors = plan_without_wrong_entries()
+        resolved = [run.experiment.config for run in plan.runs.values()]
     files = {file.path: file for config in resolved for file in pretrained_files(config["model"])}
     for file in files.values():
         with show_progress("bytes") as show:
@@ -98,6 +102,9 @@ def fetch_weights(configs: Sequence[Path]) -> None:
         _log.info(f"{file.reference} is at {file.path}")
     if not files:
         _log.info("nothing to download: no config names ImageNet weights")
+    for error in dict.fromkeys(map(str, errors.values())):
+        _log.info(error)
+    return 2 if errors else 0
 
 
 @dataclass(frozen=True)
