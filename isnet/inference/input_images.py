@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +13,10 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.io.image_file import UnreadableImageError, decode, read_file, read_header
+from isnet.io.image_folder import files_below, is_image
 
 RgbImage = NDArray[np.uint8]
 """`(H, W, 3)`, RGB."""
-
-SUFFIXES = {
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm",
-    ".tif", ".tiff", ".webp",
-}  # fmt: skip
-"""Extensions of the images that are taken from folders. A file given by its path may have any."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +54,8 @@ def find_images(inputs: Sequence[Path], output: Path | None = None) -> tuple[lis
             hint = "Name another --output"
             raise UserError("is the folder of the images", where=str(output), hint=hint)
         prefix = Path() if len(inputs) == 1 else Path(given.resolve().name)
-        for path in _files_below(given, skipped):
-            if path.suffix.lower() in SUFFIXES:
+        for path in files_below(given, skipped):
+            if is_image(path):
                 found.setdefault(_absolute(path), (path, prefix / path.relative_to(given)))
             else:
                 others += 1
@@ -70,14 +65,6 @@ def find_images(inputs: Sequence[Path], output: Path | None = None) -> tuple[lis
 def _absolute(path: Path) -> Path:
     """Return the absolute path without `..`, without resolving links."""
     return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def _files_below(folder: Path, skipped: Path | None) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        shown = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in shown if (here / name).resolve() != skipped]
-        yield from (here / name for name in sorted(files) if not name.startswith("."))
 
 
 def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:

@@ -18,11 +18,11 @@ from isnet.data.catalog import LabelTable, read_published
 from isnet.data.catalog.label_table import build_label_table
 from isnet.errors import UserError
 from isnet.io.atomic_files import atomic_path
+from isnet.io.image_folder import files_below, is_image
 from isnet.metrics.confusion_matrix import Labels
 
 FormatName = Literal["cityscapes", "ade20k"]
 _CITYSCAPES_IMAGE = re.compile(r"([^_/]+_\d{6}_\d{6})_leftImg8bit\.png")
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Earliest time of a zip member; a constant makes archives reproducible."""
 
@@ -78,11 +78,11 @@ class Submission:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Return the paths of all images below a folder, sorted."""
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES]
+    """Return the paths of all images below a folder, sorted: those that `isnet predict` takes."""
+    found = sorted(filter(is_image, files_below(folder)))
     if not found:
-        raise UserError("there are no images (.png, .jpg)", where=str(folder))
-    return sorted(found)
+        raise UserError("there are no images", where=str(folder), hint="Name another --images")
+    return found
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from isnet.data.catalog import DatasetDescription
 from isnet.errors import UserError
+from isnet.io.image_folder import IMAGE_SUFFIXES, files_below, is_image
 
 SPLITS = ("train", "val")
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 Pair = tuple[Path, Path]
 """Paths of an image and of its label file, both relative to the data set's folder."""
@@ -72,20 +72,21 @@ def _match_files(
 ) -> dict[str, Path]:
     """Return the files that match a path pattern, as a mapping from `{name}` to path.
 
-    Paths are relative to `root`; `folder` replaces `{split}` in the pattern.
+    Paths are relative to `root`; `folder` replaces `{split}` in the pattern. The extension may be
+    in any case.
     """
     before, _, after = pattern.replace("{split}", folder).partition("{name}")
     has_any_suffix = after.endswith(".*")
-    suffix = r"\.[A-Za-z]+" if has_any_suffix else ""
-    shape = re.escape(before) + "(.+)" + re.escape(after.removesuffix(".*")) + suffix
+    ending = re.sub(r"\.[^./]*$", "", after)
+    suffix = r"\.[A-Za-z0-9]+" if has_any_suffix else f"(?i:{re.escape(after[len(ending) :])})"
+    shape = f"{re.escape(before)}(.+){re.escape(ending)}{suffix}"
     files: dict[str, Path] = {}
-    for path in sorted((root / before.rpartition("/")[0]).rglob("*")):
+    for path in sorted(files_below(root / before.rpartition("/")[0])):
         relative = path.relative_to(root)
         match = re.fullmatch(shape, relative.as_posix())
-        is_hidden = any(part.startswith(".") for part in relative.parts)
-        if not match or is_hidden or relative in excluded:
+        if not match or relative in excluded:
             continue
-        if has_any_suffix and path.suffix.lower() not in _IMAGE_SUFFIXES:
+        if has_any_suffix and not is_image(path):
             continue
         if match[1] in files:
             what = f"{files[match[1]]} and {relative} have the same name"
@@ -126,7 +127,7 @@ def _parse_line(description: DatasetDescription, root: Path, folder: str, line: 
     if len(words := line.split()) == 2 and all(Path(word).suffix for word in words):
         return Path(words[0]), Path(words[1])
     suffix = Path(line).suffix.lower()
-    name = line[: -len(suffix)] if suffix in _IMAGE_SUFFIXES else line
+    name = line[: -len(suffix)] if suffix in IMAGE_SUFFIXES else line
     image, label = (
         _add_suffix(root, pattern.replace("{split}", folder).replace("{name}", name))
         for pattern in (description.image, description.label)
@@ -139,6 +140,6 @@ def _add_suffix(root: Path, path: str) -> Path:
     if not path.endswith(".*"):
         return Path(path)
     stem = path.removesuffix(".*")
-    forms = [form for suffix in sorted(_IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
+    forms = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
     existing = (form for form in forms if (root / f"{stem}{form}").is_file())
     return Path(stem + next(existing, ".png"))
