@@ -1,39 +1,32 @@
 """Evaluates a segmentation model on a data set: counts, scores, cost and overlays."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from mmseg.models.segmentors import EncoderDecoder
 
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
 from isnet.inference.evaluation_files import Evaluation, write_results
-from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
+from isnet.inference.evaluation_overlays import (
+    LabelsAndConfidence,
+    predict_sample,
+    write_evaluation_overlays,
+)
+from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.inference_cost import measure_cost
-from isnet.inference.input_images import read_rgb
-from isnet.inference.label_prediction import predict, predict_with_confidence
-from isnet.inference.overlays import write_overlays
-from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
+from isnet.inference.label_prediction import predict
+from isnet.metrics.confusion_matrix import Labels, as_labels
 from isnet.metrics.evaluation_journal import EvaluationJournal, read_journals
 from isnet.metrics.evaluation_sums import ImageCounts
-from isnet.records.run_records import ImageScore, MetricsRecord, OverlayRecord
+from isnet.records.run_records import MetricsRecord
 
 Progress = Callable[[int, int], None]
-LabelsAndConfidence = tuple[Labels, npt.NDArray[np.float32]]
 Predicted = tuple[EvaluationSample, LabelsAndConfidence, Labels | None]
 """A sample, its single-scale labels and confidence, and its multi-scale labels (or None)."""
-
-
-def _single_scale(
-    model: EncoderDecoder, sample: EvaluationSample, settings: InferenceSettings
-) -> LabelsAndConfidence:
-    labels, confidence = predict_with_confidence(model, sample.x, sample.size, settings)
-    return as_labels(labels[0]), confidence[0].cpu().numpy()
 
 
 def _predict(
@@ -42,7 +35,7 @@ def _predict(
     model.eval()
     multi = protocol.multi_scale
     for sample in samples:
-        single, labels = _single_scale(model, sample, protocol.single_scale), None
+        single, labels = predict_sample(model, sample, protocol.single_scale), None
         if multi is not None:
             labels = as_labels(predict(model, sample.input_for(multi), sample.size, multi)[0])
         yield sample, single, labels
@@ -101,55 +94,6 @@ def count_images(
                 on_progress(done, len(mine))
 
 
-def choose_overlays(
-    images: Sequence[ImageScore], sample: int = 8, worst: int = 8
-) -> list[tuple[int, Literal["sample", "worst"]]]:
-    """Choose the images that get overlays: evenly spaced ones, and the worst of the others by mIoU.
-
-    Returns pairs of an index and a reason. The evenly spaced images are the same in every
-    evaluation of a data set.
-    """
-    count = min(sample, len(images))
-    even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
-    scores = [(image.mIoU, index) for index, image in enumerate(images) if image.mIoU is not None]
-    others = [index for _, index in sorted(scores) if index not in even]
-    return [(index, "sample") for index in even] + [(index, "worst") for index in others[:worst]]
-
-
-def _write_overlays(
-    model: EncoderDecoder,
-    dataset: Any,
-    evaluation: Evaluation,
-    directory: Path,
-    counts: tuple[int, int],
-) -> list[OverlayRecord]:
-    """Choose images, predict them again, and write their overlays below `directory`."""
-    chosen = choose_overlays(evaluation.images, *counts)
-    samples = dataset_samples(model, dataset, [index for index, _ in chosen])
-    areas, rows = evaluation.single_scale.sums.areas, []
-    for (index, why), sample in zip(chosen, samples, strict=True):
-        files = write_overlays(
-            directory / "overlays",
-            sample.name,
-            read_rgb(sample.image_path),
-            sample.label,
-            *_single_scale(model, sample, evaluation.protocol.single_scale),
-            dataset.metainfo["palette"],
-            dataset.ignore_index,
-        )
-        iou = ClassCounts(areas[index]).iou.tolist()
-        named = zip(evaluation.classes, iou, strict=True)
-        row = OverlayRecord(
-            name=sample.name,
-            mIoU=evaluation.images[index].mIoU,
-            **{kind: f"overlays/{file}" for kind, file in files.items()},
-            class_iou={name: value for name, value in named if value == value},  # without NaN
-            why=why,
-        )
-        rows.append(row)
-    return rows
-
-
 def evaluate_dataset(
     model: EncoderDecoder,
     dataset: Any,
@@ -194,5 +138,5 @@ def evaluate_dataset(
     classes = dataset.metainfo["classes"]
     counted = read_journals(journals, len(classes), fingerprint)
     evaluation = Evaluation(counted, classes, protocol)
-    rows = _write_overlays(model, dataset, evaluation, directory, overlays)
+    rows = write_evaluation_overlays(model, dataset, evaluation, directory, overlays)
     return write_results(evaluation, directory, identity, cost, rows)

@@ -28,7 +28,8 @@ from isnet.pipeline.stage_files import (
 )
 from isnet.records.run_records import MetricsRecord, ScoresRecord, TrainRecord
 from isnet.settings.params import Devices
-from isnet.settings.plan import Plan, PlannedRun
+from isnet.settings.plan import Plan
+from isnet.settings.planned_run import PlannedRun
 from isnet.tracking.environment import collect_environment
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from isnet.settings.dataset_lookup import table_of
 from isnet.settings.experiment import resolve
 from isnet.settings.local_modules import import_modules
 from isnet.settings.params import Run
-from isnet.settings.plan import Plan, scores_key
+from isnet.settings.plan import Plan
+from isnet.settings.stage_keys import scores_key
 from isnet.tracking.environment import collect_environment
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from isnet.io.atomic_files import sha256_of
 from isnet.pipeline.stage_files import read_train_record
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.local_modules import import_modules
-from isnet.settings.plan import Plan, PlannedRun
+from isnet.settings.plan import Plan
+from isnet.settings.planned_run import PlannedRun
 
 
 class TrainedRun(NamedTuple):

@@ -1,8 +1,9 @@
 """Pydantic models of params.yaml, with the checks that need no other file.
 
 A new key is a field with a docstring below it, from which docs/reference/params.md is generated. If
-it changes what a stage computes, it also belongs in the stage's settings in `settings/plan.py`; a
-check against the config or data set belongs in `settings/compatibility.py`.
+it changes what a stage computes, it also belongs in the stage's settings in
+`settings/stage_keys.py`; a check against the config or data set belongs in
+`settings/compatibility.py`.
 """
 
 import re

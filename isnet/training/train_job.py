@@ -10,7 +10,7 @@ from typing import Self
 
 from isnet.io.atomic_files import write_bytes
 from isnet.settings.layout import Layout
-from isnet.settings.plan import PlannedRun
+from isnet.settings.planned_run import PlannedRun
 
 _VARIABLE = "ISNET_TRAIN_JOB"
 

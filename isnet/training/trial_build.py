@@ -20,7 +20,7 @@ from isnet.inference.model_config import deployed_model
 from isnet.io.spelling import suggest
 from isnet.metrics.mmseg_metric import ConfusionMetric
 from isnet.settings.local_modules import import_modules
-from isnet.settings.plan import PlannedRun
+from isnet.settings.planned_run import PlannedRun
 from isnet.training.hooks.custom_hooks import CustomHooks
 from isnet.training.optim_wrappers import optimizer_wrapper
 

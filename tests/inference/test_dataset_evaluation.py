@@ -14,11 +14,11 @@ from PIL import Image
 
 from isnet.errors import UserError
 from isnet.inference.dataset_evaluation import (
-    choose_overlays,
     count_images,
     evaluate_dataset,
 )
 from isnet.inference.dataset_samples import dataset_samples, unique_names
+from isnet.inference.evaluation_overlays import choose_overlays
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.segmentor_logits import logits

@@ -130,20 +130,6 @@ def test_weights_that_isnet_wrote_get_the_same_scores(mim: Mim, streets: dict[st
         assert score == pytest.approx(100 * float(last[name]), abs=0.006), name
 
 
-def test_the_official_r50_config_trains_and_its_checkpoint_is_tested(
-    mim: Mim, cityscapes_options: tuple[str, ...]
-) -> None:
-    output = mim("train", "mmsegmentation", OFFICIAL, options=TWO_ITERATIONS + cityscapes_options)
-    assert "Iter(train) [2/2]" in output
-    validated = _scores(output, "val")
-    output = mim(
-        "test", "mmsegmentation", OFFICIAL, "--checkpoint", "mim/iter_2.pth",
-        options=cityscapes_options,
-    )  # fmt: skip
-    assert MISFIT not in output
-    assert _scores(output, "test") == validated
-
-
 @pytest.mark.skipif(
     torch.cuda.device_count() < 2,
     reason="needs two GPUs: mmseg's tools run several processes on GPUs only",

@@ -8,7 +8,7 @@ from typing import Any
 from isnet.settings.experiment import Experiment
 from isnet.settings.layout import Layout
 from isnet.settings.params import Run
-from isnet.settings.plan import PlannedRun
+from isnet.settings.planned_run import PlannedRun
 from isnet.training.train_job import TrainJob
 
 __all__ = ["small_job"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.io.atomic_files import write_json
 from isnet.pipeline.stage_files import read_manifest, read_train_record
-from isnet.settings.plan import Plan, PlannedRun
+from isnet.settings.plan import Plan
+from isnet.settings.planned_run import PlannedRun
 from isnet.tracking.environment import collect_environment, hardware
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from isnet.cli.commands.doctor import describe_size
 from isnet.io.atomic_files import digest_of, write_json
-from isnet.settings.plan import Plan, PlannedRun
+from isnet.settings.plan import Plan
+from isnet.settings.planned_run import PlannedRun
 from isnet.tracking.environment import installed_versions
 
 _BUILT = Path("work/built_configs.json")

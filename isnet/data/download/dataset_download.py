@@ -9,7 +9,7 @@ from isnet.data.download import HashLockFile
 from isnet.data.download.archive_sources import local_path, read_sources
 from isnet.data.download.dataset_root import find_root
 from isnet.data.download.raw_files import LocalArchive, fetch_archives, unpack_dataset
-from isnet.data.download.untrusted_archive import BadArchive
+from isnet.data.download.safe_extraction import BadArchive
 from isnet.errors import UserError
 from isnet.io.console import format_bytes, show_progress
 from isnet.records.dataset_records import SourceRecord

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from isnet.data.download.untrusted_archive import Archive, BadArchive, Links, open_archive
+from isnet.data.download.safe_extraction import Archive, BadArchive, Links, open_archive
 from isnet.io.atomic_files import read_json, write_json
 from isnet.io.console import ProgressCallback
 from isnet.io.disk_space import explain_write_errors, require_free_space

@@ -21,9 +21,9 @@ import pytest
 from hostile_archives import HOSTILE, LINKS_INSIDE, OUTSIDE, write_tar, write_zip
 from log_lines import record_log
 
+from isnet.data.download import safe_extraction as archive_module
 from isnet.data.download import unpack
-from isnet.data.download import untrusted_archive as archive_module
-from isnet.data.download.untrusted_archive import BadArchive
+from isnet.data.download.safe_extraction import BadArchive
 from isnet.errors import UserError
 
 DRAW = random.Random(0)
