@@ -1,4 +1,4 @@
-"""Inserts runs into the text of params.yaml without changing any other byte."""
+"""Inserts runs and data sets into params.yaml without changing any other byte of its text."""
 
 import io
 from collections.abc import Mapping
@@ -19,17 +19,18 @@ class Insertion(NamedTuple):
     added: str
 
 
-def insert_runs(
-    text: str, after: str, runs: Mapping[str, Mapping[str, Any]], path: Path
+def insert_entries(
+    text: str, section: str, after: str, entries: Mapping[str, Mapping[str, Any]], path: Path
 ) -> Insertion:
-    """Insert runs into the text of params.yaml below an existing run, in the same style.
+    """Insert runs or data sets into the text of params.yaml below an existing one, in its style.
 
     The text is edited by lines because a round trip through a YAML library changes line breaks.
 
     Args:
         text: the content of params.yaml.
-        after: name of the existing run, whose indentation and spacing the new runs get.
-        runs: the settings of the new runs, by name.
+        section: `runs` or `datasets`.
+        after: name of the existing entry, whose indentation and spacing the new ones get.
+        entries: the settings of the new entries, by name.
         path: the file, for error messages.
 
     Raises:
@@ -37,29 +38,29 @@ def insert_runs(
     """
     lines = text.split("\n")
     try:
-        place = _find_place(after, text)
+        place = _find_place(section, after, text)
         block: list[str] = []
-        for name, fields in runs.items():
+        for name, fields in entries.items():
             block += [""] * place.has_gaps + [" " * place.indent + f"{name}:"]
-            block += [" " * place.inner + _pair(key, value) for key, value in fields.items()]
+            block += [" " * place.inner + format_pair(key, value) for key, value in fields.items()]
         # Lines keep their "\r", so that a file from Windows keeps its line ends.
         ending = "\r" if lines[0].endswith("\r") else ""
         written = [line + ending for line in block]
         changed = "\n".join([*lines[: place.line], *written, *lines[place.line :]])
         old, new = (YAML(typ="safe", pure=True).load(each) for each in (text, changed))
-        if new != {**old, "runs": {**old["runs"], **runs}}:
-            raise ValueError("more than the runs differs")
+        if new != {**old, section: {**old[section], **entries}}:
+            raise ValueError("more than the entries differs")
     except (MarkedYAMLError, LookupError, ValueError, AttributeError):
         raise UserError(
-            f"no run can be inserted below {after}",
+            f"nothing can be inserted below {section}.{after}",
             where=str(path),
-            hint="Write `runs` as a block, each run a key with its settings below it",
+            hint=f"Write `{section}` as a block, each entry a key with its settings below it",
         ) from None
     return Insertion(changed, "\n".join(block).strip("\n") + "\n")
 
 
 class _Place(NamedTuple):
-    """Where to insert runs: the index of the line below, and the indentation and spacing to use."""
+    """Where to insert: the index of the line below, and the indentation and spacing to use."""
 
     line: int
     indent: int
@@ -67,37 +68,37 @@ class _Place(NamedTuple):
     has_gaps: bool
 
 
-def _find_place(name: str, text: str) -> _Place:
-    """Find the place below the run `name`, and the style in which it is written.
+def _find_place(section: str, name: str, text: str) -> _Place:
+    """Find the place below the entry `name`, and the style in which it is written.
 
     Raises:
-        LookupError, AttributeError, ValueError: the run is not a key of a block mapping.
+        LookupError, AttributeError, ValueError: the entry is not a key of a block mapping.
     """
     tree = YAML().load(text)
-    runs: CommentedMap = tree["runs"]
-    if runs.fa.flow_style():
+    entries: CommentedMap = tree[section]
+    if entries.fa.flow_style():
         raise ValueError("written as {...}")
     lines = text.split("\n")
-    first, indent = runs.lc.key(name)
-    later = [runs.lc.key(other)[0] for other in runs] + [tree.lc.key(key)[0] for key in tree]
+    first, indent = entries.lc.key(name)
+    later = [entries.lc.key(other)[0] for other in entries] + [tree.lc.key(key)[0] for key in tree]
     end = min((line for line in later if line > first), default=len(lines))
     while _is_outside(lines[end - 1], indent):
         end -= 1
     next_line = lines[end] if end < len(lines) - 1 else "the end of the file"
     has_gaps = not lines[first - 1].strip() or not next_line.strip()
     inner = indent + 2
-    if not runs[name].fa.flow_style():  # each setting has its own line
-        inner = min((place[1] for place in (runs[name].lc.data or {}).values()), default=inner)
+    if not entries[name].fa.flow_style():  # each setting has its own line
+        inner = min((place[1] for place in (entries[name].lc.data or {}).values()), default=inner)
     return _Place(end, indent, inner, has_gaps)
 
 
 def _is_outside(line: str, indent: int) -> bool:
-    """Return whether a line is empty, or a comment that is not indented below a run's name."""
+    """Return whether a line is empty, or a comment that is not indented below an entry's name."""
     stripped = line.strip()
     return not stripped or (stripped[0] == "#" and line.index("#") <= indent)
 
 
-def _pair(key: str, value: Any) -> str:
+def format_pair(key: str, value: Any) -> str:
     """Format a setting as YAML `key: value` on one line, with flow style for nested values."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = True

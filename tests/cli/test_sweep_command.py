@@ -14,7 +14,7 @@ from repository import REPOSITORY
 from isnet.cli import main
 from isnet.errors import UserError
 from isnet.settings.params import Params, load_params
-from isnet.settings.params_editor import insert_runs
+from isnet.settings.params_editor import insert_entries
 from isnet.settings.plan import Plan
 
 SHIPPED = REPOSITORY / "params.yaml"
@@ -262,7 +262,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("case", LAYOUTS)
 def test_runs_are_written_as_the_file_is_written(case: str) -> None:
     before, after = LAYOUTS[case]
-    assert insert_runs(before, "a", {"new": RUN}, Path("params.yaml")).text == after
+    assert insert_entries(before, "runs", "a", {"new": RUN}, Path("params.yaml")).text == after
 
 
 @pytest.mark.parametrize(
@@ -274,13 +274,15 @@ def test_runs_are_written_as_the_file_is_written(case: str) -> None:
     ],
 )
 def test_a_file_that_takes_no_lines_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"no run can be inserted below a. Write `runs` as a block"):
-        insert_runs(text, "a", {"new": RUN}, Path("params.yaml"))
+    with pytest.raises(
+        UserError, match=r"nothing can be inserted below runs.a. Write `runs` as a block"
+    ):
+        insert_entries(text, "runs", "a", {"new": RUN}, Path("params.yaml"))
 
 
 def test_values_are_written_so_that_they_are_read_back(checkout: Path) -> None:
-    """`insert_runs` reads the new text and refuses what is not the same."""
+    """`insert_entries` reads the new text and refuses what is not the same."""
     odd = [None, True, 1e-05, "1e-3", "null", "# x", "a: b", "é", "x\ny", "", [1, "2"], {"0": {}}]
     runs = {f"n{number}": {"x": value} for number, value in enumerate(odd)}
-    text = insert_runs("runs:\n  a: {x: 0}\n", "a", runs, Path("params.yaml")).text
+    text = insert_entries("runs:\n  a: {x: 0}\n", "runs", "a", runs, Path("params.yaml")).text
     assert text.count("\n") == 2 + 2 * len(odd)

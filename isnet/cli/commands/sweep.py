@@ -14,7 +14,7 @@ from isnet.io.atomic_files import digest_of, write_bytes
 from isnet.io.spelling import suggest
 from isnet.io.yaml_file import read_yaml
 from isnet.settings.params import Params, Run, params_of
-from isnet.settings.params_editor import insert_runs
+from isnet.settings.params_editor import insert_entries
 from isnet.settings.partial_plan import plan_without_wrong_entries
 from isnet.settings.plan import Plan
 
@@ -70,7 +70,7 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
         return
     group = [run for run in correct["runs"] if run == name or params.runs[run].sweep == name]
     try:
-        insertion = insert_runs(original.decode(), group[-1], new, path)
+        insertion = insert_entries(original.decode(), "runs", group[-1], new, path)
     except UnicodeDecodeError:
         raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
     if dry_run:

@@ -52,7 +52,7 @@ def build_label_table(
         origin=origin,
         form=description.label_form,
         classes=tuple(names),
-        palette=tuple(row.color or _voc_color(index + 1) for index, (row, _) in enumerate(rows)),
+        palette=tuple(row.color or voc_color(index + 1) for index, (row, _) in enumerate(rows)),
         train_id={_number(raw_id): index for index, (_, raw_id) in enumerate(rows)}
         | {_number(raw_id): IGNORE for raw_id in description.ignore.values()},
         flip_pairs=tuple((names.index(a), names.index(b)) for a, b in description.left_right),
@@ -63,7 +63,7 @@ def _number(raw_id: RawId) -> int:
     return raw_id if isinstance(raw_id, int) else (raw_id[0] << 16) + (raw_id[1] << 8) + raw_id[2]
 
 
-def _voc_color(number: int) -> tuple[int, int, int]:
+def voc_color(number: int) -> tuple[int, int, int]:
     """Return PASCAL VOC's colour of a class, made from the bits of the class number."""
     red, green, blue = (
         sum((number >> 3 * step + channel & 1) << 7 - step for step in range(3))

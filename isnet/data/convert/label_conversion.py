@@ -98,8 +98,7 @@ def convert_label(job: ConversionJob) -> ConversionResult:
     image_stamp, label_stamp = _stamp(image), _stamp(label)
     raw = read_label(label, lookup.table.form, lookup.table.origin)
     content = read_file(image)
-    header, size = _inspect_image(image, content)
-    _check_size(header, size, (raw.shape[1], raw.shape[0]), image, label)
+    header, size = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
     train, counts = lookup(raw, label)
     encoded = encode_grey(train)
     with explain_write_errors(target):
@@ -122,6 +121,20 @@ def _stamp(path: Path) -> FileStamp:
         return file_stamp(path)
     except OSError as error:
         raise unreadable(path, error.strerror or str(error)) from None
+
+
+def check_image(
+    image: Path, content: bytes, label: Path, label_size: Size
+) -> tuple[ImageHeader, Size]:
+    """Decode an image as a check; return its header and its size after EXIF orientation.
+
+    Raises:
+        UserError: the image is damaged, training cannot read its mode without loss, or its label
+            has another size.
+    """
+    header, size = _inspect_image(image, content)
+    _check_size(header, size, label_size, image, label)
+    return header, size
 
 
 def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Size]:

@@ -17,8 +17,13 @@ from isnet.io.image_file import decode, read_file, read_header, unreadable
 RawIds = npt.NDArray[Any]
 """Raw ids `(H, W)`: uint8, uint16 or, for colours (65536 R + 256 G + B), uint32."""
 
-_MODES = {"ids": ("L", "I;16"), "palette": ("P",), "colors": ("RGB",)}
-_FORM_OF = {mode: form for form, modes in _MODES.items() for mode in modes}
+_MODES: dict[LabelForm, tuple[str, ...]] = {
+    "ids": ("L", "I;16"),
+    "palette": ("P",),
+    "colors": ("RGB",),
+}
+FORM_OF: dict[str, LabelForm] = {mode: form for form, modes in _MODES.items() for mode in modes}
+"""The `label_form` that reads a mode of image files."""
 _LOSSLESS = ("PNG", "BMP", "TIFF")
 _AS_STORED = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _MATLAB_VARIABLE = "S"
@@ -56,8 +61,8 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
 def _wrong_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
     what = f"has mode {mode}, needed is {' or '.join(_MODES[form])} (`label_form: {form}`)"
     hint = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
-    if mode in _FORM_OF:
-        hint = f"`label_form: {_FORM_OF[mode]}` in {origin} would read it"
+    if mode in FORM_OF:
+        hint = f"`label_form: {FORM_OF[mode]}` in {origin} would read it"
     return UserError(what, where=str(path), hint=hint)
 
 

@@ -1,0 +1,99 @@
+"""`isnet init`: describes a folder of images and labels, and adds it and a run to params.yaml."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from isnet.data.catalog.label_table import build_label_table
+from isnet.data.inspection.folder_inspection import Hints, Inspection, inspect_folder
+from isnet.data.inspection.proposal import propose_run
+from isnet.errors import UserError
+from isnet.io.atomic_files import write_bytes, write_text
+from isnet.io.yaml_file import read_yaml
+from isnet.settings.compatibility import check_run
+from isnet.settings.experiment import resolve
+from isnet.settings.params import NAME_PATTERN, load_params, params_of
+from isnet.settings.params_editor import format_pair, insert_entries
+
+
+def init(
+    name: str,
+    folder: Path | None,
+    *,
+    images: Path | None,
+    labels: Path | None,
+    label_suffix: str | None,
+    names: Path | None,
+    ignore: Sequence[str],
+    val: str | None,
+    dry_run: bool,
+) -> None:
+    """Write `datasets/NAME.yaml`, and a data set and a run in params.yaml, for a folder.
+
+    Args:
+        name: the new data set; the run is `NAME_isnet`.
+        folder: folder of images and labels; None if `images` and `labels` are given.
+        images, labels, label_suffix, names, ignore, val: decide what the folder leaves open.
+        dry_run: print what would be written, and write nothing.
+
+    Raises:
+        UserError: the name is taken, or the folder is ambiguous or cannot be used. Nothing was
+            written.
+    """
+    path, target, run = Path("params.yaml"), Path(f"datasets/{name}.yaml"), f"{name}_isnet"
+    params = load_params(path)
+    original = path.read_bytes()
+    if not re.fullmatch(NAME_PATTERN, name):
+        hint = "Use letters, digits, _ and -, starting with a letter or digit"
+        raise UserError(f"{name!r} is not a valid name", hint=hint)
+    if name in params.datasets or run in params.runs or target.exists():
+        hint = "Take another name; nothing is overwritten"
+        raise UserError(f"{name} is in {path}, or there is {target}", where=name, hint=hint)
+    found = inspect_folder(folder, Hints(images, labels, label_suffix, names, ignore, val), target)
+    number = len(found.description.classes)
+    proposal = propose_run(name, number, found.train_images, found.values.sizes)
+    dataset = {"kind": "folder", "source": str(found.root), "description": str(target)}
+    tree = read_yaml(path, "See README.md")
+    tree["datasets"] = {**tree["datasets"], name: dataset}
+    tree["runs"] = {**tree["runs"], run: proposal.fields}
+    wanted = params_of(tree, path).runs[run]
+    table = build_label_table(found.description, str(target), never_annotated=True)
+    check_run(run, wanted, resolve(run, wanted), table)
+    try:
+        text = original.decode()
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
+    with_data = insert_entries(text, "datasets", list(params.datasets)[-1], {name: dataset}, path)
+    last = list(params.runs)[-1]
+    changed = insert_entries(with_data.text, "runs", last, {run: proposal.fields}, path)
+    description = _write_description(found)
+    print("\n".join([str(found.root), *(f"  {line}" for line in [*found.report, *proposal.why])]))
+    if dry_run:
+        print(f"\n# {target}\n{description}\n# {path}\n{with_data.added}{changed.added}", end="")
+        return
+    if path.read_bytes() != original:
+        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
+    write_text(target, description)
+    write_bytes(path.resolve(), changed.text.encode())  # follows a symbolic link
+    print(f"Written: {target}, and data set {name} and run {run} in {path}.")
+    print(
+        "Next: `isnet check`, then `snakemake --cores all`. Look at the labels over their images in"
+    )
+    print(f"results/datasets/{name}/labels.html. To take it back, delete these three entries.")
+
+
+def _write_description(found: Inspection) -> str:
+    """Return the text of the description, with a class on each line."""
+    lines = [
+        f"# Written by `isnet init` from {found.root}".encode("unicode_escape").decode(),
+        "# docs/how-to/own-data.md explains the keys. The classes are in the order of train ids.",
+    ]
+    for key, value in found.keys.items():
+        lines += _rows(value) if key == "classes" else [format_pair(key, value)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(classes: list[dict[str, Any]]) -> list[str]:
+    pairs = [", ".join(format_pair(key, value) for key, value in row.items()) for row in classes]
+    return ["classes:", *(f"  - {{{pair}}}" for pair in pairs)]

@@ -1,0 +1,130 @@
+"""Inspects a folder of images and labels: its description, and what it is made from."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from isnet.data.catalog import DatasetDescription
+from isnet.data.inspection.class_list import ClassList, decide_classes, raw_id, show_value
+from isnet.data.inspection.class_names import find_names
+from isnet.data.inspection.label_values import LabelValues, read_values
+from isnet.data.inspection.pairing import find_pairing
+from isnet.data.inspection.splits import divide
+from isnet.errors import UserError
+from isnet.io.yaml_file import validate
+
+
+class Hints(NamedTuple):
+    """What the user says about a folder; None or empty is decided by looking at it."""
+
+    images: Path | None = None
+    labels: Path | None = None
+    label_suffix: str | None = None
+    names: Path | None = None
+    ignore: Sequence[str] = ()
+    val: str | None = None
+
+
+class Inspection(NamedTuple):
+    """A data set found in a folder.
+
+    `keys` is the content of its description, `report` the lines that say what was found and why.
+    """
+
+    root: Path
+    keys: dict[str, Any]
+    description: DatasetDescription
+    values: LabelValues
+    train_images: int
+    report: list[str]
+
+
+def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection:
+    """Inspect a folder, or the folders of images and labels in `hints`.
+
+    Args:
+        folder: the folder of the data set; None if both folders are given.
+        hints: what the user says.
+        where: path of the description, for messages.
+
+    Raises:
+        UserError: something is missing, damaged, or ambiguous; then the message names an option.
+    """
+    root = _root(folder, hints)
+    images, labels = (_below(root, path) for path in (hints.images, hints.labels))
+    pairing = find_pairing(root, images, labels, hints.label_suffix)
+    if "panoptic" in pairing.label:
+        what = "holds COCO's panoptic segments, whose colours are no classes"
+        raise UserError(what, where=pairing.label, hint="Export semantic masks (PNG)")
+    division = divide(root, pairing, hints.val)
+    pairs = list(dict.fromkeys(pair for some in division.pairs.values() for pair in some))
+    values = read_values(root, pairs, len(os.sched_getaffinity(0)))
+    names = find_names(root, hints.names)
+    folders = set(f"{pairing.image}/{pairing.label}".split("/"))
+    is_voc = {"JPEGImages", "SegmentationClass"} <= folders
+    classes = decide_classes(values, names, hints.ignore, is_voc=is_voc)
+    keys = {**division.keys, **_label_keys(values, classes)}
+    description = validate(DatasetDescription, keys, where)
+    counts = {split: len(some) for split, some in division.pairs.items()}
+    report = [
+        f"pairs: {len(pairs)}, {keys['image']} with {keys['label']}",
+        f"splits: {counts['train']} train, {counts['val']} val; {division.why}",
+        f"labels: {values.form}, every file read",
+        f"sizes: {_show_sizes(values)}",
+        *(f"classes: {line}" for line in classes.why),
+        *_shares(values, classes),
+    ]
+    return Inspection(root, keys, description, values, counts["train"], report)
+
+
+def _root(folder: Path | None, hints: Hints) -> Path:
+    for path in (folder, hints.images, hints.labels):
+        if path is not None and not path.is_dir():
+            raise UserError("is no folder", where=str(path), hint="Unpack archives first")
+    if folder is not None:
+        return folder.absolute()
+    if hints.images is None or hints.labels is None:
+        raise UserError("which folder?", hint="Give FOLDER, or both --images and --labels")
+    return Path(os.path.commonpath([hints.images.absolute(), hints.labels.absolute()]))
+
+
+def _below(root: Path, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    relative = os.path.relpath(path.absolute(), root)
+    if relative.startswith(".."):
+        hint = "Give --images and --labels without FOLDER"
+        raise UserError(f"is not in {root}", where=str(path), hint=hint)
+    return "" if relative == "." else relative
+
+
+def _label_keys(values: LabelValues, classes: ClassList) -> dict[str, Any]:
+    form, rows = values.form, []
+    for value, row in classes.classes.items():
+        if form == "colors":
+            rows.append({"name": row["name"], "color": raw_id(value, form)})
+            continue
+        palette = values.palette[value : value + 1]
+        color = row.get("color") or (list(palette[0]) if palette else None)
+        rows.append({"name": row["name"], "id": value} | ({"color": color} if color else {}))
+    ignore = {show_value(value, form): raw_id(value, form) for value in classes.ignore}
+    return {"label_form": form, "classes": rows} | ({"ignore": ignore} if ignore else {})
+
+
+def _show_sizes(values: LabelValues) -> str:
+    common = values.sizes.most_common(3)
+    shown = ", ".join(f"{count} of {size[0]}x{size[1]}" for size, count in common)
+    return shown + f" and {len(values.sizes) - 3} other sizes" * (len(values.sizes) > 3)
+
+
+def _shares(values: LabelValues, classes: ClassList) -> list[str]:
+    total = values.pixels.total()
+    rows = [(value, row["name"]) for value, row in classes.classes.items()]
+    rows += [(value, "(ignored)") for value in classes.ignore]
+    width = max(len(name) for _, name in rows)
+    return [
+        f"  {name:{width}}  {show_value(value, values.form):>11}  "
+        + (f"{values.pixels[value] / total:7.2%}" if values.pixels[value] else "no label has it")
+        for value, name in rows
+    ]

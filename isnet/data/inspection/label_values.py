@@ -1,0 +1,94 @@
+"""Reads all labels of a folder: their form, the values they have, and the sizes of the images."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from isnet.data.catalog.dataset_description import Color, LabelForm
+from isnet.data.catalog.image_label_pairs import Pair
+from isnet.data.convert.label_conversion import Size, check_image
+from isnet.data.convert.label_reader import FORM_OF, read_label
+from isnet.errors import UserError
+from isnet.io.image_file import read_file, read_header
+from isnet.io.process_pool import map_in_processes
+
+_PAIRS_PER_WORKER = 50
+"""For fewer pairs, starting a process takes longer than reading."""
+
+
+class LabelValues(NamedTuple):
+    """What the labels of a folder have.
+
+    `pixels` are counts by raw id (65536 R + 256 G + B for colours), `sizes` counts of (width,
+    height), and `palette` the colours of a palette by index.
+    """
+
+    form: LabelForm
+    pixels: Counter[int]
+    sizes: Counter[Size]
+    palette: list[Color]
+
+
+def read_values(root: Path, pairs: Sequence[Pair], workers: int) -> LabelValues:
+    """Read every image and label as `isnet convert` does.
+
+    Raises:
+        UserError: the labels have several forms, or `isnet convert` would refuse a file.
+    """
+    form = _form_of(root, [label for _, label in pairs])
+    read = partial(_read_pair, root=root, form=form)
+    pool = map_in_processes(
+        read,
+        pairs,
+        min(workers, 1 + len(pairs) // _PAIRS_PER_WORKER),
+        initializer=_initialize_worker,
+        initargs=(),
+    )
+    results = [result for _, result in pool]
+    pixels: Counter[int] = Counter()
+    for counts, _ in results:
+        pixels.update(counts)
+    palette = _palette(root / pairs[0][1]) if form == "palette" else []
+    return LabelValues(form, pixels, Counter(size for _, size in results), palette)
+
+
+def _initialize_worker() -> None:
+    cv2.setNumThreads(1)  # the processes already use every core
+    Image.MAX_IMAGE_PIXELS = None  # as in `isnet convert`
+
+
+def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
+    example: dict[str, Path] = {}
+    for label in labels:
+        header = read_header(root / label, read_file(root / label))
+        example.setdefault(FORM_OF.get(header.mode, header.mode), label)
+    if len(example) > 1:
+        kinds = ", ".join(f"{form} ({path})" for form, path in example.items())
+        hint = "Save all of them in one form"
+        raise UserError(f"the labels have several forms: {kinds}", where=str(root), hint=hint)
+    header = read_header(root / labels[0], read_file(root / labels[0]))
+    return FORM_OF.get(header.mode, "ids")  # `read_label` refuses any other mode
+
+
+def _read_pair(pair: Pair, root: Path, form: LabelForm) -> tuple[dict[int, int], Size]:
+    image, label = root / pair[0], root / pair[1]
+    raw = read_label(label, form, "the description")
+    _, size = check_image(image, read_file(image), label, (raw.shape[1], raw.shape[0]))
+    if raw.dtype.itemsize == 4:
+        values, counts = np.unique(raw, return_counts=True)
+    else:
+        histogram = np.bincount(raw.ravel())
+        values, counts = np.flatnonzero(histogram), histogram[histogram > 0]
+    return dict(zip(values.tolist(), counts.tolist(), strict=True)), size
+
+
+def _palette(path: Path) -> list[Color]:
+    with Image.open(path) as image:
+        values = image.getpalette("RGB") or []
+    return [(values[i], values[i + 1], values[i + 2]) for i in range(0, len(values) - 2, 3)]

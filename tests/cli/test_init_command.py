@@ -1,0 +1,104 @@
+"""`isnet init`: a folder becomes a description and a run that the pipeline accepts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from difflib import ndiff
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isnet.cli import main
+from isnet.data.inspection.proposal import propose_run
+from isnet.settings.params import load_params
+from isnet.settings.plan import Plan
+
+
+def write(path: Path, values: object, palette: list[int] | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(values, np.uint8))
+    if palette:
+        image.putpalette(palette)
+    image.save(path)
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """Six photographs with masks of 0, 1 and 255, and the names of the classes."""
+    root = tmp_path / "my pets"
+    mask = np.zeros((48, 64), np.uint8)
+    mask[8:24], mask[40:] = 1, 255
+    for number in range(6):
+        write(root / f"photos/{number}.jpg", np.full((48, 64, 3), 40 * number))
+        write(root / f"masks/{number}_mask.png", mask)
+    (root / "classes.txt").write_text("floor\ncat\n")
+    return root
+
+
+def test_a_folder_becomes_a_run_that_converts(
+    checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (checkout / "params.yaml").read_text()
+    assert main(["init", "pets", str(pets), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert (checkout / "params.yaml").read_text() == before
+    assert not (checkout / "datasets/pets.yaml").exists()
+
+    assert main(["init", "pets", str(pets)]) == 0
+    told = capsys.readouterr().out
+    assert "pairs: 6, photos/{name}.jpg with masks/{name}_mask.png" in told
+    assert "sizes: 6 of 64x48" in told
+    rows = [line.split() for line in told.splitlines()]
+    assert ["cat", "1", "33.33%"] in rows
+    assert ["(ignored)", "255", "16.67%"] in rows
+    assert (checkout / "datasets/pets.yaml").read_text() in shown
+    text = (checkout / "params.yaml").read_text()
+    marked = [line for line in ndiff(before.splitlines(), text.splitlines()) if line[0] != " "]
+    assert {line[0] for line in marked} == {"+"}
+
+    plan = Plan.of(load_params())
+    assert plan.run("pets_isnet").experiment.num_classes == 2
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "pets"]) == 0
+    again = main(["init", "pets", str(pets)])
+    assert again == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+    assert (checkout / "params.yaml").read_text() == text
+
+
+def test_folders_that_lie_apart_are_given_by_flags(checkout: Path, pets: Path) -> None:
+    (pets / "more").mkdir()
+    (pets / "masks").rename(pets / "more" / "drawn")
+    arguments = ["--images", str(pets / "photos"), "--labels", str(pets / "more" / "drawn")]
+    assert main(["init", "pets", *arguments]) == 0
+    assert load_params().datasets["pets"].source == (str(pets),)  # type: ignore[union-attr]
+    assert "label: more/drawn/{name}_mask.png" in (
+        (checkout / "datasets/pets.yaml").read_text().replace("'", "")
+    )
+
+
+def test_labels_of_two_forms_are_refused_in_one_line(
+    checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (checkout / "params.yaml").read_text()
+    write(pets / "masks/3_mask.png", np.zeros((48, 64)), palette=[0, 0, 0, 255, 0, 0])
+    assert main(["init", "pets", str(pets)]) == 2
+    error = capsys.readouterr().err
+    assert "several forms: ids (masks/0_mask.png), palette (masks/3_mask.png)" in error
+    assert error.count("\n") == 1
+    assert (checkout / "params.yaml").read_text() == before
+    assert not (checkout / "datasets/pets.yaml").exists()
+
+
+def test_the_proposal_follows_size_and_number_of_images() -> None:
+    small = propose_run("x", 3, 40, Counter({(100, 90): 5}))
+    large = propose_run("x", 3, 4000, Counter({(960, 960): 5}))
+    overrides = small.fields["overrides"]
+    assert overrides["model"]["data_preprocessor"]["size"] == [64, 64]
+    assert "evaluation" not in overrides
+    evaluation = large.fields["overrides"]["evaluation"]["single_scale"]
+    assert (evaluation["mode"], evaluation["crop_size"][0] <= 320) == ("slide", True)
+    assert large.fields["overrides"]["train_cfg"]["max_iters"] >= 10_000
+    assert any("median 960x960, so crop" in line for line in large.why)
