@@ -34,7 +34,7 @@ def find_images(inputs: Sequence[Path], output: Path | None = None) -> tuple[lis
     """Find the images among the given files and below the given folders.
 
     Returns the images in the order of inputs and paths, and the number of other files in the
-    folders. Hidden files, `output`, and folders behind links are skipped.
+    folders. Hidden files and `output` are skipped.
 
     The name of an image is its path below the given folder, or its file name. If two images would
     have the same name, names start at the folder common to all images. Extensions are kept where

@@ -16,14 +16,16 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def files_below(folder: Path, skipped: Path | None = None) -> Iterator[Path]:
+def files_below(folder: Path, *skipped: Path | None) -> Iterator[Path]:
     """Yield the files in `folder` and its subfolders, sorted by name in each.
 
-    Hidden files and folders (`._a.png` and `.DS_Store` of file managers), folders behind links and
-    the folder `skipped`, an absolute path without links, are left out.
+    Links to folders are followed, but not into a folder that they are in. Hidden files and folders
+    (`._a.png` and `.DS_Store` of file managers) and the folders `skipped`, absolute paths without
+    links, are left out.
     """
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        shown = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in shown if (here / name).resolve() != skipped]
-        yield from (here / name for name in sorted(files) if not name.startswith("."))
+    _, folders, files = next(os.walk(folder), ("", [], []))
+    yield from (folder / name for name in sorted(files) if not name.startswith("."))
+    left_out = (*skipped, folder.resolve())
+    for name in sorted(folders):
+        if not name.startswith(".") and (folder / name).resolve() not in left_out:
+            yield from files_below(folder / name, *left_out)

@@ -12,22 +12,24 @@ from isnet.inference.input_images import find_images
 from isnet.inference.submission import list_images
 from isnet.io.image_folder import files_below, is_image
 
-IMAGES = ["a.png", "b.PNG", "c.Jpg", "deep/d.jpeg", "e.jfif"]
+IMAGES = ["a.png", "b.PNG", "c.Jpg", "deep/d.jpeg", "e.jfif", "linked/f.png"]
 LITTER = ["._a.png", ".DS_Store", "Thumbs.db", "notes.txt", ".trash/x.png", "deep/._d.jpeg"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Images and their labels, what file managers leave beside them, a link and a named folder."""
+    """Images and their labels, what file managers leave beside them, links and a named folder."""
     labels = [Path(name).with_suffix(".png") for name in IMAGES]
+    for folder in "il":  # the last image is behind a link, and the folder there has one back
+        (tmp_path / "elsewhere" / folder).mkdir(parents=True)
+        (tmp_path / folder / "train").mkdir(parents=True)
+        (tmp_path / folder / "train/linked").symlink_to(tmp_path / "elsewhere" / folder)
+        (tmp_path / "elsewhere" / folder / "back").symlink_to(tmp_path / folder)
     for folder, names in (("i", IMAGES), ("l", labels)):
         for name in (*names, *LITTER):
             path = tmp_path / folder / "train" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere/f.png").touch()
-    (tmp_path / "i/train/linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "i/train/folder.png").mkdir()
     return tmp_path
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from isnet.data.catalog.dataset_description import Color
 from isnet.errors import UserError
+from isnet.io.image_folder import files_below
 
 _IGNORED_BY_LABELME = "__ignore__"
 
@@ -36,7 +37,7 @@ def find_names(root: Path, given: Path | None) -> ClassNames | None:
     """
     if given is not None:
         return _read(given)
-    there = [path for path in sorted(root.rglob("*")) if path.name in _READERS and path.is_file()]
+    there = [path for path in files_below(root) if path.name in _READERS]
     found = [_read(path) for path in there]
     for other in found[1:]:
         if other.classes != found[0].classes:

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 from isnet.errors import UserError
+from isnet.io.image_folder import files_below
 
 
 def refuse_annotations(root: Path) -> None:
     """Raise UserError if a file below `root` has annotations in a known format other than masks."""
-    for path in sorted(root.rglob("*")):
+    for path in files_below(root):
         if path.suffix in (".json", ".xml") and (format_name := _format_of(path)):
             raise UserError(
                 f"holds {format_name} annotations, and `isnet init` reads masks alone",

@@ -8,6 +8,7 @@ from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, Pair, find_pairs
 from isnet.data.inspection.pairing import Pairing
 from isnet.errors import UserError
+from isnet.io.image_folder import files_below
 
 _FRACTIONS = (0.2, 0.3, 0.4, 0.5)
 _VAL_NAMES = ("val", "valid", "validation", "dev", "test", "testing")
@@ -75,7 +76,7 @@ def _by_folders(
 
 def _by_lists(root: Path, keys: dict[str, Any], val: str | None) -> Division | None:
     usable = []
-    for train in sorted(root.rglob("train.txt")):
+    for train in (path for path in files_below(root) if path.name == "train.txt"):
         names = [val] if val else _VAL_NAMES
         there = [name for name in names if train.with_name(f"{name}.txt").is_file()]
         if not there:
