@@ -115,7 +115,7 @@ def _name_values(
 def _name_by_file(values: LabelValues, names: ClassNames) -> tuple[_Rows, str]:
     first, reason = 0, f"names from {names.origin}"
     if all(row.id is None and row.color is None for row in names.classes):
-        plain = sorted({value % 256 for value in values.pixels} - {_BORDER})
+        plain = sorted({*values.pixels} - {_BORDER})
         if plain and plain[0] == 1 and plain[-1] == len(names.classes):
             first = 1
         reason += f", by their position from {first}"
@@ -130,8 +130,6 @@ def _value_named(row: ClassName, position: int, values: LabelValues, origin: str
     """Return the raw id of a named class: its own, or by its colour, or its position."""
     number = position if row.id is None else row.id
     if values.form == "colors":
-        if row.color is None and all(len({*raw_color(each)}) == 1 for each in values.pixels):
-            return number * 0x010101  # ids in three equal channels
         if row.color is None:
             what = f"the labels are colours, and {origin} gives none for {row.name!r}"
             hint = "Write `R G B NAME` in each line of a file, and --names FILE"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from isnet.data.catalog import DatasetDescription
 from isnet.data.inspection.class_list import ClassList, decide_classes, raw_id, show_value
 from isnet.data.inspection.class_names import find_names
-from isnet.data.inspection.label_values import LabelValues, read_values
+from isnet.data.inspection.label_values import LabelValues, read_grey_as_ids, read_values
 from isnet.data.inspection.pairing import find_pairing
 from isnet.data.inspection.splits import divide
 from isnet.errors import UserError
@@ -59,8 +59,10 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         raise UserError(what, where=pairing.label, hint="Export semantic masks (PNG)")
     division = divide(root, pairing, hints.val)
     pairs = list(dict.fromkeys(pair for some in division.pairs.values() for pair in some))
-    values = read_values(root, pairs, len(os.sched_getaffinity(0)))
     names = find_names(root, hints.names)
+    values = read_values(root, pairs, len(os.sched_getaffinity(0)))
+    if not (names and any(row.color for row in names.classes)):
+        values = read_grey_as_ids(values)
     folders = set(f"{pairing.image}/{pairing.label}".split("/"))
     is_voc = {"JPEGImages", "SegmentationClass"} <= folders
     classes = decide_classes(values, names, hints.ignore, is_voc=is_voc)

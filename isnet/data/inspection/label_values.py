@@ -58,6 +58,14 @@ def read_values(root: Path, pairs: Sequence[Pair], workers: int) -> LabelValues:
     return LabelValues(form, pixels, Counter(size for _, size in results), palette)
 
 
+def read_grey_as_ids(values: LabelValues) -> LabelValues:
+    """Return colours that are all grey as ids, which `label_form: ids` reads from such files."""
+    if values.form != "colors" or any(value % 0x010101 for value in values.pixels):
+        return values
+    pixels = Counter({value & 255: count for value, count in values.pixels.items()})
+    return values._replace(form="ids", pixels=pixels)
+
+
 def _initialize_worker() -> None:
     cv2.setNumThreads(1)  # the processes already use every core
     Image.MAX_IMAGE_PIXELS = None  # as in `isnet convert`

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,53 @@ def _palette(path: Path, ids: Labels) -> None:
     image.save(path)
 
 
+def _narrow(bits: int) -> Callable[[Path, Labels], None]:
+    """Return a writer of grey PNG of 1, 2 or 4 bits, which Pillow cannot write."""
+
+    def write(path: Path, ids: Labels) -> None:
+        height, width = ids.shape
+        places = np.unpackbits(ids.astype(np.uint8)[..., None], axis=-1)[..., -bits:]
+        rows = np.packbits(places.reshape(height, -1), axis=1)
+        header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+        lines = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+        chunks = [(b"IHDR", header), (b"IDAT", lines), (b"IEND", b"")]
+        path.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + b"".join(
+                struct.pack(">I", len(data))
+                + kind
+                + data
+                + struct.pack(">I", zlib.crc32(kind + data))
+                for kind, data in chunks
+            )
+        )
+
+    return write
+
+
+def _grey(path: Path, ids: Labels) -> None:
+    Image.fromarray(np.stack([ids.astype(np.uint8)] * 3, axis=-1)).save(path)
+
+
+def _as(type_: str, container: str) -> Callable[[Path, Labels], None]:
+    return lambda path, ids: Image.fromarray(ids.astype(type_)).save(path, container)
+
+
 WRITERS: dict[str, Callable[[Path, Labels], None]] = {
     "ids": lambda path, ids: Image.fromarray(ids).save(path),
     "ids of 16 bits": lambda path, ids: Image.fromarray(ids.astype(np.uint16)).save(path),
+    "ids of 16 bits, big-endian": _as(">u2", "TIFF"),
+    "ids of 32 bits": _as("int32", "TIFF"),
+    "ids as floats": _as("float32", "TIFF"),
+    "ids as GIF": _as("uint8", "GIF"),
+    "ids of 2 bits": _narrow(2),
+    "ids of 4 bits": _narrow(4),
+    "ids in grey colours": _grey,
+    "ids with opaque alpha": lambda path, ids: Image.fromarray(ids).convert("LA").save(path),
     "palette": _palette,
+    "colors with opaque alpha": lambda path, ids: (
+        Image.fromarray(np.array(COLORS, np.uint8)[ids]).convert("RGBA").save(path)
+    ),
     "colors": lambda path, ids: Image.fromarray(np.array(COLORS, np.uint8)[ids]).save(path),
     "mat": lambda path, ids: savemat(path, {"S": ids.astype(np.uint16)}),
 }

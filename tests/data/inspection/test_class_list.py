@@ -50,7 +50,6 @@ RED, BLUE = 255 << 16, 255
          {RED: "Sky", BLUE: "Sea side"}),
         ("class_dict.csv", "name,r,g,b\nsky,255,0,0\nsea,0,0,255\n", "colors", [RED],
          {RED: "sky", BLUE: "sea"}),
-        ("classes.txt", "sky\nroad\n", "colors", [0, 0x010101], {0: "sky", 0x010101: "road"}),
         ("_classes.csv", "Pixel Value, Class\n0, background\n2, cat\n", "ids", [0, 2],
          {0: "background", 2: "cat"}),
         ("dataset.json", '{"labels": {"background": 0, "liver": 1}}', "ids", [0, 1],
