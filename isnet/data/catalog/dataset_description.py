@@ -90,8 +90,8 @@ class DatasetDescription(StrictModel):
     list: str | None = None
     """A text file with a line for each image: its name, or paths of image and label."""
     label_form: LabelForm = "ids"
-    """Format of label files: single-channel ids (8 or 16 bit), indices into a palette, RGB colours,
-    or MATLAB files with the ids in the variable `S`.
+    """Format of label files: ids in grey values, indices into a palette, RGB colours, or MATLAB
+    files with the ids in the variable `S`.
     """
     splits: dict[Literal["train", "val"], Split] = Field({"train": Split(), "val": Split()})
     """Names of the splits in paths, if they are not `train` and `val`."""
