@@ -29,6 +29,7 @@ FORM_OF: dict[str, LabelForm] = {mode: form for form, modes in _MODES.items() fo
 _LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 _AS_STORED = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _MATLAB_VARIABLE = "S"
+_WITH_COLORS = " with colours"
 _BITS_TAG, _PHOTOMETRIC_TAG = 258, 262
 """Tags of a TIFF."""
 
@@ -64,8 +65,8 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
 
 def _wrong_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
     what = f"has mode {mode}, which `label_form: {form}` does not read"
-    if mode in FORM_OF:
-        hint = f"If all labels are so, write `label_form: {FORM_OF[mode]}` in {origin}"
+    if other := FORM_OF.get(mode.removesuffix(_WITH_COLORS)):
+        hint = f"If all labels are so, write `label_form: {other}` in {origin}"
         return UserError(what, where=str(path), hint=f"{hint}; else save all in one form")
     hint = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
     return UserError(what, where=str(path), hint=hint)
@@ -132,7 +133,7 @@ def _read_ids(path: Path, pixels: npt.NDArray[Any], origin: str) -> RawIds:
     """
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
-            raise _wrong_form(path, "ids", "RGB with colours", origin)
+            raise _wrong_form(path, "ids", f"RGB{_WITH_COLORS}", origin)
         pixels = pixels[..., 0]
     if pixels.dtype == np.bool_ or pixels.dtype.itemsize < 3:
         return np.ascontiguousarray(pixels, np.uint16 if pixels.dtype.itemsize == 2 else np.uint8)

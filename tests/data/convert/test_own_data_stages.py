@@ -126,8 +126,8 @@ def test_own_data_are_converted_exactly(
             "datasets/own.yaml has it neither as a class nor to ignore: add it, or correct the file",
         ),
         (
-            lambda root: Image.new("RGB", (20, 12)).save(root / "masks/val/b/3.png"),
-            "`label_form: colors` in datasets/own.yaml would read it",
+            lambda root: Image.new("RGB", (20, 12), "red").save(root / "masks/val/b/3.png"),
+            "If all labels are so, write `label_form: colors` in datasets/own.yaml",
         ),
     ],
 )
