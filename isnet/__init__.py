@@ -8,18 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isnet.errors import UserError
-    from isnet.inference.model_loader import open_model
-    from isnet.inference.predictor import Predictor
+    from isnet.inference.segmentation_model import Segmentation, SegmentationModel, load
     from isnet.models.isnet_head import ISNetHead
+    from isnet.pipeline.python_calls import evaluate, read_results, train
 
-__all__ = ["ISNetHead", "Predictor", "UserError", "__version__", "open_model"]
+__all__ = [
+    "ISNetHead",
+    "Segmentation",
+    "SegmentationModel",
+    "UserError",
+    "__version__",
+    "evaluate",
+    "load",
+    "read_results",
+    "train",
+]
 __version__ = "0.1.0"
 
 _MODULES = {
     "ISNetHead": "isnet.models.isnet_head",
-    "Predictor": "isnet.inference.predictor",
+    "Segmentation": "isnet.inference.segmentation_model",
+    "SegmentationModel": "isnet.inference.segmentation_model",
     "UserError": "isnet.errors",
-    "open_model": "isnet.inference.model_loader",
+    "evaluate": "isnet.pipeline.python_calls",
+    "load": "isnet.inference.segmentation_model",
+    "read_results": "isnet.pipeline.python_calls",
+    "train": "isnet.pipeline.python_calls",
 }
 
 
@@ -33,3 +47,8 @@ def __getattr__(name: str) -> Any:
     if _MODULES[name].startswith("isnet.inference."):
         importlib.import_module("isnet.mmseg_import").import_mmseg()
     return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion in a notebook."""
+    return __all__

@@ -74,9 +74,9 @@ def evaluate(
     if weights is None or dataset is None:
         hint = "Write `isnet evaluate --run NAME` or `isnet evaluate WEIGHTS --dataset NAME`"
         raise UserError("it is not said what to evaluate", hint=hint)
-    from isnet.pipeline.hand_evaluation import evaluate_by_hand
+    from isnet.pipeline.hand_evaluation import evaluate_by_hand, print_evaluation
 
-    evaluate_by_hand(plan, weights, dataset, config)
+    print_evaluation(evaluate_by_hand(plan, weights, dataset, config))
     return 0
 
 

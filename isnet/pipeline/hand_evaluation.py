@@ -37,7 +37,7 @@ class _Described(NamedTuple):
     """Hash of the config and of the modules that it imports."""
 
 
-def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None) -> None:
+def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None) -> Path:
     """Score a weights file on the validation split of a data set, as the stage scores a run's.
 
     The files of the evaluation are written to `evaluations/WEIGHTS-DATASET-KEY`; they are reused
@@ -48,6 +48,9 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
         weights: the file: of isnet, the authors' code, mmseg, or safetensors.
         dataset: a data set of params.yaml.
         config: config of the model; None for a file of isnet, which describes it.
+
+    Returns:
+        The folder of the evaluation's files.
 
     Raises:
         UserError: the file describes no model and there is no config, or it does not fit.
@@ -86,8 +89,7 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
                     "environment": collect_environment(),
                 }
                 write_evaluation(counting_arguments(run, folder, key), folder, identity)
-    _print(MetricsRecord.read(folder / "metrics.json"))
-    _log.info(f"the evaluation is in {folder}")
+    return folder
 
 
 def _describe(weights: Path, dataset: str, config: str | None) -> _Described:
@@ -119,13 +121,15 @@ def _describe(weights: Path, dataset: str, config: str | None) -> _Described:
     return _Described(found, "its own description", method, backbone, digest_of(found))
 
 
-def _print(metrics: MetricsRecord) -> None:
+def print_evaluation(folder: Path) -> None:
+    """Print the scores of an evaluation by hand as a table, and where its files are."""
     from rich.console import Console
     from rich.table import Table
 
     from isnet.reporting.page_templates import percent
     from isnet.reporting.score_charts import score_labels
 
+    metrics = MetricsRecord.read(folder / "metrics.json")
     single, multi = metrics.single_scale, metrics.multi_scale_flip
     table = Table("percent", header_style="bold")
     for column in ("single scale", *(["ms + flip"] if multi else [])):
@@ -134,3 +138,4 @@ def _print(metrics: MetricsRecord) -> None:
         values = [single, *([multi] if multi else [])]
         table.add_row(label, *(percent(getattr(means, key, None), 2) for means in values))
     Console().print(table)
+    _log.info(f"the evaluation is in {folder}")

@@ -29,7 +29,7 @@ def report(plan: Plan) -> None:
     from isnet.reporting import write_report
     from isnet.reporting.missing_results import missing_line
 
-    shown, missing = _split_runs(plan)
+    shown, missing = split_runs(plan)
     page = write_report(
         shown,
         results=plan.layout.results,
@@ -44,7 +44,7 @@ def report(plan: Plan) -> None:
     track(plan)
 
 
-def _split_runs(plan: Plan) -> tuple[list[str], list[MissingRun]]:
+def split_runs(plan: Plan) -> tuple[list[str], list[MissingRun]]:
     """Return the names of the runs with results, and the runs without."""
     missing = missing_runs(plan)
     names = {entry.run for entry in missing}
@@ -60,7 +60,7 @@ def print_results(plan: Plan) -> None:
 
     # Without a terminal, rich assumes a width of 80, which breaks names.
     out = Console() if sys.stdout.isatty() else Console(width=120)
-    shown, missing = _split_runs(plan)
+    shown, missing = split_runs(plan)
     if shown:
         table = Table(*TERMINAL_COLUMNS, header_style="bold")
         for row in results_table(shown, results=plan.layout.results):
