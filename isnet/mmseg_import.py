@@ -3,9 +3,10 @@
 import contextlib
 import io
 import logging
+import sys
 import warnings
 
-from isnet.deferred_imports import defer_imports
+from isnet.deferred_imports import defer_imports, import_cheaply
 
 
 def import_mmseg() -> None:
@@ -18,6 +19,7 @@ def import_mmseg() -> None:
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
         defer_imports(),
+        contextlib.nullcontext() if "mmseg.models" in sys.modules else import_cheaply(),
     ):
         warnings.simplefilter("ignore")
         import mmseg.datasets

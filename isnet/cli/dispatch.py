@@ -101,11 +101,12 @@ class Command:
         stop_request.install()  # before the imports that take seconds
         from isnet.distributed.rank import report_errors
         from isnet.io.console import console_output
-        from isnet.pipeline.train import train_job
         from isnet.training.train_job import TrainJob
 
         with report_errors():
             if self.name == "train" and (job := TrainJob.from_launcher()):
+                from isnet.pipeline.train import train_job
+
                 run = options["run"]
                 with console_output("train", run, job.layout.log("train", run)):
                     return train_job(job, stop_request)

@@ -18,9 +18,7 @@ class StrictModel(BaseModel):
     """Base class of Pydantic models that forbid unknown keys and convert no types."""
 
     # docs/reference/params.md is generated from the docstrings of the keys.
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -36,7 +36,6 @@ def convert(plan: Plan, dataset: str) -> None:
     and `labels.html`, a page for checking the labels by eye.
     """
     from isnet.data.convert.dataset_conversion import convert_dataset
-    from isnet.reporting.labels_page import write_labels_page
 
     source = read_source(plan, dataset)
     settings = plan.params.datasets[dataset]
@@ -52,6 +51,8 @@ def convert(plan: Plan, dataset: str) -> None:
     results = plan.layout.dataset_results(dataset)
     page = cached_result(plan, dataset, manifest.digest, "labels.html")
     if not page.is_file():
+        from isnet.reporting.labels_page import write_labels_page
+
         write_labels_page(manifest, counts, plan.layout.data, page)
     copy_file(page, results / "labels.html")
     counts.write(results / "census.json")

@@ -26,7 +26,7 @@ def report(plan: Plan) -> None:
 
     Runs without results are listed with the command that continues them.
     """
-    from isnet.reporting import write_report
+    from isnet.reporting.index_page import write_report
     from isnet.reporting.missing_results import missing_line
 
     shown, missing = split_runs(plan)

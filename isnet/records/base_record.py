@@ -38,7 +38,7 @@ class Record(BaseModel):
 
     # docs/reference/records.md is made of the docstrings below the fields.
     model_config = ConfigDict(
-        frozen=True, allow_inf_nan=False, populate_by_name=True, use_attribute_docstrings=True
+        frozen=True, allow_inf_nan=False, populate_by_name=True, defer_build=True
     )
 
     def as_json(self) -> dict[str, Any]:

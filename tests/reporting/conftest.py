@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from isnet.reporting import write_report
+from isnet.reporting.index_page import write_report
 
 from . import tree
 from .browser import Browser, chromium

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from isnet.reporting import write_report
+from isnet.reporting.index_page import write_report
 
 
 class Page(HTMLParser):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isnet.reporting import write_report
+from isnet.reporting.index_page import write_report
 from isnet.reporting.missing_results import MissingRun
 
 from .browser import Browser

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isnet.errors import UserError
-from isnet.reporting import write_report
+from isnet.reporting.index_page import write_report
 
 from . import tree
 from .conftest import SETTINGS

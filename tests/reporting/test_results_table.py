@@ -6,8 +6,7 @@ import csv
 import json
 from pathlib import Path
 
-from isnet.reporting import results_table
-from isnet.reporting.results_table import COLUMNS
+from isnet.reporting.results_table import COLUMNS, results_table
 
 from .conftest import SETTINGS
 from .pages import Page, edit, report
@@ -86,7 +85,7 @@ def test_markdown_has_one_table_per_data_set(results: Path, reports: Path) -> No
 
 
 def test_a_bar_in_a_name_does_not_end_its_cell(results: Path, tmp_path: Path) -> None:
-    from isnet.reporting import write_report
+    from isnet.reporting.index_page import write_report
 
     path = results / "datasets" / "streets" / "baseline.json"
     path.write_text(path.read_text().replace("gradient", "a|b\\\\|c"))

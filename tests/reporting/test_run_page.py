@@ -10,7 +10,7 @@ import pytest
 
 from isnet.records.result_reader import RunResults, read_run
 from isnet.records.run_records import ImageScore
-from isnet.reporting import write_report
+from isnet.reporting.index_page import write_report
 from isnet.reporting.model_card import write_model_card
 from isnet.reporting.score_charts import image_distribution, reliability, worst_classes
 
