@@ -58,9 +58,7 @@ def convert(plan: Plan, dataset: str) -> None:
     counts.write(results / "census.json")
     manifest.write(results / "manifest.json")
     for name, split in counts.splits.items():
-        missing = [c for c, pixels in zip(counts.classes, split.pixels, strict=True) if not pixels]
-        absent = f"; absent: {', '.join(missing)}" if missing else ""
-        _log.info(f"{name}: {split.images} images{absent}")
+        _log.info(f"{name}: {split.images} images{split.coverage}")
     _log.info(f"check the labels in {results / 'labels.html'} before you train")
 
 

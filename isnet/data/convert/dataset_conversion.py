@@ -14,6 +14,7 @@ import numpy as np
 
 from isnet.data.catalog import IGNORE, DatasetDescription, LabelTable
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
+from isnet.data.convert.class_gaps import find_class_gaps
 from isnet.data.convert.label_conversion import (
     ConversionJob,
     ConversionResult,
@@ -55,7 +56,8 @@ def convert_dataset(
 
     Raises:
         UserError: a label has an unknown id, a wrong size or a wrong format, an image or label is
-            missing or cannot be read, or a split is empty. The message names the file.
+            missing or cannot be read, a split is empty, or train has nothing to learn. The message
+            names the file.
     """
     root, folder = data / source.root, data / source.dataset / source.key
     jobs = {split: _find_jobs(description, root, split) for split in SPLITS}
@@ -71,7 +73,10 @@ def convert_dataset(
         remove_other_files(labels, {labels / job.target for job in wanted})
     if count := sum(result.has_alpha for result in results.values()):
         _log.info(f"{count} images have transparency, which is dropped")
-    return _manifest(source, table, jobs, results), _census(source, table, jobs, results)
+    census = _census(source, table, jobs, results)
+    for gap in find_class_gaps(census, description, table.origin):
+        _log.warning(f"warning: {gap}")
+    return _manifest(source, table, jobs, results), census
 
 
 def _convert_all(

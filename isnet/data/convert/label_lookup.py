@@ -62,8 +62,8 @@ class LabelLookup:
         is_binary = not is_colour and set(np.unique(raw).tolist()) == {0, 255}
         if is_binary and 255 not in self.table.train_id:
             return (
-                f"This is a mask of 0 and 255: in {origin}, write `id: 255` for its class, "
-                "or add 255 to `ignore`"
+                f"This is a mask of 0 and 255: in {origin}, write `id: 255` for its class; "
+                "add 255 to `ignore` only if such pixels are of no class"
             )
         if unknown < _MANY:
             return f"{origin} has it neither as a class nor to ignore: add it, or correct the file"
