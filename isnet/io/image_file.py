@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from isnet.errors import UserError
 from isnet.io.decoder_messages import decoder_messages
@@ -31,6 +32,10 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at hal
 _JPEG, _TIFF = b"\xff\xd8", (b"II*\x00", b"MM\x00*")
 """First bytes of files."""
 _ORIENTATION = 0x0112
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 256, 257, 258, 259, 262, 339
+"""Tags of a TIFF."""
+_LOSSY = (6, 7, 33003, 33005, 34712, 34892, 50001, 50002)
+"""Values of `_COMPRESSION`: JPEG, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 
 
@@ -52,11 +57,12 @@ class ImageHeader:
     """Properties of an image that the header of its file states."""
 
     mode: str
-    """Pillow's mode, such as `RGB`. 16-bit grey is `I;16`. For other PNG files of 1, 2, 4 or 16
-    bits the depth is added, such as `2-bit L`, because Pillow and OpenCV scale their values.
+    """Pillow's mode, such as `RGB`. 16-bit grey is `I;16`. For other PNG and TIFF files of 1, 2, 4
+    or 16 bits the depth is added, such as `2-bit L`, because Pillow and OpenCV scale their values.
+    A TIFF may also be `inverted L` (0 is white), `signed L`, or `RGB with 5 bands`.
     """
     container: str
-    """File format, such as PNG."""
+    """File format, such as PNG; `lossy TIFF` if it has JPEG, JPEG 2000 or WebP inside."""
     size: tuple[int, int]
     """Width and height as stored, before EXIF orientation."""
     is_rotated: bool
@@ -89,21 +95,33 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            tags = Image.Exif()
-            tags.load(image.info.get("exif", b""))
-            mode = _png_mode(content) if image.format == "PNG" else image.mode
+            mode, container, size = image.mode, str(image.format), image.size
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b""))
+            orientation = exif.get(_ORIENTATION, 1)
+            if container == "PNG":
+                mode = _png_mode(content)
+            elif isinstance(image, TiffImageFile):
+                tags = image.tag_v2
+                mode, orientation = _tiff_mode(image), tags.get(_ORIENTATION, 1)
+                container = "lossy TIFF" if tags.get(_COMPRESSION) in _LOSSY else "TIFF"
+                size = tags[_WIDTH], tags[_HEIGHT]  # Pillow's are turned
             return ImageHeader(
                 mode=mode,
-                container=str(image.format),
-                size=image.size,
-                is_rotated=tags.get(_ORIENTATION, 1) in range(2, 9),
+                container=container,
+                size=size,
+                is_rotated=orientation in range(2, 9),
                 has_alpha="A" in mode or "transparency" in image.info,
             )
     except Image.DecompressionBombError:
         raise unreadable(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        is_page = content[:64].lstrip().startswith(b"<")
-        raise unreadable(path, "a web page" if is_page else "no image, or a damaged one") from None
+        why = "no image, or a damaged one"
+        if content[:64].lstrip().startswith(b"<"):
+            why = "a web page"
+        elif content.startswith(_TIFF):
+            why = "a damaged TIFF, or one of bands, depth or byte order that Pillow does not know"
+        raise unreadable(path, why) from None
 
 
 def _png_mode(content: bytes) -> str:
@@ -111,6 +129,20 @@ def _png_mode(content: bytes) -> str:
     if depth == 8 or mode == "P":
         return mode
     return "I;16" if (depth, mode) == (16, "L") else f"{depth}-bit {mode}"
+
+
+def _tiff_mode(image: TiffImageFile) -> str:
+    tags, mode = image.tag_v2, image.mode
+    depths = tags.get(_BITS, (1,))
+    if len(depths) > len(image.getbands()):  # Pillow drops the others
+        return f"{mode} with {len(depths)} bands"
+    if tags.get(_PHOTOMETRIC) == 0:
+        return f"inverted {mode}"
+    if mode == "L" and tags.get(_SAMPLE_FORMAT, (1,))[0] != 1:
+        return f"signed {mode}"
+    mode = {"1": "L", "I;16B": "I;16"}.get(mode, mode)
+    depth = 8 if mode in ("P", "I", "F") or (mode, depths[0]) == ("I;16", 16) else depths[0]
+    return mode if depth == 8 else f"{depth}-bit {mode}"
 
 
 def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDArray[Any]:

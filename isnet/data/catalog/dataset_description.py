@@ -93,6 +93,11 @@ class DatasetDescription(StrictModel):
     """Format of label files: ids in grey values, indices into a palette, RGB colours, or MATLAB
     files with the ids in the variable `S`.
     """
+    tolerance: Annotated[int, Field(ge=1, le=442)] | None = None
+    """For labels that were once JPEG or resized, with blurred values: a pixel gets the class of the
+    nearest id or colour, up to this distance (of colours: Euclidean, of 0 to 255 per channel).
+    Pixels farther away are ignored; a label of which they are more than a tenth is refused.
+    """
     splits: dict[Literal["train", "val"], Split] = Field({"train": Split(), "val": Split()})
     """Names of the splits in paths, if they are not `train` and `val`."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -148,6 +153,8 @@ def _check_splits(description: DatasetDescription) -> None:
 def _check_ids(description: DatasetDescription) -> None:
     """Raise ValueError unless all raw ids are unique and of the kind that `label_form` requires."""
     form = description.label_form
+    if description.tolerance is not None and form not in ("ids", "colors"):
+        raise ValueError(f"tolerance is for ids and colors, but labels are {form}")
     for row in description.classes if form == "colors" else ():
         if row.color is None:
             raise ValueError(f"the class {row.name!r} needs a color, since labels are colors")

@@ -24,12 +24,15 @@ class LabelTable:
     """
     flip_pairs: tuple[tuple[int, int], ...]
     """Pairs of train ids that are swapped when an image is mirrored, such as left and right arm."""
+    tolerance: int | None = None
+    """See `DatasetDescription.tolerance`."""
 
     @property
     def digest(self) -> str:
         """Hash of everything that determines converted labels and how they are mirrored."""
         mapping = sorted(self.train_id.items())
-        return digest_of([self.form, self.classes, mapping, self.flip_pairs])
+        content = [self.form, self.classes, mapping, self.flip_pairs]
+        return digest_of(content if self.tolerance is None else [*content, self.tolerance])
 
 
 def build_label_table(
@@ -56,6 +59,7 @@ def build_label_table(
         train_id={_number(raw_id): index for index, (_, raw_id) in enumerate(rows)}
         | {_number(raw_id): IGNORE for raw_id in description.ignore.values()},
         flip_pairs=tuple((names.index(a), names.index(b)) for a, b in description.left_right),
+        tolerance=description.tolerance,
     )
 
 

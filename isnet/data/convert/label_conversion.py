@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 from PIL import Image
 
 from isnet.data.catalog import LabelTable
@@ -21,7 +22,8 @@ from isnet.io.disk_space import explain_write_errors
 from isnet.io.image_file import ImageHeader, decode, read_file, read_header, unreadable
 from isnet.records.base_record import Record
 
-_IMAGE_MODES = ("RGB", "L", "P", "RGBA", "LA")
+_IMAGE_MODES = ("RGB", "L", "P", "RGBA", "LA", "inverted L")
+_ANY_DEPTH = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 
 Size = tuple[int, int]
 """Width and height."""
@@ -44,7 +46,8 @@ class ConversionJob(NamedTuple):
 class ConversionResult(Record):
     """Facts about a converted label and its image.
 
-    `counts` are the numbers of pixels by train id, without those that are zero.
+    `counts` are the numbers of pixels by train id, without those that are zero. `far` is the number
+    of pixels that are ignored because they are farther than the tolerance from every class.
     """
 
     image_stamp: FileStamp
@@ -56,6 +59,7 @@ class ConversionResult(Record):
     height: int
     has_alpha: bool
     counts: dict[int, int]
+    far: int = 0
 
 
 def file_stamp(path: Path) -> FileStamp:
@@ -96,10 +100,11 @@ def convert_label(job: ConversionJob) -> ConversionResult:
     image, label, target = root / job.image, root / job.label, labels / job.target
     # Taken before the files are read, so that a change in between is noticed next time.
     image_stamp, label_stamp = _stamp(image), _stamp(label)
-    raw = read_label(label, lookup.table.form, lookup.table.origin)
+    table = lookup.table
+    raw = read_label(label, table.form, table.origin, table.tolerance)
     content = read_file(image)
     header, size = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
-    train, counts = lookup(raw, label)
+    train, counts, far = lookup(raw, label)
     encoded = encode_grey(train)
     with explain_write_errors(target):
         write_bytes(target, encoded)
@@ -113,6 +118,7 @@ def convert_label(job: ConversionJob) -> ConversionResult:
         height=size[1],
         has_alpha=header.has_alpha,
         counts=counts,
+        far=far,
     )
 
 
@@ -147,7 +153,11 @@ def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Size]:
     if header.mode not in _IMAGE_MODES:
         what = f"has mode {header.mode}, images are {', '.join(_IMAGE_MODES)} of 8 bits"
         raise UserError(what, where=str(path), hint="Save it as 8-bit RGB")
-    height, width = decode(path, content).shape[:2]
+    pixels = decode(path, content, _ANY_DEPTH)
+    if pixels.dtype != np.uint8:  # of formats whose depth Pillow hides, such as PPM
+        what = f"has values of {pixels.dtype}, images have 8 bits"
+        raise UserError(what, where=str(path), hint="Save it as 8-bit RGB")
+    height, width = pixels.shape[:2]
     return header, (width, height)
 
 

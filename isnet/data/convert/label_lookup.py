@@ -14,6 +14,10 @@ _UNKNOWN = IGNORE - 1
 """Marks unknown raw ids. This is never a train id, because there are at most 254 classes."""
 _MANY = 12
 """From this number of unknown ids in one file on, the cause is not a forgotten class."""
+_MOST_FAR = 0.1
+"""Largest share of pixels of a label that may be farther than the tolerance from every class."""
+_AT_ONCE = 1 << 16
+"""Number of values whose distances to all classes are computed at once."""
 
 
 class LabelLookup:
@@ -25,19 +29,41 @@ class LabelLookup:
         for raw, train_id in table.train_id.items():
             self._lookup[raw] = train_id
 
-    def __call__(self, raw: RawIds, path: Path) -> tuple[npt.NDArray[np.uint8], dict[int, int]]:
+    def __call__(
+        self, raw: RawIds, path: Path
+    ) -> tuple[npt.NDArray[np.uint8], dict[int, int], int]:
         """Return the train ids `(H, W)` of raw ids `(H, W)`, and the pixel count of each train id.
 
-        `path` is the label file, for messages.
+        The third value is the number of pixels that are ignored because they are farther than the
+        table's tolerance from every raw id. `path` is the label file, for messages.
 
         Raises:
-            UserError: a raw id is not in the table.
+            UserError: a raw id is not in the table, or too many pixels are farther away.
         """
         train = self.look_up(raw)
-        counts = _histogram(train)
+        counts, far = _histogram(train), 0
+        if counts[_UNKNOWN] and self.table.tolerance is not None:
+            self._take_nearest(np.unique(raw[train == _UNKNOWN]), self.table.tolerance)
+            train = self.look_up(raw)
+            far = int(np.count_nonzero(train == _UNKNOWN))
+            if far <= _MOST_FAR * raw.size:
+                train[train == _UNKNOWN] = IGNORE
+            counts = _histogram(train)
         if counts[_UNKNOWN]:
             raise self._unknown(raw, train == _UNKNOWN, path)
-        return train, {int(found): int(counts[found]) for found in np.flatnonzero(counts)}
+        return train, {int(found): int(counts[found]) for found in np.flatnonzero(counts)}, far
+
+    def _take_nearest(self, unknown: RawIds, tolerance: int) -> None:
+        """Give values within `tolerance` of a raw id in the table the train id of the nearest."""
+        known = np.array(list(self.table.train_id))
+        for some in np.array_split(unknown, len(unknown) // _AT_ONCE + 1):
+            squares = sum(
+                np.square(_channel(some, shift)[:, None] - _channel(known, shift))
+                for shift in ((16, 8, 0) if self.table.form == "colors" else (None,))
+            )
+            nearest = np.argmin(squares, axis=1)
+            near = squares[np.arange(len(some)), nearest] <= tolerance**2
+            self._lookup[some[near]] = self._lookup[known[nearest[near]]]
 
     def look_up(self, raw: RawIds) -> npt.NDArray[np.uint8]:
         """Return the train ids `(H, W)` of raw ids; ids that are not in the table become 254."""
@@ -68,14 +94,24 @@ class LabelLookup:
         if unknown < _MANY:
             return f"{origin} has it neither as a class nor to ignore: add it, or correct the file"
         if is_colour:
-            return (
-                "So many come from blurred edges (resized, or once saved as JPEG): make the masks "
-                "again without"
-            )
+            return f"So many come from blurred edges (resized, or once JPEG): {self._remedy}"
         return (
-            "So many are no ids: this looks like a colour mask turned grey, or a photo; give the "
-            "file with the ids"
+            "So many are no ids, but a colour mask turned grey, a photo (give the file with the "
+            f"ids), or blurred edges (resized, or once JPEG): {self._remedy}"
         )
+
+    @property
+    def _remedy(self) -> str:
+        origin, tolerance = self.table.origin, self.table.tolerance
+        if tolerance is None:
+            return (
+                f"make the masks again, or write `tolerance: 64` in {origin} for the nearest class"
+            )
+        return f"make the masks again, or raise `tolerance: {tolerance}` in {origin}"
+
+
+def _channel(values: RawIds, shift: int | None) -> npt.NDArray[np.int64]:
+    return values.astype(np.int64) if shift is None else (values.astype(np.int64) >> shift) & 255
 
 
 def _histogram(train: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 from isnet.data.catalog.dataset_description import LabelForm
 from isnet.data.convert.png_codec import store_uncompressed
@@ -21,7 +20,7 @@ RawIds = npt.NDArray[Any]
 _MODES: dict[LabelForm, tuple[str, ...]] = {
     "palette": ("P",),
     "colors": ("RGB", "RGBA"),
-    "ids": ("L", "I;16", "I;16B", "1", "1-bit L", "2-bit L", "4-bit L", "LA", "I", "F"),
+    "ids": ("L", "I;16", "1", "1-bit L", "2-bit L", "4-bit L", "LA", "I", "F"),
 }
 """Pillow's modes by the form that they usually are. `ids` may also be grey written as colours."""
 FORM_OF: dict[str, LabelForm] = {mode: form for form, modes in _MODES.items() for mode in modes}
@@ -30,17 +29,16 @@ _LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
 _AS_STORED = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _MATLAB_VARIABLE = "S"
 _WITH_COLORS = " with colours"
-_BITS_TAG, _PHOTOMETRIC_TAG = 258, 262
-"""Tags of a TIFF."""
 
 
-def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
+def read_label(path: Path, form: LabelForm, origin: str, tolerance: int | None = None) -> RawIds:
     """Read the raw ids of a label file, as it stores them.
 
     Args:
         path: the label file.
         form: the expected format, see `DatasetDescription.label_form`.
         origin: the file that states this format, for messages.
+        tolerance: see `DatasetDescription.tolerance`. With one, files may be lossy.
 
     Raises:
         UserError: the label file cannot be read, or has another format.
@@ -49,59 +47,51 @@ def read_label(path: Path, form: LabelForm, origin: str) -> RawIds:
     if form == "mat":
         return _read_matlab(path, content)
     header = read_header(path, content)
-    if header.container not in _LOSSLESS:
+    if header.container not in _LOSSLESS and tolerance is None:
         what = f"is a {header.container} file, needed is {', '.join(_LOSSLESS)}"
-        hint = f"Save the original as PNG: {header.container} can change ids at edges"
+        hint = f"{header.container} changes values at edges: save the original as PNG"
+        if form != "palette":
+            hint += f"; without one, write `tolerance: 64` in {origin} to take the nearest class"
+        raise UserError(what, where=str(path), hint=hint)
+    if header.is_rotated:
+        what = "has an EXIF orientation, which turns or mirrors it"
+        hint = "Save it as it is shown, without the orientation, to fit its image"
         raise UserError(what, where=str(path), hint=hint)
     if FORM_OF.get(header.mode) != form and not (form == "ids" and header.mode in _MODES["colors"]):
         raise _wrong_form(path, form, header.mode, origin)
     if header.container == "PNG":
         if header.mode in ("L", "I;16"):
             return decode(path, store_uncompressed(content), _AS_STORED)
-        decode(path, content, cv2.IMREAD_UNCHANGED)  # Pillow does not verify checksums
-    stored = _drop_alpha(path, *_read_with_pillow(path, content))
-    return _pack_colors(stored) if form == "colors" else _read_ids(path, stored, origin)
+    if header.container not in ("TIFF", "BMP", "GIF"):
+        decode(path, content, cv2.IMREAD_UNCHANGED)  # Pillow verifies no checksums, hides warnings
+    stored = _drop_alpha(path, *_read_with_pillow(path, content, header.mode))
+    return _pack_colors(stored) if form == "colors" else _read_ids(path, stored, origin, tolerance)
 
 
 def _wrong_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
     what = f"has mode {mode}, which `label_form: {form}` does not read"
+    hint = "Save ids as PNG of 8-bit or 16-bit grey, without alpha"
+    if form == "colors":
+        hint = "Save it as PNG of 8-bit RGB, without alpha"
     if other := FORM_OF.get(mode.removesuffix(_WITH_COLORS)):
         hint = f"If all labels are so, write `label_form: {other}` in {origin}"
-        return UserError(what, where=str(path), hint=f"{hint}; else save all in one form")
-    hint = f"Save ids as 8-bit or 16-bit grey, without alpha ({origin}: `label_form: ids`)"
+        hint += "; else save all in one form"
     return UserError(what, where=str(path), hint=hint)
 
 
-def _read_with_pillow(path: Path, content: bytes) -> tuple[npt.NDArray[Any], bool]:
-    """Return the values `(H, W)` or `(H, W, C)` as stored, and whether the last one is alpha."""
+def _read_with_pillow(path: Path, content: bytes, mode: str) -> tuple[npt.NDArray[Any], bool]:
+    """Return the values `(H, W)` or `(H, W, C)` as stored, and whether the last one is alpha.
+
+    `mode` is the one of the file's `ImageHeader`.
+    """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            _check_tiff(path, image)
-            pixels, mode = np.asarray(image), image.mode
-            if mode == "L" and (bits := _bits(image, content)) < 8:  # Pillow scales to 255
-                pixels = pixels // (255 // (2**bits - 1))
+            pixels = np.asarray(image)
     except (OSError, SyntaxError, ValueError):
         raise unreadable(path, "truncated or damaged") from None
+    if mode in ("2-bit L", "4-bit L"):  # Pillow scales to 255
+        pixels = pixels // (255 // (2 ** int(mode[0]) - 1))
     return pixels, mode.endswith("A")
-
-
-def _bits(image: Image.Image, content: bytes) -> int:
-    if isinstance(image, TiffImageFile):
-        return int(image.tag_v2.get(_BITS_TAG, (1,))[0])
-    return content[24] if image.format == "PNG" else 8
-
-
-def _check_tiff(path: Path, image: Image.Image) -> None:
-    """Raise UserError for a TIFF whose stored values Pillow changes."""
-    if not isinstance(image, TiffImageFile):
-        return
-    inverts = image.mode in ("1", "L") and image.tag_v2.get(_PHOTOMETRIC_TAG) == 0
-    if inverts:
-        hint = "Save it as PNG, with the values that the classes have in the description"
-        raise UserError("stores 0 as white (MinIsWhite)", where=str(path), hint=hint)
-    if image.mode in ("RGB", "RGBA", "LA") and _bits(image, b"") > 8:
-        what = f"has {_bits(image, b'')} bits per colour"
-        raise UserError(what, where=str(path), hint="Save it with 8 bits per colour")
 
 
 def _drop_alpha(path: Path, pixels: npt.NDArray[Any], has_alpha: bool) -> npt.NDArray[Any]:
@@ -125,16 +115,18 @@ def _pack_colors(pixels: npt.NDArray[Any]) -> RawIds:
     return padded.view(">u4")[..., 0] >> 8
 
 
-def _read_ids(path: Path, pixels: npt.NDArray[Any], origin: str) -> RawIds:
+def _read_ids(path: Path, pixels: npt.NDArray[Any], origin: str, tolerance: int | None) -> RawIds:
     """Return ids as uint8 or uint16, from values of any type or grey written as colours.
+
+    The channels of grey may differ by `tolerance`.
 
     Raises:
         UserError: the channels differ, or a value is no id.
     """
     if pixels.ndim == 3:
-        if (pixels != pixels[..., :1]).any():
+        if np.ptp(pixels, axis=-1).max(initial=0) > (tolerance or 0):
             raise _wrong_form(path, "ids", f"RGB{_WITH_COLORS}", origin)
-        pixels = pixels[..., 0]
+        pixels = pixels[..., pixels.shape[-1] // 2]
     if pixels.dtype == np.bool_ or pixels.dtype.itemsize < 3:
         return np.ascontiguousarray(pixels, np.uint16 if pixels.dtype.itemsize == 2 else np.uint8)
     if not _are_ids(pixels):

@@ -118,7 +118,7 @@ def test_converted_cityscapes_labels_are_what_the_official_evaluator_reads(tmp_p
     """Truth given back as prediction scores 1, a permuted one as it does in our train ids."""
     module = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
     raw = np.random.default_rng(0).integers(0, 34, (60, 80)).astype(np.uint8)
-    train, _ = LabelLookup(_table("cityscapes"))(raw, tmp_path)
+    train, *_ = LabelLookup(_table("cityscapes"))(raw, tmp_path)
     back = np.zeros(256, np.uint8)  # 0: what is ignored
     for raw_id, train_id in _table("cityscapes").train_id.items():
         if train_id != IGNORE:

@@ -176,16 +176,16 @@ def _matlab(**variables: object) -> Callable[[OwnData], None]:
         ("colors", _blurred, "more unknown colors. So many come from blurred edges"),
         ("colors", _mode("RGBA"), "has 384 pixels that are not opaque, whose class is not clear. Save it without alpha"),
         ("colors", _mode("P"), "has mode P, which `label_form: colors` does not read. If all labels are so, write `label_form: palette` in datasets/own.yaml; else save all in one form"),
-        ("colors", _mode("RGB", "JPEG"), "one.png: is a JPEG file, needed is PNG, BMP, TIFF, GIF. Save the original as PNG: JPEG can"),
+        ("colors", _mode("RGB", "JPEG"), "one.png: is a JPEG file, needed is PNG, BMP, TIFF, GIF. JPEG changes values at edges: save the original as PNG"),
         ("colors", _cut, "one.png: cannot be read: truncated, damaged, or of a kind that OpenCV does not read. Replace"),
         ("palette", _mode("L"), "has mode L, which `label_form: palette` does not read. If all labels are so, write `label_form: ids`"),
         ("palette", _mode("RGB"), "write `label_form: colors` in datasets/own.yaml"),
         ("palette", _cut, "one.png: cannot be read: truncated, damaged"),
         ("ids", _mode("LA"), "has 384 pixels that are not opaque"),
-        ("ids", _mode("CMYK", "TIFF"), "has mode CMYK, which `label_form: ids` does not read. Save ids as 8-bit"),
+        ("ids", _mode("CMYK", "TIFF"), "has mode CMYK, which `label_form: ids` does not read. Save ids as PNG of 8-bit"),
         ("ids", _values(np.float32(0.5)), "has values of float32 from 0.5 to 0.5, needed are whole numbers from 0 to 65535"),
         ("ids", _values(np.int32(-1)), "has values of int32 from -1 to -1"),
-        ("ids", _values(np.array([1, 2, 3], np.uint8)), "has mode RGB with colours, which `label_form: ids` does not read. Save"),
+        ("ids", _values(np.array([1, 2, 3], np.uint8)), "has mode RGB, which `label_form: ids` does not read. If all labels are so, write `label_form: colors`"),
         ("ids of 16 bits", _cut, "one.png: cannot be read: truncated, damaged"),
         ("mat", _matlab(T=np.eye(3)), "masks/train/one.mat: has no variable S. Replace it"),
         ("mat", _matlab(S=np.full((16, 24), 0.5)), "one.mat: S is 16x24 of float64, needed are whole numbers from 0 to 65535"),
@@ -214,14 +214,6 @@ def test_a_mask_of_1_bit_is_read_as_0_and_1(container: str, tmp_path: Path) -> N
     ids = np.eye(16, 24, dtype=bool)
     Image.fromarray(ids).save(own.label("train", "one"), container)
     assert own.convert()[1]["splits"]["train"]["pixels"] == [16 * 24 - 16, 16, 0]
-
-
-def test_a_tiff_of_other_values_than_pillow_gives_is_refused(tmp_path: Path) -> None:
-    own = OwnData(tmp_path)
-    own.write("train", "one"), own.write("val", "one")
-    one = Image.new("1", (24, 16))
-    one.save(own.label("train", "one"), "TIFF", tiffinfo={262: 0})
-    assert "one.png: stores 0 as white (MinIsWhite). Save it as PNG" in _error(own)
 
 
 @pytest.mark.parametrize(
