@@ -57,11 +57,13 @@ class StageKeys:
         """
         _require_known(name, list(self.params.datasets), "data set")
         dataset = self.params.datasets[name]
+        description = description_of(dataset)
+        keys = _FILE_KEYS if description.group is None else _FILE_KEYS | {"group"}
         return {
             "version": _STAGE_VERSION,
             "dataset": name,
             "labels": table_of(dataset).digest,
-            "files": description_of(dataset).model_dump(mode="json", include=_FILE_KEYS),
+            "files": description.model_dump(mode="json", include=keys),
             **dataset.model_dump(mode="json", exclude={"store"}),
         }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from isnet.data.catalog.image_groups import check_group
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 _FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
@@ -102,7 +103,13 @@ class DatasetDescription(StrictModel):
     """Names of the splits in paths, if they are not `train` and `val`."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Fraction of the images that becomes `val`, chosen by a hash of their names, if the paths do
-    not contain the split.
+    not contain the split. At least one image becomes `val`.
+    """
+    group: str | None = None
+    """Which images must stay in one split, such as both eyes of a patient: those whose names agree
+    in their first letters (`"{name:.8}"`: 8), or in the shortest text at `{group}` of a pattern
+    (`"{group}_*"`, where `*` stands for any text). With `val_fraction`, whole groups become `val`;
+    with given splits, `convert` warns of a group in both.
     """
     classes: Classes
     """In the order of their train ids: names, or mappings."""
@@ -129,6 +136,8 @@ class DatasetDescription(StrictModel):
         for key, pattern in (("image", self.image), ("label", self.label)):
             if "{name}" not in pattern:
                 raise ValueError(f"{key} has no {{name}}, the part that image and label share")
+        if self.group is not None:
+            check_group(self.group)
         _check_splits(self)
         names = [row.name for row in self.classes]
         for name in names:

@@ -1,11 +1,13 @@
 """Finds the pairs of image and label files in each split of a data set."""
 
+import codecs
 import hashlib
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 from isnet.data.catalog import DatasetDescription
+from isnet.data.catalog.image_groups import group_of
 from isnet.errors import UserError
 from isnet.io.image_folder import IMAGE_SUFFIXES, files_below, is_image
 
@@ -13,6 +15,8 @@ SPLITS = ("train", "val")
 
 Pair = tuple[Path, Path]
 """Paths of an image and of its label file, both relative to the data set's folder."""
+_Named = tuple[str, Pair]
+"""A pair with the name that decides its split or group."""
 
 
 def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
@@ -22,10 +26,19 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
         UserError: the split is empty, an image has no label, or a label has no image.
     """
     find = _search_folders if description.list is None else _read_list
-    pairs = find(description, root, split)
+    named = find(description, root, split)
+    if description.val_fraction is not None:
+        if description.group is not None:
+            named = [(group_of(description.group, name), pair) for name, pair in named]
+        in_val = _choose_val({name for name, _ in named}, description.val_fraction)
+        named = [(name, pair) for name, pair in named if (name in in_val) == (split == "val")]
+    pairs = [pair for _, pair in named]
     if not pairs:
         what = f"the split {split} has no images"
-        raise UserError(what, where=str(root), hint="Complete the data set")
+        hint = "Complete the data set"
+        if description.group is not None:
+            hint += f", or change `group: {description.group!r}`, which makes one group of all"
+        raise UserError(what, where=str(root), hint=hint)
     for path in (path for pair in pairs for path in pair):
         if any("\ud800" <= letter <= "\udfff" for letter in str(path)):
             what = f"the name {str(path)!a} is not UTF-8"
@@ -33,7 +46,25 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
     return sorted(pairs)
 
 
-def _search_folders(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
+def image_name(description: DatasetDescription, split: str, image: Path) -> str:
+    """Return the part of an image's path that `{name}` stands for, else the path without suffix."""
+    match = _shape(description.image, description.folder(split)).fullmatch(image.as_posix())
+    return match[1] if match else image.with_suffix("").as_posix()
+
+
+def _choose_val(names: Collection[str], val_fraction: float) -> set[str]:
+    """Return the names or groups that become `val`, by a hash of each.
+
+    When images are added, the others therefore stay in their split, except that at least one
+    becomes `val`, and at least one `train`.
+    """
+    numbers = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names}
+    count = sum(number < val_fraction * 2**64 for number in numbers.values())
+    count = min(max(count, 1), len(numbers) - 1)
+    return set(sorted(numbers, key=numbers.__getitem__)[:count])
+
+
+def _search_folders(description: DatasetDescription, root: Path, split: str) -> list[_Named]:
     folder = description.folder(split)
     labels = _match_files(root, description.label, folder)
     # In a common folder, the image pattern `{name}.*` also matches the label `{name}_mask.png`.
@@ -48,23 +79,17 @@ def _search_folders(description: DatasetDescription, root: Path, split: str) -> 
         if name not in images:
             hint = "Add it or remove the label"
             raise UserError(f"label {label} has no image", where=str(root), hint=hint)
-    return [
-        (image, labels[name])
-        for name, image in images.items()
-        if _is_in_split(description.val_fraction, name, split)
-    ]
+    return [(name, (image, labels[name])) for name, image in images.items()]
 
 
-def _is_in_split(val_fraction: float | None, name: str, split: str) -> bool:
-    """Return whether an image belongs to `split`, by a hash of the image's name.
-
-    When images are added, the others therefore stay in their split. Without `val_fraction`, the
-    result is always true.
-    """
-    if val_fraction is None:
-        return True
-    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
-    return (number < val_fraction * 2**64) == (split == "val")
+def _shape(pattern: str, folder: str) -> re.Pattern[str]:
+    """Return the regular expression of a path pattern, with `{name}` as its group."""
+    before, _, after = pattern.replace("{split}", folder).partition("{name}")
+    ending = re.sub(r"\.[^./]*$", "", after)
+    suffix = f"(?i:{re.escape(after[len(ending) :])})"
+    if after.endswith(".*"):
+        suffix = r"\.[A-Za-z0-9]+"
+    return re.compile(f"{re.escape(before)}(.+){re.escape(ending)}{suffix}")
 
 
 def _match_files(
@@ -75,18 +100,14 @@ def _match_files(
     Paths are relative to `root`; `folder` replaces `{split}` in the pattern. The extension may be
     in any case.
     """
-    before, _, after = pattern.replace("{split}", folder).partition("{name}")
-    has_any_suffix = after.endswith(".*")
-    ending = re.sub(r"\.[^./]*$", "", after)
-    suffix = r"\.[A-Za-z0-9]+" if has_any_suffix else f"(?i:{re.escape(after[len(ending) :])})"
-    shape = f"{re.escape(before)}(.+){re.escape(ending)}{suffix}"
+    shape, folders = _shape(pattern, folder), pattern.replace("{split}", folder).split("{name}")[0]
     files: dict[str, Path] = {}
-    for path in sorted(files_below(root / before.rpartition("/")[0])):
+    for path in sorted(files_below(root / folders.rpartition("/")[0])):
         relative = path.relative_to(root)
-        match = re.fullmatch(shape, relative.as_posix())
+        match = shape.fullmatch(relative.as_posix())
         if not match or relative in excluded:
             continue
-        if has_any_suffix and not is_image(path):
+        if pattern.endswith(".*") and not is_image(path):
             continue
         if match[1] in files:
             what = f"{files[match[1]]} and {relative} have the same name"
@@ -95,22 +116,32 @@ def _match_files(
     return files
 
 
-def _read_list(description: DatasetDescription, root: Path, split: str) -> list[Pair]:
+def _read_list(description: DatasetDescription, root: Path, split: str) -> list[_Named]:
     folder = description.folder(split)
     list_file = root / (description.list or "").replace("{split}", folder)
     if not list_file.is_file():
         raise UserError(f"there is no list {list_file}", where=str(root), hint="Add it")
-    pairs = []
-    # Some editors start a text file with a byte order mark.
-    lines = list_file.read_text("utf-8-sig", "surrogateescape").splitlines()
-    for number, line in enumerate(lines, 1):
+    named = []
+    for number, line in enumerate(_read_lines(list_file), 1):
         if not line.strip():
             continue
         pair = _parse_line(description, root, folder, line.strip())
         _check_pair(root, pair, f"{list_file}, line {number}")
-        if _is_in_split(description.val_fraction, pair[0].with_suffix("").as_posix(), split):
-            pairs.append(pair)
-    return pairs
+        name = pair[0].with_suffix("").as_posix()
+        if description.group is not None:
+            name = image_name(description, split, pair[0])
+        named.append((name, pair))
+    return named
+
+
+def _read_lines(list_file: Path) -> list[str]:
+    content = list_file.read_bytes()
+    # Some editors start a text file with a byte order mark; PowerShell writes UTF-16.
+    encoding = "utf-8-sig"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    # Not splitlines(): a name may have a control character that it takes for the end of a line.
+    return re.split(r"\r\n|\n|\r", content.decode(encoding, "surrogateescape"))
 
 
 def _check_pair(root: Path, pair: Pair, where: str) -> None:
@@ -123,16 +154,22 @@ def _check_pair(root: Path, pair: Pair, where: str) -> None:
 
 
 def _parse_line(description: DatasetDescription, root: Path, folder: str, line: str) -> Pair:
-    """Parse a line of a list file: two paths (image and label), or the name that both share."""
-    if len(words := line.split()) == 2 and all(Path(word).suffix for word in words):
-        return Path(words[0]), Path(words[1])
+    """Parse a line of a list file: two paths (image and label), or the name that both share.
+
+    A tab or spaces separate two paths. Names may contain spaces: what exists decides.
+    """
+    gaps = list(re.finditer(r"\s*\t\s*" if "\t" in line else " +", line))
+    splits = [(Path(line[: gap.start()]), Path(line[gap.end() :])) for gap in gaps]
+    pairs = [pair for pair in splits if all(path.suffix for path in pair)]
     suffix = Path(line).suffix.lower()
     name = line[: -len(suffix)] if suffix in IMAGE_SUFFIXES else line
     image, label = (
         _add_suffix(root, pattern.replace("{split}", folder).replace("{name}", name))
         for pattern in (description.image, description.label)
     )
-    return image, label
+    choices = [*pairs, (image, label)] if len(gaps) == 1 else [(image, label), *pairs]
+    found = (pair for pair in choices if all((root / path).is_file() for path in pair))
+    return next(found, choices[0])  # the first one is named as missing
 
 
 def _add_suffix(root: Path, path: str) -> Path:

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from isnet.data.catalog import IGNORE, DatasetDescription, LabelTable
-from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
+from isnet.data.catalog.image_groups import group_of
+from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs, image_name
 from isnet.data.convert.class_gaps import find_class_gaps
 from isnet.data.convert.label_conversion import (
     ConversionJob,
@@ -22,6 +23,7 @@ from isnet.data.convert.label_conversion import (
     file_stamp,
     initialize_worker,
 )
+from isnet.data.convert.split_leaks import find_leaks
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, remove_other_files
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
@@ -65,6 +67,10 @@ def convert_dataset(
     if both := sorted(train & val):
         what = f"{len(both)} images are in train and in val, such as {both[0]}"
         _log.info(f"{what}: scores will be too high")
+    if description.val_fraction is not None:
+        taken, total = len(jobs["val"]), sum(map(len, jobs.values()))
+        share = f"{taken / total:.1%}; val_fraction is {description.val_fraction}"
+        _log.info(f"val has {taken} of {total} images ({share})")
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
     with exclusive(folder / "labels"):
         results = _convert_all(wanted, root, folder, table, workers, on_progress)
@@ -80,8 +86,9 @@ def convert_dataset(
             f"`tolerance: {table.tolerance}` from every class"
         )
     census = _census(source, table, jobs, results)
-    for gap in find_class_gaps(census, description, table.origin):
-        _log.warning(f"warning: {gap}")
+    leaks = find_leaks(jobs, results, _find_groups(description, jobs))
+    for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
+        _log.warning(f"warning: {warning}")
     return _manifest(source, table, jobs, results), census
 
 
@@ -154,6 +161,18 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
             raise UserError(what, where=str(root), hint="Rename one of them")
         jobs.append(ConversionJob(image.as_posix(), label.as_posix(), target))
     return jobs
+
+
+def _find_groups(description: DatasetDescription, jobs: Jobs) -> dict[str, set[str]]:
+    pattern = description.group
+    return {
+        split: {
+            group_of(pattern, image_name(description, split, Path(job.image)))
+            for job in some
+            if pattern is not None
+        }
+        for split, some in jobs.items()
+    }
 
 
 def _manifest(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Results) -> Manifest:

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 
 from isnet.data.catalog import LabelTable
+from isnet.data.convert.image_fingerprint import fingerprint
 from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
 from isnet.data.convert.png_codec import encode_grey
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.image_file import ImageHeader, decode, read_file, read_header, unreadable
+from isnet.io.image_file import ImageHeader, Pixels, decode, read_file, read_header, unreadable
 from isnet.records.base_record import Record
 
 _IMAGE_MODES = ("RGB", "L", "P", "RGBA", "LA", "inverted L")
@@ -60,6 +61,8 @@ class ConversionResult(Record):
     has_alpha: bool
     counts: dict[int, int]
     far: int = 0
+    fingerprint: str = ""
+    """Perceptual hash of the image; empty in journals of earlier versions."""
 
 
 def file_stamp(path: Path) -> FileStamp:
@@ -103,7 +106,9 @@ def convert_label(job: ConversionJob) -> ConversionResult:
     table = lookup.table
     raw = read_label(label, table.form, table.origin, table.tolerance)
     content = read_file(image)
-    header, size = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
+    header, pixels = _inspect_image(image, content)
+    size = pixels.shape[1], pixels.shape[0]
+    _check_size(header, size, (raw.shape[1], raw.shape[0]), image, label)
     train, counts, far = lookup(raw, label)
     encoded = encode_grey(train)
     with explain_write_errors(target):
@@ -119,6 +124,7 @@ def convert_label(job: ConversionJob) -> ConversionResult:
         has_alpha=header.has_alpha,
         counts=counts,
         far=far,
+        fingerprint=fingerprint(pixels),
     )
 
 
@@ -138,13 +144,14 @@ def check_image(
         UserError: the image is damaged, training cannot read its mode without loss, or its label
             has another size.
     """
-    header, size = _inspect_image(image, content)
+    header, pixels = _inspect_image(image, content)
+    size = pixels.shape[1], pixels.shape[0]
     _check_size(header, size, label_size, image, label)
     return header, size
 
 
-def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Size]:
-    """Decode an image as a check; return its header and its size after EXIF orientation.
+def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Pixels]:
+    """Decode an image as a check; return its header and its pixels after EXIF orientation.
 
     Raises:
         UserError: the image is damaged, or training cannot read its mode without loss.
@@ -157,8 +164,7 @@ def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Size]:
     if pixels.dtype != np.uint8:  # of formats whose depth Pillow hides, such as PPM
         what = f"has values of {pixels.dtype}, images have 8 bits"
         raise UserError(what, where=str(path), hint="Save it as 8-bit RGB")
-    height, width = pixels.shape[:2]
-    return header, (width, height)
+    return header, np.asarray(pixels, np.uint8)
 
 
 def _check_size(

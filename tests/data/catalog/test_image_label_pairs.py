@@ -95,6 +95,86 @@ def test_one_list_is_parted_by_a_share(tmp_path: Path) -> None:
     assert train and val and not train & val
 
 
+@pytest.mark.parametrize("count", [2, 3, 8])
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_a_share_gives_at_least_one_image_to_each_split(
+    share: float, count: int, tmp_path: Path
+) -> None:
+    for index in range(count):
+        _touch(tmp_path, f"images/{index}.jpg", f"masks/{index}.png")
+    description = _description(**ONE_FOLDER, val_fraction=share)
+    sizes = [len(find_pairs(description, tmp_path, split)) for split in SPLITS]
+    assert sorted(sizes) == [1, count - 1]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("group", ["{name:.8}", "{group}_*"])
+def test_all_images_of_a_group_are_in_one_split(group: str, listed: bool, tmp_path: Path) -> None:
+    names = [f"child{child:03}_{eye}" for child in range(20) for eye in "LR"]
+    for name in names:
+        _touch(tmp_path, f"images/{name}.jpg", f"masks/{name}.png")
+    keys = {"list": "all.txt"} if listed else {}
+    (tmp_path / "all.txt").write_text("\n".join(names))
+    description = _description(**ONE_FOLDER, **keys, val_fraction=0.3, group=group)
+    train, val = (
+        {image[len("images/") :][:8] for image, _ in _pairs(description, tmp_path, split)}
+        for split in SPLITS
+    )
+    assert len(train | val) == 20
+    assert train and val and not train & val
+
+
+def test_a_name_that_fits_no_group_is_told(tmp_path: Path) -> None:
+    _touch(tmp_path, "images/1-left.jpg", "masks/1-left.png")
+    description = _description(**ONE_FOLDER, val_fraction=0.3, group="{group}_*")
+    with pytest.raises(UserError, match=r"the name 1-left does not fit `group: '\{group\}_\*'`"):
+        find_pairs(description, tmp_path, "train")
+
+
+def test_one_group_of_all_images_is_told(tmp_path: Path) -> None:
+    for name in ("a1", "a2"):
+        _touch(tmp_path, f"images/{name}.jpg", f"masks/{name}.png")
+    description = _description(**ONE_FOLDER, val_fraction=0.3, group="{name:.1}")
+    with pytest.raises(UserError, match=r"`group: '\{name:\.1\}'`, which makes one group of all"):
+        [find_pairs(description, tmp_path, split) for split in SPLITS]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a b/1 2",
+        "a b/1 2.jpg",
+        "images/a b/1 2.jpg masks/a b/1 2.png",
+        "images/a b/1 2.jpg\tmasks/a b/1 2.png",
+        "images/a b/1 2.jpg \t masks/a b/1 2.png",
+        "images/a b/1 2.jpg    masks/a b/1 2.png  ",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_list_may_have_names_with_spaces(
+    line: str, encoding: str, end: str, tmp_path: Path
+) -> None:
+    _touch(tmp_path, "images/a b/1 2.jpg", "masks/a b/1 2.png", "images/c.jpg", "masks/c.png")
+    (tmp_path / "train.txt").write_bytes(f"{line}{end}{end}c{end}".encode(encoding))
+    listed = _description(**ONE_FOLDER, list="{split}.txt")
+    assert _pairs(listed, tmp_path, "train") == [
+        ("images/a b/1 2.jpg", "masks/a b/1 2.png"),
+        ("images/c.jpg", "masks/c.png"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [("images/c.jpg\tmasks/no 1.png", "no masks/no 1.png"), ("no 1.jpg", "no images/no 1.png")],
+)
+def test_a_listed_file_that_is_missing_is_told(line: str, told: str, tmp_path: Path) -> None:
+    _touch(tmp_path, "images/c.jpg", "masks/c.png")
+    (tmp_path / "train.txt").write_text(line)
+    with pytest.raises(UserError, match=rf"train\.txt, line 1: there is {told}"):
+        find_pairs(_description(**ONE_FOLDER, list="{split}.txt"), tmp_path, "train")
+
+
 def _remove(name: str) -> Callable[[Path], None]:
     return lambda root: (root / name).unlink()
 
