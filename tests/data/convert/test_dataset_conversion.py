@@ -185,7 +185,7 @@ def _matlab(**variables: object) -> Callable[[OwnData], None]:
         ("ids", _mode("CMYK", "TIFF"), "has mode CMYK, which `label_form: ids` does not read. Save ids as PNG of 8-bit"),
         ("ids", _values(np.float32(0.5)), "has values of float32 from 0.5 to 0.5, needed are whole numbers from 0 to 65535"),
         ("ids", _values(np.int32(-1)), "has values of int32 from -1 to -1"),
-        ("ids", _values(np.array([1, 2, 3], np.uint8)), "has mode RGB, which `label_form: ids` does not read. If all labels are so, write `label_form: colors`"),
+        ("ids", _values(np.array([1, 2, 3], np.uint8)), "has mode RGB with colours, which `label_form: ids` does not read. If all labels are so, write `label_form: colors`"),
         ("ids of 16 bits", _cut, "one.png: cannot be read: truncated, damaged"),
         ("mat", _matlab(T=np.eye(3)), "masks/train/one.mat: has no variable S. Replace it"),
         ("mat", _matlab(S=np.full((16, 24), 0.5)), "one.mat: S is 16x24 of float64, needed are whole numbers from 0 to 65535"),
