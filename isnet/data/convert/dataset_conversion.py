@@ -80,9 +80,9 @@ def convert_dataset(
     if count := sum(result.has_alpha for result in results.values()):
         _log.info(f"{count} images have transparency, which is dropped")
     if far := sum(result.far for result in results.values()):
-        share = far / sum(result.width * result.height for result in results.values())
+        pixels = sum(result.width * result.height for result in results.values())
         _log.info(
-            f"{share:.2%} of the label pixels are ignored: farther than "
+            f"{far / pixels:.2%} of the label pixels are ignored: farther than "
             f"`tolerance: {table.tolerance}` from every class"
         )
     census = _census(source, table, jobs, results)

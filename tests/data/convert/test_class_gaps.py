@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from own_data import OwnData
+from PIL import Image
 
 from isnet.errors import UserError
 
@@ -17,6 +18,8 @@ def _own(root: Path, train: list[int], val: list[int], **keys: Any) -> OwnData:
     own = OwnData(root, **keys)
     for split, ids in (("train", train), ("val", val)):
         own.write(split, "one", np.repeat(np.array(ids, np.uint8)[:, None], 24, 1))
+        colour = "red" if split == "train" else "blue"  # equal images are another warning
+        Image.new("RGB", (24, len(ids)), colour).save(own.image(split, "one"))
     return own
 
 

@@ -83,7 +83,7 @@ REFUSED_LABELS = {
     "turned": (encode_tiff(IDS, 1, orientation=3), "ids", "has an EXIF orientation"),
     "negative": (encode_tiff(IDS.astype("i2") - 1, 1), "ids", "has values of int32 from -1 to 10"),
     "no data": (encode_tiff(IDS * np.float32(np.nan), 1), "ids", "has values of float32 from nan"),
-    "rare": (encode_tiff(IDS.astype("f8"), 1), "ids", "TIFF, or one of bands, depth or byte order"),
+    "rare": (encode_tiff(IDS.astype("f8"), 1), "ids", "a TIFF of bands, depth or byte order that Pillow cannot read"),
 }  # fmt: skip
 
 
