@@ -120,7 +120,7 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
         if content[:64].lstrip().startswith(b"<"):
             why = "a web page"
         elif content.startswith(_TIFF):
-            why = "a TIFF of bands, depth or byte order that Pillow cannot read (save it as PNG), or damaged"
+            why = "a TIFF of bands, depth or byte order that Pillow cannot read, or a damaged one"
         raise unreadable(path, why) from None
 
 
