@@ -19,8 +19,12 @@ Color = Annotated[tuple[int, int, int], _FromList]
 RawId = Annotated[int, Field(ge=0, le=65535)] | Color
 """Value of a class in label files: an id, or an RGB colour if `label_form` is `colors`."""
 
-LabelForm = Literal["ids", "palette", "colors", "mat"]
+LabelForm = Literal["ids", "palette", "colors", "mat", "coco", "cvat", "labelme"]
 """Format of label files, see `DatasetDescription.label_form`."""
+ANNOTATION_FORMS = ("coco", "cvat", "labelme")
+"""Forms whose shapes are drawn, and whose classes are found by name."""
+SHARED_FORMS = ("coco", "cvat")
+"""Forms with one file for many images, which is also the list of these images."""
 
 
 class PublishedArchive(StrictModel):
@@ -68,10 +72,10 @@ _ClassOrName = Annotated[
 ]
 Classes = Annotated[tuple[_ClassOrName, ...], _FromList, Field(min_length=2, max_length=254)]
 Ignored = Annotated[
-    dict[str, RawId],
+    dict[str, RawId | str],
     BeforeValidator(
         lambda value: {str(item): item for item in value} if isinstance(value, list) else value,
-        json_schema_input_type=dict[str, RawId] | list[RawId],
+        json_schema_input_type=dict[str, RawId | str] | list[RawId | str],
     ),
 ]
 
@@ -87,12 +91,18 @@ class DatasetDescription(StrictModel):
     image: str
     """Path of an image below the source, with `{name}`."""
     label: str
-    """Path of its label, with `{name}`."""
+    """Path of its label, with `{name}`; for `coco` and `cvat`, path of the annotation file."""
     list: str | None = None
     """A text file with a line for each image: its name, or paths of image and label."""
     label_form: LabelForm = "ids"
-    """Format of label files: ids in grey values, indices into a palette, RGB colours, or MATLAB
-    files with the ids in the variable `S`.
+    """Format of label files: ids in grey values, indices into a palette, RGB colours, MATLAB files
+    with the ids in the variable `S`, or annotations whose shapes are drawn: COCO's JSON (instances
+    or panoptic; Roboflow's too), CVAT's XML for images, LabelMe's JSON. The shapes of a class are
+    those with its name.
+    """
+    unlabelled: str | None = None
+    """Class of the pixels that no shape covers, if labels are annotations. Without it, they are
+    ignored.
     """
     tolerance: Annotated[int, Field(ge=1, le=442)] | None = None
     """For labels that were once JPEG or resized, with blurred values: a pixel gets the class of the
@@ -114,7 +124,9 @@ class DatasetDescription(StrictModel):
     classes: Classes
     """In the order of their train ids: names, or mappings."""
     ignore: Ignored = Field({})
-    """Raw ids that are neither trained on nor scored."""
+    """Raw ids that are neither trained on nor scored; names of categories if labels are
+    annotations.
+    """
     left_right: Annotated[tuple[Annotated[tuple[str, str], _FromList], ...], _FromList] = ()
     """Pairs of classes that are swapped when an image is mirrored."""
 
@@ -129,12 +141,22 @@ class DatasetDescription(StrictModel):
             return tuple(row.color for row in self.classes if row.color is not None)
         return tuple(index if row.id is None else row.id for index, row in enumerate(self.classes))
 
+    @property
+    def is_annotated(self) -> bool:
+        """Whether labels are drawn from annotations."""
+        return self.label_form in ANNOTATION_FORMS
+
+    @property
+    def has_shared_labels(self) -> bool:
+        """Whether an annotation file has the labels of many images, and lists these images."""
+        return self.label_form in SHARED_FORMS
+
     @model_validator(mode="after")
     def _consistent(self) -> DatasetDescription:
         if set(self.splits) != {"train", "val"}:
             raise ValueError("splits must be train and val")
         for key, pattern in (("image", self.image), ("label", self.label)):
-            if "{name}" not in pattern:
+            if "{name}" not in pattern and (key == "image" or not self.has_shared_labels):
                 raise ValueError(f"{key} has no {{name}}, the part that image and label share")
         if self.group is not None:
             check_group(self.group)
@@ -146,6 +168,7 @@ class DatasetDescription(StrictModel):
         for name in chain.from_iterable(self.left_right):
             if name not in names:
                 raise ValueError(f"left_right has {name!r}, which is not a class")
+        _check_categories(self)
         _check_ids(self)
         return self
 
@@ -153,10 +176,40 @@ class DatasetDescription(StrictModel):
 def _check_splits(description: DatasetDescription) -> None:
     """Raise ValueError unless exactly one of `{split}` and val_fraction separates the splits."""
     has_split = "{split}" in description.image or "{split}" in (description.list or "")
+    if description.has_shared_labels:
+        _check_shared_label(description)
+        has_split = has_split or "{split}" in description.label
     if has_split and description.val_fraction is not None:
-        raise ValueError("val_fraction is only possible without {split} in image and list")
+        raise ValueError("val_fraction is only possible without {split} in image, label and list")
     if not has_split and description.val_fraction is None:
-        raise ValueError("train and val need {split} in image or list, or val_fraction")
+        other = "label" if description.has_shared_labels else "list"
+        raise ValueError(f"train and val need {{split}} in image or {other}, or val_fraction")
+
+
+def _check_shared_label(description: DatasetDescription) -> None:
+    """Raise ValueError unless an annotation file of many images can be found and can list them."""
+    form = description.label_form
+    if "{name}" in description.label:
+        raise ValueError(f"label has {{name}}, but one {form} file has the labels of many images")
+    if description.list is not None:
+        raise ValueError(f"list is not possible with {form}: the annotation file lists the images")
+    if form == "coco" and "{split}" in description.image and "{split}" not in description.label:
+        raise ValueError("label needs {split} too, as a coco file does not say the split")
+
+
+def _check_categories(description: DatasetDescription) -> None:
+    """Raise ValueError unless the keys of annotations and of label images are kept apart."""
+    unlabelled, form = description.unlabelled, description.label_form
+    names = [row.name for row in description.classes]
+    if not description.is_annotated:
+        if unlabelled is not None:
+            raise ValueError(f"unlabelled is for annotations, but labels are {form}")
+        return
+    for row in description.classes:
+        if row.id is not None:
+            raise ValueError(f"the class {row.name!r} has an id, but {form} has classes by name")
+    if unlabelled is not None and unlabelled not in names:
+        raise ValueError(f"unlabelled is {unlabelled!r}, which is not a class")
 
 
 def _check_ids(description: DatasetDescription) -> None:
@@ -169,10 +222,15 @@ def _check_ids(description: DatasetDescription) -> None:
             raise ValueError(f"the class {row.name!r} needs a color, since labels are colors")
         if row.id is not None:
             raise ValueError(f"the class {row.name!r} has an id, but labels are colors")
+    kind = str if description.is_annotated else tuple if form == "colors" else int
     for name, value in description.ignore.items():
-        if isinstance(value, int) is (form == "colors"):
+        if not isinstance(value, kind):
             raise ValueError(f"ignore: {name} is {value!r}, but labels are {form}")
-    raw_ids = [*description.raw_ids, *description.ignore.values()]
+    names = [row.name for row in description.classes]
+    raw_ids = [
+        *(names if description.is_annotated else description.raw_ids),
+        *description.ignore.values(),
+    ]
     for raw_id in raw_ids:
         if raw_ids.count(raw_id) > 1:
             raise ValueError(f"{raw_id} stands for two classes, or is ignored too")

@@ -1,15 +1,21 @@
 """Finds the pairs of image and label files in each split of a data set."""
 
+from __future__ import annotations
+
 import codecs
 import hashlib
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_groups import group_of
 from isnet.errors import UserError
 from isnet.io.image_folder import IMAGE_SUFFIXES, files_below, is_image
+
+if TYPE_CHECKING:
+    from isnet.data.annotations.drawing import Drawing
 
 SPLITS = ("train", "val")
 
@@ -26,6 +32,8 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
         UserError: the split is empty, an image has no label, or a label has no image.
     """
     find = _search_folders if description.list is None else _read_list
+    if description.has_shared_labels:
+        find = _read_annotations
     named = find(description, root, split)
     if description.val_fraction is not None:
         if description.group is not None:
@@ -80,6 +88,54 @@ def _search_folders(description: DatasetDescription, root: Path, split: str) -> 
             hint = "Add it or remove the label"
             raise UserError(f"label {label} has no image", where=str(root), hint=hint)
     return [(name, (image, labels[name])) for name, image in images.items()]
+
+
+def _read_annotations(description: DatasetDescription, root: Path, split: str) -> list[_Named]:
+    return [
+        (image_name(description, split, image), (image, drawing.file.relative_to(root)))
+        for image, drawing in find_drawings(description, root, split).items()
+    ]
+
+
+def find_drawings(description: DatasetDescription, root: Path, split: str) -> dict[Path, Drawing]:
+    """Return the annotations of the images of a split, from an annotation file that lists them.
+
+    With `val_fraction`, both splits have the annotations of all images. Images are relative to
+    `root`. An image of a folder that does not have `{split}` in its path and that the file does not
+    list is no part of the split.
+
+    Raises:
+        UserError: the file cannot be read, lists an image that does not exist, or does not list one
+            of the split's folder.
+    """
+    from isnet.data.annotations.shared_file import read_shared_file
+
+    folder = description.folder(split)
+    file = root / description.label.replace("{split}", folder)
+    by_subset = "{split}" in description.image and "{split}" not in description.label
+    before = description.image.replace("{split}", folder).partition("{name}")[0]
+    images = _match_files(root, description.image, folder)
+    existing = set(images.values())
+    unlisted = set(existing)
+    drawings: dict[Path, Drawing] = {}
+    for name, subset, drawing in read_shared_file(file, description.label_form):
+        if by_subset and subset is None:
+            hint = "Write {split} in the description's `label` too, with one file for each split"
+            raise UserError(f"{name} has no subset", where=str(file), hint=hint)
+        if by_subset and subset != folder:
+            continue
+        image = Path(before + name)
+        if image not in existing:
+            hint = "Add it or correct the description's `image`"
+            raise UserError(
+                f"{name} is listed, but there is no {image}", where=str(file), hint=hint
+            )
+        unlisted.discard(image)
+        drawings[image] = drawing
+    if unlisted and "{split}" in description.image:
+        what = f"{min(unlisted)} is not listed"
+        raise UserError(what, where=str(file), hint="Add it or remove the image")
+    return drawings
 
 
 def _shape(pattern: str, folder: str) -> re.Pattern[str]:

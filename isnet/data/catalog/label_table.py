@@ -1,6 +1,6 @@
 """Builds the table that maps the raw ids in label files to train ids."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from isnet.data.catalog.dataset_description import DatasetDescription, LabelForm, RawId
 from isnet.io.atomic_files import digest_of
@@ -26,12 +26,17 @@ class LabelTable:
     """Pairs of train ids that are swapped when an image is mirrored, such as left and right arm."""
     tolerance: int | None = None
     """See `DatasetDescription.tolerance`."""
+    categories: dict[str, int] = field(default_factory=dict)
+    """Train id, or `IGNORE`, of each category of annotations. They are drawn with it as raw id."""
+    unlabelled: int = IGNORE
+    """Train id of pixels that no annotation covers."""
 
     @property
     def digest(self) -> str:
         """Hash of everything that determines converted labels and how they are mirrored."""
         mapping = sorted(self.train_id.items())
-        content = [self.form, self.classes, mapping, self.flip_pairs]
+        drawn = [sorted(self.categories.items()), self.unlabelled] if self.categories else []
+        content = [self.form, self.classes, mapping, self.flip_pairs, *drawn]
         return digest_of(content if self.tolerance is None else [*content, self.tolerance])
 
 
@@ -51,15 +56,25 @@ def build_label_table(
         if never_annotated or not row.never_annotated
     ]
     names = [row.name for row, _ in rows]
+    train_id = {_number(raw_id): index for index, (_, raw_id) in enumerate(rows)}
+    ignored = description.ignore.values()
+    categories: dict[str, int] = {}
+    if description.is_annotated:
+        categories = {name: index for index, name in enumerate(names)}
+        categories |= {str(name): IGNORE for name in ignored}
+        train_id = {index: index for index in (*range(len(names)), IGNORE)}
+    else:
+        train_id |= {_number(raw_id): IGNORE for raw_id in ignored if not isinstance(raw_id, str)}
     return LabelTable(
         origin=origin,
         form=description.label_form,
         classes=tuple(names),
         palette=tuple(row.color or voc_color(index + 1) for index, (row, _) in enumerate(rows)),
-        train_id={_number(raw_id): index for index, (_, raw_id) in enumerate(rows)}
-        | {_number(raw_id): IGNORE for raw_id in description.ignore.values()},
+        train_id=train_id,
         flip_pairs=tuple((names.index(a), names.index(b)) for a, b in description.left_right),
         tolerance=description.tolerance,
+        categories=categories,
+        unlabelled=categories.get(description.unlabelled or "", IGNORE),
     )
 
 

@@ -55,6 +55,8 @@ def find_class_gaps(census: Census, description: DatasetDescription, origin: str
 def _advise(description: DatasetDescription, name: str) -> str:
     """Return how to make an ignored value the class `name`."""
     value = next(iter(description.ignore.values()), 255)
+    if isinstance(value, str):
+        return f"If {value} is a class, write it in `classes` instead of `ignore`"
     raw = f"id: {value}" if isinstance(value, int) else f"color: {list(value)}"
     return (
         "If such pixels are of a class, take the value out of `ignore` and give it to the class: "

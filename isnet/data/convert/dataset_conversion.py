@@ -9,12 +9,19 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
+from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog import IGNORE, DatasetDescription, LabelTable
 from isnet.data.catalog.image_groups import group_of
-from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs, image_name
+from isnet.data.catalog.image_label_pairs import (
+    SPLITS,
+    find_drawings,
+    find_pairs,
+    image_name,
+)
 from isnet.data.convert.class_gaps import find_class_gaps
 from isnet.data.convert.label_conversion import (
     ConversionJob,
@@ -72,8 +79,20 @@ def convert_dataset(
         share = f"{taken / total:.1%}; val_fraction is {description.val_fraction}"
         _log.info(f"val has {taken} of {total} images ({share})")
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
+    drawings: dict[str, Drawing] = {}
+    # The annotation files, so that their change makes every label again.
+    made_with: list[Any] = [_VERSION, table.digest]
+    if description.has_shared_labels:
+        for split in SPLITS:
+            file = description.label.replace("{split}", description.folder(split))
+            made_with.append([file, file_stamp(root / file)])
+            found = find_drawings(description, root, split)
+            drawings |= {image.as_posix(): drawing for image, drawing in found.items()}
+    work = [(job, drawings.get(job.image)) for job in wanted]
     with exclusive(folder / "labels"):
-        results = _convert_all(wanted, root, folder, table, workers, on_progress)
+        results = _convert_all(
+            work, root, folder, table, digest_of(made_with), workers, on_progress
+        )
         # Left are temporary files of a killed process, and labels of images that no longer exist.
         labels = folder / "labels"
         remove_other_files(labels, {labels / job.target for job in wanted})
@@ -93,26 +112,26 @@ def convert_dataset(
 
 
 def _convert_all(
-    wanted: list[ConversionJob],
+    wanted: list[tuple[ConversionJob, Drawing | None]],
     root: Path,
     folder: Path,
     table: LabelTable,
+    made_with: str,
     workers: int,
     on_progress: Callable[[int, int], None],
 ) -> Results:
     labels, path = folder / "labels", folder / "labels.jsonl"
-    made_with = digest_of([_VERSION, table.digest])
-    results = _read_journal(path, made_with, set(wanted), root, labels)
+    results = _read_journal(path, made_with, {job for job, _ in wanted}, root, labels)
     on_progress(len(results), len(wanted))
     finished = map_in_processes(
         convert_label,
-        [job for job in wanted if job not in results],
+        [work for work in wanted if work[0] not in results],
         workers,
         initializer=initialize_worker,
         initargs=(root, labels, table),
     )
     with JsonLinesFile(path, made_with) as journal, closing(finished):
-        for job, result in finished:
+        for (job, _), result in finished:
             journal.append({"job": job._asdict(), "converted": result.as_json()})
             results[job] = result
             on_progress(len(results), len(wanted))
@@ -146,18 +165,20 @@ def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labe
 def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[ConversionJob]:
     """Return the conversion jobs of a split.
 
-    The converted labels keep the subfolders of the raw labels, because file names often repeat in
-    different folders.
+    The converted labels keep the subfolders of the raw labels, or of the images if these share an
+    annotation file, because file names often repeat in different folders.
     """
-    pattern = description.label.replace("{split}", description.folder(split))
+    pattern = description.image if description.has_shared_labels else description.label
+    pattern = pattern.replace("{split}", description.folder(split))
     base = PurePosixPath(pattern.partition("{name}")[0].rpartition("/")[0])
-    label_of: dict[str, Path] = {}
+    source_of: dict[str, Path] = {}
     jobs = []
     for image, label in find_pairs(description, root, split):
-        below = label.relative_to(base) if label.is_relative_to(base) else label
+        source = image if description.has_shared_labels else label
+        below = source.relative_to(base) if source.is_relative_to(base) else source
         target = (Path(split) / below).with_suffix(".png").as_posix()
-        if (other := label_of.setdefault(target, label)) != label:
-            what = f"{other} and {label} would both become {target}"
+        if (other := source_of.setdefault(target, source)) != source:
+            what = f"{other} and {source} would both become {target}"
             raise UserError(what, where=str(root), hint="Rename one of them")
         jobs.append(ConversionJob(image.as_posix(), label.as_posix(), target))
     return jobs

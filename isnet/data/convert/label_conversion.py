@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from isnet.data.annotations.drawing import Drawing
+from isnet.data.annotations.labelme_file import read_labelme
 from isnet.data.catalog import LabelTable
 from isnet.data.convert.image_fingerprint import fingerprint
 from isnet.data.convert.label_lookup import LabelLookup
@@ -92,23 +94,30 @@ def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
     _state[:] = [(root, labels, LabelLookup(table))]
 
 
-def convert_label(job: ConversionJob) -> ConversionResult:
-    """Convert a label file to train ids and write the result atomically.
+def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResult:
+    """Convert a label to train ids and write the result atomically.
+
+    `work` has the annotations of the image if they are in a file that many images share.
 
     Raises:
         UserError: the image or the label is damaged or has a wrong format, their sizes differ, or
             the label has an unknown id.
     """
+    job, drawing = work
     root, labels, lookup = _state[0]
     image, label, target = root / job.image, root / job.label, labels / job.target
     # Taken before the files are read, so that a change in between is noticed next time.
     image_stamp, label_stamp = _stamp(image), _stamp(label)
     table = lookup.table
-    raw = read_label(label, table.form, table.origin, table.tolerance)
+    if table.form == "labelme":
+        drawing = read_labelme(label)
     content = read_file(image)
-    header, pixels = _inspect_image(image, content)
-    size = pixels.shape[1], pixels.shape[0]
-    _check_size(header, size, (raw.shape[1], raw.shape[0]), image, label)
+    if drawing is None:
+        raw = read_label(label, table.form, table.origin, table.tolerance)
+        header, pixels = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
+    else:
+        header, pixels = check_image(image, content, drawing.where, drawing.size)
+        raw = drawing.draw(table.categories, table.unlabelled, table.origin)
     train, counts, far = lookup(raw, label)
     encoded = encode_grey(train)
     with explain_write_errors(target):
@@ -119,8 +128,8 @@ def convert_label(job: ConversionJob) -> ConversionResult:
         target_bytes=len(encoded),
         image_sha256=hashlib.sha256(content).hexdigest(),
         label_sha256=hashlib.sha256(encoded).hexdigest(),
-        width=size[0],
-        height=size[1],
+        width=pixels.shape[1],
+        height=pixels.shape[0],
         has_alpha=header.has_alpha,
         counts=counts,
         far=far,
@@ -136,18 +145,17 @@ def _stamp(path: Path) -> FileStamp:
 
 
 def check_image(
-    image: Path, content: bytes, label: Path, label_size: Size
-) -> tuple[ImageHeader, Size]:
-    """Decode an image as a check; return its header and its size after EXIF orientation.
+    image: Path, content: bytes, label: Path | str, label_size: Size
+) -> tuple[ImageHeader, Pixels]:
+    """Decode an image as a check; return its header and its pixels after EXIF orientation.
 
     Raises:
         UserError: the image is damaged, training cannot read its mode without loss, or its label
             has another size.
     """
     header, pixels = _inspect_image(image, content)
-    size = pixels.shape[1], pixels.shape[0]
-    _check_size(header, size, label_size, image, label)
-    return header, size
+    _check_size(header, (pixels.shape[1], pixels.shape[0]), label_size, image, label)
+    return header, pixels
 
 
 def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Pixels]:
@@ -168,7 +176,7 @@ def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Pixels]:
 
 
 def _check_size(
-    header: ImageHeader, size: Size, label_size: Size, image: Path, label: Path
+    header: ImageHeader, size: Size, label_size: Size, image: Path, label: Path | str
 ) -> None:
     if label_size != size:
         what = f"the label is {'x'.join(map(str, label_size))}, its image {size[0]}x{size[1]}"

@@ -41,7 +41,8 @@ def find_root(description: DatasetDescription, folders: Sequence[Path], joined: 
     missing = [part for part, place in places.items() if place is None]
     # The part "." is a whole folder, which cannot be joined with others.
     if missing or "." in needed:
-        what = f"has no {', '.join(missing or needed)}"
+        absent = [part for part in needed if find([part]) is None]
+        what = f"has no {', '.join(absent or missing or needed)}"
         raise UserError(what, where=" and ".join(map(str, folders)), hint=_hint(folders))
     shutil.rmtree(joined, ignore_errors=True)
     for part, place in places.items():

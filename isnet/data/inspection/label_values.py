@@ -87,7 +87,8 @@ def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
 def _read_pair(pair: Pair, root: Path, form: LabelForm) -> tuple[dict[int, int], Size]:
     image, label = root / pair[0], root / pair[1]
     raw = read_label(label, form, "the description")
-    _, size = check_image(image, read_file(image), label, (raw.shape[1], raw.shape[0]))
+    size = (raw.shape[1], raw.shape[0])
+    check_image(image, read_file(image), label, size)
     if raw.dtype.itemsize == 4:
         values, counts = np.unique(raw, return_counts=True)
     else:

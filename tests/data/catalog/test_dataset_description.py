@@ -22,6 +22,12 @@ classes: [ground, cat]
 COLORED = SMALL.replace(
     "[ground, cat]", "[{name: a, color: [0, 0, 9]}, {name: b, color: [1, 2, 3]}]"
 )
+COCO = """\
+image: images/{name}.*
+label: "{split}.json"
+label_form: coco
+classes: [ground, cat]
+"""
 
 
 def _read(tmp_path: Path, text: str) -> DatasetDescription:
@@ -57,6 +63,18 @@ def test_all_that_decides_a_label_decides_the_digest(tmp_path: Path) -> None:
     assert len({table.digest for table in tables}) == len(texts)
 
 
+def test_categories_of_annotations_are_found_by_name(tmp_path: Path) -> None:
+    text = f"{COCO}unlabelled: ground\nignore: [dog]\n"
+    tables = [
+        build_label_table(_read(tmp_path, each), "own.yaml", never_annotated=True)
+        for each in (text, COCO, text.replace("dog", "bird"), text.replace("coco", "cvat"))
+    ]
+    assert tables[0].categories == {"ground": 0, "cat": 1, "dog": IGNORE}
+    assert tables[0].train_id == {0: 0, 1: 1, IGNORE: IGNORE}
+    assert [table.unlabelled for table in tables] == [0, IGNORE, 0, 0]
+    assert len({table.digest for table in tables}) == 4
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -83,6 +101,19 @@ def test_all_that_decides_a_label_decides_the_digest(tmp_path: Path) -> None:
         (SMALL.replace("[ground, cat]", "[ground]"), "classes"),
         (SMALL.replace("cat", "{name: cat, id: 70000}"), "classes.1.id"),
         ("[", "not valid YAML"),
+        (SMALL + "unlabelled: cat\n", "unlabelled is for annotations, but labels are ids"),
+        (SMALL + "ignore: [dog]\n", "ignore: dog is 'dog', but labels are ids"),
+        (COCO + "unlabelled: dog\n", "unlabelled is 'dog', which is not a class"),
+        (COCO + "ignore: [255]\n", "ignore: 255 is 255, but labels are coco"),
+        (COCO + "ignore: [cat]\n", "cat stands for two classes, or is ignored too"),
+        (COCO + "list: a.txt\n", "the annotation file lists the images"),
+        (COCO.replace("cat", "{name: cat, id: 3}"), "'cat' has an id, but coco has classes by"),
+        (COCO.replace("{split}.json", "{name}.json"), "one coco file has the labels of many"),
+        (COCO.replace("{split}", "all"), "train and val need {split} in image or label"),
+        (
+            COCO.replace("{split}", "all").replace("images", "images/{split}"),
+            "label needs {split} too, as a coco file does not say the split",
+        ),
     ],
 )
 def test_a_wrong_description_is_one_line_with_the_file(
