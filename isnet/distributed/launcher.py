@@ -26,6 +26,7 @@ from isnet.distributed.node import Node
 from isnet.distributed.stop_signals import ABORTED, ABORTED_MESSAGE, STOP_SIGNALS, StopRequest
 from isnet.io.atomic_files import read_json
 from isnet.io.file_lock import lock_descriptors
+from isnet.io.host_resources import usable_cores
 from isnet.settings.params import Devices
 
 _POLL_SECONDS = 0.05
@@ -64,7 +65,7 @@ def _environments(
     devices: Devices, node: Node, reports: Path, rendezvous: Path
 ) -> list[dict[str, str]]:
     """Return the environment of each rank of this node. Ranks get equal shares of the CPU cores."""
-    cores = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    cores = int(os.environ.get("OMP_NUM_THREADS") or usable_cores())
     defaults = {
         "GLOO_SOCKET_IFNAME": node.interface,
         "TORCH_CPP_LOG_LEVEL": "ERROR",  # else each rank warns when another one has ended

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from dataclasses import dataclass
 
 import psutil
@@ -9,6 +10,7 @@ import psutil
 from isnet.errors import UserError
 from isnet.settings.params import Devices
 
+_LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 _STEP_ID = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_STEP_LAUNCHER_PORT", "SLURM_SRUN_COMM_PORT")
 
 
@@ -20,7 +22,7 @@ class Node:
     count: int = 1
     address: str = "127.0.0.1"
     """IP address of this node, for connections from the other nodes."""
-    interface: str = "lo"
+    interface: str = _LOOPBACK
     """Network interface of the address. On one machine this is the loopback interface, because the
     host name may have no address.
     """

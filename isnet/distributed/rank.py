@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -30,17 +31,28 @@ def is_rank() -> bool:
 
 
 def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
-    """Request that the kernel signal this process when its parent dies, even by SIGKILL.
+    """Request a signal to this process when its parent dies, even by SIGKILL.
 
-    An orphan would keep its GPU, its memory and its locks.
+    The kernel sends it; on macOS, which cannot, a thread does within a second. An orphan would keep
+    its GPU, its memory and its locks.
 
     Args:
         number: the signal to send.
         parent: pid of the expected parent. If that process is already dead, this one exits now.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number))
+    if prctl := getattr(ctypes.CDLL(None), "prctl", None):
+        prctl(_PR_SET_PDEATHSIG, int(number))
+    else:
+        watched = (number, os.getppid())
+        threading.Thread(target=_signal_without_parent, args=watched, daemon=True).start()
     if parent is not None and os.getppid() != parent:
         os._exit(1)
+
+
+def _signal_without_parent(number: signal.Signals, parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), number)
 
 
 def end_with_launcher() -> None:

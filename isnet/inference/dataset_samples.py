@@ -1,6 +1,5 @@
 """Loads the preprocessed images and the labels of an mmseg data set for evaluation."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
+from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_image
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
@@ -64,7 +64,7 @@ def num_decode_workers(device: torch.device) -> int:
     """
     if device.type == "cpu":
         return 0
-    return max(min(len(os.sched_getaffinity(0)) - 1, _MAX_WORKERS), 0)
+    return max(min(usable_cores() - 1, _MAX_WORKERS), 0)
 
 
 def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:

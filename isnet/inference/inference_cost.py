@@ -1,7 +1,6 @@
 """Measures the cost of inference: parameters, FLOPs, images per second, latency and memory."""
 
 import contextlib
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from isnet.inference.memory import release_freed_memory
 from isnet.inference.segmentor_logits import raw_logits
+from isnet.io.host_resources import peak_memory_bytes
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3
@@ -105,7 +105,7 @@ def _peak_memory(device: torch.device) -> int:
         for line in (_PROCESS / "status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory_bytes()
 
 
 def measure_cost(

@@ -17,6 +17,7 @@ from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.memory import keep_freed_memory
 from isnet.io.atomic_files import sha256_of
+from isnet.io.host_resources import usable_cores
 from isnet.models.float32 import allow_tf32
 from isnet.models.isnet_head import ISNetHead
 
@@ -82,7 +83,7 @@ def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder
     """
     allow_tf32(False)
     if not gpu:
-        threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))
+        threads = os.environ.get("OMP_NUM_THREADS") or usable_cores()
         torch.set_num_threads(int(threads))
         keep_freed_memory()
     model = model.to("cuda" if gpu else "cpu").eval()

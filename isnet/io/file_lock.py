@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from filelock import lock_descriptor
 
+_PROC = Path("/proc")
 _OPEN: set[int] = set()
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
@@ -115,7 +116,9 @@ class LockOwner:
     """PID namespace of the process. In another namespace, `pid` is another process."""
     pid: int
     started: str
-    """Start time of the process in clock ticks since boot, because pids are reused."""
+    """Start time of the process, because pids are reused: in clock ticks since boot, on macOS as
+    Unix time.
+    """
     since: float
     """Unix time in seconds at which the process got the lock."""
     command: str
@@ -130,14 +133,14 @@ class LockOwner:
         """
         host, boot, namespace = socket.gethostname(), "", ""
         with contextlib.suppress(OSError):  # a sandbox may not have them
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            namespace = str(Path("/proc/self/ns/pid").readlink())
+            boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+            namespace = str((_PROC / "self/ns/pid").readlink())
         return cls(
             host=host,
             boot=boot or host,
             namespace=namespace,
             pid=os.getpid(),
-            started=_start_ticks(os.getpid()),
+            started=_start_of(os.getpid()),
             since=time.time(),
             command=" ".join(["isnet", *sys.argv[1:]]),
             job=os.environ.get("SLURM_JOB_ID", ""),
@@ -171,7 +174,7 @@ class LockOwner:
 
         The result is valid only if `shares_pids` is true for the record and the current process.
         """
-        return _start_ticks(self.pid) == self.started
+        return _start_of(self.pid) == self.started
 
 
 def format_time(seconds: float) -> str:
@@ -181,10 +184,23 @@ def format_time(seconds: float) -> str:
     return f"{moment:%H:%M:%S}" if is_today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
-def _start_ticks(pid: int) -> str:
-    """Return the start time of a process in clock ticks since boot, or "ended" if it has ended."""
+def _start_of(pid: int) -> str:
+    """Return the start time of a process (see `LockOwner.started`), or "ended"."""
+    if not _PROC.is_dir():
+        return _start_by_psutil(pid)
     with contextlib.suppress(OSError):
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, *rest = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
         if state not in "ZX":
             return rest[18]
+    return "ended"
+
+
+def _start_by_psutil(pid: int) -> str:
+    # Not on Linux: there the clock's corrections change this time.
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return str(process.create_time())
     return "ended"

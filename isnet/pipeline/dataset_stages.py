@@ -5,6 +5,7 @@ import os
 
 from isnet.io.atomic_files import copy_file
 from isnet.io.console import format_bytes, show_progress
+from isnet.io.host_resources import usable_cores
 from isnet.pipeline.stage_files import cached_result, coverage, read_manifest, read_source
 from isnet.records.dataset_records import BaselineRecord, StoreRecord
 from isnet.settings.dataset_lookup import description_of, table_of
@@ -113,4 +114,4 @@ def baseline(plan: Plan, dataset: str) -> None:
 
 def _worker_count() -> int:
     """Return the number of worker processes: OMP_NUM_THREADS, or all cores of this process."""
-    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    return int(os.environ.get("OMP_NUM_THREADS") or usable_cores())

@@ -1,7 +1,6 @@
 """Collects the environment of a result: package versions, git commit and hardware."""
 
 import contextlib
-import os
 import platform
 import re
 import subprocess
@@ -11,7 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from isnet.io.gpus import gpu_models
+from isnet.io.host_resources import usable_cores
 from isnet.tracking.redaction import redact
 
 _PACKAGES = (
@@ -72,9 +74,8 @@ def git_commit() -> tuple[str | None, bool]:
 
 def hardware() -> str:
     """Describe usable CPU cores, processor and memory in one line."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{cores} x {_processor()}, {memory:.0f} GiB"
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{usable_cores()} x {_processor()}, {memory:.0f} GiB"
 
 
 def _processor() -> str:

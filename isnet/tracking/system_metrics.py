@@ -69,7 +69,8 @@ class SystemSampler(threading.Thread):
             except psutil.Error:
                 continue  # the process has just ended
             cpu[process.pid] = times.user + times.system
-            memory += used.rss - (used.shared if cpu.keys() != {process.pid} else 0)
+            shared = getattr(used, "shared", 0)  # not on macOS
+            memory += used.rss - (shared if cpu.keys() != {process.pid} else 0)
         spent = sum(seconds - self._cpu.get(pid, 0.0) for pid, seconds in cpu.items())
         elapsed = max(now - self._at, 1e-9)
         self._cpu, self._at = cpu, now

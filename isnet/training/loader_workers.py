@@ -39,6 +39,14 @@ def ignore_signals(worker_id: int) -> None:
 def _end_on_sigterm(parent: int) -> None:
     """End this worker when the process `parent` sends SIGTERM, as multiprocessing does at exit."""
     while True:
-        received = signal.sigwaitinfo(STOP_SIGNALS)
-        if received.si_signo == signal.SIGTERM and received.si_pid == parent:
+        number, sender = _wait_for_signal()
+        if number == signal.SIGTERM and sender in (parent, None):
             os._exit(0)
+
+
+def _wait_for_signal() -> tuple[int, int | None]:
+    """Wait for a stop signal; return its number and the pid of its sender, None on macOS."""
+    if hasattr(signal, "sigwaitinfo"):
+        received = signal.sigwaitinfo(STOP_SIGNALS)
+        return received.si_signo, received.si_pid
+    return signal.sigwait(STOP_SIGNALS), None

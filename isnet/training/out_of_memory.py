@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from isnet.errors import UserError
+from isnet.io.host_resources import peak_memory_bytes
 from isnet.training.train_job import TrainJob
 
 _MESSAGES = re.compile(
@@ -63,7 +64,7 @@ def peak_memory_gb() -> float:
     """Return the peak memory of the GPU, or of this process on the CPU, in 10^9 bytes."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return peak_memory_bytes() / 1e9
 
 
 def _memory() -> str:

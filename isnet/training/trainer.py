@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+import mmengine.device.utils
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
@@ -16,6 +17,7 @@ from isnet.distributed.rendezvous import join_process_group
 from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
 from isnet.io.console import show_progress
+from isnet.io.host_resources import usable_cores
 from isnet.models.float32 import allow_tf32
 from isnet.settings.params import Devices, Speed
 from isnet.tracking.journal import Journal
@@ -161,12 +163,13 @@ def _use_devices(devices: Devices, processes: int) -> int:
     Returns:
         The number of CPU threads of this process.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     torch.set_num_threads(threads)
     if devices.kind == "cpu":
         # mmengine would otherwise use a GPU that this run has no lease on.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        mmengine.device.utils.DEVICE = "cpu"  # "mps" on a Mac
     elif (count := torch.cuda.device_count()) < devices.per_node:
         raise UserError(
             f"devices: {devices} asks for {devices.per_node} GPUs, there are {count}",
@@ -185,7 +188,7 @@ def _max_workers(devices: Devices, threads: int) -> int:
     """
     if devices.kind == "cpu":
         return threads - 1
-    return max(1, len(os.sched_getaffinity(0)) // devices.per_node)
+    return max(1, usable_cores() // devices.per_node)
 
 
 def _log_start(job: TrainJob, state: dict[str, Any] | None) -> None:

@@ -1,10 +1,10 @@
 # Values of params.yaml that rules need. The loader refuses what cannot run and writes the settings files that rules depend on.
-import os
 import re
 
 from snakemake.exceptions import WorkflowError
 
 from isnet.errors import UserError
+from isnet.io.host_resources import usable_cores
 from isnet.settings.params import NAME_PATTERN, load_params
 from isnet.settings.plan import Plan
 
@@ -29,7 +29,7 @@ batch = "export ISNET_BATCH_JOB=1; " if workflow.remote_exec else ""
 shell.prefix(f"export ISNET_PROGRESS=lines; {batch}exec ")
 
 # `workflow.cores` raises without --cores, as with --dag and --report.
-CORES = workflow.resource_settings.cores or len(os.sched_getaffinity(0))
+CORES = workflow.resource_settings.cores or usable_cores()
 NAME = NAME_PATTERN
 RUNS = list(plan.runs)
 DATASETS = list(plan.params.datasets)

@@ -128,7 +128,7 @@ class _SplitPacker:
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()
         with self._part.open("r+b" if self._part.is_file() else "w+b") as part:
-            os.posix_fallocate(part.fileno(), 0, self._bytes)
+            _reserve(part.fileno(), self._bytes)
         jobs = [job for job in self.jobs if job.number not in checksums]
         finished = _in_processes(partial(_pack_one, self._part), jobs, workers)
         with closing(finished), JsonLinesFile(self._journal, self._digest) as journal:
@@ -187,3 +187,11 @@ def _pack_one(part: Path, job: _Job) -> int:
 def _checksum(tiles: Path, record: TileRecord) -> int:
     with tiles.open("rb") as file:
         return zlib.crc32(os.pread(file.fileno(), record.size, record.offset))
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Set the length of a file in bytes and reserve its disk space, where the system can."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.truncate(descriptor, size)
