@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture docs test lab soak check bench format lock
+.PHONY: help setup demo picture docs test lab soak check bench format schema lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -61,6 +61,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
+
+schema: $(READY)  ## write the JSON Schema of params.yaml, which editors read
+	PYTHONPATH=tools/docs python tools/docs/params_schema.py
 
 lock:  ## resolve requirements.in anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --override requirements.override requirements.in --output-file requirements.lock

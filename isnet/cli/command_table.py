@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from isnet import __version__
 from isnet.cli.dispatch import Argument, Command
+from isnet.cli.shell_completion import SHELLS, PrintCompletion, complete_files
 from isnet.errors import UserError
 
 _SIDES = (32, 16384)
@@ -23,6 +25,13 @@ def build_parser() -> argparse.ArgumentParser:
         description="ISNet for semantic segmentation: download, convert, train, evaluate, report. "
         "`snakemake --cores all` and `dvc repro` run all of it from params.yaml.",
     )
+    parser.add_argument("--version", action="version", version=f"isnet {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=SHELLS,
+        help="print the completion script of a shell",
+    )
     groups = {"": parser.add_subparsers(title="commands", metavar="COMMAND", required=True)}
     for command in COMMANDS:
         group, _, name = command.name.rpartition(" ")
@@ -33,7 +42,9 @@ def build_parser() -> argparse.ArgumentParser:
         inner = groups[group].add_parser(name, help=command.text, description=command.text)
         inner.set_defaults(command=command.run)
         for names, settings in command.arguments:
-            inner.add_argument(*names, **settings)
+            action = inner.add_argument(*names, **settings)
+            if settings.get("type") is Path:
+                complete_files(action)
     return parser
 
 

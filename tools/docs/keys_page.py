@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from isnet.data.catalog.dataset_description import DatasetDescription
 from isnet.settings.params import Devices, Params
 
-__all__ = ["Key", "Section", "keys_page", "sections"]
+__all__ = ["Key", "Section", "WrittenSchema", "keys_page", "sections"]
 
 Schema = dict[str, Any]
 
@@ -38,7 +38,7 @@ class Section(NamedTuple):
     keys: list[Key]
 
 
-class _Written(GenerateJsonSchema):
+class WrittenSchema(GenerateJsonSchema):
     """JSON schema with the docstrings below the fields, and defaults written as in params.yaml.
 
     Pydantic finds docstrings too (`use_attribute_docstrings`), but at each start of `isnet`, in
@@ -46,6 +46,7 @@ class _Written(GenerateJsonSchema):
     """
 
     def model_schema(self, schema: Any) -> Schema:
+        """Return the schema of a model with the docstrings of its keys."""
         made, model = super().model_schema(schema), schema["cls"]
         for name, text in _docstrings(model).items():
             key = model.model_fields[name].validation_alias or name
@@ -53,6 +54,7 @@ class _Written(GenerateJsonSchema):
         return made
 
     def encode_default(self, dft: Any) -> Any:
+        """Return a default as JSON; devices as text."""
         return str(dft) if isinstance(dft, Devices) else super().encode_default(dft)
 
 
@@ -69,7 +71,7 @@ def sections(model: type[BaseModel], place: str) -> list[Section]:
 
     `place`: name of the outermost mapping; empty for the file itself.
     """
-    schema = model.model_json_schema(schema_generator=_Written)
+    schema = model.model_json_schema(schema_generator=WrittenSchema)
     return list(_walk(schema, schema.get("$defs", {}), place, set()))
 
 
