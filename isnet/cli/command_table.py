@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--print-completion",
         action=PrintCompletion,
+        default=argparse.SUPPRESS,
         choices=SHELLS,
         help="print the completion script of a shell",
     )
