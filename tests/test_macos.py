@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -29,17 +30,21 @@ import mmengine.device.utils
 mmengine.device.utils.DEVICE = "mps"  # as on a Mac: `devices: cpu` must not move the model there
 for stage in ("train", "evaluate"):
     assert main([stage, "--run", "one"]) == 0, stage
-for command in (["report"], ["status"], ["doctor"]):
-    assert main(command) in (0, 1), command
+for command in ("report", "status"):
+    assert main([command]) == 0, command
 """
 
 
 def _environment(threads: int) -> dict[str, str]:
     path = os.pathsep.join(map(str, (REPOSITORY / "tests/support/macos", REPOSITORY)))
-    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": str(threads)}
+    threading = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
+    return os.environ | {"PYTHONPATH": path} | threading
 
 
-def test_the_stages_run_without_the_functions_of_linux(checkout: Path) -> None:
+def test_the_stages_run_without_the_functions_of_linux(
+    checkout: Path, edit: Callable[[str, str], None]
+) -> None:
+    edit("{max_iters: 6, val_interval: 3}", "{max_iters: 2, val_interval: 2}")
     # Two threads: one loader worker, which is spawned.
     command = [sys.executable, "-c", STAGES]
     done = subprocess.run(command, env=_environment(2), capture_output=True, text=True)

@@ -6,7 +6,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from isnet.errors import UserError
 from isnet.settings.params import Params
+
+_REFUSED = "{}?\n\r"
+"""Snakemake reads braces as placeholders; `?` ends the path in the address of a database file."""
 
 
 def home_of(root: Path) -> Path:
@@ -40,8 +44,15 @@ class Layout:
 
     @classmethod
     def of(cls, params: Params) -> Layout:
-        """Return the layout for the current directory; ISNET_DATA overrides `paths.data`."""
+        """Return the layout for the current directory; ISNET_DATA overrides `paths.data`.
+
+        Raises:
+            UserError: the path of the checkout has a character that a part of the pipeline misreads.
+        """
         home = home_of(Path.cwd())
+        if wrong := next((each for each in str(home) if each in _REFUSED), None):
+            what = f"the path of the checkout has the character {wrong!r}"
+            raise UserError(what, where=ascii(str(home)), hint="Move it to a path without { } ?")
         return cls(data=home / Path(os.environ.get("ISNET_DATA") or params.paths.data), home=home)
 
     def train_settings(self, run: str) -> Path:
