@@ -47,7 +47,7 @@ class Layout:
         """Return the layout for the current directory; ISNET_DATA overrides `paths.data`.
 
         Raises:
-            UserError: the path of the checkout has a character that a part of the pipeline misreads.
+            UserError: the path of the checkout has a character that would be misread.
         """
         home = home_of(Path.cwd())
         if wrong := next((each for each in str(home) if each in _REFUSED), None):
