@@ -9,8 +9,10 @@ from pathlib import Path
 from isnet.errors import UserError
 from isnet.settings.params import Params
 
-_REFUSED = "{}?\n\r"
-"""Snakemake reads braces as placeholders; `?` ends the path in the address of a database file."""
+_REFUSED = "{}?:\n\r"
+"""Snakemake reads braces as placeholders; `?` ends the path in the address of a database file,
+and `:` a folder in PATH.
+"""
 
 
 def home_of(root: Path) -> Path:
@@ -52,7 +54,7 @@ class Layout:
         home = home_of(Path.cwd())
         if wrong := next((each for each in str(home) if each in _REFUSED), None):
             what = f"the path of the checkout has the character {wrong!r}"
-            raise UserError(what, where=ascii(str(home)), hint="Move it to a path without { } ?")
+            raise UserError(what, where=ascii(str(home)), hint="Move it to a path without { } ? :")
         return cls(data=home / Path(os.environ.get("ISNET_DATA") or params.paths.data), home=home)
 
     def train_settings(self, run: str) -> Path:

@@ -28,7 +28,7 @@ def test_the_database_is_in_the_checkout(
     assert make_url(uri).database == str(root / "mlflow.db")
 
 
-@pytest.mark.parametrize("name", ["a{b}", "why?", "two\nlines"])
+@pytest.mark.parametrize("name", ["a{b}", "why?", "a:b", "two\nlines"])
 def test_a_path_that_is_misread_is_refused_in_one_line(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
