@@ -1,12 +1,14 @@
 """Checks that the config, the data set and the settings of a run are compatible."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from isnet.data.catalog import LabelTable
 from isnet.errors import UserError
 from isnet.settings.batch_division import divide_batch
 from isnet.settings.experiment import Experiment
-from isnet.settings.params import Run
+from isnet.settings.params import Run, flatten
 
 _DEVICE_TRANSFORMS = (
     *("SamplePhotometricDistortion", "PackCropInputs"),
@@ -31,6 +33,8 @@ _HOOKS = {
 }
 """Hooks of mmengine and mmseg whose work the pipeline does, and what to write instead."""
 
+_HEAD_CLASSES = re.compile(r"model\.(decode|auxiliary)_head(\.\d+)?\.num_classes")
+
 _Problem = tuple[str, str, str]
 """An incompatibility: the run's key at fault (empty for the whole run), the message and a hint."""
 
@@ -53,12 +57,28 @@ def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) ->
 
 def _class_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
     classes = len(table.classes)
+    wanted = f"data set {run.dataset} has {classes}"
+    for key, value in flatten(run.overrides).items():
+        if _HEAD_CLASSES.fullmatch(key) and value != classes:
+            what = f"{key} predicts {value} classes, {wanted}"
+            yield "overrides", what, "Remove it: the number follows from the data set"
     if experiment.num_classes != classes:
-        what = (
-            f"{run.config} predicts {experiment.num_classes} classes, "
-            f"data set {run.dataset} has {classes}"
-        )
-        yield "", what, "Choose a config for this data set, or override num_classes of each head"
+        what = f"{run.config} predicts {experiment.num_classes} classes, {wanted}"
+        yield "", what, "Remove num_classes from the overrides"
+    for weights in _class_weights(experiment.config["model"]["decode_head"]):
+        if len(weights) not in (classes, classes + 1):  # some heads have one for "no object"
+            what = f"class_weight of a loss has {len(weights)} numbers, {wanted} classes"
+            yield "config", what, "Override it with a number for each class"
+
+
+def _class_weights(node: Any) -> Iterator[Sequence[float]]:
+    """Yield the lists of class weights in a part of a config."""
+    if isinstance(node, list):
+        yield from (found for part in node for found in _class_weights(part))
+    elif isinstance(node, dict):
+        if isinstance(weights := node.get("class_weight"), list | tuple):
+            yield weights
+        yield from _class_weights(list(node.values()))
 
 
 def _batch_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:

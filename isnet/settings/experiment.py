@@ -100,7 +100,13 @@ class Experiment:
         return digest_of({**kept, "modules": self.modules} if self.modules else kept)
 
 
-def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None) -> Experiment:
+def resolve(
+    name: str,
+    run: Run,
+    cache: dict[str, dict[str, Any]] | None = None,
+    *,
+    classes: int | None = None,
+) -> Experiment:
     """Read the config of a run, apply the run's overrides and check the result.
 
     The model is not built.
@@ -108,6 +114,7 @@ def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None)
     Args:
         name: name of the run, for error messages.
         run: the run.
+        classes: number of classes of the data set, which the heads get; None keeps the config's.
         cache: the configs read so far, by path; this function adds to them. Runs often share one.
 
     Raises:
@@ -120,6 +127,8 @@ def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None)
         cache[run.config] = load_config(run.config, f"{where}.config")
     config = copy.deepcopy(cache[run.config])
     check_config_file(config, f"{where}.config", seed=run.seed)
+    if classes is not None:
+        _set_num_classes(config, classes)
     apply_overrides(config, run.overrides, f"{where}.overrides")
     try:
         name_timm_weights(config, f"{where}.config")
@@ -133,6 +142,20 @@ def resolve(name: str, run: Run, cache: dict[str, dict[str, Any]] | None = None)
             where=f"{where}.config",
             hint="It must train by iterations and name train_dataloader, train_cfg and model",
         ) from error
+
+
+def _set_num_classes(config: dict[str, Any], classes: int) -> None:
+    """Give `classes` classes to each head that has as many as the decode head, in place.
+
+    A head of another task, such as mmseg's edges, keeps its own number.
+    """
+    model = config.get("model") or {}
+    named = [model.get(key) or [] for key in ("auxiliary_head", "decode_head")]
+    heads = [head for some in named for head in (some if isinstance(some, list) else [some])]
+    old = heads[-1].get("num_classes") if heads else None
+    for head in heads:
+        if old is not None and head.get("num_classes") == old:
+            head["num_classes"] = classes
 
 
 def _check_schedules(config: dict[str, Any], iterations: int, where: str) -> None:

@@ -33,10 +33,11 @@ class Plan(StageKeys):
         runs = {}
         for name, run in params.runs.items():
             check_scored_run(name, run)
-            experiment = resolve(name, run, configs)
             if run.dataset not in tables:
                 tables[run.dataset] = table_of(params.datasets[run.dataset])
-            check_run(name, run, experiment, tables[run.dataset])
+            table = tables[run.dataset]
+            experiment = resolve(name, run, configs, classes=len(table.classes))
+            check_run(name, run, experiment, table)
             runs[name] = PlannedRun.of(name, run, experiment)
         check_start_runs({name: planned.start for name, planned in runs.items()})
         return cls(params, Layout.of(params), runs)

@@ -59,7 +59,7 @@ def init(
     tree["runs"] = {**tree["runs"], run: proposal.fields}
     wanted = params_of(tree, path).runs[run]
     table = build_label_table(found.description, str(target), never_annotated=True)
-    check_run(run, wanted, resolve(run, wanted), table)
+    check_run(run, wanted, resolve(run, wanted, classes=number), table)
     try:
         text = original.decode()
     except UnicodeDecodeError:

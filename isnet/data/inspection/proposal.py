@@ -70,8 +70,6 @@ def propose_run(
     overrides: dict[str, Any] = {
         "model": {
             "data_preprocessor": {"size": [crop, crop]},
-            "decode_head": {"num_classes": classes},
-            "auxiliary_head": {"num_classes": classes},
         },
         "train_dataloader": {
             "dataset": {"pipeline": {"0": {"scale": [width, height], "crop_size": [crop, crop]}}}
