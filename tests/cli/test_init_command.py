@@ -92,13 +92,50 @@ def test_labels_of_two_forms_are_refused_in_one_line(
     assert not (checkout / "datasets/pets.yaml").exists()
 
 
-def test_the_proposal_follows_size_and_number_of_images() -> None:
-    small = propose_run("x", 3, 40, Counter({(100, 90): 5}))
-    large = propose_run("x", 3, 4000, Counter({(960, 960): 5}))
+def test_the_proposal_follows_sizes_images_classes_and_gpus() -> None:
+    shares = {"floor": 0.9975, "crumb": 0.0025}
+    small = propose_run("x", {"a": 0.5, "b": 0.5}, 40, Counter({(100, 90): 5}), 0)
+    large = propose_run("x", shares, 4000, Counter({(960, 960): 5}), 3)
     overrides = small.fields["overrides"]
     assert overrides["model"]["data_preprocessor"]["size"] == [64, 64]
     assert "evaluation" not in overrides
+    assert (small.fields["devices"], large.fields["devices"]) == ("cpu", 2)
     evaluation = large.fields["overrides"]["evaluation"]["single_scale"]
     assert (evaluation["mode"], evaluation["crop_size"][0] <= 320) == ("slide", True)
     assert large.fields["overrides"]["train_cfg"]["max_iters"] >= 10_000
-    assert any("median 960x960, so crop" in line for line in large.why)
+    assert any("median image 960x960" in line for line in large.why)
+    assert not any("class_weight" in line for line in small.why)
+    assert "class_weight: [1.0, 2.0]" in large.why[-1]
+
+
+def test_a_picture_shows_images_under_their_labels(
+    checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = checkout / "results/datasets/pets/samples.png"
+    assert main(["init", "pets", str(pets), "--dry-run"]) == 0
+    assert not sheet.exists()
+    assert main(["init", "pets", str(pets)]) == 0
+    assert "results/datasets/pets/samples.png" in capsys.readouterr().out
+    with Image.open(sheet) as image:
+        drawn = np.asarray(image)
+    assert drawn.shape == (3 * (48 + 8) + 3 * 16, 2 * 64 + 8, 3)
+    row = drawn[:48, 72:].astype(int)
+    assert len(np.unique(row.reshape(-1, 3), axis=0)) == 3  # floor, cat, ignored
+
+
+def test_an_error_while_writing_leaves_both_files_as_they_were(
+    checkout: Path, pets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (checkout / "params.yaml").read_bytes()
+    replace = Path.replace
+
+    def fail(path: Path, target: Path) -> Path:
+        if target.name == "params.yaml":
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    assert main(["init", "pets", str(pets)]) == 2
+    assert "params.yaml: the disk is full" in capsys.readouterr().err
+    assert (checkout / "params.yaml").read_bytes() == before
+    assert not (checkout / "datasets/pets.yaml").exists()

@@ -10,7 +10,10 @@ from isnet.data.inspection.folder_inspection import Hints, Inspection, inspect_f
 from isnet.data.inspection.proposal import propose_run
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes, write_text
+from isnet.io.disk_space import explain_write_errors
+from isnet.io.gpus import visible_gpus
 from isnet.io.yaml_file import read_yaml
+from isnet.reporting.label_sheet import draw_label_sheet
 from isnet.settings.compatibility import check_run
 from isnet.settings.experiment import resolve
 from isnet.settings.params import NAME_PATTERN, load_params, params_of
@@ -51,15 +54,16 @@ def init(
         hint = "Take another name; nothing is overwritten"
         raise UserError(f"{name} is in {path}, or there is {target}", where=name, hint=hint)
     found = inspect_folder(folder, Hints(images, labels, label_suffix, names, ignore, val), target)
-    number = len(found.description.classes)
-    proposal = propose_run(name, number, found.train_images, found.values.sizes)
+    proposal = propose_run(
+        name, found.shares, found.train_images, found.values.sizes, len(visible_gpus())
+    )
     dataset = {"kind": "folder", "source": str(found.root), "description": str(target)}
     tree = read_yaml(path, "See README.md")
     tree["datasets"] = {**tree["datasets"], name: dataset}
     tree["runs"] = {**tree["runs"], run: proposal.fields}
     wanted = params_of(tree, path).runs[run]
     table = build_label_table(found.description, str(target), never_annotated=True)
-    check_run(run, wanted, resolve(run, wanted, classes=number), table)
+    check_run(run, wanted, resolve(run, wanted, classes=len(table.classes)), table)
     try:
         text = original.decode()
     except UnicodeDecodeError:
@@ -74,13 +78,26 @@ def init(
         return
     if path.read_bytes() != original:
         raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
-    write_text(target, description)
-    write_bytes(path.resolve(), changed.text.encode())  # follows a symbolic link
+    sheet = Path(f"results/datasets/{name}/samples.png")
+    pixels = draw_label_sheet(found.root, found.values.samples, table)
+    with explain_write_errors(sheet):
+        write_bytes(sheet, pixels)
+    _write_both(target, description, path.resolve(), changed.text)  # follows a symbolic link
     print(f"Written: {target}, and data set {name} and run {run} in {path}.")
-    print(
-        "Next: `isnet check`, then `snakemake --cores all`. Look at the labels over their images in"
-    )
-    print(f"results/datasets/{name}/labels.html. To take it back, delete these three entries.")
+    print(f"Look at {sheet}: three images under their labels.")
+    print("Next: `isnet check`, then `snakemake --cores all`. To take it back, delete the three.")
+
+
+def _write_both(description: Path, text: str, params: Path, changed: str) -> None:
+    """Write the description, which is new, and params.yaml; after an error neither is changed."""
+    try:
+        with explain_write_errors(description):
+            write_text(description, text)
+        with explain_write_errors(params):
+            write_bytes(params, changed.encode())
+    except BaseException:
+        description.unlink(missing_ok=True)
+        raise
 
 
 def _write_description(found: Inspection) -> str:

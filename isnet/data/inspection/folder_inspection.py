@@ -30,6 +30,7 @@ class Inspection(NamedTuple):
     """A data set found in a folder.
 
     `keys` is the content of its description, `report` the lines that say what was found and why.
+    `shares` are those of the classes among all labelled pixels, by name.
     """
 
     root: Path
@@ -37,6 +38,7 @@ class Inspection(NamedTuple):
     description: DatasetDescription
     values: LabelValues
     train_images: int
+    shares: dict[str, float]
     report: list[str]
 
 
@@ -77,7 +79,9 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         *(f"classes: {line}" for line in classes.why),
         *_shares(values, classes),
     ]
-    return Inspection(root, keys, description, values, counts["train"], report)
+    labelled = sum(values.pixels[value] for value in classes.classes)
+    shares = {row["name"]: values.pixels[v] / labelled for v, row in classes.classes.items()}
+    return Inspection(root, keys, description, values, counts["train"], shares, report)
 
 
 def _root(folder: Path | None, hints: Hints) -> Path:

@@ -1,7 +1,7 @@
 """Reads all labels of a folder: their form, the values they have, and the sizes of the images."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,19 +20,22 @@ from isnet.io.process_pool import map_in_processes
 
 _PAIRS_PER_WORKER = 50
 """For fewer pairs, starting a process takes longer than reading."""
+_SAMPLES = 3
 
 
 class LabelValues(NamedTuple):
     """What the labels of a folder have.
 
     `pixels` are counts by raw id (65536 R + 256 G + B for colours), `sizes` counts of (width,
-    height), and `palette` the colours of a palette by index.
+    height), and `palette` the colours of a palette by index. `samples` are up to three pairs that
+    together have many values.
     """
 
     form: LabelForm
     pixels: Counter[int]
     sizes: Counter[Size]
     palette: list[Color]
+    samples: list[Pair] = []  # noqa: RUF012
 
 
 def read_values(root: Path, pairs: Sequence[Pair], workers: int) -> LabelValues:
@@ -50,12 +53,25 @@ def read_values(root: Path, pairs: Sequence[Pair], workers: int) -> LabelValues:
         initializer=_initialize_worker,
         initargs=(),
     )
-    results = [result for _, result in pool]
+    found = dict(pool)
     pixels: Counter[int] = Counter()
-    for counts, _ in results:
+    for counts, _ in found.values():
         pixels.update(counts)
+    sizes = Counter(size for _, size in found.values())
     palette = _palette(root / pairs[0][1]) if form == "palette" else []
-    return LabelValues(form, pixels, Counter(size for _, size in results), palette)
+    samples = _choose_samples({pair: {*found[pair][0]} for pair in pairs})
+    return LabelValues(form, pixels, sizes, palette, samples)
+
+
+def _choose_samples(values: Mapping[Pair, set[int]]) -> list[Pair]:
+    """Choose up to three pairs, each for the most values that the former ones have not."""
+    chosen: list[Pair] = []
+    missing: set[int] = set().union(*values.values())
+    for _ in range(min(_SAMPLES, len(values))):
+        left = [pair for pair in values if pair not in chosen]
+        chosen.append(max(left, key=lambda pair: len(values[pair] & missing)))
+        missing -= values[chosen[-1]]
+    return chosen
 
 
 def read_grey_as_ids(values: LabelValues) -> LabelValues:

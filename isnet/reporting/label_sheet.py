@@ -1,0 +1,62 @@
+"""Draws a sheet of images under their labels, before a data set is converted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from isnet.data.catalog import LabelTable
+from isnet.data.catalog.image_label_pairs import Pair
+from isnet.data.convert.label_lookup import LabelLookup
+from isnet.data.convert.label_reader import read_label
+from isnet.io.image_file import read_image
+from isnet.reporting.embedded_image import encode_image, reduce_image
+from isnet.reporting.label_samples import distinct_colours
+
+_LONGEST, _GAP, _LINE = 480, 8, 16
+"""Longest side of an image, gap between images, and height of a line of the legend, in pixels."""
+
+
+def draw_label_sheet(root: Path, pairs: Sequence[Pair], table: LabelTable) -> bytes:
+    """Draw a row for each pair, the image beside the image under its labels, above a legend.
+
+    Returns a PNG file. The legend has the classes in these labels. Ignored pixels are grey.
+
+    Raises:
+        UserError: an image or label cannot be read, or has an unknown id.
+    """
+    *colours, grey = distinct_colours(table.palette)
+    lookup = LabelLookup(table)
+    rows, classes = [], set[int]()
+    for image, label in pairs:
+        raw = read_label(root / label, table.form, table.origin)
+        train, counts = lookup(raw, root / label)
+        classes |= counts.keys()
+        labels = Image.fromarray(train)
+        labels.putpalette(np.ravel([*colours, *[grey] * (256 - len(colours))]).tolist())
+        photo = Image.fromarray(read_image(root / image)[..., ::-1])
+        reduce_image(photo, _LONGEST, smooth=True)
+        reduced = labels.resize(photo.size, Image.Resampling.NEAREST).convert("RGB")
+        rows.append((photo, Image.blend(photo, reduced, 0.6)))
+    named = [(table.classes[i], colours[i]) for i in sorted(classes) if i < len(colours)]
+    return encode_image(_arrange(rows, [*named, ("ignored", grey)]), "PNG")
+
+
+def _arrange(
+    rows: Sequence[tuple[Image.Image, Image.Image]], legend: Sequence[tuple[str, tuple[int, ...]]]
+) -> Image.Image:
+    width = max(2 * left.width for left, _ in rows) + _GAP
+    height = sum(left.height + _GAP for left, _ in rows)
+    sheet = Image.new("RGB", (width, height + _LINE * len(legend)), "white")
+    top = 0
+    for left, right in rows:
+        sheet.paste(left, (0, top))
+        sheet.paste(right, (left.width + _GAP, top))
+        top += left.height + _GAP
+    draw = ImageDraw.Draw(sheet)
+    for name, colour in legend:
+        draw.rectangle((0, top, _LINE - 4, top + _LINE - 4), fill=colour)
+        draw.text((_LINE, top), name.encode("ascii", "replace").decode(), fill="black")
+        top += _LINE
+    return sheet
