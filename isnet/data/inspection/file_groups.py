@@ -30,7 +30,10 @@ Key = tuple[str, str]
 
 
 class FileGroup(NamedTuple):
-    """The files that match the pattern `base/{name}ending.suffix`, by their keys."""
+    """The files that match the pattern `base{name}ending.suffix`, by their keys.
+
+    `base` ends with a slash or with what all names begin with; it may be empty.
+    """
 
     base: str
     ending: str
@@ -40,20 +43,25 @@ class FileGroup(NamedTuple):
     @property
     def pattern(self) -> str:
         """The path pattern, as in a description."""
-        return f"{self.base}/{{name}}{self.ending}{self.suffix}".lstrip("/")
+        return f"{self.base}{{name}}{self.ending}{self.suffix}"
+
+    @property
+    def folder(self) -> str:
+        """The folder in `base`, with a slash at its end."""
+        return self.base[: self.base.rfind("/") + 1]
 
     @property
     def label_score(self) -> int:
         """The higher, the more its names look like labels: folder, ending, and never JPEG."""
         is_label = bool(_LABEL_WORDS.search(f"{self.base} {self.ending}"))
-        is_photo = not is_label and bool(_IMAGE_WORDS.search(self.base.rpartition("/")[2]))
+        is_photo = not is_label and bool(_IMAGE_WORDS.search("/".join(self.base.split("/")[-2:])))
         is_jpeg = self.suffix in (".jpg", ".jpeg")
         return 4 * is_label - 4 * is_photo - 8 * is_jpeg + bool(self.ending)
 
     def is_below(self, folder: str) -> bool:
         """Return whether the files are in a folder, in which `{split}` may stand for a part."""
         parts = PurePosixPath(folder).parts
-        there = PurePosixPath(self.base).parts[: len(parts)]
+        there = PurePosixPath(self.folder).parts[: len(parts)]
         return there in (parts, _mark_split(parts)[0])
 
 
@@ -89,10 +97,16 @@ def _match_patterns(path: Path) -> Iterator[tuple[str, str, Key]]:
     first = next((i + 1 for i, part in enumerate(parents) if "{split}" in part), 0)
     stem = path.name.removesuffix(path.suffix)
     cuts = [match.start() for match in re.finditer(r"[-_. ]", stem) if match.start()]
+    beginning = re.match(r"[A-Za-z]+[-_. ]?(?=\d)", stem)
     for depth in range(first, min(len(parents), first + _LEVELS) + 1):
+        folder = "".join(f"{part}/" for part in parents[:depth])
+        below = "/".join(parents[depth:])
         for cut in (len(stem), *cuts):
-            name = "/".join([*parents[depth:], stem[:cut]])
-            yield "/".join(parents[:depth]), stem[cut:], (word, name)
+            yield folder, stem[cut:], (word, f"{below}/{stem[:cut]}".lstrip("/"))
+        if below:  # a folder for each image
+            yield folder, f"/{stem}", (word, below)
+        elif beginning:
+            yield folder + beginning[0], "", (word, stem[beginning.end() :])
 
 
 def _mark_split(folders: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -32,10 +32,11 @@ class _Candidate(NamedTuple):
 
     @property
     def preference(self) -> tuple[int, int, int]:
-        """The lower, the better: short endings, deep folders, no `.*`."""
+        """The lower, the better: little beside {name} in file names, deep folders, no `.*`."""
         both = (self.images, self.labels)
-        endings, bases = (sum(len(group[i]) for group in both) for i in (1, 0))
-        return endings, -bases, sum(group.suffix == ".*" for group in both)
+        folders = sum(len(group.folder) for group in both)
+        beside = sum(len(group.base + group.ending) for group in both) - folders
+        return beside, -folders, sum(group.suffix == ".*" for group in both)
 
 
 def find_pairing(root: Path, images: str | None, labels: str | None, ending: str | None) -> Pairing:
@@ -76,12 +77,13 @@ def find_pairing(root: Path, images: str | None, labels: str | None, ending: str
 
 
 def _tell_labels(root: Path, best: list[_Candidate]) -> list[_Candidate]:
-    """Return the candidates whose names tell which group is the labels."""
+    """Return the candidates whose names tell which group is the labels, and best the images."""
     told = [each for each in best if each.images.label_score < each.labels.label_score]
     if not told:
         what = f"{best[0].images.pattern} and {best[0].labels.pattern}: either could be the labels"
         raise UserError(what, where=str(root), hint="Give the labels' folder by --labels")
-    return told
+    least = min(each.images.label_score for each in told)
+    return [each for each in told if each.images.label_score == least]
 
 
 def _refuse_several(root: Path, best: list[_Candidate]) -> None:
@@ -95,7 +97,8 @@ def _refuse_several(root: Path, best: list[_Candidate]) -> None:
         endings = {group.ending for group in kinds.values()}
         flag = f"--label-suffix={max(endings)} or another" if len(endings) > 1 else "--labels"
         what = f"{len(kinds)} kinds of files could be the labels: {shown}"
-        raise UserError(what, where=str(root), hint=f"Choose one by {flag}")
+        hint = f"Choose one by {flag}; if all are, list the pairs by hand (docs/how-to/own-data.md)"
+        raise UserError(what, where=str(root), hint=hint)
 
 
 def _split_folders(root: Path, words: set[str]) -> dict[str, str]:

@@ -37,6 +37,8 @@ def pair(root: Path, images: str | None = None, labels: str | None = None) -> Pa
     [
         ("photos/{}.jpg masks/{}.png", "photos/{name}.jpg", "masks/{name}.png"),
         ("{}.jpg {}_mask.png", "{name}.jpg", "{name}_mask.png"),
+        ("i/img_{n}.png m/mask_{n}.png", "i/img_{name}.png", "m/mask_{name}.png"),
+        ("{}/image.png {}/mask.png", "{name}/image.png", "{name}/mask.png"),
         ("rome/{}_photo.png rome/{}_gt.png", "rome/{name}_photo.png", "rome/{name}_gt.png"),
         ("imgs/{}.png imgs/{}.label.png", "imgs/{name}.png", "imgs/{name}.label.png"),
         (
@@ -62,7 +64,9 @@ def pair(root: Path, images: str | None = None, labels: str | None = None) -> Pa
 def test_pairs_are_found_by_stem_ending_and_parallel_folders(
     make: Make, files: str, image: str, label: str
 ) -> None:
-    root = make(*(path.format(name) for name in ("a_1", "b_1") for path in files.split()))
+    root = make(
+        *(path.format(name, n=n) for n, name in enumerate(("a_1", "b_1")) for path in files.split())
+    )
     found = pair(root)
     assert (found.image, found.label) == (image, label)
 
@@ -92,6 +96,14 @@ def test_two_kinds_of_labels_are_refused_by_the_flag_that_chooses(
 ) -> None:
     with pytest.raises(UserError, match=f"2 kinds of files could be the labels: .* {flag}"):
         pair(make(*files.split()))
+
+
+def test_of_labels_in_two_forms_the_ending_chooses_one_and_the_other_is_no_image(
+    make: Make,
+) -> None:
+    root = make("a.png", "b.png", *(f"{n}_{kind}.png" for n in "ab" for kind in ("ids", "color")))
+    found = find_pairing(root, None, None, "_ids")
+    assert (found.image, found.label) == ("{name}.png", "{name}_ids.png")
 
 
 def test_annotations_that_are_no_masks_are_named(make: Make) -> None:
