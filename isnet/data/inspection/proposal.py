@@ -109,8 +109,10 @@ def _evaluate(short: int, crop: int) -> tuple[dict[str, Any], str]:
     if short <= 2 * crop:
         return {}, "evaluated whole"
     stride = crop * 2 // 3
-    windows = {"mode": "slide", "crop_size": [crop, crop], "stride": [stride, stride]}
-    protocols = {"single_scale": windows, "multi_scale": dict(windows)}
+    protocols = {
+        name: {"mode": "slide", "crop_size": [crop, crop], "stride": [stride, stride]}
+        for name in ("single_scale", "multi_scale")
+    }
     return {"evaluation": protocols}, f"evaluated in windows of {crop} with stride {stride}"
 
 
