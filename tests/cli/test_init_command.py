@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
 from isnet.cli import main
+from isnet.data.inspection import proposal
 from isnet.data.inspection.proposal import propose_run
-from isnet.settings.params import load_params
+from isnet.settings.experiment import resolve
+from isnet.settings.params import Run, load_params
 from isnet.settings.plan import Plan
 
 
@@ -105,7 +108,13 @@ def test_the_proposal_follows_sizes_images_classes_and_gpus() -> None:
     assert large.fields["overrides"]["train_cfg"]["max_iters"] >= 10_000
     assert any("median image 960x960" in line for line in large.why)
     assert not any("class_weight" in line for line in small.why)
-    assert "class_weight: [1.0, 2.0]" in large.why[-1]
+
+    hint = large.why[-1].partition("loss_decode: ")[2]
+    model = {"decode_head": {"loss_decode": YAML(typ="safe").load(hint)}}
+    for config in (proposal._PRETRAINED.config, proposal._FROM_SCRATCH.config):
+        run = Run(dataset="x", config=config, devices="cpu", overrides={"model": model})
+        losses = resolve("x", run, classes=2).config["model"]["decode_head"]["loss_decode"]
+        assert [loss["class_weight"] for loss in losses] == [[1.0, 2.0]] * 2
 
 
 def test_a_picture_shows_images_under_their_labels(

@@ -103,9 +103,9 @@ def _match_patterns(path: Path) -> Iterator[tuple[str, str, Key]]:
         below = "/".join(parents[depth:])
         for cut in (len(stem), *cuts):
             yield folder, stem[cut:], (word, f"{below}/{stem[:cut]}".lstrip("/"))
-        if below:  # a folder for each image
-            yield folder, f"/{stem}", (word, below)
-        elif beginning:
+        if below and not (_LABEL_WORDS.search(below) or _IMAGE_WORDS.search(below)):
+            yield folder, f"/{stem}", (word, below)  # a folder for each image
+        elif beginning and not below:
             yield folder + beginning[0], "", (word, stem[beginning.end() :])
 
 

@@ -125,7 +125,7 @@ def _hint_weights(shares: Mapping[str, float]) -> list[str]:
         min(round(math.sqrt(_RARE / rare[name]), 1), _MAX_WEIGHT) if name in rare else 1.0
         for name in shares
     ]
-    loss = f"{{type: CrossEntropyLoss, class_weight: {weights}}}"
+    loss = f"{{'0': {{class_weight: {weights}}}, '1': {{class_weight: {weights}}}}}"  # two stages
     shown = ", ".join(f"{name} {share:.2g}" for name, share in rare.items())
     return [
         f"rare: share of {shown}; if the run misses them, override "
