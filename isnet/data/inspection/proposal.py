@@ -125,7 +125,9 @@ def _hint_weights(shares: Mapping[str, float]) -> list[str]:
         min(round(math.sqrt(_RARE / rare[name]), 1), _MAX_WEIGHT) if name in rare else 1.0
         for name in shares
     ]
-    loss = f"{{'0': {{class_weight: {weights}}}, '1': {{class_weight: {weights}}}}}"  # two stages
+    # mmseg's average over labelled pixels fails with weights, which average over them anyway.
+    one = f"{{class_weight: {weights}, avg_non_ignore: false}}"
+    loss = f"{{'0': {one}, '1': {one}}}"  # two stages
     shown = ", ".join(f"{name} {share:.2g}" for name, share in rare.items())
     return [
         f"rare: share of {shown}; if the run misses them, override "
