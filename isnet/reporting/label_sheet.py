@@ -31,7 +31,7 @@ def draw_label_sheet(root: Path, pairs: Sequence[Pair], table: LabelTable) -> by
     rows, classes = [], set[int]()
     for image, label in pairs:
         raw = read_label(root / label, table.form, table.origin)
-        train, counts = lookup(raw, root / label)
+        train, counts, _ = lookup(raw, root / label)
         classes |= counts.keys()
         labels = Image.fromarray(train)
         labels.putpalette(np.ravel([*colours, *[grey] * (256 - len(colours))]).tolist())
