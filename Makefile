@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture docs test lab soak check bench format schema lock
+.PHONY: help setup demo picture docs test lab soak check bench gpu format schema lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -45,6 +45,9 @@ check: $(READY)  ## format, lint, types, import directions, workflow lint
 
 bench: $(READY)  ## measure what BENCHMARKS.md claims
 	for claim in head step data labels evaluate; do python benchmarks/$$claim.py || exit 1; done
+
+gpu: $(READY)  ## test and measure what needs a GPU, in under 8 minutes: a table and gpu.json
+	@python benchmarks/gpu.py --json gpu.json
 
 format: $(READY)  ## format everything
 	ruff format .

@@ -22,9 +22,11 @@ class Record:
 
     case: str
     unit: str
-    public: float
-    ours: float
-    ratio: float
+    public: float | None
+    ours: float | None
+    ratio: float | None
+    note: str = ""
+    """Why there is no figure."""
 
 
 def arguments(description: str) -> argparse.Namespace:
@@ -41,7 +43,8 @@ def publish(title: str, records: list[Record], file: Path | None) -> None:
         table.add_column(column, justify="left" if column in ("case", "unit") else "right")
     for record in records:
         numbers = (record.public, record.ours, record.ratio)
-        table.add_row(record.case, record.unit, *(f"{number:.3g}" for number in numbers))
+        cells = ["-" if number is None else f"{number:.3g}" for number in numbers]
+        table.add_row(record.case, record.unit or record.note, *cells)
     console = Console()
     console.print(table)
     versions = installed_versions()

@@ -130,6 +130,7 @@ def test_weights_that_isnet_wrote_get_the_same_scores(mim: Mim, streets: dict[st
         assert score == pytest.approx(100 * float(last[name]), abs=0.006), name
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(
     torch.cuda.device_count() < 2,
     reason="needs two GPUs: mmseg's tools run several processes on GPUs only",

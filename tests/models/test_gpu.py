@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from isnet.models.upsampled_cross_entropy import upsampled_cross_entropy
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+pytestmark = pytest.mark.gpu
 
 
 def step(head: nn.Module, inputs: list[Tensor], label: Tensor, dtype: torch.dtype) -> Tensor:

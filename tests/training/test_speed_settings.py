@@ -26,9 +26,6 @@ from isnet.training.train_job import TrainJob
 from isnet.training.trainer import TrainResult, train
 
 Edit = Callable[[str, str], None]
-needs_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a GPU, this machine has none"
-)
 
 
 @pytest.fixture
@@ -103,7 +100,7 @@ def test_deterministic_kernels_alone_are_used_where_asked_for(short: Path) -> No
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
 def test_an_interrupted_training_on_a_gpu_ends_bit_equal(short: Path, precision: str) -> None:
     settings = f"devices: 1\n    deterministic: true\n    ema: 0.9\n    precision: {precision}"
@@ -214,7 +211,7 @@ def test_compile_without_a_compiler_is_refused_by_one_line(monkeypatch: pytest.M
         require_tools("one")
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16", "fp16"])
 def test_each_precision_trains_and_resumes_on_a_gpu(precision: str, short: Path) -> None:
     settings = f"devices: 1\n    precision: {precision}"

@@ -168,7 +168,7 @@ def test_colours_for_images_that_are_not_bytes_are_refused() -> None:
         DevicePreProcessor(**ARGUMENTS, size=(32, 64))(data, training=True)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 def test_the_gpu_makes_the_batch_of_the_cpu_and_without_synchronisation() -> None:
     draw = DistortionParameters(12.0, 1.2, 0.7, 5, 1.0)
     here = DevicePreProcessor(**ARGUMENTS, size=(48, 64))

@@ -208,7 +208,7 @@ def test_other_images_are_refused(images: Tensor, draws: list[DistortionParamete
         distort(images, draws)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.gpu
 def test_the_gpu_makes_the_same_pixels_and_without_synchronisation() -> None:
     images = batch(image("noise")).expand(64, -1, -1, -1)
     draws = [drawn(seed) for seed in range(64)]
