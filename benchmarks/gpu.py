@@ -179,7 +179,8 @@ PARTS: dict[str, tuple[float, Callable[[bool, float], Records]]] = {
     },
 }
 """Time limit in seconds, and function, by name; what counts most comes first."""
-NEEDS_GPU = ("tests", *(part for part in PARTS if "compiled" in part or "tf32" in part))
+NEEDS_GPU = ("tests", *(part for part in PARTS if part.endswith(("tf32", "bf16", "compiled"))))
+"""Parts that show nothing on a CPU, or take minutes there."""
 
 
 def _size(on_cpu: bool) -> tuple[int, int]:
@@ -192,21 +193,25 @@ def _both(case: str, images: int, costs: dict[str, tuple[float, float]]) -> Reco
     yield Record(case, "GiB", peak, my_peak, peak / max(my_peak, 1e-3))
 
 
-def _run(command: list[str], limit: float, cwd: Path = ROOT) -> int:
-    """Run a process and return its exit code; kill it with its children at the time limit.
+def _run(command: list[str], limit: float, *, cwd: Path = ROOT, is_part: bool = False) -> int:
+    """Run a process and return its exit code; kill it at the time limit.
+
+    A part is killed, and at its end cleared away, with all processes that it has started.
 
     Raises:
         TimeoutError: it took longer.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=True) as process:
+    with subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=is_part) as process:
         try:
             return process.wait(max(limit, 0))
         except subprocess.TimeoutExpired:
             raise TimeoutError(f"took longer than {limit:.0f} s") from None
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            if is_part:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def run_part(part: str, on_cpu: bool, limit: float) -> list[Record]:
@@ -217,7 +222,7 @@ def run_part(part: str, on_cpu: bool, limit: float) -> list[Record]:
         command = [sys.executable, __file__, "--part", part, "--json", str(file)]
         reason = ""
         try:
-            if status := _run([*command, *["--on-cpu"] * on_cpu], limit):
+            if status := _run([*command, *["--on-cpu"] * on_cpu], limit, is_part=True):
                 reason = f"ended with {status}"
         except TimeoutError as error:
             reason = str(error)
