@@ -11,7 +11,9 @@ from isnet.io.gpus import visible_gpus
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.evaluate import counting_arguments, write_evaluation
 from isnet.pipeline.stage_files import read_manifest
-from isnet.records.run_records import MetricsRecord
+from isnet.records.base_record import read_rows
+from isnet.records.dataset_records import class_coverage
+from isnet.records.run_records import ClassScore, MetricsRecord
 from isnet.settings.config_file import load_config
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.experiment import resolve
@@ -130,8 +132,10 @@ def print_evaluation(folder: Path) -> None:
     from isnet.reporting.score_charts import score_labels
 
     metrics = MetricsRecord.read(folder / "metrics.json")
+    classes = read_rows(folder / "per_class.csv", ClassScore)
     single, multi = metrics.single_scale, metrics.multi_scale_flip
-    table = Table("percent", header_style="bold")
+    unit = f"percent{class_coverage([score.pixels for score in classes])}"
+    table = Table(unit, header_style="bold")
     for column in ("single scale", *(["ms + flip"] if multi else [])):
         table.add_column(column, justify="right")
     for key, label in score_labels(metrics).items():

@@ -23,6 +23,7 @@ from isnet.pipeline.earlier_training import continuation_advice
 from isnet.pipeline.imported_weights import import_given_weights
 from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.stage_files import (
+    coverage,
     publish,
     read_manifest,
     replace_folder,
@@ -85,6 +86,8 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
             publish(finished, plan.layout.train_results(run))
         return 0
     if not planned.is_scored_only:
+        if part := coverage(plan, planned.run.dataset):
+            _log.info(f"validation scores are over a part of the classes{part}")
         require_labelled_pixels(plan, planned.run.dataset)
     if first := untrained_start(plan, run, work):
         use = "score" if planned.is_scored_only else "start from"

@@ -80,7 +80,7 @@ def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
     """
     groups = read_results(runs, results=results, settings={})
     return [
-        {"Data set": f"{dataset.name} {_splits(group)}"} | row
+        {"Data set": f"{dataset.name} {_splits(group)}{_coverage(group)}"} | row
         for dataset, group in groups
         for row in results_rows(dataset, group)
     ]
@@ -113,7 +113,7 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
     for dataset, runs in groups:
         images = runs[0].evaluated.images
         scored = f"Scored on {_splits(runs)} ({images} images)."
-        if part := class_coverage([score.pixels for score in runs[0].per_class]):
+        if part := _coverage(runs):
             scored += f" Mean scores are over a part of the classes{part}."
         parts += [f"## {dataset.name}", "", scored, ""]
         parts.append(TextTable(COLUMNS, results_rows(dataset, runs), NUMERIC).markdown())
@@ -181,6 +181,10 @@ def _raw_row(run: RunResults) -> dict[str, object]:
         "weights_sha256": evaluated.weights_sha256,
         "manifest_digest": evaluated.manifest_digest,
     }
+
+
+def _coverage(runs: Sequence[RunResults]) -> str:
+    return class_coverage([score.pixels for score in runs[0].per_class])
 
 
 def _splits(runs: Sequence[RunResults]) -> str:

@@ -37,10 +37,13 @@ def test_a_training_without_labelled_pixels_does_not_start(
     census = checkout / "results/datasets/streets/census.json"
     counts = json.loads(census.read_text())
     counts["splits"]["train"]["pixels"] = [0] * len(counts["classes"])
+    counts["splits"]["val"]["pixels"] = [9] + [0] * (len(counts["classes"]) - 1)
     census.write_text(json.dumps(counts))
     capsys.readouterr()
     assert main(["train", "--run", "one"]) == 2
-    assert NOTHING in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert NOTHING in told
+    assert "validation scores are over a part of the classes (labels have 1 of 19 classes)" in told
     assert not (checkout / "work/runs/one").exists()
 
 

@@ -12,6 +12,7 @@ from isnet.records.result_reader import RunResults, read_run
 from isnet.records.run_records import ImageScore
 from isnet.reporting.index_page import write_report
 from isnet.reporting.model_card import write_model_card
+from isnet.reporting.results_table import results_table
 from isnet.reporting.score_charts import image_distribution, reliability, worst_classes
 
 from . import tree
@@ -191,7 +192,8 @@ def test_a_score_over_a_part_of_the_classes_says_so_on_every_page(results: Path)
     written = report(results, ["isnet"])
     told = f"(labels have 1 of {len(rows)} classes)"
     for page in (written, written.parent / "runs/isnet.html"):
-        assert told in Page(page).text
+        assert Page(page).text.count(told) == 2  # in the first sentence, and with the table
     assert told in (written.parent / "results.md").read_text()
+    assert told in results_table(["isnet"], results=results)[0]["Data set"]
     write_model_card("isnet", results)
     assert told in (results / "runs/isnet/train/model_card.md").read_text()
