@@ -129,7 +129,7 @@ COMMANDS = (
         _argument("name", metavar="NAME", help="name of the new data set"),
         _path("folder", "FOLDER", "the folder of images and labels", nargs="?"),
         _path("--images", "FOLDER", "the folder of the images, if it is not found"),
-        _path("--labels", "FOLDER", "the folder of the labels, if it is not found"),
+        _path("--labels", "PATH", "the folder of the labels, or a file of the annotations to take"),
         _argument(
             "--label-suffix",
             metavar="TEXT",

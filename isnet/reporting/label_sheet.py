@@ -1,11 +1,12 @@
 """Draws a sheet of images under their labels, before a data set is converted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog import LabelTable
 from isnet.data.catalog.image_label_pairs import Pair
 from isnet.data.convert.label_lookup import LabelLookup
@@ -18,10 +19,13 @@ _LONGEST, _GAP, _LINE = 480, 8, 16
 """Longest side of an image, gap between images, and height of a line of the legend, in pixels."""
 
 
-def draw_label_sheet(root: Path, pairs: Sequence[Pair], table: LabelTable) -> bytes:
+def draw_label_sheet(
+    root: Path, pairs: Sequence[Pair], table: LabelTable, drawings: Mapping[Path, Drawing]
+) -> bytes:
     """Draw a row for each pair, the image beside the image under its labels, above a legend.
 
-    Returns a PNG file. The legend has the classes in these labels. Ignored pixels are grey.
+    `drawings` are annotations by the path of their image, empty for masks. Returns a PNG file. The
+    legend has the classes in these labels. Ignored pixels are grey.
 
     Raises:
         UserError: an image or label cannot be read, or has an unknown id.
@@ -30,7 +34,11 @@ def draw_label_sheet(root: Path, pairs: Sequence[Pair], table: LabelTable) -> by
     lookup = LabelLookup(table)
     rows, classes = [], set[int]()
     for image, label in pairs:
-        raw = read_label(root / label, table.form, table.origin)
+        drawing = drawings.get(image)
+        if drawing is None:
+            raw = read_label(root / label, table.form, table.origin)
+        else:
+            raw = drawing.draw(table.categories, table.unlabelled, table.origin)
         train, counts, _ = lookup(raw, root / label)
         classes |= counts.keys()
         labels = Image.fromarray(train)

@@ -79,7 +79,7 @@ def init(
     if path.read_bytes() != original:
         raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
     sheet = Path(f"results/datasets/{name}/samples.png")
-    pixels = draw_label_sheet(found.root, found.values.samples, table)
+    pixels = draw_label_sheet(found.root, found.values.samples, table, found.drawings)
     with explain_write_errors(sheet):
         write_bytes(sheet, pixels)
     _write_both(target, description, path.resolve(), changed.text)  # follows a symbolic link

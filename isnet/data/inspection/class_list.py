@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from isnet.data.catalog.dataset_description import Color
+from isnet.data.catalog.dataset_description import ANNOTATION_FORMS, Color
 from isnet.data.catalog.label_table import voc_color
 from isnet.data.inspection.class_names import ClassName, ClassNames
 from isnet.data.inspection.label_values import LabelValues
@@ -65,7 +65,9 @@ def decide_classes(
 
 
 def show_value(value: int, form: str) -> str:
-    """Return a raw id as text: an id, or `R,G,B`."""
+    """Return a raw id as text: an id, or `R,G,B`, or nothing for annotations, which have names."""
+    if form in ANNOTATION_FORMS:
+        return ""
     return ",".join(map(str, raw_color(value))) if form == "colors" else str(value)
 
 

@@ -16,7 +16,8 @@ SPLIT_WORDS = {
 """Parts of folder names, by the split that they name."""
 _WORD = "|".join(sorted((word for some in SPLIT_WORDS.values() for word in some), key=len)[::-1])
 _SPLIT_FOLDER = re.compile(
-    rf"((?:.*[-_. ])?)({_WORD})((?:[-_. ].*|annots?|labels?|masks?|images?|imgs?)?)", re.IGNORECASE
+    rf"((?:.*[-_. ])?)({_WORD})((?:[-_. ].*|\d{{4}}|annots?|labels?|masks?|images?|imgs?)?)",
+    re.IGNORECASE,
 )
 _LABEL_WORDS = re.compile(
     r"mask|label|annot|(?<![a-z])gt|ground.?truth|(?<![a-z])seg|manual|target", re.IGNORECASE
@@ -62,16 +63,21 @@ class FileGroup(NamedTuple):
         """Return whether the files are in a folder, in which `{split}` may stand for a part."""
         parts = PurePosixPath(folder).parts
         there = PurePosixPath(self.folder).parts[: len(parts)]
-        return there in (parts, _mark_split(parts)[0])
+        return there in (parts, mark_split(parts)[0])
 
 
-def group_files(root: Path, folders: Iterable[Path]) -> list[FileGroup]:
-    """Group the image files below `folders`, each in all patterns that it matches; largest first.
+def group_images(root: Path, folders: Iterable[Path]) -> list[FileGroup]:
+    """Group the image files below `folders` of `root`, see `group_files`."""
+    return group_files(root, (p for folder in folders for p in files_below(folder) if is_image(p)))
+
+
+def group_files(root: Path, paths: Iterable[Path]) -> list[FileGroup]:
+    """Group files, each in all patterns that it matches; largest first.
 
     Patterns are relative to `root`. The suffix `.*` is for files that have several.
     """
     files: defaultdict[tuple[str, str, str], dict[Key, str]] = defaultdict(dict)
-    for path in (path for folder in folders for path in files_below(folder) if is_image(path)):
+    for path in paths:
         relative = path.relative_to(root)
         for base, ending, key in _match_patterns(relative):
             files[base, ending, path.suffix.lower()][key] = relative.as_posix()
@@ -93,7 +99,7 @@ def group_files(root: Path, folders: Iterable[Path]) -> list[FileGroup]:
 
 def _match_patterns(path: Path) -> Iterator[tuple[str, str, Key]]:
     """Yield the base, the ending and the key of each pattern that a path may match."""
-    parents, word = _mark_split(path.parts[:-1])
+    parents, word = mark_split(path.parts[:-1])
     first = next((i + 1 for i, part in enumerate(parents) if "{split}" in part), 0)
     stem = path.name.removesuffix(path.suffix)
     cuts = [match.start() for match in re.finditer(r"[-_. ]", stem) if match.start()]
@@ -109,10 +115,11 @@ def _match_patterns(path: Path) -> Iterator[tuple[str, str, Key]]:
             yield folder + beginning[0], "", (word, stem[beginning.end() :])
 
 
-def _mark_split(folders: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """Return folders with `{split}` for the first word that names one, and that word."""
-    for folder in folders:
-        if match := _SPLIT_FOLDER.fullmatch(folder):
-            marked = f"{match[1]}{{split}}{match[3]}"
-            return tuple(marked if each == folder else each for each in folders), match[2]
-    return folders, ""
+def mark_split(parts: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Return parts of a path with `{split}` for the first word that names one, and that word."""
+    matches = [_SPLIT_FOLDER.fullmatch(part) for part in parts]
+    word = next((match[2] for match in matches if match), "")
+    return tuple(
+        f"{match[1]}{{split}}{match[3]}" if match and match[2] == word else part
+        for part, match in zip(parts, matches, strict=True)
+    ), word

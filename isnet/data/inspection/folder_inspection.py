@@ -1,16 +1,31 @@
 """Inspects a folder of images and labels: its description, and what it is made from."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog import DatasetDescription
+from isnet.data.catalog.image_label_pairs import Pair
+from isnet.data.inspection.annotation_files import find_annotations
+from isnet.data.inspection.annotation_pairing import pair_annotations
+from isnet.data.inspection.category_list import (
+    decide_categories,
+    number_categories,
+    read_drawings,
+)
 from isnet.data.inspection.class_list import ClassList, decide_classes, raw_id, show_value
 from isnet.data.inspection.class_names import find_names
-from isnet.data.inspection.label_values import LabelValues, read_grey_as_ids, read_values
-from isnet.data.inspection.pairing import find_pairing
-from isnet.data.inspection.splits import divide
+from isnet.data.inspection.label_values import (
+    UNCOVERED,
+    Annotated,
+    LabelValues,
+    read_grey_as_ids,
+    read_values,
+)
+from isnet.data.inspection.pairing import NoMasksError, Pairing, find_pairing
+from isnet.data.inspection.splits import Division, describe, divide
 from isnet.errors import UserError
 from isnet.io.yaml_file import validate
 
@@ -30,7 +45,8 @@ class Inspection(NamedTuple):
     """A data set found in a folder.
 
     `keys` is the content of its description, `report` the lines that say what was found and why.
-    `shares` are those of the classes among all labelled pixels, by name.
+    `shares` are those of the classes among all labelled pixels, by name. `drawings` are the
+    annotations by the path of their image, empty for masks.
     """
 
     root: Path
@@ -40,6 +56,16 @@ class Inspection(NamedTuple):
     train_images: int
     shares: dict[str, float]
     report: list[str]
+    drawings: Mapping[Path, Drawing]
+
+
+class _Labels(NamedTuple):
+    """The values in labels, the classes made of them, and their keys of the description."""
+
+    values: LabelValues
+    classes: ClassList
+    keys: dict[str, Any]
+    drawings: Mapping[Path, Drawing]
 
 
 def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection:
@@ -54,39 +80,80 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         UserError: something is missing, damaged, or ambiguous; then the message names an option.
     """
     root = _root(folder, hints)
-    images, labels = (_below(root, path) for path in (hints.images, hints.labels))
-    pairing = find_pairing(root, images, labels, hints.label_suffix)
-    if "panoptic" in pairing.label:
-        what = "holds COCO's panoptic segments, whose colours are no classes"
-        raise UserError(what, where=pairing.label, hint="Export semantic masks (PNG)")
+    pairing, notes = _find_pairing(root, hints)
     division = divide(root, pairing, hints.val)
     pairs = list(dict.fromkeys(pair for some in division.pairs.values() for pair in some))
-    names = find_names(root, hints.names)
-    values = read_values(root, pairs, len(os.sched_getaffinity(0)))
-    if not (names and any(row.color for row in names.classes)):
-        values = read_grey_as_ids(values)
-    folders = set(f"{pairing.image}/{pairing.label}".split("/"))
-    is_voc = {"JPEGImages", "SegmentationClass"} <= folders
-    classes = decide_classes(values, names, hints.ignore, is_voc=is_voc)
-    keys = {**division.keys, **_label_keys(values, classes)}
+    read = _read_masks if pairing.form is None else _read_annotations
+    values, classes, label_keys, drawings = read(root, division, pairs, hints)
+    keys = {**division.keys, **label_keys}
     description = validate(DatasetDescription, keys, where)
     counts = {split: len(some) for split, some in division.pairs.items()}
     report = [
         f"pairs: {len(pairs)}, {keys['image']} with {keys['label']}",
         f"splits: {counts['train']} train, {counts['val']} val; {division.why}",
-        f"labels: {values.form}, every file read",
+        f"labels: {values.form}, every {'image drawn' if drawings else 'file read'}",
+        *notes,
         f"sizes: {_show_sizes(values)}",
         *(f"classes: {line}" for line in classes.why),
         *_shares(values, classes),
     ]
     labelled = sum(values.pixels[value] for value in classes.classes)
     shares = {row["name"]: values.pixels[v] / labelled for v, row in classes.classes.items()}
-    return Inspection(root, keys, description, values, counts["train"], shares, report)
+    return Inspection(root, keys, description, values, counts["train"], shares, report, drawings)
+
+
+def _find_pairing(root: Path, hints: Hints) -> tuple[Pairing, list[str]]:
+    """Return the patterns of masks, or else of annotations, and lines about what is not used."""
+    images, labels = (_below(root, path) for path in (hints.images, hints.labels))
+    annotations = find_annotations(root, None if labels is None else root / labels)
+    if not (hints.labels and hints.labels.is_file()):
+        try:
+            masks = find_pairing(root, images, labels, hints.label_suffix)
+        except NoMasksError:
+            if not annotations:
+                raise
+        else:
+            drawn = [paths[0] for kind, paths in annotations.items() if kind.is_drawn]
+            if not (drawn and masks.label.endswith((".jpg", ".jpeg"))):  # photographs
+                note = "annotations: there are masks, which are taken; else write --labels"
+                return masks, [f"{note} {path}" for path in drawn[:1]]
+    if hints.names is not None:
+        what = "is for masks, and annotations have names of their own"
+        raise UserError(what, where="--names", hint="Leave it out, or export masks (PNG)")
+    return pair_annotations(root, images, annotations, hints.label_suffix), []
+
+
+def _read_masks(root: Path, division: Division, pairs: Sequence[Pair], hints: Hints) -> _Labels:
+    names = find_names(root, hints.names)
+    values = read_values(root, pairs, len(os.sched_getaffinity(0)))
+    if not (names and any(row.color for row in names.classes)):
+        values = read_grey_as_ids(values)
+    folders = set(f"{division.keys['image']}/{division.keys['label']}".split("/"))
+    is_voc = {"JPEGImages", "SegmentationClass"} <= folders
+    classes = decide_classes(values, names, hints.ignore, is_voc=is_voc)
+    return _Labels(values, classes, _label_keys(values, classes), {})
+
+
+def _read_annotations(
+    root: Path, division: Division, pairs: Sequence[Pair], hints: Hints
+) -> _Labels:
+    drawings = read_drawings(root, pairs, describe(division.keys))
+    ids = number_categories(drawings, root)
+    annotated = Annotated(division.keys["label_form"], drawings, ids)
+    values = read_values(root, pairs, len(os.sched_getaffinity(0)), annotated)
+    classes = decide_categories(values, ids, hints.ignore)
+    keys: dict[str, Any] = {"classes": [*classes.classes.values()]}
+    if UNCOVERED in classes.classes:
+        keys["unlabelled"] = classes.classes[UNCOVERED]["name"]
+    if ignored := [name for name, value in ids.items() if value in classes.ignore]:
+        keys["ignore"] = ignored
+    return _Labels(values, classes, keys, drawings)
 
 
 def _root(folder: Path | None, hints: Hints) -> Path:
     for path in (folder, hints.images, hints.labels):
-        if path is not None and not path.is_dir():
+        is_annotations = path == hints.labels and path is not None and path.is_file()
+        if path is not None and not path.is_dir() and not is_annotations:
             raise UserError("is no folder", where=str(path), hint="Unpack archives first")
     if folder is not None:
         return folder.absolute()

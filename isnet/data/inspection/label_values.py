@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog.dataset_description import Color, LabelForm
 from isnet.data.catalog.image_label_pairs import Pair
 from isnet.data.convert.label_conversion import Size, check_image
@@ -21,6 +22,8 @@ from isnet.io.process_pool import map_in_processes
 _PAIRS_PER_WORKER = 50
 """For fewer pairs, starting a process takes longer than reading."""
 _SAMPLES = 3
+UNCOVERED = 0
+"""Raw id of the pixels that no annotation covers."""
 
 
 class LabelValues(NamedTuple):
@@ -38,22 +41,35 @@ class LabelValues(NamedTuple):
     samples: list[Pair] = []  # noqa: RUF012
 
 
-def read_values(root: Path, pairs: Sequence[Pair], workers: int) -> LabelValues:
-    """Read every image and label as `isnet convert` does.
+class Annotated(NamedTuple):
+    """Annotations by the path of their image, and how they are drawn: raw id of each category.
+
+    Pixels that nothing covers get the raw id `UNCOVERED`.
+    """
+
+    form: LabelForm
+    drawings: Mapping[Path, Drawing]
+    ids: Mapping[str, int]
+
+
+def read_values(
+    root: Path, pairs: Sequence[Pair], workers: int, annotated: Annotated | None = None
+) -> LabelValues:
+    """Read every image and label as `isnet convert` does, or draw the label.
 
     Raises:
         UserError: the labels have several forms, or `isnet convert` would refuse a file.
     """
-    form = _form_of(root, [label for _, label in pairs])
-    read = partial(_read_pair, root=root, form=form)
+    drawings, ids = (annotated.drawings, annotated.ids) if annotated else ({}, {})
+    form = annotated.form if annotated else _form_of(root, [label for _, label in pairs])
     pool = map_in_processes(
-        read,
-        pairs,
+        partial(_read_pair, root=root, form=form, ids=ids),
+        [(pair, drawings.get(pair[0])) for pair in pairs],
         min(workers, 1 + len(pairs) // _PAIRS_PER_WORKER),
         initializer=_initialize_worker,
         initargs=(),
     )
-    found = dict(pool)
+    found = {pair: result for (pair, _), result in pool}
     pixels: Counter[int] = Counter()
     for counts, _ in found.values():
         pixels.update(counts)
@@ -100,11 +116,18 @@ def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
     return FORM_OF.get(header.mode, "ids")  # `read_label` refuses any other mode
 
 
-def _read_pair(pair: Pair, root: Path, form: LabelForm) -> tuple[dict[int, int], Size]:
-    image, label = root / pair[0], root / pair[1]
-    raw = read_label(label, form, "the description")
-    size = (raw.shape[1], raw.shape[0])
-    check_image(image, read_file(image), label, size)
+def _read_pair(
+    work: tuple[Pair, Drawing | None], root: Path, form: LabelForm, ids: Mapping[str, int]
+) -> tuple[dict[int, int], Size]:
+    (image, label), drawing = (root / work[0][0], root / work[0][1]), work[1]
+    if drawing is None:
+        raw = read_label(label, form, "the description")
+        size = (raw.shape[1], raw.shape[0])
+        check_image(image, read_file(image), label, size)
+    else:
+        size = drawing.size
+        check_image(image, read_file(image), drawing.where, size)
+        raw = drawing.draw(ids, UNCOVERED, "the description")
     if raw.dtype.itemsize == 4:
         values, counts = np.unique(raw, return_counts=True)
     else:

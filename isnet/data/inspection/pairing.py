@@ -1,10 +1,16 @@
 """Finds the path patterns by which the images and labels of a folder belong together."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from isnet.data.inspection.file_groups import SPLIT_WORDS, FileGroup, Key, group_files
-from isnet.data.inspection.foreign_annotations import refuse_annotations
+from isnet.data.inspection.file_groups import (
+    SPLIT_WORDS,
+    FileGroup,
+    Key,
+    group_files,
+    group_images,
+)
 from isnet.errors import UserError
 
 _MAX_GROUPS = 80
@@ -15,12 +21,17 @@ class Pairing(NamedTuple):
     """Path patterns of images and labels, and the folders of the splits.
 
     `image` and `label` are patterns as in a description. `split_folders` are the words that
-    `{split}` stands for, by `train`, `val` or `test`.
+    `{split}` stands for, by `train`, `val` or `test`. `form` is that of annotations, else None.
     """
 
     image: str
     label: str
     split_folders: dict[str, str]
+    form: str | None = None
+
+
+class NoMasksError(UserError):
+    """The images of a folder cannot be told from masks, or have none."""
 
 
 class _Candidate(NamedTuple):
@@ -49,12 +60,45 @@ def find_pairing(root: Path, images: str | None, labels: str | None, ending: str
         ending: what the stems of labels have more than `{name}`, such as `_mask`, or None.
 
     Raises:
-        UserError: there are no pairs, or files of several kinds could be the labels.
+        NoMasksError: there are no pairs, or either side could be the labels.
+        UserError: files of several kinds could be the labels.
     """
-    groups = group_files(root, {root / (images or ""), root / (labels or "")})
+    groups = group_images(root, {root / (images or ""), root / (labels or "")})
     lefts = [group for group in groups if group.is_below(images or "")]
     rights = [group for group in groups if group.is_below(labels or "")]
     rights = [group for group in rights if ending in (None, group.ending)]
+    best = _match_groups(lefts, rights)
+    if not best:
+        hint = "Give the folders by --images and --labels, and the labels' ending by --label-suffix"
+        raise NoMasksError("no image has a label of its name", where=str(root), hint=hint)
+    if images is None or labels is None or images == labels:
+        best = _tell_labels(root, best)
+    pairing = _choose(root, best)
+    if "panoptic" in pairing.label:
+        what = f"{pairing.label} are COCO's panoptic segments, whose colours are no classes"
+        raise NoMasksError(what, where=str(root), hint="Add their JSON file beside the folder")
+    return pairing
+
+
+def pair_files(
+    root: Path, images: str | None, labels: Iterable[Path], ending: str | None
+) -> Pairing:
+    """Find the patterns by which most of the files `labels` have an image of their name.
+
+    Raises:
+        UserError: none has one, or several groups of the files could be the labels.
+    """
+    lefts = group_images(root, [root / (images or "")])
+    rights = [each for each in group_files(root, labels) if ending in (None, each.ending)]
+    best = _match_groups(lefts, rights)
+    if not best:
+        what = "no image has the name of an annotation file"
+        raise UserError(what, where=str(root), hint="Give the images' folder by --images")
+    return _choose(root, _keep_images(best))
+
+
+def _match_groups(lefts: Sequence[FileGroup], rights: Sequence[FileGroup]) -> list[_Candidate]:
+    """Return the groups of images and labels that have the most keys in common."""
     candidates = [
         _Candidate(left, right, keys)
         for left in lefts[:_MAX_GROUPS]
@@ -62,17 +106,14 @@ def find_pairing(root: Path, images: str | None, labels: str | None, ending: str
         if (keys := left.files.keys() & right.files.keys())
         and all(left.files[key] != right.files[key] for key in keys)
     ]
-    if not candidates:
-        refuse_annotations(root)
-        hint = "Give the folders by --images and --labels, and the labels' ending by --label-suffix"
-        raise UserError("no image has a label of its name", where=str(root), hint=hint)
-    most = max(len(each.keys) for each in candidates)
-    best = [each for each in candidates if len(each.keys) == most]
-    if images is None or labels is None or images == labels:
-        best = _tell_labels(root, best)
+    most = max((len(each.keys) for each in candidates), default=0)
+    return [each for each in candidates if len(each.keys) == most]
+
+
+def _choose(root: Path, best: Sequence[_Candidate]) -> Pairing:
     _refuse_several(root, best)
     chosen = min(best, key=lambda each: each.preference)
-    words = _split_folders(root, {word for word, _ in chosen.keys if word})
+    words = find_split_folders(root, {word for word, _ in chosen.keys if word})
     return Pairing(chosen.images.pattern, chosen.labels.pattern, words)
 
 
@@ -81,12 +122,17 @@ def _tell_labels(root: Path, best: list[_Candidate]) -> list[_Candidate]:
     told = [each for each in best if each.images.label_score < each.labels.label_score]
     if not told:
         what = f"{best[0].images.pattern} and {best[0].labels.pattern}: either could be the labels"
-        raise UserError(what, where=str(root), hint="Give the labels' folder by --labels")
-    least = min(each.images.label_score for each in told)
-    return [each for each in told if each.images.label_score == least]
+        raise NoMasksError(what, where=str(root), hint="Give the labels' folder by --labels")
+    return _keep_images(told)
 
 
-def _refuse_several(root: Path, best: list[_Candidate]) -> None:
+def _keep_images(best: Sequence[_Candidate]) -> list[_Candidate]:
+    """Return the candidates whose images look least like labels."""
+    least = min(each.images.label_score for each in best)
+    return [each for each in best if each.images.label_score == least]
+
+
+def _refuse_several(root: Path, best: Sequence[_Candidate]) -> None:
     """Raise UserError if the candidates pair an image with different labels."""
     kinds: dict[frozenset[tuple[str, str]], FileGroup] = {}
     for each in best:
@@ -101,7 +147,7 @@ def _refuse_several(root: Path, best: list[_Candidate]) -> None:
         raise UserError(what, where=str(root), hint=hint)
 
 
-def _split_folders(root: Path, words: set[str]) -> dict[str, str]:
+def find_split_folders(root: Path, words: set[str]) -> dict[str, str]:
     """Return the words by the split that they name, in the order train, val, test."""
     folders: dict[str, str] = {}
     for split, names in SPLIT_WORDS.items():

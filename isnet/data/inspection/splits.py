@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from isnet.data.catalog import DatasetDescription
+from isnet.data.catalog.dataset_description import SHARED_FORMS
 from isnet.data.catalog.image_label_pairs import SPLITS, Pair, find_pairs
 from isnet.data.inspection.pairing import Pairing
 from isnet.errors import UserError
@@ -37,6 +38,8 @@ def divide(root: Path, pairing: Pairing, val: str | None) -> Division:
     if fraction == 0:
         raise UserError("is 0", where="--val", hint="Write a fraction such as 0.2")
     keys: dict[str, Any] = {"image": pairing.image, "label": pairing.label}
+    if pairing.form is not None:
+        keys["label_form"] = pairing.form
     found = pairing.split_folders
     if len(found) > 1 and fraction is None:
         return _by_folders(root, keys, found, val)
@@ -44,11 +47,12 @@ def divide(root: Path, pairing: Pairing, val: str | None) -> Division:
         if len(found) > 1:
             where = ", ".join(found.values())
             hint = f"Write --val {found.get('val', found.get('test'))}"
-            raise UserError(f"the folders divide the images ({where})", where="--val", hint=hint)
+            raise UserError(f"the paths divide the images ({where})", where="--val", hint=hint)
         word = next(iter(found.values()))
         keys = {key: pattern.replace("{split}", word) for key, pattern in keys.items()}
-    elif fraction is None and (division := _by_lists(root, keys, val)):
-        return division
+    elif fraction is None and pairing.form not in SHARED_FORMS:
+        if division := _by_lists(root, keys, val):
+            return division
     if val and fraction is None:
         hint = "Write a fraction such as 0.2"
         raise UserError(f"there is no folder or list {val}", where="--val", hint=hint)
@@ -68,7 +72,8 @@ def _by_folders(
     chosen = {"train": found["train"], "val": val or found["val"]}
     if chosen != {"train": "train", "val": "val"}:
         keys = keys | {"splits": {split: {"folder": word} for split, word in chosen.items()}}
-    why = f"folders {chosen['train']} and {chosen['val']}"
+    what = "folders" if "{split}" in keys["image"] else "annotation files"
+    why = f"{what} {chosen['train']} and {chosen['val']}"
     if unused := [word for word in words if word not in chosen.values()]:
         why += f" ({', '.join(unused)} is not used)"
     return Division(keys, _pairs(root, keys), why)
@@ -120,5 +125,9 @@ def _by_hash(root: Path, keys: dict[str, Any], fraction: float | None) -> Divisi
 
 
 def _pairs(root: Path, keys: dict[str, Any]) -> dict[str, list[Pair]]:
-    description = DatasetDescription.model_validate({**keys, "classes": ["any", "other"]})
-    return {split: find_pairs(description, root, split) for split in SPLITS}
+    return {split: find_pairs(describe(keys), root, split) for split in SPLITS}
+
+
+def describe(keys: dict[str, Any]) -> DatasetDescription:
+    """Return a description of files and splits whose classes are not known yet."""
+    return DatasetDescription.model_validate({**keys, "classes": ["any", "other"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,13 +104,6 @@ def test_of_labels_in_two_forms_the_ending_chooses_one_and_the_other_is_no_image
     root = make("a.png", "b.png", *(f"{n}_{kind}.png" for n in "ab" for kind in ("ids", "color")))
     found = find_pairing(root, None, None, "_ids")
     assert (found.image, found.label) == ("{name}.png", "{name}_ids.png")
-
-
-def test_annotations_that_are_no_masks_are_named(make: Make) -> None:
-    root = make("images/a.jpg")
-    (root / "all.json").write_text(json.dumps({"images": [], "annotations": []}))
-    with pytest.raises(UserError, match=r"all.json: holds COCO's JSON annotations"):
-        pair(root)
 
 
 def division(root: Path, val: str | None = None) -> tuple[dict[str, object], list[str]]:

@@ -1,0 +1,288 @@
+"""Which annotations `isnet init` finds in a folder, what it makes of them, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from annotated_data import SIZE, coco_file, cvat_file, labelme_file, write_image
+from PIL import Image
+from ruamel.yaml import YAML
+
+from isnet.cli import main
+from isnet.data.annotations.labelme_file import read_labelme
+from isnet.data.inspection.annotation_files import find_annotations
+from isnet.data.inspection.annotation_pairing import pair_annotations
+from isnet.data.inspection.category_list import decide_categories, number_categories
+from isnet.data.inspection.folder_inspection import Hints, inspect_folder
+from isnet.data.inspection.label_values import LabelValues
+from isnet.data.inspection.pairing import Pairing
+from isnet.data.inspection.splits import divide
+from isnet.errors import UserError
+
+BOX = [[0, 0, 6, 0, 6, 8, 0, 8]]
+CAT = {"label": "cat", "points": [[0, 0], [5, 0], [5, 7], [0, 7]], "shape_type": "polygon"}
+CVAT_BOX = '<box label="cat" xtl="0" ytl="0" xbr="6" ybr="8"/>'
+HALF = {"background": 0.5, "cat": 0.5}
+
+
+def pair(root: Path, images: str | None = None, labels: str | None = None) -> Pairing:
+    """Pair annotations, and prove that the patterns find the files."""
+    found = find_annotations(root, root / labels if labels else None)
+    pairing = pair_annotations(root, images, found, None)
+    divide(root, pairing, None)
+    return pairing
+
+
+def _roboflow(root: Path) -> None:
+    for split in ("train", "valid"):
+        for name in ("a.jpg", "b.jpg"):
+            write_image(root / split / name)
+        shapes = {"a.jpg": [("cat", BOX)], "b.jpg": [("cat", BOX)]}
+        coco_file(root / split / "_annotations.coco.json", shapes)
+
+
+def _cvat_project(root: Path) -> None:
+    for subset in ("Train", "Validation", "Test"):
+        write_image(root / f"images/{subset}/a.png")
+    names = [f"{subset}:a.png" for subset in ("Train", "Validation", "Test")]
+    cvat_file(root / "annotations.xml", dict.fromkeys(names, CVAT_BOX))
+
+
+def _labelme(root: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_image(root / f"{name}.jpg")
+        labelme_file(root / f"{name}.json", [CAT])
+
+
+@pytest.mark.parametrize(
+    ("write", "keys"),
+    [
+        (
+            _roboflow,
+            {
+                "image": "{split}/{name}.jpg",
+                "label": "{split}/_annotations.coco.json",
+                "label_form": "coco",
+                "splits": {"train": {"folder": "train"}, "val": {"folder": "valid"}},
+            },
+        ),
+        (
+            _cvat_project,
+            {
+                "image": "images/{split}/{name}.png",
+                "label": "annotations.xml",
+                "label_form": "cvat",
+                "splits": {"train": {"folder": "Train"}, "val": {"folder": "Validation"}},
+            },
+        ),
+        (
+            _labelme,
+            {
+                "image": "{name}.jpg",
+                "label": "{name}.json",
+                "label_form": "labelme",
+                "val_fraction": 0.2,
+            },
+        ),
+    ],
+)
+def test_annotations_become_a_description_that_converts(
+    checkout: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    write: Callable[[Path], None],
+    keys: dict[str, Any],
+) -> None:
+    write(tmp_path / "own")
+    assert main(["init", "own", str(tmp_path / "own")]) == 0
+    told = capsys.readouterr().out
+    assert "50.0% of the pixels, which no shape covers, are the class 'background'" in told
+    assert [line.split() for line in told.splitlines() if "cat " in line] == [["cat", "50.00%"]]
+    written = YAML(typ="safe").load(Path("datasets/own.yaml"))
+    classes = {"classes": [{"name": "background"}, {"name": "cat"}], "unlabelled": "background"}
+    assert written == keys | classes
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "own"]) == 0
+    census = json.loads(Path("results/datasets/own/census.json").read_text())
+    assert len({*census["splits"]["val"]["pixels"]}) == 1  # as many of the cat as of the rest
+    with Image.open("results/datasets/own/samples.png") as image:
+        drawn = np.asarray(image)[: SIZE[1], SIZE[0] + 8 : 2 * SIZE[0] + 8]
+    assert (drawn[0, 0] != drawn[0, -1]).any()
+
+
+def _write_named(root: Path, files: dict[str, list[str]], images: list[str]) -> Path:
+    """Write images, and per path of a COCO, CVAT or LabelMe file the names that it lists."""
+    for name in images:
+        write_image(root / name)
+    for path, names in files.items():
+        if path.endswith(".xml"):
+            cvat_file(root / path, dict.fromkeys(names, CVAT_BOX))
+        elif names:
+            coco_file(root / path, {name: [("cat", BOX)] for name in names})
+        else:
+            labelme_file(root / path, [CAT])
+    return root
+
+
+TWO = {"train": "train", "val": "val"}
+
+
+@pytest.mark.parametrize(
+    ("files", "images", "expected"),
+    [
+        (  # COCO's own names
+            {
+                "annotations/instances_train2017.json": ["1.jpg"],
+                "annotations/instances_val2017.json": ["2.jpg"],
+            },
+            ["train2017/1.jpg", "val2017/2.jpg"],
+            ("{split}2017/{name}.jpg", "annotations/instances_{split}2017.json", TWO),
+        ),
+        (  # files that divide one folder, with the paths of Windows
+            {"train.json": ["all\\1.jpg", "all\\3.png"], "val.json": ["all/2.jpg"]},
+            ["x/all/1.jpg", "x/all/2.jpg", "x/all/3.png", "x/all/unused.jpg"],
+            ("x/{name}.*", "{split}.json", TWO),
+        ),
+        (  # the same names in every split, with the word in folder and file
+            {"train/train_coco.json": ["1.jpg"], "val/val_coco.json": ["1.jpg"]},
+            ["train/1.jpg", "val/1.jpg"],
+            ("{split}/{name}.jpg", "{split}/{split}_coco.json", TWO),
+        ),
+        (
+            {"instances_default.json": ["1.jpg", "2.jpg"]},
+            ["images/1.jpg", "images/2.jpg"],
+            ("images/{name}.jpg", "instances_default.json", {}),
+        ),
+        (  # a task, in one subset
+            {"annotations.xml": ["default:1.jpg", "default:2.jpg"]},
+            ["images/default/1.jpg", "images/default/2.jpg"],
+            ("images/default/{name}.jpg", "annotations.xml", {}),
+        ),
+        (
+            {"train.xml": ["1.jpg"], "val.xml": ["2.jpg"]},
+            ["images/1.jpg", "images/2.jpg"],
+            ("images/{name}.jpg", "{split}.xml", TWO),
+        ),
+        (
+            {"labels/train/1.json": [], "labels/val/2.json": []},
+            ["images/train/1.jpg", "images/val/2.jpg"],
+            ("images/{split}/{name}.jpg", "labels/{split}/{name}.json", TWO),
+        ),
+        (  # photographs of a name and an ending are no masks
+            {f"{name}.json": [] for name in ("a", "a_1", "b", "b_1")},
+            ["a.jpg", "a_1.jpg", "b.jpg", "b_1.jpg"],
+            ("{name}.jpg", "{name}.json", {}),
+        ),
+    ],
+)
+def test_patterns_and_splits_follow_from_the_files(
+    tmp_path: Path, files: dict[str, list[str]], images: list[str], expected: tuple[Any, ...]
+) -> None:
+    found = pair(_write_named(tmp_path, files, images))
+    assert (found.image, found.label, found.split_folders) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "images", "message"),
+    [
+        ({"a.json": ["1.jpg"]}, ["2.jpg"], r"a.json: 1.jpg is listed, but .* by --images"),
+        ({"a.json": ["1.jpg"]}, ["x/1.jpg", "y/1.jpg"], r"x/ and y/: either could .* --images"),
+        (
+            {"a.json": ["1.jpg"], "1.json": []},
+            ["1.jpg"],
+            r"2 kinds of annotations could be the labels: labelme \(1.json\), coco \(a.json\). .*"
+            r"--labels FILE",
+        ),
+        (
+            {"train.json": ["1.jpg"], "val.json": ["2.jpg"]},
+            ["Train/1.jpg", "Val/2.jpg"],
+            r"no pattern has the images of all splits: Train/ \(train\), Val/ \(val\)",
+        ),
+        ({"a.xml": ["x:1.jpg", "y:2.jpg"]}, ["1.jpg"], "subsets x, y, which do not name train"),
+        (
+            {"a.xml": ["train:1.jpg", "val:2.jpg"]},
+            ["all/1.jpg", "all/2.jpg"],
+            "its subsets train and val have their images in one folder. Move",
+        ),
+        (
+            {"a.xml": ["train:1.jpg", "val:2.jpg"]},
+            ["train/1.jpg", "val/2.jpg", "val/3.jpg"],
+            "val/3.jpg is not listed",
+        ),
+        ({"labels/1.json": []}, ["2.jpg"], "no image has the name of an annotation file"),
+    ],
+)
+def test_what_is_missing_or_ambiguous_is_refused_in_a_line(
+    tmp_path: Path, files: dict[str, list[str]], images: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        pair(_write_named(tmp_path, files, images))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_chooses_among_several_kinds(tmp_path: Path) -> None:
+    kinds = ("instances", "stuff")
+    files = {f"{kind}_{split}.json": [f"{split}.jpg"] for kind in kinds for split in TWO}
+    root = _write_named(tmp_path, files, ["i/train.jpg", "i/val.jpg"])
+    with pytest.raises(UserError, match=r"coco \(instances_\{split\}.json\), coco \(stuff_"):
+        pair(root)
+    assert pair(root, labels="stuff_val.json").label == "stuff_{split}.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "format_name"),
+    [
+        ("a.json", {"images": [], "annotations": [{"bbox": [1, 1, 2, 2]}]}, "COCO's .* without"),
+        ("a.json", {"objects": [], "size": {}}, "Supervisely's JSON"),
+        ("a.xml", "<annotation><object><bndbox/></object></annotation>", "Pascal VOC's XML"),
+        ("a.xml", "<annotation><object><polygon/></object></annotation>", "old LabelMe's XML"),
+    ],
+)
+def test_formats_that_are_not_drawn_are_refused_by_name(
+    tmp_path: Path, name: str, content: object, format_name: str
+) -> None:
+    write_image(tmp_path / "a.jpg")
+    (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=rf"{name}: holds {format_name} .* Export"):
+        inspect_folder(tmp_path, Hints(), Path("d.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("categories", "pixels", "ignore", "classes"),
+    [
+        ("dog cat", [5, 5, 5], "", "background cat dog"),
+        ("dog cat", [0, 5, 5], "", "cat dog"),
+        ("cat dog", [5, 5, 5], "background", "cat dog"),
+        ("cat _background_ ant", [5, 5, 5], "", "_background_ ant cat"),
+        ("cat __ignore__", [5, 5, 5], "", "background cat"),
+        ("cat dog", [5, 5, 5], "dog", "background cat"),
+        ("cat dog __ignore__", [5, 5, 5, 5], "dog", "background cat"),
+    ],
+)
+def test_uncovered_pixels_become_the_background(
+    tmp_path: Path, categories: str, pixels: list[int], ignore: str, classes: str
+) -> None:
+    values = LabelValues("labelme", Counter(dict(enumerate(pixels))), Counter(), [])
+    file = labelme_file(tmp_path / "a.json", [CAT | {"label": name} for name in categories.split()])
+    ids = number_categories({file: read_labelme(file)}, tmp_path)
+    found = decide_categories(values, ids, ignore.split())
+    assert [row["name"] for row in found.classes.values()] == classes.split()
+
+
+def test_masks_win_over_annotations_unless_a_file_of_them_is_given(tmp_path: Path) -> None:
+    _labelme(tmp_path)
+    for name in "abc":
+        Image.fromarray(np.eye(8, 12, dtype=np.uint8)).save(tmp_path / f"{name}_mask.png")
+    found = inspect_folder(tmp_path, Hints(), Path("d.yaml"))
+    assert found.keys["label"] == "{name}_mask.png"
+    line = f"there are masks, which are taken; else write --labels {tmp_path / 'a.json'}"
+    assert any(line in told for told in found.report)
+    found = inspect_folder(tmp_path, Hints(labels=tmp_path / "b.json"), Path("d.yaml"))
+    assert found.keys["label"] == "{name}.json"
+    assert found.shares == HALF
