@@ -86,9 +86,9 @@ def test_processes_and_kills_change_no_byte(model, dataset, tmp_path, monkeypatc
 def test_an_image_that_is_counted_is_not_predicted_again(model, dataset, tmp_path, monkeypatch):
     count_images(model, dataset, PROTOCOL, tmp_path, "", rank=1, world_size=2)
     seen, told = [], []
-    original = evaluate.predict_with_confidence
+    original = evaluate.predict_sample
     monkeypatch.setattr(
-        evaluate, "predict_with_confidence", lambda *given: seen.append(given) or original(*given)
+        evaluate, "predict_sample", lambda *given: seen.append(given) or original(*given)
     )
     count_images(model, dataset, PROTOCOL, tmp_path, "", on_progress=lambda *at: told.append(at))
     assert len(seen) == 3

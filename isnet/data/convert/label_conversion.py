@@ -166,7 +166,7 @@ def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Pixels]:
     """
     header = read_header(path, content)
     if header.mode not in _IMAGE_MODES:
-        what = f"has mode {header.mode}, images are {', '.join(_IMAGE_MODES)} of 8 bits"
+        what = f"has mode {header.mode}, images are RGB, grey or a palette, of 8 bits"
         raise UserError(what, where=str(path), hint="Save it as 8-bit RGB")
     pixels = decode(path, content, _ANY_DEPTH)
     if pixels.dtype != np.uint8:  # of formats whose depth Pillow hides, such as PPM
