@@ -270,6 +270,10 @@ def main() -> int:
     for part, (limit, _) in PARTS.items():
         if not (given.on_cpu and part in NEEDS_GPU):
             left = end - time.monotonic()
+            if left <= 0:
+                row = Record(part, "", None, None, None, note="no time was left")
+                records.append(row)
+                continue
             print(f"gpu: {part}", file=sys.stderr, flush=True)
             records += run_part(part, given.on_cpu, min(limit * patience, left))
     where = "CPU" if given.on_cpu else torch.cuda.get_device_name()

@@ -1,7 +1,6 @@
 """Defers imports of torch, mmengine and mmseg that take seconds and that few processes need."""
 
 import contextlib
-import functools
 import gc
 import importlib
 import inspect
@@ -48,12 +47,13 @@ def import_cheaply() -> Iterator[None]:
     """
     was_enabled, find_frame = gc.isenabled(), inspect.getframeinfo
     gc.disable()
-    inspect.getframeinfo = functools.partial(find_frame, context=0)
+    inspect.getframeinfo = lambda frame, context=1: find_frame(frame, 0)
     try:
         yield
     finally:
         inspect.getframeinfo = find_frame
-        gc.freeze()
+        if "isnet.cli" in sys.modules:  # a command: a user's program has objects to collect
+            gc.freeze()
         if was_enabled:
             gc.enable()
 

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_WRONG = 2
-"""Exit code of a command that went on without wrong entries of params.yaml."""
-
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 """Positional and keyword arguments for one call of `ArgumentParser.add_argument`."""
 
@@ -70,6 +67,7 @@ class Command:
 
     def _call(self, options: dict[str, Any], **more: Any) -> int:
         from isnet.io.console import console_output
+        from isnet.settings.partial_plan import WRONG_ENTRIES
 
         plan, elsewhere, wrong = None, None, list[str]()
         if self.plan and self.skips_wrong:
@@ -92,7 +90,7 @@ class Command:
             code = function(*[plan] if plan else [], **options, **more) or 0
         for line in wrong:  # last, below the output
             print(f"isnet: {line}", file=sys.stderr)
-        return _WRONG if wrong else code
+        return code or (WRONG_ENTRIES if wrong else 0)
 
     def _run_stage(self, options: dict[str, Any], command_line: list[str]) -> int:
         from isnet.distributed.stop_signals import StopRequest
@@ -118,11 +116,11 @@ def _read_correct_entries() -> "tuple[Plan, list[str]]":
 
     The settings files of wrong entries are left as they are.
     """
-    from isnet.settings.partial_plan import plan_without_wrong_entries
+    from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
     plan, errors = plan_without_wrong_entries()
     plan.write_stage_settings(is_part=bool(errors))
-    return plan, list(dict.fromkeys(map(str, errors.values())))
+    return plan, error_lines(errors)
 
 
 def _read_plan(options: dict[str, Any]) -> "tuple[Plan, UserError | None]":

@@ -158,7 +158,11 @@ def _from_pillow(image: Image.Image) -> RgbImage:
         hint = "Convert it to 8 bits, or give the path of its file"
         raise UserError(f"the Pillow image has the mode {image.mode}", hint=hint)
     # As for a file: as it is displayed, without transparency.
-    return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    try:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:
+        what = f"the Pillow image cannot be read ({error})"
+        raise UserError(what, hint="Give another one") from None
 
 
 def _from_tensor(image: Tensor) -> RgbImage:

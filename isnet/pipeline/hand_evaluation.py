@@ -61,8 +61,8 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    described = _describe(weights, dataset, config)
     classes = table_of(plan.params.datasets[dataset]).classes
+    described = _describe(weights, dataset, config, len(classes))
     key = scores_key(sha256_of(weights), manifest["digest"], described.digest)
     folder = _FOLDER / f"{weights.stem}-{dataset}-{key[:8]}"
     with exclusive(folder):
@@ -94,11 +94,12 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     return folder
 
 
-def _describe(weights: Path, dataset: str, config: str | None) -> _Described:
+def _describe(weights: Path, dataset: str, config: str | None, classes: int) -> _Described:
     """Return the model and the protocol that `config` or the weights file describes."""
     if config is not None:
         run = Run(dataset=dataset, config=config, weights=str(weights))
-        experiment = resolve("--config", run, {config: load_config(config, "--config")})
+        cache = {config: load_config(config, "--config")}
+        experiment = resolve("--config", run, cache, classes=classes)
         import_modules(experiment.imports, experiment.folder)
         return _Described(
             experiment.evaluated_config,

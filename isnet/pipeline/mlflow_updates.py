@@ -259,7 +259,8 @@ def _upload(
         nonlocal failure
         if "uploaded" in event:
             uploaded.append(event["uploaded"])
-            notes.update(dict.fromkeys(filter(None, [event["note"]])))
+        if event.get("note"):
+            notes[event["note"]] = None
         if event.get("reason"):
             failure = _Failure.of(event, "reason")
 

@@ -96,16 +96,17 @@ def read_results() -> pd.DataFrame:
     from isnet.pipeline.report import split_runs
     from isnet.records import result_reader
     from isnet.reporting.results_table import results_csv
-    from isnet.settings.partial_plan import plan_without_wrong_entries
+    from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
     plan, errors = plan_without_wrong_entries()
-    for line in dict.fromkeys(map(str, errors.values())):
+    for line in error_lines(errors):
         _log.warning(line)
     shown, missing = split_runs(plan)
     if not shown:
         raise UserError("no run has results yet", hint=f"Run `{missing[0].command}`")
     groups = result_reader.read_results(shown, results=plan.layout.results, settings={})
-    return pd.read_csv(io.StringIO(results_csv(groups)))
+    text, names = io.StringIO(results_csv(groups)), {"run": str, "dataset": str}
+    return pd.read_csv(text, dtype=names, keep_default_na=False, na_values=[""])
 
 
 def _run_command(*arguments: str) -> None:

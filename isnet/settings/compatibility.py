@@ -65,10 +65,16 @@ def _class_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iter
     if experiment.num_classes != classes:
         what = f"{run.config} predicts {experiment.num_classes} classes, {wanted}"
         yield "", what, "Remove num_classes from the overrides"
+    if run.weights is not None:  # no loss is computed
+        return
     for weights in _class_weights(experiment.config["model"]["decode_head"]):
         if len(weights) not in (classes, classes + 1):  # some heads have one for "no object"
             what = f"class_weight of a loss has {len(weights)} numbers, {wanted} classes"
-            yield "config", what, "Override it with a number for each class"
+            yield (
+                "config",
+                what,
+                "Override it with a number for each class, and one for no object if it has one",
+            )
 
 
 def _class_weights(node: Any) -> Iterator[Sequence[float]]:

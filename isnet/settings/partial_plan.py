@@ -10,6 +10,8 @@ from isnet.io.spelling import suggest
 from isnet.settings.params import load_params, read_params, validate_params
 from isnet.settings.plan import Plan
 
+WRONG_ENTRIES = 2
+"""Exit code of a command that went on without wrong entries of params.yaml."""
 _PATH = Path("params.yaml")
 
 
@@ -57,6 +59,11 @@ def plan_without_wrong_entries() -> tuple[Plan, dict[str, UserError]]:
         if plan is None or not plan.runs or not errors:
             raise
         return plan, errors
+
+
+def error_lines(errors: Mapping[str, UserError]) -> list[str]:
+    """Return each error once: that of a data set is also that of its runs."""
+    return list(dict.fromkeys(map(str, errors.values())))
 
 
 def plan_of_correct_entries() -> tuple[Plan | None, dict[str, UserError]]:

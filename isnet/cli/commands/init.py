@@ -16,6 +16,7 @@ from isnet.io.yaml_file import read_yaml
 from isnet.reporting.label_sheet import draw_label_sheet
 from isnet.settings.compatibility import check_run
 from isnet.settings.experiment import resolve
+from isnet.settings.layout import Layout
 from isnet.settings.params import NAME_PATTERN, load_params, params_of
 from isnet.settings.params_editor import format_pair, insert_entries
 
@@ -46,13 +47,19 @@ def init(
     """
     path, target, run = Path("params.yaml"), Path(f"datasets/{name}.yaml"), f"{name}_isnet"
     params = load_params(path)
+    Layout.of(params)  # refuses a checkout whose path would be misread
     original = path.read_bytes()
     if not re.fullmatch(NAME_PATTERN, name):
         hint = "Use letters, digits, _ and -, starting with a letter or digit"
         raise UserError(f"{name!r} is not a valid name", hint=hint)
-    if name in params.datasets or run in params.runs or target.exists():
+    taken = {
+        f"the data set {name}": name in params.datasets,
+        f"the run {run}": run in params.runs,
+        str(target): target.exists(),
+    }
+    if there := [what for what, is_there in taken.items() if is_there]:
         hint = "Take another name; nothing is overwritten"
-        raise UserError(f"{name} is in {path}, or there is {target}", where=name, hint=hint)
+        raise UserError(f"there is {there[0]} already", where=name, hint=hint)
     found = inspect_folder(folder, Hints(images, labels, label_suffix, names, ignore, val), target)
     proposal = propose_run(
         name, found.shares, found.train_images, found.values.sizes, len(visible_gpus())
@@ -76,12 +83,12 @@ def init(
     if dry_run:
         print(f"\n# {target}\n{description}\n# {path}\n{with_data.added}{changed.added}", end="")
         return
-    if path.read_bytes() != original:
-        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
     sheet = Path(f"results/datasets/{name}/samples.png")
     pixels = draw_label_sheet(found.root, found.values.samples, table, found.drawings)
     with explain_write_errors(sheet):
         write_bytes(sheet, pixels)
+    if path.read_bytes() != original:
+        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
     _write_both(target, description, path.resolve(), changed.text)  # follows a symbolic link
     print(f"Written: {target}, and data set {name} and run {run} in {path}.")
     print(f"Look at {sheet}: three images under their labels.")

@@ -18,7 +18,11 @@ from isnet.pipeline.run_status import (
     run_status,
     unnamed_runs,
 )
-from isnet.settings.partial_plan import plan_without_wrong_entries
+from isnet.settings.partial_plan import (
+    WRONG_ENTRIES,
+    error_lines,
+    plan_without_wrong_entries,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -28,8 +32,6 @@ _DROPPED_FIRST = ("Checkpoints", "Disk", "Held by", "mIoU (best)", "ETA")
 _NUMERIC = ("Iteration", "ETA", "mIoU (best)", "Checkpoints", "Disk")
 _GAP = 2
 _NONE = "-"
-_WRONG = 2
-"""Exit code if entries of params.yaml are wrong."""
 
 
 def print_status(*, as_json: bool) -> int:
@@ -56,7 +58,7 @@ def print_status(*, as_json: bool) -> int:
             **({"wrong": {name: str(error) for name, error in errors.items()}} if errors else {}),
         }
         print(json.dumps(found, indent=2))
-        return _WRONG if errors else 0
+        return WRONG_ENTRIES if errors else 0
     from rich.console import Console as RichConsole
 
     out = RichConsole(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120))
@@ -79,9 +81,9 @@ def print_status(*, as_json: bool) -> int:
     ):
         if values:
             print(title + values)
-    for error in dict.fromkeys(map(str, errors.values())):
+    for error in error_lines(errors):
         print(f"isnet: {error}", file=sys.stderr)
-    return _WRONG if errors else 0
+    return WRONG_ENTRIES if errors else 0
 
 
 def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:

@@ -15,7 +15,7 @@ from isnet.io.spelling import suggest
 from isnet.io.yaml_file import read_yaml
 from isnet.settings.params import Params, Run, params_of
 from isnet.settings.params_editor import insert_entries
-from isnet.settings.partial_plan import plan_without_wrong_entries
+from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 from isnet.settings.plan import Plan
 
 Fields = dict[str, Any]
@@ -62,7 +62,7 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
     after = params_of({**tree, **correct, "runs": {**correct["runs"], **wanted}}, path)
     _refuse_conflicts(params, after, wanted, path)
     Plan.of(after)
-    for error in dict.fromkeys(map(str, errors.values())):
+    for error in error_lines(errors):
         print(f"goes on, this concerns others: {error}", file=sys.stderr)
     new = {run: fields for run, fields in wanted.items() if run not in params.runs}
     if not new:

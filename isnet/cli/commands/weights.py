@@ -87,7 +87,11 @@ def fetch_weights(configs: Sequence[Path]) -> int:
         UserError: a file cannot be downloaded, or an existing one is damaged.
     """
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
-    from isnet.settings.partial_plan import plan_without_wrong_entries
+    from isnet.settings.partial_plan import (
+        WRONG_ENTRIES,
+        error_lines,
+        plan_without_wrong_entries,
+    )
 
     errors: dict[str, UserError] = {}
     if configs:
@@ -102,9 +106,9 @@ def fetch_weights(configs: Sequence[Path]) -> int:
         _log.info(f"{file.reference} is at {file.path}")
     if not files:
         _log.info("nothing to download: no config names ImageNet weights")
-    for error in dict.fromkeys(map(str, errors.values())):
+    for error in error_lines(errors):
         _log.info(error)
-    return 2 if errors else 0
+    return WRONG_ENTRIES if errors else 0
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def follow_checkout(location: str, store: TrackingStore) -> str:
         has not chosen, or on a server.
     """
     place = artifact_place(store)
-    if place is None or _path(location) == _path(place):
+    if place is None or not location.startswith("file:") or _path(location) == _path(place):
         return ""
     here = store.home.as_uri()
     ending = place.removeprefix(here)

@@ -40,8 +40,8 @@ from isnet.tracking.store_address import is_database_file
 Report = Callable[[dict[str, Any]], None]
 """Callback that receives the events of an upload.
 
-The events are `{"alive": 1}` after each answer of MLflow, `{"uploaded": run, "note": text}` after
-each run, and at the end `{"done": 1, "reason": text or None, "by_hand": flag}`. The flag says that
+The events are `{"alive": 1}` after each answer of MLflow, `{"note": text}` for what a user should
+know at once, `{"uploaded": run, "note": text}` after each run, and at the end `{"done": 1, "reason": text or None, "by_hand": flag}`. The flag says that
 a user must do something before the next upload can succeed.
 """
 
@@ -133,7 +133,8 @@ class RunUpload:
         self.record, self.store = record, store
         self._client = TrackingClient(store.uri, lambda: report({"alive": 1}))
         self._experiment, location = _find_or_create_experiment(self._client, store)
-        self._note = follow_checkout(location, store)
+        if note := follow_checkout(location, store):
+            report({"note": note})  # at once: the next try finds the addresses corrected
         self.run = MlflowRun.find_or_create(self._client, self._experiment, record)
         tags = record.tags | (_environment_tags(environment) if environment else {})
         if record.sweep:
@@ -168,11 +169,11 @@ class RunUpload:
         if record.sweep:
             parent = self.run.tags[PARENT]
             summarise_sweep(self._client, self._experiment, record.sweep, parent)
-        notes = [self._note, self._send_model() if record.weights and record.metrics else ""]
+        note = self._send_model() if record.weights and record.metrics else ""
         if record.state != "running":
             self.run.require_oldest(self._experiment, record)
             write_json(record.work / _NOTE, {"run_id": self.run.id, "content": content})
-        return "; ".join(filter(None, notes))
+        return note
 
     def _send_model(self) -> str:
         """Upload the weights as a model, and register the model if the store has a registry.
