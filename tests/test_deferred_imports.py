@@ -5,6 +5,7 @@ import sys
 
 _TRAINING = """
 import sys
+import isnet.cli
 import torch
 from isnet.deferred_imports import defer_dynamo
 from isnet.mmseg_import import import_mmseg
@@ -89,3 +90,19 @@ print(issubclass(FullyShardedDataParallel, torch.nn.Module))
 """
     )
     assert found.split("\n")[:-1] == ["9.0", "[1, 0]", "True False", "torch.Size([2])", "True"]
+
+
+def test_the_import_of_mmseg_leaves_a_users_program_as_it_is() -> None:
+    program = """
+import gc, inspect, weakref
+from isnet.deferred_imports import import_cheaply
+class Node: pass
+node = Node()
+node.itself, gone = node, weakref.ref(node)
+with import_cheaply():
+    inspect.stack()
+del node
+gc.collect()
+print(gone() is None)
+"""
+    assert _run(program) == "True\n"

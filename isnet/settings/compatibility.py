@@ -70,11 +70,7 @@ def _class_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iter
     for weights in _class_weights(experiment.config["model"]["decode_head"]):
         if len(weights) not in (classes, classes + 1):  # some heads have one for "no object"
             what = f"class_weight of a loss has {len(weights)} numbers, {wanted} classes"
-            yield (
-                "config",
-                what,
-                "Override it with a number for each class, and one for no object if it has one",
-            )
+            yield "config", what, "Override it with as many (one more if it has one for no object)"
 
 
 def _class_weights(node: Any) -> Iterator[Sequence[float]]:

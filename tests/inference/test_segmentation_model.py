@@ -90,3 +90,15 @@ def test_what_is_no_image_is_refused_in_one_line(
 def test_an_unknown_device_is_refused(weights: Path) -> None:
     with pytest.raises(isnet.UserError, match="no device 'cuda'"):
         isnet.load(weights, device="cuda")  # type: ignore[arg-type]
+
+
+def test_a_truncated_pillow_image_is_named_in_a_list(
+    tmp_path: Path, model: isnet.SegmentationModel
+) -> None:
+    file = tmp_path / "whole.jpg"
+    Image.effect_noise((64, 64), 90).save(file)
+    file.write_bytes(file.read_bytes()[:600])
+    with pytest.raises(
+        isnet.UserError, match="image 0 of the list: the Pillow image cannot be read"
+    ):
+        model.predict([Image.open(file)])

@@ -34,6 +34,7 @@ def test_a_run_from_training_to_the_table(
     assert list(table.columns) == list(written[0])
     assert table.run.tolist() == [row["run"] for row in written]
     assert table.mIoU[0] == of_run.single_scale.mIoU
+    assert table.run.map(type).eq(str).all()
 
 
 def test_wrong_calls_are_refused_in_one_line(

@@ -51,3 +51,15 @@ def test_weights_of_another_number_of_classes_are_refused() -> None:
     losses = [{"type": "CrossEntropyLoss", "class_weight": [1.0, 2.0]}]
     with pytest.raises(UserError, match=r"class_weight of a loss has 2 numbers, .* has 7 classes"):
         heads(ISNET, decode_head={"loss_decode": losses})
+
+
+def test_class_weights_do_not_matter_without_a_training(tmp_path: Path) -> None:
+    config = "mmseg::cgnet/cgnet_fcn_4xb4-60k_cityscapes-680x680.py"
+    for weights, refused in ((None, True), ("w.pth", False)):
+        run = Run(dataset="any", config=config, devices="cpu", weights=weights)
+        experiment = resolve("one", run, classes=7)
+        if refused:
+            with pytest.raises(UserError, match="class_weight of a loss has 19 numbers"):
+                check_run("one", run, experiment, SEVEN)
+        else:
+            check_run("one", run, experiment, SEVEN)

@@ -140,6 +140,11 @@ def read_coco(path: Path) -> list[tuple[str, Drawing]]:
         where, size = f"{path}, {image.file_name}", (image.width, image.height)
         if (annotation := panoptic.get(image.id)) is None:
             return ShapeDrawing(where, path, size, tuple(shapes[image.id]))
+        if Path(annotation.file_name).is_absolute():
+            what = f"file_name {annotation.file_name} is an absolute path"
+            raise UserError(
+                what, where=where, hint="Write it below the folder beside the JSON file"
+            )
         segments = annotation.segments_info or []
         categories = {segment.id: name_of(segment.category_id, where) for segment in segments}
         return _PanopticDrawing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +25,8 @@ ANNOTATION_FORMS = ("coco", "cvat", "labelme")
 """Forms whose shapes are drawn, and whose classes are found by name."""
 SHARED_FORMS = ("coco", "cvat")
 """Forms with one file for many images, which is also the list of these images."""
+_LEAST_GAP = 16
+"""Least difference of ids that `tolerance` tells apart: blur at edges makes all values between."""
 
 
 class PublishedArchive(StrictModel):
@@ -234,6 +236,13 @@ def _check_ids(description: DatasetDescription) -> None:
     for raw_id in raw_ids:
         if raw_ids.count(raw_id) > 1:
             raise ValueError(f"{raw_id} stands for two classes, or is ignored too")
+    if description.tolerance is not None:
+        numbers = sorted(raw_id for raw_id in raw_ids if isinstance(raw_id, int))
+        if any(high - low < _LEAST_GAP for low, high in pairwise(numbers)):
+            raise ValueError(
+                f"tolerance is for ids that lie {_LEAST_GAP} or more apart, because blur mixes "
+                "nearer ones: make the masks again"
+            )
 
 
 class PublishedDescription(DatasetDescription):

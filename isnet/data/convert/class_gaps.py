@@ -35,7 +35,7 @@ def find_class_gaps(census: Census, description: DatasetDescription, origin: str
     if not train:
         raise UserError(f"no label of train has a class: {shown}", where=origin, hint=advice)
     gaps = []
-    if absent and description.ignore and share:
+    if absent and share:
         what = f"no label has {_enumerate(absent)}, and {shown}"
         if len(train | val) == 1:
             what = f"{what}; only {min(train)} is left to learn"
@@ -54,6 +54,8 @@ def find_class_gaps(census: Census, description: DatasetDescription, origin: str
 
 def _advise(description: DatasetDescription, name: str) -> str:
     """Return how to make an ignored value the class `name`."""
+    if description.is_annotated and description.unlabelled is None:
+        return "If what no shape covers is a class, write `unlabelled: CLASS`"
     value = next(iter(description.ignore.values()), 255)
     if isinstance(value, str):
         return f"If {value} is a class, write it in `classes` instead of `ignore`"
@@ -69,7 +71,9 @@ def _show_ignored(description: DatasetDescription) -> str:
         str(raw) if name == str(raw) else f"{raw} ({name})"
         for name, raw in description.ignore.items()
     ]
-    return f"the ignored value {' or '.join(shown)}"
+    if description.is_annotated and description.unlabelled is None:
+        shown.append("what no shape covers")
+    return f"the ignored value {' or '.join(shown) or '(too far from every class)'}"
 
 
 def _enumerate(names: list[str]) -> str:

@@ -78,6 +78,7 @@ def convert_dataset(
         taken, total = len(jobs["val"]), sum(map(len, jobs.values()))
         share = f"{taken / total:.1%}; val_fraction is {description.val_fraction}"
         _log.info(f"val has {taken} of {total} images ({share})")
+    groups = _find_groups(description, jobs)  # a pattern that fits no name stops at once
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
     drawings: dict[str, Drawing] = {}
     # The annotation files, so that their change makes every label again.
@@ -105,7 +106,7 @@ def convert_dataset(
             f"`tolerance: {table.tolerance}` from every class"
         )
     census = _census(source, table, jobs, results)
-    leaks = find_leaks(jobs, results, _find_groups(description, jobs))
+    leaks = find_leaks(jobs, results, groups)
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
         _log.warning(f"warning: {warning}")
     return _manifest(source, table, jobs, results), census

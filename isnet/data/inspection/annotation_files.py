@@ -34,22 +34,32 @@ Annotations = Mapping[AnnotationKind, Sequence[Path]]
 def find_annotations(root: Path, labels: Path | None) -> Annotations:
     """Find the annotation files below `root`, in the folder `labels` or of the kind of that file.
 
+    Each file of LabelMe is for one image: those in folders that differ in the split alone belong
+    together.
+
     Raises:
         UserError: `labels` is a file without annotations.
     """
-    chosen = None
+    chosen, place = None, None
     if labels is not None and labels.is_file():
         chosen = _kind_of(root, labels)
         if chosen is None:
             hint = "Give a folder, or a file of COCO (.json), CVAT (.xml) or LabelMe (.json)"
             raise UserError("has no annotations", where=str(labels), hint=hint)
-        labels = labels.parent if chosen.format == "labelme" else None
+        place = _place_of(root, labels) if chosen.format == "labelme" else None
+        labels = None
     kinds: dict[AnnotationKind, list[Path]] = {}
     for path in files_below(labels or root):
         kind = _kind_of(root, path)
-        if kind is not None and chosen in (None, kind):
+        if kind is None or chosen not in (None, kind):
+            continue
+        if place is None or place == _place_of(root, path):
             kinds.setdefault(kind, []).append(path)
     return kinds
+
+
+def _place_of(root: Path, path: Path) -> tuple[str, ...]:
+    return mark_split(path.relative_to(root).parts[:-1])[0]
 
 
 def choose_kind(root: Path, found: Annotations) -> AnnotationKind:

@@ -33,12 +33,14 @@ def pair_annotations(
         what = f"is for a label for each image, and {found[kind][0]} has those of many"
         raise UserError(what, where="--label-suffix", hint="Leave it out")
     names = _names_by_split(root, kind, found[kind])
-    # The PNG files of COCO's panoptic segments are beside their JSON file.
-    panoptic = {path.with_suffix("") for path in found[kind]}
+    # COCO's panoptic segments are image files too.
+    segments = {
+        entry.drawing.file for path in found[kind] for entry in read_shared_file(path, kind.format)
+    }
     existing = {
         path.relative_to(root).as_posix()
         for path in files_below(root / (images or ""))
-        if is_image(path) and not panoptic & {*path.parents}
+        if is_image(path) and path not in segments
     }
     where = str(found[kind][0] if len(found[kind]) == 1 else root / kind.pattern)
     bases = {word: _find_bases(existing, some, word, where) for word, some in names.items()}

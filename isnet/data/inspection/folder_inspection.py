@@ -160,13 +160,13 @@ def _root(folder: Path | None, hints: Hints) -> Path:
         return folder.absolute()
     if hints.images is None or hints.labels is None:
         raise UserError("which folder?", hint="Give FOLDER, or both --images and --labels")
-    return Path(os.path.commonpath([hints.images.absolute(), hints.labels.absolute()]))
+    return Path(os.path.commonpath([*map(os.path.abspath, (hints.images, hints.labels))]))
 
 
 def _below(root: Path, path: Path | None) -> str | None:
     if path is None:
         return None
-    relative = os.path.relpath(path.absolute(), root)
+    relative = os.path.relpath(path, root)
     if relative.startswith(".."):
         hint = "Give --images and --labels without FOLDER"
         raise UserError(f"is not in {root}", where=str(path), hint=hint)

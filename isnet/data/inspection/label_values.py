@@ -22,6 +22,8 @@ from isnet.io.process_pool import map_in_processes
 _PAIRS_PER_WORKER = 50
 """For fewer pairs, starting a process takes longer than reading."""
 _SAMPLES = 3
+_MOST_VALUES = 512
+"""More values than this in one label come from blurred edges, and would fill the memory."""
 UNCOVERED = 0
 """Raw id of the pixels that no annotation covers."""
 
@@ -121,7 +123,7 @@ def _read_pair(
 ) -> tuple[dict[int, int], Size]:
     (image, label), drawing = (root / work[0][0], root / work[0][1]), work[1]
     if drawing is None:
-        raw = read_label(label, form, "the description")
+        raw = read_label(label, form, "a description by hand (docs/how-to/own-data.md)")
         size = (raw.shape[1], raw.shape[0])
         check_image(image, read_file(image), label, size)
     else:
@@ -133,6 +135,10 @@ def _read_pair(
     else:
         histogram = np.bincount(raw.ravel())
         values, counts = np.flatnonzero(histogram), histogram[histogram > 0]
+    if len(values) > _MOST_VALUES:
+        what = f"has {len(values)} values: blurred edges (resized, or once JPEG), or no label"
+        hint = "Give the labels' folder by --labels, or make the masks again"
+        raise UserError(what, where=str(label), hint=hint)
     return dict(zip(values.tolist(), counts.tolist(), strict=True)), size
 
 

@@ -122,7 +122,8 @@ def _tell_labels(root: Path, best: list[_Candidate]) -> list[_Candidate]:
     told = [each for each in best if each.images.label_score < each.labels.label_score]
     if not told:
         what = f"{best[0].images.pattern} and {best[0].labels.pattern}: either could be the labels"
-        raise NoMasksError(what, where=str(root), hint="Give the labels' folder by --labels")
+        hint = "Give the labels' folder by --labels, and the images' by --images"
+        raise NoMasksError(what, where=str(root), hint=hint)
     return _keep_images(told)
 
 
@@ -138,6 +139,10 @@ def _refuse_several(root: Path, best: Sequence[_Candidate]) -> None:
     for each in best:
         pairs = frozenset((each.images.files[key], each.labels.files[key]) for key in each.keys)
         kinds.setdefault(pairs, each.labels)
+    if len(kinds) > 1 and len({group.pattern for group in kinds.values()}) == 1:
+        shown = ", ".join(sorted({each.images.pattern for each in best})[:4])
+        what = f"several kinds of files could be the images: {shown}"
+        raise UserError(what, where=str(root), hint="Choose one by --images")
     if len(kinds) > 1:
         shown = ", ".join(sorted({group.pattern for group in kinds.values()})[:4])
         endings = {group.ending for group in kinds.values()}

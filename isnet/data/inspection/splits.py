@@ -11,7 +11,7 @@ from isnet.data.inspection.pairing import Pairing
 from isnet.errors import UserError
 from isnet.io.image_folder import files_below
 
-_FRACTIONS = (0.2, 0.3, 0.4, 0.5)
+_FRACTION = 0.2
 _VAL_NAMES = ("val", "valid", "validation", "dev", "test", "testing")
 
 
@@ -50,22 +50,29 @@ def divide(root: Path, pairing: Pairing, val: str | None) -> Division:
             raise UserError(f"the paths divide the images ({where})", where="--val", hint=hint)
         word = next(iter(found.values()))
         keys = {key: pattern.replace("{split}", word) for key, pattern in keys.items()}
-    elif fraction is None and pairing.form not in SHARED_FORMS:
-        if division := _by_lists(root, keys, val):
+    passed: list[str] = []
+    if not found and fraction is None and pairing.form not in SHARED_FORMS:
+        if division := _by_lists(root, keys, val, passed):
             return division
     if val and fraction is None:
+        if passed:
+            raise UserError(passed[0], where="--val", hint="Correct the list, or write --val 0.2")
         hint = "Write a fraction such as 0.2"
         raise UserError(f"there is no folder or list {val}", where="--val", hint=hint)
-    return _by_hash(root, keys, fraction)
+    division = _by_hash(root, keys, fraction or _FRACTION)
+    return division._replace(why="; ".join([division.why, *passed]))
 
 
 def _by_folders(
     root: Path, keys: dict[str, Any], found: dict[str, str], val: str | None
 ) -> Division:
     words = list(found.values())
-    if "train" not in found or (val and val not in words):
-        what = f"the folders are {', '.join(words)}" + (f", and not {val}" if val else "")
-        raise UserError(what, where=str(root), hint="Name one of them train, or give --val 0.2")
+    if "train" not in found:
+        what = f"the folders are {', '.join(words)}, and none is train"
+        raise UserError(what, where=str(root), hint="Rename the one to train on to train")
+    if val and val not in words:
+        what = f"the folders are {', '.join(words)}, and not {val}"
+        raise UserError(what, where=str(root), hint=f"Write --val {words[-1]}")
     if not val and "val" not in found:
         hint = f"Write --val {found['test']} to validate on it, and score no other data with it"
         raise UserError(f"has {' and '.join(words)}, but no val", where=str(root), hint=hint)
@@ -79,11 +86,14 @@ def _by_folders(
     return Division(keys, _pairs(root, keys), why)
 
 
-def _by_lists(root: Path, keys: dict[str, Any], val: str | None) -> Division | None:
+def _by_lists(
+    root: Path, keys: dict[str, Any], val: str | None, passed: list[str]
+) -> Division | None:
+    """Return the division by the list files; add to `passed` why others are not used."""
     usable = []
     for train in (path for path in files_below(root) if path.name == "train.txt"):
-        names = [val] if val else _VAL_NAMES
-        there = [name for name in names if train.with_name(f"{name}.txt").is_file()]
+        names = [val.removesuffix(".txt")] if val else _VAL_NAMES
+        there = [name for name in names if (train.parent / f"{name}.txt").is_file()]
         if not there:
             continue
         folder = PurePosixPath(train.relative_to(root)).parent
@@ -92,7 +102,8 @@ def _by_lists(root: Path, keys: dict[str, Any], val: str | None) -> Division | N
             more["splits"] = {"val": {"folder": there[0]}, "train": {"folder": "train"}}
         try:
             division = Division(keys | more, _pairs(root, keys | more), f"lists {more['list']}")
-        except UserError:  # lists of something else, such as objects
+        except UserError as error:  # lists of something else, such as objects, or incomplete ones
+            passed.append(f"{more['list']} is passed over: {error}")
             continue
         if there[0].startswith("test") and not val:
             hint = f"Write --val {there[0]} to validate on it, or --val 0.2 to use no lists"
@@ -107,21 +118,13 @@ def _by_lists(root: Path, keys: dict[str, Any], val: str | None) -> Division | N
     return several[0] if several else None
 
 
-def _by_hash(root: Path, keys: dict[str, Any], fraction: float | None) -> Division:
-    for share in (fraction,) if fraction else _FRACTIONS:
-        more = keys | {"val_fraction": share}
-        try:
-            pairs = _pairs(root, more)
-        except UserError as error:
-            if "has no images" not in str(error):
-                raise
-            continue
-        count = len(pairs["val"])
-        total = count + len(pairs["train"])
-        why = f"val_fraction {share}, by the hash of each name: {count} of {total} become val"
-        return Division(more, pairs, why)
-    hint = "Give another fraction by --val, or add images"
-    raise UserError("the hash of the names leaves train or val empty", where=str(root), hint=hint)
+def _by_hash(root: Path, keys: dict[str, Any], share: float) -> Division:
+    more = keys | {"val_fraction": share}
+    pairs = _pairs(root, more)
+    count = len(pairs["val"])
+    total = count + len(pairs["train"])
+    why = f"val_fraction {share}, by the hash of each name: {count} of {total} become val"
+    return Division(more, pairs, why)
 
 
 def _pairs(root: Path, keys: dict[str, Any]) -> dict[str, list[Pair]]:

@@ -75,3 +75,8 @@ def test_the_tolerance_decides_which_labels_are_made(tmp_path: Path) -> None:
     digests = {_colors(tmp_path, **keys).table.digest for keys in ({}, {"tolerance": 60}, {"tolerance": 61})}  # fmt: skip
     assert len(digests) == 3
     assert _colors(tmp_path).table.digest == OwnData(tmp_path, "colors").table.digest
+
+
+def test_ids_that_blur_would_mix_have_no_tolerance(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ids that lie 16 or more apart"):
+        OwnData(tmp_path, "ids", tolerance=64)

@@ -286,3 +286,17 @@ def test_masks_win_over_annotations_unless_a_file_of_them_is_given(tmp_path: Pat
     found = inspect_folder(tmp_path, Hints(labels=tmp_path / "b.json"), Path("d.yaml"))
     assert found.keys["label"] == "{name}.json"
     assert found.shares == HALF
+
+
+def test_images_may_lie_in_a_folder_of_the_name_of_their_annotations(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_image(tmp_path / f"{split}/a.png")
+        coco_file(tmp_path / f"{split}.json", {"a.png": [("cat", BOX)]})
+    assert pair(tmp_path).image == "{split}/{name}.png"
+
+
+def test_a_labelme_file_that_is_given_stands_for_all_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_image(tmp_path / f"{split}/a.jpg")
+        labelme_file(tmp_path / f"{split}/a.json", [CAT])
+    assert set(pair(tmp_path, None, "train/a.json").split_folders) == {"train", "val"}

@@ -155,3 +155,12 @@ def test_an_image_without_label_is_refused(make: Make) -> None:
     root = make("images/a.jpg", "images/b.jpg", "images/c.jpg", "masks/a.png", "masks/b.png")
     with pytest.raises(UserError, match=r"images/c.jpg has no label masks/c.png"):
         division(root)
+
+
+def test_images_of_several_kinds_are_asked_for_by_their_own_flag(tmp_path: Path) -> None:
+    for folder in ("left", "right", "labels"):
+        for name in "ab":
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / f"{folder}/{name}.png").touch()
+    with pytest.raises(UserError, match=r"could be the images: .* Choose one by --images"):
+        find_pairing(tmp_path, None, "labels", None)

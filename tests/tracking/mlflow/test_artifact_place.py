@@ -13,6 +13,8 @@ from mlflow.tracking._tracking_service import utils
 from pretended_run import pretend_finished
 
 from isnet.cli import main
+from isnet.tracking.mlflow.artifact_place import follow_checkout
+from isnet.tracking.run_record import TrackingStore
 
 Edit = Callable[[str, str], None]
 
@@ -108,3 +110,9 @@ def test_a_shared_database_says_where_artifacts_go(
     first = checkout / "mlartifacts/isnet"
     assert f"its artifacts go to {first}, the place of its first run" in capsys.readouterr().err
     assert _places(f"sqlite:///{shared}")["one"].startswith(first.as_uri())
+
+
+def test_artifacts_on_another_service_are_left_alone(tmp_path: Path) -> None:
+    store = TrackingStore(uri=f"sqlite:///{tmp_path}/none.db", experiment="isnet", home=tmp_path)
+    assert follow_checkout("s3://bucket/mlartifacts/isnet", store) == ""
+    assert not (tmp_path / "none.db").exists()
