@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,11 +41,20 @@ def _acquire(lock: BaseFileLock, lock_file: Path, path: Path) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        owner = " on ".join(_read_owner(lock_file))
+        owner = " on ".join(_wait_for_owner(lock_file))
         _log.info(f"waits for {f'process {owner}' if owner else 'another process'}, at {path}")
         lock.acquire()
     if _read_owner(lock_file)[:1] != [str(os.getpid())]:  # without flock, filelock itself writes it
         lock_file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
+
+
+def _wait_for_owner(lock_file: Path) -> list[str]:
+    """Return the owner of a lock, which it writes just after it has got the lock."""
+    for _ in range(10):
+        if owner := _read_owner(lock_file):
+            return owner
+        time.sleep(0.02)
+    return []
 
 
 def _read_owner(lock_file: Path) -> list[str]:

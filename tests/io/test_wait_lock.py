@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+from filelock import FileLock
 from log_lines import record_log
 
 from isnet.io.wait_lock import exclusive
@@ -52,3 +54,24 @@ def test_who_waits_is_told_the_owner_not_one_that_was_killed(tmp_path: Path) -> 
     assert lines[0].startswith(f"waits for process {os.getpid()} on ")
     assert lines[0].endswith(f", at {path}")
     assert list(path.parent.iterdir()) == []
+
+
+def test_an_owner_that_has_not_written_its_name_yet_is_named_too(tmp_path: Path) -> None:
+    path, lock_file, lines = tmp_path / "file", tmp_path / ".file.lock", list[str]()
+
+    def wait() -> None:
+        with exclusive(path):
+            pass
+
+    record_log(lines.append)
+    with FileLock(lock_file):
+        lock_file.write_text("")
+        other = threading.Thread(target=wait)
+        other.start()
+        time.sleep(0.05)
+        assert lines == []
+        lock_file.write_text(f"{os.getpid()}\nhere\n")
+        while not lines:
+            time.sleep(0.01)
+    other.join()
+    assert lines == [f"waits for process {os.getpid()} on here, at {path}"]
