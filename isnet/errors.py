@@ -1,5 +1,8 @@
 """Defines `UserError`, the exception for every problem that a user can correct."""
 
+USER_ERROR = 2
+"""Exit code of a command that meets what the user can correct, also if it went on beside it."""
+
 
 class UserError(Exception):
     """An error that the user can correct, with a message of one line.

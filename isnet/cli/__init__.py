@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from isnet.cli.command_table import build_parser
-from isnet.errors import UserError
+from isnet.errors import USER_ERROR, UserError
 
 __all__ = ["main", "program"]
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(options, arguments)
     except UserError as error:
         print(f"isnet: {error}", file=sys.stderr)
-        return 2
+        return USER_ERROR
     except KeyboardInterrupt:
         # Python still regards an interrupt inside an extension's import as unhandled, and
         # `python -m` would end by the signal. Executing any source text clears that state.

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from isnet.errors import UserError
+from isnet.errors import USER_ERROR, UserError
 
 if TYPE_CHECKING:
     from isnet.settings.plan import Plan
@@ -67,7 +67,6 @@ class Command:
 
     def _call(self, options: dict[str, Any], **more: Any) -> int:
         from isnet.io.console import console_output
-        from isnet.settings.partial_plan import WRONG_ENTRIES
 
         plan, elsewhere, wrong = None, None, list[str]()
         if self.plan and self.skips_wrong:
@@ -90,7 +89,7 @@ class Command:
             code = function(*[plan] if plan else [], **options, **more) or 0
         for line in wrong:  # last, below the output
             print(f"isnet: {line}", file=sys.stderr)
-        return code or (WRONG_ENTRIES if wrong else 0)
+        return code or (USER_ERROR if wrong else 0)
 
     def _run_stage(self, options: dict[str, Any], command_line: list[str]) -> int:
         from isnet.distributed.stop_signals import StopRequest

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isnet.errors import UserError
+from isnet.errors import USER_ERROR, UserError
 from isnet.records.run_records import MetricsRecord
 from isnet.settings.layout import Layout
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _log = logging.getLogger(__name__)
-
-_USER_ERROR = 2
-"""Exit code of a command for what the user can correct."""
 
 
 def train(run: str) -> Path:
@@ -129,7 +126,7 @@ def _run_command(*arguments: str) -> None:
             process.terminate()
             _show(process)
             raise
-    if process.returncode == _USER_ERROR:
+    if process.returncode == USER_ERROR:
         raise UserError(last.removeprefix("isnet: "))
     if process.returncode:
         what = f"`isnet {' '.join(arguments)}` ended with exit code {process.returncode}"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.records.base_record import Record, finite, read_rows
-from isnet.records.dataset_records import BaselineRecord, Census, Manifest
+from isnet.records.dataset_records import BaselineRecord, Census, Manifest, class_coverage
 from isnet.records.run_records import (
     ClassScore,
     Confusion,
@@ -71,6 +71,11 @@ class RunResults:
     exports: list[ExportRecord]
     config_sha256: str
     """SHA-256 of the resolved config that training wrote; empty if that file is missing."""
+
+    @property
+    def coverage(self) -> str:
+        """Text after a score, see `class_coverage`: which part of the classes the labels have."""
+        return class_coverage([score.pixels for score in self.per_class])
 
     @property
     def overlay_root(self) -> Path:

@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from isnet.io.atomic_files import write_text
-from isnet.records.dataset_records import class_coverage
 from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults, read_results
 from isnet.reporting.class_charts import census_bars, class_colours, class_dots
 from isnet.reporting.curve_charts import compare_curves
@@ -114,7 +113,7 @@ def _section(
         "ranking": ranking,
         "notes": seed_notes(ranking),
         "concerns": concerns(dataset, runs),
-        "coverage": class_coverage([score.pixels for score in runs[0].per_class]),
+        "coverage": runs[0].coverage,
         "columns": PAGE_COLUMNS,
         "numeric": NUMERIC,
         "missing": [entry for entry in missing if entry.dataset == name],

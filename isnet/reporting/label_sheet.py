@@ -34,11 +34,10 @@ def draw_label_sheet(
     lookup = LabelLookup(table)
     rows, classes = [], set[int]()
     for image, label in pairs:
-        drawing = drawings.get(image)
-        if drawing is None:
-            raw = read_label(root / label, table.form, table.origin)
-        else:
+        if drawing := drawings.get(image):
             raw = drawing.draw(table.categories, table.unlabelled, table.origin)
+        else:
+            raw = read_label(root / label, table.form, table.origin)
         train, counts, _ = lookup(raw, root / label)
         classes |= counts.keys()
         labels = Image.fromarray(train)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from isnet.data.catalog import read_published
 from isnet.io.atomic_files import write_text
-from isnet.records.dataset_records import Manifest, class_coverage
+from isnet.records.dataset_records import Manifest
 from isnet.records.result_reader import COMMANDS, RunResults, read_dataset_manifest, read_run
 from isnet.reporting.page_templates import percent, render_markdown
 from isnet.reporting.results_table import crop_size
@@ -83,7 +83,7 @@ def _limits(run: RunResults, manifest: Manifest) -> list[str]:
     worst = [f"{score.name} ({percent(score.iou, 2)} % IoU)" for score in worst_classes(run)]
     if worst:
         limits.append(f"Weakest classes: {', '.join(worst)}.")
-    if part := class_coverage([score.pixels for score in run.per_class]):
+    if part := run.coverage:
         limits.append(f"Scores are over a part of the classes{part}.")
     if absent := absent_classes(run):
         limits.append(f"Never scored, because no image has them: {', '.join(absent)}.")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isnet.records.base_record import csv_text
-from isnet.records.dataset_records import class_coverage
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.markdown_latex_table import TextTable
 from isnet.reporting.missing_results import MissingRun, missing_markdown
@@ -80,7 +79,7 @@ def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
     """
     groups = read_results(runs, results=results, settings={})
     return [
-        {"Data set": f"{dataset.name} {_splits(group)}{_coverage(group)}"} | row
+        {"Data set": f"{dataset.name} {_splits(group)}{group[0].coverage}"} | row
         for dataset, group in groups
         for row in results_rows(dataset, group)
     ]
@@ -113,7 +112,7 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
     for dataset, runs in groups:
         images = runs[0].evaluated.images
         scored = f"Scored on {_splits(runs)} ({images} images)."
-        if part := _coverage(runs):
+        if part := runs[0].coverage:
             scored += f" Mean scores are over a part of the classes{part}."
         parts += [f"## {dataset.name}", "", scored, ""]
         parts.append(TextTable(COLUMNS, results_rows(dataset, runs), NUMERIC).markdown())
@@ -181,10 +180,6 @@ def _raw_row(run: RunResults) -> dict[str, object]:
         "weights_sha256": evaluated.weights_sha256,
         "manifest_digest": evaluated.manifest_digest,
     }
-
-
-def _coverage(runs: Sequence[RunResults]) -> str:
-    return class_coverage([score.pixels for score in runs[0].per_class])
 
 
 def _splits(runs: Sequence[RunResults]) -> str:

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 
-from isnet.records.dataset_records import class_coverage
 from isnet.records.result_reader import COMMANDS, DatasetResults, RunResults
 from isnet.reporting.class_charts import baseline_scores, census_bars, class_colours, confused_pairs
 from isnet.reporting.curve_charts import run_curves
@@ -37,7 +36,7 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
         "crop": crop_size(run),
         "scores": score_labels(run.evaluated),
         "absent": absent_classes(run),
-        "coverage": class_coverage([score.pixels for score in run.per_class]),
+        "coverage": run.coverage,
         "worst": worst_classes(run),
         "never": sum(score.iou == 0 for score in run.per_class),
         "charts": charts,

@@ -10,6 +10,8 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
 from isnet.errors import UserError
+from isnet.io.atomic_files import write_bytes
+from isnet.io.disk_space import explain_write_errors
 
 
 class Insertion(NamedTuple):
@@ -57,6 +59,30 @@ def insert_entries(
             hint=f"Write `{section}` as a block, each entry a key with its settings below it",
         ) from None
     return Insertion(changed, "\n".join(block).strip("\n") + "\n")
+
+
+def decode_params(content: bytes, path: Path) -> str:
+    """Return the text of params.yaml.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
+
+
+def replace_params(path: Path, original: bytes, text: str) -> None:
+    """Write params.yaml, following a symbolic link.
+
+    Raises:
+        UserError: it has no longer the content `original`, or cannot be written.
+    """
+    if path.read_bytes() != original:
+        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
+    with explain_write_errors(path):
+        write_bytes(path.resolve(), text.encode())
 
 
 class _Place(NamedTuple):

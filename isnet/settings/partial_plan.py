@@ -10,8 +10,6 @@ from isnet.io.spelling import suggest
 from isnet.settings.params import load_params, read_params, validate_params
 from isnet.settings.plan import Plan
 
-WRONG_ENTRIES = 2
-"""Exit code of a command that went on without wrong entries of params.yaml."""
 _PATH = Path("params.yaml")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,26 +17,26 @@ from isnet.tracking.store_address import store_uri
 PARAMS = Params(datasets={}, runs={})
 
 
+@contextlib.contextmanager
+def _checkout(root: Path) -> Iterator[Path]:
+    """Make a folder, and work in it."""
+    root.mkdir()
+    with contextlib.chdir(root):
+        yield root
+
+
 @pytest.mark.parametrize(
     "name", ["with blank", "quote's \"", "a[1]", "a#b", "100%20", "ü 日本", "$x"]
 )
-def test_the_database_is_in_the_checkout(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / name
-    root.mkdir()
-    monkeypatch.chdir(root)
-    uri = store_uri("sqlite:///mlflow.db", Layout.of(PARAMS).home)
+def test_the_database_is_in_the_checkout(name: str, tmp_path: Path) -> None:
+    with _checkout(tmp_path / name) as root:
+        uri = store_uri("sqlite:///mlflow.db", Layout.of(PARAMS).home)
     assert make_url(uri).database == str(root / "mlflow.db")
 
 
 @pytest.mark.parametrize("name", ["a{b}", "why?", "a:b", "two\nlines"])
-def test_a_path_that_is_misread_is_refused_in_one_line(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tmp_path / name
-    root.mkdir()
-    monkeypatch.chdir(root)
-    with pytest.raises(UserError, match="the path of the checkout has the character") as error:
+def test_a_path_that_is_misread_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    refused = pytest.raises(UserError, match="the path of the checkout has the character")
+    with _checkout(tmp_path / name), refused as error:
         Layout.of(PARAMS)
     assert "\n" not in str(error.value)

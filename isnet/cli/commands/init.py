@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from isnet.data.catalog import LabelTable
 from isnet.data.catalog.label_table import build_label_table
 from isnet.data.inspection.folder_inspection import Hints, Inspection, inspect_folder
 from isnet.data.inspection.proposal import propose_run
@@ -17,8 +18,13 @@ from isnet.reporting.label_sheet import draw_label_sheet
 from isnet.settings.compatibility import check_run
 from isnet.settings.experiment import resolve
 from isnet.settings.layout import Layout
-from isnet.settings.params import NAME_PATTERN, load_params, params_of
-from isnet.settings.params_editor import format_pair, insert_entries
+from isnet.settings.params import NAME_PATTERN, Params, load_params, params_of
+from isnet.settings.params_editor import (
+    decode_params,
+    format_pair,
+    insert_entries,
+    replace_params,
+)
 
 
 def init(
@@ -49,32 +55,15 @@ def init(
     params = load_params(path)
     Layout.of(params)  # refuses a checkout whose path would be misread
     original = path.read_bytes()
-    if not re.fullmatch(NAME_PATTERN, name):
-        hint = "Use letters, digits, _ and -, starting with a letter or digit"
-        raise UserError(f"{name!r} is not a valid name", hint=hint)
-    taken = {
-        f"the data set {name}": name in params.datasets,
-        f"the run {run}": run in params.runs,
-        str(target): target.exists(),
-    }
-    if there := [what for what, is_there in taken.items() if is_there]:
-        hint = "Take another name; nothing is overwritten"
-        raise UserError(f"there is {there[0]} already", where=name, hint=hint)
+    text = decode_params(original, path)
+    _refuse_name(name, run, target, params)
     found = inspect_folder(folder, Hints(images, labels, label_suffix, names, ignore, val), target)
     proposal = propose_run(
         name, found.shares, found.train_images, found.values.sizes, len(visible_gpus())
     )
-    dataset = {"kind": "folder", "source": str(found.root), "description": str(target)}
-    tree = read_yaml(path, "See README.md")
-    tree["datasets"] = {**tree["datasets"], name: dataset}
-    tree["runs"] = {**tree["runs"], run: proposal.fields}
-    wanted = params_of(tree, path).runs[run]
     table = build_label_table(found.description, str(target), never_annotated=True)
-    check_run(run, wanted, resolve(run, wanted, classes=len(table.classes)), table)
-    try:
-        text = original.decode()
-    except UnicodeDecodeError:
-        raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
+    dataset = {"kind": "folder", "source": str(found.root), "description": str(target)}
+    _check({name: dataset}, {run: proposal.fields}, table, path)
     with_data = insert_entries(text, "datasets", list(params.datasets)[-1], {name: dataset}, path)
     last = list(params.runs)[-1]
     changed = insert_entries(with_data.text, "runs", last, {run: proposal.fields}, path)
@@ -87,24 +76,41 @@ def init(
     pixels = draw_label_sheet(found.root, found.values.samples, table, found.drawings)
     with explain_write_errors(sheet):
         write_bytes(sheet, pixels)
-    if path.read_bytes() != original:
-        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
-    _write_both(target, description, path.resolve(), changed.text)  # follows a symbolic link
+    try:  # after an error, neither is changed
+        with explain_write_errors(target):
+            write_text(target, description)
+        replace_params(path, original, changed.text)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
     print(f"Written: {target}, and data set {name} and run {run} in {path}.")
     print(f"Look at {sheet}: three images under their labels.")
     print("Next: `isnet check`, then `snakemake --cores all`. To take it back, delete the three.")
 
 
-def _write_both(description: Path, text: str, params: Path, changed: str) -> None:
-    """Write the description, which is new, and params.yaml; after an error neither is changed."""
-    try:
-        with explain_write_errors(description):
-            write_text(description, text)
-        with explain_write_errors(params):
-            write_bytes(params, changed.encode())
-    except BaseException:
-        description.unlink(missing_ok=True)
-        raise
+def _refuse_name(name: str, run: str, target: Path, params: Params) -> None:
+    """Raise UserError if a name is not valid, or something has it already."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        hint = "Use letters, digits, _ and -, starting with a letter or digit"
+        raise UserError(f"{name!r} is not a valid name", hint=hint)
+    taken = {
+        f"the data set {name}": name in params.datasets,
+        f"the run {run}": run in params.runs,
+        str(target): target.exists(),
+    }
+    if there := [what for what, is_there in taken.items() if is_there]:
+        hint = "Take another name; nothing is overwritten"
+        raise UserError(f"there is {there[0]} already", where=name, hint=hint)
+
+
+def _check(dataset: dict[str, Any], run: dict[str, Any], table: LabelTable, path: Path) -> None:
+    """Raise UserError unless params.yaml with a data set and a run more is correct."""
+    tree = read_yaml(path, "See README.md")
+    tree["datasets"] = {**tree["datasets"], **dataset}
+    tree["runs"] = {**tree["runs"], **run}
+    for name in run:
+        wanted = params_of(tree, path).runs[name]
+        check_run(name, wanted, resolve(name, wanted, classes=len(table.classes)), table)
 
 
 def _write_description(found: Inspection) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from isnet.errors import USER_ERROR
 from isnet.io.console import format_bytes
 from isnet.io.file_lock import LockOwner
 from isnet.pipeline.run_status import (
@@ -18,11 +19,7 @@ from isnet.pipeline.run_status import (
     run_status,
     unnamed_runs,
 )
-from isnet.settings.partial_plan import (
-    WRONG_ENTRIES,
-    error_lines,
-    plan_without_wrong_entries,
-)
+from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -58,7 +55,7 @@ def print_status(*, as_json: bool) -> int:
             **({"wrong": {name: str(error) for name, error in errors.items()}} if errors else {}),
         }
         print(json.dumps(found, indent=2))
-        return WRONG_ENTRIES if errors else 0
+        return USER_ERROR if errors else 0
     from rich.console import Console as RichConsole
 
     out = RichConsole(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120))
@@ -83,7 +80,7 @@ def print_status(*, as_json: bool) -> int:
             print(title + values)
     for error in error_lines(errors):
         print(f"isnet: {error}", file=sys.stderr)
-    return WRONG_ENTRIES if errors else 0
+    return USER_ERROR if errors else 0
 
 
 def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:

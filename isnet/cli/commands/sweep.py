@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.io.atomic_files import digest_of, write_bytes
+from isnet.io.atomic_files import digest_of
 from isnet.io.spelling import suggest
 from isnet.io.yaml_file import read_yaml
 from isnet.settings.params import Params, Run, params_of
-from isnet.settings.params_editor import insert_entries
+from isnet.settings.params_editor import decode_params, insert_entries, replace_params
 from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 from isnet.settings.plan import Plan
 
@@ -69,16 +69,11 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
         print(f"{path}: all {len(wanted)} runs of this sweep exist already; nothing was written")
         return
     group = [run for run in correct["runs"] if run == name or params.runs[run].sweep == name]
-    try:
-        insertion = insert_entries(original.decode(), "runs", group[-1], new, path)
-    except UnicodeDecodeError:
-        raise UserError("is not UTF-8", where=str(path), hint="Save it as UTF-8") from None
+    insertion = insert_entries(decode_params(original, path), "runs", group[-1], new, path)
     if dry_run:
         print(insertion.added.rstrip("\n"))
         return
-    if path.read_bytes() != original:
-        raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
-    write_bytes(path.resolve(), insertion.text.encode())  # follows a symbolic link
+    replace_params(path, original, insertion.text)
     _print_summary(name, after, new, path)
 
 

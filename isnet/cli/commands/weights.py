@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from isnet.errors import UserError
+from isnet.errors import USER_ERROR, UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
 from isnet.settings.config_file import read_config
@@ -87,11 +87,7 @@ def fetch_weights(configs: Sequence[Path]) -> int:
         UserError: a file cannot be downloaded, or an existing one is damaged.
     """
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
-    from isnet.settings.partial_plan import (
-        WRONG_ENTRIES,
-        error_lines,
-        plan_without_wrong_entries,
-    )
+    from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
     errors: dict[str, UserError] = {}
     if configs:
@@ -108,7 +104,7 @@ def fetch_weights(configs: Sequence[Path]) -> int:
         _log.info("nothing to download: no config names ImageNet weights")
     for error in error_lines(errors):
         _log.info(error)
-    return WRONG_ENTRIES if errors else 0
+    return USER_ERROR if errors else 0
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,8 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
 
 def image_name(description: DatasetDescription, split: str, image: Path) -> str:
     """Return the part of an image's path that `{name}` stands for, else the path without suffix."""
-    match = _shape(description.image, description.folder(split)).fullmatch(image.as_posix())
+    shape = _compile_pattern(description.image, description.folder(split))
+    match = shape.fullmatch(image.as_posix())
     return match[1] if match else image.with_suffix("").as_posix()
 
 
@@ -138,7 +139,7 @@ def find_drawings(description: DatasetDescription, root: Path, split: str) -> di
     return drawings
 
 
-def _shape(pattern: str, folder: str) -> re.Pattern[str]:
+def _compile_pattern(pattern: str, folder: str) -> re.Pattern[str]:
     """Return the regular expression of a path pattern, with `{name}` as its group."""
     before, _, after = pattern.replace("{split}", folder).partition("{name}")
     ending = re.sub(r"\.[^./]*$", "", after)
@@ -156,9 +157,10 @@ def _match_files(
     Paths are relative to `root`; `folder` replaces `{split}` in the pattern. The extension may be
     in any case.
     """
-    shape, folders = _shape(pattern, folder), pattern.replace("{split}", folder).split("{name}")[0]
+    shape, before = _compile_pattern(pattern, folder), pattern.partition("{name}")[0]
+    place = root / before.replace("{split}", folder).rpartition("/")[0]
     files: dict[str, Path] = {}
-    for path in sorted(files_below(root / folders.rpartition("/")[0])):
+    for path in sorted(files_below(place)):
         relative = path.relative_to(root)
         match = shape.fullmatch(relative.as_posix())
         if not match or relative in excluded:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from isnet.data.catalog.dataset_description import DatasetDescription, LabelForm, RawId
+from isnet.data.catalog.dataset_description import Color, DatasetDescription, LabelForm, RawId
 from isnet.io.atomic_files import digest_of
 
 IGNORE = 255
@@ -56,7 +56,7 @@ def build_label_table(
         if never_annotated or not row.never_annotated
     ]
     names = [row.name for row, _ in rows]
-    train_id = {_number(raw_id): index for index, (_, raw_id) in enumerate(rows)}
+    train_id = {pack_raw_id(raw_id): index for index, (_, raw_id) in enumerate(rows)}
     ignored = description.ignore.values()
     categories: dict[str, int] = {}
     if description.is_annotated:
@@ -64,7 +64,8 @@ def build_label_table(
         categories |= {str(name): IGNORE for name in ignored}
         train_id = {index: index for index in (*range(len(names)), IGNORE)}
     else:
-        train_id |= {_number(raw_id): IGNORE for raw_id in ignored if not isinstance(raw_id, str)}
+        raw_ids = (raw_id for raw_id in ignored if not isinstance(raw_id, str))
+        train_id |= {pack_raw_id(raw_id): IGNORE for raw_id in raw_ids}
     return LabelTable(
         origin=origin,
         form=description.label_form,
@@ -78,8 +79,14 @@ def build_label_table(
     )
 
 
-def _number(raw_id: RawId) -> int:
+def pack_raw_id(raw_id: RawId) -> int:
+    """Return a raw id as label readers give it: an id, or 65536 R + 256 G + B."""
     return raw_id if isinstance(raw_id, int) else (raw_id[0] << 16) + (raw_id[1] << 8) + raw_id[2]
+
+
+def unpack_color(value: int) -> Color:
+    """Return the colour of a raw id that `pack_raw_id` has made of one."""
+    return value >> 16, value >> 8 & 255, value & 255
 
 
 def voc_color(number: int) -> tuple[int, int, int]:

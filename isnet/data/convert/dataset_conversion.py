@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from isnet.data.convert.class_gaps import find_class_gaps
 from isnet.data.convert.label_conversion import (
     ConversionJob,
     ConversionResult,
+    FileStamp,
     convert_label,
     file_stamp,
     initialize_worker,
@@ -80,20 +80,12 @@ def convert_dataset(
         _log.info(f"val has {taken} of {total} images ({share})")
     groups = _find_groups(description, jobs)  # a pattern that fits no name stops at once
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
-    drawings: dict[str, Drawing] = {}
-    # The annotation files, so that their change makes every label again.
-    made_with: list[Any] = [_VERSION, table.digest]
-    if description.has_shared_labels:
-        for split in SPLITS:
-            file = description.label.replace("{split}", description.folder(split))
-            made_with.append([file, file_stamp(root / file)])
-            found = find_drawings(description, root, split)
-            drawings |= {image.as_posix(): drawing for image, drawing in found.items()}
+    drawings, stamps = _read_shared_labels(description, root)
     work = [(job, drawings.get(job.image)) for job in wanted]
+    # With the annotation files, so that their change makes every label again.
+    made_with = digest_of([_VERSION, table.digest, *stamps])
     with exclusive(folder / "labels"):
-        results = _convert_all(
-            work, root, folder, table, digest_of(made_with), workers, on_progress
-        )
+        results = _convert_all(work, root, folder, table, made_with, workers, on_progress)
         # Left are temporary files of a killed process, and labels of images that no longer exist.
         labels = folder / "labels"
         remove_other_files(labels, {labels / job.target for job in wanted})
@@ -110,6 +102,20 @@ def convert_dataset(
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
         _log.warning(f"warning: {warning}")
     return _manifest(source, table, jobs, results), census
+
+
+def _read_shared_labels(
+    description: DatasetDescription, root: Path
+) -> tuple[dict[str, Drawing], list[tuple[str, FileStamp]]]:
+    """Return the annotations by image, and the stamps of their files; none for other forms."""
+    drawings: dict[str, Drawing] = {}
+    stamps = []
+    for split in SPLITS if description.has_shared_labels else ():
+        file = description.label.replace("{split}", description.folder(split))
+        stamps.append((file, file_stamp(root / file)))
+        found = find_drawings(description, root, split)
+        drawings |= {image.as_posix(): drawing for image, drawing in found.items()}
+    return drawings, stamps
 
 
 def _convert_all(

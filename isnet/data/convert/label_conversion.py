@@ -79,6 +79,12 @@ lookup table.
 """
 
 
+def prepare_decoders() -> None:
+    """Set the decoders of a worker process that reads the user's own images."""
+    cv2.setNumThreads(1)  # the processes already use every core
+    Image.MAX_IMAGE_PIXELS = None  # aerial images among them are trusted
+
+
 def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
     """Initialise a worker process that converts labels.
 
@@ -87,8 +93,7 @@ def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
         labels: folder of converted labels.
         table: mapping from raw ids to train ids.
     """
-    cv2.setNumThreads(1)  # the processes already use every core
-    Image.MAX_IMAGE_PIXELS = None  # the user's own images, aerial ones among them, are trusted
+    prepare_decoders()
     # libpng and OpenCV print warnings about damaged files; the error raised here names them.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     _state[:] = [(root, labels, LabelLookup(table))]
@@ -115,7 +120,7 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
     if drawing is None:
         raw = read_label(label, table.form, table.origin, table.tolerance)
         header, pixels = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
-    else:
+    else:  # checked before a canvas of the stated size is made
         header, pixels = check_image(image, content, drawing.where, drawing.size)
         raw = drawing.draw(table.categories, table.unlabelled, table.origin)
     train, counts, far = lookup(raw, label)

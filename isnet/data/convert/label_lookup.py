@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isnet.data.catalog import IGNORE, LabelTable
+from isnet.data.catalog.label_table import unpack_color
 from isnet.data.convert.label_reader import RawIds
 from isnet.errors import UserError
 
@@ -76,7 +77,7 @@ class LabelLookup:
         row, column = np.argwhere(raw == ids[0])[0]
         what, shown = "id", str(ids[0])
         if self.table.form == "colors":
-            what, shown = "color", f"{ids[0] >> 16},{ids[0] >> 8 & 255},{ids[0] & 255}"
+            what, shown = "color", ",".join(map(str, unpack_color(int(ids[0]))))
         more = f"; {len(ids) - 1} more unknown {what}s" if len(ids) > 1 else ""
         place = f"in {counts[0]} pixels, the first at row {row}, column {column}"
         message = f"unknown label {what} {shown} {place}{more}"

@@ -59,9 +59,8 @@ def read_label(path: Path, form: LabelForm, origin: str, tolerance: int | None =
         raise UserError(what, where=str(path), hint=hint)
     if FORM_OF.get(header.mode) != form and not (form == "ids" and header.mode in _MODES["colors"]):
         raise _wrong_form(path, form, header.mode, origin)
-    if header.container == "PNG":
-        if header.mode in ("L", "I;16"):
-            return decode(path, store_uncompressed(content), _AS_STORED)
+    if header.container == "PNG" and header.mode in ("L", "I;16"):
+        return decode(path, store_uncompressed(content), _AS_STORED)
     if header.container not in ("TIFF", "BMP", "GIF"):
         decode(path, content, cv2.IMREAD_UNCHANGED)  # Pillow verifies no checksums, hides warnings
     stored = _drop_alpha(path, *_read_with_pillow(path, content, header.mode))

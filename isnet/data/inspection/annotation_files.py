@@ -1,7 +1,7 @@
 """Finds annotation files by their content, and refuses those that `convert` does not draw."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +32,15 @@ Annotations = Mapping[AnnotationKind, Sequence[Path]]
 
 
 def find_annotations(root: Path, labels: Path | None) -> Annotations:
-    """Find the annotation files below `root`, in the folder `labels` or of the kind of that file.
+    """Find the annotation files below `root`, see `iter_annotations`."""
+    kinds: dict[AnnotationKind, list[Path]] = {}
+    for kind, path in iter_annotations(root, labels):
+        kinds.setdefault(kind, []).append(path)
+    return kinds
+
+
+def iter_annotations(root: Path, labels: Path | None) -> Iterator[tuple[AnnotationKind, Path]]:
+    """Yield the annotation files below `root`, in the folder `labels` or of the kind of that file.
 
     Each file of LabelMe is for one image: those in folders that differ in the split alone belong
     together.
@@ -48,14 +56,12 @@ def find_annotations(root: Path, labels: Path | None) -> Annotations:
             raise UserError("has no annotations", where=str(labels), hint=hint)
         place = _place_of(root, labels) if chosen.format == "labelme" else None
         labels = None
-    kinds: dict[AnnotationKind, list[Path]] = {}
     for path in files_below(labels or root):
         kind = _kind_of(root, path)
         if kind is None or chosen not in (None, kind):
             continue
         if place is None or place == _place_of(root, path):
-            kinds.setdefault(kind, []).append(path)
-    return kinds
+            yield kind, path
 
 
 def _place_of(root: Path, path: Path) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from isnet.data.annotations.labelme_file import read_labelme
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, Pair, find_drawings
 from isnet.data.inspection.class_list import ClassList
+from isnet.data.inspection.class_names import IGNORED_BY_LABELME
 from isnet.data.inspection.label_values import UNCOVERED, LabelValues
 from isnet.errors import UserError
 
 _BACKGROUND = "background"
-_IGNORED_BY_LABELME = "__ignore__"
 _MOST = 253
 
 
@@ -75,8 +75,8 @@ def decide_categories(
         why.append(f"{what}; else write --ignore {_BACKGROUND}")
     else:
         why.append("shapes cover every pixel")
-    if _IGNORED_BY_LABELME in ids:
-        ignore = list(dict.fromkeys([*ignore, _IGNORED_BY_LABELME]))
+    if IGNORED_BY_LABELME in ids:
+        ignore = list(dict.fromkeys([*ignore, IGNORED_BY_LABELME]))
     if unknown := [name for name in ignore if name not in names.values()]:
         hint = f"Write one of {', '.join(names.values())}"
         raise UserError(f"no shape has {unknown[0]}", where="--ignore", hint=hint)

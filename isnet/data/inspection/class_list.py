@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from isnet.data.catalog.dataset_description import ANNOTATION_FORMS, Color
-from isnet.data.catalog.label_table import voc_color
+from isnet.data.catalog.dataset_description import ANNOTATION_FORMS
+from isnet.data.catalog.label_table import pack_raw_id, unpack_color, voc_color
 from isnet.data.inspection.class_names import ClassName, ClassNames
 from isnet.data.inspection.label_values import LabelValues
 from isnet.errors import UserError
@@ -68,17 +68,12 @@ def show_value(value: int, form: str) -> str:
     """Return a raw id as text: an id, or `R,G,B`, or nothing for annotations, which have names."""
     if form in ANNOTATION_FORMS:
         return ""
-    return ",".join(map(str, raw_color(value))) if form == "colors" else str(value)
-
-
-def raw_color(value: int) -> Color:
-    """Return the colour of a raw id of the form `colors`."""
-    return value >> 16, value >> 8 & 255, value & 255
+    return ",".join(map(str, unpack_color(value))) if form == "colors" else str(value)
 
 
 def raw_id(value: int, form: str) -> int | list[int]:
     """Return a value as a description writes it: an id, or red, green and blue."""
-    return list(raw_color(value)) if form == "colors" else value
+    return list(unpack_color(value)) if form == "colors" else value
 
 
 def _has_border(values: LabelValues, named: _Rows) -> bool:
@@ -136,8 +131,7 @@ def _value_named(row: ClassName, position: int, values: LabelValues, origin: str
             what = f"the labels are colours, and {origin} gives none for {row.name!r}"
             hint = "Write `R G B NAME` in each line of a file, and --names FILE"
             raise UserError(what, hint=hint)
-        red, green, blue = row.color
-        return red << 16 | green << 8 | blue
+        return pack_raw_id(row.color)
     if values.form == "palette" and row.id is None and row.color in values.palette:
         return values.palette.index(row.color)
     return number
@@ -150,7 +144,7 @@ def _number_values(kept: list[int], form: str) -> _Rows:
     if len(kept) > _MAX_COLORS:
         what = f"the labels have {len(kept)} colours: from blurred edges, or these are no labels"
         raise UserError(what, hint="Give the labels' folder by --labels, or the colours by --names")
-    return {value: {"name": f"color_{'_'.join(map(str, raw_color(value)))}"} for value in kept}
+    return {value: {"name": f"color_{'_'.join(map(str, unpack_color(value)))}"} for value in kept}
 
 
 def _value_of(text: str, named: _Rows, values: LabelValues) -> int:

@@ -11,7 +11,8 @@ from isnet.data.catalog.dataset_description import Color
 from isnet.errors import UserError
 from isnet.io.image_folder import files_below
 
-_IGNORED_BY_LABELME = "__ignore__"
+IGNORED_BY_LABELME = "__ignore__"
+"""Name of a class that LabelMe's converters ignore."""
 
 
 class ClassName(NamedTuple):
@@ -61,7 +62,7 @@ def _read(path: Path) -> ClassNames:
 def _read_lines(text: str) -> list[ClassName]:
     """Read a name per line, with `ID ` or `R G B ` before it on every line or on none."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
-    lines = [line for line in lines if line != _IGNORED_BY_LABELME]
+    lines = [line for line in lines if line != IGNORED_BY_LABELME]
     with_color = [re.fullmatch(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,]+(.+)", line) for line in lines]
     if all(with_color):
         return [ClassName(m[4], color=_color(m[1], m[2], m[3])) for m in with_color if m]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import Pair
-from isnet.data.inspection.annotation_files import find_annotations
+from isnet.data.inspection.annotation_files import find_annotations, iter_annotations
 from isnet.data.inspection.annotation_pairing import pair_annotations
 from isnet.data.inspection.category_list import (
     decide_categories,
@@ -106,21 +106,23 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
 def _find_pairing(root: Path, hints: Hints) -> tuple[Pairing, list[str]]:
     """Return the patterns of masks, or else of annotations, and lines about what is not used."""
     images, labels = (_below(root, path) for path in (hints.images, hints.labels))
-    annotations = find_annotations(root, None if labels is None else root / labels)
+    place = None if labels is None else root / labels
     if not (hints.labels and hints.labels.is_file()):
         try:
             masks = find_pairing(root, images, labels, hints.label_suffix)
         except NoMasksError:
-            if not annotations:
+            if not any(iter_annotations(root, place)):
                 raise
         else:
-            drawn = [paths[0] for kind, paths in annotations.items() if kind.is_drawn]
-            if not (drawn and masks.label.endswith((".jpg", ".jpeg"))):  # photographs
+            found = iter_annotations(root, place)
+            drawn = next((path for kind, path in found if kind.is_drawn), None)
+            if drawn is None or not masks.label.endswith((".jpg", ".jpeg")):  # no photographs
                 note = "annotations: there are masks, which are taken; else write --labels"
-                return masks, [f"{note} {path}" for path in drawn[:1]]
+                return masks, [f"{note} {drawn}"] if drawn else []
     if hints.names is not None:
         what = "is for masks, and annotations have names of their own"
         raise UserError(what, where="--names", hint="Leave it out, or export masks (PNG)")
+    annotations = find_annotations(root, place)
     return pair_annotations(root, images, annotations, hints.label_suffix), []
 
 
@@ -155,7 +157,8 @@ def _root(folder: Path | None, hints: Hints) -> Path:
     for path in (folder, hints.images, hints.labels):
         is_annotations = path == hints.labels and path is not None and path.is_file()
         if path is not None and not path.is_dir() and not is_annotations:
-            raise UserError("is no folder", where=str(path), hint="Unpack archives first")
+            hint = "Unpack archives first" if path.exists() else "Correct the path"
+            raise UserError("is no folder", where=str(path), hint=hint)
     if folder is not None:
         return folder.absolute()
     if hints.images is None or hints.labels is None:

@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog.dataset_description import Color, LabelForm
 from isnet.data.catalog.image_label_pairs import Pair
-from isnet.data.convert.label_conversion import Size, check_image
+from isnet.data.convert.label_conversion import Size, check_image, prepare_decoders
 from isnet.data.convert.label_reader import FORM_OF, read_label
 from isnet.errors import UserError
 from isnet.io.image_file import read_file, read_header
@@ -68,7 +67,7 @@ def read_values(
         partial(_read_pair, root=root, form=form, ids=ids),
         [(pair, drawings.get(pair[0])) for pair in pairs],
         min(workers, 1 + len(pairs) // _PAIRS_PER_WORKER),
-        initializer=_initialize_worker,
+        initializer=prepare_decoders,
         initargs=(),
     )
     found = {pair: result for (pair, _), result in pool}
@@ -100,22 +99,17 @@ def read_grey_as_ids(values: LabelValues) -> LabelValues:
     return values._replace(form="ids", pixels=pixels)
 
 
-def _initialize_worker() -> None:
-    cv2.setNumThreads(1)  # the processes already use every core
-    Image.MAX_IMAGE_PIXELS = None  # as in `isnet convert`
-
-
 def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
     example: dict[str, Path] = {}
     for label in labels:
-        header = read_header(root / label, read_file(root / label))
-        example.setdefault(FORM_OF.get(header.mode, header.mode), label)
+        mode = read_header(root / label, read_file(root / label)).mode
+        example.setdefault(FORM_OF.get(mode, mode), label)
     if len(example) > 1:
         kinds = ", ".join(f"{form} ({path})" for form, path in example.items())
         hint = "Save all of them in one form"
         raise UserError(f"the labels have several forms: {kinds}", where=str(root), hint=hint)
-    header = read_header(root / labels[0], read_file(root / labels[0]))
-    return FORM_OF.get(header.mode, "ids")  # `read_label` refuses any other mode
+    # `read_label` refuses any other mode.
+    return next((form for form in FORM_OF.values() if form in example), "ids")
 
 
 def _read_pair(

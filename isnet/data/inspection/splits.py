@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.dataset_description import SHARED_FORMS
 from isnet.data.catalog.image_label_pairs import SPLITS, Pair, find_pairs
+from isnet.data.inspection.file_groups import SPLIT_WORDS
 from isnet.data.inspection.pairing import Pairing
 from isnet.errors import UserError
 from isnet.io.image_folder import files_below
 
 _FRACTION = 0.2
-_VAL_NAMES = ("val", "valid", "validation", "dev", "test", "testing")
+_VAL_NAMES = (*SPLIT_WORDS["val"], *SPLIT_WORDS["test"])
 
 
 class Division(NamedTuple):

@@ -11,17 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from annotated_data import coco_file, cvat_file, labelme_file, write_image
+from own_params import write_own_params
 from PIL import Image
 
 from isnet.cli import main
 
-PARAMS = """\
-datasets:
-  own: {{kind: folder, source: {source}, description: datasets/own.yaml}}
-  streets: {{kind: streets, settings: {{train: 1, val: 1}}}}
-runs:
-  one: {{dataset: streets, config: isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py}}
-"""
 COCO = "image: '{split}/{name}.*'\nlabel: '{split}/_annotations.coco.json'\nlabel_form: coco\n"
 CVAT = "image: 'images/{split}/{name}.png'\nlabel: annotations.xml\nlabel_form: cvat\n"
 LABELME = "image: '{split}/{name}.png'\nlabel: '{split}/{name}.json'\nlabel_form: labelme\n"
@@ -32,7 +26,7 @@ CLASSES = "classes: [ground, cat]\nunlabelled: ground\nignore: [dog]\n"
 @pytest.fixture
 def root(checkout: Path, tmp_path: Path) -> Path:
     """Folder of the data set."""
-    Path("params.yaml").write_text(PARAMS.format(source=tmp_path / "own"))
+    write_own_params(tmp_path / "own")
     return tmp_path / "own"
 
 

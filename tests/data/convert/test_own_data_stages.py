@@ -9,17 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from own_data import COLORS, WRITERS
+from own_params import write_own_params
 from PIL import Image
 
 from isnet.cli import main
 
-PARAMS = """\
-datasets:
-  own: {{kind: folder, source: {source}, description: datasets/own.yaml}}
-  streets: {{kind: streets, settings: {{train: 1, val: 1}}}}
-runs:
-  one: {{dataset: streets, config: isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py}}
-"""
 CLASSES = """\
 classes: [ground, cat, dog]
 ignore: {border: 3}
@@ -71,7 +65,7 @@ def _write(root: Path, form: str, layout: str) -> None:
         f"image: 'images/{place}{{name}}.*'\nlabel: 'masks/{place}{{name}}{suffix}'\n{more}\n"
         f"label_form: {form.split()[0]}\n{COLORED if form == 'colors' else CLASSES}"
     )
-    Path("params.yaml").write_text(PARAMS.format(source=root))
+    write_own_params(root)
 
 
 def _ids(name: str) -> np.ndarray:

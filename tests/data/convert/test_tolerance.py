@@ -29,7 +29,7 @@ def _colors(root: Path, **keys: Any) -> OwnData:
     return _own(root, "colors", np.array(COLORS, np.uint8)[SQUARE], **keys)
 
 
-def _converted(own: OwnData) -> np.ndarray[Any, Any]:
+def _convert(own: OwnData) -> np.ndarray[Any, Any]:
     own.convert()
     return np.asarray(Image.open(own.labels / "train/one.png"))
 
@@ -46,7 +46,7 @@ def test_a_jpeg_label_is_refused_with_the_key_that_takes_it(tmp_path: Path) -> N
 
 def test_blurred_colours_become_the_nearest_class_or_are_ignored(tmp_path: Path) -> None:
     own = _colors(tmp_path, tolerance=60)
-    made = _converted(own)
+    made = _convert(own)
     taken = made != 255
     np.testing.assert_array_equal(made[taken], SQUARE[taken])
     far = np.count_nonzero(~taken)
@@ -68,7 +68,7 @@ def test_a_blurred_mask_of_0_and_255_has_the_nearest_id(mode: str, tmp_path: Pat
     pixels = np.asarray(Image.fromarray(mask).convert(mode))
     classes = ["ground", {"name": "cat", "id": 255}]
     own = _own(tmp_path, "ids", pixels, classes=classes, ignore=[], tolerance=128)
-    np.testing.assert_array_equal(_converted(own), SQUARE == 1)
+    np.testing.assert_array_equal(_convert(own), SQUARE == 1)
 
 
 def test_the_tolerance_decides_which_labels_are_made(tmp_path: Path) -> None:
