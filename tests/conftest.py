@@ -152,8 +152,12 @@ def checkout(_checkout_template: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def prepared(checkout: Path, _converted_template: Path) -> Path:
-    """A checkout whose data are converted, and whose MLflow store has its tables."""
+def prepared(checkout: Path, _converted_template: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout whose data are converted, and whose MLflow store has its tables.
+
+    Evaluations time a few predictions only: no test of a stage asks how fast a network is.
+    """
+    monkeypatch.setattr("isnet.inference.inference_cost._MAX_ROUNDS", 3)
     shutil.copytree(_converted_template, checkout, dirs_exist_ok=True)
     return checkout
 

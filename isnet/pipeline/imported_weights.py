@@ -11,6 +11,7 @@ from isnet.io.atomic_files import sha256_of, write_text
 from isnet.pipeline.stage_files import replace_folder, utc_text
 from isnet.pipeline.start_files import fetch_weights, start_file
 from isnet.records.run_records import TrainRecord
+from isnet.settings.config_file import config_source
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan
@@ -35,7 +36,6 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
     assert start is not None and file is not None
     fetch_weights(start, file)
     import_mmseg()
-    from mmengine.config import Config
 
     from isnet.checkpoints.checkpoint_folder import save_torch
     from isnet.inference.given_weights import open_given_weights
@@ -60,7 +60,7 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
         "manifest_digest": manifest["digest"],
         "weights": given.record.as_json(),
     }
-    environment, config = collect_environment(), Config(experiment.evaluated_config).pretty_text
+    environment, config = collect_environment(), config_source(experiment.evaluated_config)
     meta = describe_weights(experiment, model, manifest, provenance, environment, config)
     made = work / "train.part"
     shutil.rmtree(made, ignore_errors=True)

@@ -2,7 +2,9 @@
 
 import difflib
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 from isnet.errors import UserError
@@ -54,6 +56,15 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
             hint="Correct the config",
         ) from error
     return config
+
+
+def config_source(config: Mapping[str, Any]) -> str:
+    """Return a config as the Python source that mmengine reads back.
+
+    mmengine's own `pretty_text` is formatted by yapf, which takes as long as a small training.
+    """
+    lines = (f"{key} = {pformat(config[key], width=100, sort_dicts=False)}" for key in config)
+    return "\n".join((*lines, ""))
 
 
 def config_file(path: str) -> Path:

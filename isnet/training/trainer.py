@@ -7,7 +7,6 @@ from typing import Any
 
 import mmengine.device.utils
 import torch
-from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
@@ -19,6 +18,7 @@ from isnet.errors import UserError
 from isnet.io.console import show_progress
 from isnet.io.host_resources import usable_cores
 from isnet.models.float32 import allow_tf32
+from isnet.settings.config_file import config_source
 from isnet.settings.params import Devices, Speed
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
@@ -115,7 +115,7 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
         weights={k: value.cpu() for k, value in checkpoint_hook.kept_weights(runner).items()},
         best=checkpoint_hook.best,
         seconds=checkpoint_hook.seconds,
-        resolved_config=Config(experiment.config).pretty_text,
+        resolved_config=config_source(experiment.config),
     )
 
 

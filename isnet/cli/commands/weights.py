@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isnet.errors import USER_ERROR, UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
-from isnet.settings.config_file import read_config
+from isnet.settings.config_file import config_source, read_config
 from isnet.settings.timm_backbone import name_timm_weights
 
 if TYPE_CHECKING:
@@ -39,12 +39,10 @@ def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None
         UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=ema)
-    from mmengine.config import Config
-
     source = {"file": file.name, "kind": conversion.file.kind, "sha256": sha256_of(file)}
     meta = {
         **conversion.dataset_meta,
-        "config": Config(conversion.config).pretty_text,
+        "config": config_source(conversion.config),
         "source": source,
         **conversion.metadata({"config": config.name, "source": source}),
     }
