@@ -74,7 +74,11 @@ class Server:
             "--artifacts-destination", str(self.folder / "store"),
         ]  # fmt: skip
         log = (self.folder / "server.log").open("ab")
-        self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        # Its processes for jobs, which no run needs, each import mlflow.
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self._process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
         end = time.monotonic() + 120
         while True:
             try:
