@@ -106,6 +106,17 @@ _GROUPS = {
 
 COMMANDS = (
     Command(
+        "new",
+        "lay out a new project: params.yaml, both workflow engines, profiles, examples",
+        "isnet.cli.commands.new:new",
+        _path("folder", "FOLDER", "a new or empty folder", nargs="?"),
+        _flag(
+            "--upgrade",
+            "print what this version would change in the project FOLDER (default: this one), as a "
+            "diff, and change nothing",
+        ),
+    ),
+    Command(
         "check",
         "check params.yaml and the configs, without running anything",
         "isnet.cli.commands.check:check",

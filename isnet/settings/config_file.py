@@ -1,16 +1,20 @@
 """Finds and reads a config file, with the files that it inherits."""
 
+import contextlib
 import difflib
 import importlib.util
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 from isnet.errors import UserError
 
-_FOLDERS = ("configs", "isnet/configs")
-"""Where configs of one's own and those of this project lie."""
+_OWN = Path("configs")
+_SHIPPED = Path("isnet/configs")
+_PACKAGE = Path(__file__).parents[2]
+"""The folder that has the package, and so `_SHIPPED`."""
 
 
 def load_config(path: str, where: str) -> dict[str, Any]:
@@ -21,8 +25,8 @@ def load_config(path: str, where: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such file in the project, or it cannot be read.
     """
-    file = config_file(path)
-    is_inside = not file.is_absolute() and ".." not in file.parts
+    file, written = config_file(path), Path(path)
+    is_inside = not written.is_absolute() and ".." not in written.parts
     if not path.startswith("mmseg::") and not is_inside:
         raise UserError(
             f"{path} is outside the project",
@@ -30,9 +34,9 @@ def load_config(path: str, where: str) -> dict[str, Any]:
             hint="Copy it into configs/, or name one of mmseg's as mmseg::PATH",
         )
     if not file.is_file():
-        known = {
-            near.name: near for folder in _FOLDERS for near in sorted(Path(folder).rglob("*.py"))
-        }
+        shipped = sorted((_PACKAGE / _SHIPPED).rglob("*.py"))
+        configs = [*sorted(_OWN.rglob("*.py")), *(each.relative_to(_PACKAGE) for each in shipped)]
+        known = {near.name: near for near in configs}
         names = difflib.get_close_matches(file.name, list(known), n=1, cutoff=0)
         meant = f"Did you mean {known[names[0]]}?" if names else "Give a path or mmseg::PATH"
         raise UserError(f"there is no config {path}", where=where, hint=meant)
@@ -48,7 +52,8 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
     from mmengine.config import Config
 
     try:
-        config: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
+        with _bases_of_the_package():
+            config: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
     except Exception as error:
         raise UserError(
             f"{file.name} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
@@ -67,13 +72,34 @@ def config_source(config: Mapping[str, Any]) -> str:
     return "\n".join((*lines, ""))
 
 
-def config_file(path: str) -> Path:
-    """Resolve `mmseg::fcn/x.py` to the file in the mmseg package.
+@contextlib.contextmanager
+def _bases_of_the_package() -> Iterator[None]:
+    """Let a config inherit `../isnet/configs/x.py` in a project without these files."""
+    from mmengine.config import Config
 
-    mmengine's own resolver looks for the distribution `mmsegmentation`, not `onedl-mmsegmentation`.
+    usual = Config._get_cfg_path
+
+    def find(base: str, heir: str) -> tuple[str, str | None]:
+        place, scope = usual(base, heir)
+        return place if scope else str(config_file(os.path.relpath(place))), scope
+
+    Config._get_cfg_path = staticmethod(find)
+    try:
+        yield
+    finally:
+        Config._get_cfg_path = staticmethod(usual)
+
+
+def config_file(path: str) -> Path:
+    """Return the file of a config: `isnet/configs/x.py` of the package, if the project has none.
+
+    `mmseg::fcn/x.py` is in the mmseg package. mmengine's own resolver looks for the distribution
+    `mmsegmentation`, not `onedl-mmsegmentation`.
     """
     if not path.startswith("mmseg::"):
-        return Path(path)
+        file = Path(path)
+        is_shipped = file.is_relative_to(_SHIPPED) and not file.is_file()
+        return _PACKAGE / file if is_shipped else file
     spec = importlib.util.find_spec("mmseg")
     places = list(spec.submodule_search_locations or []) if spec else []
     return Path(places[0] if places else "mmseg") / ".mim/configs" / path.removeprefix("mmseg::")

@@ -29,6 +29,13 @@ def home_of(root: Path) -> Path:
     return root.resolve()
 
 
+def check_path(project: Path) -> None:
+    """Raise UserError if the path of a project has a character that would be misread."""
+    if wrong := next((each for each in str(project) if each in _REFUSED), None):
+        what = f"the path of the project has the character {wrong!r}"
+        raise UserError(what, where=ascii(str(project)), hint="Take a path without { } ? :")
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of one checkout, relative to its root. Every stage runs in that directory."""
@@ -49,12 +56,10 @@ class Layout:
         """Return the layout for the current directory; ISNET_DATA overrides `paths.data`.
 
         Raises:
-            UserError: the path of the checkout has a character that would be misread.
+            UserError: the path of the project has a character that would be misread.
         """
         home = home_of(Path.cwd())
-        if wrong := next((each for each in str(home) if each in _REFUSED), None):
-            what = f"the path of the checkout has the character {wrong!r}"
-            raise UserError(what, where=ascii(str(home)), hint="Move it to a path without { } ? :")
+        check_path(home)
         return cls(data=home / Path(os.environ.get("ISNET_DATA") or params.paths.data), home=home)
 
     def train_settings(self, run: str) -> Path:

@@ -326,7 +326,7 @@ class Tracking(StrictModel):
 
 
 class Paths(StrictModel):
-    """Folders that may be on another disk; relative paths start at the repository root."""
+    """Folders that may be on another disk; relative paths start at params.yaml."""
 
     data: str = "data"
     """The data root, a large folder of images and converted labels; ISNET_DATA overrides it."""
@@ -372,8 +372,11 @@ def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
         UserError: the file is missing, not valid YAML or not a mapping.
     """
     if not path.is_file():
-        raise UserError(f"there is no {path} in {Path.cwd()}", hint="Run from the repository root")
-    return read_yaml(path, "See README.md")
+        raise UserError(
+            f"there is no {path} in {Path.cwd()}",
+            hint="Go to the folder of a project, or make one: `isnet new FOLDER`",
+        )
+    return read_yaml(path, "See docs/reference/params.md")
 
 
 def params_of(tree: dict[str, Any], path: Path) -> Params:

@@ -36,7 +36,7 @@ def test_the_database_is_in_the_checkout(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a{b}", "why?", "a:b", "two\nlines"])
 def test_a_path_that_is_misread_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
-    refused = pytest.raises(UserError, match="the path of the checkout has the character")
+    refused = pytest.raises(UserError, match="the path of the project has the character")
     with _checkout(tmp_path / name), refused as error:
         Layout.of(PARAMS)
     assert "\n" not in str(error.value)

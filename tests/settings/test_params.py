@@ -79,7 +79,7 @@ def test_no_params_file_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["check"]) == 2
-    assert "Run from the repository root" in capsys.readouterr().err
+    assert "make one: `isnet new FOLDER`" in capsys.readouterr().err
 
 
 def test_numbers_are_read_as_dvc_reads_them(checkout: Path, edit: Edit) -> None:

@@ -105,7 +105,7 @@ def _refuse_name(name: str, run: str, target: Path, params: Params) -> None:
 
 def _check(dataset: dict[str, Any], run: dict[str, Any], table: LabelTable, path: Path) -> None:
     """Raise UserError unless params.yaml with a data set and a run more is correct."""
-    tree = read_yaml(path, "See README.md")
+    tree = read_yaml(path, "See docs/reference/params.md")
     tree["datasets"] = {**tree["datasets"], **dataset}
     tree["runs"] = {**tree["runs"], **run}
     for name in run:

@@ -47,7 +47,7 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
     plan, errors = plan_without_wrong_entries()
     params = plan.params
     original = path.read_bytes()
-    tree = read_yaml(path, "See README.md")
+    tree = read_yaml(path, "See docs/reference/params.md")
     if name not in tree["runs"]:
         hint = suggest(name, map(str, tree["runs"]), "It has")
         raise UserError(f"there is no run {name!r}", where=str(path), hint=hint)

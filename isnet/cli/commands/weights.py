@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from isnet.errors import USER_ERROR, UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
-from isnet.settings.config_file import config_source, read_config
+from isnet.settings.config_file import config_file, config_source, read_config
 from isnet.settings.timm_backbone import name_timm_weights
 
 if TYPE_CHECKING:
@@ -240,9 +240,10 @@ def _build_on_meta(config: dict[str, Any], path: Path) -> nn.Module:
 
 def _read_config(path: Path) -> dict[str, Any]:
     hint = "Give one of isnet/configs"
-    if not path.is_file():
+    file = config_file(str(path))
+    if not file.is_file():
         raise UserError(f"there is no config {path}", hint=hint)
-    config = read_config(path, str(path))
+    config = read_config(file, str(path))
     model = config.get("model")
     if not (isinstance(model, dict) and {"backbone", "decode_head"} <= model.keys()):
         raise UserError("has no model with backbone and decode_head", where=str(path), hint=hint)

@@ -1,0 +1,130 @@
+"""`isnet new` lays out a project in which both workflow engines run, and shows what changed since."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from programs import call
+from repository import REPOSITORY
+
+from isnet.cli import main
+from isnet.errors import UserError
+from isnet.settings.config_file import load_config
+from isnet.settings.project_files import USER_FILES, WORKFLOW_FILES, project_files
+
+DEMO = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    names = {file.relative_to(folder).as_posix(): file for file in files}
+    return {name: file.read_bytes() for name, file in names.items() if name[:5] != ".git/"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new project in a path with blanks, as the current directory."""
+    folder = tmp_path / "my work" / "a project"
+    assert main(["new", str(folder)]) == 0
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_new_project_has_the_files_of_the_repository(project: Path) -> None:
+    names = list(project_files(*USER_FILES, *WORKFLOW_FILES))
+    assert _content(project) == {name: (REPOSITORY / name).read_bytes() for name in names}
+    assert {"params.yaml", "Snakefile", "dvc.yaml", ".gitignore", ".dvc/config"} <= set(names)
+    assert {"profiles/slurm/profile.yaml", "configs/README.md", "datasets/example.yaml"} <= set(
+        names
+    )
+
+
+def test_both_workflow_engines_work_in_a_new_project(project: Path) -> None:
+    planned = call("snakemake", "-n")
+    assert {"isnet train --run streets_isnet", "isnet report"} <= {
+        line.partition("Shell command: ")[2] for line in planned.splitlines()
+    }
+    assert "isnet check" in call("dvc", "repro", "check")
+    assert "train@streets_fcn" in call("dvc", "status")
+
+
+def test_what_a_folder_has_is_never_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("mine")
+    assert main(["new", str(tmp_path)]) == 2
+    assert main(["new", str(file)]) == 2
+    assert main(["new", str(tmp_path / "a{b}")]) == 2
+    assert main(["new"]) == 2
+    assert _content(tmp_path) == {"params.yaml": b"mine"}
+    told = capsys.readouterr().err.splitlines()
+    parts = ("is not empty", "is a file", "has the character '{'", "Type `isnet new FOLDER`")
+    assert [part in line for part, line in zip(parts, told, strict=True)] == [True] * 4
+
+
+def test_a_project_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copyfile
+
+    def copy_some(source: Path, target: Path) -> None:
+        if target.name == "dvc.yaml":
+            raise OSError(28, "No space left on device")
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copy_some)
+    assert main(["new", str(tmp_path / "project")]) == 2
+    assert "project: cannot be written: No space left on device" in capsys.readouterr().err
+    assert not any((tmp_path / "project").iterdir())
+
+
+def test_a_project_inside_a_git_repository_stays_a_part_of_it(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    assert main(["new", str(tmp_path / "part")]) == 0
+    assert not (tmp_path / "part/.git").exists()
+
+
+def test_an_upgrade_is_a_diff_that_git_applies(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    current = _content(project)
+    assert main(["new", "--upgrade"]) == 0
+    assert capsys.readouterr().out == ""
+    for name, line in (
+        ("Snakefile", "all,"),
+        ("dvc.yaml", "cmd: isnet check"),
+        ("params.yaml", "0"),
+    ):
+        text = Path(name).read_text()
+        Path(name).write_text(text.replace(line, "other", 1).rstrip())
+    Path("workflow/rules/data.smk").unlink()
+    Path("workflow/rules/own.smk").touch()
+    before = _content(project)
+    assert main(["new", "--upgrade"]) == 0
+    diff, told = capsys.readouterr()
+    assert _content(project) == before
+    assert "2 would change: Snakefile, dvc.yaml\n1 would be new: workflow/rules/data.smk\n" in told
+    subprocess.run(["git", "apply"], input=diff, text=True, check=True)
+    edited = {name: before[name] for name in ("params.yaml", "workflow/rules/own.smk")}
+    assert _content(project) == current | edited
+
+
+def test_an_upgrade_needs_a_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", "--upgrade", str(tmp_path)]) == 2
+    assert "there is no project. Name its folder" in capsys.readouterr().err
+
+
+def test_the_configs_of_the_package_are_found_from_a_project(project: Path) -> None:
+    shipped = load_config(DEMO, "test")
+    Path("configs/own.py").write_text(f'_base_ = "../{DEMO}"\nmethod = "own"\n')
+    assert load_config("configs/own.py", "test") == shipped | {"method": "own"}
+    with pytest.raises(UserError, match=f"Did you mean {DEMO}"):
+        load_config(DEMO.replace("1400", "1401"), "test")
+    own = Path(DEMO)
+    own.parent.mkdir(parents=True)
+    own.write_text('method = "own"\n')
+    assert load_config(DEMO, "test") == {"method": "own"}
