@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture docs test lab soak check bench gpu format schema lock
+.PHONY: help setup demo picture docs wheel test lab soak check bench gpu format schema lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -20,6 +20,10 @@ demo: $(READY)  ## train and compare two networks on generated street scenes (CP
 
 picture: $(READY)  ## make the README's picture of the report that `make demo` has left
 	@python tools/docs/picture.py reports/index.html docs/report.png
+
+wheel: $(READY)  ## build the package, dist/isnet-*.whl
+	@rm -rf build  # setuptools would add what was deleted since
+	pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 # --quiet would hide warnings from --strict too.
 docs: $(READY)  ## build the documentation, site/index.html; a dead link is an error

@@ -17,14 +17,19 @@ from isnet.settings.project_files import (  # noqa: E402
     find_files,
 )
 
+NAMES = list(find_files(ROOT, *USER_FILES, *WORKFLOW_FILES))
+
 
 class BuildWithProjectFiles(build_py):
     """Builds the package with the files that `isnet new` lays out."""
 
     def _get_data_files(self):
-        names = list(find_files(ROOT, *USER_FILES, *WORKFLOW_FILES))
         target = os.path.join(self.build_lib, "isnet", WHEEL_FOLDER)  # noqa: PTH118
-        return [*super()._get_data_files(), ("isnet", os.curdir, target, names)]
+        return [*super()._get_data_files(), ("isnet", os.curdir, target, NAMES)]
+
+    def get_source_files(self):
+        """Return the files that belong into an sdist."""
+        return [*super().get_source_files(), *NAMES]
 
 
 setup(cmdclass={"build_py": BuildWithProjectFiles})

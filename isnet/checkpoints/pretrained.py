@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from isnet.errors import UserError
+from isnet.extras import install_command
 from isnet.io.console import ProgressCallback
 from isnet.settings.pretrained_references import (
     local_path,
@@ -144,7 +145,7 @@ def _timm_file(reference: str) -> PretrainedFile:
         from timm.models import get_pretrained_cfg
     except ImportError as error:
         raise UserError(
-            "timm is not installed", where=reference, hint="Run `pip install timm`"
+            "timm is not installed", where=reference, hint=f"Run {install_command('timm')}"
         ) from error
     name = reference.removeprefix(TIMM)
     try:

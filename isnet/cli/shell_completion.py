@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isnet.errors import UserError
+from isnet.extras import install_command
 
 SHELLS = ["bash", "zsh", "tcsh"]
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
@@ -29,7 +30,7 @@ class PrintCompletion(argparse.Action):
         try:
             import shtab
         except ModuleNotFoundError:
-            hint = "Run `pip install shtab`"
+            hint = f"Run {install_command('shtab')}"
             raise UserError("the package shtab is not installed", hint=hint) from None
         print(shtab.complete(parser, shell=str(values)))
         parser.exit()

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from isnet.errors import UserError
+from isnet.extras import is_installed
 from isnet.pipeline.mlflow_run_records import current_record, training_record
 from isnet.pipeline.sink_updates import AFTERWARDS, LATER, curve_sinks, ended_runs, update_sinks
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
+from isnet.tracking.mlflow.tracking_client import missing_mlflow
 from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
 from isnet.tracking.redaction import redact
 from isnet.tracking.run_record import RunRecord, TrackingStore
@@ -57,9 +59,13 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
     With `follow`, repeat this every few seconds until no run is training any more, or Ctrl-C.
 
     Raises:
-        UserError: the address of the MLflow store is invalid.
+        UserError: the address of the MLflow store is invalid, or MLflow is not installed; other
+            sinks are then updated.
     """
     store = _store(plan)
+    if not is_installed("mlflow"):
+        update_sinks(plan, _records(plan, list(plan.runs)), SYNC)
+        raise missing_mlflow()
     outages = _OutageLog(_describe(store))
     is_checked = False
     while True:

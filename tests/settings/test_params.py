@@ -169,10 +169,10 @@ def test_a_sink_whose_package_is_missing_is_refused_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("isnet.settings.params.find_spec", lambda name: spec)
+    monkeypatch.setattr("isnet.extras.find_spec", lambda name: spec)
     edit("tracking:\n", f"tracking:\n  {package}: true\n")
     assert main(["check"]) == 2
     assert capsys.readouterr().err == (
         f"isnet: params.yaml: tracking.{package}: the package {package} is not installed. "
-        f"Run `pip install {package}`, or write false\n"
+        f'Run `pip install "isnet[{package}]"`, or write false\n'
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from isnet.tracking.environment import git_commit
+from isnet.tracking import environment
+from isnet.tracking.environment import git_commit, package_commit
 
 
 @pytest.fixture
@@ -15,10 +16,15 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("params.yaml", "dvc.lock", "code.py"):
         (tmp_path / name).write_text("1\n")
     monkeypatch.chdir(tmp_path)
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+    subprocess.run(["git", "init", "-q"], check=True)
+    _commit()
+    return tmp_path
+
+
+def _commit() -> None:
+    for words in (["add", "-A"], ["commit", "-qm", "all"]):
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
         subprocess.run(["git", *identity, *words], check=True)
-    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -31,3 +37,33 @@ def test_changed_settings_do_not_make_a_checkout_dirty(
     commit, found = git_commit()
     assert commit
     assert found is dirty
+
+
+def test_a_project_in_a_part_of_a_repository_has_its_own_settings(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "part").mkdir()
+    (repository / "params.yaml").rename(repository / "part/params.yaml")
+    _commit()
+    monkeypatch.chdir(repository / "part")
+    (repository / "part/params.yaml").write_text("2\n")
+    assert git_commit()[1] is False
+    (repository / "dvc.lock").write_text("2\n")  # of another project
+    assert git_commit()[1] is True
+
+
+def test_the_commit_of_the_package_is_told_in_projects_elsewhere(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = repository / "clone/isnet"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(environment, "_PACKAGE", package)
+    assert package_commit() is None  # an environment inside the project
+    _commit()
+    assert package_commit() is None  # the project is the clone
+    commit = git_commit()[0]
+    elsewhere = repository.with_name("elsewhere")
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert package_commit() == commit

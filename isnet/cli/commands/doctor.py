@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isnet.errors import UserError
+from isnet.extras import install_command, is_installed
 from isnet.io.cpp_toolchain import missing_tool
 from isnet.io.gpus import gpu_models
 from isnet.settings.params import load_params
@@ -16,8 +17,8 @@ from isnet.tracking.environment import hardware, installed_versions
 from isnet.tracking.redaction import redact
 
 _LEAST_FREE_GB = 5.0
-_ESSENTIAL = ("torch", "torchvision", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation")
-_PROGRAMS = ("isnet", "snakemake", "dvc", "mlflow", "git")
+_OPTIONAL = ("snakemake", "dvc", "mlflow")
+"""Packages that extras of isnet bring; each has a program of its name."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,16 @@ class Check:
 def examine() -> int:
     """Run all checks and print their results. Return exit code 1 if there is a problem, else 0."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     checks = run_checks()
     table = Table.grid(padding=(0, 2))
     for check in checks:
         mark = "[red]wrong[/red]" if check.hint else "[green]ok[/green]"
-        table.add_row(mark, check.what, check.value)
+        table.add_row(mark, check.what, escape(check.value))
         if check.hint:
-            table.add_row("", "", f"[bold]hint: {check.hint}[/bold]")
+            table.add_row("", "", f"[bold]hint: {escape(check.hint)}[/bold]")
     Console().print(table)
     return int(any(check.hint for check in checks))
 
@@ -55,7 +57,8 @@ def run_checks() -> list[Check]:
     """Check Python, packages, libraries, devices, compiler, disk, params.yaml and MLflow."""
     old = sys.version_info < (3, 11)
     version = ".".join(map(str, sys.version_info[:3]))
-    missing = [name for name in _PROGRAMS if not shutil.which(name)]
+    expected = ["isnet", "git", *filter(is_installed, _OPTIONAL)]
+    missing = [name for name in expected if not shutil.which(name)]
     hint = "Activate the environment: . .venv/bin/activate" if missing else None
     found = f"not on PATH: {', '.join(missing)}" if missing else "on PATH"
     tool, free = missing_tool(), shutil.disk_usage(Path.cwd()).free / 1e9
@@ -80,9 +83,10 @@ def _packages() -> list[Check]:
     for name, version in installed_versions().items():
         if version:
             found.append(Check(name, version))
+        elif name in _OPTIONAL:
+            found.append(Check(name, f"not installed: {install_command(name)} brings it"))
         elif not name.startswith("opencv"):
-            setup = "" if name in _ESSENTIAL else " (or `make setup`)"
-            found.append(Check(name, "missing", f"pip install {name}{setup}"))
+            found.append(Check(name, "missing", f"Run {install_command(name)}"))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import logging
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from isnet.errors import UserError
+from isnet.extras import EXTRAS, install_command, is_installed
 from isnet.io.atomic_files import atomic_path, read_json
 from isnet.io.console import format_bytes, show_progress
 from isnet.records.run_records import ExportRecord, WeightsRecord
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _NAME = re.compile(r"\w[\w.-]*")
 
 
@@ -49,11 +48,10 @@ def export(
         UserError: a package is missing, the network cannot be exported, the outputs differ, or
             `output` exists and was exported from other weights. No new file is left.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    missing = [name for name in EXTRAS["export"] if not is_installed(name)]
     if format == "onnx" and missing:
-        raise UserError(
-            f"--format onnx needs {', '.join(missing)}", hint=f"pip install {' '.join(_PACKAGES)}"
-        )
+        hint = f"Run {install_command(missing[0])}"
+        raise UserError(f"--format onnx needs {', '.join(missing)}", hint=hint)
     if output is not None and output.suffix != _SUFFIXES[format]:
         raise UserError(f"--output {output} does not end with {_SUFFIXES[format]}")
     from isnet.mmseg_import import import_mmseg

@@ -1,7 +1,6 @@
 """`isnet new`: lays out a new project, or shows what this version would change in one."""
 
 import difflib
-import importlib.util
 import os
 import shlex
 import shutil
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isnet.errors import UserError
+from isnet.extras import EXTRAS, install_command, is_installed
 from isnet.settings.layout import check_path
 from isnet.settings.project_files import USER_FILES, WORKFLOW_FILES, project_files
 
@@ -53,8 +53,8 @@ def _next_steps(folder: Path) -> Iterator[str]:
     """Make the project a git repository, which DVC needs, and yield what the user types next."""
     if not _make_git_repository(folder):
         yield "  git init                 # after you have installed git: DVC needs it"
-    if not all(importlib.util.find_spec(engine) for engine in ("snakemake", "dvc")):
-        yield '  pip install "isnet[pipeline]"    # Snakemake and DVC'
+    if missing := [engine for engine in EXTRAS["pipeline"] if not is_installed(engine)]:
+        yield f"  {install_command(missing[0]).strip('`')}    # Snakemake and DVC"
     yield "  isnet init NAME IMAGES   # a folder of your own images and labels; or skip it: a demo"
     yield "  snakemake --cores all    # or: dvc repro"
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from isnet.data.annotations.drawing import Mask, Size, check_points
 from isnet.errors import UserError
+from isnet.extras import install_command
 
 
 def fill_polygons(polygons: list[list[float]], size: Size) -> Mask:
@@ -82,6 +83,6 @@ def _pycocotools() -> ModuleType:
     except ImportError:
         raise UserError(
             "pycocotools is not installed, which draws COCO's and CVAT's shapes",
-            hint="Run `pip install pycocotools`",
+            hint=f"Run {install_command('pycocotools')}",
         ) from None
     return mask  # type: ignore[no-any-return]

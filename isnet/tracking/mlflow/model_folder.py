@@ -23,8 +23,8 @@ _PACKAGES = (
     *("opencv-python-headless", "pillow", "pydantic", "ruamel.yaml", "torch", "torchvision"),
 )
 _NOT_SERVED = (
-    *("cli", "configs", "distributed", "pipeline", "reporting", "tracking", "training"),
-    *("convert", "download", "streets", "__pycache__"),
+    *("cli", "configs", "distributed", "pipeline", "project", "reporting", "tracking"),
+    *("convert", "download", "streets", "training", "__pycache__"),
 )
 """Packages that are left out: serving does not import them, and each file costs an upload."""
 _PACKAGE = Path(__file__).parents[2]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
+from isnet.extras import install_command, is_installed
 from isnet.tracking.redaction import redact
 
 _DEFAULT_STORE = "MLFLOW_TRACKING_URI"
@@ -94,9 +95,16 @@ def _as_default_store(uri: str) -> Iterator[None]:
             os.environ[_DEFAULT_STORE] = before
 
 
+def missing_mlflow() -> UserError:
+    """Return the error that MLflow is not installed."""
+    return UserError("mlflow is not installed", hint=f"Run {install_command('mlflow')}")
+
+
 def _create_client(uri: str) -> Any:
     # No usage statistics; MLflow's telemetry thread also made early requests fail.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if not is_installed("mlflow"):
+        raise missing_mlflow()
     from mlflow import MlflowClient
     from mlflow.store.db import utils
 

@@ -18,6 +18,7 @@ from isnet import cli
 from isnet.cli.commands.export import record_of
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
+from isnet.extras import EXTRAS
 from isnet.inference.export import export_check
 from isnet.inference.export.check_images import given_images, images_of_run
 from isnet.inference.export.exported_network import ExportedNetwork
@@ -294,9 +295,10 @@ def test_wrong_arguments_are_refused_in_one_line(
 def test_missing_packages_are_named_with_the_command_that_brings_them(
     weights: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("isnet.cli.commands.export._PACKAGES", ("onnx", "no_such_package"))
+    monkeypatch.setitem(EXTRAS, "export", ("onnx", "no_such_package"))
     assert cli.main(["export", str(weights)]) == 2
-    assert "needs no_such_package. pip install onnx no_such_package" in capfd.readouterr().err
+    expected = 'needs no_such_package. Run `pip install "isnet[export]"`'
+    assert expected in capfd.readouterr().err
 
 
 def test_a_network_that_onnx_runtime_cannot_run_is_one_line(tmp_path: Path) -> None:
