@@ -58,6 +58,15 @@ def gpu_models() -> list[str]:
     return models
 
 
+def driver_versions() -> tuple[str, str] | None:
+    """Return the version of the NVIDIA driver and of the newest CUDA that it runs; None without."""
+    with _nvml_devices() as devices:
+        if devices is None:
+            return None
+        cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()  # 13000 for 13.0
+        return str(pynvml.nvmlSystemGetDriverVersion()), f"{cuda // 1000}.{cuda % 1000 // 10}"
+
+
 def _resolve(given: str, uuids: list[list[str]] | None) -> Iterator[str]:
     """Yield the names of the GPUs that `given`, a value of CUDA_VISIBLE_DEVICES, selects."""
     for name in map(str.strip, given.split(",")):

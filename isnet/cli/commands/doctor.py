@@ -5,12 +5,17 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from isnet.errors import UserError
 from isnet.extras import install_command, is_installed
 from isnet.io.cpp_toolchain import missing_tool
-from isnet.io.gpus import gpu_models
+from isnet.io.gpus import driver_versions, gpu_models
+from isnet.io.torch_build import TorchBuild
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import hardware, installed_versions
@@ -70,6 +75,7 @@ def run_checks() -> list[Check]:
         _opencv(),
         Check("programs", found, hint),
         Check("hardware", hardware()),
+        *_torch(),
         _gpus(),
         Check("C++ compiler", compiler),
         Check("free disk", f"{free:.0f} GB", space),
@@ -79,15 +85,22 @@ def run_checks() -> list[Check]:
 
 
 def _packages() -> list[Check]:
-    found = []
+    found, needed = [], _requirements()
     for name, version in installed_versions().items():
         if version:
-            found.append(Check(name, version))
+            fits = name not in needed or needed[name].contains(version, prereleases=True)
+            found.append(Check(name, version, None if fits else f"Install {name}{needed[name]}"))
         elif name in _OPTIONAL:
             found.append(Check(name, f"not installed: {install_command(name)} brings it"))
         elif not name.startswith("opencv"):
             found.append(Check(name, "missing", f"Run {install_command(name)}"))
     return found
+
+
+def _requirements() -> dict[str, SpecifierSet]:
+    """Return the versions that isnet needs, by package."""
+    lines = [Requirement(line) for line in metadata.requires("isnet") or []]
+    return {line.name: line.specifier for line in lines}
 
 
 def _run_python(code: str) -> subprocess.CompletedProcess[str]:
@@ -104,14 +117,28 @@ def _opencv() -> Check:
     return Check("OpenCV imports", reason, hint)
 
 
+def _torch() -> list[Check]:
+    """Check what torch was built for, and that the NVIDIA driver runs such a build."""
+    build, driver = TorchBuild.installed(), driver_versions()
+    checks = [Check("torch build", f"for {build.platform}, in {build.folder}")] if build else []
+    if driver:
+        hint = build.misfit(driver[1]) if build else None
+        checks.append(Check("NVIDIA driver", f"{driver[0]}, runs CUDA up to {driver[1]}", hint))
+    return checks
+
+
 def _gpus() -> Check:
-    """Check that torch can use the GPUs that the driver reports."""
+    """Check that torch can compute on the GPUs that the driver reports."""
     shown = gpu_models()
     if not shown:
         return Check("GPUs", "none: runs need `devices: cpu`")
-    answer = _run_python("import torch; print(torch.cuda.device_count())")
-    usable = int(answer.stdout.strip() or 0)
-    hint = None if usable else "Install the torch build for this driver"
+    answer = _run_python(
+        "import torch; print(torch.cuda.device_count(), flush=True);"
+        'print(torch.ones(8, device="cuda").sum().item())'  # fails if the GPU is too old
+    )
+    usable = answer.stdout.split()[0] if answer.stdout else "0"
+    reason = (answer.stderr.strip().splitlines() or ["?"])[-1]
+    hint = f"torch cannot use them: {reason}" if answer.returncode else None
     return Check("GPUs", f"{'; '.join(shown)} ({usable} usable)", hint)
 
 

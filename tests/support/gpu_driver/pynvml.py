@@ -29,6 +29,14 @@ def nvmlShutdown() -> None:
     _devices()
 
 
+def nvmlSystemGetDriverVersion() -> str:
+    return "580.65.06"
+
+
+def nvmlSystemGetCudaDriverVersion_v2() -> int:
+    return int(os.environ.get("ISNET_TEST_CUDA", "13000"))
+
+
 def nvmlDeviceGetCount() -> int:
     return len(_devices())
 
