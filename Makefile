@@ -2,7 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+# TORCH=system: the torch of $(PYTHON). An environment that was made so stays so.
+SYSTEM_TORCH := $(wildcard $(VENV)/lib/python3*/site-packages/system_torch.pth)
+TORCH ?= $(if $(SYSTEM_TORCH),system,lock)
+READY := $(VENV)/.ready$(if $(filter system,$(TORCH)),-system)
 # Rules and stages call `isnet`: the environment's programs come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -12,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-setup: $(READY)  ## create .venv from requirements.lock
+setup: $(READY)  ## create .venv from requirements.lock; TORCH=system keeps the torch that is there
 
 demo: $(READY)  ## train and compare two networks on generated street scenes (CPU, a few minutes)
 	snakemake --cores all
@@ -59,13 +62,21 @@ format: $(READY)  ## format everything
 	snakefmt Snakefile workflow
 
 $(READY): requirements.lock pyproject.toml
+	@case "$(TORCH)" in lock|system) ;; *) echo "make: TORCH=$(TORCH) is neither lock nor system"; exit 2 ;; esac
+	@[ ! -e $(VENV)/.ready ] || [ "$(TORCH)" = lock ] || { echo "make: $(VENV) has a torch of its own: remove it first: rm -r $(VENV)"; exit 2; }
+	@[ -z "$(SYSTEM_TORCH)" ] || [ "$(TORCH)" = system ] || { echo "make: $(VENV) uses another torch: remove it first: rm -r $(VENV)"; exit 2; }
 	@command -v git >/dev/null || { echo "make: git is missing: apt-get install git"; exit 2; }
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: apt-get install python3 python3-venv"; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11: name a newer one with make PYTHON=python3.12"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: Python's venv is missing: apt-get install python3-venv"; exit 2; }
+ifeq ($(TORCH),system)
+	$(PYTHON) tools/system_torch.py $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps -r $(VENV)/requirements.txt
+else
 	$(PYTHON) -m venv $(VENV)
 	# Every package is named in the lock; --no-deps because OpenCV's headless wheel stands in for the one that mmcv names.
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock
+endif
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
