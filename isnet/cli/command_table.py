@@ -98,8 +98,9 @@ _CONVERSION = (
 _GROUPS = {
     "weights": (
         "official, mmseg and ImageNet weights",
-        "Import and export checkpoints, and download ImageNet weights in advance. Nothing is "
-        "written unless every tensor matches the model; existing files are not overwritten.",
+        "Import and export checkpoints, download ImageNet weights in advance, and publish weights. "
+        "Nothing is converted unless every tensor matches the model; existing files are not "
+        "overwritten.",
     ),
 }
 """Help and description of each group of commands."""
@@ -259,10 +260,24 @@ COMMANDS = (
     ),
     Command(
         "weights fetch",
-        "download the ImageNet weights of backbones into torch's cache",
+        "download the ImageNet weights of backbones, or weights that were pushed, into the cache",
         "isnet.cli.commands.weights:fetch_weights",
-        _path("configs", "config", "configs (default: all runs of params.yaml)", nargs="*"),
+        _argument(
+            "sources",
+            metavar="SOURCE",
+            help="config (default: all runs of params.yaml), or hf://OWNER/NAME[@REVISION]",
+            nargs="*",
+        ),
         log="fetch",
+    ),
+    Command(
+        "weights push",
+        "publish weights, config and model card of a run on Hugging Face's hub",
+        "isnet.cli.commands.push:push_weights",
+        _argument("repository", metavar="OWNER/NAME", help="repository; created if there is none"),
+        _RUN,
+        _flag("--private", "hide a new repository from others"),
+        plan=True,
     ),
     Command(
         "export",

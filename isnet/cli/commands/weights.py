@@ -73,10 +73,11 @@ def export_weights(
         conversion.save({"state_dict": tensors, "meta": conversion.dataset_meta})
 
 
-def fetch_weights(configs: Sequence[Path]) -> int:
-    """Download the ImageNet weights of the backbones of `configs` into torch's cache.
+def fetch_weights(sources: Sequence[str]) -> int:
+    """Download weights in advance: into torch's cache, and those of a hub into the hub's.
 
-    Without configs, the backbones are those of all runs of params.yaml.
+    `sources`: configs, of whose backbones the ImageNet weights are downloaded, and repositories
+    (`hf://OWNER/NAME`). Without any, the backbones are those of all runs of params.yaml.
 
     Returns:
         0, or 2 if entries of params.yaml are wrong: the files of the other runs are downloaded.
@@ -84,11 +85,16 @@ def fetch_weights(configs: Sequence[Path]) -> int:
     Raises:
         UserError: a file cannot be downloaded, or an existing one is damaged.
     """
+    from isnet.checkpoints import hub
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
     from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
     errors: dict[str, UserError] = {}
-    if configs:
+    published = [source for source in sources if source.startswith(hub.PREFIX)]
+    for address in published:
+        _log.info(f"{address} is at {hub.download(address)}")
+    if sources:
+        configs = [Path(source) for source in sources if source not in published]
         resolved = [_read_config(config) for config in configs]
     else:
         plan, errors = plan_without_wrong_entries()
@@ -98,7 +104,7 @@ def fetch_weights(configs: Sequence[Path]) -> int:
         with show_progress("bytes") as show:
             fetch_pretrained(file, show)
         _log.info(f"{file.reference} is at {file.path}")
-    if not files:
+    if not files and not published:
         _log.info("nothing to download: no config names ImageNet weights")
     for error in error_lines(errors):
         _log.info(error)
