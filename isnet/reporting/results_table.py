@@ -173,6 +173,8 @@ def _raw_row(run: RunResults) -> dict[str, object]:
         **{name: getattr(single, name) for name in names},
         "mIoU_low": low,
         "mIoU_high": high,
+        "classes": len(run.per_class),
+        "labelled_classes": sum(score.pixels > 0 for score in run.per_class),
         **{f"{name}_ms_flip": _multi_scale(run, name) for name in names},
         "config": trained.config,
         "weights": run.weights,

@@ -61,6 +61,13 @@ def test_rows_have_the_interval_and_the_boundary_score_of_the_records(results: P
     assert kept == {"mIoU_low": "0.4451", "mIoU_high": "0.48514", "boundary_mIoU": "0.3256"}
 
 
+def test_the_table_for_programs_says_how_many_classes_have_labels(reports: Path) -> None:
+    with (reports / "results.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["run"] != "baseline"]
+    counts = {(row["dataset"], row["labelled_classes"], row["classes"]) for row in rows}
+    assert counts == {("streets", "18", "19"), ("camvid", "11", "11")}
+
+
 def test_what_a_run_costs_is_what_its_records_say(results: Path, reports: Path) -> None:
     text = (reports / "results.md").read_text()
     assert "| isnet | 3.20 | 12.00 | 128x256 | 5.10 | 1.10 | 6.90 | 1.20 | 2.8 |" in text
