@@ -11,6 +11,10 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
+# Used with --sdm apptainer alone: docs/how-to/cluster.md.
+container: "containers/isnet.sif"
+
+
 report: "workflow/report/workflow.rst"
 
 
