@@ -71,9 +71,9 @@ class _StandIn(ModuleType):
 
 
 def defer_dynamo() -> None:
-    """Let optimizers step without importing `torch._dynamo`, which takes two seconds.
+    """Let optimizers step and FLOPs be counted without `torch._dynamo`, an import of two seconds.
 
-    They import it in each step, only for a function that does nothing outside of `torch.compile`.
+    They import it only for functions that do nothing outside of `torch.compile`.
     Everything else in `torch._dynamo` imports it, then.
     """
     if _DYNAMO not in sys.modules:

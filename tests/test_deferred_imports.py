@@ -1,5 +1,6 @@
 """A process starts without the modules it does not use, and they still work in it."""
 
+import json
 import subprocess
 import sys
 
@@ -23,6 +24,18 @@ for _ in range(2):
     optimizer.step()
     scheduler.step()
     optimizer.load_state_dict(optimizer.state_dict())
+"""
+_COUNTED = """
+import json, sys
+from isnet.mmseg_import import import_mmseg
+
+import_mmseg()
+import torch
+from isnet.inference import inference_cost
+
+inference_cost.raw_logits = lambda model, x: model(x)
+flops = inference_cost.count_flops(torch.nn.Conv2d(3, 8, 3, padding=1), torch.zeros(1, 3, 16, 16))
+print(json.dumps([flops, sorted({"sympy", "torch._dynamo.symbolic_convert"} & set(sys.modules))]))
 """
 _UNUSED = (
     "torch._inductor",
@@ -62,6 +75,11 @@ def test_a_training_starts_without_what_it_does_not_use() -> None:
     collections = "print(gc.isenabled(), gc.get_freeze_count() > 100_000)\n"  # imports are frozen
     found = _run(f"import gc{_TRAINING}{modules}{collections}")
     assert found.split("\n")[:-1] == ["[]", "True True"]
+
+
+def test_flops_are_counted_without_the_compiler() -> None:
+    told = _run(_COUNTED)
+    assert json.loads(told) == [2 * 8 * 3 * 9 * 16 * 16, []]
 
 
 def test_a_finished_stage_starts_without_what_only_its_work_needs() -> None:

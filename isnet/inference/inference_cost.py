@@ -12,6 +12,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from isnet.deferred_imports import defer_dynamo
 from isnet.inference.memory import release_freed_memory
 from isnet.inference.segmentor_logits import raw_logits
 from isnet.io.host_resources import peak_memory_bytes
@@ -58,6 +59,7 @@ def count_flops(model: EncoderDecoder, x: Tensor) -> int:
 
     `x`: `(1, 3, H, W)`.
     """
+    defer_dynamo()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         raw_logits(model, x)
     return int(counter.get_total_flops())
