@@ -6,6 +6,7 @@ EXTRAS = {
     "coco": ("pycocotools",),
     "completion": ("shtab",),
     "export": ("onnx", "onnxruntime", "onnxscript"),
+    "hub": ("huggingface-hub",),
     "pipeline": ("dvc", "snakemake"),
     "slurm": ("snakemake-executor-plugin-slurm",),
     "tensorboard": ("tensorboard",),

@@ -7,12 +7,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from isnet.errors import UserError
+from isnet.extras import install_command, is_installed
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -72,8 +72,9 @@ def download(address: str) -> Path:
 
 
 def _api() -> "HfApi":
-    if find_spec("huggingface_hub") is None:
-        raise UserError("this needs huggingface_hub", hint="pip install huggingface-hub")
+    if not is_installed("huggingface_hub"):
+        hint = f"Run {install_command('huggingface-hub')}"
+        raise UserError("huggingface_hub is not installed", hint=hint)
     from huggingface_hub import HfApi
 
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"))

@@ -53,6 +53,13 @@ def test_generated_references_are_in_the_site(site: Path) -> None:
     assert "make docs" not in (site / "reference/params.html").read_text()
 
 
+def test_the_notebook_is_a_page_with_its_results(site: Path) -> None:
+    page = (site / "tutorial.html").read_text()
+    assert "from an empty folder to a confusion matrix" in page
+    assert "data:image/png;base64," in page and "<th>vegetation</th>" in page
+    assert 'href="tutorial.ipynb"' in page and (site / "tutorial.ipynb").is_file()
+
+
 def test_tables_and_lists_are_those_that_github_shows(site: Path) -> None:
     """Python-Markdown wants an empty line before them, and GitHub does not."""
     for page in _pages(site):
