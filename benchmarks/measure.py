@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Cost", "alternate", "best_device", "fastest"]
+__all__ = ["Cost", "alternate", "best_device", "fastest", "peak_on_cpu"]
 
 _LIBC = ctypes.CDLL(None)
 _STATUS = Path("/proc/self/status")
@@ -38,6 +38,12 @@ def alternate(sides: dict[str, Callable[[], None]], repeats: int) -> dict[str, C
 def fastest(work: Callable[[], None], repeats: int = 2) -> float:
     """Return the seconds of the fastest repetition."""
     return min(_run(work)[0] for _ in range(repeats))
+
+
+def peak_on_cpu(work: Callable[[], None]) -> float:
+    """Return the GiB of resident memory that the work needs above what was held before."""
+    gc.collect()
+    return _run_on_cpu(work)[1]
 
 
 def _run(work: Callable[[], None]) -> Cost:

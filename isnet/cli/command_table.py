@@ -121,6 +121,11 @@ COMMANDS = (
         "check",
         "check params.yaml and the configs, without running anything",
         "isnet.cli.commands.check:check",
+        _flag(
+            "--memory",
+            "also estimate the memory of a training step of each run (seconds a run, once), and "
+            "refuse what cannot fit a GPU of this machine",
+        ),
         plan=True,
     ),
     Command(

@@ -2,15 +2,13 @@
 
 import contextlib
 import ctypes
-import resource
-from pathlib import Path
 
-import psutil
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.io import host_resources
 
 _BYTES_PER_PIXEL = 2000
 """Upper estimate of a network's memory per input pixel. Measured on a CPU: 840 for ISNet R-50 at
@@ -24,7 +22,6 @@ _MMAP_BYTES = 320 * 2**20
 fragmented the heap: 1 GiB more for a TTA view of 1792x3584.
 """
 _TRIM_BYTES = 512 * 2**20
-_CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
 def fits_whole(network: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> bool:
@@ -58,22 +55,11 @@ def _score_bytes(network: EncoderDecoder) -> int:
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Return the number of bytes that this process can still allocate on a device.
-
-    On the host the limits of the cgroup and of the address space count.
-    """
+    """Return the number of bytes that this process can still allocate on a device."""
     if device.type == "cuda":
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + reserved
-    used = psutil.Process().memory_info()
-    free = [int(psutil.virtual_memory().available)]
-    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if address_space != resource.RLIM_INFINITY:
-        free.append(address_space - used.vms)
-    for file in _CGROUP_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # "max", or no such group
-            free.append(int(Path("/sys/fs/cgroup", file).read_text()) - used.rss)
-    return max(min(free), 0)
+    return host_resources.free_memory_bytes()
 
 
 def keep_freed_memory() -> None:

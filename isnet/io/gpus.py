@@ -47,6 +47,17 @@ def gpu_usage() -> list[dict[str, float]]:
     return usages
 
 
+def gpu_memory() -> list[int]:
+    """Return the total memory of each visible GPU in bytes, as far as the driver knows it."""
+    sizes: list[int] = []
+    with _nvml_devices() as devices:
+        for uuid in visible_gpus() if devices else ():
+            with contextlib.suppress(pynvml.NVMLError):  # it shares the memory of the CPU
+                device = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+                sizes.append(int(pynvml.nvmlDeviceGetMemoryInfo(device).total))
+    return sizes
+
+
 def gpu_models() -> list[str]:
     """Return `NAME, MEMORY MiB` for each GPU of this machine; CUDA_VISIBLE_DEVICES is ignored."""
     models: list[str] = []

@@ -1,6 +1,8 @@
 """Cross-entropy of bilinearly upsampled logits, without materialising the upsampled logits."""
 
+import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +15,18 @@ from isnet.models.float32 import at_least_float32
 
 _BAND_BYTES = {"cpu": 2**22, "cuda": 2**27}
 """Bytes of a band of upsampled logits: few enough for a CPU's cache, many for few GPU launches."""
+
+_FORCED_BAND: ContextVar[int | None] = ContextVar("forced_band", default=None)
+
+
+@contextlib.contextmanager
+def bands_of(kind: str) -> Iterator[None]:
+    """Use the bands of a kind of device (`cpu`, `gpu`) in the block, to count their memory."""
+    token = _FORCED_BAND.set(_BAND_BYTES["cpu" if kind == "cpu" else "cuda"])
+    try:
+        yield
+    finally:
+        _FORCED_BAND.reset(token)
 
 
 def upsampled_cross_entropy(
@@ -63,8 +77,8 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
         # Bilinear interpolation is linear along x, then, band by band, along y.
         values = at_least_float32(logits)
         (h, w), (height, width) = logits.shape[2:], label.shape[1:]
-        along_y = _linear_weights(h, height, align_corners, values.dtype, values.device)
-        along_x = _linear_weights(w, width, align_corners, values.dtype, values.device)
+        along_y = linear_weights(h, height, align_corners, values.dtype, values.device)
+        along_x = linear_weights(w, width, align_corners, values.dtype, values.device)
         wide = values @ along_x.T
         wanted = ctx.needs_input_grad[0]
         gradient = torch.zeros_like(wide) if wanted else None
@@ -115,7 +129,7 @@ def _band(
 
 # Cached on its device: a copy to the GPU in each step would wait for it.
 @lru_cache(maxsize=64)
-def _linear_weights(
+def linear_weights(
     small: int, large: int, align_corners: bool, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """Return the matrix `(large, small)` by which torch interpolates linearly."""
@@ -124,21 +138,22 @@ def _linear_weights(
     return weights.to(device, dtype)
 
 
-@lru_cache(maxsize=64)
-def _first_sources(small: int, large: int, align_corners: bool) -> tuple[int, ...]:
+def _first_sources(small: int, large: int, align_corners: bool) -> list[int]:
     """Return, for each upsampled row, the first of the two rows from which it is interpolated."""
-    weights = _linear_weights(small, large, align_corners, torch.float64, torch.device("cpu"))
-    return tuple(weights.ne(0).to(torch.uint8).argmax(1).tolist())
+    if align_corners:
+        return [row * (small - 1) // max(1, large - 1) for row in range(large)]
+    return [max(0, ((2 * row + 1) * small - large) // (2 * large)) for row in range(large)]
 
 
-def _bands(first: tuple[int, ...], wide: Tensor) -> Iterator[tuple[slice, slice]]:
+def _bands(first: list[int], wide: Tensor) -> Iterator[tuple[slice, slice]]:
     """Split an upsampling into bands, and yield the rows of each.
 
     The first slice selects rows of the label, the second the rows of the logits that they need.
     """
     batch, classes, small, width = wide.shape
     row_bytes = batch * classes * width * wide.element_size()
-    step = max(1, _BAND_BYTES.get(wide.device.type, 2**27) // row_bytes)
+    most = _FORCED_BAND.get() or _BAND_BYTES.get(wide.device.type, 2**27)
+    step = max(1, most // row_bytes)
     for start in range(0, len(first), step):
         stop = min(start + step, len(first))
         yield slice(start, stop), slice(first[start], min(first[stop - 1] + 2, small))

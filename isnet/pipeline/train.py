@@ -22,6 +22,7 @@ from isnet.io.cpp_toolchain import require_tools
 from isnet.pipeline.earlier_training import continuation_advice
 from isnet.pipeline.imported_weights import import_given_weights
 from isnet.pipeline.mlflow_updates import LiveTracking
+from isnet.pipeline.run_memory import require_gpu_memory
 from isnet.pipeline.stage_files import (
     coverage,
     publish,
@@ -103,6 +104,7 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
     with run_lock(run, work, node=node.index), gpu_lease(planned.run.devices.gpus):
         job = _resolve_job(plan, run, key, manifest)
         if not job.is_begun:
+            require_gpu_memory(planned)
             fetch_start_files(job)
             if advice := continuation_advice(plan, run, work):
                 _log.info(advice)

@@ -12,6 +12,7 @@ import torch
 
 from isnet.errors import UserError
 from isnet.io.host_resources import peak_memory_bytes
+from isnet.settings.planned_run import PlannedRun
 from isnet.training.train_job import TrainJob
 
 _MESSAGES = re.compile(
@@ -56,7 +57,7 @@ def explain_out_of_memory(job: TrainJob, *, iteration: Callable[[], int]) -> Ite
         raise UserError(
             f"out of memory in {phase} after iteration {iteration()}: {_memory()}",
             where=f"devices: {job.planned.run.devices}",
-            hint=_hint(phase, job),
+            hint=advise_less(job.planned, phase),
         ) from error
 
 
@@ -93,13 +94,14 @@ def _total_memory() -> int:
     return min(totals)
 
 
-def _hint(phase: str, job: TrainJob) -> str:
+def advise_less(planned: PlannedRun, phase: str = "") -> str:
+    """Return settings with which a run needs less memory in a phase, the mildest first."""
     if phase == _PHASES["val_step"]:
         return (
             "Validation predicts one whole image at a time: write overrides: {model: {test_cfg: "
             "{mode: slide, crop_size: [H, W], stride: [H, W]}}}"
         )
-    batch, devices = job.planned.batch, job.planned.run.devices
+    batch, devices = planned.batch, planned.run.devices
     share = batch.per_process * batch.accumulation
     smaller = [n for n in range(1, batch.per_process // 2 + 1) if share % n == 0]
     hints = []
@@ -110,7 +112,7 @@ def _hint(phase: str, job: TrainJob) -> str:
             f"overrides: {{train_dataloader: {{batch_size: {smaller[-1]}}}}} (the global batch "
             f"stays {share * batch.processes}: {share // smaller[-1]} are accumulated)"
         )
-    if job.planned.run.speed.precision in ("float32", "tf32"):
+    if planned.run.speed.precision in ("float32", "tf32"):
         hints.append("precision: bf16")
     hints.append("a smaller crop_size in the config's train pipeline")
     if devices.kind == "gpu" and share % 2 == 0:

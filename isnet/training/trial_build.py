@@ -48,7 +48,7 @@ def build_all(planned: PlannedRun) -> None:
     MMLogger.get_instance("trial build", log_level="ERROR")  # it lists each parameter
     import_modules(experiment.imports, experiment.folder)
     with errors_at(f"{where}: model"):
-        model = _build_model(config)
+        model = build_without_memory(deployed_model(config))
     if not planned.is_scored_only:
         _build_training(planned, model, where)
     loaders = ("test_dataloader", "val_dataloader", "train_dataloader")
@@ -76,15 +76,15 @@ def _build_training(planned: PlannedRun, model: nn.Module, where: str) -> None:
             _check_monitor(CustomHooks([hook]).hooks[0], where)
 
 
-def _build_model(config: dict[str, Any]) -> nn.Module:
-    """Build the model without memory for its weights, where its constructor allows that."""
+def build_without_memory(settings: dict[str, Any]) -> nn.Module:
+    """Build a model without memory for its weights, where its constructor allows that."""
     try:
         with torch.device("meta"):
-            model: nn.Module = MODELS.build(deployed_model(config))
+            model: nn.Module = MODELS.build(copy.deepcopy(settings))
     except RuntimeError as error:
         if "meta tensor" not in str(error):
             raise
-        model = MODELS.build(deployed_model(config))
+        model = MODELS.build(settings)
     return model
 
 

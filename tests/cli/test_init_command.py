@@ -14,9 +14,16 @@ from ruamel.yaml import YAML
 from isnet.cli import main
 from isnet.data.inspection import proposal
 from isnet.data.inspection.proposal import propose_run
+from isnet.pipeline import fitting_batch, run_memory
 from isnet.settings.experiment import resolve
 from isnet.settings.params import Run, load_params
 from isnet.settings.plan import Plan
+
+
+@pytest.fixture(autouse=True)
+def _known_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no seconds for estimates."""
+    monkeypatch.setattr(run_memory, "_estimate_apart", lambda planned: 1 << 20)
 
 
 def write(path: Path, values: object, palette: list[int] | None = None) -> None:
@@ -53,6 +60,7 @@ def test_a_folder_becomes_a_run_that_converts(
     told = capsys.readouterr().out
     assert "pairs: 6, photos/{name}.jpg with masks/{name}_mask.png" in told
     assert "sizes: 6 of 64x48" in told
+    assert " at a time take about 0.0 GiB; possible are " in told
     rows = [line.split() for line in told.splitlines()]
     assert ["cat", "1", "33.33%"] in rows
     assert ["(ignored)", "255", "16.67%"] in rows
@@ -69,6 +77,16 @@ def test_a_folder_becomes_a_run_that_converts(
     assert again == 2
     assert "nothing is overwritten" in capsys.readouterr().err
     assert (checkout / "params.yaml").read_text() == text
+
+
+def test_a_batch_without_room_is_divided(
+    checkout: Path, pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_memory, "_estimate_apart", lambda run: run.batch.per_process << 30)
+    monkeypatch.setattr(fitting_batch, "free_memory_bytes", lambda: 2 << 30)
+    assert main(["init", "pets", str(pets)]) == 0
+    batch = Plan.of(load_params()).run("pets_isnet").batch
+    assert (batch.per_process, batch.accumulation > 1) == (1, True)
 
 
 def test_folders_that_lie_apart_are_given_by_flags(checkout: Path, pets: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import textwrap
@@ -45,7 +46,7 @@ def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: py
     free = memory.free_memory_bytes(torch.device("cpu"))
     assert 0 < free <= psutil.virtual_memory().total
     limit = psutil.Process().memory_info().vms + 10**8
-    monkeypatch.setattr(memory.resource, "getrlimit", lambda which: (limit, limit))
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
     assert memory.free_memory_bytes(torch.device("cpu")) <= 2 * 10**8
 
 

@@ -8,7 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from isnet.models import upsampled_cross_entropy as module
-from isnet.models.upsampled_cross_entropy import upsampled_cross_entropy
+from isnet.models.upsampled_cross_entropy import (
+    _first_sources,
+    linear_weights,
+    upsampled_cross_entropy,
+)
 
 
 def plain(logits: Tensor, label: Tensor, align_corners: bool) -> Tensor:
@@ -82,3 +86,11 @@ def test_the_enlarged_logits_are_not_kept() -> None:
     ):
         upsampled_cross_entropy(logits, torch.zeros(1, 64, 64).long(), ignore_index=255)
     assert sum(saved) == logits.numel()
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_each_row_comes_from_the_two_rows_that_are_named(align_corners: bool) -> None:
+    for small, large in ((1, 1), (1, 8), (8, 64), (9, 65), (13, 97), (60, 473), (64, 512), (7, 3)):
+        weights = linear_weights(small, large, align_corners, torch.float64, torch.device("cpu"))
+        found = _first_sources(small, large, align_corners)
+        assert found == weights.ne(0).to(torch.uint8).argmax(1).tolist()

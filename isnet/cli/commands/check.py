@@ -6,6 +6,7 @@ from pathlib import Path
 
 from isnet.cli.commands.doctor import describe_size
 from isnet.io.atomic_files import digest_of, write_json
+from isnet.pipeline.run_memory import describe_memory, require_gpu_memory, step_memory
 from isnet.settings.plan import Plan
 from isnet.settings.planned_run import PlannedRun
 from isnet.tracking.environment import installed_versions
@@ -13,13 +14,15 @@ from isnet.tracking.environment import installed_versions
 _BUILT = Path("work/built_configs.json")
 
 
-def check(plan: Plan) -> None:
+def check(plan: Plan, memory: bool) -> None:
     """Build what each run names, unless that was done before, and print the size of params.yaml.
 
-    The rest was checked when the plan was made.
+    The rest was checked when the plan was made. With `memory`, print what a training step of each
+    run needs.
 
     Raises:
-        UserError: a run names a type or an argument that does not exist.
+        UserError: a run names a type or an argument that does not exist, a batch norm gets one
+            value per channel, or a run cannot fit its GPUs.
     """
     versions = installed_versions()
     keys = {name: _key(planned, versions) for name, planned in plan.runs.items()}
@@ -27,6 +30,14 @@ def check(plan: Plan) -> None:
     if new := [plan.runs[name] for name, key in keys.items() if key not in built]:
         _build(new)
         write_json(_BUILT, sorted(keys.values()))
+    trained = [planned for planned in plan.runs.values() if not planned.is_scored_only]
+    for planned in trained:
+        if memory:
+            print(describe_memory(planned))
+        elif planned.batch.per_process == 1:
+            step_memory(planned)  # which fails where a batch norm gets one value
+    for planned in trained if memory else ():
+        require_gpu_memory(planned)
     print(f"params.yaml: {describe_size(plan)}, all possible")
 
 

@@ -14,6 +14,7 @@ from isnet.io.atomic_files import write_bytes, write_text
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.gpus import visible_gpus
 from isnet.io.yaml_file import read_yaml
+from isnet.pipeline.fitting_batch import fit_batch
 from isnet.reporting.label_sheet import draw_label_sheet
 from isnet.settings.compatibility import check_run
 from isnet.settings.experiment import resolve
@@ -25,6 +26,7 @@ from isnet.settings.params_editor import (
     insert_entries,
     replace_params,
 )
+from isnet.settings.planned_run import PlannedRun
 
 
 def init(
@@ -45,7 +47,7 @@ def init(
         name: the new data set; the run is `NAME_isnet`.
         folder: folder of images and labels; None if `images` and `labels` are given.
         images, labels, label_suffix, names, ignore, val: decide what the folder leaves open.
-        dry_run: print what would be written, and write nothing.
+        dry_run: print what would be written, and write nothing but `work`.
 
     Raises:
         UserError: the name is taken, or the folder is ambiguous or cannot be used. Nothing was
@@ -63,12 +65,16 @@ def init(
     )
     table = build_label_table(found.description, str(target), never_annotated=True)
     dataset = {"kind": "folder", "source": str(found.root), "description": str(target)}
-    _check({name: dataset}, {run: proposal.fields}, table, path)
+    planned = _check({name: dataset}, run, proposal.fields, table, path)
+    at_a_time, memory = fit_batch(planned)
+    if at_a_time < planned.batch.per_process:
+        proposal.fields["overrides"]["train_dataloader"]["batch_size"] = at_a_time
     with_data = insert_entries(text, "datasets", list(params.datasets)[-1], {name: dataset}, path)
     last = list(params.runs)[-1]
     changed = insert_entries(with_data.text, "runs", last, {run: proposal.fields}, path)
     description = _write_description(found)
-    print("\n".join([str(found.root), *(f"  {line}" for line in [*found.report, *proposal.why])]))
+    lines = [*found.report, *proposal.why, memory]
+    print("\n".join([str(found.root), *(f"  {line}" for line in lines)]))
     if dry_run:
         print(f"\n# {target}\n{description}\n# {path}\n{with_data.added}{changed.added}", end="")
         return
@@ -103,14 +109,21 @@ def _refuse_name(name: str, run: str, target: Path, params: Params) -> None:
         raise UserError(f"there is {there[0]} already", where=name, hint=hint)
 
 
-def _check(dataset: dict[str, Any], run: dict[str, Any], table: LabelTable, path: Path) -> None:
-    """Raise UserError unless params.yaml with a data set and a run more is correct."""
+def _check(
+    dataset: dict[str, Any], run: str, fields: dict[str, Any], table: LabelTable, path: Path
+) -> PlannedRun:
+    """Return a run that is to be added with its data set.
+
+    Raises:
+        UserError: params.yaml with the two would not be correct.
+    """
     tree = read_yaml(path, "See docs/reference/params.md")
     tree["datasets"] = {**tree["datasets"], **dataset}
-    tree["runs"] = {**tree["runs"], **run}
-    for name in run:
-        wanted = params_of(tree, path).runs[name]
-        check_run(name, wanted, resolve(name, wanted, classes=len(table.classes)), table)
+    tree["runs"] = {**tree["runs"], run: fields}
+    wanted = params_of(tree, path).runs[run]
+    experiment = resolve(run, wanted, classes=len(table.classes))
+    check_run(run, wanted, experiment, table)
+    return PlannedRun(run, wanted, experiment)
 
 
 def _write_description(found: Inspection) -> str:

@@ -4,7 +4,8 @@
 2. Scale: the median size of the images, so that the random scales are around it.
 3. Crop: a square of the median shorter side, rounded down to 32, between 64 and the config's.
 4. Evaluation: whole images, or windows of the crop if the shorter side has more than two crops.
-5. Batch: the config's. Devices: all GPUs that divide it, else the CPU.
+5. Batch: the config's (`fit_batch` divides it by memory). Devices: all GPUs that divide it, else
+   the CPU.
 6. Iterations: 10 passes over the training images, at least the config's own, at most 20,000.
 7. Classes below 1 % of the labelled pixels: weights for the loss are a hint, not a setting.
 """

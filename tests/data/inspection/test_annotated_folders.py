@@ -24,6 +24,7 @@ from isnet.data.inspection.label_values import LabelValues
 from isnet.data.inspection.pairing import Pairing
 from isnet.data.inspection.splits import divide
 from isnet.errors import UserError
+from isnet.pipeline import run_memory
 
 BOX = [[0, 0, 6, 0, 6, 8, 0, 8]]
 CAT = {"label": "cat", "points": [[0, 0], [5, 0], [5, 7], [0, 7]], "shape_type": "polygon"}
@@ -98,7 +99,9 @@ def test_annotations_become_a_description_that_converts(
     capsys: pytest.CaptureFixture[str],
     write: Callable[[Path], None],
     keys: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(run_memory, "_estimate_apart", lambda planned: 1 << 20)  # takes seconds
     write(tmp_path / "own")
     assert main(["init", "own", str(tmp_path / "own")]) == 0
     told = capsys.readouterr().out

@@ -65,7 +65,7 @@ def nvmlDeviceGetName(device: dict[str, Any]) -> str:
 
 
 def nvmlDeviceGetMemoryInfo(device: dict[str, Any], version: int | None = None) -> SimpleNamespace:
-    return SimpleNamespace(used=1000 << 20, total=143771 << 20)
+    return SimpleNamespace(used=1000 << 20, total=device.get("mib", 143771) << 20)
 
 
 def nvmlDeviceGetUtilizationRates(device: dict[str, Any]) -> SimpleNamespace:

@@ -1,0 +1,88 @@
+"""The memory that a training step of a run needs, and whether the GPUs of this machine have it."""
+
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from isnet.errors import UserError
+from isnet.io.atomic_files import digest_of, read_json, write_json
+from isnet.io.gpus import gpu_memory
+from isnet.settings.planned_run import PlannedRun
+from isnet.tracking.environment import installed_versions
+
+_ESTIMATES = Path("work/step_memory.json")
+
+
+def step_memory(planned: PlannedRun) -> int | str:
+    """Return the peak bytes of a training process of a run, or why they are not known.
+
+    An estimate takes seconds, and is kept until a setting or a package that decides it changes.
+
+    Raises:
+        UserError: a batch norm gets one value per channel.
+    """
+    known, key = read_json(_ESTIMATES), _key(planned)
+    if key not in known:
+        known[key] = _estimate_apart(planned)
+        write_json(_ESTIMATES, known)
+    needed: int | str = known[key]
+    return needed
+
+
+def _estimate_apart(planned: PlannedRun) -> int | str:
+    """Estimate in a process of its own: fake tensors may stay in caches of the user's modules."""
+    from isnet.training.memory_estimate import estimate_step_memory
+
+    ignored = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, ignored) as pool:
+        found = pool.submit(estimate_step_memory, planned).result()
+    return found if isinstance(found, str) else found.peak
+
+
+def describe_memory(planned: PlannedRun) -> str:
+    """Return a line on the memory of a run: `one: about 5.4 GiB per process (...)`."""
+    needed, crop = step_memory(planned), planned.experiment.crop
+    if isinstance(needed, str) or crop is None:
+        return f"{planned.name}: memory unknown: {needed}"
+    images = f"{planned.batch.per_process} x {crop[0]}x{crop[1]}, {planned.run.precision}"
+    return f"{planned.name}: about {needed / 2**30:.1f} GiB per process ({images})"
+
+
+def gpu_room(planned: PlannedRun) -> int | None:
+    """Return the bytes of the smallest GPU that a run gets, or None if it gets none here.
+
+    It gets the visible ones with the most memory: all of a lease, within one.
+    """
+    sizes = sorted(gpu_memory(), reverse=True)[: planned.run.devices.gpus]
+    return sizes[-1] if sizes else None
+
+
+def require_gpu_memory(planned: PlannedRun) -> None:
+    """Refuse a run whose training step cannot fit the GPUs that it gets.
+
+    Nothing is refused where there is no GPU, such as on the login node of a cluster.
+
+    Raises:
+        UserError: the tensors of a step alone take more than a GPU has.
+    """
+    if (room := gpu_room(planned)) is None:
+        return
+    needed = step_memory(planned)
+    if isinstance(needed, int) and needed > room:
+        from isnet.training.out_of_memory import advise_less
+
+        raise UserError(
+            f"a training step needs about {needed / 2**30:.1f} GiB on each GPU, "
+            f"which has {room / 2**30:.1f} GiB",
+            where=f"params.yaml: runs.{planned.name}",
+            hint=advise_less(planned),
+        )
+
+
+def _key(planned: PlannedRun) -> str:
+    """Return what decides the memory of a step."""
+    batch, run = planned.batch, planned.run
+    shape = [batch.processes > 1, batch.per_process, batch.accumulation > 1, run.devices.kind]
+    speed = [run.speed.precision, run.speed.channels_last, run.ema is not None]
+    return digest_of([planned.experiment.train_digest, *shape, *speed, installed_versions()])
