@@ -33,6 +33,8 @@ class WeightsMetadata(BaseModel):
         evaluation: the config's `evaluation`, or its `test_cfg` under `single_scale`.
         flip_pairs: train ids that are swapped when an image is mirrored.
         provenance: run, data and versions that the weights come from.
+        range: values that become 0 and 255 in images of more than 8 bits, as in training; None if
+            there were no such images.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -44,6 +46,7 @@ class WeightsMetadata(BaseModel):
     evaluation: PlainDict
     flip_pairs: list[tuple[int, int]]
     provenance: PlainDict
+    range: tuple[float, float] | None = None
     version: int = _VERSION
 
     @classmethod
@@ -56,6 +59,7 @@ class WeightsMetadata(BaseModel):
         palette: Sequence[Sequence[int]],
         flip_pairs: Sequence[Sequence[int]] = (),
         provenance: Mapping[str, Any],
+        range: tuple[float, float] | None = None,
     ) -> WeightsMetadata:
         """Create the metadata of weights that were trained with a resolved config.
 
@@ -73,6 +77,7 @@ class WeightsMetadata(BaseModel):
             evaluation=_plain(config.get("evaluation") or {"single_scale": single}),
             flip_pairs=[(left, right) for left, right in flip_pairs],
             provenance=dict(provenance),
+            range=range,
         )
 
     @classmethod
@@ -115,7 +120,8 @@ class WeightsMetadata(BaseModel):
 
     def as_meta(self) -> PlainDict:
         """Return the metadata as an entry for the `meta` of a weights file."""
-        return {_KEY: self.model_dump()}
+        # Without such images the file is that of earlier versions, which know no range.
+        return {_KEY: self.model_dump(exclude={"range"} if self.range is None else None)}
 
     def _check(self, where: str) -> None:
         classes, colours = len(self.classes), len(self.palette)

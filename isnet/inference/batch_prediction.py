@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, islice
 
 from isnet.errors import UserError
@@ -9,6 +10,7 @@ from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import num_decode_workers
 from isnet.inference.input_images import ImageFile, RgbImage, read_rgb
 from isnet.inference.predictor import ImagePrediction, Predictor
+from isnet.io.value_range import ValueRange
 
 Write = Callable[[ImageFile, RgbImage, ImagePrediction], None]
 
@@ -38,15 +40,16 @@ def predict_files(
                 write(one.file, one.pixels, one.prediction)
         return batch
 
-    decoded = map_in_background(files, _decode, num_decode_workers(predictor.device) or 1)
+    decode = partial(_decode, predictor.value_range)
+    decoded = map_in_background(files, decode, num_decode_workers(predictor.device) or 1)
     predicted = (_predict(predictor, batch) for batch in _batches(predictor, decoded))
     for batch in map_in_background(predicted, write_batch):
         yield from batch
 
 
-def _decode(file: ImageFile) -> PredictedFile:
+def _decode(value_range: ValueRange | None, file: ImageFile) -> PredictedFile:
     try:
-        return PredictedFile(file, read_rgb(file.path))
+        return PredictedFile(file, read_rgb(file.path, value_range))
     except UserError as error:
         return PredictedFile(file, error=error)
 

@@ -17,6 +17,7 @@ from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
 from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_image
+from isnet.io.value_range import Pixels, ValueRange
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
 _MAX_WORKERS = 8
@@ -33,6 +34,7 @@ class EvaluationSample:
         x: normalised image `(1, 3, h, w)`.
         label: class ids `(H, W)` uint8 at the original size.
         image_path: path of the original image.
+        value_range: that of the data set, for images of more than 8 bits.
     """
 
     index: int
@@ -40,11 +42,16 @@ class EvaluationSample:
     x: Tensor
     label: Labels
     image_path: Path
+    value_range: ValueRange | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the label, the size at which predictions are scored."""
         return (self.label.shape[0], self.label.shape[1])
+
+    def read_image(self) -> Pixels:
+        """Read the original image `(H, W, 3)` uint8 BGR."""
+        return read_image(self.image_path, self.value_range)
 
     def input_for(self, settings: InferenceSettings) -> Tensor:
         """Return the network input for the protocol of `settings`.
@@ -53,7 +60,7 @@ class EvaluationSample:
         `(1, 3, H, W)`.
         """
         is_official = settings.protocol == "official"
-        return self.x if is_official else image_tensor(read_image(self.image_path))
+        return self.x if is_official else image_tensor(self.read_image())
 
 
 def num_decode_workers(device: torch.device) -> int:
@@ -140,4 +147,5 @@ def dataset_samples(
     for index, batch in zip(chosen, loader, strict=True):
         data, path = model.data_preprocessor(batch, False), paths[index]
         label = _label_of(data["data_samples"][0], path)
-        yield EvaluationSample(index, names[index], data["inputs"], label, Path(path))
+        value_range = getattr(dataset, "value_range", None)
+        yield EvaluationSample(index, names[index], data["inputs"], label, Path(path), value_range)

@@ -11,7 +11,6 @@ from mmseg.models.segmentors import EncoderDecoder
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples
 from isnet.inference.evaluation_files import Evaluation
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.input_images import read_rgb
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.overlays import write_overlays
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
@@ -50,7 +49,7 @@ def write_evaluation_overlays(
         files = write_overlays(
             directory / "overlays",
             sample.name,
-            read_rgb(sample.image_path),
+            np.ascontiguousarray(sample.read_image()[..., ::-1]),
             sample.label,
             *predict_sample(model, sample, evaluation.protocol.single_scale),
             dataset.metainfo["palette"],

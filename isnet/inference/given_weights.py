@@ -9,11 +9,12 @@ from typing import Any
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
-from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import load_all
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of
+from isnet.io.value_range import ValueRange, range_of
 from isnet.records.run_records import WeightsRecord
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class GivenWeights:
 
 
 def open_given_weights(
-    file: Path, origin: str, config: dict[str, Any], name: str, classes: Sequence[str]
+    file: Path, origin: str, config: dict[str, Any], name: str, manifest: dict[str, Any]
 ) -> GivenWeights:
     """Load a file (official, mmseg, isnet, bare, safetensors) into the model of a config.
 
@@ -37,13 +38,14 @@ def open_given_weights(
         origin: its path or address, as the user wrote it.
         config: the resolved config.
         name: its name in errors.
-        classes: names of the data set's classes, by train id.
+        manifest: that of the data set.
 
     Raises:
-        UserError: the file cannot be opened, does not fit the model, or has the data set's classes
-            in another order.
+        UserError: the file cannot be opened, does not fit the model, has the data set's classes in
+            another order, or was trained with another range of values.
     """
-    weights = open_weights(file)
+    weights, classes = open_weights(file), manifest["classes"]
+    _check_range(weights, range_of(manifest))
     _check_classes(weights.classes, classes, file)
     try:
         network = MODELS.build(deployed_model(config))
@@ -69,6 +71,18 @@ def open_given_weights(
         states=weights.statements,
     )
     return GivenWeights(network, record)
+
+
+def _check_range(weights: WeightsFile, wanted: ValueRange | None) -> None:
+    """Compare the ranges of values, if both the weights and the data set state one."""
+    given = range_of(weights.meta.get("isnet") or {})
+    if given is not None and wanted is not None and given != wanted:
+        raise UserError(
+            f"was trained with values from {given[0]:g} to {given[1]:g}, and the images of the "
+            f"data set are read with {wanted[0]:g} to {wanted[1]:g}",
+            where=str(weights.path),
+            hint=f"Write `range: {list(given)}` in the description of the data set",
+        )
 
 
 def _check_classes(given: list[str] | None, wanted: Sequence[str], file: Path) -> None:

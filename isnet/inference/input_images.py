@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.errors import UserError
-from isnet.io.image_file import UnreadableImageError, decode, read_file, read_header
+from isnet.io.image_file import (
+    UnreadableImageError,
+    check_mode,
+    decode_image,
+    read_file,
+    read_header,
+)
 from isnet.io.image_folder import files_below, is_image
+from isnet.io.value_range import ValueRange
 
 RgbImage = NDArray[np.uint8]
 """`(H, W, 3)`, RGB."""
@@ -82,19 +89,23 @@ def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
     return list(map(ImageFile, paths, results))
 
 
-def read_rgb(path: Path) -> RgbImage:
+def read_rgb(path: Path, value_range: ValueRange | None = None) -> RgbImage:
     """Read an image file as `(H, W, 3)` uint8 RGB (see `isnet.io.image_file`).
 
+    `value_range`: that of the weights, for values of more than 8 bits.
+
     Raises:
-        UserError: the file is no image, damaged, or larger than Pillow allows.
+        UserError: the file is no image, damaged, larger than Pillow allows, or of values that are
+            not those of the training images.
     """
     try:
         content = read_file(path)
-        read_header(path, content)
-        bgr = decode(path, content)
+        header, shown = read_header(path, content), Path(printable(path))
+        check_mode(shown, header, has_range=value_range is not None)
+        bgr = decode_image(path, content, value_range)
     except UnreadableImageError as error:
         raise UserError(error.why, where=printable(path)) from None
-    return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
+    return np.ascontiguousarray(bgr[:, :, ::-1])
 
 
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:

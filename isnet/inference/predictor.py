@@ -26,6 +26,7 @@ from isnet.inference.memory import fits_summed, fits_whole
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
+from isnet.io.value_range import ValueRange
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
 _DEFAULT_WINDOW = (512, 512)
@@ -72,6 +73,7 @@ class Predictor:
         classes: class names by train id.
         large: (height, width) of the windows for images that do not fit in memory whole. Without it
             such images are predicted with `settings` nevertheless.
+        value_range: range of the training images, for files of more than 8 bits.
     """
 
     network: EncoderDecoder
@@ -79,6 +81,7 @@ class Predictor:
     resize: Sequence[dict[str, Any]]
     classes: Sequence[str]
     large: Size | None = None
+    value_range: ValueRange | None = None
 
     @classmethod
     def of(
@@ -101,7 +104,9 @@ class Predictor:
         large = settings.crop_size or (tuple(crop) if crop else _DEFAULT_WINDOW)
         if window is not None:
             settings = settings.with_windows(window)
-        return cls(model.network, settings, metadata.resize, metadata.classes, large)
+        return cls(
+            model.network, settings, metadata.resize, metadata.classes, large, metadata.range
+        )
 
     @property
     def device(self) -> torch.device:

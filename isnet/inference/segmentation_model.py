@@ -20,11 +20,13 @@ from isnet.inference.model_loader import open_model
 from isnet.inference.overlays import blend, mask_image
 from isnet.inference.predictor import ImagePrediction, Predictor
 from isnet.io.gpus import visible_gpus
+from isnet.io.value_range import ValueRange, to_8_bits
 
 ImageInput = str | Path | Image.Image | NDArray[Any] | Tensor
 """A file, a Pillow image, an array `(H, W, 3)` or `(H, W)`, or a tensor `(3, H, W)` or `(1, H, W)`.
 
-Colours are RGB. Arrays are uint8; tensors are uint8 or floating point in 0..1.
+Colours are RGB. Arrays are uint8, or of any type if the training images had more than 8 bits.
+Tensors are uint8 or floating point in 0..1.
 """
 
 _DEEP_MODES = ("I", "F")
@@ -87,12 +89,13 @@ class SegmentationModel:
         Raises:
             UserError: an image is none, cannot be read, resized for the network or predicted.
         """
+        value_range = self.predictor.value_range
         if not isinstance(image, list | tuple):
-            return self._predict([_to_rgb(image)])[0]
+            return self._predict([_to_rgb(image, value_range)])[0]
         images = []
         for index, one in enumerate(image):
             try:
-                images.append(_to_rgb(one))
+                images.append(_to_rgb(one, value_range))
             except UserError as error:
                 raise UserError(str(error), where=f"image {index} of the list") from None
         return self._predict(images)
@@ -135,31 +138,37 @@ def load(
     return SegmentationModel(predictor, model.metadata)
 
 
-def _to_rgb(image: Any) -> RgbImage:
+def _to_rgb(image: Any, value_range: ValueRange | None) -> RgbImage:
     """Convert an image of any accepted kind to `(H, W, 3)` uint8 RGB.
+
+    `value_range`: that of the weights, for more than 8 bits.
 
     Raises:
         UserError: it has another type, shape or range of values, or is a file that cannot be read.
     """
     if isinstance(image, str | Path):
-        return read_rgb(Path(image))
+        return read_rgb(Path(image), value_range)
     if isinstance(image, Image.Image):
-        return _from_pillow(image)
+        return _from_pillow(image, value_range)
     if isinstance(image, Tensor):
         return _from_tensor(image)
     if isinstance(image, np.ndarray):
-        return _from_array(image, "(H, W, 3) or (H, W)")
+        return _from_array(image, "(H, W, 3) or (H, W)", value_range)
     kinds = "a path, a Pillow image, a numpy array, a tensor, or a list of them"
     raise UserError(f"a {type(image).__name__} is no image", hint=f"Give {kinds}")
 
 
-def _from_pillow(image: Image.Image) -> RgbImage:
-    if image.mode.startswith(_DEEP_MODES):
+def _from_pillow(image: Image.Image, value_range: ValueRange | None) -> RgbImage:
+    is_deep = image.mode.startswith(_DEEP_MODES)
+    if is_deep and value_range is None:
         hint = "Convert it to 8 bits, or give the path of its file"
         raise UserError(f"the Pillow image has the mode {image.mode}", hint=hint)
     # As for a file: as it is displayed, without transparency.
     try:
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        shown = ImageOps.exif_transpose(image)
+        if is_deep:
+            return _from_array(np.asarray(shown), "", value_range)
+        return np.array(shown.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         what = f"the Pillow image cannot be read ({error})"
         raise UserError(what, hint="Give another one") from None
@@ -180,8 +189,10 @@ def _from_tensor(image: Tensor) -> RgbImage:
     return _from_array(array[:, :, 0] if array.shape[2] == 1 else array, shape)
 
 
-def _from_array(image: NDArray[Any], shape: str) -> RgbImage:
+def _from_array(image: NDArray[Any], shape: str, value_range: ValueRange | None = None) -> RgbImage:
     """Check an array `(H, W)` or `(H, W, 3)`; `shape` is what the user should give."""
+    if image.dtype.kind in "uif" and value_range is not None:
+        image = to_8_bits(image, value_range)
     if image.dtype != np.uint8:
         raise UserError(f"the image has values of {image.dtype}", hint="Give uint8, in 0..255")
     if image.ndim == 2:

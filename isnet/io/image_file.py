@@ -1,15 +1,17 @@
 """Reads, checks and decodes image files in the same way for all stages.
 
 OpenCV decodes images as in mmseg's `LoadImageFromFile`. EXIF orientation is applied. Of several
-frames the first is used. Grey and palette images become colour images, and 16 bits become 8.
-Transparency is dropped.
+frames the first is used. Grey, palette and CMYK images become colour images. Values of more than 8
+bits become 8 by a `ValueRange`; without one, 16 bits are divided by 256. Transparency is dropped.
 """
 
 import io
 import re
 import stat
+import struct
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,22 +20,31 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from isnet.errors import UserError
 from isnet.io.decoder_messages import decoder_messages
-
-Pixels = npt.NDArray[np.uint8]
+from isnet.io.value_range import Pixels, ValueRange, Values, to_8_bits
 
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's limit on pixels against decompression bombs, for images from unknown sources."""
+_MOST_PIXELS = 1 << 30
+"""OpenCV's limit on pixels."""
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at half of the limit
 
 _JPEG, _TIFF = b"\xff\xd8", (b"II*\x00", b"MM\x00*")
 """First bytes of files."""
 _ORIENTATION = 0x0112
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 256, 257, 258, 259, 262, 339
+_PLANES = 284
 """Tags of a TIFF."""
+_KINDS = {1: "uint", 2: "int", 3: "float"}
+"""Type of values by `_SAMPLE_FORMAT`."""
+_AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+"""Grey or BGR, of any depth."""
+_IMAGE_MODES = re.compile(r"(inverted )?(1|L)|[124]-bit L|LA|P|RGBA?|CMYK|I;16|16-bit (LA|RGBA?)")
+_MODES_OF_A_RANGE = re.compile(r"I|F|signed L|(u?int|float)\d+ (L|RGB)")
+"""Modes that OpenCV reads with the values of the file, and those that 8 bits cannot hold."""
 _LOSSY = (6, 7, 33003, 33005, 34712, 34892, 50001, 50002)
 """Values of `_COMPRESSION`: JPEG, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
@@ -59,7 +70,8 @@ class ImageHeader:
     mode: str
     """Pillow's mode, such as `RGB`. 16-bit grey is `I;16`. For other PNG and TIFF files of 1, 2, 4
     or 16 bits the depth is added, such as `2-bit L`, because Pillow and OpenCV scale their values.
-    A TIFF may also be `inverted L` (0 is white), `signed L`, or `RGB with 5 bands`.
+    A TIFF may also be `inverted L` (0 is white), `signed L`, `RGB with 5 bands`, `16-bit RGB in
+    planes`, or of a type that Pillow does not read, such as `float32 RGB`.
     """
     container: str
     """File format, such as PNG; `lossy TIFF` if it has JPEG, JPEG 2000 or WebP inside."""
@@ -114,14 +126,91 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
                 has_alpha="A" in mode or "transparency" in image.info,
             )
     except Image.DecompressionBombError:
-        raise unreadable(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels") from None
+        raise _too_large(path) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        if content.startswith(_TIFF) and (header := _rare_tiff(content)):
+            _check_pixels(path, header.size)
+            return header
         why = "no image, or a damaged one"
         if content[:64].lstrip().startswith(b"<"):
             why = "a web page"
         elif content.startswith(_TIFF):
             why = "a TIFF of bands, depth or byte order that Pillow cannot read, or a damaged one"
         raise unreadable(path, why) from None
+
+
+@contextmanager
+def without_pixel_limit() -> Iterator[None]:
+    """Switch off Pillow's limit in the block, for the user's own images."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
+    """Check that an image is read with the values that its file stores.
+
+    `has_range`: whether a `ValueRange` maps values that are signed, float or of 32 bits.
+
+    Raises:
+        UserError: OpenCV would change the values, or no range maps them.
+    """
+    mode = header.mode
+    if header.size[0] * header.size[1] > _MOST_PIXELS:
+        raise unreadable(path, f"more than {_MOST_PIXELS / 1e6:.0f} million pixels")
+    needs_range = _MODES_OF_A_RANGE.fullmatch(mode) and (mode, header.container) != ("I", "PPM")
+    if needs_range and not has_range:
+        what = f"has mode {mode}, and no range says which of its values are black and white"
+        raise UserError(what, where=str(path), hint="Save it with 8 bits, as the training images")
+    if not needs_range and mode != "I" and not _IMAGE_MODES.fullmatch(mode):
+        what = f"has mode {mode}, images are RGB, grey, a palette or CMYK"
+        hint = "Save it as RGB, in a TIFF with the bands of each pixel together"
+        raise UserError(what, where=str(path), hint=hint)
+
+
+def _check_pixels(path: Path, size: tuple[int, int]) -> None:
+    """Apply Pillow's limit to an image that Pillow has not opened."""
+    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
+        raise _too_large(path)
+
+
+def _too_large(path: Path) -> UnreadableImageError:
+    return unreadable(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
+
+
+def _rare_tiff(content: bytes) -> ImageHeader | None:
+    """Read the header of a grey or RGB TIFF whose type of values Pillow does not know."""
+    try:
+        tags = ImageFileDirectory_v2(content[:8])
+        file = io.BytesIO(content)
+        file.seek(tags.next)
+        tags.load(file)
+        size = tags[_WIDTH], tags[_HEIGHT]
+    except (OSError, SyntaxError, ValueError, KeyError, struct.error):
+        return None
+    depths, formats = tags.get(_BITS, (1,)), tags.get(_SAMPLE_FORMAT, (1,))
+    bands = {1: "L", 2: "RGB"}.get(tags.get(_PHOTOMETRIC, -1))
+    if bands is None or len({*depths}) > 1 or formats[0] not in _KINDS:
+        return None
+    mode = f"{_KINDS[formats[0]]}{depths[0]} {bands}"
+    if len(depths) != len(bands):
+        mode += f" with {len(depths)} bands"
+    return ImageHeader(
+        mode=_in_planes(mode, tags),
+        container="TIFF",
+        size=size,
+        is_rotated=tags.get(_ORIENTATION, 1) in range(2, 9),
+        has_alpha=False,
+    )
+
+
+def _in_planes(mode: str, tags: ImageFileDirectory_v2) -> str:
+    """Name the form of TIFF that OpenCV reads wrongly: more than 8 bits, each band for itself."""
+    depths = tags.get(_BITS, (1,))
+    in_planes = len(depths) > 1 and depths[0] > 8 and tags.get(_PLANES) == 2
+    return f"{mode} in planes" if in_planes else mode
 
 
 def _png_mode(content: bytes) -> str:
@@ -142,7 +231,7 @@ def _tiff_mode(image: TiffImageFile) -> str:
         return f"signed {mode}"
     mode = {"1": "L", "I;16B": "I;16"}.get(mode, mode)
     depth = 8 if mode in ("P", "I", "F") or (mode, depths[0]) == ("I;16", 16) else depths[0]
-    return mode if depth == 8 else f"{depth}-bit {mode}"
+    return mode if depth == 8 else _in_planes(f"{depth}-bit {mode}", tags)
 
 
 def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDArray[Any]:
@@ -184,13 +273,39 @@ def _damage_of_tiff(content: bytes) -> str:
     return ""
 
 
-def read_image(path: Path) -> Pixels:
-    """Read an image file as `(H, W, 3)` uint8 BGR.
+def decode_values(path: Path, content: bytes) -> Values:
+    """Decode the `content` of an image file to `(H, W, 3)` BGR, of the type that it stores.
+
+    Raises:
+        UserError: the file is damaged, or of a kind that OpenCV does not read.
+    """
+    return _as_colours(decode(path, content, _AS_STORED))
+
+
+def decode_image(path: Path, content: bytes, value_range: ValueRange | None = None) -> Pixels:
+    """Decode the `content` of an image file to `(H, W, 3)` uint8 BGR.
+
+    `value_range` maps values of more than 8 bits; without one, those of 16 bits are divided by 256.
+
+    Raises:
+        UserError: the file is damaged, or of a kind that OpenCV does not read.
+    """
+    if value_range is None:
+        return np.asarray(decode(path, content), np.uint8)
+    return _as_colours(to_8_bits(decode(path, content, _AS_STORED), value_range))
+
+
+def _as_colours(pixels: Values) -> Values:
+    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def read_image(path: Path, value_range: ValueRange | None = None) -> Pixels:
+    """Read an image file as `(H, W, 3)` uint8 BGR, see `decode_image`.
 
     Raises:
         UserError: the file cannot be read.
     """
-    return np.asarray(decode(path, read_file(path)), np.uint8)
+    return decode_image(path, read_file(path), value_range)
 
 
 def read_train_ids(path: Path) -> Pixels:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from sklearn.ensemble import RandomForestClassifier
 
 from isnet.errors import UserError
-from isnet.io.image_file import Pixels, read_image, read_train_ids
+from isnet.io.image_file import read_image, read_train_ids
+from isnet.io.value_range import Pixels, range_of
 from isnet.metrics.benchmark_scores import null
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, confusion_matrix
 
@@ -42,7 +43,8 @@ def _read(manifest: Manifest, data_root: Path, split: str) -> Iterator[tuple[Pix
     """Yield the image `(H, W, 3)` BGR and the label `(H, W)` of each chosen record of a split."""
     for record in _choose_records(manifest, split):
         # `/` keeps an absolute image_root or label_root as it is.
-        image = read_image(data_root / manifest["image_root"] / record["image"])
+        file = data_root / manifest["image_root"] / record["image"]
+        image = read_image(file, range_of(manifest))
         path = data_root / manifest["label_root"] / record["label"]
         label = read_train_ids(path)
         if label.shape != image.shape[:2]:

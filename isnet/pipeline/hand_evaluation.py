@@ -15,7 +15,6 @@ from isnet.records.base_record import read_rows
 from isnet.records.dataset_records import class_coverage
 from isnet.records.run_records import ClassScore, MetricsRecord
 from isnet.settings.config_file import load_config
-from isnet.settings.dataset_lookup import table_of
 from isnet.settings.experiment import resolve
 from isnet.settings.local_modules import import_modules
 from isnet.settings.params import Run
@@ -61,8 +60,7 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    classes = table_of(plan.params.datasets[dataset]).classes
-    described = _describe(weights, dataset, config, len(classes))
+    described = _describe(weights, dataset, config, len(manifest["classes"]))
     key = scores_key(sha256_of(weights), manifest["digest"], described.digest)
     folder = _FOLDER / f"{weights.stem}-{dataset}-{key[:8]}"
     with exclusive(folder):
@@ -75,7 +73,7 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
                 from isnet.pipeline.trained_run import prepare_run
 
                 given = open_given_weights(
-                    weights, str(weights), described.config, described.name, classes
+                    weights, str(weights), described.config, described.name, manifest
                 )
                 _log.info(given.record.sentence)
                 run = prepare_run(plan, dataset, described.config, given.network, gpu=bool(gpus))

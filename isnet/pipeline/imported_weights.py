@@ -12,7 +12,6 @@ from isnet.pipeline.stage_files import replace_folder, utc_text
 from isnet.pipeline.start_files import fetch_weights, start_file
 from isnet.records.run_records import TrainRecord
 from isnet.settings.config_file import config_source
-from isnet.settings.dataset_lookup import table_of
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import collect_environment
@@ -44,8 +43,7 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
 
     experiment = planned.experiment
     import_modules(experiment.imports, experiment.folder)
-    classes = table_of(plan.params.datasets[planned.run.dataset]).classes
-    given = open_given_weights(file, start.origin, experiment.config, planned.run.config, classes)
+    given = open_given_weights(file, start.origin, experiment.config, planned.run.config, manifest)
     if start.sha256 not in (None, given.record.sha256):
         raise UserError("has changed meanwhile", where=str(file), hint="Start the command again")
     model = deployed_model(experiment.config)

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from isnet.checkpoints.weights_metadata import WeightsMetadata
+from isnet.io.value_range import range_of
 from isnet.settings.experiment import Experiment
 
 
@@ -32,6 +33,7 @@ def describe_weights(
         model,
         **dataset_meta,
         flip_pairs=manifest["flip_pairs"],
+        range=range_of(manifest),
         provenance=provenance
         | {"method": experiment.method, "backbone": experiment.backbone}
         | {key: environment[key] for key in ("isnet", "git_commit")},

@@ -65,8 +65,11 @@ class Manifest(Record):
     label_root: str
     """Folder of the labels, relative to the data root."""
     splits: dict[str, list[ManifestEntry]]
+    range: tuple[float, float] | None = None
+    """Values that become 0 and 255 in images of more than 8 bits; left out without such images."""
     digest: str
-    """SHA-256 over classes, ignore_index, flip_pairs and splits; independent of the folders."""
+    """SHA-256 over classes, ignore_index, flip_pairs, splits and range; independent of the folders.
+    """
 
     @cached_property
     def images(self) -> dict[str, int]:

@@ -147,7 +147,7 @@ def _sample(
     manifest: Manifest, data: Path, file: _Candidate, shares: Shares, palette: bytes, longest: int
 ) -> LabelSample:
     split, entry = file
-    pixels = read_image(data / manifest.image_root / entry.image)
+    pixels = read_image(data / manifest.image_root / entry.image, manifest.range)
     is_grey = not np.ptp(pixels, axis=2).any()
     photo = Image.fromarray(pixels[..., 0 if is_grey else slice(None, None, -1)])
     labels = Image.fromarray(read_train_ids(data / manifest.label_root / entry.label))

@@ -11,7 +11,8 @@ from isnet.data.catalog import LabelTable
 from isnet.data.catalog.image_label_pairs import Pair
 from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
-from isnet.io.image_file import read_image
+from isnet.io.image_file import decode_values, read_file
+from isnet.io.value_range import stretch
 from isnet.reporting.embedded_image import encode_image, reduce_image
 from isnet.reporting.label_samples import distinct_colours
 
@@ -42,7 +43,8 @@ def draw_label_sheet(
         classes |= counts.keys()
         labels = Image.fromarray(train)
         labels.putpalette(np.ravel([*colours, *[grey] * (256 - len(colours))]).tolist())
-        photo = Image.fromarray(read_image(root / image)[..., ::-1])
+        values = decode_values(root / image, read_file(root / image))
+        photo = Image.fromarray(stretch(values)[..., ::-1])
         reduce_image(photo, _LONGEST, smooth=True)
         reduced = labels.resize(photo.size, Image.Resampling.NEAREST).convert("RGB")
         rows.append((photo, Image.blend(photo, reduced, 0.6)))

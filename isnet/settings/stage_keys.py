@@ -26,6 +26,8 @@ Evaluations are then done again, but trainings are not.
 
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
+_OPTIONAL_KEYS = {"group", "range"}
+"""Other keys of a description that decide its content; only part of a key where they are set."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class StageKeys:
         _require_known(name, list(self.params.datasets), "data set")
         dataset = self.params.datasets[name]
         description = description_of(dataset)
-        keys = _FILE_KEYS if description.group is None else _FILE_KEYS | {"group"}
+        keys = _FILE_KEYS | {key for key in _OPTIONAL_KEYS if getattr(description, key) is not None}
         return {
             "version": _STAGE_VERSION,
             "dataset": name,

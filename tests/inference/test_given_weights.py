@@ -36,7 +36,7 @@ def opened(
     config["model"]["decode_head"]["fusion"] = "paper"  # as the official files have it
     if change:
         change(config)
-    return open_given_weights(file, "x", config, "the.py", classes)
+    return open_given_weights(file, "x", config, "the.py", {"classes": classes})
 
 
 def saved(content: Any, folder: Path) -> Path:

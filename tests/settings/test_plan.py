@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_a_change_touches_the_settings_of_the_stages_that_read_it(
     old: str, new: str, touched: set[str], checkout: Path, edit: Edit
 ) -> None:
     assert _touched(checkout, lambda: edit(old, new)) == touched
+
+
+def test_the_range_of_a_data_set_is_a_setting_of_its_conversion(checkout: Path, edit: Edit) -> None:
+    described = checkout / "datasets/own.yaml"
+    published = (checkout / "isnet/data/catalog/cityscapes.yaml").read_text()
+    described.write_text(published[published.index("\nimage:") + 1 :])
+    own = "  own: {kind: folder, source: /nowhere, description: datasets/own.yaml}\n"
+    edit("runs:\n", f"{own}runs:\n")
+
+    def change() -> None:
+        with described.open("a") as file:
+            file.write("range: [0, 4095]\n")
+
+    assert _touched(checkout, change) == {"datasets/own.json"}
+    files = json.loads((checkout / "work/settings/datasets/own.json").read_text())["files"]
+    assert files["range"] == [0, 4095]
 
 
 def test_a_change_in_a_config_touches_its_runs_and_a_comment_none(checkout: Path) -> None:

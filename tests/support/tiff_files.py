@@ -22,6 +22,7 @@ def encode_tiff(
     extra: Sequence[int] = (),
     orientation: int | None = None,
     palette: Sequence[int] = (),
+    planes: bool = False,
 ) -> bytes:
     """Return the content of an uncompressed TIFF file.
 
@@ -33,24 +34,30 @@ def encode_tiff(
         extra: `ExtraSamples`: 0 unspecified, 1 and 2 alpha.
         orientation: as in EXIF.
         palette: `ColorMap` of 16-bit values.
+        planes: whether each band is stored for itself, not the bands of each pixel together.
     """
     height, width = samples.shape[:2]
     bands = samples.shape[2] if samples.ndim == 3 else 1
     bits = bits or samples.dtype.itemsize * 8
-    pixels = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    stored = np.moveaxis(samples, -1, 0) if planes else samples
+    pixels = stored.astype(samples.dtype.newbyteorder(order)).tobytes()
+    strips = bands if planes else 1
+    length = len(pixels) // strips
     if bits < 8:
         single = np.unpackbits(samples.astype(np.uint8)[..., None], axis=-1)[..., 8 - bits :]
         pixels = np.packbits(single.reshape(height, -1), axis=1).tobytes()
+        length = len(pixels)
     tags: list[tuple[int, int, Sequence[int]]] = [
         (256, _LONG, [width]),
         (257, _LONG, [height]),
         (258, _SHORT, [bits] * bands),
         (259, _SHORT, [1]),
         (262, _SHORT, [photometric]),
-        (273, _LONG, [8]),
+        (273, _LONG, [8 + strip * length for strip in range(strips)]),
         (277, _SHORT, [bands]),
         (278, _LONG, [height]),
-        (279, _LONG, [len(pixels)]),
+        (279, _LONG, [length] * strips),
+        (284, _SHORT, [2] if planes else []),
         (320, _SHORT, palette),
         (274, _SHORT, [] if orientation is None else [orientation]),
         (338, _SHORT, extra),

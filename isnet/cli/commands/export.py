@@ -60,8 +60,8 @@ def export(
     from isnet.inference.export.check_images import generated_images, given_images, images_of_run
     from isnet.inference.model_loader import open_model
 
-    given = given_images(check) if check else None
     model = open_model(weights)
+    given = given_images(check, model.metadata.range) if check else None
     run = model.metadata.provenance.get("run")
     images, origin = given or images_of_run(model.metadata.provenance) or generated_images()
     folder = str(run) if _NAME.fullmatch(str(run or "")) else weights.stem

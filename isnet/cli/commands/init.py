@@ -13,6 +13,7 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes, write_text
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.gpus import visible_gpus
+from isnet.io.image_file import without_pixel_limit
 from isnet.io.yaml_file import read_yaml
 from isnet.pipeline.fitting_batch import fit_batch
 from isnet.reporting.label_sheet import draw_label_sheet
@@ -29,6 +30,7 @@ from isnet.settings.params_editor import (
 from isnet.settings.planned_run import PlannedRun
 
 
+@without_pixel_limit()
 def init(
     name: str,
     folder: Path | None,

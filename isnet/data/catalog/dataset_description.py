@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
@@ -131,6 +132,11 @@ class DatasetDescription(StrictModel):
     """
     left_right: Annotated[tuple[Annotated[tuple[str, str], _FromList], ...], _FromList] = ()
     """Pairs of classes that are swapped when an image is mirrored."""
+    range: Annotated[tuple[float, float], _FromList] | None = None
+    """For images of more than 8 bits: the values that become 0 (black) and 255 (white). Values
+    between are scaled, others are cut. Without it, `convert` measures the range of the train images
+    (without the lowest and highest 0.5 % of each). Images of 8 bits stay as they are.
+    """
 
     def folder(self, split: str) -> str:
         """Return the name that replaces `{split}` in paths."""
@@ -162,6 +168,8 @@ class DatasetDescription(StrictModel):
                 raise ValueError(f"{key} has no {{name}}, the part that image and label share")
         if self.group is not None:
             check_group(self.group)
+        if self.range is not None and not -math.inf < self.range[0] < self.range[1] < math.inf:
+            raise ValueError(f"range is {list(self.range)}, needed is [low, high] with low < high")
         _check_splits(self)
         names = [row.name for row in self.classes]
         for name in names:

@@ -22,6 +22,7 @@ from isnet.data.catalog.image_label_pairs import (
     image_name,
 )
 from isnet.data.convert.class_gaps import find_class_gaps
+from isnet.data.convert.image_range import choose_range
 from isnet.data.convert.label_conversion import (
     ConversionJob,
     ConversionResult,
@@ -35,6 +36,7 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, remove_other_files
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
+from isnet.io.value_range import ValueRange
 from isnet.io.wait_lock import exclusive
 from isnet.records.dataset_records import Census, Manifest, SourceRecord, SplitCounts
 
@@ -101,7 +103,8 @@ def convert_dataset(
     leaks = find_leaks(jobs, results, groups)
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
         _log.warning(f"warning: {warning}")
-    return _manifest(source, table, jobs, results), census
+    value_range = choose_range(description.range, jobs, results, table.origin)
+    return _manifest(source, table, jobs, results, value_range), census
 
 
 def _read_shared_labels(
@@ -203,7 +206,13 @@ def _find_groups(description: DatasetDescription, jobs: Jobs) -> dict[str, set[s
     }
 
 
-def _manifest(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Results) -> Manifest:
+def _manifest(
+    source: SourceRecord,
+    table: LabelTable,
+    jobs: Jobs,
+    results: Results,
+    value_range: ValueRange | None,
+) -> Manifest:
     copied = {"width", "height", "image_sha256", "label_sha256"}
     # Without the roots: the same data at another place have the same digest.
     content = {
@@ -217,6 +226,7 @@ def _manifest(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Resu
             ]
             for split, some in jobs.items()
         },
+        **({"range": value_range} if value_range else {}),
     }
     return Manifest.model_validate(
         {

@@ -22,11 +22,16 @@ from isnet.data.convert.png_codec import encode_grey
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.image_file import ImageHeader, Pixels, decode, read_file, read_header, unreadable
+from isnet.io.image_file import (
+    ImageHeader,
+    check_mode,
+    decode_values,
+    read_file,
+    read_header,
+    unreadable,
+)
+from isnet.io.value_range import ValueRange, Values, measure_range, stretch
 from isnet.records.base_record import Record
-
-_IMAGE_MODES = ("RGB", "L", "P", "RGBA", "LA", "inverted L")
-_ANY_DEPTH = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
 
 Size = tuple[int, int]
 """Width and height."""
@@ -65,6 +70,8 @@ class ConversionResult(Record):
     far: int = 0
     fingerprint: str = ""
     """Perceptual hash of the image; empty in journals of earlier versions."""
+    measured: ValueRange | None = None
+    """Range of the image's values, if they have more than 8 bits."""
 
 
 def file_stamp(path: Path) -> FileStamp:
@@ -119,9 +126,9 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
     content = read_file(image)
     if drawing is None:
         raw = read_label(label, table.form, table.origin, table.tolerance)
-        header, pixels = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
+        header, values = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
     else:  # checked before a canvas of the stated size is made
-        header, pixels = check_image(image, content, drawing.where, drawing.size)
+        header, values = check_image(image, content, drawing.where, drawing.size)
         raw = drawing.draw(table.categories, table.unlabelled, table.origin)
     train, counts, far = lookup(raw, label)
     encoded = encode_grey(train)
@@ -133,13 +140,24 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
         target_bytes=len(encoded),
         image_sha256=hashlib.sha256(content).hexdigest(),
         label_sha256=hashlib.sha256(encoded).hexdigest(),
-        width=pixels.shape[1],
-        height=pixels.shape[0],
+        width=values.shape[1],
+        height=values.shape[0],
         has_alpha=header.has_alpha,
         counts=counts,
         far=far,
-        fingerprint=fingerprint(pixels),
+        fingerprint=fingerprint(stretch(values)),
+        **_measure(image, values),
     )
+
+
+def _measure(image: Path, values: Values) -> dict[str, ValueRange]:
+    if values.dtype == np.uint8:
+        return {}
+    measured = measure_range(values)
+    if measured is None:
+        hint = "Replace it, or take it out of the data set"
+        raise UserError("has no finite value", where=str(image), hint=hint)
+    return {"measured": measured}
 
 
 def _stamp(path: Path) -> FileStamp:
@@ -151,33 +169,18 @@ def _stamp(path: Path) -> FileStamp:
 
 def check_image(
     image: Path, content: bytes, label: Path | str, label_size: Size
-) -> tuple[ImageHeader, Pixels]:
-    """Decode an image as a check; return its header and its pixels after EXIF orientation.
+) -> tuple[ImageHeader, Values]:
+    """Decode an image as a check; return its header and its values after EXIF orientation.
 
     Raises:
         UserError: the image is damaged, training cannot read its mode without loss, or its label
             has another size.
     """
-    header, pixels = _inspect_image(image, content)
-    _check_size(header, (pixels.shape[1], pixels.shape[0]), label_size, image, label)
-    return header, pixels
-
-
-def _inspect_image(path: Path, content: bytes) -> tuple[ImageHeader, Pixels]:
-    """Decode an image as a check; return its header and its pixels after EXIF orientation.
-
-    Raises:
-        UserError: the image is damaged, or training cannot read its mode without loss.
-    """
-    header = read_header(path, content)
-    if header.mode not in _IMAGE_MODES:
-        what = f"has mode {header.mode}, images are RGB, grey or a palette, of 8 bits"
-        raise UserError(what, where=str(path), hint="Save it as 8-bit RGB")
-    pixels = decode(path, content, _ANY_DEPTH)
-    if pixels.dtype != np.uint8:  # of formats whose depth Pillow hides, such as PPM
-        what = f"has values of {pixels.dtype}, images have 8 bits"
-        raise UserError(what, where=str(path), hint="Save it as 8-bit RGB")
-    return header, np.asarray(pixels, np.uint8)
+    header = read_header(image, content)
+    check_mode(image, header, has_range=True)
+    values = decode_values(image, content)
+    _check_size(header, (values.shape[1], values.shape[0]), label_size, image, label)
+    return header, values
 
 
 def _check_size(

@@ -12,20 +12,21 @@ import cv2
 import mmcv
 import numpy as np
 import numpy.typing as npt
-from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
+from isnet.data.loading.load_image import LoadImage
 from isnet.data.packed.packed_store import PackedSample, Pixels
 
 _TRIES = 10
 
 
 class _DecodedSample:
-    """An image and its label, decoded by mmseg's transforms, with the methods of `PackedSample`."""
+    """An image and its label, decoded from their files, with the methods of `PackedSample`."""
 
     def __init__(self, record: dict[str, Any]) -> None:
-        loaded = LoadAnnotations()(LoadImageFromFile()(record | {"seg_fields": []}))
+        loaded = LoadAnnotations()(LoadImage()(record | {"seg_fields": []}))
         self._image: Pixels = loaded["img"]
         self._label: Pixels = loaded["gt_seg_map"].astype(np.uint8, copy=False)
         self.height, self.width = self._image.shape[:2]

@@ -25,6 +25,7 @@ from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.image_file import read_image, read_train_ids
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
+from isnet.io.value_range import ValueRange, range_of
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class _SplitPacker:
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
         self._folder, self._split = folder, split
         self._digest: str = manifest["digest"]
+        self._range = range_of(manifest)
         self._tiles, self._index = store_files(folder, split)
         self._part = self._tiles.with_suffix(".part")
         self._journal = self._tiles.with_suffix(".part.jsonl")
@@ -130,7 +132,7 @@ class _SplitPacker:
         with self._part.open("r+b" if self._part.is_file() else "w+b") as part:
             _reserve(part.fileno(), self._bytes)
         jobs = [job for job in self.jobs if job.number not in checksums]
-        finished = _in_processes(partial(_pack_one, self._part), jobs, workers)
+        finished = _in_processes(partial(_pack_one, self._part, self._range), jobs, workers)
         with closing(finished), JsonLinesFile(self._journal, self._digest) as journal:
             for job, checksum in finished:
                 checksums[job.number] = checksum
@@ -171,9 +173,9 @@ def _in_processes(
     return map_in_processes(work, items, workers, initializer=cv2.setNumThreads, initargs=(1,))
 
 
-def _pack_one(part: Path, job: _Job) -> int:
+def _pack_one(part: Path, value_range: ValueRange | None, job: _Job) -> int:
     """Write the pixels of an image and its label at their offset in `part`; return their CRC-32."""
-    image, label = read_image(job.image), read_train_ids(job.label)
+    image, label = read_image(job.image, value_range), read_train_ids(job.label)
     for pixels, path in ((image, job.image), (label, job.label)):
         if pixels.shape[:2] != (job.record.height, job.record.width):
             what, hint = "has another size than when it was converted", "Run `isnet convert` again"

@@ -11,6 +11,7 @@ from isnet.errors import UserError
 from isnet.inference.export.exported_network import SMALLEST_SIDE
 from isnet.inference.input_images import find_images, image_tensor, read_rgb
 from isnet.io.atomic_files import read_json
+from isnet.io.value_range import ValueRange, range_of
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
 
@@ -20,8 +21,10 @@ _MAX_IMAGES = 4
 """Images taken from a data set, or generated."""
 
 
-def given_images(paths: Sequence[Path]) -> ImagesWithOrigin:
+def given_images(paths: Sequence[Path], value_range: ValueRange | None = None) -> ImagesWithOrigin:
     """Read the given image files, and all images below the given folders, as `isnet predict` does.
+
+    `value_range`: that of the weights.
 
     Raises:
         UserError: a file is missing, no image, or too small.
@@ -30,7 +33,7 @@ def given_images(paths: Sequence[Path]) -> ImagesWithOrigin:
     if not files:
         raise UserError("there is no image", where=str(paths[0]), hint="Give others")
     images = "image" if len(files) == 1 else "images"
-    return [_read(file.path) for file in files], f"{len(files)} given {images}"
+    return [_read(file.path, value_range) for file in files], f"{len(files)} given {images}"
 
 
 def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
@@ -48,7 +51,7 @@ def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
             return None
         folder = layout.under_data(manifest["image_root"])
         files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_MAX_IMAGES]]
-        images = [_read(file) for file in files]
+        images = [_read(file, range_of(manifest)) for file in files]
     except (UserError, KeyError):
         return None
     return images, f"the first {len(images)} validation images of {dataset}"
@@ -61,8 +64,8 @@ def generated_images() -> ImagesWithOrigin:
     return [image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets"
 
 
-def _read(file: Path) -> Tensor:
-    pixels = read_rgb(file)
+def _read(file: Path, value_range: ValueRange | None) -> Tensor:
+    pixels = read_rgb(file, value_range)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         size = "x".join(map(str, pixels.shape[:2]))
         what = f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more"

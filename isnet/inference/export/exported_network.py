@@ -83,6 +83,7 @@ def export_metadata(model: TrainedModel) -> dict[str, str]:
         "palette": json.dumps(metadata.palette),
         "resize": json.dumps(metadata.resize),
         "evaluation": json.dumps(metadata.evaluation),
+        **({"range": json.dumps(metadata.range)} if metadata.range else {}),
         "provenance": json.dumps(metadata.provenance, ensure_ascii=False),
         "weights_sha256": model.sha256,
         "isnet": __version__,

@@ -4,6 +4,7 @@ import base64
 import io
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ class ServedModel:
             raise RefusedRequestError(what)
         with self._lock:
             files = list(_read_each(decode_base64, texts))
-            rows = [self._row(predictor, image) for image in _read_each(decode_image, files)]
+            decode = partial(decode_image, value_range=predictor.value_range)
+            rows = [self._row(predictor, image) for image in _read_each(decode, files)]
         return pd.DataFrame(rows)
 
     def _row(self, predictor: Predictor, image: Any) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.io.image_file import decode
+from isnet.io import image_file
+from isnet.io.image_file import UnreadableImageError, check_mode, read_header
+from isnet.io.value_range import ValueRange
 
 MAX_BYTES = 32 * 2**20
 """Limit of an image file."""
@@ -20,6 +22,7 @@ MAX_PIXELS = 25_000_000
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _SHOWN = 40
+_DAMAGED = "the image file is cut or damaged"
 
 
 class RefusedImageError(ValueError):
@@ -52,20 +55,29 @@ def decode_base64(text: Any) -> bytes:
     return content
 
 
-def decode_image(content: bytes) -> NDArray[np.uint8]:
+def decode_image(content: bytes, value_range: ValueRange | None = None) -> NDArray[np.uint8]:
     """Decode the content of an image file to pixels `(H, W, 3)` uint8 RGB.
 
-    The pixels are as in training: EXIF orientation applied, without transparency, 8 bits.
+    The pixels are as in training: EXIF orientation applied, without transparency, 8 bits, to which
+    `value_range` of the weights maps more.
 
     Raises:
-        RefusedImageError: the file is truncated or damaged.
+        RefusedImageError: the file is truncated or damaged, or of values that training had not.
     """
+    request = Path("request")
     try:
         with _open(content) as image:
             image.load()  # cv2 would fill missing parts with grey
-        pixels = decode(Path("request"), content)
+        header = read_header(request, content)
     except (OSError, SyntaxError, ValueError, EOFError, UserError):
-        raise RefusedImageError("the image file is cut or damaged") from None
+        raise RefusedImageError(_DAMAGED) from None
+    try:
+        check_mode(request, header, has_range=value_range is not None)
+        pixels = image_file.decode_image(request, content, value_range)
+    except UnreadableImageError:
+        raise RefusedImageError(_DAMAGED) from None
+    except UserError as error:
+        raise RefusedImageError(str(error).removeprefix(f"{request}: ")) from None
     return np.ascontiguousarray(pixels[:, :, ::-1], dtype=np.uint8)
 
 

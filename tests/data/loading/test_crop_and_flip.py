@@ -19,6 +19,7 @@ from isnet.data.loading.data_preprocessor import PackCropInputs
 from isnet.data.loading.manifest_dataset import ManifestDataset, SeededInfiniteSampler
 from isnet.data.loading.photometric_distortion import SamplePhotometricDistortion
 from isnet.data.packed.packed_store import PackedStore
+from isnet.errors import UserError
 
 SETTINGS = [
     dict(scale=(600, 300), ratio_range=(0.5, 2.0), crop_size=(128, 256), cat_max_ratio=0.75),
@@ -170,6 +171,6 @@ def test_the_data_set_reads_from_its_store(
         assert torch.equal(one["inputs"], other["inputs"])
     (tmp_path / "data/raw/train0.png").unlink()
     stored[(0, 9, 7)]
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match=r"train0\.png: cannot be read: No such file"):
         plain[(0, 9, 7)]
     assert json.loads(json.dumps(stored.metainfo["flip_pairs"])) == FLIP_PAIRS
