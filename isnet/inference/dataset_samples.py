@@ -17,6 +17,7 @@ from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
 from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_image
+from isnet.io.loader_errors import errors_of_workers
 from isnet.io.value_range import Pixels, ValueRange
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
@@ -130,7 +131,8 @@ def dataset_samples(
         worker_init_fn: called in each of these processes first.
 
     Raises:
-        UserError: labels are missing or resized, or the preprocessor pads images.
+        UserError: an image cannot be read, labels are missing or resized, or the preprocessor pads
+            images.
     """
     paths = [str(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
     names = unique_names(paths, getattr(dataset, "img_suffix", ""))
@@ -144,8 +146,9 @@ def dataset_samples(
         worker_init_fn=worker_init_fn,
         pin_memory=device.type != "cpu",  # copies to the GPU overlap with its work
     )
-    for index, batch in zip(chosen, loader, strict=True):
-        data, path = model.data_preprocessor(batch, False), paths[index]
-        label = _label_of(data["data_samples"][0], path)
-        value_range = getattr(dataset, "value_range", None)
-        yield EvaluationSample(index, names[index], data["inputs"], label, Path(path), value_range)
+    value_range = getattr(dataset, "value_range", None)
+    with errors_of_workers():
+        for index, batch in zip(chosen, loader, strict=True):
+            data, path = model.data_preprocessor(batch, False), paths[index]
+            label, x = _label_of(data["data_samples"][0], path), data["inputs"]
+            yield EvaluationSample(index, names[index], x, label, Path(path), value_range)

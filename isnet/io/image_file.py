@@ -30,6 +30,7 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's limit on pixels against decompression bombs, for images from unknown sources."""
 _MOST_PIXELS = 1 << 30
 """OpenCV's limit on pixels."""
+cv2.utils.logging.setLogLevel(0)  # damaged files are named below, tags of a GeoTIFF are no news
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at half of the limit
 
 _JPEG, _TIFF = b"\xff\xd8", (b"II*\x00", b"MM\x00*")

@@ -17,6 +17,7 @@ from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
 from isnet.io.console import show_progress
 from isnet.io.host_resources import usable_cores
+from isnet.io.loader_errors import errors_of_workers
 from isnet.models.float32 import allow_tf32
 from isnet.settings.config_file import config_source
 from isnet.settings.params import Devices, Speed
@@ -105,7 +106,10 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
             # KeyError: a type that is not registered. TypeError: an argument that does not exist.
             with errors_at(f"params.yaml: runs.{job.planned.name}", (KeyError, TypeError)):
                 runner = _Runner(run.speed, None if resuming else job, **settings)
-            with explain_single_values(runner.model, f"params.yaml: runs.{job.planned.name}"):
+            single_values = explain_single_values(
+                runner.model, f"params.yaml: runs.{job.planned.name}"
+            )
+            with single_values, errors_of_workers():
                 runner.train()
     iteration = runner.iter // batch.accumulation
     return TrainResult(

@@ -205,10 +205,10 @@ def test_a_stopped_command_leaves_whole_files_and_is_continued(
 ):
     read = picture_stream.read_rgb
 
-    def stopped(path: Path):
+    def stopped(path: Path, *value_range: object):
         if path.name == "c.png":
             raise KeyboardInterrupt
-        return read(path)
+        return read(path, *value_range)
 
     monkeypatch.setattr(picture_stream, "read_rgb", stopped)
     assert predict(weights, "in", "--overlay") == 130

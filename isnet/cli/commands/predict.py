@@ -59,14 +59,11 @@ def predict(
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    import cv2
-
     from isnet.inference.input_images import find_images
     from isnet.inference.model_loader import open_model
     from isnet.inference.prediction_folder import PredictionFolder
     from isnet.inference.predictor import Predictor
 
-    cv2.utils.logging.setLogLevel(0)  # unreadable files are reported below
     if output.exists() and not output.is_dir():
         raise UserError("is no folder", where=str(output), hint="Name another --output")
     images, others = find_images(inputs, output)
