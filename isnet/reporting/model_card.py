@@ -80,6 +80,11 @@ def _limits(run: RunResults, manifest: Manifest) -> list[str]:
     given = run.trained.weights
     if manifest.kind == "streets" and not given:
         limits.append("Trained on generated drawings, not on photographs.")
+    if manifest.range:
+        low, high = manifest.range
+        limits.append(
+            f"Images of more than 8 bits are read with {low:g} as black and {high:g} as white."
+        )
     worst = [f"{score.name} ({percent(score.iou, 2)} % IoU)" for score in worst_classes(run)]
     if worst:
         limits.append(f"Weakest classes: {', '.join(worst)}.")

@@ -150,6 +150,26 @@ def test_a_picture_shows_images_under_their_labels(
     assert len(np.unique(row.reshape(-1, 3), axis=0)) == 3  # floor, cat, ignored
 
 
+def test_deep_and_very_large_photographs_are_described(
+    checkout: Path,
+    pets: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # far below the half of 64x48
+    for file in pets.glob("photos/*.jpg"):
+        noise = np.random.default_rng(0).integers(0, 4096, (48, 64)).astype(np.uint16)
+        Image.fromarray(noise).save(file.with_suffix(".tif"))
+        file.unlink()
+    assert main(["init", "pets", str(pets)]) == 0
+    assert "images: 6 of uint16; `isnet convert` measures" in capsys.readouterr().out
+    assert Image.MAX_IMAGE_PIXELS == 100
+    monkeypatch.undo()
+    with Image.open(checkout / "results/datasets/pets/samples.png") as sheet:
+        photo = sheet.crop((0, 0, 64, 48))
+    assert photo.getextrema()[0] == (0, 255)  # stretched, not at 1/256 of the values
+
+
 def test_an_error_while_writing_leaves_both_files_as_they_were(
     checkout: Path, pets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,13 @@ def test_what_the_data_forbid_is_said(results: Path) -> None:
     assert "decided by its owner" in card(results)
 
 
+def test_the_range_of_deep_images_is_said(results: Path) -> None:
+    assert "8 bits" not in card(results)
+    edit(results / "datasets" / "streets" / "manifest.json", range=[12, 4095.5])
+    line = "Images of more than 8 bits are read with 12 as black and 4095.5 as white."
+    assert line in card(results)
+
+
 def test_another_method_does_not_cite_isnet(results: Path) -> None:
     assert "jin2021isnet" in card(results)
     assert "jin2021isnet" not in card(results, "fcn")

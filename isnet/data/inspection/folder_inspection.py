@@ -95,6 +95,7 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         f"labels: {values.form}, every {'image drawn' if drawings else 'file read'}",
         *notes,
         f"sizes: {_show_sizes(values)}",
+        *(f"images: {line}" for line in _show_deep(values)),
         *(f"classes: {line}" for line in classes.why),
         *_shares(values, classes),
     ]
@@ -193,6 +194,14 @@ def _show_sizes(values: LabelValues) -> str:
     common = values.sizes.most_common(3)
     shown = ", ".join(f"{count} of {size[0]}x{size[1]}" for size, count in common)
     return shown + f" and {len(values.sizes) - 3} other sizes" * (len(values.sizes) > 3)
+
+
+def _show_deep(values: LabelValues) -> list[str]:
+    return [
+        f"{count} of {kind}; `isnet convert` measures which values become black and white, "
+        "`range: [low, high]` in the description sets them"
+        for kind, count in values.deep.items()
+    ]
 
 
 def _shares(values: LabelValues, classes: ClassList) -> list[str]:

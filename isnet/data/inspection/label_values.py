@@ -32,7 +32,7 @@ class LabelValues(NamedTuple):
 
     `pixels` are counts by raw id (65536 R + 256 G + B for colours), `sizes` counts of (width,
     height), and `palette` the colours of a palette by index. `samples` are up to three pairs that
-    together have many values.
+    together have many values. `deep` counts the images of more than 8 bits by the type of values.
     """
 
     form: LabelForm
@@ -40,6 +40,7 @@ class LabelValues(NamedTuple):
     sizes: Counter[Size]
     palette: list[Color]
     samples: list[Pair] = []  # noqa: RUF012
+    deep: Mapping[str, int] = {}
 
 
 class Annotated(NamedTuple):
@@ -72,12 +73,13 @@ def read_values(
     )
     found = {pair: result for (pair, _), result in pool}
     pixels: Counter[int] = Counter()
-    for counts, _ in found.values():
+    for counts, _, _ in found.values():
         pixels.update(counts)
-    sizes = Counter(size for _, size in found.values())
+    sizes = Counter(size for _, size, _ in found.values())
+    deep = Counter(kind for _, _, kind in found.values() if kind != "uint8")
     palette = _palette(root / pairs[0][1]) if form == "palette" else []
     samples = _choose_samples({pair: {*found[pair][0]} for pair in pairs})
-    return LabelValues(form, pixels, sizes, palette, samples)
+    return LabelValues(form, pixels, sizes, palette, samples, deep)
 
 
 def _choose_samples(values: Mapping[Pair, set[int]]) -> list[Pair]:
@@ -114,15 +116,15 @@ def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
 
 def _read_pair(
     work: tuple[Pair, Drawing | None], root: Path, form: LabelForm, ids: Mapping[str, int]
-) -> tuple[dict[int, int], Size]:
+) -> tuple[dict[int, int], Size, str]:
     (image, label), drawing = (root / work[0][0], root / work[0][1]), work[1]
     if drawing is None:
         raw = read_label(label, form, "a description by hand (docs/how-to/own-data.md)")
         size = (raw.shape[1], raw.shape[0])
-        check_image(image, read_file(image), label, size)
+        _, shown = check_image(image, read_file(image), label, size)
     else:
         size = drawing.size
-        check_image(image, read_file(image), drawing.where, size)
+        _, shown = check_image(image, read_file(image), drawing.where, size)
         raw = drawing.draw(ids, UNCOVERED, "the description")
     if raw.dtype.itemsize == 4:
         values, counts = np.unique(raw, return_counts=True)
@@ -133,7 +135,8 @@ def _read_pair(
         what = f"has {len(values)} values: blurred edges (resized, or once JPEG), or no label"
         hint = "Give the labels' folder by --labels, or make the masks again"
         raise UserError(what, where=str(label), hint=hint)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True)), size
+    found = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    return found, size, str(shown.dtype)
 
 
 def _palette(path: Path) -> list[Color]:
