@@ -110,7 +110,9 @@ def test_pixels_and_images_are_bounded(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(baseline, "_MAX_IMAGES", 3)
     read = []
     original = baseline.read_image
-    monkeypatch.setattr(baseline, "read_image", lambda path: read.append(path) or original(path))
+    monkeypatch.setattr(
+        baseline, "read_image", lambda path, *_: read.append(path) or original(path)
+    )
     result = fit_baseline(manifest, tmp_path)
     assert result["train_pixels"] == 240 and 0 < result["scored_pixels"] <= 300
     assert [path.stem for path in read] == ["2", "6", "10", "0", "2", "4"]

@@ -66,18 +66,18 @@ def test_a_change_touches_the_settings_of_the_stages_that_read_it(
 
 
 def test_the_range_of_a_data_set_is_a_setting_of_its_conversion(checkout: Path, edit: Edit) -> None:
-    described = checkout / "datasets/own.yaml"
+    described = checkout / "datasets/deep.yaml"
     published = (checkout / "isnet/data/catalog/cityscapes.yaml").read_text()
     described.write_text(published[published.index("\nimage:") + 1 :])
-    own = "  own: {kind: folder, source: /nowhere, description: datasets/own.yaml}\n"
-    edit("runs:\n", f"{own}runs:\n")
+    deep = "  deep: {kind: folder, source: /nowhere, description: datasets/deep.yaml}\n"
+    edit("runs:\n", f"{deep}runs:\n")
 
     def change() -> None:
         with described.open("a") as file:
             file.write("range: [0, 4095]\n")
 
-    assert _touched(checkout, change) == {"datasets/own.json"}
-    files = json.loads((checkout / "work/settings/datasets/own.json").read_text())["files"]
+    assert _touched(checkout, change) == {"datasets/deep.json"}
+    files = json.loads((checkout / "work/settings/datasets/deep.json").read_text())["files"]
     assert files["range"] == [0, 4095]
 
 

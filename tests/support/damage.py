@@ -64,8 +64,7 @@ DAMAGES = {
     "JPEG for a label": (lambda root: Image.new("L", (48, 32)).save(root / FIRST_LABEL, "JPEG"), "trainannot/scene_0.png: is a JPEG file, needed is PNG, BMP, TIFF"),
     "mask of 0 and 255": (lambda root: Image.fromarray(np.eye(32, 48, dtype=np.uint8) * 255).save(root / FIRST_LABEL), "unknown label id 255 in 32 pixels, the first at row 0, column 0. This is a mask of 0 and 255"),
     "colour mask turned grey": (lambda root: Image.linear_gradient("L").resize((48, 32)).save(root / FIRST_LABEL), "So many are no ids"),
-    "CMYK image": (lambda root: Image.new("CMYK", (48, 32)).save(root / FIRST_IMAGE), "train/scene_0.jpg: has mode CMYK, images are RGB, grey or a palette, of 8 bits. Save it as 8-bit RGB"),
-    "16-bit image": (lambda root: Image.new("I;16", (48, 32)).save(root / FIRST_IMAGE, "PNG"), "train/scene_0.jpg: has mode I;16"),
+    "16-bit image": (lambda root: Image.new("I;16", (48, 32)).save(root / FIRST_IMAGE, "PNG"), "train/scene_0.jpg: has more than 8 bits, as 1 of 6 images. Save all images alike, or write `range"),
     "empty split": (lambda root: [path.unlink() for path in root.glob("val*/*")], "the split val has no images"),
 }  # fmt: skip
 """Name -> (what is done to the folder, what the one line says)."""

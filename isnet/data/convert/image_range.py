@@ -25,29 +25,37 @@ def choose_range(
         origin: the file of the description, for messages.
 
     Raises:
-        UserError: a range is given and no image needs one, or none can be measured.
+        UserError: a range is given and no image needs one, or only some images do, or all of train
+            have one value.
     """
-    deep = {
-        split: [found for job in some if (found := results[job].measured)]
-        for split, some in jobs.items()
-    }
-    count, total = sum(map(len, deep.values())), sum(map(len, jobs.values()))
-    if not count:
-        if given is not None:
+    deep = [job.image for some in jobs.values() for job in some if results[job].measured]
+    total = sum(map(len, jobs.values()))
+    if given is None:
+        if not deep:
+            return None
+        chosen = _measure(deep, total, [results[job].measured for job in jobs["train"]], origin)
+        how = f"measured in train; `range: [low, high]` in {origin} sets another"
+    else:
+        if not deep:
             what = "range is for images of more than 8 bits, and all images have 8"
             raise UserError(what, where=origin, hint="Leave it out")
-        return None
-    chosen, how = given, f"as {origin} says"
-    if chosen is None:
-        low, high = widest(deep["train"]) if deep["train"] else (0.0, 0.0)
-        chosen = float(f"{low:.6g}"), float(f"{high:.6g}")  # as the message says it
-        if chosen[0] >= chosen[1]:
-            what = f"{count} images have more than 8 bits, and train has no range of such values"
-            hint = "Write `range: [low, high]`: the values that become black and white"
-            raise UserError(what, where=origin, hint=hint)
-        how = f"measured in train; `range: [low, high]` in {origin} sets another"
+        chosen, how = given, f"as {origin} says"
     _log.info(
-        f"{count} of {total} images have more than 8 bits: {chosen[0]:g} becomes 0, "
+        f"{len(deep)} of {total} images have more than 8 bits: {chosen[0]:g} becomes 0, "
         f"{chosen[1]:g} becomes 255 ({how})"
     )
     return chosen
+
+
+def _measure(
+    deep: Sequence[str], total: int, measured: Sequence[ValueRange | None], origin: str
+) -> ValueRange:
+    written = f"`range: [low, high]` in {origin}: the values that become black and white"
+    if len(deep) < total:
+        what = f"has more than 8 bits, as {len(deep)} of {total} images"
+        raise UserError(what, where=deep[0], hint=f"Save all images alike, or write {written}")
+    low, high = widest([one for one in measured if one])
+    if low >= high:
+        what = f"all images of train have the value {low:g}"
+        raise UserError(what, where=origin, hint=f"Write {written}")
+    return float(f"{low:.6g}"), float(f"{high:.6g}")  # as the message says it

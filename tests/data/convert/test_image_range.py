@@ -86,15 +86,25 @@ def test_a_range_goes_from_low_to_high(low_high: list[float]) -> None:
         OwnData(Path(), range=low_high)
 
 
-def test_a_range_that_train_does_not_have_is_asked_for(tmp_path: Path) -> None:
+def test_a_mixture_of_depths_and_a_single_value_ask_for_a_range(tmp_path: Path) -> None:
     own = OwnData(tmp_path)
     own.write("train", "one")
     _deep(own, "val", "one", 0, 4000)
-    with pytest.raises(UserError, match=r"1 images have more than 8 bits, and train has no range"):
+    with pytest.raises(UserError, match=r"val/one\.png: has more than 8 bits, as 1 of 2 images"):
         own.convert()
     _deep(own, "train", "one", 7, 7)
-    with pytest.raises(UserError, match=r"train has no range of such values\. Write `range: \["):
+    with pytest.raises(UserError, match=r"all images of train have the value 7\. Write `range: \["):
         own.convert()
+
+
+def test_images_of_8_bits_stay_as_they_are_beside_a_given_range(tmp_path: Path) -> None:
+    own = _own(tmp_path, range=[0, 4095])
+    own.write("train", "three")
+    manifest, _ = own.convert()
+    assert manifest["range"] == [0, 4095]
+    assert any("3 of 4 images have more than 8 bits" in line for line in own.messages)
+    stored = np.asarray(Image.open(own.image("train", "three")))
+    np.testing.assert_array_equal(read_image(own.image("train", "three"), (0, 4095)), stored)
 
 
 def test_an_image_without_a_value_is_refused(tmp_path: Path) -> None:
