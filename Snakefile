@@ -11,7 +11,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
-# Used with --sdm apptainer alone: docs/how-to/cluster.md.
+# Only used with --sdm apptainer: docs/how-to/cluster.md.
 container: "containers/isnet.sif"
 
 

@@ -4,12 +4,12 @@
 """
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from isnet.errors import UserError
 from isnet.extras import install_command, is_installed
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 PREFIX = "hf://"
 WEIGHTS = "weights.pth"
 """Name of the weights file in a repository."""
-_ADDRESS = re.compile(r"hf://([^/@\s]+/[^/@\s]+)(?:@(\S+))?")
+_REPOSITORY = r"[\w.-]+/[\w.-]+"
+_ADDRESS = re.compile(rf"{PREFIX}({_REPOSITORY})(?:@(\S+))?")
 
 
 class Published(NamedTuple):
@@ -30,9 +31,10 @@ class Published(NamedTuple):
     commit: str
     endpoint: str
 
-    def address_of(self, name: str) -> str:
-        """Return the address of a file of the commit."""
-        return f"{self.endpoint}/{self.repository}/resolve/{self.commit}/{quote(name)}"
+    @property
+    def weights(self) -> str:
+        """Return the address of the weights file of the commit."""
+        return f"{self.endpoint}/{self.repository}/resolve/{self.commit}/{WEIGHTS}"
 
 
 def publish(repository: str, folder: Path, message: str, *, private: bool) -> Published:
@@ -45,11 +47,15 @@ def publish(repository: str, folder: Path, message: str, *, private: bool) -> Pu
         private: hide a new repository from others; else it is as the owner's settings have it.
 
     Raises:
-        UserError: the hub cannot be reached, or refuses.
+        UserError: the hub cannot be reached, or refuses, or `private` is set and there is a public
+            repository.
     """
     api = _api()
     with _hub_errors(repository):
         api.create_repo(repository, private=private or None, exist_ok=True)
+        if private and not api.model_info(repository).private:
+            hint = "Make it private on the hub, or leave --private out"
+            raise UserError("the repository is public", where=PREFIX + repository, hint=hint)
         done = api.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
     return Published(repository, done.oid, api.endpoint)
 
@@ -71,13 +77,20 @@ def download(address: str) -> Path:
         return Path(api.hf_hub_download(repository, WEIGHTS, revision=revision))
 
 
+def check_repository(name: str) -> None:
+    """Raise UserError unless a name has the form OWNER/NAME."""
+    if not re.fullmatch(_REPOSITORY, name):
+        raise UserError(f"{name} names no repository", hint="Write OWNER/NAME")
+
+
 def _api() -> "HfApi":
     if not is_installed("huggingface_hub"):
         hint = f"Run {install_command('huggingface-hub')}"
         raise UserError("huggingface_hub is not installed", hint=hint)
     from huggingface_hub import HfApi
 
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a line for each new try
+    return HfApi(endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None)
 
 
 @contextlib.contextmanager
@@ -91,7 +104,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
     try:
         yield
     except errors.HFValidationError as error:
-        what = str(error).partition("\n")[0]
+        what = str(error).partition("\n")[0].rstrip(".")
         raise UserError(what, where=where, hint="Write OWNER/NAME") from None
     except errors.EntryNotFoundError as error:
         if isinstance(error, errors.LocalEntryNotFoundError):
@@ -113,6 +126,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
 
 
 def _unreachable(where: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()).partition(". ")[0]
+    cause = error.__cause__ or error  # of an error that says that a file is not in the cache
+    reason = " ".join(str(cause).split()).partition(". ")[0]
     hint = "Check the connection, HF_ENDPOINT and HF_HUB_OFFLINE; the same command tries again"
     return UserError(f"the hub cannot be reached: {reason}", where=where, hint=hint)

@@ -37,6 +37,9 @@ def hub(
     with serve_hub() as served:
         monkeypatch.setenv("HF_ENDPOINT", served.uri)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
         yield served
@@ -57,9 +60,9 @@ def _refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> str:
 def test_what_is_pushed_is_the_run_and_is_fetched_to_the_byte(
     hub: Hub, weights: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*PUSH, "--private"]) == 0
+    assert main(PUSH) == 0
     told = capfd.readouterr().err
-    assert hub.private == {"me/streets": True}
+    assert hub.private == {"me/streets": False}
     files = hub.files("me/streets")
     assert sorted(files) == ["README.md", "config.py", "model.safetensors", "weights.pth"]
     card = Path("results/runs/one/train/model_card.md").read_bytes()
@@ -80,6 +83,17 @@ def test_what_is_pushed_is_the_run_and_is_fetched_to_the_byte(
     start = told.split("init_from: ")[1].split("`")[0]
     assert f"{hub.uri}/me/streets/resolve/{hub.name('me/streets', 0)}/weights.pth" in start
     assert _sha256(weights) in start
+
+
+def test_private_weights_stay_private(hub: Hub, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([*PUSH, "--private"]) == 0
+    assert hub.private == {"me/streets": True}
+    command = capfd.readouterr().err.split("`")[1]
+    assert "init_from" not in command  # which sends no account
+    assert main(command.split()[1:]) == 0
+    hub.private["me/streets"] = False
+    assert "the repository is public" in _refused([*PUSH, "--private"], capfd)
+    assert len(hub.commits["me/streets"]) == 1
 
 
 def test_a_second_push_is_a_second_commit_and_the_first_stays(
@@ -110,7 +124,7 @@ def test_weights_that_were_not_scored_are_not_pushed(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["push", "me/a b", "--run", "one"], "hf://me/a b"),
+        (["push", "me/a b", "--run", "one"], "me/a b names no repository. Write OWNER/NAME"),
         (["push", "me/streets", "--run", "three"], "three"),
         (["fetch", "hf://streets"], "names no repository. Write hf://OWNER/NAME"),
         (["fetch", "hf://me/nothing"], "hf auth login"),

@@ -135,6 +135,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, b"")
 
     def do_GET(self) -> None:
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)", self.path):
+            private = self.hub.private.get(match[1], True)
+            if private and not self._is_me:
+                return self._refuse(401, "RepoNotFound", "Repository not found")
+            return self._answer(200, {"id": match[1], "private": private, "siblings": []})
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
         if not match:
             return self._answer(404, {"error": self.path})

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from isnet.checkpoints.hub import PREFIX, WEIGHTS, check_repository, publish
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.records.result_reader import RunResults, read_run
@@ -12,7 +13,7 @@ from isnet.settings.plan import Plan
 
 _log = logging.getLogger(__name__)
 
-_COPIED = {"weights.pth": "weights.pth", "config.py": "config.py", "model_card.md": "README.md"}
+_COPIED = {WEIGHTS: WEIGHTS, "config.py": "config.py", "model_card.md": "README.md"}
 """Files of a training, and their names in the repository: the hub shows README.md."""
 
 
@@ -29,10 +30,9 @@ def push_weights(plan: Plan, repository: str, *, run: str, private: bool) -> Non
         UserError: the run is not evaluated, its weights are not those that were evaluated, or the
             hub cannot be reached or refuses.
     """
+    check_repository(repository)
     results = read_run(run, plan.layout.results)
     _check_scored(results)
-    from isnet.checkpoints.hub import PREFIX, publish
-
     score = results.evaluated.single_scale.mIoU
     message = f"{run}: {'no score' if score is None else f'{100 * score:.2f} % mIoU'}"
     with tempfile.TemporaryDirectory(prefix="isnet-push-") as folder:
@@ -40,8 +40,11 @@ def push_weights(plan: Plan, repository: str, *, run: str, private: bool) -> Non
         _log.info(f"uploads {', '.join(sorted(file.name for file in Path(folder).iterdir()))}")
         done = publish(repository, Path(folder), message, private=private)
     _log.info(f"{PREFIX}{repository} is at {done.endpoint}/{repository}")
-    url, sha256 = done.address_of("weights.pth"), results.evaluated.weights_sha256
-    _log.info(f"a run starts from them by `init_from: {{url: {url}, sha256: {sha256}}}`")
+    if private:
+        _log.info(f"`isnet weights fetch {PREFIX}{repository}@{done.commit}` downloads them")
+        return
+    url, sha256 = done.weights, results.evaluated.weights_sha256
+    _log.info(f"in a run, `init_from: {{url: {url}, sha256: {sha256}}}` starts from them")
 
 
 def _check_scored(run: RunResults) -> None:
@@ -50,10 +53,10 @@ def _check_scored(run: RunResults) -> None:
     if missing:
         hint = f"Run `isnet train --run {run.name}`, then `isnet evaluate --run {run.name}`"
         raise UserError("is missing", where=str(train / missing), hint=hint)
-    if sha256_of(train / "weights.pth") != run.evaluated.weights_sha256:
+    if sha256_of(train / WEIGHTS) != run.evaluated.weights_sha256:
         raise UserError(
             "are not the weights that the model card describes",
-            where=str(train / "weights.pth"),
+            where=str(train / WEIGHTS),
             hint=f"Run `isnet evaluate --run {run.name}` first",
         )
 
@@ -66,6 +69,7 @@ def _fill(folder: Path, train: Path) -> None:
 
     for name, published in _COPIED.items():
         shutil.copyfile(train / name, folder / published)
-    tensors = open_weights(train / "weights.pth").tensors
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, folder / "model.safetensors", {"format": "pt"})
+    tensors = open_weights(train / WEIGHTS).tensors
+    # Of their own: the format has no tensors that share memory, as tied weights do.
+    own = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    save_file(own, folder / "model.safetensors", {"format": "pt"})

