@@ -30,7 +30,6 @@ MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's limit on pixels against decompression bombs, for images from unknown sources."""
 _MOST_PIXELS = 1 << 30
 """OpenCV's limit on pixels."""
-cv2.utils.logging.setLogLevel(0)  # damaged files are named below, tags of a GeoTIFF are no news
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at half of the limit
 
 _JPEG, _TIFF = b"\xff\xd8", (b"II*\x00", b"MM\x00*")
@@ -243,6 +242,8 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
             JPEG or TIFF is also damaged if its decoder only prints that. Formats without checksums
             (BMP, uncompressed TIFF, lossy WebP) may hide damage.
     """
+    # Damage is named below. Tags of a GeoTIFF, which OpenCV logs too, are no news.
+    cv2.utils.logging.setLogLevel(0)
     is_tiff = content.startswith(_TIFF)
     catcher: AbstractContextManager[list[str]] = nullcontext([])
     if is_tiff or content.startswith(_JPEG):

@@ -2,6 +2,7 @@
 
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from isnet.settings.planned_run import PlannedRun
 from isnet.tracking.environment import installed_versions
 
 _ESTIMATES = Path("work/step_memory.json")
+_PACKAGES = ("isnet", "torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "timm")
+"""Packages that decide what a step needs."""
 
 
 def step_memory(planned: PlannedRun) -> int | str:
@@ -23,10 +26,11 @@ def step_memory(planned: PlannedRun) -> int | str:
         UserError: a batch norm gets one value per channel.
     """
     known, key = read_json(_ESTIMATES), _key(planned)
-    if key not in known:
-        known[key] = _estimate_apart(planned)
-        write_json(_ESTIMATES, known)
-    needed: int | str = known[key]
+    if key in known:
+        return int(known[key])
+    needed = _estimate_apart(planned)
+    if isinstance(needed, int):
+        write_json(_ESTIMATES, {**known, key: needed})
     return needed
 
 
@@ -36,7 +40,10 @@ def _estimate_apart(planned: PlannedRun) -> int | str:
 
     ignored = (signal.SIGINT, signal.SIG_IGN)
     with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, ignored) as pool:
-        found = pool.submit(estimate_step_memory, planned).result()
+        try:
+            found = pool.submit(estimate_step_memory, planned).result()
+        except BrokenProcessPool:
+            return "the process that estimates it was killed"
     return found if isinstance(found, str) else found.peak
 
 
@@ -52,10 +59,11 @@ def describe_memory(planned: PlannedRun) -> str:
 def gpu_room(planned: PlannedRun) -> int | None:
     """Return the bytes of the smallest GPU that a run gets, or None if it gets none here.
 
-    It gets the visible ones with the most memory: all of a lease, within one.
+    It gets the visible ones with the most memory: all of a lease, within one. A run for more GPUs
+    than there are is for another machine.
     """
-    sizes = sorted(gpu_memory(), reverse=True)[: planned.run.devices.gpus]
-    return sizes[-1] if sizes else None
+    wanted, sizes = planned.run.devices.gpus, sorted(gpu_memory(), reverse=True)
+    return sizes[wanted - 1] if 0 < wanted <= len(sizes) else None
 
 
 def require_gpu_memory(planned: PlannedRun) -> None:
@@ -85,4 +93,5 @@ def _key(planned: PlannedRun) -> str:
     batch, run = planned.batch, planned.run
     shape = [batch.processes > 1, batch.per_process, batch.accumulation > 1, run.devices.kind]
     speed = [run.speed.precision, run.speed.channels_last, run.ema is not None]
-    return digest_of([planned.experiment.train_digest, *shape, *speed, installed_versions()])
+    versions = installed_versions(_PACKAGES)
+    return digest_of([planned.experiment.train_digest, *shape, *speed, versions])

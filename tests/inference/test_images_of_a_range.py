@@ -17,6 +17,7 @@ from PIL import Image
 from small_weights import CONFIG, write_small_weights
 
 import isnet
+from isnet.cli import main
 from isnet.data.loading.crop_and_flip import LoadRandomCrop
 from isnet.data.loading.manifest_dataset import ManifestDataset
 from isnet.data.packed.packing import pack_dataset
@@ -24,9 +25,13 @@ from isnet.errors import UserError
 from isnet.inference.export.check_images import given_images
 from isnet.inference.export.exported_network import export_metadata
 from isnet.inference.given_weights import open_given_weights
+from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import open_model
 from isnet.inference.serving.pyfunc_model import RefusedRequestError, ServedModel
+from isnet.pipeline.weights_description import describe_weights
 from isnet.settings.config_file import read_config
+from isnet.settings.experiment import resolve
+from isnet.settings.params import Run
 
 RANGE = (100.0, 4000.0)
 CROP = {"scale": (24, 16), "ratio_range": (1.0, 1.0), "crop_size": (16, 24), "flip": 0.0}
@@ -91,6 +96,25 @@ def _weights(file: Path, value_range: tuple[float, float] | None = RANGE) -> Pat
 @pytest.fixture(scope="module")
 def ranged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _weights(tmp_path_factory.mktemp("weights") / "deep.pth")
+
+
+def test_the_weights_of_a_run_state_the_range_of_its_data(own: OwnData) -> None:
+    experiment = resolve("one", Run(dataset="streets", config=str(CONFIG)))
+    environment = {"isnet": "0.1.0", "git_commit": None}
+    manifest = json.loads((own.data.parent / "manifest.json").read_text())
+    model = deployed_model(experiment.config)
+    meta = describe_weights(experiment, model, manifest, {}, environment, "")
+    assert tuple(meta["isnet"]["range"]) == RANGE
+
+
+def test_a_folder_is_predicted_as_its_values_are_in_python(ranged: Path, tmp_path: Path) -> None:
+    values = _photo("a", (64, 96))
+    cv2.imwrite(str(tmp_path / "a.tif"), values)
+    words = ["predict", str(ranged), str(tmp_path / "a.tif"), "--device", "cpu"]
+    assert main([*words, "--output", str(tmp_path / "found")]) == 0
+    (mask,) = (tmp_path / "found").rglob("*.png")
+    labels = isnet.load(ranged, device="cpu").predict(values[..., ::-1]).labels
+    np.testing.assert_array_equal(np.asarray(Image.open(mask)), labels)
 
 
 @pytest.mark.parametrize("kind", ["u2", "i4", "f4"])

@@ -41,8 +41,8 @@ def choose_range(
             raise UserError(what, where=origin, hint="Leave it out")
         chosen, how = given, f"as {origin} says"
     _log.info(
-        f"{len(deep)} of {total} images have more than 8 bits: {chosen[0]:g} becomes 0, "
-        f"{chosen[1]:g} becomes 255 ({how})"
+        f"{len(deep)} of {total} images have more than 8 bits: {chosen[0]:.10g} becomes 0, "
+        f"{chosen[1]:.10g} becomes 255 ({how})"
     )
     return chosen
 
@@ -58,4 +58,4 @@ def _measure(
     if low >= high:
         what = f"all images of train have the value {low:g}"
         raise UserError(what, where=origin, hint=f"Write {written}")
-    return float(f"{low:.6g}"), float(f"{high:.6g}")  # as the message says it
+    return low, high

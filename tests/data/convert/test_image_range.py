@@ -48,6 +48,18 @@ def test_the_range_of_the_train_images_is_measured_and_said(tmp_path: Path) -> N
     assert own.convert()[0] == manifest
 
 
+def test_a_small_range_far_from_zero_is_kept(tmp_path: Path) -> None:
+    own = OwnData(tmp_path)
+    for split in ("train", "val"):
+        own.write(split, "one")
+        size = Image.open(own.image(split, "one")).size
+        values = 3e9 + np.linspace(0, 900, size[0] * size[1]).reshape(size[::-1])
+        tiff = own.image(split, "one")
+        Image.fromarray(values.astype(np.float32) / 1e6).save(tiff, format="TIFF")
+    low, high = own.convert()[0]["range"]
+    assert 3000 <= low < high <= 3000.001
+
+
 def test_a_given_range_is_taken_and_is_part_of_the_data(tmp_path: Path) -> None:
     own = _own(tmp_path, range=[0, 4095])
     manifest, _ = own.convert()
