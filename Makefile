@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SYSTEM_TORCH := $(wildcard $(VENV)/lib/python3*/site-packages/system_torch.pth)
 TORCH ?= $(if $(SYSTEM_TORCH),system,lock)
 READY := $(VENV)/.ready$(if $(filter system,$(TORCH)),-system)
+# The environment is made by a Python that is not in it.
+OUTSIDE := $(subst $(CURDIR)/$(BIN):,,$(PATH))
 # Rules and stages call `isnet`: the environment's programs come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -61,6 +63,7 @@ format: $(READY)  ## format everything
 	ruff check --fix .
 	snakefmt Snakefile workflow
 
+$(READY): export PATH := $(OUTSIDE)
 $(READY): requirements.lock pyproject.toml
 	@case "$(TORCH)" in lock|system) ;; *) echo "make: TORCH=$(TORCH) is neither lock nor system"; exit 2 ;; esac
 	@[ ! -e $(VENV)/.ready ] || [ "$(TORCH)" = lock ] || { echo "make: $(VENV) has a torch of its own: remove it first: rm -r $(VENV)"; exit 2; }

@@ -1,5 +1,7 @@
 """Packages that only some users need, and the extras of isnet that bring them."""
 
+import contextlib
+from importlib import metadata
 from importlib.util import find_spec
 
 EXTRAS = {
@@ -27,6 +29,22 @@ def is_installed(module: str) -> bool:
 
 
 def install_command(package: str) -> str:
-    """Return the command that installs a package: with its extra, if it is of one."""
+    """Return the command that installs a package: with its extra, if it is of one.
+
+    Where OpenCV's headless wheel stands in for the one that mmcv names, pip would install that over
+    it along with an extra of isnet: there the command names the packages of the extra.
+    """
     extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
-    return f'`pip install "isnet[{extra}]"`' if extra else f"`pip install {package}`"
+    if extra is None:
+        return f"`pip install {package}`"
+    if _has_only_headless_opencv():
+        return f"`pip install {' '.join(EXTRAS[extra])}`"
+    return f'`pip install "isnet[{extra}]"`'
+
+
+def _has_only_headless_opencv() -> bool:
+    found = set[str]()
+    for name in ("opencv-python", "opencv-python-headless"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.add(metadata.distribution(name).name)
+    return found == {"opencv-python-headless"}

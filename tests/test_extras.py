@@ -33,7 +33,25 @@ def test_messages_name_the_extras_of_the_package() -> None:
     }
     optional = {name for names in EXTRAS.values() for name in names}
     assert not optional & set(_names(PROJECT["dependencies"]))
-    assert install_command("dvc") == '`pip install "isnet[pipeline]"`'
+
+
+@pytest.mark.parametrize(
+    ("opencv", "command"),
+    [
+        (("opencv-python-headless",), "`pip install dvc snakemake`"),
+        (("opencv-python", "opencv-python-headless"), '`pip install "isnet[pipeline]"`'),
+        ((), '`pip install "isnet[pipeline]"`'),
+    ],
+)
+def test_what_to_install_never_puts_another_opencv_over_the_headless_one(
+    opencv: tuple[str, ...], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in opencv:
+        facts = tmp_path / f"{name.replace('-', '_')}-5.0.dist-info/METADATA"
+        facts.parent.mkdir()
+        facts.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 5.0\n")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    assert install_command("dvc") == command
     assert install_command("lion") == "`pip install lion`"
 
 
@@ -50,7 +68,7 @@ def test_without_mlflow_tracking_is_refused_with_its_extra(
     bare: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["track", "sync"]) == 2
-    line = 'isnet: mlflow is not installed. Run `pip install "isnet[tracking]"`\n'
+    line = f"isnet: mlflow is not installed. Run {install_command('mlflow')}\n"
     assert capsys.readouterr().err == line
     assert not Path("mlflow.db").exists()
     assert main(["results"]) == 0
@@ -64,10 +82,10 @@ def test_the_doctor_names_the_extras_of_packages_that_are_missing(
     monkeypatch.setattr(doctor, "installed_versions", lambda: found)
     monkeypatch.setattr("shutil.which", lambda name: name if name in ("isnet", "git") else None)
     checks = {check.what: check for check in doctor.run_checks()}
-    assert checks["dvc"].value == 'not installed: `pip install "isnet[pipeline]"` brings it'
+    assert checks["dvc"].value == f"not installed: {install_command('dvc')} brings it"
     assert not [name for name in ("dvc", "mlflow", "programs") if checks[name].hint]
     found["torch"] = None
     assert main(["doctor"]) == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "hint: Run `pip install torch`" in shown
-    assert 'not installed: `pip install "isnet[tracking]"`' in shown
+    assert f"not installed: {install_command('mlflow')}" in shown

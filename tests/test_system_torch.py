@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shutil
@@ -50,6 +51,55 @@ def test_a_python_without_a_fitting_torch_is_refused(tmp_path: Path) -> None:
     find_torch = runpy.run_path(str(SCRIPT))["find_torch"]
     with pytest.raises(SystemExit):
         find_torch('"torch>=99.0"')
+
+
+def _pretend_package(folder: Path, name: str, *, metadata: bool = True) -> Path:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").touch()
+    if metadata:
+        (folder / f"{name}-9.0.dist-info").mkdir()
+        facts = f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.0\n"
+        (folder / f"{name}-9.0.dist-info/METADATA").write_text(facts)
+    return folder
+
+
+def test_torch_and_torchvision_may_lie_in_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [_pretend_package(tmp_path / name, name) for name in ("torch", "torchvision")]
+    code = f"import runpy; print(*runpy.run_path({str(SCRIPT)!r})['find_torch'](''), sep=chr(10))"
+    command = [sys.executable, "-S", "-c", code]
+    monkeypatch.setenv("PYTHONPATH", ":".join(map(str, folders)))
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert found.splitlines() == [str(folder) for folder in folders]
+
+
+def test_a_torch_without_metadata_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _pretend_package(tmp_path / "own", "torch", metadata=False)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    command = [sys.executable, "-S", SCRIPT, tmp_path / "venv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"make: torch of {sys.executable} has no metadata")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_environment_is_not_made_by_its_own_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    python = tmp_path / ".venv/bin/its-python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{python.parent}:{os.environ['PATH']}")
+    command = ["make", "setup", "PYTHON=its-python"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "make: its-python is missing" in done.stdout
 
 
 @pytest.mark.parametrize(

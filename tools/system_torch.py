@@ -1,7 +1,8 @@
 """Makes an environment that uses the torch of this Python: `make setup TORCH=system`.
 
-`PYTHON tools/system_torch.py VENV` creates VENV, with the folder of PYTHON's torch after its own,
-and VENV/requirements.txt: requirements.lock without torch and the packages that come with it.
+`PYTHON tools/system_torch.py VENV` creates VENV, with the folders of PYTHON's torch and torchvision
+after its own, and VENV/requirements.txt: requirements.lock without torch and the packages that come
+with it.
 """
 
 import re
@@ -10,6 +11,7 @@ import venv
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 _ROOT = Path(__file__).parents[1]
 _PART_OF_TORCH = re.compile(
@@ -20,27 +22,31 @@ _PART_OF_TORCH = re.compile(
 
 def main(environment: Path) -> None:
     """Create the environment, or exit with one line and code 2 if this Python has no torch."""
-    folder = find_torch((_ROOT / "pyproject.toml").read_text())
+    folders = find_torch((_ROOT / "pyproject.toml").read_text())
     venv.create(environment, with_pip=True, symlinks=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     path_file = environment / "lib" / version / "site-packages/system_torch.pth"
-    path_file.write_text(f"{folder}\n")
+    path_file.write_text("".join(f"{folder}\n" for folder in folders))
     rest = rest_of((_ROOT / "requirements.lock").read_text())
     (environment / "requirements.txt").write_text(rest)
 
 
-def find_torch(project: str) -> Path:
-    """Return the folder that has torch and torchvision, in versions that pyproject.toml allows."""
+def find_torch(project: str) -> list[Path]:
+    """Return the folders of torch and torchvision, in versions that pyproject.toml allows."""
+    folders = list[Path]()
     for name in ("torch", "torchvision"):
-        if find_spec(name) is None:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
             _refuse(f"{sys.executable} has no {name}")
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            _refuse(f"{name} of {sys.executable} has no metadata")
+        folders.append(Path(spec.origin).parents[1])
         least = re.search(rf'"{name}>=([\d.]+)"', project)
-        version = metadata.version(name)
         if least and _numbers(version) < _numbers(least[1]):
             _refuse(f"{name} {version} of {sys.executable} is older than {least[1]}")
-    spec = find_spec("torch")
-    assert spec and spec.origin
-    return Path(spec.origin).parents[1]
+    return list(dict.fromkeys(folders))
 
 
 def rest_of(lock: str) -> str:
@@ -53,7 +59,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", version)[:2]))
 
 
-def _refuse(what: str) -> None:
+def _refuse(what: str) -> NoReturn:
     print(f"make: {what}: name a Python that has it: make PYTHON=python", file=sys.stderr)
     sys.exit(2)
 

@@ -81,7 +81,11 @@ def _bases_of_the_package() -> Iterator[None]:
 
     def find(base: str, heir: str) -> tuple[str, str | None]:
         place, scope = usual(base, heir)
-        return place if scope else str(config_file(os.path.relpath(place))), scope
+        if scope:
+            return place, scope
+        file = Path(os.path.relpath(place))
+        _, shipped, name = f"/{os.path.relpath(place, '/')}".rpartition(f"/{_SHIPPED}/")
+        return str(_PACKAGE / _SHIPPED / name if shipped and not file.is_file() else file), None
 
     Config._get_cfg_path = staticmethod(find)
     try:

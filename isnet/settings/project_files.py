@@ -11,7 +11,10 @@ from isnet.errors import UserError
 WHEEL_FOLDER = "project"
 """Where a wheel has the files, below the package."""
 
-USER_FILES = ("params.yaml", ".gitignore", ".dvc/config", "profiles/*/*.yaml")
+USER_FILES = (
+    *("params.yaml", ".gitignore", ".dvc/config"),
+    *("profiles/default/*.yaml", "profiles/slurm/*.yaml"),
+)
 """Patterns of the files that a user edits."""
 
 WORKFLOW_FILES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,22 @@ def test_a_torch_that_the_driver_cannot_run_is_told(
     assert checks["NVIDIA driver"].hint == hint
     assert checks["GPUs"].value == "NVIDIA H200, 143771 MiB (1 usable)"
     assert checks["GPUs"].hint == "torch cannot use them: RuntimeError: no kernel image"
+
+
+def test_a_long_value_is_shown_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = doctor.Check("torch build", f"for CPU, in {tmp_path}/{'folder' * 20}/torch")
+    monkeypatch.setattr(doctor, "run_checks", lambda: [long])
+    assert doctor.examine() == 0
+    assert "".join(long.value.split()) in "".join(capsys.readouterr().out.split())
+
+
+def test_a_program_that_is_missing_has_a_hint_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "git" else name)
+    assert _checks()["programs"].hint == "Install git, such as with `apt-get install git`"
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "isnet" else name)
+    assert _checks()["programs"].hint == f"Put {Path(sys.executable).parent} on PATH"
 
 
 def test_a_machine_without_a_driver_or_with_an_old_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import isnet
 from isnet.cli import main
 from isnet.cli.command_table import COMMANDS
 from isnet.cli.shell_completion import SHELLS
+from isnet.extras import install_command
 
 
 def _print(argument: str, capsys: pytest.CaptureFixture[str], *more: str) -> str:
@@ -63,4 +64,4 @@ def test_without_shtab_the_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["--print-completion", "bash"]) == 2
-    assert 'pip install "isnet[completion]"' in capsys.readouterr().err
+    assert install_command("shtab") in capsys.readouterr().err

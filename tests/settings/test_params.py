@@ -11,6 +11,7 @@ from repository import REPOSITORY
 from ruamel.yaml import YAML
 
 from isnet.cli import main
+from isnet.extras import install_command
 from isnet.settings.params import Devices, Params, Speed, flatten, load_params
 from isnet.settings.plan import Plan
 
@@ -174,5 +175,5 @@ def test_a_sink_whose_package_is_missing_is_refused_with_what_to_install(
     assert main(["check"]) == 2
     assert capsys.readouterr().err == (
         f"isnet: params.yaml: tracking.{package}: the package {package} is not installed. "
-        f'Run `pip install "isnet[{package}]"`, or write false\n'
+        f"Run {install_command(package)}, or write false\n"
     )

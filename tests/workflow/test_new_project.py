@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,8 @@ from repository import REPOSITORY
 
 from isnet.cli import main
 from isnet.errors import UserError
-from isnet.settings.config_file import load_config
-from isnet.settings.project_files import USER_FILES, WORKFLOW_FILES, project_files
+from isnet.settings.config_file import load_config, read_config
+from isnet.settings.project_files import USER_FILES, WORKFLOW_FILES, find_files, project_files
 
 DEMO = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
 
@@ -22,6 +25,13 @@ def _content(folder: Path) -> dict[str, bytes]:
     files = [file for file in folder.rglob("*") if file.is_file()]
     names = {file.relative_to(folder).as_posix(): file for file in files}
     return {name: file.read_bytes() for name, file in names.items() if name[:5] != ".git/"}
+
+
+@pytest.fixture(autouse=True)
+def plain_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of the user's git."""
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
 
 
 @pytest.fixture
@@ -40,6 +50,14 @@ def test_a_new_project_has_the_files_of_the_repository(project: Path) -> None:
     assert {"profiles/slurm/profile.yaml", "configs/README.md", "datasets/example.yaml"} <= set(
         names
     )
+
+
+def test_files_that_users_add_are_in_no_new_project(project: Path) -> None:
+    laid_out = find_files(project, *USER_FILES, *WORKFLOW_FILES)
+    for name in ("profiles/own/profile.yaml", "configs/own.py", "datasets/own.yaml"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    assert find_files(project, *USER_FILES, *WORKFLOW_FILES) == laid_out
 
 
 def test_both_workflow_engines_work_in_a_new_project(project: Path) -> None:
@@ -88,6 +106,60 @@ def test_a_project_inside_a_git_repository_stays_a_part_of_it(tmp_path: Path) ->
     assert not (tmp_path / "part/.git").exists()
 
 
+@pytest.mark.parametrize("ignored", ["*", "/part/", "dvc.yaml"])
+def test_a_repository_that_ignores_the_project_is_not_its_own(ignored: str, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text(f"{ignored}\n")
+    assert main(["new", str(tmp_path / "part")]) == 0
+    assert (tmp_path / "part/.git").is_dir()
+
+
+def test_a_repository_that_the_environment_names_is_not_that_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path / "other")], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    assert main(["new", str(tmp_path / "project")]) == 0
+    assert (tmp_path / "project/.git").is_dir()
+
+
+def test_an_empty_git_repository_becomes_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+
+    def fail(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", fail)
+        assert main(["new", str(tmp_path)]) == 2
+    assert [each.name for each in tmp_path.iterdir()] == [".git"]
+    assert main(["new", str(tmp_path)]) == 0
+    assert (tmp_path / "dvc.yaml").is_file()
+
+
+def test_what_cannot_be_read_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["new", "a" * 300]) == 2
+    assert main(["new", "--upgrade", "a" * 300]) == 2
+    Path("Snakefile").unlink()
+    Path("Snakefile").symlink_to("/proc/self/mem")
+    assert main(["new", "--upgrade"]) == 2
+    out, told = capsys.readouterr()
+    assert out == "" and told.count("\n") == told.count("cannot be read: ") == 3
+
+
+def test_an_upgrade_takes_bytes_that_are_no_text(project: Path) -> None:
+    fresh = Path("Snakefile").read_bytes()
+    Path("Snakefile").write_bytes(fresh.replace(b"all", b"caf\xe9", 1))
+    command = [sys.executable, "-m", "isnet", "new", "--upgrade"]
+    diff = subprocess.run(command, capture_output=True, check=True).stdout
+    subprocess.run(["git", "apply"], input=diff, check=True)
+    assert Path("Snakefile").read_bytes() == fresh
+
+
 def test_an_upgrade_is_a_diff_that_git_applies(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,9 +194,13 @@ def test_the_configs_of_the_package_are_found_from_a_project(project: Path) -> N
     shipped = load_config(DEMO, "test")
     Path("configs/own.py").write_text(f'_base_ = "../{DEMO}"\nmethod = "own"\n')
     assert load_config("configs/own.py", "test") == shipped | {"method": "own"}
+    elsewhere = project / "configs"
+    with contextlib.chdir(elsewhere):
+        own = read_config(elsewhere / "own.py", "test")
+    assert own == shipped | {"method": "own"}
     with pytest.raises(UserError, match=f"Did you mean {DEMO}"):
         load_config(DEMO.replace("1400", "1401"), "test")
-    own = Path(DEMO)
-    own.parent.mkdir(parents=True)
-    own.write_text('method = "own"\n')
+    nearer = Path(DEMO)
+    nearer.parent.mkdir(parents=True)
+    nearer.write_text('method = "own"\n')
     assert load_config(DEMO, "test") == {"method": "own"}

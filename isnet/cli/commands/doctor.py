@@ -45,10 +45,10 @@ def examine() -> int:
     """Run all checks and print their results. Return exit code 1 if there is a problem, else 0."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     checks = run_checks()
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(*(Column(overflow="fold") for _ in range(3)), padding=(0, 2))
     for check in checks:
         mark = "[red]wrong[/red]" if check.hint else "[green]ok[/green]"
         table.add_row(mark, check.what, escape(check.value))
@@ -62,10 +62,6 @@ def run_checks() -> list[Check]:
     """Check Python, packages, libraries, devices, compiler, disk, params.yaml and MLflow."""
     old = sys.version_info < (3, 11)
     version = ".".join(map(str, sys.version_info[:3]))
-    expected = ["isnet", "git", *filter(is_installed, _OPTIONAL)]
-    missing = [name for name in expected if not shutil.which(name)]
-    hint = "Activate the environment: . .venv/bin/activate" if missing else None
-    found = f"not on PATH: {', '.join(missing)}" if missing else "on PATH"
     tool, free = missing_tool(), shutil.disk_usage(Path.cwd()).free / 1e9
     compiler = f"{tool}: runs need `compile: false`" if tool else "present, with Python's headers"
     space = "Free some space, or set paths.data to another disk" if free < _LEAST_FREE_GB else None
@@ -73,7 +69,7 @@ def run_checks() -> list[Check]:
         Check("python", version, "Install Python 3.11 or newer" if old else None),
         *_packages(),
         _opencv(),
-        Check("programs", found, hint),
+        _programs(),
         Check("hardware", hardware()),
         *_torch(),
         _gpus(),
@@ -82,6 +78,18 @@ def run_checks() -> list[Check]:
         _parameters(),
         _mlruns(),
     ]
+
+
+def _programs() -> Check:
+    """Check that the programs which stages and workflow engines call are on PATH."""
+    expected = ["isnet", "git", *filter(is_installed, _OPTIONAL)]
+    missing = [name for name in expected if not shutil.which(name)]
+    if not missing:
+        return Check("programs", "on PATH")
+    hints = ["Install git, such as with `apt-get install git`"] if "git" in missing else []
+    if missing != ["git"]:
+        hints.append(f"Put {Path(sys.executable).parent} on PATH")
+    return Check("programs", f"not on PATH: {', '.join(missing)}", "; ".join(hints))
 
 
 def _packages() -> list[Check]:

@@ -18,7 +18,7 @@ from isnet import cli
 from isnet.cli.commands.export import record_of
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
-from isnet.extras import EXTRAS
+from isnet.extras import EXTRAS, install_command
 from isnet.inference.export import export_check
 from isnet.inference.export.check_images import given_images, images_of_run
 from isnet.inference.export.exported_network import ExportedNetwork
@@ -297,7 +297,7 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(
 ):
     monkeypatch.setitem(EXTRAS, "export", ("onnx", "no_such_package"))
     assert cli.main(["export", str(weights)]) == 2
-    expected = 'needs no_such_package. Run `pip install "isnet[export]"`'
+    expected = f"needs no_such_package. Run {install_command('no_such_package')}"
     assert expected in capfd.readouterr().err
 
 
