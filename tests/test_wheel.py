@@ -71,6 +71,7 @@ def test_an_sdist_has_them_too(tmp_path: Path) -> None:
     assert set(find_files(REPOSITORY, *USER_FILES, *WORKFLOW_FILES)) <= set(listed)
 
 
+@pytest.mark.engines
 def test_the_wheel_trains_scores_and_predicts_without_any_extra(
     wheel: Path, checkout: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,15 @@ from isnet.settings.params import Devices
 
 Edit = Callable[[str, str], None]
 Start = Callable[..., Tree]
+FAILING = """
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class FailingHook(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        raise RuntimeError("this hook fails")
+"""
 TRAIN = ("isnet", "train", "--run", "one")
 
 
@@ -54,13 +63,29 @@ def test_rank_0_that_does_not_start_is_named(start: Start) -> None:
     assert "Traceback" not in tree.told
 
 
-def test_a_failure_of_all_ranks_is_printed_once(start: Start) -> None:
-    for image in Path("data").rglob("*.png"):
-        image.write_bytes(b"")
+def test_a_failure_of_all_ranks_is_printed_once(start: Start, edit: Edit) -> None:
+    config = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+    Path("configs").mkdir()
+    Path("configs/failing.py").write_text(
+        f'_base_ = "../{config}"\n'
+        'custom_imports = dict(imports=["isnet.mmseg_components", "failing_parts"])\n'
+        'custom_hooks = [dict(type="FailingHook")]\n'
+    )
+    Path("configs/failing_parts.py").write_text(FAILING)
+    edit(config, "configs/failing.py")
     tree = start()
-    assert tree.end() == 1
+    assert tree.end() == 1, tree.told
     assert tree.told.count("Traceback (most recent call last)") == 1
     assert tree.told.count(" failed\n") == 1
+
+
+def test_images_that_no_rank_can_read_are_one_line(start: Start) -> None:
+    for image in Path("data").rglob("*.png"):
+        image.write_bytes(b"")
+    tree = start(forked=True)
+    assert tree.end() == 2, tree.told
+    assert "Traceback" not in tree.told
+    assert tree.told.count(".png: cannot be read: empty. Replace the damaged file") == 1, tree.told
 
 
 def test_another_number_of_ranks_than_devices_is_refused(start: Start) -> None:

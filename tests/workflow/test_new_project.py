@@ -60,6 +60,7 @@ def test_files_that_users_add_are_in_no_new_project(project: Path) -> None:
     assert find_files(project, *USER_FILES, *WORKFLOW_FILES) == laid_out
 
 
+@pytest.mark.engines
 def test_both_workflow_engines_work_in_a_new_project(project: Path) -> None:
     planned = call("snakemake", "-n")
     assert {"isnet train --run streets_isnet", "isnet report"} <= {
