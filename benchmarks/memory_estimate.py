@@ -54,7 +54,7 @@ def planned_run(network: str, size: tuple[int, int]) -> PlannedRun:
     return PlannedRun("one", run, replace(experiment, crop=size))
 
 
-def measured(runs: list[PlannedRun]) -> list[float]:
+def measure_peaks(runs: list[PlannedRun]) -> list[float]:
     """Return the GiB that a step on real tensors adds, for runs of one network."""
     import_mmseg()
     config = runs[0].experiment.config
@@ -81,7 +81,7 @@ def main() -> None:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             estimates = list(pool.map(estimate_step_memory, runs))
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            added = pool.submit(measured, runs).result()
+            added = pool.submit(measure_peaks, runs).result()
         for size, estimate, more in zip(SIZES, estimates, added, strict=True):
             assert isinstance(estimate, StepMemory), estimate
             held, peak = estimate.held / 2**30, estimate.peak / 2**30

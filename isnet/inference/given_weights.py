@@ -14,7 +14,7 @@ from isnet.checkpoints.fitting_tensors import load_all
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
 from isnet.io.atomic_files import sha256_of
-from isnet.io.value_range import ValueRange, range_of
+from isnet.io.value_range import ValueRange, range_of, show_limits
 from isnet.records.run_records import WeightsRecord
 
 _log = logging.getLogger(__name__)
@@ -77,9 +77,10 @@ def _check_range(weights: WeightsFile, wanted: ValueRange | None) -> None:
     """Compare the ranges of values, if both the weights and the data set state one."""
     given = range_of(weights.meta.get("isnet") or {})
     if given is not None and wanted is not None and given != wanted:
+        theirs, ours = (" to ".join(show_limits(one)) for one in (given, wanted))
         raise UserError(
-            f"was trained with values from {given[0]:g} to {given[1]:g}, and the images of the "
-            f"data set are read with {wanted[0]:g} to {wanted[1]:g}",
+            f"was trained with values from {theirs}, and the images of the data set are read with "
+            f"{ours}",
             where=str(weights.path),
             hint=f"Write `range: {list(given)}` in the description of the data set",
         )

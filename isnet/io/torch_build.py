@@ -24,7 +24,7 @@ class TorchBuild:
     hip: str | None
 
     @classmethod
-    def installed(cls) -> TorchBuild | None:
+    def find(cls) -> TorchBuild | None:
         """Return the installed build, read without importing torch; None if there is no torch."""
         spec = find_spec("torch")
         if spec is None or spec.origin is None:

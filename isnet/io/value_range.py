@@ -39,6 +39,12 @@ def range_of(manifest: Mapping[str, Any]) -> ValueRange | None:
     return None if low_high is None else (low_high[0], low_high[1])
 
 
+def show_limits(value_range: ValueRange) -> tuple[str, str]:
+    """Return the limits of a range as text: small ranges far from zero have many digits."""
+    low, high = value_range
+    return f"{low:.10g}", f"{high:.10g}"
+
+
 def measure_range(values: Values) -> ValueRange | None:
     """Return the range that the values of an image fill; None if none of them is finite."""
     step = 1
@@ -57,9 +63,12 @@ def widest(ranges: list[ValueRange]) -> ValueRange:
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 
-def stretch(values: Values) -> Pixels:
-    """Map an image's values to 0..255 by its own range, to show it where no other is known."""
+def stretch(values: Values, measured: ValueRange | None = None) -> Pixels:
+    """Map an image's values to 0..255 by its own range, to show it where no other is known.
+
+    `measured`: that range, if it is known.
+    """
     if values.dtype == np.uint8:
         return values
-    low, high = measure_range(values) or (0.0, 1.0)
+    low, high = measured or measure_range(values) or (0.0, 1.0)
     return to_8_bits(values, (low, high if high > low else low + 1.0))

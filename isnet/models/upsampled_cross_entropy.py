@@ -138,14 +138,15 @@ def linear_weights(
     return weights.to(device, dtype)
 
 
-def _first_sources(small: int, large: int, align_corners: bool) -> list[int]:
+@lru_cache(maxsize=64)
+def _first_sources(small: int, large: int, align_corners: bool) -> tuple[int, ...]:
     """Return, for each upsampled row, the first of the two rows from which it is interpolated."""
     if align_corners:
-        return [row * (small - 1) // max(1, large - 1) for row in range(large)]
-    return [max(0, ((2 * row + 1) * small - large) // (2 * large)) for row in range(large)]
+        return tuple(row * (small - 1) // max(1, large - 1) for row in range(large))
+    return tuple(max(0, ((2 * row + 1) * small - large) // (2 * large)) for row in range(large))
 
 
-def _bands(first: list[int], wide: Tensor) -> Iterator[tuple[slice, slice]]:
+def _bands(first: tuple[int, ...], wide: Tensor) -> Iterator[tuple[slice, slice]]:
     """Split an upsampling into bands, and yield the rows of each.
 
     The first slice selects rows of the label, the second the rows of the logits that they need.

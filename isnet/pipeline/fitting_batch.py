@@ -20,8 +20,7 @@ def fit_batch(planned: PlannedRun) -> tuple[int, str]:
     if room is None:
         room, where = free_memory_bytes(), "free"
     batch, limit, tried = planned.batch, _SHARE * room, []
-    share = batch.per_process * batch.accumulation
-    for images in (n for n in range(batch.per_process, 0, -1) if share % n == 0):
+    for images in batch.sizes:
         smaller = replace(planned.experiment, per_device_batch=images)
         needed = step_memory(replace(planned, experiment=smaller))
         if isinstance(needed, str):

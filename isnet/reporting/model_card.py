@@ -5,6 +5,7 @@ from pathlib import Path
 
 from isnet.data.catalog import read_published
 from isnet.io.atomic_files import write_text
+from isnet.io.value_range import show_limits
 from isnet.records.dataset_records import Manifest
 from isnet.records.result_reader import COMMANDS, RunResults, read_dataset_manifest, read_run
 from isnet.reporting.page_templates import percent, render_markdown
@@ -81,9 +82,9 @@ def _limits(run: RunResults, manifest: Manifest) -> list[str]:
     if manifest.kind == "streets" and not given:
         limits.append("Trained on generated drawings, not on photographs.")
     if manifest.range:
-        low, high = manifest.range
+        low, high = show_limits(manifest.range)
         limits.append(
-            f"Images of more than 8 bits are read with {low:g} as black and {high:g} as white."
+            f"Images of more than 8 bits are read with {low} as black and {high} as white."
         )
     worst = [f"{score.name} ({percent(score.iou, 2)} % IoU)" for score in worst_classes(run)]
     if worst:

@@ -13,6 +13,16 @@ class Batch:
     per_process: int
     accumulation: int
 
+    @property
+    def share(self) -> int:
+        """Images of a process in an optimizer step."""
+        return self.per_process * self.accumulation
+
+    @property
+    def sizes(self) -> list[int]:
+        """Images per forward pass that leave the global batch as it is, from `per_process` down."""
+        return [size for size in range(self.per_process, 0, -1) if self.share % size == 0]
+
 
 def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
     """Divide a global batch among the processes of a run, with gradient accumulation if needed.

@@ -81,17 +81,19 @@ def _bases_of_the_package() -> Iterator[None]:
 
     def find(base: str, heir: str) -> tuple[str, str | None]:
         place, scope = usual(base, heir)
-        if scope:
-            return place, scope
-        file = Path(os.path.relpath(place))
-        _, shipped, name = f"/{os.path.relpath(place, '/')}".rpartition(f"/{_SHIPPED}/")
-        return str(_PACKAGE / _SHIPPED / name if shipped and not file.is_file() else file), None
+        return place if scope else str(_find_shipped(Path(os.path.relpath(place)))), scope
 
     Config._get_cfg_path = staticmethod(find)
     try:
         yield
     finally:
         Config._get_cfg_path = staticmethod(usual)
+
+
+def _find_shipped(file: Path) -> Path:
+    """Return a file; if there is none, and it lies in a folder `isnet/configs`, the package's."""
+    _, shipped, name = f"/{file.as_posix()}".rpartition(f"/{_SHIPPED}/")
+    return _PACKAGE / _SHIPPED / name if shipped and not file.is_file() else file
 
 
 def config_file(path: str) -> Path:
@@ -102,8 +104,7 @@ def config_file(path: str) -> Path:
     """
     if not path.startswith("mmseg::"):
         file = Path(path)
-        is_shipped = file.is_relative_to(_SHIPPED) and not file.is_file()
-        return _PACKAGE / file if is_shipped else file
+        return _find_shipped(file) if file.is_relative_to(_SHIPPED) else file
     spec = importlib.util.find_spec("mmseg")
     places = list(spec.submodule_search_locations or []) if spec else []
     return Path(places[0] if places else "mmseg") / ".mim/configs" / path.removeprefix("mmseg::")

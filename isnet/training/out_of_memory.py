@@ -102,15 +102,15 @@ def advise_less(planned: PlannedRun, phase: str = "") -> str:
             "{mode: slide, crop_size: [H, W], stride: [H, W]}}}"
         )
     batch, devices = planned.batch, planned.run.devices
-    share = batch.per_process * batch.accumulation
-    smaller = [n for n in range(1, batch.per_process // 2 + 1) if share % n == 0]
+    share = batch.share
+    smaller = next((size for size in batch.sizes if size <= batch.per_process // 2), None)
     hints = []
     if phase == _PHASES["_next_data"]:
         hints.append("overrides: {train_dataloader: {num_workers: 0}}")
     if smaller:
         hints.append(
-            f"overrides: {{train_dataloader: {{batch_size: {smaller[-1]}}}}} (the global batch "
-            f"stays {share * batch.processes}: {share // smaller[-1]} are accumulated)"
+            f"overrides: {{train_dataloader: {{batch_size: {smaller}}}}} (the global batch "
+            f"stays {share * batch.processes}: {share // smaller} are accumulated)"
         )
     if planned.run.speed.precision in ("float32", "tf32"):
         hints.append("precision: bf16")

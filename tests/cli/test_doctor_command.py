@@ -20,7 +20,7 @@ def _checks() -> dict[str, doctor.Check]:
 
 
 def test_the_installed_torch_is_described_without_importing_it() -> None:
-    build = TorchBuild.installed()
+    build = TorchBuild.find()
     assert build is not None
     assert (build.version, build.cuda) == (torch.__version__, torch.version.cuda)
     assert build.folder == Path(str(torch.__file__)).parent
@@ -44,7 +44,7 @@ def test_a_torch_that_the_driver_cannot_run_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     build = TorchBuild(tmp_path / "torch", "2.11.0", cuda, None)
-    monkeypatch.setattr(TorchBuild, "installed", lambda: build)
+    monkeypatch.setattr(TorchBuild, "find", lambda: build)
     show_gpus(monkeypatch, [{"uuid": "GPU-0"}])
     monkeypatch.setenv("ISNET_TEST_CUDA", driver)
     answer: Any = subprocess.CompletedProcess([], 1, "1\n", "a\nRuntimeError: no kernel image\n")

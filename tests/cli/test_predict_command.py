@@ -205,12 +205,12 @@ def test_a_stopped_command_leaves_whole_files_and_is_continued(
 ):
     read = picture_stream.read_rgb
 
-    def stopped(path: Path, *value_range: object):
+    def read_or_stop(path: Path, *value_range: object):
         if path.name == "c.png":
             raise KeyboardInterrupt
         return read(path, *value_range)
 
-    monkeypatch.setattr(picture_stream, "read_rgb", stopped)
+    monkeypatch.setattr(picture_stream, "read_rgb", read_or_stop)
     assert predict(weights, "in", "--overlay") == 130
     assert capsys.readouterr().err.endswith("isnet: stopped\n")
     for name in stamps(folder):

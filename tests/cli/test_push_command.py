@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 
 import isnet
 from isnet.cli import main
+from isnet.io.atomic_files import sha256_of
 from isnet.reporting.model_card import write_model_card
 
 PUSH = ["weights", "push", "me/streets", "--run", "one"]
@@ -32,7 +32,7 @@ def hub(
     tree.run(results, "one")
     train = results / "runs/one/train"
     shutil.copy(weights, train / "weights.pth")
-    edit(results / "runs/one/evaluate/metrics.json", weights_sha256=_sha256(weights))
+    edit(results / "runs/one/evaluate/metrics.json", weights_sha256=sha256_of(weights))
     write_model_card("one", results)
     with serve_hub() as served:
         monkeypatch.setenv("HF_ENDPOINT", served.uri)
@@ -45,11 +45,7 @@ def hub(
         yield served
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> str:
+def _read_refusal(words: list[str], capfd: pytest.CaptureFixture[str]) -> str:
     capfd.readouterr()
     assert main(words) == 2
     line = capfd.readouterr().err.splitlines()[-1]
@@ -82,7 +78,7 @@ def test_what_is_pushed_is_the_run_and_is_fetched_to_the_byte(
 
     start = told.split("init_from: ")[1].split("`")[0]
     assert f"{hub.uri}/me/streets/resolve/{hub.name('me/streets', 0)}/weights.pth" in start
-    assert _sha256(weights) in start
+    assert sha256_of(weights) in start
 
 
 def test_private_weights_stay_private(hub: Hub, capfd: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +88,7 @@ def test_private_weights_stay_private(hub: Hub, capfd: pytest.CaptureFixture[str
     assert "init_from" not in command  # which sends no account
     assert main(command.split()[1:]) == 0
     hub.private["me/streets"] = False
-    assert "the repository is public" in _refused([*PUSH, "--private"], capfd)
+    assert "the repository is public" in _read_refusal([*PUSH, "--private"], capfd)
     assert len(hub.commits["me/streets"]) == 1
 
 
@@ -103,7 +99,7 @@ def test_a_second_push_is_a_second_commit_and_the_first_stays(
     assert len(hub.commits["me/streets"]) == 2
     first = hub.name("me/streets", 0)
     assert main(["weights", "fetch", f"hf://me/streets@{first}"]) == 0
-    line = _refused(["weights", "fetch", "hf://me/streets@nowhere"], capfd)
+    line = _read_refusal(["weights", "fetch", "hf://me/streets@nowhere"], capfd)
     assert "no such branch, tag or commit" in line
 
 
@@ -113,11 +109,11 @@ def test_weights_that_were_not_scored_are_not_pushed(
     train = Path("results/runs/one/train")
     with (train / "weights.pth").open("ab") as file:
         file.write(b"more")
-    line = _refused(PUSH, capfd)
+    line = _read_refusal(PUSH, capfd)
     assert "not the weights that the model card describes" in line
     assert "isnet evaluate --run one" in line
     (train / "model_card.md").unlink()
-    assert "model_card.md: is missing" in _refused(PUSH, capfd)
+    assert "model_card.md: is missing" in _read_refusal(PUSH, capfd)
     assert not hub.commits
 
 
@@ -133,15 +129,17 @@ def test_weights_that_were_not_scored_are_not_pushed(
 def test_wrong_names_are_one_line(
     words: list[str], told: str, hub: Hub, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert told in _refused(["weights", *words], capfd)
+    assert told in _read_refusal(["weights", *words], capfd)
 
 
 def test_a_wrong_account_and_a_hub_that_is_down_are_one_line(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    line = _refused(PUSH, capfd)
+    line = _read_refusal(PUSH, capfd)
     assert "the hub answers 401" in line and "hf auth login" in line
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert "the hub cannot be reached" in _refused(PUSH, capfd)
-    assert "the hub cannot be reached" in _refused(["weights", "fetch", "hf://me/streets"], capfd)
+    assert "the hub cannot be reached" in _read_refusal(PUSH, capfd)
+    assert "the hub cannot be reached" in _read_refusal(
+        ["weights", "fetch", "hf://me/streets"], capfd
+    )

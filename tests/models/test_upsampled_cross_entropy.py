@@ -93,4 +93,4 @@ def test_each_row_comes_from_the_two_rows_that_are_named(align_corners: bool) ->
     for small, large in ((1, 1), (1, 8), (8, 64), (9, 65), (13, 97), (60, 473), (64, 512), (7, 3)):
         weights = linear_weights(small, large, align_corners, torch.float64, torch.device("cpu"))
         found = _first_sources(small, large, align_corners)
-        assert found == weights.ne(0).to(torch.uint8).argmax(1).tolist()
+        assert list(found) == weights.ne(0).to(torch.uint8).argmax(1).tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from logging import StreamHandler
@@ -21,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from isnet.errors import UserError
+from isnet.inference import inference_cost
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.model_config import model_config
@@ -102,12 +102,11 @@ def test_fake_tensors_take_what_real_ones_take(precision: str, plain: StepMemory
 
 def _measure_peak(work: Callable[[], None]) -> int:
     """Return the bytes that the work adds to the resident memory at most."""
-    memory = Path("/proc/self")
-    (memory / "clear_refs").write_text("5")  # the high-water mark begins anew
+    device = torch.device("cpu")
+    inference_cost._reset_peak_memory(device)
     before = psutil.Process().memory_info().rss
     work()
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", (memory / "status").read_text())
-    return int(peak) * 1024 - before
+    return inference_cost._peak_memory(device) - before
 
 
 @pytest.mark.skipif(

@@ -127,7 +127,7 @@ def _opencv() -> Check:
 
 def _torch() -> list[Check]:
     """Check what torch was built for, and that the NVIDIA driver runs such a build."""
-    build, driver = TorchBuild.installed(), driver_versions()
+    build, driver = TorchBuild.find(), driver_versions()
     checks = [Check("torch build", f"for {build.platform}, in {build.folder}")] if build else []
     if driver:
         hint = build.misfit(driver[1]) if build else None

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from isnet.data.convert.label_conversion import ConversionJob, ConversionResult
 from isnet.errors import UserError
-from isnet.io.value_range import ValueRange, widest
+from isnet.io.value_range import ValueRange, show_limits, widest
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +40,10 @@ def choose_range(
             what = "range is for images of more than 8 bits, and all images have 8"
             raise UserError(what, where=origin, hint="Leave it out")
         chosen, how = given, f"as {origin} says"
+    low, high = show_limits(chosen)
     _log.info(
-        f"{len(deep)} of {total} images have more than 8 bits: {chosen[0]:.10g} becomes 0, "
-        f"{chosen[1]:.10g} becomes 255 ({how})"
+        f"{len(deep)} of {total} images have more than 8 bits: {low} becomes 0, "
+        f"{high} becomes 255 ({how})"
     )
     return chosen
 
@@ -56,6 +57,6 @@ def _measure(
         raise UserError(what, where=deep[0], hint=f"Save all images alike, or write {written}")
     low, high = widest([one for one in measured if one])
     if low >= high:
-        what = f"all images of train have the value {low:g}"
+        what = f"all images of train have the value {low:.10g}"
         raise UserError(what, where=origin, hint=f"Write {written}")
     return low, high

