@@ -83,8 +83,9 @@ endif
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
-schema: $(READY)  ## write the JSON Schema of params.yaml, which editors read
-	PYTHONPATH=tools/docs python tools/docs/params_schema.py
+schema: $(READY)  ## write what other programs read: the JSON Schema of params.yaml, the metafile of the configs
+	python tools/docs/params_schema.py
+	python tools/docs/metafile.py
 
 lock:  ## resolve requirements.in anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --override requirements.override requirements.in --output-file requirements.lock

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from metafile import METAFILE, metafile
+from official_rows import ROWS
 from repository import REPOSITORY
 
 import isnet
@@ -43,3 +46,24 @@ def test_issue_forms_have_what_github_requires(form: Any) -> None:
     ids = [field["id"] for field in content["body"]]
     assert len(set(ids)) == len(ids)
     assert all(field["attributes"]["label"] for field in content["body"])
+
+
+def test_the_metafile_has_the_rows_of_the_page_of_the_configs() -> None:
+    assert (REPOSITORY / METAFILE).read_text() == metafile(), "run `make schema`"
+    assert _read("model-index.yml") == {"Import": [str(METAFILE)]}
+
+
+def test_the_metafile_has_each_config_and_the_results_of_the_twelve_official_ones() -> None:
+    models = {model["Config"]: model for model in _read(str(METAFILE))["Models"]}
+    configs = {
+        f"{METAFILE.parent}/{path.name}" for path in (REPOSITORY / METAFILE.parent).glob("*.py")
+    }
+    assert models.keys() == configs
+    results = {
+        Path(config).name: model["Results"]
+        for config, model in models.items()
+        if "Results" in model
+    }
+    assert {name: [*result["Metrics"].values()] for name, (result,) in results.items()} == {
+        name: [row["miou"], row["miou_ms_flip"]] for name, row in ROWS.items()
+    }

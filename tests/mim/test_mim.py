@@ -72,6 +72,15 @@ def mim(program: Path, checkout: Path) -> Mim:
     return run
 
 
+def test_the_library_that_mim_reads_metafiles_with_finds_no_fault(program: Path) -> None:
+    read = "from modelindex.load_model_index import load; index = load('model-index.yml');"
+    read += (
+        "index.build_models_with_collections(); print(index.check(silent=True), len(index.models))"
+    )
+    command = [program.parent / "python", "-c", read]
+    assert subprocess.check_output(command, cwd=REPOSITORY, text=True) == "[] 25\n"
+
+
 @pytest.fixture
 def streets(checkout: Path) -> dict[str, object]:
     """Convert tiny streets in the checkout and return their manifest."""

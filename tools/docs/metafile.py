@@ -1,0 +1,71 @@
+"""Generates the configs' metafile in OpenMMLab's form: `python tools/docs/metafile.py`."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["METAFILE", "metafile"]
+
+METAFILE = Path("isnet/configs/metafile.yml")
+"""The file that `model-index.yml` imports."""
+TABLES = Path("docs/reference/configs.md")
+"""The page that has one row per config: its numbers are written there."""
+
+ROOT = Path(__file__).parents[2]
+ROW = r"^\| `(\S+)\.py` \| (.+?) \| (\d+)x(\d+) \| ([\d,]+) x (\d+) \| (\S+) \| (\S+) \|$"
+DATASETS = {
+    "cityscapes": "Cityscapes",
+    "ade20k": "ADE20K",
+    "cocostuff10k": "COCO-Stuff 10k",
+    "lip": "LIP",
+    "camvid": "CamVid-11",
+    "streets": "streets (generated)",
+}
+
+
+def metafile() -> str:
+    """Return a collection, and one model per row of the tables with the results of the authors."""
+    rows = re.findall(ROW, (ROOT / TABLES).read_text(encoding="utf-8"), re.MULTILINE)
+    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))[
+        "preferred-citation"
+    ]
+    collection = {
+        "Name": "ISNet",
+        "License": "Apache License 2.0",
+        "Metadata": {"Training Data": list(DATASETS.values())},
+        "Paper": {"Title": paper["title"], "URL": paper["url"]},
+        "README": f"../../{TABLES}",
+        "Frameworks": ["PyTorch"],
+    }
+    written = {"Collections": [collection], "Models": [_model(*row) for row in rows]}
+    head = f"# Made by `make schema` from {TABLES}. Results are those of the authors.\n"
+    return head + yaml.safe_dump(written, sort_keys=False, width=100)
+
+
+def _model(name: str, backbone: str, height: str, width: str, *numbers: str) -> dict[str, Any]:
+    """Return the entry of one config."""
+    iterations, batch, single, multi = numbers
+    dataset = DATASETS[name.rpartition("_")[2].partition("-")[0]]
+    model = {
+        "Name": name,
+        "In Collection": "ISNet",
+        "Config": f"{METAFILE.parent}/{name}.py",
+        "Metadata": {
+            "Training Data": dataset,
+            "Architecture": [backbone, name.partition("_")[0].upper().replace("ISNET", "ISNet")],
+            "Batch Size": int(batch),
+            "Iterations": int(iterations.replace(",", "")),
+            "Crop Size": f"({height},{width})",
+        },
+    }
+    if single == "-":
+        return model
+    scores = {"mIoU": float(single), "mIoU(ms+flip)": float(multi)}
+    result = {"Task": "Semantic Segmentation", "Dataset": dataset, "Metrics": scores}
+    return model | {"Results": [result]}
+
+
+if __name__ == "__main__":
+    (ROOT / METAFILE).write_text(metafile(), encoding="utf-8")
