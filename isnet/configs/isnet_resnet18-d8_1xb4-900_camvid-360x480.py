@@ -1,9 +1,7 @@
 """ISNet with an ImageNet ResNet18 at output stride 8 on CamVid (11 classes).
 
-Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
-Hardware:  more time and memory than output stride 16; not measured here.
-Protocol:  as isnet_resnet18-d16_1xb4-900_camvid-360x480.py.
-Expected:  not measured here.
+As isnet_resnet18-d16_1xb4-900_camvid-360x480.py, with more time and memory.
+Not measured here.
 """
 
 _base_ = "./isnet_resnet18-d16_1xb4-900_camvid-360x480.py"

@@ -5,34 +5,13 @@ loading, `isnet convert` at conversion.
 Augmentation and evaluation follow the official ISNet configs (SegmentationBLWX/sssegmentation).
 """
 
-_base_ = "./loaders.py"
+_base_ = ["./loaders.py", "./pipelines_2048x512.py"]
 
 dataset_type = "ADE20KDataset"
 data_root = "data/ade/ADEChallengeData2016"
-crop_size = (512, 512)
 num_classes = 150
 img_ratios = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
-train_pipeline = [
-    dict(
-        type="LoadRandomCrop",
-        scale=(2048, 512),
-        ratio_range=(0.5, 2.0),
-        keep_ratio=True,
-        crop_size=crop_size,
-        cat_max_ratio=0.75,
-        flip=0.5,
-    ),
-    dict(type="SamplePhotometricDistortion"),
-    dict(type="PackCropInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    # After Resize, so that labels keep their own size.
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
-]
 # For mmseg's `test.py --tta`. As in the official code, ratios are of (2048, 512), not of the image
 # as in mmseg's own configs.
 tta_pipeline = [
@@ -57,7 +36,7 @@ train_dataloader = dict(
         data_root=data_root,
         reduce_zero_label=True,
         data_prefix=dict(img_path="images/training", seg_map_path="annotations/training"),
-        pipeline=train_pipeline,
+        pipeline=_base_.train_pipeline,
     ),
 )
 val_dataloader = dict(
@@ -66,7 +45,7 @@ val_dataloader = dict(
         data_root=data_root,
         reduce_zero_label=True,
         data_prefix=dict(img_path="images/validation", seg_map_path="annotations/validation"),
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
     ),
 )
 test_dataloader = val_dataloader

@@ -5,33 +5,12 @@ set is our `ManifestDataset`. Augmentation and evaluation follow the official IS
 (SegmentationBLWX/sssegmentation).
 """
 
-_base_ = "./from_manifest.py"
+_base_ = ["./from_manifest.py", "./pipelines_2048x512.py"]
 
 manifest = "results/datasets/cocostuff10k/manifest.json"
-crop_size = (512, 512)
 num_classes = 182
 img_ratios = (0.5, 0.75, 1.0, 1.25, 1.5)
 
-train_pipeline = [
-    dict(
-        type="LoadRandomCrop",
-        scale=(2048, 512),
-        ratio_range=(0.5, 2.0),
-        keep_ratio=True,
-        crop_size=crop_size,
-        cat_max_ratio=0.75,
-        flip=0.5,
-    ),
-    dict(type="SamplePhotometricDistortion"),
-    dict(type="PackCropInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(2048, 512), keep_ratio=True),
-    # After Resize, so that labels keep their own size.
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
-]
 # For mmseg's `test.py --tta`. As in the official code, ratios are of (2048, 512), not of the image
 # as in mmseg's own configs.
 tta_pipeline = [
@@ -51,11 +30,11 @@ tta_pipeline = [
 ]
 
 train_dataloader = dict(
-    dataset=dict(manifest=manifest, pipeline=train_pipeline),
+    dataset=dict(manifest=manifest, pipeline=_base_.train_pipeline),
 )
 # The manifest's split `val` holds the 1,000 images published as `test`, which the authors score.
 val_dataloader = dict(
-    dataset=dict(manifest=manifest, pipeline=test_pipeline),
+    dataset=dict(manifest=manifest, pipeline=_base_.test_pipeline),
 )
 test_dataloader = val_dataloader
 
