@@ -1,7 +1,11 @@
 """ISNet with ResNeSt-101 on LIP (20 classes, people): the official configuration.
 
-Command, hardware and protocol as in isnet_res50_8xb4-142800_lip-473x473.py, but
-114,150 iterations of 8 GPUs x 5 crops (global batch 40).
+Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
+Hardware:  8 GPUs x 5 crops of 473x473. `isnet` keeps the global batch of 40 on any number of GPUs.
+           Time and memory are not measured here.
+Protocol:  114,150 iterations on the 30,462 images of train; scored on the 10,000 of val. Each image
+           is resized to 473x473 and scored whole. ms+flip adds the mirror image, with the classes
+           of left and right swapped back: logits averaged.
 Expected:  mIoU 56.52, flip 56.81, the official result: SegmentationBLWX/sssegmentation,
            docs/modelzoo/isnet. Not measured here.
 """

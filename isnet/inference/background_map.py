@@ -12,9 +12,8 @@ R = TypeVar("R")
 def map_in_background(items: Iterable[T], work: Callable[[T], R], threads: int = 1) -> Iterator[R]:
     """Apply `work` to each item in background threads, and yield the results in order.
 
-    A result is computed while the next `threads` items are produced. This suits work that releases
-    Python's global lock (decoding, counting) while a network runs. At most `threads` items wait,
-    which bounds memory. Exceptions of `work` are raised here.
+    At most `threads` items wait for their turn, while the next is produced. This suits work that
+    releases Python's global lock (decoding, counting). Exceptions of `work` are raised here.
     """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:

@@ -10,11 +10,12 @@ from mmseg.models.segmentors import EncoderDecoder
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples, num_decode_workers
-from isnet.inference.evaluation_files import Evaluation, write_results
-from isnet.inference.evaluation_overlays import (
+from isnet.inference.evaluation_files import (
+    Evaluation,
     LabelsAndConfidence,
     predict_sample,
     write_evaluation_overlays,
+    write_results,
 )
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.inference_cost import measure_cost
@@ -61,12 +62,10 @@ def count_images(
     Args:
         model: put into evaluation mode.
         dataset: an mmseg data set with the config's test pipeline.
-        protocol: inference settings.
+        protocol, rank, world_size: inference settings, this process, number of processes.
         journals: folder of the journals of all processes.
         fingerprint: digest of all that decides the counts (weights, data, protocol); journals with
             another one are restarted.
-        rank: number of this process.
-        world_size: number of processes.
         worker_init_fn: called first in each process that decodes images.
         on_progress: called with (images done, images of this process).
     """
@@ -84,8 +83,7 @@ def count_images(
 
     workers = num_decode_workers(next(model.parameters()).device) // world_size
     samples = dataset_samples(model, dataset, rest, workers, worker_init_fn)
-    journal = EvaluationJournal(journals, rank, fingerprint)
-    with journal:
+    with EvaluationJournal(journals, rank, fingerprint) as journal:
         # Counted while the next image is predicted.
         images = map_in_background(_predict(model, samples, protocol), count)
         for done, image in enumerate(images, len(mine) - len(rest) + 1):
@@ -109,20 +107,12 @@ def evaluate_dataset(
 ) -> MetricsRecord:
     """Evaluate `model` on an mmseg `dataset` and return the content of metrics.json.
 
-    Writes `metrics.json`, `per_class.csv`, `per_image.csv`, `confusion.csv` and `overlays/` into
-    `directory`.
-
     Args:
-        model: put into evaluation mode.
-        dataset: an mmseg data set with the config's test pipeline.
-        protocol: inference settings.
-        directory: output folder.
+        model, dataset, protocol, journals, fingerprint, settings: as for `count_images`.
+        directory: where `metrics.json`, CSV files and `overlays/` are written.
         identity: fields of metrics.json that the caller knows (run, dataset, weights_sha256, ...).
-        journals: folder of the journals; images counted there are not predicted again.
-        fingerprint: see `count_images`.
         overlays: number of evenly spaced and of worst images with overlays.
         speed_seconds: duration of the cost measurement, on the first image.
-        settings: more arguments of `count_images`.
 
     Raises:
         UserError: the data set is empty, or an image cannot be scored.

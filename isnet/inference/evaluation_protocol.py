@@ -19,34 +19,27 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """Settings of inference: whole image or sliding window, with or without test-time augmentation.
-
-    See docs/reference/protocols.md.
-
-    Attributes:
-        mode: "whole" predicts the whole image, "slide" predicts it in windows.
-        crop_size: (height, width) of a window.
-        stride: (height, width) of the step between windows.
-        scales: resize ratios of the normalised input, or of the original image in mmseg's protocol.
-        flip: whether the mirror image of each scale is predicted, too.
-        flip_pairs: classes that a mirror image swaps (left and right arm), from the data set.
-        average: whether windows and views average logits or probabilities (in the official code
-            `use_probs_before_resize`).
-        windows_per_batch: largest number of windows that a GPU predicts together.
-        protocol: test-time augmentation of the official code or of mmseg's `SegTTAModel`.
-        precision: number format in the network. Logits and later steps are float32.
-    """
+    """Settings of inference, see docs/reference/protocols.md."""
 
     mode: Literal["whole", "slide"] = "whole"
+    """Whether the whole image is predicted, or windows."""
     crop_size: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
+    """(height, width) of a window, and of the step between windows."""
     scales: tuple[float, ...] = (1.0,)
+    """Resize ratios of the normalised input, or of the original image in mmseg's protocol."""
     flip: bool = False
+    """Whether the mirror image of each scale is predicted, too."""
     flip_pairs: tuple[tuple[int, int], ...] = ()
+    """Classes that a mirror image swaps (left and right arm), from the data set."""
     average: Literal["logits", "probabilities"] = "logits"
+    """What windows and views average (in the official code `use_probs_before_resize`)."""
     windows_per_batch: int = 4
+    """Largest number of windows that a GPU predicts together."""
     protocol: Literal["official", "mmseg"] = "official"
+    """Test-time augmentation of the official code or of mmseg's `SegTTAModel`."""
     precision: Literal["float32", "bf16"] = "float32"
+    """Number format in the network. Logits and later steps are float32."""
 
     @property
     def views(self) -> int:
@@ -57,9 +50,7 @@ class InferenceSettings:
     def from_config(
         cls, values: Mapping[str, Any], where: str, average: str = "logits"
     ) -> InferenceSettings:
-        """Read and check the inference settings in a dict of a config.
-
-        `average`: default of the setting of that name.
+        """Read the settings in a dict of a config; `average` is the default of that one.
 
         Raises:
             UserError: a setting is unknown or has an invalid value; `where` names the dict.
@@ -87,18 +78,15 @@ class InferenceSettings:
         if self.windows_per_batch < 1:
             return f"windows_per_batch is {self.windows_per_batch}, not 1 or more"
         if self.mode == "slide":
-            if self.crop_size is None or self.stride is None:
+            crop, stride = self.crop_size, self.stride
+            if crop is None or stride is None:
                 return "mode 'slide' needs crop_size and stride"
-            if self.stride[0] > self.crop_size[0] or self.stride[1] > self.crop_size[1]:
-                beyond = f"is beyond crop_size {self.crop_size} and leaves out pixels"
-                return f"stride {self.stride} {beyond}"
+            if stride[0] > crop[0] or stride[1] > crop[1]:
+                return f"stride {stride} is beyond crop_size {crop} and leaves out pixels"
         return None
 
     def with_windows(self, window: tuple[int, int]) -> InferenceSettings:
-        """Return a copy of the settings that predicts by sliding window.
-
-        `window`: (height, width). The stride is two thirds of the window.
-        """
+        """Return a copy that predicts by windows (height, width), at strides of two thirds."""
         height, width = window
         stride = (-(-height * 2 // 3), -(-width * 2 // 3))
         return dataclasses.replace(self, mode="slide", crop_size=window, stride=stride)
@@ -120,9 +108,8 @@ class EvaluationProtocol:
     ) -> EvaluationProtocol:
         """Read the protocol from `evaluation=dict(single_scale=dict(...), multi_scale=dict(...))`.
 
-        A config without `evaluation` (any of mmseg's own) gets a single scale with the settings of
-        its `model.test_cfg`. Multi-scale inference averages probabilities by default. `flip_pairs`:
-        classes that a mirror image swaps, from the data set.
+        A config without it (any of mmseg's own) gets a single scale with the settings of its
+        `model.test_cfg`. `flip_pairs`: classes that a mirror image swaps, from the data set.
 
         Raises:
             UserError: a setting is unknown, invalid, or in the wrong part.
@@ -138,8 +125,8 @@ class EvaluationProtocol:
             raise UserError(what, where=where, hint="Move it to multi_scale")
         single = InferenceSettings.from_config(single_config, where)
         if single.scales != (1.0,) or single.flip:
-            what = "single_scale has scales or flip"
-            raise UserError(what, where=where, hint="Move them to multi_scale")
+            hint = "Move them to multi_scale"
+            raise UserError("single_scale has scales or flip", where=where, hint=hint)
         multi_config, where = evaluation.get("multi_scale"), "evaluation.multi_scale"
         if multi_config is None:
             return cls(single)

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
@@ -20,11 +19,10 @@ from isnet.records.run_records import WeightsRecord
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class GivenWeights:
+class GivenWeights(NamedTuple):
     """A network with all tensors of a weights file, on the CPU, and whose weights they are."""
 
-    network: EncoderDecoder = field(repr=False)
+    network: EncoderDecoder
     record: WeightsRecord
 
 
@@ -34,10 +32,8 @@ def open_given_weights(
     """Load a file (official, mmseg, isnet, bare, safetensors) into the model of a config.
 
     Args:
-        file: the weights file.
-        origin: its path or address, as the user wrote it.
-        config: the resolved config.
-        name: its name in errors.
+        file, origin: the weights file, and its path or address as the user wrote it.
+        config, name: the resolved config, and its name in errors.
         manifest: that of the data set.
 
     Raises:
@@ -56,18 +52,14 @@ def open_given_weights(
             hint="Name the config of these weights, with the modules that it imports",
         ) from error
     if network.num_classes != len(classes):
-        raise UserError(
-            f"the model of {name} predicts {network.num_classes} classes, the data set has "
-            f"{len(classes)}",
-            where=str(file),
-            hint="Score it on a data set with its classes",
-        )
-    fit = load_all(network, weights, name)
+        what = f"the model of {name} predicts {network.num_classes} classes, the data set has "
+        hint = "Score it on a data set with its classes"
+        raise UserError(f"{what}{len(classes)}", where=str(file), hint=hint)
     record = WeightsRecord(
         origin=origin,
         sha256=sha256_of(file),
         format=weights.kind,
-        tensors=len(fit.tensors),
+        tensors=len(load_all(network, weights, name).tensors),
         states=weights.statements,
     )
     return GivenWeights(network, record)
@@ -97,9 +89,6 @@ def _check_classes(given: list[str] | None, wanted: Sequence[str], file: Path) -
     first = different[0]
     what = f"class {first} is {given[first]!r} in the file and {wanted[first]!r} in the data set"
     if sorted(theirs) == sorted(ours):
-        raise UserError(
-            f"has the classes in another order: {what}",
-            where=str(file),
-            hint="Score it on a data set with the classes in its order",
-        )
+        hint = "Score it on a data set with the classes in its order"
+        raise UserError(f"has the classes in another order: {what}", where=str(file), hint=hint)
     _log.info(f"{file}: {what}; {len(different)} of {len(ours)} class names differ")

@@ -26,26 +26,21 @@ _PROCESS = Path("/proc/self")
 
 @dataclass(frozen=True)
 class InferenceCost:
-    """Cost of predicting one image.
-
-    Attributes:
-        parameters: number of parameters, without the auxiliary heads of training.
-        flops: FLOPs of one forward pass of the whole input, two per multiply-add.
-        input: (height, width) of the network's input.
-        images_per_second: speed over `rounds` predictions after a warm-up.
-        peak_memory_gb: peak during these predictions in 1e9 bytes. On a GPU, memory allocated by
-            CUDA, weights included. On a CPU, resident memory of the process, libraries included.
-        latency_ms: percentiles of the prediction times. From few rounds, 99 is the slowest.
-        rounds: number of timed predictions.
-    """
+    """Cost of predicting one image."""
 
     parameters: int
+    """Without the auxiliary heads of training."""
     flops: int
+    """Of one forward pass of the whole input, two per multiply-add."""
     input: tuple[int, int]
+    """(height, width) of the network's input."""
     images_per_second: float
     peak_memory_gb: float
+    """In 1e9 bytes: allocated by CUDA, weights included; on a CPU that of the whole process."""
     latency_ms: dict[int, float]
+    """Percentiles of the prediction times. From few rounds, 99 is the slowest."""
     rounds: int
+    """Number of timed predictions, after a warm-up."""
 
 
 def count_parameters(model: EncoderDecoder) -> int:
@@ -55,10 +50,7 @@ def count_parameters(model: EncoderDecoder) -> int:
 
 
 def count_flops(model: EncoderDecoder, x: Tensor) -> int:
-    """Count the FLOPs of convolutions and matrix products in a forward pass.
-
-    `x`: `(1, 3, H, W)`.
-    """
+    """Count the FLOPs of convolutions and matrix products in a forward pass of `(1, 3, H, W)`."""
     defer_dynamo()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         raw_logits(model, x)
@@ -71,10 +63,7 @@ def _synchronise(device: torch.device) -> None:
 
 
 def _latencies(predict: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Return the duration of each prediction in seconds, after a warm-up.
-
-    Predictions are repeated for about `seconds` in total.
-    """
+    """Return the durations of predictions, repeated for about `seconds` after a warm-up."""
     for _ in range(_WARM_UP):
         predict()
     _synchronise(device)
@@ -88,15 +77,12 @@ def _latencies(predict: Callable[[], object], device: torch.device, seconds: flo
 
 
 def _reset_peak_memory(device: torch.device) -> None:
-    """Reset the peak memory of the device, or of this process on a CPU.
-
-    Where the kernel forbids a reset, the peak since the start of the process counts.
-    """
+    """Reset the peak memory of the device, or of this process on a CPU."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
     release_freed_memory()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # forbidden: then the peak since the process's start counts
         (_PROCESS / "clear_refs").write_text("5")
 
 
@@ -113,10 +99,7 @@ def _peak_memory(device: torch.device) -> int:
 def measure_cost(
     model: EncoderDecoder, x: Tensor, predict: Callable[[], object], seconds: float = 5.0
 ) -> InferenceCost:
-    """Measure the inference cost of a model.
-
-    `predict()` predicts `x` `(1, 3, H, W)`, and is repeated for about `seconds`.
-    """
+    """Measure the cost of `predict()`, which predicts `x` `(1, 3, H, W)`, for about `seconds`."""
     _reset_peak_memory(x.device)
     times = _latencies(predict, x.device, seconds)
     memory = _peak_memory(x.device)

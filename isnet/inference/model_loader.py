@@ -24,15 +24,14 @@ from isnet.models.isnet_head import ISNetHead
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A trained model loaded from its weights file.
-
-    `network` is in evaluation mode on its device. `sha256` is the hash of the file.
-    """
+    """A trained model loaded from its weights file."""
 
     network: EncoderDecoder = field(repr=False)
+    """In evaluation mode on its device."""
     metadata: WeightsMetadata = field(repr=False)
     file: Path
     sha256: str
+    """Hash of the file."""
 
     @property
     def protocol(self) -> EvaluationProtocol:
@@ -44,8 +43,7 @@ class TrainedModel:
 def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
     """Load a weights file that contains its metadata, on the first GPU or on the CPU.
 
-    No other file is read and no code from the file is executed. Call
-    `isnet.mmseg_import.import_mmseg` first.
+    No other file is read and no code from it is executed. Call `import_mmseg` before.
 
     Raises:
         UserError: the file is missing or damaged, has no metadata, or its tensors do not fit the
@@ -64,22 +62,16 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
 
 
 def load_tensors(network: EncoderDecoder, weights: WeightsFile, model: str) -> None:
-    """Load all tensors of a weights file into a network.
-
-    `model`: name of the network for the error message.
-
-    Raises:
-        UserError: the tensors do not fit the network.
-    """
+    """Load all tensors of a file into a network, or raise UserError, which names it `model`."""
     check_state_dict(network.state_dict(), weights.tensors, file=weights.path, model=model)
     network.load_state_dict(weights.tensors)
 
 
 def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
-    """Prepare a model for inference: move it to its device and into evaluation mode.
+    """Move a model to its device and into evaluation mode, and disable TF32.
 
-    A ResNet no longer returns the feature maps that an ISNetHead does not read. TF32 is disabled.
-    On the CPU torch uses OMP_NUM_THREADS threads, or all cores, and freed memory is kept for reuse.
+    A ResNet no longer returns the feature maps that an ISNetHead does not read. On the CPU torch
+    uses OMP_NUM_THREADS threads, or all cores, and freed memory is kept for reuse.
     """
     allow_tf32(False)
     if not gpu:
@@ -94,10 +86,7 @@ def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder
 
 
 def _drop_unread_maps(backbone: ResNet, head: ISNetHead) -> None:
-    """Keep a ResNet from returning the feature maps that the head does not read.
-
-    This saves memory, because the early maps are the largest per channel.
-    """
+    """Keep a ResNet from returning maps that the head does not read; the early ones are large."""
     stages = sorted(backbone.out_indices)  # the order in which a ResNet returns them
     read = [index % len(stages) for index in head.in_index]
     kept = sorted(set(read))

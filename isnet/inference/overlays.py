@@ -1,7 +1,4 @@
-"""Draws class colours over images, for `isnet predict` and for the report.
-
-The report shows small images: the input, its label, the prediction, errors and confidence.
-"""
+"""Draws class colours over images, for `isnet predict` and, in small, for the report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,20 +26,14 @@ _CONFIDENCE_STEP = 5
 
 
 def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
-    """Convert labels `(H, W)` to a palette image.
-
-    `palette`: RGB of each class. Other values are black.
-    """
+    """Convert labels `(H, W)` to an image with a palette of RGB; values beyond it are black."""
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     return _apply_palette(labels, colours)
 
 
 def blend(image: RgbImage, colours: Image.Image) -> Image.Image:
-    """Return `image` `(H, W, 3)` RGB, half covered by the colours of its classes.
-
-    The result is shrunk to the largest side that a JPEG file may have.
-    """
+    """Half cover `image` `(H, W, 3)` RGB by `colours`, at most of the size of a JPEG file."""
     blended = Image.blend(Image.fromarray(image), colours.convert("RGB"), _OPACITY)
     if max(blended.size) > _JPEG_MAX_SIDE:
         blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
@@ -58,10 +49,9 @@ def _apply_palette(values: npt.NDArray[Any], colours: npt.NDArray[Any]) -> Image
 def error_image(
     image: RgbImage, label: Labels, prediction: Labels, ignore_index: int
 ) -> Image.Image:
-    """Draw wrong pixels in red over a grey image, with ignored pixels dimmed.
+    """Draw wrong pixels in red over a grey image `(H, W, 3)` RGB, with ignored pixels dimmed.
 
-    `image` is `(H, W, 3)` RGB; `label` and `prediction` are `(H, W)`. The result is a palette image
-    with three ramps of 40 levels, in half the file size of true colour.
+    `label` and `prediction` are `(H, W)`. Three ramps of 40 levels take half the file size.
     """
     level = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint16) * (_LEVELS - 1) // 255
     ramp = np.where(label == ignore_index, 1, np.where(label != prediction, 2, 0))
@@ -97,11 +87,10 @@ def write_overlays(
     palette: Sequence[Sequence[int]],
     ignore_index: int = 255,
 ) -> dict[str, str]:
-    """Write the overlays of an image: `<name>.image.jpg`, and a PNG of each other kind.
+    """Write overlays of at most 480 pixels width: `<name>.image.jpg`, PNGs of the other kinds.
 
-    Returns the file names by kind. All overlays are at most 480 pixels wide. `image` `(h, w, 3)`
-    RGB is resized to the shape of the label. `label` and `prediction` `(H, W)` are resized by
-    nearest neighbour. `confidence` `(H, W)` is in 0..1.
+    Returns the file names by kind. `image`: `(h, w, 3)` RGB. `label`, `prediction`, `confidence`:
+    `(H, W)`, the last in 0..1.
     """
     height, width = label.shape
     shrink = min(1.0, MAX_WIDTH / width)

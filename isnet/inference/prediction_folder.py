@@ -27,14 +27,11 @@ _SCORES = "scores.json"
 
 @dataclass(frozen=True)
 class PredictionFolder:
-    """Output folder of `isnet predict`, with results that later commands can reuse.
-
-    `how`: all that decides a prediction (weights, settings). It is stored in each mask, and a mask
-    is reused only by commands with the same `how`.
-    """
+    """Output folder of `isnet predict`, with results that later commands can reuse."""
 
     folder: Path
     how: Plain
+    """All that decides a prediction: stored in each mask, which only the same `how` reuses."""
     palette: Colours
     overlays: bool
 
@@ -73,11 +70,7 @@ class PredictionFolder:
         return names | scores
 
     def write(self, image: ImageFile, pixels: RgbImage, prediction: ImagePrediction) -> None:
-        """Write the mask of an image, then its overlay if wanted, each atomically.
-
-        Raises:
-            UserError: the disk is full, or the folder cannot be written.
-        """
+        """Write the mask of an image, then its overlay if wanted; UserError if the disk is full."""
         height, width = prediction.labels.shape
         scores = {"height": height, "width": width, "classes": prediction.scores}
         origin = {"how": self.how, "of": _file_state(image.path), "scores": scores}
@@ -93,10 +86,7 @@ class PredictionFolder:
                     blend(pixels, colours).save(temporary, quality=JPEG_QUALITY)
 
     def write_scores(self, facts: Plain, images: Sequence[ImageFile], refused: Plain) -> Path:
-        """Write scores.json: `facts`, the scores stored in all masks, and the refused images.
-
-        `refused`: the reason of each refusal, by image.
-        """
+        """Write scores.json: `facts`, the scores in all masks, and the reasons by refused image."""
         rows = [row for image in images if (row := self.scores_of(image)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
         path = self.folder / _SCORES
@@ -114,10 +104,7 @@ def _file_state(path: Path) -> list[int]:
 
 
 def _origin(mask: Path) -> Plain:
-    """Return what isnet stored in a mask: its settings, image and scores.
-
-    The result is empty if there is no mask, or if another program wrote the file.
-    """
+    """Return what isnet stored in a mask; empty without one, or if another program wrote it."""
     try:
         with Image.open(mask) as image:
             found = json.loads(image.info.get(_CHUNK, "{}"))

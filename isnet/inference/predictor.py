@@ -35,19 +35,16 @@ _DEFAULT_WINDOW = (512, 512)
 
 @dataclass(frozen=True, eq=False)
 class ImagePrediction:
-    """Predicted labels of one image, with their confidence.
-
-    Attributes:
-        labels: train ids `(H, W)` uint8.
-        confidence: probability of the label in 0..1, `(H, W)` float32.
-        classes: class names by train id.
-        window: (height, width) of the windows if the image did not fit in memory whole, else None.
-    """
+    """Predicted labels of one image, with their confidence."""
 
     labels: Labels
+    """Train ids `(H, W)` uint8."""
     confidence: NDArray[np.float32]
+    """Probability of the label in 0..1, `(H, W)` float32."""
     classes: Sequence[str]
+    """Class names by train id."""
     window: Size | None = None
+    """(height, width) of the windows if the image did not fit in memory whole."""
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
@@ -64,36 +61,27 @@ class ImagePrediction:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A trained network with the settings to predict images.
-
-    Attributes:
-        network: the network, in evaluation mode.
-        settings: inference settings.
-        resize: mmseg transforms that resize an image for the network, or a test pipeline with them.
-        classes: class names by train id.
-        large: (height, width) of the windows for images that do not fit in memory whole. Without it
-            such images are predicted with `settings` nevertheless.
-        value_range: range of the training images, for files of more than 8 bits.
-    """
+    """A trained network, in evaluation mode, with the settings to predict images."""
 
     network: EncoderDecoder
     settings: InferenceSettings
     resize: Sequence[dict[str, Any]]
+    """mmseg transforms that resize an image for the network, or a test pipeline with them."""
     classes: Sequence[str]
+    """Class names by train id."""
     large: Size | None = None
+    """(height, width) of the windows for images that do not fit in memory whole, if wanted."""
     value_range: ValueRange | None = None
+    """Of the training images, for files of more than 8 bits."""
 
     @classmethod
     def of(
         cls, model: TrainedModel, *, multi_scale: bool = False, window: Size | None = None
     ) -> Predictor:
-        """Create a predictor with the settings in a model's metadata.
+        """Create a predictor with the single- or multi-scale settings in a model's metadata.
 
-        `multi_scale`: whether to use the multi-scale settings. `window`: (height, width) of a
-        sliding window that overrides that of the settings.
-
-        Raises:
-            UserError: the metadata has no multi-scale settings.
+        `window`: (height, width) of a sliding window that overrides that of the settings. Without
+        multi-scale settings, `multi_scale` is a UserError.
         """
         protocol, metadata = model.protocol, model.metadata
         settings = protocol.multi_scale if multi_scale else protocol.single_scale
@@ -104,9 +92,8 @@ class Predictor:
         large = settings.crop_size or (tuple(crop) if crop else _DEFAULT_WINDOW)
         if window is not None:
             settings = settings.with_windows(window)
-        return cls(
-            model.network, settings, metadata.resize, metadata.classes, large, metadata.range
-        )
+        resize, classes = metadata.resize, metadata.classes
+        return cls(model.network, settings, resize, classes, large, metadata.range)
 
     @property
     def device(self) -> torch.device:
@@ -115,20 +102,15 @@ class Predictor:
         return device
 
     def batch_size(self, size: Size) -> int:
-        """Return how many images of `size` to predict together.
-
-        This is 1 if there are several views of an image.
-        """
+        """Return how many images of `size` to predict together: 1 with several views of each."""
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
     def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
-        """Predict images `(H, W, 3)` uint8 RGB, each at its own size.
-
-        On a GPU, consecutive images of the same size share a batch.
+        """Predict images `(H, W, 3)` uint8 RGB; consecutive ones of a size share a batch on a GPU.
 
         Raises:
             UserError: an image cannot be resized for the network or is too small for it, does not
-            fit in memory, or the logits are not finite.
+                fit in memory, or the logits are not finite.
         """
         predictions: list[ImagePrediction] = []
         for size, group in groupby(images, key=lambda image: (image.shape[0], image.shape[1])):
@@ -163,8 +145,9 @@ class Predictor:
             packed = pseudo_collate([self._pipeline(one) for one in read])
         except (cv2.error, ValueError, ZeroDivisionError) as error:
             why = " ".join(str(error).split())[:200]
-            what = f"{size[0]}x{size[1]} pixels cannot be resized for the network: {why}"
-            raise UserError(what) from error
+            raise UserError(
+                f"{size[0]}x{size[1]} pixels cannot be resized for the network: {why}"
+            ) from error
         data = self.network.data_preprocessor(packed, False)
         if any(data["data_samples"][0].metainfo.get("img_padding_size", ())):
             hint = "Set data_preprocessor.test_cfg to None"
@@ -180,10 +163,7 @@ class Predictor:
 
 @contextlib.contextmanager
 def _errors_of_size(size: Size) -> Iterator[None]:
-    """Turn errors of a layer or of memory into a `UserError`, so that other images go on.
-
-    An error of a GPU other than its memory is not that of one image.
-    """
+    """Turn errors of a layer or of memory into a `UserError`, so that other images go on."""
     pixels = f"{size[0]}x{size[1]} pixels"
     try:
         yield
@@ -192,6 +172,6 @@ def _errors_of_size(size: Size) -> Iterator[None]:
             hint = "Predict it by smaller windows (--window 512x512), without --multi-scale"
             raise UserError(f"{pixels}: out of memory", hint=hint) from error
         if "CUDA" in str(error) or "cuDNN" in str(error):
-            raise
+            raise  # not an error of this image
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{pixels} cannot be predicted: {why}") from error

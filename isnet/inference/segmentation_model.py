@@ -35,15 +35,12 @@ _DEEP_MODES = ("I", "F")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Segmentation(ImagePrediction):
-    """Predicted classes of one image, with their names and colours.
-
-    Attributes:
-        image: the image as the network saw it before resizing, `(H, W, 3)` uint8 RGB.
-        palette: colours (R, G, B) in 0..255 by train id.
-    """
+    """Predicted classes of one image, with their names and colours."""
 
     image: RgbImage
+    """The image as the network saw it before resizing, `(H, W, 3)` uint8 RGB."""
     palette: Sequence[tuple[int, int, int]]
+    """Colours (R, G, B) in 0..255 by train id."""
 
     @property
     def mask(self) -> Image.Image:
@@ -139,13 +136,7 @@ def load(
 
 
 def _to_rgb(image: Any, value_range: ValueRange | None) -> RgbImage:
-    """Convert an image of any accepted kind to `(H, W, 3)` uint8 RGB.
-
-    `value_range`: that of the weights, for more than 8 bits.
-
-    Raises:
-        UserError: it has another type, shape or range of values, or is a file that cannot be read.
-    """
+    """Convert an image of any accepted kind to `(H, W, 3)` uint8 RGB, or raise UserError."""
     if isinstance(image, str | Path):
         return read_rgb(Path(image), value_range)
     if isinstance(image, Image.Image):
@@ -170,8 +161,8 @@ def _from_pillow(image: Image.Image, value_range: ValueRange | None) -> RgbImage
             return _from_array(np.asarray(shown), "", value_range)
         return np.array(shown.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
-        what = f"the Pillow image cannot be read ({error})"
-        raise UserError(what, hint="Give another one") from None
+        hint = "Give another one"
+        raise UserError(f"the Pillow image cannot be read ({error})", hint=hint) from None
 
 
 def _from_tensor(image: Tensor) -> RgbImage:
@@ -185,8 +176,7 @@ def _from_tensor(image: Tensor) -> RgbImage:
     if values.ndim != 3 or values.shape[0] not in (1, 3):
         hint = f"Give {shape}, or a list of such"
         raise UserError(f"the tensor has the shape {tuple(values.shape)}", hint=hint)
-    array = values.permute(1, 2, 0).numpy()
-    return _from_array(array[:, :, 0] if array.shape[2] == 1 else array, shape)
+    return _from_array(values.expand(3, -1, -1).permute(1, 2, 0).numpy(), shape)
 
 
 def _from_array(image: NDArray[Any], shape: str, value_range: ValueRange | None = None) -> RgbImage:

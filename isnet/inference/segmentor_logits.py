@@ -29,9 +29,8 @@ def compute_context(
 
 
 def has_plain_predict(model: EncoderDecoder) -> bool:
-    """Return whether a model predicts in the way of mmseg's `EncoderDecoder` and `BaseDecodeHead`.
-
-    Models with a cascade, EncHead, DAHead or Mask2Former do not.
+    """Return whether a model predicts as mmseg's `EncoderDecoder` and `BaseDecodeHead`: not with a
+    cascade, EncHead, DAHead or Mask2Former.
     """
     return (
         type(model).encode_decode is EncoderDecoder.encode_decode
@@ -43,11 +42,8 @@ def has_plain_predict(model: EncoderDecoder) -> bool:
 def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
     """Compute the logits `(B, K, h, w)` of `x` `(B, 3, H, W)` at the decoder's resolution.
 
-    Of a head with several outputs, the last is returned. A model without `has_plain_predict`
-    returns logits at the size of `x`.
-
-    Raises:
-        UserError: the logits are not finite.
+    They are a head's last output; without `has_plain_predict` they have the size of `x`. Logits
+    that are not finite are a UserError.
     """
     if x.device.type == "cpu":
         # 1x1 convolutions then need no reordering of their input.

@@ -32,10 +32,7 @@ def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
 
 
 def images_per_batch(device: torch.device, size: Size) -> int:
-    """Return how many images of `size` to process together.
-
-    On a CPU this is 1, because batches are no faster there.
-    """
+    """Return how many images of `size` to process together; on a CPU 1, more are no faster."""
     return max(_PIXELS_PER_BATCH // (size[0] * size[1]), 1) if _uses_batches(device) else 1
 
 
@@ -46,9 +43,8 @@ def _uses_batches(device: torch.device) -> bool:
 def sliding_window_scores(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings, average: str
 ) -> Tensor:
-    """Compute class scores `(B, K, H, W)` of `x`, averaged over sliding windows.
-
-    `average`: whether to average "logits" or "probabilities".
+    """Compute class scores `(B, K, H, W)` of `x`, the `average` ("logits" or "probabilities")
+    over sliding windows.
     """
     windows = _windows(x, settings)
     total = x.new_zeros((len(x), model.out_channels, *x.shape[2:]))
@@ -63,12 +59,11 @@ def sliding_window_scores(
 def predict_in_bands(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Predict the labels of `x` `(1, 3, H, W)` by sliding window, band by band, to bound memory.
+    """Predict the labels of `x` `(1, 3, H, W)` by sliding window, with class scores of one band.
 
-    Returns labels `(1, H, W)` uint8 and confidence `(1, H, W)` float32 on the CPU. They equal those
+    Returns labels `(1, H, W)` uint8 and confidence `(1, H, W)` float32 on the CPU, equal to those
     of `predict_with_confidence` for a single view. A band is a row of windows, or a column if the
-    image is wider than high. Class scores are kept only for one band, so that memory is independent
-    of the longer side.
+    image is wider than high, so that memory is independent of the longer side.
     """
     height, width = x.shape[2:]
     axis, edge = (3, 2) if width > height else (2, 0)  # of a tensor, of a window
@@ -84,11 +79,8 @@ def predict_in_bands(
     for band, start, end in zip(bands, starts, starts[1:], strict=False):
         with compute_context(model, settings):
             for window, scores in _window_scores(model, x, band, settings, settings.average):
-                top, bottom, left, right = window
-                if axis == 3:
-                    left, right = left - start, right - start
-                else:
-                    top, bottom = top - start, bottom - start
+                origin = (0, 0, start, start) if axis == 3 else (start, start, 0, 0)
+                top, bottom, left, right = (at - of for at, of in zip(window, origin, strict=True))
                 total[:, :, top:bottom, left:right] += scores
                 count[:, :, top:bottom, left:right] += 1
         length = end - start
@@ -115,10 +107,7 @@ def _window_scores(
     settings: InferenceSettings,
     average: str,
 ) -> Iterator[tuple[Window, Tensor]]:
-    """Yield each window with its class scores `(B, K, h, w)`.
-
-    A GPU computes several windows together.
-    """
+    """Yield each window with its class scores `(B, K, h, w)`; a GPU computes several at once."""
     top, bottom, left, right = windows[0]
     size: Size = (bottom - top, right - left)
     fitting = images_per_batch(x.device, (len(x) * size[0], size[1]))

@@ -26,16 +26,15 @@ _CITYSCAPES_IMAGE = re.compile(r"([^_/]+_\d{6}_\d{6})_leftImg8bit\.png")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Earliest time of a zip member; a constant makes archives reproducible."""
 
-Write = Callable[[str, bytes], None]
+Write = Callable[[str, bytes], object]
 
 
 @dataclass(frozen=True)
 class Submission:
     """Format of predictions for an evaluation server: 8-bit PNGs of raw label ids.
 
-    A PNG has the size of its image. `cityscapes`: files `<city>_<sequence>_<frame>_labelIds.png`
-    with the ids 7..33 of cityscapesscripts. `ade20k`: files with the image's name and `.png`, with
-    the ids 1..150.
+    `cityscapes`: files `<city>_<sequence>_<frame>_labelIds.png` with the ids 7..33 of
+    cityscapesscripts. `ade20k`: files with the image's name and `.png`, with the ids 1..150.
     """
 
     format: FormatName
@@ -87,10 +86,9 @@ def list_images(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def open_output(output: Path) -> Iterator[Write]:
-    """Open `output` for writing, and yield a function that writes a named file into it.
+    """Yield a function that writes a named file into `output`: a new `.zip`, or else a folder.
 
-    `output` is a zip archive if its name ends with `.zip`, else a folder. It appears only when all
-    files are written.
+    It appears only when all files are written.
     """
     if output.exists():
         raise UserError("is there already", where=str(output), hint="Remove it, or name another")
@@ -101,12 +99,8 @@ def open_output(output: Path) -> Iterator[Write]:
     part = output.with_name(f".{output.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-
-    def write(name: str, data: bytes) -> None:
-        (part / name).write_bytes(data)
-
     try:
-        yield write
+        yield lambda name, data: (part / name).write_bytes(data)
         part.rename(output)
     finally:
         shutil.rmtree(part, ignore_errors=True)

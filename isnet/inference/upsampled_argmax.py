@@ -28,11 +28,10 @@ def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> tuple[T
 def upsampled_argmax_with_confidence(
     scores: Tensor, size: Size, align_corners: bool, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Compute the labels of `upsampled_argmax` and the probability of the label of each pixel.
+    """Compute the labels of `upsampled_argmax` and their probabilities `(B, *size)` float32.
 
-    Returns labels `(B, *size)` uint8 and probabilities `(B, *size)` float32. `scores` are
-    probabilities or logits, as `settings.average` says, summed over the views. The mean of logits
-    is resized before the softmax.
+    `scores` are probabilities or logits, as `settings.average` says, summed over the views. The
+    mean of logits is resized before the softmax.
     """
     label, best = upsampled_argmax(scores, size, align_corners)
     if settings.average == "probabilities":

@@ -18,7 +18,7 @@ from isnet.inference.dataset_evaluation import (
     evaluate_dataset,
 )
 from isnet.inference.dataset_samples import dataset_samples, unique_names
-from isnet.inference.evaluation_overlays import choose_overlays
+from isnet.inference.evaluation_files import choose_overlays
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.segmentor_logits import logits

@@ -22,7 +22,7 @@ from isnet.data.loading.crop_and_flip import LoadRandomCrop
 from isnet.data.loading.manifest_dataset import ManifestDataset
 from isnet.data.packed.packing import pack_dataset
 from isnet.errors import UserError
-from isnet.inference.export.check_images import given_images
+from isnet.inference.export.export_check import given_images
 from isnet.inference.export.exported_network import export_metadata
 from isnet.inference.given_weights import open_given_weights
 from isnet.inference.model_config import deployed_model

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from isnet.errors import UserError
-from isnet.inference import test_time_augmentation as views
+from isnet.inference import label_prediction as views
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.segmentor_logits import logits, raw_logits

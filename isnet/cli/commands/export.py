@@ -57,7 +57,7 @@ def export(
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    from isnet.inference.export.check_images import generated_images, given_images, images_of_run
+    from isnet.inference.export.export_check import generated_images, given_images, images_of_run
     from isnet.inference.model_loader import open_model
 
     model = open_model(weights)

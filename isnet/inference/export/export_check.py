@@ -1,14 +1,22 @@
-"""Compares the outputs and the speed of an exported network with those of torch."""
+"""Compares outputs and speed of an exported network with those of torch, on images."""
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from isnet.data.streets import StreetsSettings, paint_scene
+from isnet.errors import UserError
 from isnet.inference.export.exported_network import SMALLEST_SIDE
+from isnet.inference.input_images import find_images, image_tensor, read_rgb
+from isnet.io.atomic_files import read_json
+from isnet.io.value_range import ValueRange, range_of
+from isnet.settings.layout import Layout
+from isnet.settings.params import load_params
 
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
@@ -18,19 +26,21 @@ difference is larger where the class that stage 1 predicts, and thus the class c
 """
 LEAST_LABELS_AGREE = 0.9995
 """Least fraction of equal labels. They differ on borders, where two classes are equally likely."""
+ImagesWithOrigin = tuple[list[Tensor], str]
+"""uint8 RGB images, each `(1, 3, H, W)`, and a description of their origin for messages."""
+_MAX_IMAGES = 4
+"""Images taken from a data set, or generated."""
 _SECONDS = 2.0
 _ROUNDS = (3, 50)
 
 
 class OutputComparison(NamedTuple):
-    """Differences between the outputs of two networks over all pixels.
-
-    `max_abs_difference`: largest absolute difference of the confidence. `labels_agree`: fraction of
-    equal labels.
-    """
+    """Differences between the outputs of two networks over all pixels."""
 
     max_abs_difference: float
+    """Of the confidence."""
     labels_agree: float
+    """Fraction of equal labels."""
 
     @property
     def is_close(self) -> bool:
@@ -44,9 +54,8 @@ def compare_outputs(
     images: Sequence[Tensor],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> OutputComparison:
-    """Run both networks on the same images and compare their outputs.
+    """Compare the outputs of both networks for `images` `(1, 3, H, W)`, and odd crops of the first.
 
-    The images are `images`, each `(1, 3, H, W)`, and small crops of the first one, of odd sizes.
     `on_progress` is called with (batches done, batches).
     """
     batches = [*images, *_crops(images[0])]
@@ -76,8 +85,7 @@ def _crops(image: Tensor) -> Iterator[Tensor]:
 def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[float, float]:
     """Measure the images per second of both networks, from median times of `image` `(1, 3, H, W)`.
 
-    The networks run alternately, after a first run that does not count, so that other load on the
-    machine slows both.
+    They run alternately, so that other load slows both, after a first run that does not count.
     """
     times: tuple[list[float], list[float]] = ([], [])
     least, most = _ROUNDS
@@ -87,3 +95,51 @@ def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[
             runner(image)
             seconds.append(time.perf_counter() - start)
     return 1 / statistics.median(times[0][1:]), 1 / statistics.median(times[1][1:])
+
+
+def given_images(paths: Sequence[Path], value_range: ValueRange | None = None) -> ImagesWithOrigin:
+    """Read image files, and all images below folders, as `isnet predict` does, by the range of the
+    weights; a file that is missing, no image, or too small is a UserError.
+    """
+    files, _ = find_images(paths)
+    if not files:
+        raise UserError("there is no image", where=str(paths[0]), hint="Give others")
+    images = "image" if len(files) == 1 else "images"
+    return [_read(file.path, value_range) for file in files], f"{len(files)} given {images}"
+
+
+def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
+    """Read the first validation images of the data set on which the weights were trained.
+
+    Returns None if this version of it is not on this machine.
+    """
+    dataset = str(provenance.get("dataset"))
+    if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
+        return None
+    try:
+        layout = Layout.of(load_params())
+        manifest = read_json(layout.dataset_results(dataset) / "manifest.json")
+        if manifest.get("digest", "") != provenance.get("manifest_digest"):
+            return None
+        folder = layout.under_data(manifest["image_root"])
+        files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_MAX_IMAGES]]
+        images = [_read(file, range_of(manifest)) for file in files]
+    except (UserError, KeyError):
+        return None
+    return images, f"the first {len(images)} validation images of {dataset}"
+
+
+def generated_images() -> ImagesWithOrigin:
+    """Generate synthetic street scenes."""
+    settings = StreetsSettings(width=512, height=256)
+    scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
+    return [image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets"
+
+
+def _read(file: Path, value_range: ValueRange | None) -> Tensor:
+    pixels = read_rgb(file, value_range)
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+        size = "x".join(map(str, pixels.shape[:2]))
+        what = f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more"
+        raise UserError(what, where=str(file))
+    return image_tensor(pixels)

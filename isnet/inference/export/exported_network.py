@@ -29,11 +29,8 @@ _CONTRACT = {
 class ExportedNetwork(nn.Module):
     """Segments a whole image in one graph: resize, normalisation, network, upsampling and arg-max.
 
-    The steps are those of the single-scale evaluation, in operations that exporters support. The
-    graph takes any image size and has no branches on values.
-
-    Raises:
-        UserError: the model has a step that this graph does not support.
+    The steps are those of the single-scale evaluation, in operations that exporters support, for
+    any image size. A model with another step is a UserError.
     """
 
     mean: Tensor
@@ -72,19 +69,16 @@ class ExportedNetwork(nn.Module):
 
 
 def export_metadata(model: TrainedModel) -> dict[str, str]:
-    """Return the metadata of an exported file: inputs and outputs, classes, colours and provenance.
-
-    Lists and dicts are encoded as JSON.
-    """
-    metadata = model.metadata
+    """Return the metadata of an exported file; lists and dicts are encoded as JSON."""
+    names = ("classes", "palette", "resize", "evaluation", "range", "provenance")
+    values = {name: getattr(model.metadata, name) for name in names}
     return {
         **_CONTRACT,
-        "classes": json.dumps(metadata.classes, ensure_ascii=False),
-        "palette": json.dumps(metadata.palette),
-        "resize": json.dumps(metadata.resize),
-        "evaluation": json.dumps(metadata.evaluation),
-        **({"range": json.dumps(metadata.range)} if metadata.range else {}),
-        "provenance": json.dumps(metadata.provenance, ensure_ascii=False),
+        **{
+            name: json.dumps(value, ensure_ascii=False)
+            for name, value in values.items()
+            if name != "range" or value
+        },
         "weights_sha256": model.sha256,
         "isnet": __version__,
     }
@@ -103,9 +97,8 @@ def _refuse_unsupported(network: EncoderDecoder, where: str) -> None:
 
 
 def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]:
-    """Return the target size of a `Resize` step, and whether the step keeps the aspect ratio.
-
-    The size is (long side, short side) if the ratio is kept, else (height, width).
+    """Return (long side, short side), True of a `Resize` step that keeps the aspect ratio, else
+    (height, width), False.
     """
     scale: Sequence[int] | None = step.get("scale")
     settings = step.keys() - {"type"}
@@ -119,10 +112,7 @@ def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]
 
 
 def _size_in_box(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
-    """Return the largest size of an image whose long and short side fit into `box` (long, short).
-
-    Equals mmcv's `rescale_size`, in integers, because exporters keep these exact.
-    """
+    """Return what mmcv's `rescale_size` does for `box`, in integers: exporters keep these exact."""
     long, short = torch.sym_max(height, width), torch.sym_min(height, width)
 
     def side(length: int) -> int:

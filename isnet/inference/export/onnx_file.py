@@ -23,10 +23,9 @@ RUNTIME = f"onnxruntime {onnxruntime.__version__}, {_PROVIDER}"
 def write_onnx(
     program: ExportedProgram, file: Path, metadata: Mapping[str, str], where: str
 ) -> None:
-    """Write `program` as an ONNX file, with `metadata` in the file's `metadata_props`.
+    """Write `program` as an ONNX file, with `metadata` in its `metadata_props`.
 
-    Raises:
-        UserError: torch cannot convert it; `where` names the weights file.
+    If torch cannot convert it, this is a UserError; `where` names the weights file.
     """
     with exporter_errors("write this network as ONNX", where):
         made = torch.onnx.export(
@@ -46,9 +45,7 @@ def write_onnx(
 def load_onnx(file: Path, where: str) -> Runner:
     """Return a function that runs an ONNX file on the CPU with torch's number of threads.
 
-    Raises:
-        UserError: ONNX Runtime cannot load the file, or, later, not run it; `where` names the
-            weights file.
+    If ONNX Runtime cannot load or, later, run it, this is a UserError; `where` names the weights.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -72,6 +69,5 @@ def _runtime_errors(where: str) -> Iterator[None]:
         if not type(error).__module__.startswith("onnxruntime"):
             raise
         why = " ".join(str(error).split())[:300]
-        hint = "Export it with --format torch"
         what = f"ONNX Runtime cannot run this network: {why}"
-        raise UserError(what, where=where, hint=hint) from error
+        raise UserError(what, where=where, hint="Export it with --format torch") from error

@@ -21,12 +21,9 @@ _EXAMPLE = (2, 3, 72, 104)
 
 
 def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
-    """Export `network` by `torch.export`, with dynamic batch size, height and width.
+    """Export `network`, in evaluation mode on the CPU, with dynamic batch size, height and width.
 
-    `network` must be in evaluation mode on the CPU.
-
-    Raises:
-        UserError: torch cannot export it, or makes a size constant; `where` names the weights file.
+    If torch cannot, or makes a size constant, this is a UserError; `where` names the weights file.
     """
     shapes = {
         0: Dim("batch", min=1, max=LARGEST_BATCH),
@@ -46,10 +43,7 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
 
 @contextlib.contextmanager
 def exporter_errors(what: str, where: str) -> Iterator[None]:
-    """Convert any exception of the block to a `UserError` that torch cannot do `what`.
-
-    `where`: name of the weights file.
-    """
+    """Convert any exception of the block to a `UserError` that torch cannot do `what`."""
     try:
         yield
     except Exception as error:

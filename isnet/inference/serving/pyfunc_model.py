@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.inference.serving.request_image import RefusedImageError, decode_base64, decode_image
+from isnet.inference.serving.request_image import decode_base64, decode_image
 from isnet.mmseg_import import import_mmseg
 
 import_mmseg()
@@ -49,14 +49,10 @@ class RefusedRequestError(MlflowException):
 class ServedModel:
     """Predicts the images in a table, as the pyfunc model that MLflow serves.
 
-    The table has a column `image` with base64 of image files. The result has a row per image.
-
-    Columns of the result:
-        mask: base64 PNG of the image's size, with train ids as values and the data set's colours
-            as palette.
+    The table has a column `image` with base64 of image files. The result has a row per image:
+        mask: base64 PNG with train ids as values and the data set's colours as palette.
         width, height: size of the image.
-        scores: `class`, `share` of the pixels and mean `confidence` of each predicted class,
-            largest share first.
+        scores: `class`, `share` of the pixels and mean `confidence`, largest share first.
         model: SHA-256 of the weights.
     """
 
@@ -119,7 +115,7 @@ def _read_each(read: Any, given: list[Any]) -> Iterator[Any]:
     for number, one in enumerate(given, 1):
         try:
             found = read(one)
-        except RefusedImageError as error:
+        except UserError as error:
             raise RefusedRequestError(f"image {number} of {len(given)}: {error}") from None
         yield found
 

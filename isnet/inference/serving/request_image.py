@@ -25,20 +25,14 @@ _SHOWN = 40
 _DAMAGED = "the image file is cut or damaged"
 
 
-class RefusedImageError(ValueError):
-    """Raised if the image of a request is refused, with the reason for the sender."""
-
-
 def decode_base64(text: Any) -> bytes:
-    """Decode base64 `text` to the content of an image file.
-
-    Of the image itself only the header is checked.
+    """Decode base64 `text` to the content of an image file, of which only the header is checked.
 
     Raises:
-        RefusedImageError: the text is not base64 or not an image, or a limit is exceeded.
+        UserError: the text is not base64 or not an image, or a limit is exceeded.
     """
     if not isinstance(text, str) or not text.strip():
-        raise RefusedImageError("it is empty; send the image file as base64")
+        raise UserError("it is empty; send the image file as base64")
     # Four characters are three bytes; a text that is too long is not decoded.
     if len(text) > MAX_BYTES * 3 // 2:
         raise _too_large(len(text) * 3 // 4)
@@ -48,7 +42,7 @@ def decode_base64(text: Any) -> bytes:
     except ValueError:
         shown = text[:_SHOWN] + ("..." if len(text) > _SHOWN else "")
         what = f"{shown!r} is not base64, or was cut"
-        raise RefusedImageError(f"{what}; paths and addresses are not opened here") from None
+        raise UserError(f"{what}; paths and addresses are not opened here") from None
     if len(content) > MAX_BYTES:
         raise _too_large(len(content))
     _check_header(content)
@@ -62,7 +56,7 @@ def decode_image(content: bytes, value_range: ValueRange | None = None) -> NDArr
     `value_range` of the weights maps more.
 
     Raises:
-        RefusedImageError: the file is truncated or damaged, or of values that training had not.
+        UserError: the file is truncated or damaged, or of values that training had not.
     """
     request = Path("request")
     try:
@@ -70,14 +64,14 @@ def decode_image(content: bytes, value_range: ValueRange | None = None) -> NDArr
             image.load()  # cv2 would fill missing parts with grey
         header = read_header(request, content)
     except (OSError, SyntaxError, ValueError, EOFError, UserError):
-        raise RefusedImageError(_DAMAGED) from None
+        raise UserError(_DAMAGED) from None
     try:
         check_mode(request, header, has_range=value_range is not None)
         pixels = image_file.decode_image(request, content, value_range)
     except UnreadableImageError:
-        raise RefusedImageError(_DAMAGED) from None
+        raise UserError(_DAMAGED) from None
     except UserError as error:
-        raise RefusedImageError(str(error).removeprefix(f"{request}: ")) from None
+        raise UserError(str(error).removeprefix(f"{request}: ")) from None
     return np.ascontiguousarray(pixels[:, :, ::-1], dtype=np.uint8)
 
 
@@ -86,21 +80,19 @@ def _check_header(content: bytes) -> None:
         with _open(content) as image:
             width, height = image.size
     except Image.DecompressionBombError:
-        raise RefusedImageError(f"it has more than {MAX_PIXELS:,} pixels; shrink it") from None
+        raise UserError(f"it has more than {MAX_PIXELS:,} pixels; shrink it") from None
     except (OSError, SyntaxError, ValueError, EOFError):
-        formats = ", ".join(_FORMATS)
-        raise RefusedImageError(f"it is no image, or a damaged one ({formats})") from None
+        raise UserError(f"it is no image, or a damaged one ({', '.join(_FORMATS)})") from None
     if width * height > MAX_PIXELS:
-        size = f"{width} x {height} pixels"
-        raise RefusedImageError(f"it has {size}; the limit is {MAX_PIXELS:,}; shrink it")
+        limit = f"the limit is {MAX_PIXELS:,}; shrink it"
+        raise UserError(f"it has {width} x {height} pixels; {limit}")
 
 
 def _open(content: bytes) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about many pixels: the limit here is lower
+    with warnings.catch_warnings(action="ignore"):  # about many pixels: the limit here is lower
         return Image.open(io.BytesIO(content), formats=_FORMATS)
 
 
-def _too_large(size: int) -> RefusedImageError:
+def _too_large(size: int) -> UserError:
     limit = f"the limit is {MAX_BYTES // 2**20} MiB"
-    return RefusedImageError(f"it has {size / 2**20:.0f} MiB; {limit}; shrink it")
+    return UserError(f"it has {size / 2**20:.0f} MiB; {limit}; shrink it")

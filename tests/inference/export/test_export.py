@@ -20,7 +20,7 @@ from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command
 from isnet.inference.export import export_check
-from isnet.inference.export.check_images import given_images, images_of_run
+from isnet.inference.export.export_check import given_images, images_of_run
 from isnet.inference.export.exported_network import ExportedNetwork
 from isnet.inference.export.onnx_file import load_onnx
 from isnet.inference.export.torch_program import run_eagerly
