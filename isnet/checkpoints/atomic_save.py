@@ -42,10 +42,9 @@ def file_digest(file: IO[bytes]) -> FileDigest:
 
 @contextlib.contextmanager
 def atomic_torch_save(path: Path, value: Any) -> Iterator[FileDigest]:
-    """Save `value` to a temporary file, yield its digest, and rename the file to `path`.
+    """Save `value` to a temporary file, yield its digest, and rename the file after the block.
 
-    The file is renamed when the block ends without an error. Equal values give equal bytes: torch
-    gets a file object, because it would write the name of a given path into the file.
+    Equal values give equal bytes: torch would write the name of a given path into the file.
 
     Raises:
         UserError: the disk or the quota is full, or the file cannot be written.
@@ -66,9 +65,8 @@ def atomic_torch_save(path: Path, value: Any) -> Iterator[FileDigest]:
 class _HashingWriter:
     """File object for `torch.save` that writes, hashes and counts the bytes.
 
-    After an exception it keeps the exception and only counts, so that the needed size is known.
-    torch would turn any exception, even a KeyboardInterrupt, into a RuntimeError about file
-    positions.
+    After an exception it only counts, so that the needed size is known, and keeps the exception:
+    torch would turn any, even a KeyboardInterrupt, into a RuntimeError about file positions.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -27,11 +27,7 @@ _VERSION = 2
 
 
 def save_torch(path: Path, value: Any) -> None:
-    """Save a value atomically with `torch.save`. Equal values give equal bytes.
-
-    Raises:
-        UserError: the disk is full, or the file cannot be written.
-    """
+    """Save a value, see `atomic_torch_save`."""
     with atomic_torch_save(path, value):
         pass
 
@@ -39,12 +35,8 @@ def save_torch(path: Path, value: Any) -> None:
 class CheckpointFolder:
     """Folder with the checkpoints of one training, of which the last `keep` valid ones are kept.
 
-    Only the process that has the run's lock may save.
-
-    Args:
-        folder: folder of the files.
-        key: identity of the training. Checkpoints with another key are skipped.
-        keep: number of valid checkpoints to keep.
+    Only the process that has the run's lock may save. Checkpoints with another `key`, the identity
+    of the training, are skipped.
     """
 
     def __init__(self, folder: Path, key: str, keep: int = 2) -> None:
@@ -77,10 +69,9 @@ class CheckpointFolder:
         self._delete_older(iteration)
 
     def newest(self) -> dict[str, Any] | None:
-        """Load the training state of the newest valid checkpoint onto the CPU.
+        """Load the newest valid training state onto the CPU, if any; invalid ones are logged.
 
-        Returns None if there is none. Each invalid checkpoint is logged. The file is not
-        memory-mapped: torch keeps some of the tensors, and they would change with the file.
+        The file is not memory-mapped: torch keeps some of the tensors, which would change with it.
 
         Raises:
             UserError: the newest valid one needs another version of isnet or torch.
@@ -127,12 +118,7 @@ class CheckpointFolder:
         write_json(self._path(iteration, ".json"), record | {"check": digest_of(record)})
 
     def _digests(self, iteration: int) -> list[FileDigest]:
-        """Return the digests that the `.pth` file of an iteration may have, from its JSON file.
-
-        Raises:
-            _InvalidCheckpoint: the JSON file is missing, damaged, or of another training.
-            UserError: the JSON file is of another version of isnet.
-        """
+        """Return the digests that the `.pth` file of an iteration may have, from its JSON file."""
         path = self._path(iteration, ".json")
         try:
             record = json.loads(path.read_text())
@@ -152,11 +138,7 @@ class CheckpointFolder:
         return [FileDigest(**digest) for digest in record["digests"]]
 
     def _verify(self, iteration: int, file: IO[bytes]) -> FileDigest:
-        """Compare an open `.pth` file with its stored digests, and return the digest that it has.
-
-        Raises:
-            _InvalidCheckpoint: the file is not what was saved for this iteration.
-        """
+        """Return the digest of an open `.pth` file; raise _InvalidCheckpoint if it is another."""
         digests = self._digests(iteration)
         found = file_digest(file)
         if found in digests:
@@ -166,11 +148,7 @@ class CheckpointFolder:
         raise _InvalidCheckpoint("its content is not what was saved (damaged, or another file)")
 
     def _delete_older(self, iteration: int) -> None:
-        """Delete the checkpoints before `iteration`, except the last `keep - 1` valid ones.
-
-        Newer ones were skipped as invalid. Training overwrites them when it reaches their
-        iteration.
-        """
+        """Delete those before `iteration` but the last `keep - 1` valid ones; newer are invalid."""
         older = [number for number in self._iterations() if number < iteration]
         valid = [number for number in older if number not in self._skipped]
         for number in set(older).difference(valid[: self.keep - 1]):
@@ -194,10 +172,7 @@ class _InvalidCheckpoint(Exception):
 
 
 def _other_version(path: Path, reason: str) -> UserError:
-    """Return the error for an intact checkpoint that this isnet or torch cannot load.
-
-    Such a checkpoint is never skipped, because that would lose training time.
-    """
+    """Return the error for an intact checkpoint, which is not skipped: that would lose training."""
     what = f"is intact, but this installation cannot load it: {reason}"
     hint = "Use the version that wrote it, or delete the file to use the checkpoint before"
     return UserError(what, where=str(path), hint=hint)

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from isnet.checkpoints.efficientnet_names import is_efficientnet_pytorch, timm_names
+from isnet.checkpoints.tensor_names import is_efficientnet_pytorch, timm_names
 from isnet.errors import UserError
 
 EFFICIENTNET_PYTORCH = "EfficientNet-PyTorch"

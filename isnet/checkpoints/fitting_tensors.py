@@ -71,14 +71,10 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
 
 
 def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
-    """Load a file into a segmentor that is to be scored: every tensor must have its place.
+    """Load a file into a segmentor that is to be scored, `name` in errors.
 
-    An auxiliary head predicts nothing: it is removed from the model unless the file has it.
-
-    Args:
-        model: the segmentor.
-        file: the weights, under the names that `load_start` knows.
-        name: the model's name in errors.
+    The names are those of `load_start`. An auxiliary head, which predicts nothing, is removed from
+    the model unless the file has it.
 
     Raises:
         UserError: a tensor is missing, unexpected or of another shape; nothing is loaded.
@@ -106,8 +102,7 @@ def _is_auxiliary(name: str) -> bool:
 
 
 def _best_fit(ours: dict[str, Tensor], file: WeightsFile) -> Fit:
-    fits = [_fit(ours, file, naming) for naming in NAMINGS]
-    return max(fits, key=lambda fit: len(fit.tensors))
+    return max((_fit(ours, file, name) for name in NAMINGS), key=lambda fit: len(fit.tensors))
 
 
 def _fit(ours: dict[str, Tensor], file: WeightsFile, naming: Callable[[str], str]) -> Fit:

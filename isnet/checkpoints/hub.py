@@ -38,17 +38,13 @@ class Published(NamedTuple):
 
 
 def publish(repository: str, folder: Path, message: str, *, private: bool) -> Published:
-    """Commit all files of a folder to a model repository, which is created if there is none.
+    """Commit all files of a folder to the model repository OWNER/NAME; others there stay.
 
-    Args:
-        repository: OWNER/NAME.
-        folder: holds the files. Others of the repository stay as they are.
-        message: of the commit.
-        private: hide a new repository from others; else it is as the owner's settings have it.
+    A new repository is `private`, or as the owner's settings have it.
 
     Raises:
-        UserError: the hub cannot be reached, or refuses, or `private` is set and there is a public
-            repository.
+        UserError: the hub cannot be reached, or refuses, or the repository should be private and
+            is public.
     """
     api = _api()
     with _hub_errors(repository):
@@ -63,10 +59,8 @@ def publish(repository: str, folder: Path, message: str, *, private: bool) -> Pu
 def download(address: str) -> Path:
     """Download the weights file of a model repository into the hub's cache, and return its path.
 
-    `address`: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` for a branch, tag or commit.
-
-    Raises:
-        UserError: the address is none, or the file cannot be downloaded.
+    `address`: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` for a branch, tag or commit. If it
+    is none, or the file cannot be downloaded, this is a UserError.
     """
     match = _ADDRESS.fullmatch(address)
     if not match:

@@ -49,10 +49,9 @@ class PretrainedFile:
 
 
 def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
-    """Return the pretrained files that a config's `model` refers to.
+    """Return the files that a config's `model` names: `pretrained`, or `init_cfg` of the backbone.
 
-    References are `pretrained`, or `init_cfg` of the backbone. Those that only mmengine can resolve
-    (`mmcls://`, `s3://`) are left out.
+    Those that only mmengine can resolve (`mmcls://`, `s3://`) are left out.
 
     Raises:
         UserError: mmengine's table has no such name.
@@ -63,12 +62,8 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
 def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
     """Fetch a missing pretrained file, or check the hash of an existing one.
 
-    Args:
-        file: the file.
-        show: called with bytes done and bytes in total.
-
-    Raises:
-        UserError: it is missing and cannot be fetched, or it is damaged.
+    `show` is called with bytes done and in total. If the file is damaged, or missing and cannot be
+    fetched, this is a UserError.
     """
     if file.url is not None:
         # Imported here: it brings an HTTP client, which most training processes do not need.
@@ -83,13 +78,7 @@ def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
 
 
 def resolve_pretrained_paths(model: dict[str, Any]) -> None:
-    """Replace the references to pretrained files in a config's `model` by local paths.
-
-    No process then needs to download.
-
-    Raises:
-        UserError: a file is missing.
-    """
+    """Replace a config's pretrained files by local paths, or raise UserError if one is missing."""
     for node, key, file in _references(model):
         if not file.path.is_file():
             raise _missing(file)

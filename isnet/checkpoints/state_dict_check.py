@@ -16,16 +16,10 @@ COUNTER = "num_batches_tracked"
 
 
 def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: str) -> None:
-    """Raise `UserError` unless `file` has exactly the tensors of a model.
+    """Raise `UserError` unless `file` has exactly the tensors that the model of `model` has.
 
-    Args:
-        expected: the model's tensors, under the names used in the file.
-        given: the file's tensors.
-        file: path of the file for the message.
-        model: origin of the model for the message.
-
-    Raises:
-        UserError: names are missing, unexpected or mis-shaped. The message lists them.
+    `expected` are the model's tensors under the names used in the file, `given` are the file's. The
+    message lists those that are missing, unexpected or mis-shaped.
     """
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]
@@ -48,12 +42,9 @@ def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: st
 
 
 def check_fusion(model: nn.Module, file: WeightsFile) -> None:
-    """Refuse weights of context modules that fuse otherwise than the model's `ISNetHead`.
+    """Raise UserError for weights of context modules that fuse otherwise than the model's.
 
     Their tensors have the same names and shapes. A file that does not say how it fuses is accepted.
-
-    Raises:
-        UserError: the file was trained with another `fusion`.
     """
     ours = getattr(getattr(model, "decode_head", None), "fusion", None)
     if ours is None or not any("lc_net.bottleneck." in name for name in file.tensors):
@@ -79,13 +70,10 @@ def _fusion_of(file: WeightsFile) -> str | None:
 
 
 def check_padding(model: nn.Module, file: WeightsFile) -> None:
-    """Refuse weights of EfficientNet-PyTorch in an encoder of timm that pads otherwise.
+    """Raise UserError for weights of EfficientNet-PyTorch in an encoder that pads otherwise.
 
-    They were trained with TensorFlow's padding, which timm's models named `tf_...` have. The others
-    have the same tensors, and would predict badly without an error.
-
-    Raises:
-        UserError: the encoder pads otherwise.
+    They need TensorFlow's padding, which timm's models named `tf_...` have. The others have the
+    same tensors, and would predict badly without an error.
     """
     encoder = getattr(getattr(model, "backbone", None), "timm_model", None)
     if file.kind != EFFICIENTNET_PYTORCH or encoder is None:

@@ -1,4 +1,5 @@
-"""Maps names of isnet's tensors to those of the official code, torchvision and timm.
+"""Maps names of isnet's tensors to those of the official code, torchvision and timm, and
+EfficientNet-PyTorch's to timm's.
 
 In the official code (SegmentationBLWX/sssegmentation), backbones (ResNet v1c, ResNeSt) have the
 same names. In a block of convolution, norm and activation, isnet's `.conv` and `.bn` are `.0` and
@@ -6,7 +7,9 @@ same names. In a block of convolution, norm and activation, isnet's `.conv` and 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
 
 _PREFIXES = (
     (r"auxiliary_head\.convs\.0\.", "auxiliary_decoder."),
@@ -18,10 +21,9 @@ _PREFIXES = (
 
 
 def official_name(name: str) -> str:
-    """Return the name of one of isnet's tensors in the official code.
+    """Return the name of one of isnet's tensors in the official code; others stay as they are.
 
-    Names that are not isnet's are returned unchanged. The mapping is one-to-one for each model, so
-    that it can be inverted.
+    The mapping is one-to-one for each model, so that it can be inverted.
     """
     if name.startswith("backbone."):
         return name.replace("backbone.", "backbone_net.", 1)
@@ -41,18 +43,12 @@ _DEEP_STEM = (
 
 
 def _timm_name(name: str) -> str:
-    for pattern, theirs in _DEEP_STEM:
-        renamed, found = re.subn(f"^{pattern}", theirs, name)
-        if found:
-            return renamed
-    return name
+    renamed = (re.subn(f"^{pattern}", theirs, name) for pattern, theirs in _DEEP_STEM)
+    return next((new for new, found in renamed if found), name)
 
 
 def _timm_encoder_name(name: str) -> str:
-    """Return timm's name of a tensor of mmseg's `TIMMBackbone`.
-
-    As an encoder, timm's network has `stages_0` for `stages.0`, or is itself below `model`.
-    """
+    """Return timm's name: as an encoder it has `stages_0` for `stages.0`, or is below `model`."""
     inner = name.removeprefix("backbone.timm_model.").removeprefix("model.")
     return re.sub(r"^([a-z]+)_(\d+)\.", r"\1.\2.", inner)
 
@@ -66,3 +62,59 @@ NAMINGS: tuple[Callable[[str], str], ...] = (
     _timm_encoder_name,
 )
 """From isnet's names to those of a file."""
+
+_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_se_reduce": "se.conv_reduce",
+    "_se_expand": "se.conv_expand",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+"""Modules of a block, and timm's names."""
+_FIRST_BLOCK = _BLOCK | {"_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+"""Of a block without an expansion."""
+_OUTSIDE = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+
+
+def is_efficientnet_pytorch(tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether tensors have the names of EfficientNet-PyTorch."""
+    return "_conv_stem.weight" in tensors and "_blocks.0._project_conv.weight" in tensors
+
+
+def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of EfficientNet-PyTorch by timm's names, which count blocks by stage.
+
+    A stage begins where the number of output channels changes.
+    """
+    blocks = _stages(tensors)
+    renamed = {}
+    for name, tensor in tensors.items():
+        first, _, rest = name.partition(".")
+        if first == "_blocks":
+            block, module, parameter = rest.split(".", 2)
+            expands = f"_blocks.{block}._expand_conv.weight" in tensors
+            theirs = (_BLOCK if expands else _FIRST_BLOCK).get(module, module)
+            renamed[f"blocks.{blocks[int(block)]}.{theirs}.{parameter}"] = tensor
+        else:
+            renamed[f"{_OUTSIDE.get(first, first)}.{rest}"] = tensor
+    return renamed
+
+
+def _stages(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the stage and place of each block: `["0.0", "1.0", "1.1"]`."""
+    places: list[str] = []
+    stage, place, channels = -1, 0, 0
+    while (project := tensors.get(f"_blocks.{len(places)}._project_conv.weight")) is not None:
+        changes = len(project) != channels
+        stage, place, channels = stage + changes, 0 if changes else place + 1, len(project)
+        places.append(f"{stage}.{place}")
+    return places

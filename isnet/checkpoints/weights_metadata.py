@@ -23,30 +23,24 @@ Colour = tuple[int, int, int]
 
 
 class WeightsMetadata(BaseModel):
-    """Metadata of a weights file: all that is needed to use the weights, as plain values.
-
-    Attributes:
-        classes: class names, by train id.
-        palette: RGB colour of each class.
-        model: config of the mmseg model with its preprocessor.
-        resize: mmseg transforms that resize an image for the network.
-        evaluation: the config's `evaluation`, or its `test_cfg` under `single_scale`.
-        flip_pairs: train ids that are swapped when an image is mirrored.
-        provenance: run, data and versions that the weights come from.
-        range: values that become 0 and 255 in images of more than 8 bits, as in training; None if
-            there were no such images.
-    """
+    """Metadata of a weights file: all that is needed to use the weights, as plain values."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     classes: list[str]
     palette: list[Colour]
     model: PlainDict
+    """Config of the mmseg model with its preprocessor."""
     resize: list[PlainDict]
+    """mmseg transforms that resize an image for the network."""
     evaluation: PlainDict
+    """The config's `evaluation`, or its `test_cfg` under `single_scale`."""
     flip_pairs: list[tuple[int, int]]
+    """Train ids that are swapped when an image is mirrored."""
     provenance: PlainDict
+    """Run, data and versions that the weights come from."""
     range: tuple[float, float] | None = None
+    """Values that became 0 and 255 in training, if its images had more than 8 bits."""
     version: int = _VERSION
 
     @classmethod
@@ -82,9 +76,7 @@ class WeightsMetadata(BaseModel):
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any], where: str) -> WeightsMetadata:
-        """Read the metadata from the `meta` of a weights file.
-
-        `where`: name of the file for errors.
+        """Read the metadata from the `meta` of a weights file, `where` in errors.
 
         Raises:
             UserError: the metadata is missing, damaged, of another version, or names code outside
@@ -92,8 +84,7 @@ class WeightsMetadata(BaseModel):
         """
         found = meta.get(_KEY)
         if found is None:
-            give = "Give a weights.pth of `isnet train`"
-            hint = f"{give}, or convert the file with `isnet weights import`"
+            hint = "Give a weights.pth of `isnet train`, or convert it with `isnet weights import`"
             raise UserError("has no metadata of isnet", where=where, hint=hint)
         version = found.get("version") if isinstance(found, Mapping) else None
         if version != _VERSION:
@@ -147,18 +138,13 @@ def _plain(value: Any) -> Any:
     """Copy a config without mmengine's own types, because `weights_only` loading rejects them."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, tuple):
-        return tuple(_plain(inner) for inner in value)
+    if isinstance(value, list | tuple):
+        return (list if isinstance(value, list) else tuple)(map(_plain, value))
     return value
 
 
 def _refuse_imports(node: Any, where: str) -> None:
-    """Raise `UserError` if a `type` in a config is not a registry name.
-
-    mmengine would import a dotted path, and thereby run any code.
-    """
+    """Raise UserError if a `type` is not a registry name: mmengine would import a dotted path."""
     if isinstance(node, Mapping):
         kind = node.get("type")
         if kind is not None and not (isinstance(kind, str) and kind.isidentifier()):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -27,17 +28,22 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def free_memory_bytes() -> int:
-    """Return the bytes that this process can still allocate.
+def total_memory_bytes() -> int:
+    """Return the least of the machine's memory and the limits of cgroup and address space."""
+    return int(min(psutil.virtual_memory().total, *_limits(0, 0)))
 
-    The limits of the cgroup and of the address space count.
-    """
+
+def free_memory_bytes() -> int:
+    """Return the bytes that this process can still allocate within the same limits."""
     used = psutil.Process().memory_info()
-    free = [int(psutil.virtual_memory().available)]
-    address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if address_space != resource.RLIM_INFINITY:
-        free.append(address_space - used.vms)
+    return int(max(min(psutil.virtual_memory().available, *_limits(used.vms, used.rss)), 0))
+
+
+def _limits(address_space: int, resident: int) -> Iterator[int]:
+    """Yield what is left of the limits of this process if it uses so much."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        yield limit - address_space
     for file in _CGROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError):  # "max", or no such group
-            free.append(int(Path("/sys/fs/cgroup", file).read_text()) - used.rss)
-    return max(min(free), 0)
+            yield int(Path("/sys/fs/cgroup", file).read_text()) - resident

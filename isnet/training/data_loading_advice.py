@@ -9,27 +9,20 @@ _SECONDS_OBSERVED = 30.0
 
 @dataclass
 class DataLoadingAdvice:
-    """Adds up the time that a training waits for data, and advises once if it is over 10 %.
-
-    Args:
-        workers: number of loader workers per process.
-        max_workers: number of loader workers per process for which there are CPU cores.
-        packed: whether images come from a packed store.
-    """
+    """Adds up the time that a training waits for data, and advises once if it is over 10 %."""
 
     workers: int
+    """Loader workers per process."""
     max_workers: int
+    """Those for which there are CPU cores."""
     packed: bool
+    """Whether images come from a packed store."""
     waited: float = 0.0
     elapsed: float = 0.0
     is_given: bool = False
 
     def update(self, waited: float, elapsed: float) -> str | None:
-        """Add an interval of `elapsed` seconds, of which `waited` were spent waiting for data.
-
-        Returns:
-            The advice in one line when it is due, else None.
-        """
+        """Add an interval of `elapsed` seconds, `waited` of them for data; return advice if due."""
         self.waited += waited
         self.elapsed += elapsed
         share = self.waited / self.elapsed
@@ -46,13 +39,10 @@ class DataLoadingAdvice:
 
 
 def workers_needed(wait: float, workers: int) -> int:
-    """Estimate the number of loader workers with which no step waits for data.
+    """Estimate the loader workers with which no step waits for data, from the share of waiting.
 
-    Args:
-        wait: share of the time spent waiting for data, below 1.
-        workers: current number. While a training waits, all workers are busy, so they deliver the
-            share `1 - wait` of the images that the steps could process. Without workers, steps and
-            loading alternate.
+    While a training waits, all `workers` are busy, so they deliver the share `1 - wait` of the
+    images that the steps could process. Without workers, steps and loading alternate.
     """
     busy = 1 - min(wait, 0.99)
     return max(1, math.ceil(wait / busy if workers == 0 else workers / busy))

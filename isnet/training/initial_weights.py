@@ -38,12 +38,9 @@ def load_start_weights(model: nn.Module, job: TrainJob) -> None:
 
 
 def _load_pretrained(model: nn.Module, job: TrainJob) -> None:
-    """Load the file again that the backbone was initialised from: mmengine passes over names that
-    do not fit. Backbones that convert names by themselves (Swin) are left to it.
-    """
-    backbone = model.backbone
-    if getattr(type(backbone), "init_weights", None) is not BaseModule.init_weights:
-        return
+    """Load the backbone's file again: mmengine passes over names that do not fit."""
+    if getattr(type(model.backbone), "init_weights", None) is not BaseModule.init_weights:
+        return  # it converts names by itself (Swin)
     for file in pretrained_files(job.planned.experiment.config["model"]):
         fit = load_start(model, open_weights(file.path), only_backbone=True)
         _log.info(f"{file.path.name}: {fit.describe()}")

@@ -24,19 +24,14 @@ _COPIES = {
 class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Mode that counts the bytes of all tensors that operators have made and that still live.
 
-    Memory that an operator uses only while it runs is not seen, but for the weights that
-    convolutions on a CPU reorder. Enter it within a FakeTensorMode. A number that is read of a fake
-    tensor, which has none, is then 1, and a mask selects all.
-
-    Args:
-        cpu: whether to count the copies of its weights that oneDNN makes while a convolution of
-            more than 1x1 runs: float32 in the order of its kernels, and in the backward pass their
-            gradient in it too.
+    Enter it within a FakeTensorMode. A number that is read of a fake tensor, which has none, is
+    then 1, and a mask selects all. Memory that an operator uses only while it runs is not seen,
+    but, with `cpu`, the float32 copies of the weights (backward: of their gradient, too) that
+    oneDNN makes while a convolution of more than 1x1 runs.
 
     Attributes:
         live, peak: bytes now, and the most so far.
-        reads: how many numbers were read of tensors, or values selected by masks. Each would wait
-            for a GPU.
+        reads: numbers read of tensors, and selections by masks. Each would wait for a GPU.
     """
 
     def __init__(self, *, cpu: bool = False) -> None:

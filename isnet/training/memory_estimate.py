@@ -34,15 +34,12 @@ _PACKED = ("PackCropInputs", "PackWindow")
 
 @dataclass(frozen=True)
 class StepMemory:
-    """Bytes of the tensors of one training process.
-
-    Attributes:
-        held: weights, buffers, optimizer state and averages, which live between two steps.
-        peak: the most during a step: what is held, the batch, activations and gradients.
-    """
+    """Bytes of the tensors of one training process."""
 
     held: int
+    """Weights, buffers, optimizer state and averages, which live between two steps."""
     peak: int
+    """The most during a step: what is held, the batch, activations and gradients."""
 
 
 def estimate_step_memory(planned: PlannedRun) -> StepMemory | str:
@@ -163,10 +160,8 @@ def _empty(old: Tensor, channels_last: bool, device: str) -> Tensor:
 
 
 def _norm_over_ranks(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Compute what SyncBN does of its own rank's values: as BatchNorm, but one value is allowed.
-
-    Running statistics are left alone: their unbiased variance of one value divides by zero.
-    """
+    """Compute what SyncBN does of its own rank's values: as BatchNorm, but one value is allowed."""
+    # No running statistics: their unbiased variance of one value divides by zero.
     statistics = (None, None, True, norm.momentum or 0.0, norm.eps, False)
     return torch.batch_norm(x, norm.weight, norm.bias, *statistics)
 

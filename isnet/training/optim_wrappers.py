@@ -26,8 +26,7 @@ _WRAPPERS: dict[Precision, str] = {
 def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
     """Return an `optim_wrapper` config with the wrapper type for a precision.
 
-    Settings of the config for autocast are dropped, because the run's precision overrides them. The
-    other settings are kept. A config with a custom wrapper type is returned unchanged.
+    It overrides the config's settings for autocast. A config with a custom type stays as it is.
     """
     replaced = ("OptimWrapper", "AmpOptimWrapper", *_WRAPPERS.values())
     if config.get("type", "OptimWrapper") not in replaced:
@@ -44,10 +43,8 @@ class GuardedOptimWrapper(OptimWrapper):
     A step is skipped if, in any process, the loss of a micro-batch, the norm of the gradients or a
     buffer of the model (a running statistic of a norm) becomes non-finite. Weights, optimizer state
     and buffers then stay bit-equal to those before the step's first micro-batch. A finite step is
-    bit-equal to OptimWrapper's.
-
-    On a GPU, the decision is made on the device. With a fused kernel no step waits for the host;
-    other optimizers wait for one flag. (mmengine's own clipping reads the norm in each step.)
+    bit-equal to OptimWrapper's. The decision is made on the device: with a fused kernel no step
+    waits for the host, with others for one flag.
 
     Attributes:
         autocast: number format of the forward pass and the loss; None means that of the weights.
@@ -113,10 +110,7 @@ class GuardedOptimWrapper(OptimWrapper):
         return loss
 
     def _is_fault(self, bad: torch.Tensor) -> torch.Tensor:
-        """Return whether the step counts as a fault, as a float32 scalar tensor.
-
-        `bad` is 1 if a loss or a buffer, and not only a gradient, is non-finite.
-        """
+        """Return 1 for a fault, else 0; `bad` is 1 if a loss or buffer, not only a gradient, is."""
         return self.skipped
 
     def _apply(self, **settings: Any) -> None:
@@ -132,14 +126,14 @@ class GuardedOptimWrapper(OptimWrapper):
 
     def _clip(self) -> torch.Tensor:
         """Clip the gradients as configured, and return their norm before clipping."""
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        parameters = [p for p in parameters if p.grad is not None]
+        groups = self.optimizer.param_groups
+        parameters = [p for group in groups for p in group["params"] if p.grad is not None]
         clips = self.clip_grad_kwargs is not None
         if clips and self.grad_name == "grad_norm":
             norm: torch.Tensor = self.clip_func(parameters, **self.clip_grad_kwargs)
         else:
             # Before clipping by value, which makes infinite gradients finite.
-            norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            norm = nn.utils.get_total_norm([p.grad for p in parameters])
             if clips:
                 self.clip_func(parameters, **self.clip_grad_kwargs)
         return norm.to(self.skipped.device)
@@ -147,11 +141,10 @@ class GuardedOptimWrapper(OptimWrapper):
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(GuardedOptimWrapper):
-    """Optimizer wrapper with the forward pass and the loss in bfloat16 autocast.
+    """Optimizer wrapper with the forward pass and the loss in bfloat16 autocast, on CPU and GPU.
 
-    Weights and gradients stay float32. It works on CPU and GPU, without a gradient scaler, because
-    bfloat16 has the range of float32. mmengine's AmpOptimWrapper does not support the CPU, and
-    always scales.
+    There is no gradient scaler, because bfloat16 has the range of float32. mmengine's
+    AmpOptimWrapper does not support the CPU, and always scales.
     """
 
     autocast = torch.bfloat16
@@ -216,10 +209,9 @@ class Float16OptimWrapper(GuardedOptimWrapper):
 
 
 class _BufferCopies:
-    """Copies of a model's buffers before and after a step, to undo changes by a skipped step.
+    """Copies of buffers of one dtype and device before and after a step, to undo a skipped one.
 
-    The buffers have one dtype and device. Their copies are flat tensors, so that copying and
-    comparing take a few kernels instead of hundreds.
+    They are flat tensors, so that copying and comparing take a few kernels instead of hundreds.
     """
 
     def __init__(self, buffers: list[torch.Tensor]) -> None:
@@ -236,18 +228,12 @@ class _BufferCopies:
         torch._foreach_copy_(self.before_parts, self.buffers)
 
     def is_spoilt(self) -> torch.Tensor:
-        """Return whether a finite number in the buffers has become non-finite since `save`.
-
-        The result is a bool scalar tensor on the device.
-        """
+        """Return, on the device, whether a finite number has become non-finite since `save`."""
         torch._foreach_copy_(self.after_parts, self.buffers)
         return (~self.after.isfinite() & self.before.isfinite()).any()
 
     def restore(self, skipped: torch.Tensor) -> None:
-        """Undo the changes of the buffers since `save` if `skipped` is 1.
-
-        Call `is_spoilt` before.
-        """
+        """Undo the changes of the buffers since `save` if `skipped` is 1, after `is_spoilt`."""
         torch.where(skipped.bool(), self.before, self.after, out=self.after)
         torch._foreach_copy_(self.buffers, self.after_parts)
 
@@ -260,11 +246,7 @@ def _copy_buffers(model: nn.Module) -> list[_BufferCopies]:
 
 
 def _use_fused_kernel(optimizer: torch.optim.Optimizer) -> bool:
-    """Switch an optimizer to its fused kernel on a GPU, or if the config asks for it.
-
-    Returns:
-        Whether the optimizer uses the fused kernel.
-    """
+    """Switch to the fused kernel on a GPU, or if the config asks for it; return whether it is."""
     groups = optimizer.param_groups
     on_gpu = all(p.is_cuda for group in groups for p in group["params"])
     requested = all(group.get("fused") for group in groups)

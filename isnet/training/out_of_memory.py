@@ -2,16 +2,13 @@
 
 import contextlib
 import re
-import resource
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import psutil
 import torch
 
 from isnet.errors import UserError
-from isnet.io.host_resources import peak_memory_bytes
+from isnet.io.host_resources import peak_memory_bytes, total_memory_bytes
 from isnet.settings.planned_run import PlannedRun
 from isnet.training.train_job import TrainJob
 
@@ -37,15 +34,9 @@ The first matching entry applies.
 def explain_out_of_memory(job: TrainJob, *, iteration: Callable[[], int]) -> Iterator[None]:
     """Convert an out-of-memory error within the block to a UserError; other errors propagate.
 
-    On a CPU there is usually no such error, because Linux ends the process with SIGKILL.
-
-    Args:
-        job: the training.
-        iteration: returns the number of finished optimizer steps.
-
-    Raises:
-        UserError: memory ran out. The message has the phase, peak and total memory, and settings
-            that need less, starting with the one that changes the training least.
+    Its message has the phase, peak and total memory, and settings that need less, the mildest
+    first. `iteration` returns the number of finished optimizer steps. On a CPU there is usually no
+    such error, because Linux ends the process with SIGKILL.
     """
     try:
         yield
@@ -71,27 +62,12 @@ def peak_memory_gb() -> float:
 def _memory() -> str:
     """Describe peak and total memory in a message, in units of 10^9 bytes."""
     if not torch.cuda.is_available():
-        return f"peak {peak_memory_gb():.1f} of {_total_memory() / 1e9:.1f} GB"
+        return f"peak {peak_memory_gb():.1f} of {total_memory_bytes() / 1e9:.1f} GB"
     free, total = torch.cuda.mem_get_info()
     text = f"peak {peak_memory_gb():.1f} of {total / 1e9:.1f} GB"
     others = total - free - torch.cuda.memory_reserved()
     # A CUDA context takes about half a GB, that of this process too.
     return text + (f", other processes use {others / 1e9:.1f} GB" if others > 2e9 else "")
-
-
-def _total_memory() -> int:
-    """Return the memory that this process may use, in bytes.
-
-    This is the smallest of the machine's memory, the container's limit and the process's limit.
-    """
-    totals = [int(psutil.virtual_memory().total)]
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        totals.append(limit)
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # no such group, or "max"
-            totals.append(int(Path("/sys/fs/cgroup", file).read_text()))
-    return min(totals)
 
 
 def advise_less(planned: PlannedRun, phase: str = "") -> str:

@@ -21,14 +21,8 @@ def runner_config(
 ) -> dict[str, Any]:
     """Return the keyword arguments of `mmengine.runner.Runner` for a training job.
 
-    mmengine counts micro-iterations. Therefore the numbers of iterations in the config are
-    multiplied by the number of accumulated micro-batches.
-
-    Args:
-        job: the training.
-        max_workers: maximum number of loader workers per loader in this process.
-        resuming: whether the weights come from a checkpoint instead of a pretrained file.
-        hooks: all hooks of the training.
+    mmengine counts micro-iterations: the config's iterations are multiplied by the accumulation.
+    A loader has at most `max_workers`. `resuming`: the weights come from a checkpoint.
     """
     config = copy.deepcopy(job.planned.experiment.config)
     run, batch = job.planned.run, job.planned.batch
@@ -50,9 +44,7 @@ def runner_config(
     schedules = config.get("param_scheduler") or []
     settings = {
         "model": model_config(
-            config,
-            pretrained=not resuming and job.planned.start is None,
-            sync_norm=sync_norm,
+            config, pretrained=not resuming and job.planned.start is None, sync_norm=sync_norm
         ),
         "work_dir": str(job.work / "runner"),
         "train_dataloader": train,

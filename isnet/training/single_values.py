@@ -15,14 +15,7 @@ _MESSAGE = "Expected more than 1 value per channel"
 def explain_single_values(model: nn.Module, where: str) -> Iterator[None]:
     """Convert torch's error of a batch norm over one value to a UserError that names the layer.
 
-    The error comes in the first forward pass, before any weight changes.
-
-    Args:
-        model: the model that is trained in the block.
-        where: the run, for the message.
-
-    Raises:
-        UserError: a batch norm got one image of 1x1 positions.
+    It comes in the first forward pass of `model`, before any weight changes. `where` is the run.
     """
     try:
         yield

@@ -19,8 +19,7 @@ _VARIABLE = "ISNET_TRAIN_JOB"
 class TrainJob:
     """The settings of one training, resolved from params.yaml and the manifest of its data set.
 
-    Ranks that the launcher starts read the job from a file. They need not resolve all runs of
-    params.yaml and check every file of the data set again.
+    Ranks read it from a file, and need not resolve all runs and check every image again.
     """
 
     planned: PlannedRun

@@ -56,13 +56,9 @@ class TrainResult:
 
 
 def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
-    """Train a model, or resume from the newest checkpoint in the job's work folder.
+    """Train a model, or resume from the newest checkpoint, in each process of a training.
 
-    Each process of a distributed training calls this function.
-
-    Args:
-        job: the training.
-        stop_request: records a signal that asks to stop.
+    `stop_request` records a signal that asks to stop.
     """
     run, experiment, batch = job.planned.run, job.planned.experiment, job.planned.batch
     threads = _use_devices(run.devices, batch.processes)
@@ -82,11 +78,7 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
     advice = DataLoadingAdvice(workers, max_workers, packed=job.store is not None)
     with show_progress("iterations", start=done) as show:
         journal_hook = JournalHook(job, journal, advice, show if get_rank() == 0 else None)
-        nonfinite_hook = NonFiniteHook(
-            accumulation=batch.accumulation,
-            precision=run.speed.precision,
-            last_checkpoint=checkpoints.last,
-        )
+        nonfinite_hook = NonFiniteHook(batch.accumulation, run.speed.precision, checkpoints.last)
         stateful: dict[str, Any] = {"journal": journal_hook, "nonfinite": nonfinite_hook}
         if run.ema:
             stateful["average"] = WeightAverage(run.ema, accumulation=batch.accumulation)
@@ -94,22 +86,15 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
         if custom.hooks:
             stateful["custom_hooks"] = custom
         checkpoint_hook = CheckpointHook(job, checkpoints, state, stop_request, stateful)
-        hooks = [
-            ProcessHook(run.seed, stop_request),
-            *custom.hooks,
-            *stateful.values(),
-            checkpoint_hook,
-        ]
-        resuming = state is not None
+        process_hook = ProcessHook(run.seed, stop_request)
+        hooks = [process_hook, *custom.hooks, *stateful.values(), checkpoint_hook]
+        resuming, where = state is not None, f"params.yaml: runs.{job.planned.name}"
         with explain_out_of_memory(job, iteration=lambda: journal_hook.done or done):
             settings = runner_config(job, max_workers=max_workers, resuming=resuming, hooks=hooks)
             # KeyError: a type that is not registered. TypeError: an argument that does not exist.
-            with errors_at(f"params.yaml: runs.{job.planned.name}", (KeyError, TypeError)):
+            with errors_at(where, (KeyError, TypeError)):
                 runner = _Runner(run.speed, None if resuming else job, **settings)
-            single_values = explain_single_values(
-                runner.model, f"params.yaml: runs.{job.planned.name}"
-            )
-            with single_values, errors_of_workers():
+            with explain_single_values(runner.model, where), errors_of_workers():
                 runner.train()
     iteration = runner.iter // batch.accumulation
     return TrainResult(
@@ -124,10 +109,7 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
 
 
 class _Runner(Runner):
-    """mmengine's Runner with the speed settings of a run.
-
-    It does not log environment and config, because they are recorded elsewhere.
-    """
+    """mmengine's Runner with the speed settings of a run, without its log of the environment."""
 
     def __init__(self, speed: Speed, new: TrainJob | None, **settings: Any) -> None:
         self.speed = speed
@@ -135,12 +117,9 @@ class _Runner(Runner):
         super().__init__(**settings)
 
     def build_model(self, model: dict[str, Any]) -> Any:
-        """Build and initialise the model on the CPU, then set its memory layout and compile it.
-
-        Weights are initialised before the model moves to its device, because random numbers depend
-        on device and memory layout, and all of these must start from the same weights. The layout
-        is set before DistributedDataParallel wraps the model, because the wrapper keeps it.
-        """
+        """Build and initialise the model on the CPU, then set its memory layout and compile it."""
+        # Initialised here, because random numbers depend on device and memory layout. The layout is
+        # set before DistributedDataParallel wraps the model, because the wrapper keeps it.
         built = super().build_model(model)
         built.init_weights()
         if self.new:
@@ -162,11 +141,7 @@ class _Runner(Runner):
 
 
 def _use_devices(devices: Devices, processes: int) -> int:
-    """Select the devices of a run and join the process group of its ranks.
-
-    Returns:
-        The number of CPU threads of this process.
-    """
+    """Select the devices of a run, join its process group, and return this process's threads."""
     cores = usable_cores()
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     torch.set_num_threads(threads)
@@ -186,12 +161,9 @@ def _use_devices(devices: Devices, processes: int) -> int:
 
 
 def _max_workers(devices: Devices, threads: int) -> int:
-    """Return the number of loader workers for which a process has CPU cores.
-
-    In a run on the CPU, the network uses the same cores, so that more workers would slow both.
-    """
+    """Return the number of loader workers for which a process has CPU cores."""
     if devices.kind == "cpu":
-        return threads - 1
+        return threads - 1  # the network uses the same cores: more workers would slow both
     return max(1, usable_cores() // devices.per_node)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.logging import MMLogger
-from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmseg.registry import MODELS, TRANSFORMS
 from torch import nn
@@ -38,10 +38,8 @@ _PARAMWISE = (
 def build_all(planned: PlannedRun) -> None:
     """Build model, optimizer, schedules, hooks and transforms of a run, and drop them.
 
-    Of a run that trains nothing, only the model and the transforms of its evaluation are built.
-
-    Raises:
-        UserError: a type is unknown, an argument is, or a setting would have no effect.
+    Of a run that trains nothing, only model and transforms of its evaluation are built. A type or
+    argument that is unknown, or a setting without effect, is a UserError.
     """
     experiment = planned.experiment
     config, where = experiment.config, f"params.yaml: runs.{planned.name}"
@@ -70,7 +68,9 @@ def _build_training(planned: PlannedRun, model: nn.Module, where: str) -> None:
     schedules = config.get("param_scheduler") or []
     for schedule in schedules if isinstance(schedules, list | tuple) else [schedules]:
         with errors_at(f"{where}: param_scheduler {schedule.get('type')}"):
-            _build_schedule(schedule, wrapper, planned)
+            settings = {"end": planned.experiment.iterations, **copy.deepcopy(schedule)}
+            default = {"optimizer": wrapper, "epoch_length": 1}
+            PARAM_SCHEDULERS.build(settings, default_args=default)
     for hook in config.get("custom_hooks") or []:
         with errors_at(f"{where}: custom_hooks"):
             _check_monitor(CustomHooks([hook]).hooks[0], where)
@@ -124,18 +124,9 @@ def _check_monitor(hook: Hook, where: str) -> None:
         )
 
 
-def _build_schedule(schedule: dict[str, Any], wrapper: OptimWrapper, planned: PlannedRun) -> None:
-    settings = {"end": planned.experiment.iterations, **copy.deepcopy(schedule)}
-    PARAM_SCHEDULERS.build(settings, default_args={"optimizer": wrapper, "epoch_length": 1})
-
-
 @contextlib.contextmanager
 def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
-    """Name the place of an error of a registry or constructor, if it is of one of the `kinds`.
-
-    Raises:
-        UserError: in place of the error.
-    """
+    """Convert an error of a registry or constructor, if of one of the `kinds`, to a UserError."""
     try:
         yield
     except UserError:

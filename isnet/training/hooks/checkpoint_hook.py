@@ -28,12 +28,11 @@ class CheckpointHook(Hook):
     Random number generators are not saved, because they are seeded by the iteration.
 
     Args:
-        job: the training.
-        folder: where checkpoints are written.
+        job, folder: the training, and where its checkpoints are written.
         state: the checkpoint to resume from, if any.
         stop_request: records a signal that asks to stop.
-        stateful: hooks whose `state()` is saved in each checkpoint, by their key in the checkpoint.
-            If there is a `WeightAverage` under the key `average`, the best weights are averages.
+        stateful: hooks whose `state()` is saved, by their key in the checkpoint. With a
+            `WeightAverage` under the key `average`, the best weights are averages.
     """
 
     priority = "LOWEST"  # and registered last: it saves what other hooks have changed
@@ -75,10 +74,7 @@ class CheckpointHook(Hook):
         return weights
 
     def before_train(self, runner: Runner) -> None:
-        """Restore the checkpoint to resume from, if any.
-
-        mmengine's loop then advances the sampler to the iteration of the checkpoint.
-        """
+        """Restore the checkpoint, if any; mmengine's loop advances the sampler to its iteration."""
         if self.state is None:
             return
         state, self.state = self.state, None
@@ -104,8 +100,7 @@ class CheckpointHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         """Save a checkpoint if one is due, or if a stop was requested.
 
-        If a validation follows, the checkpoint is saved after the validation instead. A resume from
-        an earlier checkpoint would skip that validation.
+        If a validation follows, it is saved after that: a resume from before would skip it.
         """
         done = batch_idx + 1
         if done % self.accumulation:
@@ -118,10 +113,7 @@ class CheckpointHook(Hook):
             self._save(runner, done)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """If a stop was requested, save a checkpoint and leave the validation early.
-
-        All processes leave the validation after the same batch.
-        """
+        """If a stop was requested, save and leave the validation: all ranks after one batch."""
         if self._stop_requested():
             self.validation_due = True
             if self.average:
@@ -170,11 +162,7 @@ class CheckpointHook(Hook):
 
 
 def _interval(job: TrainJob) -> int:
-    """Return the number of optimizer steps between checkpoints.
-
-    It is that of the config, but at most 1000 and at most a tenth of the training, so that a
-    failure costs only minutes.
-    """
+    """Return the optimizer steps between checkpoints: the config's, but a failure costs minutes."""
     most = min(_MAX_INTERVAL, job.planned.experiment.iterations // _MIN_CHECKPOINTS)
     return job.hook_interval("checkpoint", default=_MAX_INTERVAL, most=most)
 
@@ -185,10 +173,7 @@ class _ValidationStopped(Exception):
 
 @LOOPS.register_module()
 class StoppableValLoop(ValLoop):
-    """mmengine's ValLoop that `CheckpointHook` can stop early.
-
-    A resumed training repeats the stopped validation.
-    """
+    """mmengine's ValLoop that `CheckpointHook` can stop early; a resumed training repeats it."""
 
     def run(self) -> dict[str, Any]:
         """Run the validation and return its scores, or an empty dict if it was stopped."""
@@ -202,9 +187,8 @@ class StoppableValLoop(ValLoop):
 class _AnyRank:
     """Asynchronous logical OR over all ranks, with the result of each call returned by the next.
 
-    All ranks must make the same calls, so that they all act in the same iteration. The reduction
-    runs on the CPUs (gloo) even if the ranks use GPUs, so that no device is synchronised. A single
-    process gets its own value back at once.
+    All ranks must make the same calls. The reduction runs on the CPUs (gloo), so that no GPU is
+    synchronised. A single process gets its own value back at once.
     """
 
     def __init__(self) -> None:

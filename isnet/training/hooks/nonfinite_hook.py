@@ -23,13 +23,9 @@ _WHAT = "the loss or its gradients"
 
 
 class _Step:
-    """An optimizer step with its images and its fault flags, which are copied to the host.
+    """Optimizer step `iteration`, from 1: its images by micro-batch, and flags copied to the host.
 
-    Attributes:
-        iteration: number of the step, from 1.
-        images: paths of this process's images, by micro-batch.
-        in_a_row, in_all: numbers of consecutive and of all faults up to this step; set only if the
-            step is a fault.
+    `in_a_row`, `in_all`: the consecutive and all faults up to this one, if it is a fault.
     """
 
     def __init__(self, iteration: int, images: list[list[str]], faults: torch.Tensor) -> None:
@@ -56,14 +52,13 @@ class NonFiniteHook(Hook):
 
     Args:
         accumulation: micro-iterations per optimizer step.
-        precision: number format of the training, for the hint in the error message.
-        last_checkpoint: returns the name of the newest checkpoint, for the error message.
+        precision, last_checkpoint: number format, and newest checkpoint, for the error message.
     """
 
     priority = "NORMAL"
 
     def __init__(
-        self, *, accumulation: int, precision: Precision, last_checkpoint: Callable[[], str]
+        self, accumulation: int, precision: Precision, last_checkpoint: Callable[[], str]
     ) -> None:
         self.accumulation = accumulation
         self.precision = precision
@@ -91,11 +86,7 @@ class NonFiniteHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Read the fault flags of the previous step; on a CPU, of the current one.
-
-        Raises:
-            UserError: too many steps were skipped.
-        """
+        """Read the flags of the last step, on a CPU of this one; UserError after too many."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, GuardedOptimWrapper):
             return
@@ -111,19 +102,12 @@ class NonFiniteHook(Hook):
         self._report(wrapper)
 
     def after_train(self, runner: Runner) -> None:
-        """Read the fault flags of the last step.
-
-        Raises:
-            UserError: too many steps were skipped.
-        """
+        """Read the flags of the last step of all."""
         self._read()
         self._report(runner.optim_wrapper)
 
     def _read(self) -> None:
-        """Read the flags of the last recorded step and count the step if it is a fault.
-
-        There is no communication here, because only one process writes checkpoints.
-        """
+        """Count the last step if it is a fault; alone, because one process writes checkpoints."""
         step, self._unread = self._unread, None
         if step is None:
             return
@@ -165,10 +149,7 @@ class NonFiniteHook(Hook):
 
 
 def _gather_images(step: _Step) -> str:
-    """Format the images of a step that have a non-finite loss, or else all images of the step.
-
-    The images are gathered from all ranks and, if there are several, listed by rank.
-    """
+    """Format the images with a non-finite loss, or else all of the step, by rank if several."""
     bad_losses = step.flags()[1:]
     bad = [paths for paths, is_bad in zip(step.images, bad_losses, strict=True) if is_bad]
     gathered = all_gather_object((list(chain(*bad)), list(chain(*step.images))))

@@ -29,11 +29,8 @@ class WeightAverage(Hook):
     ExponentialMovingAverage does with `num_updates`, so that the initial weights fade in short runs
     too. A skipped step changes no average, but counts for t.
 
-    The average takes as much memory as the weights, on the same device.
-
-    Args:
-        decay: decay of the average, 0 to 1; 0.9998 averages over about 5000 steps.
-        accumulation: micro-iterations per optimizer step.
+    The average takes as much memory as the weights, on the same device. `decay`: 0 to 1; 0.9998
+    averages over about 5000 steps. `accumulation`: micro-iterations per optimizer step.
     """
 
     priority = "NORMAL"
@@ -90,10 +87,7 @@ class WeightAverage(Hook):
         self._swap()
 
     def _begin(self, runner: Runner) -> None:
-        """Initialise the averages once, from a checkpoint or with copies of the weights.
-
-        Call it after other hooks have restored the model. Copies keep the weights' memory layout.
-        """
+        """Begin with a checkpoint, or copies of the weights that other hooks have restored."""
         if self._averages:
             return
         seen: set[int] = set()
