@@ -1,10 +1,9 @@
 """Assigns GPUs exclusively to processes, among all runs of one user on one machine.
 
-Each process that needs GPUs has a lease file in the user's cache folder. The file lists the GPUs
-that the process may use and those granted to it, and is locked until the process and its children
-have ended. GPUs are granted under one mutex, in the order of arrival. A run waits behind an earlier
-run that waits for any of the same GPUs, so that no run waits for ever. `/run/user` is not used,
-because it is deleted when the user's last session ends.
+Each process that needs GPUs has a lease file in the user's cache folder (`/run/user` is deleted
+with the user's last session). It lists the GPUs that the process may use and those granted to it,
+and is locked until the process and its children have ended. GPUs are granted under one mutex, in
+the order of arrival: a run waits behind an earlier one that waits for any of the same GPUs.
 """
 
 import contextlib
@@ -33,14 +32,10 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @contextlib.contextmanager
 def gpu_lease(count: int) -> Iterator[list[str]]:
-    """Lease some of the visible GPUs to this process for the block.
+    """Wait until `count` of the visible GPUs are free, and yield those leased for the block.
 
-    Wait until `count` GPUs are free, and set CUDA_VISIBLE_DEVICES to them. A count of 0 changes
-    nothing. Enter the context before CUDA is initialised. Inside a Slurm job with its own devices,
-    only runs of the same job compete, because Slurm assigns the other devices.
-
-    Yields:
-        The leased GPUs, as named in CUDA_VISIBLE_DEVICES.
+    CUDA_VISIBLE_DEVICES is set to them; a count of 0 changes nothing. Enter the context before CUDA
+    is initialised. Inside a Slurm job with its own devices, only runs of the same job compete.
 
     Raises:
         UserError: fewer than `count` GPUs are visible.
@@ -53,11 +48,9 @@ def gpu_lease(count: int) -> Iterator[list[str]]:
     if count > len(gpus):
         are = {0: "there are none", 1: "there is one"}.get(len(gpus), f"there are {len(gpus)}")
         among = f" in {_VISIBLE}={given}" if given is not None else ""
-        raise UserError(
-            f"{count} GPU{'s are' if count > 1 else ' is'} requested, {are}{among}",
-            where="params.yaml: runs",
-            hint="Write devices: cpu or fewer, or run it where the GPUs are",
-        )
+        what = f"{count} GPU{'s are' if count > 1 else ' is'} requested, {are}{among}"
+        hint = "Write devices: cpu or fewer, or run it where the GPUs are"
+        raise UserError(what, where="params.yaml: runs", hint=hint)
     job = os.environ.get("SLURM_JOB_ID", "") if given is not None else ""
     host, suffix = socket.gethostname(), f"-job{job}" if job else ""
     # An index is another GPU on each machine; a UUID is one on all of them.
@@ -90,10 +83,8 @@ class _Lease(LockOwner):
 
 
 def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str]:
-    """Wait until `count` GPUs of `choice` are free and no earlier process waits for any of these.
-
-    Returns:
-        The keys of the granted GPUs, which are also written to the lease file.
+    """Wait until `count` GPUs of `choice` are free and no earlier process waits for any of these;
+    write those granted to the lease file, and return them.
     """
     with explain_write_errors(file.path), _mutex(file.path.parent):
         file.acquire()
@@ -121,10 +112,9 @@ def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str
 
 
 def _other_leases(own: Path, choice: list[str]) -> list[tuple[str, _Lease]]:
-    """Return the leases of other processes that may use GPUs of `choice`, with their file names.
+    """Return the leases of others that may use GPUs of `choice`; delete those of ended processes.
 
-    Lease files of ended processes are deleted. Files with other GPUs are left alone, because the
-    home folder may be shared with other machines, whose locks are not visible here.
+    Others may be of machines that share the home folder, whose locks are not visible here.
     """
     leases: list[tuple[str, _Lease]] = []
     for path in sorted(own.parent.glob("*.lease")):
@@ -145,11 +135,9 @@ def _mutex(folder: Path) -> Iterator[None]:
     lock = LockedFile(folder / f"mutex-{LockOwner.here().boot}.lock")
     while not (is_locked := lock.acquire()):
         if is_locked is None:
-            raise UserError(
-                "GPUs cannot be shared out: this file system has no locks",
-                where=str(folder),
-                hint="Let XDG_CACHE_HOME name a folder on a disk of this machine",
-            )
+            what = "GPUs cannot be shared out: this file system has no locks"
+            hint = "Let XDG_CACHE_HOME name a folder on a disk of this machine"
+            raise UserError(what, where=str(folder), hint=hint)
         time.sleep(_MUTEX_POLL_SECONDS)
     try:
         yield
@@ -158,12 +146,9 @@ def _mutex(folder: Path) -> Iterator[None]:
 
 
 def _folder() -> Path:
-    """Create and return the folder of the leases, below the home or else the temporary folder.
-
-    The home of a container may not be writable.
-    """
+    """Create and return the folder of the leases, below the home or else the temporary folder."""
     home = user_cache_path("isnet") / "gpus"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # a container's home may not be writable
         home.mkdir(parents=True, exist_ok=True)
         if os.access(home, os.W_OK):
             return home

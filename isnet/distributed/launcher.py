@@ -41,10 +41,8 @@ def launch(
     SIGINT kills the ranks. When one rank fails, the others are killed.
 
     Args:
-        arguments: command-line arguments of `isnet`.
-        devices: the devices of the run, which determine the numbers of ranks and nodes.
-        node: this node.
-        work: a folder that all nodes can read and write.
+        arguments, devices: of the command line, and of the run: numbers of ranks and nodes.
+        node, work: this node, and a folder that all nodes can read and write.
         stop_request: records a stop signal.
     """
     with contextlib.ExitStack() as stack:
@@ -90,19 +88,13 @@ def _environments(
 class _Ranks:
     """Context manager for the processes of this node's ranks, which are killed on exit.
 
-    Args:
-        first: number of the first rank of this node.
-        reports: folder for the error reports of the ranks.
-        stop_request: records stop signals.
+    `first` is the number of its first rank; `reports` holds the error reports of the ranks.
     """
 
     def __init__(self, first: int, reports: Path, stop_request: StopRequest) -> None:
-        self.first = first
-        self.reports = reports
-        self.stop_request = stop_request
+        self.first, self.reports, self.stop_request = first, reports, stop_request
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.signals: list[int] = []
-        """Received signals that were not forwarded to the ranks yet."""
+        self.signals: list[int] = []  # received, and not forwarded to the ranks yet
         self.is_aborted = False
 
     def __enter__(self) -> Self:
@@ -110,10 +102,9 @@ class _Ranks:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for process in self.processes:
-            process.kill()
-        for process in self.processes:
-            process.wait()
+        for end in (subprocess.Popen.kill, subprocess.Popen.wait):
+            for process in self.processes:
+                end(process)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
@@ -148,11 +139,7 @@ class _Ranks:
             time.sleep(_POLL_SECONDS)
 
     def _print_failure(self, codes: list[int | None]) -> int:
-        """Print why the ranks failed: by which signal one was killed, or the first error of one.
-
-        Returns:
-            The exit code.
-        """
+        """Print by which signal a rank was killed, or the first error of one; return its code."""
         for rank, (code, process) in enumerate(zip(codes, self.processes, strict=True), self.first):
             if code is not None and code < 0:
                 name = signal.Signals(-code).name

@@ -87,11 +87,7 @@ def _wait_for_address(file: Path, timeout: float) -> tuple[str, int]:
 
 
 def _wait_for_all(store: Any, rank: int, ranks: int, timeout: float) -> None:
-    """Wait until all ranks have started.
-
-    Raises:
-        UserError: ranks are missing after the timeout; unlike torch's error, it names them.
-    """
+    """Wait until all ranks have started, or raise UserError, which unlike torch's names them."""
     key = "isnet/rank-{}".format
     store.set(key(rank), "started")
     end = time.monotonic() + timeout

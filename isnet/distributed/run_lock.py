@@ -38,17 +38,11 @@ _LOCKED_FOLDER = "ISNET_RUN_LOCK"
 
 @contextlib.contextmanager
 def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
-    """Lock the training in a work folder for the block.
+    """Lock the training of run `name` in the folder `work` for the block.
 
     The launcher on the first node locks the training for all ranks, which should inherit
-    `lock_descriptors()`. On other nodes, and in ranks, this does nothing. If another process owns
-    the lock, a batch job waits, because that process may be about to end. An example is the
-    previous job of the same run, on a machine that was lost.
-
-    Args:
-        name: name of the run, for messages.
-        work: work folder of the training.
-        node: index of this node among those of the run.
+    `lock_descriptors()`. On other nodes, and in ranks, this does nothing. A batch job waits for
+    another owner, which may be about to end, as the previous job on a machine that was lost.
 
     Raises:
         UserError: another living process owns the lock, or the folder is not writable.
@@ -87,11 +81,7 @@ def _record(work: Path) -> Path:
 
 
 def _acquire(name: str, work: Path) -> tuple[LockedFile, int]:
-    """Acquire the lock and write this process's record; a batch job waits for another owner.
-
-    Returns:
-        The locked file, and the file descriptor of the record.
-    """
+    """Return the locked file, and the descriptor of this process's record; a batch job waits."""
     end = time.monotonic() + (1.5 * _DEAD_AFTER_SECONDS if is_batch_job() else 0.0)
     is_logged = False
     while True:
@@ -125,12 +115,9 @@ def _try_acquire(name: str, work: Path) -> tuple[LockedFile, int]:
 
 
 def _write_record(work: Path) -> int:
-    """Create the record of this process as the lock's owner and return its file descriptor.
+    """Create the record of this process and return its descriptor, or raise FileExistsError.
 
     Through O_EXCL, only one process succeeds, also on NFS.
-
-    Raises:
-        FileExistsError: there is a record already.
     """
     path = _record(work)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -186,11 +173,7 @@ def _silence(work: Path) -> float:
 
 
 def _remove_record(name: str, work: Path, dead: LockOwner | None) -> None:
-    """Remove the record of a dead lock owner.
-
-    Raises:
-        UserError: a process on another machine has replaced the record meanwhile.
-    """
+    """Remove the record of a dead owner; UserError if another machine has replaced it meanwhile."""
     aside = work / f".holder-{os.getpid()}.json"
     try:
         _record(work).rename(aside)
@@ -225,10 +208,7 @@ def _refusal(name: str, work: Path, owner: LockOwner | None) -> UserError:
 
 @contextlib.contextmanager
 def _heartbeat(record: int) -> Iterator[None]:
-    """Update the modification time of the owner's record regularly during the block.
-
-    This uses the file descriptor, so that a record which has replaced this one is not changed.
-    """
+    """Update the time of the record by its descriptor, not that of a record in its place."""
     is_ended = threading.Event()
 
     def beat() -> None:

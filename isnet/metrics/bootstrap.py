@@ -16,24 +16,20 @@ _CHUNK = 100
 
 @dataclass(frozen=True, eq=False)
 class Intervals:
-    """Confidence intervals of scores, as lower and upper bounds. A bound is NaN without a score.
-
-    `means`: of the scores of `ClassCounts.summary`; `iou`: `(K, 2)`, of the IoU of each class.
-    """
+    """Confidence intervals of scores, as lower and upper bounds. A bound is NaN without a score."""
 
     means: dict[str, tuple[float, float]]
+    """Of the scores of `ClassCounts.summary`."""
     iou: Values
+    """Of the IoU of each class, `(K, 2)`."""
 
 
 def bootstrap(counts: Matrix) -> Intervals | None:
-    """Compute bootstrap confidence intervals (95 %) of the scores of a data set.
+    """Compute bootstrap confidence intervals (95 %) of a data set; None below two images.
 
     The N images are resampled 1000 times with replacement (seed 0). The bounds are the 2.5th and
     97.5th percentiles of the scores. A class that a resample lacks is left out of that resample's
-    mean. Returns None for fewer than two images.
-
-    `counts`: `(N, K, 3)`, of each image and class (see `ClassCounts`). Sums are exact integers, so
-    that the order of the images has no effect on a sum.
+    mean. `counts`: `(N, K, 3)`, of each image and class (see `ClassCounts`).
     """
     if len(counts) < 2:
         return None
@@ -44,10 +40,7 @@ def bootstrap(counts: Matrix) -> Intervals | None:
 
 
 def _resample(counts: Matrix) -> Values:
-    """Bootstrap: sum the counts of randomly resampled images.
-
-    `counts` is `(N, K, 3)` for N images. The result is `(RESAMPLES, K, 3)`.
-    """
+    """Sum the counts `(N, K, 3)` of randomly resampled images to `(RESAMPLES, K, 3)`."""
     random = np.random.default_rng(SEED)
     images, chunks = len(counts), []
     # Integers below 2^53 are exact in float64, and BLAS multiplies them.

@@ -24,9 +24,8 @@ def calibration_counts(
 
     Returns `(15, 3)` int64: the pixels of each bin, its correct pixels, and the sum of its
     confidences in units of 2^-16. All inputs are `(H, W)`; `confidence` is the probability of the
-    predicted class, in 0..1. A confidence is rounded to one of 32768 levels. This changes a sum by
-    at most 2^-16 per pixel and makes it an integer, so that the result does not depend on the order
-    of images and processes.
+    predicted class, in 0..1. It is rounded to one of 32768 levels, which changes a sum by at most
+    2^-16 per pixel, so that sums are integers and no order of images changes them.
     """
     code = np.multiply(confidence, np.float32(_LEVELS)).astype(np.uint16)
     np.minimum(code, np.uint16(_LEVELS - 1), out=code)
@@ -44,29 +43,21 @@ def calibration_counts(
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Calibration of the predictions for a data set.
-
-    `counts`: the sum of the `calibration_counts` of all images.
-    """
+    """Calibration of the predictions for a data set."""
 
     counts: Matrix
+    """The sum of the `calibration_counts` of all images."""
 
     @property
     def error(self) -> float:
-        """Expected calibration error in 0..1, or NaN without pixels.
-
-        This is the mean over all pixels of |accuracy - mean confidence| of the pixel's bin.
-        """
+        """Mean over all pixels of |accuracy - mean confidence| of the pixel's bin, NaN without."""
         pixels, correct, confidence = self.counts.T
         total = int(pixels.sum())
         gaps = np.abs(correct - confidence / _UNIT)
         return float(gaps.sum()) / total if total else math.nan
 
     def rows(self) -> list[dict[str, float | int | None]]:
-        """Return the reliability diagram: bounds, pixels, accuracy and mean confidence of each bin.
-
-        Accuracy and confidence are None for an empty bin.
-        """
+        """Return bounds, pixels, accuracy and mean confidence (None without) of each bin."""
         return [
             {
                 "from": index / BINS,

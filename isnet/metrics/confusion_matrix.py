@@ -29,9 +29,7 @@ class LabelError(UserError, ValueError):
 
 
 def as_labels(labels: torch.Tensor | npt.NDArray[np.integer], name: str = "labels") -> Labels:
-    """Convert labels of any integer type and shape to uint8 on the CPU.
-
-    A tensor is converted on its own device, so that one byte per pixel is copied.
+    """Convert labels of any integer type and shape to uint8 on the CPU, tensors on their device.
 
     Raises:
         LabelError: a value is outside 0..255.
@@ -54,11 +52,9 @@ def confusion_matrix(
 ) -> Matrix:
     """Count the pixels by labelled class (rows) and predicted class (columns): `(K, K)` int64.
 
-    `label` and `prediction` hold integers and have the same shape. `name`: name of the image for
-    errors.
-
     Raises:
-        LabelError: a label is neither a class nor `ignore_index`, or a prediction is not a class.
+        LabelError: a label is neither a class nor `ignore_index`, a prediction is not a class, or
+            their shapes differ; `name` is that of the image.
     """
     shapes = tuple(label.shape), tuple(prediction.shape)
     if shapes[0] != shapes[1]:
@@ -87,10 +83,7 @@ def _ratio(part: Counts, whole: Counts) -> Values:
 
 
 def nanmean(values: Values) -> Values:
-    """Return the mean over the last axis, ignoring NaN.
-
-    If all values are NaN, the mean is NaN, and there is no warning.
-    """
+    """Return the mean over the last axis without NaN; of NaN alone it is NaN, without warning."""
     present = ~np.isnan(values)
     total = np.where(present, values, 0.0).sum(axis=-1)
     return _ratio(np.asarray(total), np.asarray(present.sum(axis=-1)))
@@ -100,18 +93,15 @@ def nanmean(values: Values) -> Values:
 class ClassCounts:
     """True positives, false negatives and false positives of each class, and scores in 0..1.
 
-    `counts`: `(..., K, 3)` for K classes, int64 or float64 with integer values. Leading axes are
-    images or bootstrap resamples. A score is NaN where there is nothing to score.
+    A score is NaN where there is nothing to score.
     """
 
     counts: Counts
+    """`(..., K, 3)` integers for K classes; leading axes are images or bootstrap resamples."""
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> ClassCounts:
-        """Compute the counts of each class from a confusion matrix with labelled classes as rows.
-
-        `matrix`: `(K, K)`.
-        """
+        """Compute the counts from a confusion matrix `(K, K)` with labelled classes as rows."""
         hits = np.diagonal(matrix)
         return cls(np.stack([hits, matrix.sum(axis=1) - hits, matrix.sum(axis=0) - hits], axis=-1))
 
@@ -153,11 +143,10 @@ class ClassCounts:
         return np.where(self.hits > 0, self.dice, np.nan)
 
     def summary(self) -> dict[str, Values]:
-        """Return the mean scores over classes or pixels, each of shape `(...)`, by mmseg's names.
+        """Return the mean scores, each of shape `(...)`, by mmseg's names.
 
-        aAcc is the fraction of correct pixels, and fwIoU is the IoU weighted by labelled pixels
-        (Long et al., CVPR 2015). The others are means over the classes that have the score; mRecall
-        equals mAcc.
+        aAcc is the fraction of correct pixels, fwIoU is weighted by labelled pixels (Long et al.,
+        CVPR 2015). The others are means over the classes that have the score.
         """
         total = self.pixels.sum(axis=-1)
         weighted = np.where(self.pixels > 0, self.iou, 0.0) * self.pixels

@@ -13,12 +13,7 @@ class EvaluationJournal(JsonLinesFile):
     """Journal of the images that one process of an evaluation has counted, `counts-<rank>.jsonl`.
 
     Only this process writes the file. A line that a kill or a power failure has cut short is
-    removed when the file is opened again, and the image is counted again.
-
-    Args:
-        folder: work folder of the evaluation.
-        rank: rank of this process.
-        fingerprint: digest of all that decides the counts; a file with another one is restarted.
+    removed when it is opened again; a file with another `fingerprint` is restarted.
     """
 
     def __init__(self, folder: Path, rank: int, fingerprint: str) -> None:
@@ -31,10 +26,7 @@ class EvaluationJournal(JsonLinesFile):
         super().__exit__(*error)
 
     def add(self, image: ImageCounts) -> None:
-        """Append the counts of an image.
-
-        The counts survive a kill. A power failure loses at most the last five seconds.
-        """
+        """Append the counts of an image. A power failure loses at most the last five seconds."""
         self.append(image.record())
         if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
             self.sync()
@@ -42,10 +34,9 @@ class EvaluationJournal(JsonLinesFile):
 
 
 def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSums:
-    """Sum the counts of all images in the journals of all processes.
+    """Sum the counts in the journals of all processes, each up to its first damaged line.
 
-    Files with another fingerprint are ignored, as are all lines from the first damaged one of a
-    file.
+    Files with another fingerprint are ignored.
     """
     files = sorted(folder.glob("counts-*.jsonl"))
     records = (row for file in files for row in read_json_lines(file, fingerprint, checksum=True))

@@ -18,29 +18,25 @@ from isnet.metrics.confusion_matrix import ClassCounts, Labels, Matrix, confusio
 
 @dataclass(frozen=True, eq=False)
 class PredictionCounts:
-    """Pixel counts of one prediction of an image with K classes.
-
-    `confusion`: `(K, K)` int64 with labelled classes as rows. `boundary`: `(K, 3)` int64 (see
-    `boundary_counts`).
-    """
+    """Pixel counts of one prediction of an image with K classes."""
 
     confusion: Matrix
+    """`(K, K)`, labelled classes as rows."""
     boundary: Matrix
+    """`(K, 3)`, see `boundary_counts`."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageCounts:
-    """Pixel counts of all predictions of an image.
-
-    `index`: position of the image in the data set. `calibration`: `(15, 3)` int64 of the
-    single-scale prediction (see `calibration_counts`).
-    """
+    """Pixel counts of all predictions of an image."""
 
     index: int
+    """Position of the image in the data set."""
     name: str
     single_scale: PredictionCounts
     multi_scale: PredictionCounts | None
     calibration: Matrix
+    """`(15, 3)`, of the single-scale prediction (see `calibration_counts`)."""
 
     @classmethod
     def of(
@@ -54,10 +50,9 @@ class ImageCounts:
         ignore_index: int,
         where: str,
     ) -> ImageCounts:
-        """Count the pixels of the single-scale and the multi-scale prediction of an image.
+        """Count the pixels of an image from arrays `(H, W)`; `where` is its name in errors.
 
-        `single_scale`: labels and their confidence. All arrays are `(H, W)`. `where`: name of the
-        image for errors.
+        `single_scale`: labels and their confidence.
         """
 
         def count(labels: Labels) -> PredictionCounts:
@@ -70,10 +65,7 @@ class ImageCounts:
         return cls(index, name, count(prediction), multi, calibration)
 
     def record(self) -> dict[str, Any]:
-        """Convert the counts to a JSON object.
-
-        Zeros are left out: an array is stored as a flat list of index, count, index, count ...
-        """
+        """Convert the counts to JSON; arrays to lists of index, count, index ... without zeros."""
         return asdict(self, dict_factory=_sparse_arrays)
 
     @classmethod
@@ -91,11 +83,10 @@ class ImageCounts:
 
 
 class PredictionSums:
-    """Pixel counts summed over the images that were predicted with one set of inference settings.
+    """Pixel counts of the images that were predicted with one set of inference settings, int64.
 
-    For K classes, `confusion` `(K, K)` is the sum over all images. `areas` and `boundary` `(N, K,
-    3)` keep the counts of each of the N images, in the data set's order (see `ClassCounts`). All
-    are int64. An image takes 24 bytes per class.
+    `confusion` `(K, K)` is the sum over all images; `areas` and `boundary` `(N, K, 3)` are those of
+    each image, in the data set's order (see `ClassCounts`), in 24 bytes per class.
     """
 
     def __init__(self, classes: int) -> None:
@@ -130,12 +121,7 @@ class PredictionSums:
 class EvaluationSums:
     """Sums of the pixel counts of all images that an evaluation has predicted so far.
 
-    The sums are the same to the bit for any order of images and any distribution over processes.
-    `EvaluationJournal` keeps the record of each image on disk.
-
-    Args:
-        classes: number of classes.
-        images: counts to add first.
+    They are the same to the bit for any order of images and any distribution over processes.
     """
 
     def __init__(self, classes: int, images: Iterable[ImageCounts] = ()) -> None:
@@ -152,11 +138,7 @@ class EvaluationSums:
         return index in self._seen
 
     def add(self, image: ImageCounts) -> None:
-        """Add the counts of an image. Adding the same counts again changes nothing.
-
-        Raises:
-            UserError: the image was added before with other counts.
-        """
+        """Add the counts of an image, if not added before; UserError if they were others then."""
         new = (image.name, digest_of(image.record()))
         known = self._seen.setdefault(image.index, new)
         if known != new:

@@ -13,11 +13,10 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def joint_histogram(rows: Bytes, columns: Bytes) -> npt.NDArray[np.int64]:
-    """Count how often each pair of values occurs at the same position of two uint8 arrays.
+    """Count how often each pair of values occurs at the same position: `(256, 256)` int64.
 
-    Returns `(256, 256)` int64: entry (i, j) is the number of positions where `rows` is i and
-    `columns` is j. Both have the same shape. OpenCV's histogram takes a third of the time of
-    `np.bincount`, because the latter first converts the input to int64.
+    Entry (i, j) is the number of positions where `rows` is i and `columns`, of the same shape, is
+    j. OpenCV takes a third of the time of `np.bincount`, which converts the input to int64.
     """
     first, second = rows.reshape(-1), columns.reshape(-1)
     total = np.zeros((VALUES, VALUES), np.int64)
@@ -29,10 +28,9 @@ def joint_histogram(rows: Bytes, columns: Bytes) -> npt.NDArray[np.int64]:
 
 
 def _interleave(values: Bytes) -> Bytes:
-    """Interleave the four quarters of `values` to one row `(1, N)`, to speed up the histogram.
+    """Interleave the four quarters of `values` to a row `(1, N)`.
 
-    Neighbouring pixels are mostly equal, and incrementing the same bin twice in a row stalls on the
-    first store.
+    Incrementing the bin of equal neighbours twice in a row would stall on the first store.
     """
     quarter, rest = divmod(len(values), _LANES)
     if not quarter:

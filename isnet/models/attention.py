@@ -11,9 +11,7 @@ from isnet.models.float32 import at_least_float32
 
 
 class Attention(nn.Module):
-    """Base class of both attention layers, with their projections.
-
-    Parameter names are those of the public implementations.
+    """Base class of both attention layers, with projections named as in public implementations.
 
     Args:
         query_channels: channels of the queries, and of the output (C).
@@ -44,17 +42,11 @@ class ImageAttention(Attention):
     """Image-level attention: every position attends to every position."""
 
     def forward(self, feats: Tensor, image: Tensor) -> Tensor:
-        """Compute the image-level context.
+        """Compute the image-level context `(B, C, H, W)`.
 
-        Keys and values are projected from `image` concatenated with `feats` at each position. The
-        N x N attention map (N = H*W) is not stored if torch has a fused kernel.
-
-        Args:
-            feats: features `(B, C, H, W)`.
-            image: mean features of the image `(B, C, 1, 1)`.
-
-        Returns:
-            The context `(B, C, H, W)`.
+        Keys and values are projected from `image`, the mean features `(B, C, 1, 1)`, concatenated
+        with `feats` `(B, C, H, W)` at each position. The N x N attention map (N = H*W) is not
+        stored if torch has a fused kernel.
         """
         first, second = self.key_blocks
         query = _tokens(self.query_project(feats))
@@ -77,15 +69,9 @@ class ClassAttention(Attention):
     """
 
     def forward(self, feats: Tensor, centres: Tensor, counts: Tensor) -> Tensor:
-        """Compute the semantic-level context.
+        """Compute the semantic-level context `(B, C, H, W)` of features in the same shape.
 
-        Args:
-            feats: features `(B, C, H, W)`.
-            centres: class centres `(B, K, C)`.
-            counts: positions of each class `(B, K)`; 0 for a class that is absent.
-
-        Returns:
-            The context `(B, C, H, W)`.
+        `centres`: of the classes `(B, K, C)`. `counts`: positions of each `(B, K)`, 0 if absent.
         """
         rows, occurrences = centres.flatten(0, 1), counts.flatten()
         key = rows
@@ -102,10 +88,9 @@ class ClassAttention(Attention):
 
 
 def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
-    """Compute the attention weights `(B, N, K)` of N positions over K classes.
+    """Compute the weights `(B, N, K)` of N positions over K classes, which occur `counts` times.
 
-    `query` is `(B, N, D)`, `key` is `(B, K, D)`, and `counts` `(B, K)` is the number of positions
-    of each class. Computed in float32 at least, because confident scores leave float16's range.
+    In float32 at least: confident scores leave float16's range.
     """
     with torch.autocast(query.device.type, enabled=False):
         key = at_least_float32(key) * key.shape[2] ** -0.5
@@ -116,10 +101,7 @@ def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
 
 
 def _tokens(x: Tensor) -> Tensor:
-    """Flatten a map `(B, C, H, W)` to tokens `(B, N, C)`.
-
-    The tokens are contiguous, as torch's fused CPU kernel needs them.
-    """
+    """Flatten a map `(B, C, H, W)` to tokens `(B, N, C)`, contiguous for torch's fused kernel."""
     return x.flatten(2).transpose(1, 2).contiguous()
 
 

@@ -15,9 +15,8 @@ from isnet.models.losses import losses_at_label_size
 class ISNetAuxiliaryHead(FCNHead):
     """mmseg's `FCNHead` with the official initialisation and a loss that needs less memory.
 
-    Convolutions keep PyTorch's default initialisation. mmseg uses Kaiming-normal, and Normal(0,
-    0.01) for the classifier. Arguments and parameter names are FCNHead's. Logits are float32 also
-    under autocast.
+    Convolutions keep PyTorch's default initialisation (mmseg: Kaiming-normal, and Normal(0, 0.01)
+    for the classifier). Logits are float32 also under autocast.
     """
 
     def __init__(self, **kwargs: Any) -> None:

@@ -11,10 +11,9 @@ from isnet.models.float32 import at_least_float32
 class _ContextModule(nn.Module):
     """Base class of the context modules: an attention, and a 3x3 convolution that fuses its output.
 
-    The convolution fuses the context from the attention with features. Without `concat_input` there
-    is no convolution, and the output is the context alone. With `residual` the convolution has no
-    activation, and its output is added to the features; its norm starts at scale 0, so that the
-    output starts as the features. `gamma` is the first scale of the norm of the context.
+    Without `concat_input` there is no convolution, and the output is the context alone. With
+    `residual` the convolution has no activation, and its output is added to the features; its norm
+    starts at scale 0. `gamma` is the first scale of the norm of the context.
     """
 
     attention: type[Attention]
@@ -68,9 +67,8 @@ class ImageLevelContext(_ContextModule):
 
 
 class SemanticLevelContext(_ContextModule):
-    """Semantic-level context module: augments each position with the centres of predicted classes.
-
-    The classes are those that stage 1 predicts.
+    """Semantic-level context module: augments each position with the centres of the classes that
+    stage 1 predicts.
 
     Args: as for `ImageLevelContext`; the context is fused with the image-level features.
     """
@@ -80,28 +78,19 @@ class SemanticLevelContext(_ContextModule):
     def forward(self, feats: Tensor, logits: Tensor, feats_il: Tensor) -> Tensor:
         """Augment features with semantic-level context, in the same shape `(B, C, H, W)`.
 
-        Args:
-            feats: features `(B, C, H, W)`.
-            logits: stage-1 logits `(B, K, H, W)`, which assign positions to classes.
-            feats_il: features with image-level context `(B, C, H, W)`.
+        `logits` of stage 1 `(B, K, H, W)` assign positions to classes. `feats_il` have image-level
+        context.
         """
         context = self.correlate_net(feats, *class_centres(feats, logits))
         return self._fuse(feats_il, context)
 
 
 def class_centres(feats: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the centre of each class: a weighted mean of the features of its positions.
+    """Compute the centre of each class `(B, K, C)`, and its number of positions `(B, K)`.
 
-    A position belongs to the class of its largest logit. Its weight is the softmax of that logit
-    over the positions of the class. A class without positions has centre 0 and count 0. Computed in
-    float32 at least, also under autocast.
-
-    Args:
-        feats: features `(B, C, H, W)`.
-        logits: logits `(B, K, H, W)`.
-
-    Returns:
-        Class centres `(B, K, C)` and number of positions per class `(B, K)`.
+    A centre is a weighted mean of `feats` `(B, C, H, W)`. A position belongs to the class of its
+    largest logit `(B, K, H, W)`, and its weight is the softmax of that logit over the positions of
+    the class. A class without positions has centre 0. In float32 at least, also under autocast.
     """
     with torch.autocast(feats.device.type, enabled=False):
         scores = at_least_float32(logits.flatten(2))

@@ -14,8 +14,7 @@ from isnet.models.float32 import at_least_float32
 class ConvBlock(nn.Module):
     """Convolution, batch norm and activation, with the parameter names of mmcv's `ConvModule`.
 
-    Weights keep PyTorch's default initialisation, as in the official code. `ConvModule` uses
-    Kaiming-normal.
+    Weights keep PyTorch's default initialisation, as in the official code, not Kaiming-normal.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, activation: nn.Module) -> None:
@@ -34,13 +33,9 @@ class ConvBlock(nn.Module):
         return y
 
     def forward_with_constant(self, constant: Tensor, x: Tensor) -> Tensor:
-        """Compute `forward(cat([constant, x], dim=1))` of a 1x1 convolution without concatenating.
+        """Compute `forward(cat([constant, x], dim=1))` of a 1x1 convolution at the cost of `x`.
 
-        The cost is that of `x` alone.
-
-        Args:
-            constant: `(B, C1, 1, 1)`, broadcast to every position.
-            x: `(B, C2, H, W)`; the convolution has `C1 + C2` input channels.
+        `constant` `(B, C1, 1, 1)` is broadcast to every position of `x` `(B, C2, H, W)`.
         """
         split = constant.shape[1]
         weight = self.conv.weight
@@ -59,10 +54,7 @@ class ConvBlock(nn.Module):
 
 
 class BlockFactory(Protocol):
-    """Callable that creates a `ConvBlock` with the norm and activation of a head.
-
-    The block keeps the size of the map.
-    """
+    """Callable that creates a `ConvBlock` of a head, which keeps the size of the map."""
 
     def __call__(self, in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvBlock:
         """Return a new block."""

@@ -128,14 +128,10 @@ class ISNetHead(BaseDecodeHead):
         self.decoder_stage2 = nn.Sequential(*stage2, *self._classifier())
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Compute the logits of both stages from the maps of the backbone.
+        """Compute the logits of both stages `(B, K, H, W)` from backbone maps `(B, C_i, H_i, W_i)`.
 
-        Args:
-            inputs: backbone maps `(B, C_i, H_i, W_i)`.
-
-        Returns:
-            Stage-1 and stage-2 logits `(B, K, H, W)`, float32 also under autocast. H and W are
-            those of the last map; with the shortcut, stage 2 has those of the first.
+        They are float32 also under autocast. H and W are those of the last map; with the shortcut,
+        stage 2 has those of the first.
         """
         maps = self._transform_inputs(inputs)
         feats = self.bottleneck(maps[-1])

@@ -15,7 +15,7 @@ from isnet.models.upsampled_cross_entropy import count_right, upsampled_cross_en
 def losses_at_label_size(
     head: BaseDecodeHead, stages: Sequence[Tensor], losses: Iterable[Any], label: Tensor
 ) -> dict[str, Tensor]:
-    """Compute the loss of each stage, and the pixel accuracy of the last stage.
+    """Return the loss of each stage by name, and `acc_seg`, the accuracy of the last in percent.
 
     Plain cross-entropy, the loss for ISNet, needs no upsampled logits. Other losses of mmseg and
     pixel samplers (OHEM) get upsampled logits.
@@ -25,9 +25,6 @@ def losses_at_label_size(
         stages: logits `(B, K, h, w)`.
         losses: mmseg's loss modules, one per stage.
         label: train ids `(B, 1, H, W)`.
-
-    Returns:
-        Losses by name, and `acc_seg` in percent.
     """
     ignore_index, align_corners = head.ignore_index, head.align_corners
 

@@ -32,21 +32,13 @@ def bands_of(kind: str) -> Iterator[None]:
 def upsampled_cross_entropy(
     logits: Tensor, label: Tensor, *, ignore_index: int, align_corners: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute the cross-entropy of logits upsampled to the size of the label.
+    """Compute the summed cross-entropy of upsampled logits, correct pixels, and labelled pixels.
 
     Equals `F.cross_entropy(F.interpolate(logits, label.shape[1:], mode="bilinear"), label,
-    reduction="sum")` up to rounding. Upsampled logits exist only in bands of a few rows, and their
-    gradient is immediately reduced to the size of `logits`. Memory is therefore independent of the
-    number of classes times the size of the label, and the GPU needs no atomics.
-
-    Args:
-        logits: `(B, K, h, w)`; computed in float32 at least.
-        label: integers `(B, H, W)`.
-        ignore_index: label of pixels that do not count.
-        align_corners: as for `F.interpolate`.
-
-    Returns:
-        The summed cross-entropy, the number of correct pixels, and the number of labelled pixels.
+    reduction="sum")` up to rounding, for logits `(B, K, h, w)` and label `(B, H, W)`, in float32 at
+    least. Upsampled logits exist only in bands of a few rows, and their gradient is immediately
+    reduced to the size of `logits`. Memory is therefore independent of the number of classes times
+    the size of the label, and the GPU needs no atomics.
     """
     with torch.autocast(logits.device.type, enabled=False):
         total, right, labelled = _UpsampledCrossEntropy.apply(
@@ -56,15 +48,10 @@ def upsampled_cross_entropy(
 
 
 def count_right(scores: Tensor, of_label: Tensor, valid: Tensor) -> Tensor:
-    """Count the pixels whose label has the largest score.
+    """Count the `valid` pixels whose label has the largest of `scores` `(B, K, H, W)`.
 
-    This is faster than mmseg's accuracy, which sorts the classes of every pixel and waits for the
-    device.
-
-    Args:
-        scores: `(B, K, H, W)`.
-        of_label: score of the label `(B, 1, H, W)`.
-        valid: whether there is a label `(B, 1, H, W)`.
+    `of_label`, `valid`: `(B, 1, H, W)`. mmseg's accuracy sorts the classes of every pixel and waits
+    for the device.
     """
     return ((of_label >= scores.amax(1, keepdim=True)) & valid).sum()
 
@@ -110,10 +97,7 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
 def _band(
     scores: Tensor, label: Tensor, ignore_index: int, wanted: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the summed log-probability of the labels in a band, correct pixels, and the gradient.
-
-    Without `wanted` the scores are returned instead of the gradient.
-    """
+    """Return the log-probability of a band's labels, right pixels, and gradient if `wanted`."""
     valid = (label != ignore_index)[:, None]
     classes = label[:, None].where(valid, 0)
     log_probabilities = scores.log_softmax(1)
@@ -147,10 +131,7 @@ def _first_sources(small: int, large: int, align_corners: bool) -> tuple[int, ..
 
 
 def _bands(first: tuple[int, ...], wide: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Split an upsampling into bands, and yield the rows of each.
-
-    The first slice selects rows of the label, the second the rows of the logits that they need.
-    """
+    """Yield the bands: rows of the label, and rows of the logits that they need."""
     batch, classes, small, width = wide.shape
     row_bytes = batch * classes * width * wide.element_size()
     most = _FORCED_BAND.get() or _BAND_BYTES.get(wide.device.type, 2**27)

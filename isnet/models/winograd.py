@@ -76,16 +76,8 @@ def _fits_tiles(size: torch.Size, step: int) -> bool:
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """Compute `F.conv2d(x, weight, bias, padding=dilation, dilation=dilation)`, float32 on the CPU.
 
-    The largest error is about 1e-5 of the result's standard deviation (torch's own: 3e-6 to 9e-6).
-
-    Args:
-        x: `(B, C, H, W)`.
-        weight: `(O, C, 3, 3)`.
-        bias: `(O,)`.
-        dilation: in both directions.
-
-    Returns:
-        `(B, O, H, W)` in `channels_last` format.
+    `x` is `(B, C, H, W)`, `weight` `(O, C, 3, 3)`, the result `(B, O, H, W)` in `channels_last`.
+    The largest error is about 1e-5 of its standard deviation (torch's own: 3e-6 to 9e-6).
     """
     batch, channels, height, width = x.shape
     outputs, step = len(weight), _TILE * dilation
@@ -125,11 +117,8 @@ def _rows(x: Tensor, first: int, count: int) -> Tensor:
 
 
 def _to_points(x: Tensor, values: Tensor) -> None:
-    """Transform a row of input tiles to their values at the six points.
-
-    Args:
-        x: the rows that the tiles need `(6 * dilation, W, C)`.
-        values: output `(6, 6, dilation, across, dilation, C)`.
+    """Transform rows of input `(6 * dilation, W, C)` to the values of their tiles at the points:
+    `values` `(6, 6, dilation, across, dilation, C)`.
     """
     _, _, dilation, across, _, channels = values.shape
     step, width = _TILE * dilation, x.shape[1]
@@ -150,12 +139,8 @@ def _to_points(x: Tensor, values: Tensor) -> None:
 
 
 def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
-    """Transform a row of tiles from products at the six points back to outputs, and add the bias.
-
-    Args:
-        products: `(6, 6, dilation, across, dilation, O)`; overwritten.
-        bias: `(O,)`.
-        y: output `(4, dilation, across, 4, dilation, O)`.
+    """Transform a row of tiles from products `(6, 6, dilation, across, dilation, O)`, which are
+    overwritten, back to outputs `y` `(4, dilation, across, 4, dilation, O)`, and add the bias.
     """
     _, _, dilation, across, _, outputs = products.shape
     for begin, end in _blocks(across, outputs * dilation**2):
@@ -169,20 +154,14 @@ def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
 
 
 def _blocks(across: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of each block of tiles that is transformed together.
-
-    `across`: number of tiles in a row. `size`: number of values per tile.
-    """
+    """Yield start and end of blocks of a row's tiles, of `size` values each, to do together."""
     most = max(1, _BLOCK // size)
     for begin in range(0, across, most):
         yield begin, min(begin + most, across)
 
 
 def _at_points(x: Tensor, values: Tensor) -> None:
-    """Evaluate the polynomials along the first dimension of `x` at the six points.
-
-    The factors `_SCALES` are left out.
-    """
+    """Evaluate the polynomials along the first dimension of `x`, without the factors `_SCALES`."""
     # (t^2 - near^2)(t^2 - far^2) = t^4 - 2.5 t^2 + 1
     torch.add(x[0], x[2], alpha=-2.5, out=values[0]).add_(x[4])
     torch.add(x[1], x[3], alpha=-2.5, out=values[5]).add_(x[5])
@@ -194,10 +173,7 @@ def _at_points(x: Tensor, values: Tensor) -> None:
 
 
 def _interpolate(products: Tensor, y: Tensor) -> None:
-    """Interpolate four outputs from six products along the first dimension.
-
-    Overwrites `products`.
-    """
+    """Interpolate four outputs from six products, which are overwritten, along dimension 0."""
     zero, near, near_odd, far, far_odd, infinity = products
     for plus, minus in ((near, near_odd), (far, far_odd)):
         plus.add_(minus)
