@@ -12,7 +12,7 @@ from isnet.inference.input_images import ImageFile, RgbImage, read_rgb
 from isnet.inference.predictor import ImagePrediction, Predictor
 from isnet.io.value_range import ValueRange
 
-Write = Callable[[ImageFile, RgbImage, ImagePrediction], None]
+Write = Callable[[ImageFile, RgbImage, ImagePrediction], object]
 
 
 @dataclass(frozen=True, eq=False)
