@@ -28,14 +28,10 @@ def read_sources(
     downloads: Path,
     where: str,
 ) -> list[Source]:
-    """Parse the entries of `source` in params.yaml.
+    """Parse the entries of `source` in params.yaml; none: the published archives of the data set.
 
-    Args:
-        sources: the entries. If there are none, the published archives of the data set are used.
-        description: description of the data set.
-        home: folder at which relative paths start.
-        downloads: folder in which downloads are saved.
-        where: the key in params.yaml, for messages.
+    Relative paths start at `home`. Downloads are saved in `downloads`. `where` is the key in
+    params.yaml, for messages.
 
     Raises:
         UserError: a path does not exist, an address is not http or https, or a folder is given
@@ -82,7 +78,12 @@ def _parse_remote(
     source: RemoteSource, description: DatasetDescription, downloads: Path, where: str
 ) -> RemoteFile:
     address = _parse_address(source.url, where)
-    expected = _parse_hashes(source, where)
+    hashes = (source.sha256, source.sha1, source.md5)
+    try:
+        expected = ExpectedFile(None, *(digest.lower() if digest else None for digest in hashes))
+    except ValueError as error:
+        hint = "Give all its hexadecimal digits, in quotes"
+        raise UserError(str(error), where=where, hint=hint) from None
     archive = _find_published(address, description)
     path = downloads / (archive.name if archive else _file_name(address))
     if archive and not expected.digests:
@@ -121,25 +122,16 @@ def _parse_address(url: str, where: str) -> SplitResult:
     return parts
 
 
-def _parse_hashes(source: RemoteSource, where: str) -> ExpectedFile:
-    hashes = (source.sha256, source.sha1, source.md5)
-    try:
-        return ExpectedFile(None, *(digest.lower() if digest else None for digest in hashes))
-    except ValueError as error:
-        hint = "Give all its hexadecimal digits, in quotes"
-        raise UserError(str(error), where=where, hint=hint) from None
-
-
 def _find_published(
     address: SplitResult, description: DatasetDescription
 ) -> PublishedArchive | None:
     """Return the published archive with this address or, for mirrors, with this file name."""
     if not isinstance(description, PublishedDescription):
         return None
-    for archive in description.archives:
-        if _file_name(address) == archive.name or _has_same_target(address, archive):
-            return archive
-    return None
+    name = _file_name(address)
+    return next(
+        (one for one in description.archives if name == one.name or _is_at(address, one)), None
+    )
 
 
 def _login_address(
@@ -147,13 +139,12 @@ def _login_address(
 ) -> str | None:
     """Return the address of the log-in form that a published archive needs, or None.
 
-    The form is on the host of the archive, which must be the publisher's site or this machine. No
-    other host may receive the password.
+    No host but the publisher's site, or this machine, may receive the password.
     """
     if not (isinstance(description, PublishedDescription) and description.login and archive):
         return None
     site = urlsplit(description.login)
-    if address.hostname in (site.hostname, *LOOPBACK) and _has_same_target(address, archive):
+    if address.hostname in (site.hostname, *LOOPBACK) and _is_at(address, archive):
         return urlunsplit((address.scheme, address.netloc, site.path, "", ""))
     return None
 
@@ -163,5 +154,5 @@ def _file_name(address: SplitResult) -> str:
     return re.sub(r"[^\w.+-]", "_", name).lstrip(".")[-128:] or "archive"
 
 
-def _has_same_target(address: SplitResult, archive: PublishedArchive) -> bool:
+def _is_at(address: SplitResult, archive: PublishedArchive) -> bool:
     return address[2:4] == urlsplit(archive.url)[2:4]

@@ -45,19 +45,22 @@ def download_dataset(
             archives=[archive.record for archive in archives],
         )
         source.write(finished)
-        _log_disk_space(source, data / "downloads")
+        if sizes := [archive.bytes for archive in source.archives if archive.url]:
+            what = f"the archives take {format_bytes(sum(sizes))} in {data / 'downloads'}"
+            _log.info(f"{what}; this data set does not need them any more, and they may be deleted")
     if isinstance(description, PublishedDescription) and not isinstance(dataset, StreetsDataset):
-        _compare_counts(source.images, description)
+        for split, count in source.images.items():
+            published = description.splits[split].images  # type: ignore[index]
+            if published is not None and count != published:
+                what = f"has {count:,} {split} images, {published:,} are published"
+                _log.info(f"{what}: scores will not be comparable")
     return source
 
 
 def _read_finished(
     finished: Path, dataset: Dataset, description: DatasetDescription, data: Path
 ) -> SourceRecord | None:
-    """Return the `source.json` of an earlier call.
-
-    Returns None if there is none, or if the files or archives that it describes have changed.
-    """
+    """Return the `source.json` of an earlier call, unless the files have changed since."""
     if not finished.is_file():
         return None
     source = SourceRecord.read(finished)
@@ -89,10 +92,7 @@ def _provide(
     data: Path,
     workers: int,
 ) -> tuple[Path, list[LocalArchive]]:
-    """Download, unpack or generate the data set if needed.
-
-    Returns its folder, and the archives from which it was unpacked.
-    """
+    """Download, unpack or generate the data set if needed; return its folder, and its archives."""
     if isinstance(dataset, StreetsDataset):
         from isnet.data.streets import generate_streets
 
@@ -115,19 +115,3 @@ def _provide(
         entry = f"its entry in {HashLockFile(downloads).path} if it has one"
         hint = f"To download an archive again, delete it, and {entry}"
         raise BadArchive(f"{error}. {hint}") from None
-
-
-def _log_disk_space(source: SourceRecord, downloads: Path) -> None:
-    sizes = [archive.bytes for archive in source.archives if archive.url]
-    if sizes:
-        what = f"the archives take {format_bytes(sum(sizes))} in {downloads}"
-        _log.info(f"{what}; this data set does not need them any more, and they may be deleted")
-
-
-def _compare_counts(images: dict[str, int], description: PublishedDescription) -> None:
-    """Log each split whose number of images differs from the published number."""
-    for split, count in images.items():
-        published = description.splits[split].images  # type: ignore[index]
-        if published is not None and count != published:
-            what = f"has {count:,} {split} images, {published:,} are published"
-            _log.info(f"{what}: scores will not be comparable")

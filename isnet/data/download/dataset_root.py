@@ -18,8 +18,7 @@ _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", 
 def find_root(description: DatasetDescription, folders: Sequence[Path], joined: Path) -> Path:
     """Return the first folder, among `folders` and their subfolders, that contains the data set.
 
-    The parts of the data set may be in several folders, such as one for each archive. These parts
-    are then joined by links in the folder `joined`.
+    Parts in several folders, such as one for each archive, are joined by links in `joined`.
 
     Raises:
         UserError: a folder or list of the data set is missing.
@@ -43,7 +42,10 @@ def find_root(description: DatasetDescription, folders: Sequence[Path], joined: 
     if missing or "." in needed:
         absent = [part for part in needed if find([part]) is None]
         what = f"has no {', '.join(absent or missing or needed)}"
-        raise UserError(what, where=" and ".join(map(str, folders)), hint=_hint(folders))
+        hint = "Give the folder, or the archives, that contain the whole data set"
+        if archives := [str(path) for folder in folders for path in archives_in(folder)]:
+            hint = f"Archives are not unpacked there: give {' and '.join(archives[:4])} as `source`"
+        raise UserError(what, where=" and ".join(map(str, folders)), hint=hint)
     shutil.rmtree(joined, ignore_errors=True)
     for part, place in places.items():
         assert place is not None
@@ -70,17 +72,15 @@ def _subfolders(folder: Path) -> Iterator[Path]:
     level = [folder]
     for _ in range(_LEVELS):
         yield from level
-        level = [child for parent in level for child in _children(parent)]
+        # os.walk has no entries for a folder that it may not read.
+        inner = ((parent, next(os.walk(parent), ("", [], []))[1]) for parent in level)
+        level = [
+            parent / name
+            for parent, names in inner
+            for name in sorted(names)
+            if name[0] != "." and name != "__MACOSX"
+        ]
     yield from level
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
-    except OSError:  # no permission
-        return []
-    return [folder / name for name in sorted(names) if name[0] != "." and name != "__MACOSX"]
 
 
 def archives_in(folder: Path) -> list[Path]:
@@ -91,10 +91,3 @@ def archives_in(folder: Path) -> list[Path]:
         for path in sorted(subfolder.iterdir())
         if path.name.lower().endswith(_ARCHIVES) and path.name[0] != "." and path.is_file()
     ]
-
-
-def _hint(folders: Sequence[Path]) -> str:
-    archives = [str(path) for folder in folders for path in archives_in(folder)]
-    if archives:
-        return f"Archives are not unpacked there: give {' and '.join(archives[:4])} as `source`"
-    return "Give the folder, or the archives, that contain the whole data set"

@@ -45,10 +45,7 @@ class ExpectedFile:
         return {name: digest for name in _FORMS if (digest := getattr(self, name))}
 
     def mismatch(self, path: Path) -> str | None:
-        """Describe how the file at `path` differs from the expected one.
-
-        Returns None if it does not differ.
-        """
+        """Describe how the file at `path` differs from the expected one; None if it does not."""
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"it has {size:,} bytes, not {self.size:,}"
@@ -64,8 +61,8 @@ class ExpectedFile:
 class HashLockFile:
     """Trust on first use: a JSON file with the SHA-256 of downloads without a published hash.
 
-    The file is `downloads.lock.json` in the folder `root`. Its keys are the paths of the downloads
-    relative to `root`, so that all mirrors of a download share one entry.
+    `downloads.lock.json` in the folder `root`. Its keys are the paths of the downloads relative to
+    `root`, so that all mirrors of a download share one entry.
     """
 
     def __init__(self, root: Path) -> None:
@@ -97,7 +94,4 @@ class HashLockFile:
         return path.relative_to(self._root).as_posix()
 
     def _entries(self) -> dict[str, Any]:
-        if not self.path.is_file():
-            return {}
-        entries: dict[str, Any] = json.loads(self.path.read_text())
-        return entries
+        return json.loads(self.path.read_text()) if self.path.is_file() else {}

@@ -61,12 +61,9 @@ def fetch(
     """Download a file, or verify it if it exists already.
 
     An interrupted download is resumed. Temporary failures, such as a cut connection or a busy
-    server, are retried after longer and longer pauses. A second process waits for the first.
-
-    Args:
-        file: the file to download.
-        show: called with the number of bytes done and the total number.
-        session: a session that is logged in, if the server needs that.
+    server, are retried after longer and longer pauses. A second process waits for the first. `show`
+    is called with the number of bytes done and the total number. `session` is logged in, if the
+    server needs that.
 
     Raises:
         LoginRequired: the server sent a web page instead of the file.
@@ -112,10 +109,7 @@ class _Download:
         _log.info(f"saved {file.path} ({format_bytes(partial.size)})")
 
     def _receive(self) -> str | None:
-        """Receive the whole file, with retries; describe how it differs from the expected one.
-
-        Returns None if it does not differ.
-        """
+        """Receive the whole file, with retries; return how it differs from the expected one."""
         try:
             retry(self._attempt, lambda: self._partial.size)
         except PermanentError as error:
@@ -167,11 +161,7 @@ class _Download:
         return UserError(what, where=redact_url(file.url), hint=hint)
 
     def _refuse_web_page(self, answer: requests.Response, head: bytes) -> None:
-        """Raise LoginRequired if the server sends a web page instead of the file.
-
-        A web page is recognised by its content type or its first bytes, `head`. A file whose name
-        is that of a web page is accepted.
-        """
+        """Raise LoginRequired for a web page, told by content type or first bytes."""
         path = self._file.path
         is_html = answer.headers.get("Content-Type", "").startswith("text/html")
         if path.suffix.lower() in (".html", ".htm") or not (is_html or _PAGE.match(head)):

@@ -39,18 +39,16 @@ _REJECTED = (200, 401)
 class LoginSession:
     """A session at a site that requires an account. It logs in before the first download.
 
-    Credentials come from the environment, else from netrc, else from the terminal. Credentials and
-    cookies are sent only to the site of the log-in form; credentials are sent in the body of a
-    POST. The submitted fields are those of the official tool (cityscapesscripts 2.3.0,
-    download/downloader.py) and the hidden inputs of the form.
+    Credentials come from the environment, else from netrc, else from the terminal. They are sent,
+    in the body of a POST, only to the site of the log-in form, as are cookies. The submitted fields
+    are those of the official tool (cityscapesscripts 2.3.0, download/downloader.py) and the hidden
+    inputs of the form.
     """
 
     def __init__(self, login: str, service: str) -> None:
-        """Create the session, and remove the credentials from the environment of this process.
+        """Remove the service's credentials (CITYSCAPES_USERNAME ...) from the environment.
 
-        Args:
-            login: address of the log-in form: https, or http on this machine.
-            service: prefix of the variables CITYSCAPES_USERNAME and CITYSCAPES_PASSWORD.
+        `login` is the address of the log-in form: https, or http on this machine.
         """
         self._login = login
         self._host = urlsplit(login).hostname or ""
@@ -131,11 +129,7 @@ class _SiteSession(requests.Session):
         self._site = _origin(login)
 
     def get(self, url: str | bytes, *more: Any, **settings: Any) -> requests.Response:
-        """Send a GET request.
-
-        Raises:
-            LoginRequired: the site refuses access (401 or 403).
-        """
+        """Send a GET request; raise LoginRequired if the site refuses access (401 or 403)."""
         response = super().get(url, *more, **settings)
         if response.status_code in NO_ACCESS:
             response.close()
@@ -144,10 +138,7 @@ class _SiteSession(requests.Session):
         return response
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
-        """Send a request without secrets that belong to another site.
-
-        requests also calls this for each redirect.
-        """
+        """Send a request, or a redirect, without secrets that belong to another site."""
         # requests adds the netrc entry of a host, after redirects whatever `auth` is.
         request.headers.pop("Authorization", None)
         if _origin(request.url or "") != self._site:
@@ -157,12 +148,7 @@ class _SiteSession(requests.Session):
         return super().send(request, **settings)
 
     def log_in(self, login: str, credentials: Credentials) -> bool:
-        """Submit the log-in form; return whether the site accepts the credentials.
-
-        Raises:
-            TransientError: the server fails for the moment, so a repeated call may succeed.
-            PermanentError: the server refuses, or the form has moved to another site.
-        """
+        """Submit the log-in form; return whether the site accepts the credentials."""
         self.cookies.clear()
         page = self.request("GET", login, timeout=TIMEOUTS)
         if _origin(page.url) != self._site:
@@ -178,11 +164,7 @@ class _SiteSession(requests.Session):
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Return the scheme, host and port of a URL.
-
-    Raises:
-        requests.exceptions.InvalidURL: the port is invalid, as it may be in a redirect.
-    """
+    """Return scheme, host and port of a URL; raise InvalidURL for an invalid port."""
     try:
         parts = urlsplit(url)
         return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
@@ -191,10 +173,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _hidden_inputs(page: str) -> dict[str, str]:
-    """Return the hidden inputs, such as a CSRF token, of the log-in form in an HTML page.
-
-    The log-in form is the first one that asks for a password.
-    """
+    """Return the hidden inputs, such as a CSRF token, of the first form with a password."""
     reader = _FormReader()
     reader.feed(page)
     for form in reader.forms:
@@ -206,7 +185,7 @@ def _hidden_inputs(page: str) -> dict[str, str]:
 
 
 class _FormReader(HTMLParser):
-    """HTML parser that collects the attributes of all `<input>` tags of each form."""
+    """Collects the attributes of all `<input>` tags of each form of an HTML page."""
 
     def __init__(self) -> None:
         super().__init__()

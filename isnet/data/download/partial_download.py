@@ -1,11 +1,11 @@
-"""Stores an unfinished download and resumes it by HTTP range requests.
+"""Stores an unfinished download in `NAME.part`, and resumes it by HTTP range requests.
 
-The file `NAME.part` has the bytes so far. The file `NAME.part.json` identifies the version of the
-file on the server.
+The file `NAME.part.json` identifies the version of the file on the server.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -42,10 +42,7 @@ class FileVersion:
         return self.last_modified
 
     def matches(self, other: FileVersion) -> bool:
-        """Return whether two versions may be the same, by the fields that both have.
-
-        The lengths are compared, and the ETags or else the dates.
-        """
+        """Return whether two versions may be the same: by lengths, and by ETags or else dates."""
         pairs: list[tuple[object, object]] = [(self.length, other.length)]
         if self.etag and other.etag:  # mirrors share the ETag, but not the date
             pairs.append((self.etag, other.etag))
@@ -63,29 +60,18 @@ class PartialDownload:
         self.path = path.with_name(f"{path.name}.part")
         self._side = path.with_name(f"{path.name}.part.json")
         self._reset(None)
-        with explain_write_errors(self.path):
-            self._resume()
+        with contextlib.suppress(OSError, ValueError, TypeError):  # none, or of unknown version
+            self.version = FileVersion(**json.loads(self._side.read_text()))
+            self.size = self.path.stat().st_size
+            self.is_joined = self.size > 0
 
     def _reset(self, version: FileVersion | None) -> None:
         self.version, self.size = version, 0
         self.is_joined = False
         """Whether the bytes come from several responses."""
 
-    def _resume(self) -> None:
-        """Take over the bytes that an earlier process received, if their version is known."""
-        try:
-            self.version = FileVersion(**json.loads(self._side.read_text()))
-        except (OSError, ValueError, TypeError):
-            return
-        if self.path.is_file():
-            self.size = self.path.stat().st_size
-            self.is_joined = self.size > 0
-
     def request_headers(self) -> dict[str, str]:
-        """Return the HTTP headers that request the missing bytes.
-
-        They request the whole file if a change of the file on the server could not be detected.
-        """
+        """Return the HTTP headers that request the missing bytes."""
         # With another encoding, lengths and ranges would not be those of the file.
         headers = {"Accept-Encoding": "identity"}
         version = self.version
@@ -115,7 +101,10 @@ class PartialDownload:
             redact_url(url), headers.get("ETag"), headers.get("Last-Modified"), total
         )
         if response.status_code == 200:
-            self._restart(version)
+            with explain_write_errors(self.path):
+                self.path.write_bytes(b"")  # first: the side file must not describe older bytes
+                write_json(self._side, asdict(version))
+            self._reset(version)
         elif response.status_code == 416:  # range not satisfiable: no bytes after these
             if self.size and total == self.size and old and old.length in (None, total):
                 return False
@@ -128,18 +117,8 @@ class PartialDownload:
             self.is_joined = True
         return True
 
-    def _restart(self, version: FileVersion) -> None:
-        with explain_write_errors(self.path):
-            self.path.write_bytes(b"")  # first: the side file must not describe older bytes
-            write_json(self._side, asdict(version))
-        self._reset(version)
-
     def append(self, data: bytes) -> None:
-        """Append the next bytes to the file.
-
-        Raises:
-            UserError: the disk is full.
-        """
+        """Append the next bytes to the file; raise UserError if the disk is full."""
         with explain_write_errors(self.path), self.path.open("ab", buffering=0) as file:
             left = memoryview(data)
             while left:  # a nearly full disk writes fewer bytes than requested
@@ -163,10 +142,7 @@ class PartialDownload:
 
 
 def _range(response: requests.Response) -> tuple[int | None, int | None]:
-    """Parse the headers of a response: return the offset of its body and the whole file's length.
-
-    Both are in bytes. Each is None if Content-Range or Content-Length does not state it.
-    """
+    """Return offset of a response's body and length of the whole file, as far as it says."""
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None

@@ -1,13 +1,11 @@
 """Downloads or verifies the archives of a data set and unpacks them, including nested archives.
 
-The folder of a data set has three subfolders. `raw` has the content of the archives. `inner` has
-the content of archives that were in `raw`. `joined` has links to the parts of the data set, if they
-are in separate folders.
+In the folder of a data set, `raw` has the content of the archives, `inner` that of archives that
+were in `raw`, and `joined` links to the parts of the data set, if they are in separate folders.
 """
 
 import contextlib
 import functools
-import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
@@ -22,7 +20,7 @@ from isnet.data.download.credentials import redact_url
 from isnet.data.download.dataset_root import archives_in, find_root
 from isnet.data.download.login import LoginSession
 from isnet.errors import UserError
-from isnet.io.atomic_files import sha256_of, write_json
+from isnet.io.atomic_files import read_json, sha256_of, write_json
 from isnet.io.console import show_progress
 from isnet.records.dataset_records import ArchiveRecord
 
@@ -48,11 +46,7 @@ def fetch_archives(
 ) -> list[LocalArchive]:
     """Download the archives that are missing, and verify the others.
 
-    Args:
-        sources: archives on this machine or on servers.
-        description: description of the data set, for messages.
-        service: name of the account's service, if a log-in is needed (see `LoginSession`).
-        downloads: the folder of downloads, for messages.
+    `service` is the name of the account's service, if a log-in is needed (see `LoginSession`).
 
     Raises:
         UserError: a download fails, or the content of an archive is wrong.
@@ -68,18 +62,13 @@ def fetch_archives(
         def session(login: str) -> LoginSession:
             return sessions.enter_context(LoginSession(login, service))
 
-        return [
-            _fetch(source, session) if isinstance(source, RemoteFile) else _read(source)
-            for source in sources
-        ]
+        return [_provide(source, session) for source in sources]
 
 
-def _read(path: Path) -> LocalArchive:
-    _log.info(f"reads {path}")
-    return LocalArchive.of(path, None, {})
-
-
-def _fetch(file: RemoteFile, session: Callable[[str], LoginSession]) -> LocalArchive:
+def _provide(file: Source, session: Callable[[str], LoginSession]) -> LocalArchive:
+    if isinstance(file, Path):
+        _log.info(f"reads {file}")
+        return LocalArchive.of(file, None, {})
     if file.path.is_file():
         _log.info(f"{'verifies' if file.expected.digests else 'found'} {file.path}")
     if file.login:
@@ -93,9 +82,7 @@ def _fetch(file: RemoteFile, session: Callable[[str], LoginSession]) -> LocalArc
 def unpack_dataset(
     archives: Sequence[LocalArchive], folder: Path, description: DatasetDescription, workers: int
 ) -> Path:
-    """Unpack archives unless an earlier call has done so; return the folder of the data set.
-
-    Files that an interrupted earlier call has unpacked are kept.
+    """Unpack archives, or keep what an earlier call has unpacked; return the data set's folder.
 
     Raises:
         BadArchive: an archive is damaged or hostile.
@@ -134,14 +121,8 @@ def _find_root(folder: Path, description: DatasetDescription) -> Path:
 def _is_usable(
     folder: Path, records: list[dict[str, Any]], description: DatasetDescription
 ) -> bool:
-    """Return whether the unpacked files in `folder` can be used again.
-
-    They must come from the same archives, and contain the data set or archives still to unpack.
-    """
-    made_from = folder / "archives.json"
-    if not (made_from.is_file() and (folder / "raw").is_dir()):
-        return False
-    if json.loads(made_from.read_text()) != records:
+    """Return whether unpacked files come from these archives, and are the data set or archives."""
+    if not (folder / "raw").is_dir() or read_json(folder / "archives.json") != records:
         return False
     try:
         root = _find_root(folder, description)

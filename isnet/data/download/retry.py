@@ -1,5 +1,6 @@
 """Retries HTTP requests with exponential backoff, and tells transient from permanent errors."""
 
+import contextlib
 import logging
 import random
 import time
@@ -19,7 +20,7 @@ TIMEOUTS = (10.0, 60.0)
 NO_ACCESS = (401, 403)
 
 _ATTEMPTS = 5
-"""Number of failed attempts after which a request is given up, unless it makes `_PROGRESS`."""
+"""Failed attempts after which a request is given up, unless it makes `_PROGRESS`."""
 _PROGRESS = 8 << 20
 """Number of received bytes after which failed attempts are counted from 0 again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -43,10 +44,7 @@ _TRANSIENT: tuple[tuple[type[Exception], str], ...] = (
 
 
 class TransientError(Exception):
-    """The error for a request that may succeed later.
-
-    `pause` is the waiting time in seconds that the server demands (Retry-After), if it does.
-    """
+    """A request that may succeed later; `pause` is the server's Retry-After in seconds, if any."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -54,18 +52,14 @@ class TransientError(Exception):
 
 
 class PermanentError(Exception):
-    """The error for a request that is not tried again, with a message of a few words."""
+    """A request that is not tried again, with a message of a few words."""
 
 
 def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Result:
     """Call `attempt` with exponential backoff until it succeeds; return its result.
 
-    The count of failures restarts after each 8 MB received, unlike in urllib3 and tenacity.
-
-    Args:
-        attempt: the function to call. It may raise `TransientError`, `PermanentError` and the
-            errors of requests.
-        bytes_done: returns the number of bytes received so far.
+    Unlike in urllib3 and tenacity, failures are counted anew after each 8 MB of `bytes_done()`.
+    `attempt` may raise `TransientError`, `PermanentError` and the errors of requests.
 
     Raises:
         PermanentError: the error is permanent, or five attempts in a row have failed.
@@ -92,38 +86,22 @@ def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Resul
 
 
 def check_status(response: requests.Response, accepted: tuple[int, ...]) -> None:
-    """Raise an error unless the HTTP status of a response is one of `accepted`.
-
-    Raises:
-        TransientError: the status is a temporary failure, such as 503.
-        PermanentError: the status is any other failure.
-    """
+    """Raise TransientError (such as 503) or PermanentError unless the HTTP status is `accepted`."""
     status = response.status_code
     if status in accepted:
         return
     reason = f"the server answers {status} {response.reason}".rstrip()
     if status in _TRANSIENT_STATUS:
-        raise TransientError(reason, _server_pause(response))
+        pause = None
+        with contextlib.suppress(InvalidHeader):  # a number of seconds, or a date
+            if header := response.headers.get("Retry-After"):
+                pause = Retry(retry_after_max=10**9).parse_retry_after(header)
+        raise TransientError(reason, pause)
     raise PermanentError(reason)
 
 
-def _server_pause(response: requests.Response) -> float | None:
-    """Return the pause in seconds that the header Retry-After demands, or None without one.
-
-    The header may have a number of seconds or a date.
-    """
-    header = response.headers.get("Retry-After")
-    try:
-        return Retry(retry_after_max=10**9).parse_retry_after(header) if header else None
-    except InvalidHeader:
-        return None
-
-
 def _classify(error: requests.RequestException | HTTPError) -> TransientError:
-    """Convert an error of requests: return a TransientError, or raise a PermanentError.
-
-    The new error has a short reason, because the original text may contain credentials.
-    """
+    """Return a TransientError, or raise a PermanentError, without the text: it may have secrets."""
     for kind, reason in _PERMANENT:
         if isinstance(error, kind):
             raise PermanentError(reason) from None

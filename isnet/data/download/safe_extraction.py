@@ -1,6 +1,7 @@
 """Unpacks zip and tar archives of unknown origin safely.
 
-The unpacked size is limited, and no file is written outside the target folder.
+The unpacked size is limited, and no file is written outside the target folder. tarfile's own filter
+does not do: zip files have none, and before Python 3.11.13 links lead it outside (CVE-2025-4517).
 """
 
 import bz2
@@ -24,10 +25,7 @@ from isnet.io.disk_space import explain_write_errors
 
 _MAX_RATIO = 200
 _ALWAYS_ALLOWED_BYTES = 1 << 30
-"""An archive may unpack to 200 times its size, and always to 1 GiB.
-
-Small archives need this exception, because label images of one class compress very well.
-"""
+"""An archive may unpack to 200 times its size, and always to 1 GiB: labels compress very well."""
 _CHUNK = 1 << 18
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip. `zipfile.is_zipfile` reads the end, and so mistakes a tar of zips."""
@@ -36,10 +34,7 @@ _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-"""Opener of each compressed format of tar archives, by the first bytes of the file.
-
-Unlike tarfile's own readers, these check the CRCs.
-"""
+"""Opener of compressed tars by their first bytes. Unlike tarfile's own, these check the CRCs."""
 _MAX_WORKERS = 8
 """Limit on threads for a zip: its files are decompressed in parallel, but opened one by one."""
 _ENCRYPTED = 0x1
@@ -62,7 +57,8 @@ class Archive(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._max_bytes = max(path.stat().st_size * _MAX_RATIO, _ALWAYS_ALLOWED_BYTES)
+        self.size = path.stat().st_size
+        self._max_bytes = max(self.size * _MAX_RATIO, _ALWAYS_ALLOWED_BYTES)
 
     @abstractmethod
     def unpacked_bytes(self) -> int:
@@ -75,9 +71,8 @@ class Archive(ABC):
     def unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
         """Write the files of the archive into `folder`; return its symbolic links.
 
-        Args:
-            folder: a folder without links. It may contain files of an interrupted earlier call.
-            advance: called with the number of bytes of the archive that are done.
+        `folder` has no links. It may contain files of an interrupted earlier call. `advance` is
+        called with the number of bytes of the archive that are done.
 
         Raises:
             BadArchive: the archive is damaged or a decompression bomb, or contains a path outside
@@ -109,7 +104,7 @@ class Archive(ABC):
             with self._create(path):
                 path.symlink_to(target)
         for name, target in links.items():
-            if not _stays_inside(folder, PurePosixPath(name).parent, target):
+            if not _stays_inside(folder, (folder / name).parent, target):
                 link = f"a link {_quote(name)} to {_quote(target)}"
                 raise self._bad(f"contains {link}, which is not in its folder")
 
@@ -119,13 +114,13 @@ class Archive(ABC):
             raise self._outside(name)
         return path
 
-    def _save(self, read: Callable[[int], bytes], path: Path) -> None:
-        """Write the bytes that `read` returns to `path`, in place of an existing file."""
+    def _save(self, content: IO[bytes], path: Path) -> None:
+        """Write `content` to `path`, in place of an existing file."""
         with self._create(path):
             path.unlink(missing_ok=True)  # another hard link may share its content
             file = path.open("wb")
         with file:
-            while chunk := read(_CHUNK):
+            while chunk := content.read(_CHUNK):
                 with explain_write_errors(path):
                     file.write(chunk)
             with explain_write_errors(path):
@@ -133,12 +128,6 @@ class Archive(ABC):
 
     @contextlib.contextmanager
     def _create(self, path: Path) -> Iterator[None]:
-        """Create the parent folder of `path`, then run the `with` body, which creates `path`.
-
-        Raises:
-            BadArchive: the archive has a file and a folder of the same name.
-            UserError: the disk is full.
-        """
         with explain_write_errors(path):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,6 +138,10 @@ class Archive(ABC):
                     "Get it again, or unpack it yourself and give the folder",
                 ) from None
 
+    def _make_folder(self, path: Path) -> None:
+        with self._create(path):
+            path.mkdir(exist_ok=True)
+
     def _bad(self, what: str, hint: str = "Do not use it") -> BadArchive:
         return BadArchive(f"{self.path} {what}", hint=hint)
 
@@ -156,8 +149,7 @@ class Archive(ABC):
         return self._bad(f"contains {_quote(name)}, which is outside its folder")
 
     def _special(self, name: str) -> BadArchive:
-        what = f"contains {_quote(name)}, which is neither a file, a folder nor a link"
-        return self._bad(what)
+        return self._bad(f"contains {_quote(name)}, which is neither a file, a folder nor a link")
 
     def _damage_error(self, why: object) -> BadArchive:
         return self._bad(f"cannot be unpacked: {why}", "Get it again")
@@ -165,7 +157,7 @@ class Archive(ABC):
     def _check_growth(self, size: int) -> None:
         if size > self._max_bytes:
             raise self._bad(
-                f"({format_bytes(self.path.stat().st_size)}) grows to more than "
+                f"({format_bytes(self.size)}) grows to more than "
                 f"{format_bytes(self._max_bytes)}, like a decompression bomb",
                 "If you trust it, unpack it yourself and give the folder",
             )
@@ -195,24 +187,15 @@ def _opener(file: IO[bytes]) -> Callable[[IO[bytes]], Any] | None:
     return next((opener for start, opener in _OPENERS.items() if head.startswith(start)), None)
 
 
-def _stays_inside(folder: Path, start: PurePosixPath, target: str) -> bool:
-    """Return whether the target of a link exists inside `folder`, on a path without other links.
-
-    `target` is relative to `start`, and `start` is relative to `folder`.
-    """
-    if target.startswith("/"):
-        return False
-    here = list(start.parts)
+def _stays_inside(folder: Path, place: Path, target: str) -> bool:
+    """Return whether a link in `place` leads into `folder`, on a path without other links."""
     for part in PurePosixPath(target).parts:
-        if Path(folder, *here).is_symlink():
+        if place.is_symlink():
             return False
-        if part != "..":
-            here.append(part)
-        elif here:
-            here.pop()
-        else:
+        place = place.parent if part == ".." else place / part
+        if not place.is_relative_to(folder):
             return False
-    return os.path.lexists(Path(folder, *here))
+    return os.path.lexists(place)
 
 
 def _quote(name: str) -> str:
@@ -224,7 +207,7 @@ class TarArchive(Archive):
 
     def unpacked_bytes(self) -> int:
         """Return the size of the archive, as the size of its content is not known beforehand."""
-        return self.path.stat().st_size
+        return self.size
 
     def _unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
         links: Links = {}
@@ -243,14 +226,13 @@ class TarArchive(Archive):
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
         path = folder / self._inner_path(member.name)
         if member.isdir():
-            with self._create(path):
-                path.mkdir(exist_ok=True)
+            self._make_folder(path)
         elif member.islnk():
             self._make_hard_link(folder / self._inner_path(member.linkname), path)
         elif member.isreg() and not member.issparse():
             content = tar.extractfile(member)
             assert content is not None  # it is a file
-            self._save(content.read, path)
+            self._save(content, path)
         else:
             raise self._special(member.name)
 
@@ -276,10 +258,7 @@ class TarArchive(Archive):
 
 
 class _LimitedReader:
-    """A reader of the decompressed bytes of a tar archive, with a limit on their number.
-
-    `check_growth` is called with the number of bytes so far, and raises an error above the limit.
-    """
+    """Reads the decompressed bytes of a tar; `check_growth` gets their number, and may raise."""
 
     def __init__(self, raw: IO[bytes], check_growth: Callable[[int], None]) -> None:
         opener = _opener(raw)
@@ -311,10 +290,7 @@ class ZipArchive(Archive):
             raise self._damage_error(error) from None
 
     def unpacked_bytes(self) -> int:
-        """Return the sum of the file sizes that the zip states.
-
-        zipfile never unpacks more bytes of a file than its stated size.
-        """
+        """Return the sum of the stated file sizes, more than which zipfile never unpacks."""
         size = sum(member.file_size for member in self._members)
         self._check_growth(size)
         return size
@@ -336,10 +312,7 @@ class ZipArchive(Archive):
     def _sort(
         self, zipped: zipfile.ZipFile, folder: Path
     ) -> tuple[dict[Path, zipfile.ZipInfo], Links]:
-        """Create the folders of the archive; return its files by path, and its links.
-
-        Of several entries with the same name, the last one is used.
-        """
+        """Create the folders; return the files by path, the last of each, and the links."""
         files: dict[Path, zipfile.ZipInfo] = {}
         links: Links = {}
         for member in self._members:
@@ -348,8 +321,7 @@ class ZipArchive(Archive):
             if member.flag_bits & _ENCRYPTED:
                 raise self._bad("is encrypted", "Unpack it yourself and give the folder")
             if member.is_dir():
-                with self._create(path):
-                    path.mkdir(exist_ok=True)
+                self._make_folder(path)
             elif kind == stat.S_IFLNK:
                 with zipped.open(member) as file:
                     name = str(path.relative_to(folder))
@@ -364,15 +336,12 @@ class ZipArchive(Archive):
         """Unpack a file unless an earlier call has done so; return its compressed size in bytes."""
         if not _is_unpacked(member, path):
             with zipped.open(member) as content:
-                self._save(content.read, path)
+                self._save(content, path)
         return member.compress_size
 
 
 def _is_unpacked(member: zipfile.ZipInfo, path: Path) -> bool:
-    """Return whether `path` already has the content of `member`, by size and CRC-32.
-
-    Reading an unpacked file is faster than decompressing it again.
-    """
+    """Return whether `path` has the size and CRC-32 of `member`, faster than decompressing it."""
     if not path.is_file() or path.stat().st_size != member.file_size:
         return False
     crc = 0

@@ -2,10 +2,9 @@
 
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from isnet.data.download.safe_extraction import Archive, BadArchive, Links, open_archive
+from isnet.data.download.safe_extraction import BadArchive, open_archive
 from isnet.io.atomic_files import read_json, write_json
 from isnet.io.console import ProgressCallback
 from isnet.io.disk_space import explain_write_errors, require_free_space
@@ -20,8 +19,7 @@ def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Progre
     waits for the first.
 
     Args:
-        archives: zip and tar archives, which are unpacked in this order. A later archive may
-            overwrite files of an earlier one.
+        archives: unpacked in this order. A later one may overwrite files of an earlier one.
         folder: the target folder.
         workers: number of threads that unpack a zip.
         show: called with the number of bytes of the archives that are done and the total number.
@@ -31,78 +29,57 @@ def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: Progre
             link to outside the folder. All that was unpacked is removed.
         UserError: the disk is full.
     """
+    part, state = (folder.with_name(folder.name + ending) for ending in (".part", ".part.json"))
     with exclusive(folder):
         if folder.is_dir():
             return
-        attempt = _PartialFolder(archives, folder)
         try:
-            attempt.unpack([open_archive(path, workers) for path in archives], show)
+            _unpack_all(archives, part, state, workers, show)
         except BadArchive:
-            attempt.discard()
+            _discard(part, state)
             raise
-        attempt.publish()
+        with explain_write_errors(folder):
+            part.rename(folder)
+            state.unlink(missing_ok=True)
 
 
-class _PartialFolder:
-    """A partly unpacked folder `NAME.part`, with its state in the file `NAME.part.json`.
+def _discard(part: Path, state: Path) -> None:
+    state.unlink(missing_ok=True)  # first: it lists finished archives
+    shutil.rmtree(part, ignore_errors=True)
 
-    The state lists the archives, and the symbolic links of those that are finished.
-    """
 
-    def __init__(self, archives: Sequence[Path], folder: Path) -> None:
-        self._folder = folder
-        self._part = folder.with_name(f"{folder.name}.part")
-        self._state = folder.with_name(f"{folder.name}.part.json")
-        stats = [(path, path.stat()) for path in archives]
-        self._archives = [
-            {"path": str(path), "bytes": status.st_size, "changed_ns": status.st_mtime_ns}
-            for path, status in stats
-        ]
-        self._links: list[Links | None] = [None] * len(archives)
-        state = read_json(self._state)
-        if state.get("archives") == self._archives and self._part.is_dir():
-            self._links = state["links"]
-        else:
-            self.discard()
-        with explain_write_errors(self._part):
-            self._part.mkdir(parents=True, exist_ok=True)
-            for path in list(self._part.rglob("*")):
-                if path.is_symlink():  # of an earlier attempt; no file may be written through it
-                    path.unlink()
-        self._save_state()
-
-    def _save_state(self) -> None:
-        with explain_write_errors(self._state):
-            write_json(self._state, {"archives": self._archives, "links": self._links})
-
-    def unpack(self, archives: Sequence[Archive], show: ProgressCallback) -> None:
-        """Unpack the archives that are not finished, then create the links of all archives."""
-        self._check_disk(archives)
-        sizes = [archive.path.stat().st_size for archive in archives]
-
-        def advance(before: int, done: int) -> None:
-            show(before + done, sum(sizes))
-
-        for number, archive in enumerate(archives):
-            before = sum(sizes[:number])
-            if self._links[number] is None:
-                self._links[number] = archive.unpack(self._part, partial(advance, before))
-                self._save_state()
-            advance(before, sizes[number])
-        for archive, links in zip(archives, self._links, strict=True):
-            archive.make_links(self._part, links or {})
-
-    def _check_disk(self, archives: Sequence[Archive]) -> None:
-        needed = sum(archive.unpacked_bytes() for archive in archives)
-        present = sum(path.lstat().st_size for path in self._part.rglob("*") if path.is_file())
-        names = ", ".join(archive.path.name for archive in archives)
-        require_free_space(self._part, needed - present, f"the content of {names}")
-
-    def discard(self) -> None:
-        self._state.unlink(missing_ok=True)  # first: it lists finished archives
-        shutil.rmtree(self._part, ignore_errors=True)
-
-    def publish(self) -> None:
-        with explain_write_errors(self._folder):
-            self._part.rename(self._folder)
-            self._state.unlink(missing_ok=True)
+def _unpack_all(
+    paths: Sequence[Path], part: Path, state: Path, workers: int, show: ProgressCallback
+) -> None:
+    """Unpack into `part`. The file `state` lists the archives, and the links of finished ones."""
+    archives = [open_archive(path, workers) for path in paths]
+    stamps = [
+        {"path": str(one.path), "bytes": one.size, "changed_ns": one.path.stat().st_mtime_ns}
+        for one in archives
+    ]
+    done = read_json(state)
+    if done.get("archives") != stamps or not part.is_dir():
+        _discard(part, state)
+        done = {"archives": stamps, "links": [None] * len(archives)}
+    with explain_write_errors(part):
+        part.mkdir(parents=True, exist_ok=True)
+        for path in list(part.rglob("*")):
+            if path.is_symlink():  # of an earlier attempt; no file may be written through it
+                path.unlink()
+        write_json(state, done)
+    needed = sum(archive.unpacked_bytes() for archive in archives)
+    present = sum(path.lstat().st_size for path in part.rglob("*") if path.is_file())
+    names = ", ".join(path.name for path in paths)
+    require_free_space(part, needed - present, f"the content of {names}")
+    before, total = 0, sum(archive.size for archive in archives)
+    for number, archive in enumerate(archives):
+        if done["links"][number] is None:
+            done["links"][number] = archive.unpack(
+                part, lambda size, before=before: show(before + size, total)
+            )
+            with explain_write_errors(state):
+                write_json(state, done)
+        before += archive.size
+        show(before, total)
+    for archive, links in zip(archives, done["links"], strict=True):
+        archive.make_links(part, links)
