@@ -1,23 +1,46 @@
-"""Provides the raw files of a data set: downloads and unpacks them, or uses the user's folder."""
+"""Provides the raw files of a data set: downloads and unpacks them, or uses the user's folder.
 
+In the folder of a data set, `raw` has the content of the archives, `inner` that of archives that
+were in `raw`, and `joined` links to the parts of the data set, if they are in separate folders.
+"""
+
+import contextlib
+import functools
 import logging
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.catalog.image_label_pairs import SPLITS, find_pairs
-from isnet.data.download import HashLockFile
-from isnet.data.download.archive_sources import local_path, read_sources
-from isnet.data.download.dataset_root import find_root
-from isnet.data.download.raw_files import LocalArchive, fetch_archives, unpack_dataset
+from isnet.data.download import HashLockFile, RemoteFile, fetch, unpack
+from isnet.data.download.archive_sources import Source, local_path, read_sources
+from isnet.data.download.credentials import redact_url
+from isnet.data.download.dataset_root import archives_in, find_root
+from isnet.data.download.login import LoginSession
 from isnet.data.download.safe_extraction import BadArchive
 from isnet.errors import UserError
+from isnet.io.atomic_files import read_json, sha256_of, write_json
 from isnet.io.console import format_bytes, show_progress
-from isnet.records.dataset_records import SourceRecord
+from isnet.records.dataset_records import ArchiveRecord, SourceRecord
 from isnet.settings.dataset_lookup import description_of
 from isnet.settings.layout import home_of
 from isnet.settings.params import Dataset, StreetsDataset
 
 _log = logging.getLogger(__name__)
+
+
+class _LocalArchive(NamedTuple):
+    path: Path
+    record: ArchiveRecord
+
+    @classmethod
+    def of(cls, path: Path, url: str | None, hashes: dict[str, str]) -> "_LocalArchive":
+        """Create the record of the archive at `path`; compute its SHA-256 if no hash is given."""
+        hashes = hashes or {"sha256": sha256_of(path)}
+        size = path.stat().st_size
+        return cls(path, ArchiveRecord(name=path.name, url=url, bytes=size, hashes=hashes))
 
 
 def download_dataset(
@@ -91,7 +114,7 @@ def _provide(
     folder: Path,
     data: Path,
     workers: int,
-) -> tuple[Path, list[LocalArchive]]:
+) -> tuple[Path, list[_LocalArchive]]:
     """Download, unpack or generate the data set if needed; return its folder, and its archives."""
     if isinstance(dataset, StreetsDataset):
         from isnet.data.streets import generate_streets
@@ -106,12 +129,103 @@ def _provide(
     first = sources[0]
     if isinstance(first, Path) and first.is_dir():
         return find_root(description, [first], folder / "joined"), []
-    archives = fetch_archives(sources, description, service=dataset.kind, downloads=downloads)
+    archives = _fetch_archives(sources, description, service=dataset.kind, downloads=downloads)
     try:
-        return unpack_dataset(archives, folder, description, workers), archives
+        return _unpack_dataset(archives, folder, description, workers), archives
     except BadArchive as error:
         if not any(archive.record.url for archive in archives):
             raise
         entry = f"its entry in {HashLockFile(downloads).path} if it has one"
         hint = f"To download an archive again, delete it, and {entry}"
         raise BadArchive(f"{error}. {hint}") from None
+
+
+def _fetch_archives(
+    sources: Sequence[Source], description: DatasetDescription, *, service: str, downloads: Path
+) -> list[_LocalArchive]:
+    """Download the archives that are missing, and verify the others.
+
+    `service` is the name of the account's service, if a log-in is needed (see `LoginSession`).
+
+    Raises:
+        UserError: a download fails, or the content of an archive is wrong.
+    """
+    if any(isinstance(source, RemoteFile) and not source.path.is_file() for source in sources):
+        if isinstance(description, PublishedDescription):
+            licence = f"licence: {description.licence}"
+            _log.info(f"{description.title}, {description.homepage}; {licence}")
+        _log.info(f"downloads go to {downloads}")
+    with contextlib.ExitStack() as sessions:
+
+        @functools.cache
+        def session(login: str) -> LoginSession:
+            return sessions.enter_context(LoginSession(login, service))
+
+        return [_fetch(source, session) for source in sources]
+
+
+def _fetch(file: Source, session: Callable[[str], LoginSession]) -> _LocalArchive:
+    if isinstance(file, Path):
+        _log.info(f"reads {file}")
+        return _LocalArchive.of(file, None, {})
+    if file.path.is_file():
+        _log.info(f"{'verifies' if file.expected.digests else 'found'} {file.path}")
+    if file.login:
+        session(file.login).fetch(file, functools.partial(show_progress, "bytes"))
+    else:
+        with show_progress("bytes") as show:
+            fetch(file, show=show)
+    return _LocalArchive.of(file.path, redact_url(file.url), file.expected.digests)
+
+
+def _unpack_dataset(
+    archives: Sequence[_LocalArchive], folder: Path, description: DatasetDescription, workers: int
+) -> Path:
+    """Unpack archives, or keep what an earlier call has unpacked; return the data set's folder.
+
+    Raises:
+        BadArchive: an archive is damaged or hostile.
+        UserError: the archives do not contain the data set, or the disk is full.
+    """
+    raw, inner = folder / "raw", folder / "inner"
+    records = [archive.record.as_json() for archive in archives]
+    if not _is_usable(folder, records, description):
+        for name in ("raw", "inner", "joined"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    write_json(folder / "archives.json", records)
+    _unpack([archive.path for archive in archives], raw, workers)
+    try:
+        return _find_root(folder, description)
+    except UserError:
+        if not (inner_archives := archives_in(raw)):
+            raise
+    _unpack(inner_archives, inner, workers)
+    for path in inner_archives:
+        path.unlink()
+    return _find_root(folder, description)
+
+
+def _unpack(archives: Sequence[Path], folder: Path, workers: int) -> None:
+    if not folder.is_dir():
+        _log.info(f"unpacks {', '.join(path.name for path in archives)} into {folder}")
+    with show_progress("bytes") as show:
+        unpack(archives, folder, workers=workers, show=show)
+
+
+def _find_root(folder: Path, description: DatasetDescription) -> Path:
+    folders = [path for path in (folder / "raw", folder / "inner") if path.is_dir()]
+    return find_root(description, folders, folder / "joined")
+
+
+def _is_usable(
+    folder: Path, records: list[dict[str, Any]], description: DatasetDescription
+) -> bool:
+    """Return whether unpacked files come from these archives, and are the data set or archives."""
+    unpacked: Any = read_json(folder / "archives.json")
+    if not (folder / "raw").is_dir() or unpacked != records:
+        return False
+    try:
+        root = _find_root(folder, description)
+        return all(find_pairs(description, root, split) for split in SPLITS)
+    except UserError:
+        return bool(archives_in(folder / "raw"))

@@ -61,7 +61,7 @@ class PartialDownload:
         self._side = path.with_name(f"{path.name}.part.json")
         self._reset(None)
         with contextlib.suppress(OSError, ValueError, TypeError):  # none, or of unknown version
-            self.version = FileVersion(**json.loads(self._side.read_text()))
+            self._reset(FileVersion(**json.loads(self._side.read_text())))
             self.size = self.path.stat().st_size
             self.is_joined = self.size > 0
 

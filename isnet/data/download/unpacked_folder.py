@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from isnet.data.download.safe_extraction import BadArchive, open_archive
@@ -74,9 +75,8 @@ def _unpack_all(
     before, total = 0, sum(archive.size for archive in archives)
     for number, archive in enumerate(archives):
         if done["links"][number] is None:
-            done["links"][number] = archive.unpack(
-                part, lambda size, before=before: show(before + size, total)
-            )
+            advance = partial(lambda before, size: show(before + size, total), before)
+            done["links"][number] = archive.unpack(part, advance)
             with explain_write_errors(state):
                 write_json(state, done)
         before += archive.size

@@ -23,10 +23,7 @@ _SUBPIXEL_BITS = 3
 
 
 class LabelId(IntEnum):
-    """The label ids in Cityscapes files `*_labelIds.png`.
-
-    Source: cityscapesscripts, `helpers/labels.py`.
-    """
+    """Label ids of Cityscapes (cityscapesscripts, `helpers/labels.py`)."""
 
     EGO_VEHICLE = 1
     RECTIFICATION_BORDER = 2
@@ -58,10 +55,7 @@ class LabelId(IntEnum):
 
 
 def box(s0: npt.ArrayLike, s1: npt.ArrayLike, t0: npt.ArrayLike, t1: npt.ArrayLike) -> Points:
-    """Return the corners `(..., 4, 2)` of rectangles that span s0..s1 and t0..t1.
-
-    The arguments are broadcast, so that one call can return several rectangles.
-    """
+    """Return the corners `(..., 4, 2)` of rectangles s0..s1 x t0..t1, broadcast."""
     a, b, c, d = np.broadcast_arrays(s0, s1, t0, t1)
     corners = np.array([a, c, b, c, b, d, a, d], np.float64)
     return np.moveaxis(corners, 0, -1).reshape(*a.shape, 4, 2)
@@ -72,8 +66,7 @@ def disc(
 ) -> Points:
     """Return the corners `(corners, 2)` of a regular polygon around (s, t).
 
-    `aspect` is the ratio of width to height. `start` is the direction of the first corner in
-    degrees.
+    `aspect` is width / height, `start` the direction of the first corner in degrees.
     """
     angles = np.radians(start + 360.0 * np.arange(corners) / corners)
     return np.stack([s + radius * aspect * np.cos(angles), t + radius * np.sin(angles)], axis=1)
@@ -107,17 +100,14 @@ class Camera:
         return image
 
     def ground_depth(self, v: Points) -> Points:
-        """Return the distance in metres of the ground that image rows show.
-
-        The rows `v` are in units of the image's height.
-        """
+        """Return the distance in metres of the ground in image rows, in units of image height."""
         return self.focal * self.height / np.maximum(v - self.horizon, 1e-3)
 
 
 class Canvas:
     """The sub-pixels of one image: `colour` `(H, W, 3)` RGB, `labels` and `depth` `(H, W)`.
 
-    `depth` is in half metres. The value 0 stands for the distance of the ground in that row.
+    `depth` is in half metres; 0 stands for the distance of the ground in that row.
     """
 
     def __init__(self, camera: Camera, height: int, width: int) -> None:
@@ -131,30 +121,23 @@ class Canvas:
         self.depth = np.full(shape, 80, np.uint8)  # the sky shows through 40 m of fog
 
     def fill(self, outlines: Points, colour: Colour, label: LabelId) -> None:
-        """Fill polygons `(..., N, 3)` in world coordinates with one colour and label.
-
-        The distance of all polygons is that of their nearest point.
-        """
+        """Fill polygons `(..., N, 3)` of the world, at the distance of their nearest point."""
         self.fill_image(self.camera.project(outlines), colour, label, float(outlines[..., 2].min()))
 
     def fill_ground(self, outlines: Points, colour: Colour, label: LabelId) -> None:
-        """Fill polygons on the ground, given as x and z `(..., N, 2)`, with a colour and label."""
+        """Fill polygons on the ground, given as x and z `(..., N, 2)`."""
         self.fill_image(self.camera.project(np.insert(outlines, 1, 0.0, axis=-1)), colour, label)
 
     def fill_image(
         self, outlines: Points, colour: Colour, label: LabelId, depth: float = 0.0
     ) -> None:
-        """Fill polygons `(..., N, 2)` in image coordinates, in units of the image's height.
-
-        `depth` is their distance in metres; 0 stands for the distance of the ground.
-        """
+        """Fill polygons `(..., N, 2)` in units of image height; `depth` 0 is the ground's."""
         points = self._fixed_point(outlines)
-        for plane, value in (
-            (self.colour, np.clip(colour, 0.0, 255.0).tolist()),
-            (self.labels, [int(label)]),
-            (self.depth, [min(max(2.0 * depth, 0.0), 255.0)]),
-        ):
-            cv2.fillPoly(plane, points, value, cv2.LINE_8, _SUBPIXEL_BITS)
+        colours = np.clip(colour, 0.0, 255.0).tolist()
+        distance = min(max(2.0 * depth, 0.0), 255.0)
+        cv2.fillPoly(self.colour, points, colours, cv2.LINE_8, _SUBPIXEL_BITS)
+        cv2.fillPoly(self.labels, points, [int(label)], cv2.LINE_8, _SUBPIXEL_BITS)
+        cv2.fillPoly(self.depth, points, [distance], cv2.LINE_8, _SUBPIXEL_BITS)
 
     def shade_ground(self, x0: float, x1: float, z0: float, z1: float, strength: float) -> None:
         """Darken a rectangle of the ground, as painted so far, by the share `strength` (0..1)."""
@@ -175,10 +158,10 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Board:
-    """A vertical plane that stands at (x, z), on which shapes are painted.
+    """A vertical plane at (x, z), on which shapes are painted.
 
-    Shapes have coordinates s and t in units of `size` metres: s along the direction `along`, given
-    as (x, z), and t up from the ground.
+    Shapes have coordinates s, along the direction `along` (x, z), and t, up from the ground, both
+    in units of `size` metres.
     """
 
     canvas: Canvas
@@ -192,7 +175,6 @@ class Board:
         """Fill polygons, given as s and t `(..., N, 2)`, with the board's label or another one."""
         s, t = outlines[..., 0] * self.size[0], outlines[..., 1] * self.size[1]
         world = np.empty((*s.shape, 3))
-        world[..., 0] = self.x + s * self.along[0]
-        world[..., 1] = t
+        world[..., 0], world[..., 1] = self.x + s * self.along[0], t
         world[..., 2] = self.z + s * self.along[1]
         self.canvas.fill(world, colour, self.label if label is None else label)

@@ -30,9 +30,9 @@ def generate_streets(
 ) -> list[Path]:
     """Generate all images and labels in the folder `root`; return their relative paths, sorted.
 
-    Existing files are complete, because files are written atomically. They are kept, so that an
-    interrupted call can be repeated. A folder must therefore be used for one size and seed only.
-    `on_progress` is called with the number of image-label pairs done and the total number.
+    Existing files are kept: they are complete, because they are written atomically. A folder must
+    therefore be used for one size and seed only. `on_progress` is called with the number of
+    image-label pairs done and the total number.
     """
     counts = {"train": settings.train, "val": settings.val}
     tasks = [(split, index) for split in CITIES for index in range(counts[split])]
@@ -50,7 +50,6 @@ def generate_streets(
 
 
 def _pair_paths(split: str, index: int) -> tuple[Path, Path]:
-    """Return the paths of an image and its label, relative to the data set's folder."""
     snippet, place = divmod(index, len(CITIES[split]))
     city = CITIES[split][place]
     stem = f"{city}_{snippet:06d}_{_FRAME:06d}"

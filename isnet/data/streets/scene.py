@@ -1,9 +1,9 @@
 """Samples palette, light and weather of an image, and renders the painted scene with them.
 
-Each image belongs to a random region, and the colours of classes depend on the region. For example,
-the colour of buses in one region is the colour of trucks in another. Colour alone is therefore
-ambiguous. The region can be seen from sky, lane markings, pavement and the other objects of the
-image. Image-level and class-level context can learn this.
+Each image belongs to a random region, on which the colours of classes depend: the colour of buses
+in one region is that of trucks in another. Colour alone is therefore ambiguous. The region can be
+seen from sky, lane markings, pavement and other objects, as image-level and class-level context can
+learn.
 """
 
 from dataclasses import dataclass
@@ -68,8 +68,8 @@ _OTHER_TEXTURE = (0.05, 0.05)
 class Scene:
     """The canvas of a scene, its random generator, and the appearance that all objects share.
 
-    `colours` are albedos, which are multiplied by `light`. `fog` is the extinction per metre, and
-    `haze` the colour of the fog.
+    `colours` are albedos, multiplied by `light`; `fog` is the extinction per metre, `haze` its
+    colour.
     """
 
     canvas: Canvas
@@ -80,10 +80,9 @@ class Scene:
     fog: float
 
     def colour(self, base: LabelId | Colour, spread: float = 0.08) -> RGB:
-        """Sample the colour of an object near a mean colour.
+        """Sample the colour of an object near a mean colour: `base`, or that of a label.
 
-        The mean is `base`, or the colour of the label `base` in this image. `spread` is the
-        relative standard deviation of the brightness.
+        `spread` is the relative standard deviation of the brightness.
         """
         if base is LabelId.CAR:  # of any colour in every region
             base = _CAR_PAINTS[int(self.rng.integers(len(_CAR_PAINTS)))]
@@ -137,10 +136,7 @@ def develop(
 
 
 def _texture(labels: npt.NDArray[np.uint8], rng: np.random.Generator) -> Plane:
-    """Sample a texture `(H, W)`: factors by which the brightness of pixels is multiplied.
-
-    The factors vary more for rough materials.
-    """
+    """Sample factors `(H, W)` of the brightness, which vary more for rough materials."""
     height, width = labels.shape
     amplitudes = np.tile(np.array(_OTHER_TEXTURE, np.float32), (256, 1))
     for label, pair in _TEXTURE.items():

@@ -22,7 +22,7 @@ from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, paint_vehicl
 from isnet.settings.params import StreetsSettings
 
 Object = tuple[float, Callable[[Scene], None]]
-"""Distance of an object in metres, and the function that paints this object."""
+"""Distance in metres, and painter."""
 
 
 def paint_scene(
@@ -84,10 +84,7 @@ def _traffic(rng: np.random.Generator, left: CrossSection, right: CrossSection) 
 def _places(
     rng: np.random.Generator, left: CrossSection, right: CrossSection
 ) -> list[dict[str, Any]]:
-    """Return the places for vehicles, far enough from each other for the longest vehicle.
-
-    Each place is a set of keyword arguments of `paint_vehicle`.
-    """
+    """Return arguments of `paint_vehicle`, far enough from each other for the longest vehicle."""
     lane = -left.strips[0].outer * 0.5
     places = [dict(x=lane, z=z + rng.uniform(-1.5, 1.5), oncoming=True) for z in (9.0, 23.0)]
     places.append(dict(x=right.strips[0].outer * 0.5, z=rng.uniform(12.0, 20.0)))

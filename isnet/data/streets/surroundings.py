@@ -1,7 +1,7 @@
 """Paints the background of a street: sky, ground, houses, walls, fences and trees."""
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ _NEAR, _FAR = 1.0, 160.0  # metres
 _LOTS = (LabelId.BUILDING, LabelId.WALL, LabelId.FENCE)
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(NamedTuple):
     """A strip of ground along the street, given by two distances in metres from the axis."""
 
     label: LabelId
@@ -22,16 +21,14 @@ class Strip:
 
     @property
     def middle(self) -> float:
-        """Distance in metres of the strip's middle line from the street's axis."""
+        """Distance in metres of its middle line from the street's axis."""
         return (self.inner + self.outer) / 2
 
 
-@dataclass(frozen=True)
-class CrossSection:
-    """The strips of ground on one side of the street, from its axis outwards.
+class CrossSection(NamedTuple):
+    """The strips of ground on one `side` (-1 left, 1 right), from the street's axis outwards.
 
-    `side` is -1 for the left side and 1 for the right. The first strip is the road, the last one
-    lies behind the houses and walls.
+    The first strip is the road, the last one lies behind the houses and walls.
     """
 
     side: int
@@ -43,10 +40,7 @@ class CrossSection:
 
 
 def draw_cross_section(rng: np.random.Generator, side: int, rails: bool) -> CrossSection:
-    """Sample the strips of one side of the street.
-
-    With `rails`, a rail track lies between road and pavement.
-    """
+    """Sample the strips of one side of the street, with a rail track if it has `rails`."""
     beyond = LabelId.TERRAIN if rng.random() < 0.75 else LabelId.GROUND
     widths = (
         (LabelId.ROAD, rng.uniform(3.2, 4.6)),
@@ -67,18 +61,14 @@ def draw_cross_section(rng: np.random.Generator, side: int, rails: bool) -> Cros
 
 def paint_surroundings(scene: Scene, left: CrossSection, right: CrossSection) -> None:
     """Paint the background of the scene, from far to near."""
-    _paint_sky(scene)
-    _paint_ground(scene, left, right)
-    _paint_skyline(scene)
-    for section in (left, right):
-        _paint_frontage(scene, section)
-
-
-def _paint_sky(scene: Scene) -> None:
     canvas = scene.canvas
     rows = np.linspace(0.0, 1.0, canvas.scale)[:, None, None]
     share = np.clip(rows / canvas.camera.horizon, 0.0, 1.0) ** 1.5
     canvas.colour[:] = scene.colours[LabelId.SKY] * (1.0 - share) + scene.haze * share
+    _paint_ground(scene, left, right)
+    _paint_skyline(scene)
+    for section in (left, right):
+        _paint_frontage(scene, section)
 
 
 def _paint_ground(scene: Scene, left: CrossSection, right: CrossSection) -> None:
@@ -121,10 +111,7 @@ def _paint_skyline(scene: Scene) -> None:
 
 
 def _paint_frontage(scene: Scene, section: CrossSection) -> None:
-    """Paint the lots on one side of the street, from far to near.
-
-    Each lot has a house, or a wall or fence before a tree.
-    """
+    """Paint the lots on one side: houses, and walls or fences before a tree."""
     canvas, rng, side = scene.canvas, scene.rng, section.side
     x = side * section.strips[-1].inner
     bounds = [_NEAR, rng.uniform(10.0, 16.0)]
@@ -171,10 +158,7 @@ def _paint_barrier(scene: Scene, board: Board, length: float) -> None:
 def _paint_leaves(
     scene: Scene, x: float, z: float, t: float, size: tuple[float, float], colour: Colour
 ) -> None:
-    """Paint a ragged clump of leaves around the height `t`.
-
-    `size` is its horizontal and its vertical radius in metres.
-    """
+    """Paint a ragged clump of leaves of radii `size` in metres around the height `t`."""
     rough = 1.0 + 0.16 * scene.rng.standard_normal((16, 1))
     outline = disc(0.0, 0.0, 1.0, corners=16) * rough * size + np.array([0.0, t])
     Board(scene.canvas, LabelId.VEGETATION, x, z).fill(outline, colour)

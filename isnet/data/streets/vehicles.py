@@ -8,10 +8,7 @@ from isnet.data.streets.canvas import Board, Colour, LabelId, Points, box, disc
 from isnet.data.streets.scene import Scene
 
 Shapes = tuple[tuple[Points, float | Colour], ...]
-"""Polygons on a face of a vehicle, each with a colour or a factor on the vehicle's colour.
-
-Coordinates are shares of the width and the height of the face.
-"""
+"""Polygons in shares of a face's width and height, each with a colour or a tone of the paint."""
 
 _GLASS: Colour = (40, 48, 58)
 _DARK: Colour = (40, 40, 42)
@@ -22,9 +19,8 @@ _PALE: Colour = (228, 228, 222)
 class Vehicle:
     """A kind of vehicle, with the ranges of its size in metres and its shapes.
 
-    `side` has the shapes on the side of a vehicle that drives to the right. `wheels` are positions
-    on the side, as shares of the length. `end` has the shapes that front and rear share, and
-    `front` those that only the front has.
+    `side` has the shapes of one that drives to the right, `wheels` positions as shares of the
+    length; `end` has the shapes of front and rear, `front` those of the front alone.
     """
 
     label: LabelId
@@ -125,10 +121,9 @@ LARGE_VEHICLES = ((_BUS, 0.6), (_BUS, 0.15), (_TRUCK, 0.62), (_TRUCK, 0.15))
 def paint_vehicle(
     scene: Scene, kind: Vehicle, x: float, z: float, oncoming: bool = False, across: bool = False
 ) -> None:
-    """Paint a vehicle and its shadow.
+    """Paint a vehicle and its shadow: the faces towards the camera and the street's axis.
 
-    The painted faces are the one towards the camera and the one towards the street's axis. Of a
-    vehicle `across` the road, only the side is painted. (x, z) is the middle of the nearest face.
+    Of a vehicle `across` the road, only the side. (x, z) is the middle of the nearest face.
     """
     rng, width = scene.rng, kind.width
     length, height = rng.uniform(*kind.length), rng.uniform(*kind.height)

@@ -109,7 +109,7 @@ def test_an_interrupted_unpacking_keeps_what_is_there(
     url, _ = lab.serve_camvid()
     lab.write("camvid", url)
     with monkeypatch.context() as patch:
-        patch.setattr("isnet.data.download.unpacked_folder._PartialFolder.publish", interrupt)
+        patch.setattr("isnet.data.download.safe_extraction.Archive.make_links", interrupt)
         assert main(["download", "--dataset", "set"]) == 130
     files = [path for path in (lab.place() / "raw.part").rglob("*") if path.is_file()]
     before = {path.name: path.stat().st_ino for path in files}

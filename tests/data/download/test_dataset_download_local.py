@@ -51,7 +51,7 @@ def test_an_interrupted_unpacking_of_an_inner_archive_keeps_the_outer(
     outer.write_bytes(zip_of({"camvid/camvid.zip": packed(lab.folder / "camvid")}))
     lab.write("camvid", str(outer))
     with monkeypatch.context() as patch:
-        patch.setattr("isnet.data.download.raw_files.archives_in", interrupt)
+        patch.setattr("isnet.data.download.dataset_download.archives_in", interrupt)
         assert main(["download", "--dataset", "set"]) == 130
     assert (lab.place() / "raw/camvid/camvid.zip").is_file()
     said = lab.download()
