@@ -15,9 +15,8 @@ from typing import Any
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces `path` if the caller raises no error.
 
-    After an error the temporary file is removed, and `path` keeps its old content. File and folder
-    are synced, so the change survives a power failure. The temporary file is in the same folder and
-    has the suffix of `path`, because image writers choose the format by the suffix.
+    After an error, `path` keeps its old content. File and folder are synced, so the change survives
+    a power failure. The file is in the same folder, with the same suffix, which image writers read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -51,11 +50,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON atomically.
-
-    Raises:
-        ValueError: `value` contains NaN or infinity.
-    """
+    """Write `value` as indented JSON atomically; raise ValueError for NaN or infinity."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -69,13 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_if_changed(path: Path, text: str) -> bool:
-    """Write `text` to `path` only if the file has other content.
-
-    An unchanged file keeps its modification time.
-
-    Returns:
-        Whether the file was written.
-    """
+    """Write `text` to `path`, and return True, only if the file has other content."""
     if path.is_file() and path.read_text() == text:
         return False
     write_text(path, text)
@@ -83,10 +72,7 @@ def write_if_changed(path: Path, text: str) -> bool:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy `source` to `target` atomically.
-
-    A hard link would not do, because workflow engines rewrite output files.
-    """
+    """Copy `source` to `target` atomically; workflow engines rewrite outputs, so no hard link."""
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
 

@@ -22,11 +22,7 @@ def missing_tool() -> str | None:
 
 
 def require_tools(run: str) -> None:
-    """Raise UserError if this machine lacks the tools for `compile: true` of a run.
-
-    Raises:
-        UserError: the C++ compiler or Python's headers are missing.
-    """
+    """Raise UserError if this machine lacks the tools for `compile: true` of a run."""
     if missing := missing_tool():
         raise UserError(
             f"compile needs a C++ compiler and Python's headers: {missing}",

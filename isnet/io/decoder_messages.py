@@ -14,26 +14,19 @@ _DAMAGE = re.compile(
     rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|"
     rb"\w*Decode\w*: |JPEGLib: |Fax\w+: |tempfile\.tif: "
 )
-"""Starts of the lines by which libjpeg and libtiff report damaged data.
-
-Other lines are harmless notes, or those of other threads.
-"""
+"""Starts of the lines by which libjpeg and libtiff report damage; others are harmless."""
 _EXTRA_BYTES = re.compile(rb"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 _MOST_EXTRA_BYTES = 64
-"""Cameras and programs leave some bytes before the end of a JPEG, and all pixels are right. After
-damage there are more, because zeros decode to a whole image early.
-"""
+"""Cameras leave some bytes before the end; after damage, zeros leave more."""
 _STDERR = 2
 _lock = threading.Lock()
 
 
 @contextmanager
 def decoder_messages() -> Iterator[list[str]]:
-    """Catch the lines about damaged data that decoders print in the block.
+    """Catch the lines about damaged data that decoders print in the block, in the yielded list.
 
-    Yields:
-        A list that has these lines after the block. Anything else that is printed to stderr
-        meanwhile follows after the block. Threads wait for each other here.
+    Anything else that is printed to stderr meanwhile follows after the block. Threads wait here.
     """
     messages: list[str] = []
     with _lock, tempfile.TemporaryFile() as file:

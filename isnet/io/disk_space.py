@@ -22,13 +22,7 @@ def free_disk_bytes(folder: Path) -> int:
 
 
 def require_free_space(folder: Path, needed: int, what: str) -> None:
-    """Raise UserError unless `needed` bytes fit on the disk of `folder`.
-
-    In the message, `what` names the content of these bytes.
-
-    Raises:
-        UserError: too little space is free.
-    """
+    """Raise UserError unless `needed` bytes, named `what`, fit on the disk of `folder`."""
     if needed > (free := free_disk_bytes(folder)):
         raise UserError(
             f"{what} needs {format_bytes(needed)}, and there are {format_bytes(free)} free",
@@ -39,11 +33,7 @@ def require_free_space(folder: Path, needed: int, what: str) -> None:
 
 @contextlib.contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError in the body of a `with` statement into a UserError that names `path`.
-
-    Raises:
-        UserError: the disk or the quota is full, or the folder is not writable.
-    """
+    """Turn an OSError of the block, such as a full disk, into a UserError that names `path`."""
     try:
         yield
     except OSError as error:

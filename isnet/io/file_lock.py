@@ -1,7 +1,6 @@
-"""Lock files, and a JSON record of the process that holds a lock.
+"""Lock files that child processes can share, and a JSON record of the process that holds a lock.
 
-A process can share its locks with child processes. The record identifies the holder of a lock, so
-that other processes and machines can tell whether the holder still runs.
+By it, other processes and machines tell whether the owner still runs.
 """
 
 from __future__ import annotations
@@ -28,17 +27,13 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 def lock_descriptors() -> tuple[int, ...]:
     """Return the descriptors of all files that this process has locked.
 
-    Pass them as `pass_fds` to `subprocess.Popen` to share the locks with a child process. If this
-    process is killed, the files then stay locked until the child process has ended too.
+    As `pass_fds` of a child process, they keep the files locked until it has ended too.
     """
     return tuple(_OPEN)
 
 
 def _close_in_child() -> None:
-    """Close the lock files in a forked process, so that only its parent holds the locks.
-
-    Otherwise a data loader worker that outlives its parent would keep the files locked.
-    """
+    """Close the lock files in a fork: a data loader worker may outlive its parent."""
     for descriptor in _OPEN:
         os.close(descriptor)
     _OPEN.clear()
@@ -61,8 +56,7 @@ class LockedFile:
         """Try to lock the file, without waiting.
 
         Returns:
-            True if this process now holds the lock, False if another process holds it, None if the
-            file system has no locks.
+            True if locked, False if another process holds it, None if the file system has no locks.
 
         Raises:
             OSError: the file cannot be created.
@@ -92,10 +86,7 @@ class LockedFile:
         os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self, *, remove: bool = False) -> None:
-        """Unlock the file if this object has locked it.
-
-        With `remove`, the file is deleted before it is unlocked.
-        """
+        """Unlock the file if this object has locked it; with `remove`, delete it before."""
         if self._descriptor is None:
             return
         if remove and os.fstat(self._descriptor).st_nlink:
@@ -111,14 +102,12 @@ class LockOwner:
 
     host: str
     boot: str
-    """Boot id of the kernel. Containers of one machine share this id but not the host name."""
+    """Boot id of the kernel, which containers of a machine share, unlike the host name."""
     namespace: str
     """PID namespace of the process. In another namespace, `pid` is another process."""
     pid: int
     started: str
-    """Start time of the process, because pids are reused: in clock ticks since boot, on macOS as
-    Unix time.
-    """
+    """Start time, because pids are reused: in clock ticks since boot, on macOS as Unix time."""
     since: float
     """Unix time in seconds at which the process got the lock."""
     command: str
@@ -127,10 +116,7 @@ class LockOwner:
 
     @classmethod
     def here(cls, **more: Any) -> Self:
-        """Create the record of the current process, with the current time as `since`.
-
-        `more` sets the fields that a subclass adds.
-        """
+        """Create the record of the current process; `more` are fields of a subclass."""
         host, boot, namespace = socket.gethostname(), "", ""
         with contextlib.suppress(OSError):  # a sandbox may not have them
             boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -170,10 +156,7 @@ class LockOwner:
         return self.shares_kernel(other) and self.namespace == other.namespace
 
     def is_running(self) -> bool:
-        """Return whether the recorded process still runs.
-
-        The result is valid only if `shares_pids` is true for the record and the current process.
-        """
+        """Return whether the process still runs; valid only if `shares_pids` with this one."""
         return _start_of(self.pid) == self.started
 
 
@@ -185,7 +168,6 @@ def format_time(seconds: float) -> str:
 
 
 def _start_of(pid: int) -> str:
-    """Return the start time of a process (see `LockOwner.started`), or "ended"."""
     if not _PROC.is_dir():
         return _start_by_psutil(pid)
     with contextlib.suppress(OSError):

@@ -1,8 +1,7 @@
 """Lists the GPUs that this process may use, and their load, without creating a CUDA context.
 
-The list comes from the driver's library NVML. CUDA_VISIBLE_DEVICES has the same meaning as for
-CUDA: names after the first invalid one are ignored. Indices count in PCI bus order, as in
-`nvidia-smi -L`.
+The list comes from the driver's NVML. CUDA_VISIBLE_DEVICES is read as by CUDA: names after the
+first invalid one are ignored, and indices count in PCI bus order, as in `nvidia-smi -L`.
 """
 
 import contextlib
@@ -18,8 +17,7 @@ import pynvml
 def visible_gpus() -> list[str]:
     """Return the names of the GPUs in CUDA_VISIBLE_DEVICES, or of all GPUs if it is not set.
 
-    A name is a UUID, or an index if the driver has no NVML. CUDA_VISIBLE_DEVICES accepts both.
-    A GPU that is divided into MIG instances is replaced by these instances in the list of all GPUs.
+    A name is a UUID (of MIG instances in place of a divided GPU), or an index without NVML.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     uuids = _driver_uuids()
@@ -33,7 +31,7 @@ def visible_gpus() -> list[str]:
 def gpu_usage() -> list[dict[str, float]]:
     """Return utilisation (`percent`) and used memory (`memory_gb`, 10^9 bytes) of the visible GPUs.
 
-    A key is absent if the driver does not know its value, such as the utilisation of MIG instances.
+    Values that the driver does not know are absent, such as the utilisation of MIG instances.
     """
     usages: list[dict[str, float]] = []
     with _nvml_devices() as devices:
@@ -113,10 +111,7 @@ def _nvml_devices() -> Iterator[list[Any] | None]:
 
 
 def _driver_uuids() -> list[list[str]] | None:
-    """Return a list for each GPU: its UUID, or the UUIDs of its MIG instances.
-
-    Returns None if the driver has no NVML.
-    """
+    """Return for each GPU its UUID, or those of its MIG instances; None without NVML."""
     with _nvml_devices() as devices:
         if devices is None:
             return None
@@ -133,10 +128,9 @@ def _mig_uuids(device: Any) -> list[str]:
 
 
 def _count_with_torch() -> int:
-    """Count the GPUs with torch, for a container that has the CUDA driver but no NVML.
+    """Count GPUs with torch, in a container without NVML.
 
-    Torch runs in a subprocess, because in this process it must not read CUDA_VISIBLE_DEVICES before
-    a GPU lease sets that variable.
+    In a process of its own: this one must not read CUDA_VISIBLE_DEVICES before a lease sets it.
     """
     code = "import torch; print(torch.cuda.device_count())"
     result = subprocess.run(

@@ -1,8 +1,8 @@
 """Reads, checks and decodes image files in the same way for all stages.
 
-OpenCV decodes images as in mmseg's `LoadImageFromFile`. EXIF orientation is applied. Of several
-frames the first is used. Grey, palette and CMYK images become colour images. Values of more than 8
-bits become 8 by a `ValueRange`; without one, 16 bits are divided by 256. Transparency is dropped.
+OpenCV decodes as in mmseg's `LoadImageFromFile`: EXIF orientation is applied, of several frames the
+first is used, grey, palette and CMYK become colours, transparency is dropped. Values of more than 8
+bits become 8 by a `ValueRange`; without one, 16 bits are divided by 256.
 """
 
 import io
@@ -51,7 +51,7 @@ _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 
 
 class UnreadableImageError(UserError):
-    """The error for an image file that cannot be read; its attribute `why` is the bare reason."""
+    """An image file that cannot be read; its attribute `why` is the bare reason."""
 
     def __init__(self, path: Path, why: str) -> None:
         hint = "Replace the damaged file, and run `isnet convert` again"
@@ -59,7 +59,7 @@ class UnreadableImageError(UserError):
         self.path, self.why = path, why
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
-        """Make the error picklable, because worker processes send it to their parent."""
+        """Make the error picklable, for worker processes."""
         return type(self), (self.path, self.why)
 
 
@@ -68,10 +68,11 @@ class ImageHeader:
     """Properties of an image that the header of its file states."""
 
     mode: str
-    """Pillow's mode, such as `RGB`. 16-bit grey is `I;16`. For other PNG and TIFF files of 1, 2, 4
-    or 16 bits the depth is added, such as `2-bit L`, because Pillow and OpenCV scale their values.
-    A TIFF may also be `inverted L` (0 is white), `signed L`, `RGB with 5 bands`, `16-bit RGB in
-    planes`, or of a type that Pillow does not read, such as `float32 RGB`.
+    """Pillow's mode, such as `RGB`. 16-bit grey is `I;16`.
+
+    For other PNG and TIFF files of 1, 2, 4 or 16 bits the depth is added, such as `2-bit L`,
+    because Pillow and OpenCV scale them. A TIFF may also be `inverted L` (0 is white), `signed L`,
+    `RGB with 5 bands`, `16-bit RGB in planes`, or `float32 RGB`, which Pillow does not read.
     """
     container: str
     """File format, such as PNG; `lossy TIFF` if it has JPEG, JPEG 2000 or WebP inside."""
@@ -83,11 +84,7 @@ class ImageHeader:
 
 
 def read_file(path: Path) -> bytes:
-    """Read the bytes of a regular file.
-
-    Raises:
-        UserError: the file cannot be read, or is empty.
-    """
+    """Read the bytes of a regular file; raise UserError if it cannot be read, or is empty."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise unreadable(path, "not a file")
@@ -171,7 +168,6 @@ def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
 
 
 def _check_pixels(path: Path, size: tuple[int, int]) -> None:
-    """Apply Pillow's limit to an image that Pillow has not opened."""
     if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
         raise _too_large(path)
 
@@ -238,8 +234,8 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
     """Decode the `content` of an image file with OpenCV, by default to `(H, W, 3)` uint8 BGR.
 
     Raises:
-        UserError: the file is damaged. Unlike Pillow, OpenCV verifies the checksums of a PNG. A
-            JPEG or TIFF is also damaged if its decoder only prints that. Formats without checksums
+        UserError: the file is damaged. OpenCV, unlike Pillow, verifies the checksums of a PNG; a
+            JPEG or TIFF is damaged too if its decoder only prints that. Formats without checksums
             (BMP, uncompressed TIFF, lossy WebP) may hide damage.
     """
     # Damage is named below. Tags of a GeoTIFF, which OpenCV logs too, are no news.
@@ -263,7 +259,7 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
 
 
 def _damage_of_tiff(content: bytes) -> str:
-    """Return Pillow's error of a damaged TIFF, which OpenCV decodes in part without any."""
+    """Return Pillow's error of a damaged TIFF, of which OpenCV decodes a part without any."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -276,21 +272,14 @@ def _damage_of_tiff(content: bytes) -> str:
 
 
 def decode_values(path: Path, content: bytes) -> Values:
-    """Decode the `content` of an image file to `(H, W, 3)` BGR, of the type that it stores.
-
-    Raises:
-        UserError: the file is damaged, or of a kind that OpenCV does not read.
-    """
+    """Decode an image file to `(H, W, 3)` BGR of its own type; raise UserError if damaged."""
     return _as_colours(decode(path, content, _AS_STORED))
 
 
 def decode_image(path: Path, content: bytes, value_range: ValueRange | None = None) -> Pixels:
-    """Decode the `content` of an image file to `(H, W, 3)` uint8 BGR.
+    """Decode the `content` of an image file to `(H, W, 3)` uint8 BGR; raise UserError if damaged.
 
-    `value_range` maps values of more than 8 bits; without one, those of 16 bits are divided by 256.
-
-    Raises:
-        UserError: the file is damaged, or of a kind that OpenCV does not read.
+    `value_range` maps values of more than 8 bits; without one, 16 bits are divided by 256.
     """
     if value_range is None:
         return np.asarray(decode(path, content), np.uint8)
@@ -302,20 +291,12 @@ def _as_colours(pixels: Values) -> Values:
 
 
 def read_image(path: Path, value_range: ValueRange | None = None) -> Pixels:
-    """Read an image file as `(H, W, 3)` uint8 BGR, see `decode_image`.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
+    """Read an image file as `(H, W, 3)` uint8 BGR, see `decode_image`."""
     return decode_image(path, read_file(path), value_range)
 
 
 def read_train_ids(path: Path) -> Pixels:
-    """Read a converted label file as `(H, W)` uint8 train ids.
-
-    Raises:
-        UserError: the file cannot be read, or is not 8-bit grey.
-    """
+    """Read a converted label as `(H, W)` uint8; raise UserError if it is not 8-bit grey."""
     labels = decode(path, read_file(path), cv2.IMREAD_UNCHANGED)
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise UserError(

@@ -26,13 +26,8 @@ def map_in_processes(
 ) -> Generator[tuple[Item, Result]]:
     """Call `work` for each item in worker processes; yield `(item, result)` as each call ends.
 
-    Args:
-        work: a module-level function or a `partial` of one. Its first exception ends the map and is
-            raised here.
-        items: arguments of `work`.
-        workers: number of processes.
-        initializer: a function that each process calls once at its start.
-        initargs: arguments of `initializer`.
+    `work` is a module-level function or a `partial` of one; its first exception is raised here.
+    Each process calls `initializer` once.
 
     Raises:
         UserError: a process was killed.
@@ -62,10 +57,9 @@ def map_in_processes(
 
 @contextlib.contextmanager
 def _defer_interrupts() -> Iterator[None]:
-    """Defer SIGINT until all workers have started. The workers inherit a mask that blocks SIGINT.
+    """Defer SIGINT until all workers have started, which inherit a mask that blocks it.
 
-    Otherwise a worker prints a traceback if it receives SIGINT, or if it starts when its parent no
-    longer waits.
+    Otherwise a worker prints a traceback.
     """
     received: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()
@@ -89,10 +83,7 @@ def _initialize(initializer: Callable[..., None], initargs: tuple[Any, ...]) -> 
 
 
 def _exit_with_parent() -> None:
-    """Wait for the parent process to end, then end this worker.
-
-    Without this, the worker would wait for work for ever.
-    """
+    """End this worker, which would wait for work for ever, when its parent has ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -5,10 +5,7 @@ from collections.abc import Iterable
 
 
 def suggest(word: str, known: Iterable[str], lead: str) -> str:
-    """Return a hint for a misspelt word: `Did you mean ...?` with the most similar known word.
-
-    If no known word is similar, the hint is `lead` and all known words.
-    """
+    """Return `Did you mean ...?` with the most similar known word, else `lead` and all of them."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
     return f"Did you mean {near[0]!r}?" if near else f"{lead}: {', '.join(known)}"

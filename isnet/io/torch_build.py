@@ -10,13 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TorchBuild:
-    """A build of torch.
-
-    Attributes:
-        folder: folder of the package.
-        version: such as `2.14.1+cu130`.
-        cuda, hip: version of CUDA or ROCm that it was built for; None for a build without.
-    """
+    """A build of torch: folder of the package, version such as `2.14.1+cu130`, its CUDA or ROCm."""
 
     folder: Path
     version: str
@@ -39,10 +33,7 @@ class TorchBuild:
         return f"CUDA {self.cuda}" if self.cuda else f"ROCm {self.hip}" if self.hip else "CPU"
 
     def misfit(self, driver_cuda: str) -> str | None:
-        """Say what to do if the driver, which runs CUDA up to `driver_cuda`, cannot run the build.
-
-        A driver runs builds for each minor version of its CUDA.
-        """
+        """Say what to do if a driver of CUDA `driver_cuda` cannot run the build, if so."""
         newest = driver_cuda.partition(".")[0]
         if self.cuda is None:
             return f"torch is built for {self.platform}: install a build for CUDA {newest}"

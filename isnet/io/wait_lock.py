@@ -17,12 +17,9 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Lock `path` against other processes and threads, by a lock file `.NAME.lock` beside `path`.
+    """Lock `path`, which the caller is about to create, by a lock file `.NAME.lock` beside it.
 
-    If another process has the lock, this waits. When a process dies, the system releases its lock.
-
-    Args:
-        path: the file or folder that the caller is about to create.
+    If another process or thread has the lock, this waits. A dead process's lock is released.
     """
     lock_file = path.with_name(f".{path.name}.lock")
     lock = FileLock(lock_file, poll_interval=0.2)
@@ -58,10 +55,7 @@ def _wait_for_owner(lock_file: Path) -> list[str]:
 
 
 def _read_owner(lock_file: Path) -> list[str]:
-    """Return pid and host of the process that has the lock.
-
-    The list is empty if the lock was created or released just now.
-    """
+    """Return pid and host of the owner; none if the lock was created or released just now."""
     try:
         return lock_file.read_text().split()[:2]
     except (OSError, ValueError):

@@ -31,13 +31,9 @@ class StrictModel(BaseModel):
 
 
 def read_yaml(path: Path, hint: str) -> dict[str, Any]:
-    """Read a YAML file that contains a mapping.
+    """Read a YAML file that contains a mapping; `hint` is advice in the error message.
 
     As in DVC, `1e-3` is a number, and a duplicate key is an error.
-
-    Args:
-        path: the file.
-        hint: advice in the error message if the file is unreadable or not a mapping.
 
     Raises:
         UserError: the file is unreadable, not valid YAML or not a mapping.
@@ -100,7 +96,6 @@ _HINT = "Correct that value"
 
 
 def _explain(error: ErrorDetails) -> tuple[str, str]:
-    """Return the message for a validation error, and a hint."""
     kind, given = error["type"], error["input"]
     if hint := error.get("ctx", {}).get("hint"):
         return error["msg"], hint
@@ -120,10 +115,7 @@ def _explain(error: ErrorDetails) -> tuple[str, str]:
 
 
 def _keys(tree: Any, error: ErrorDetails) -> list[str]:
-    """Return the keys that lead to a validation error in the file.
-
-    The location that Pydantic reports also contains names of union members, which are left out.
-    """
+    """Return the keys that lead to an error in the file: Pydantic adds names of union members."""
     keys: list[str] = []
     for part in error["loc"]:
         if isinstance(tree, str):  # its characters are no keys

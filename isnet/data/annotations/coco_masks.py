@@ -15,11 +15,7 @@ from isnet.extras import install_command
 
 
 def fill_polygons(polygons: list[list[float]], size: Size) -> Mask:
-    """Return the union `(H, W)` of polygons, each as x, y, x, y ...
-
-    Raises:
-        ValueError: a polygon has fewer than three points.
-    """
+    """Return the union `(H, W)` of polygons, each as x, y, x, y ...; ValueError below 3 points."""
     coco = _pycocotools()
     for polygon in polygons:
         # Of two points, pycocotools would make a box.

@@ -29,11 +29,7 @@ class Shape(ABC):
 
     @abstractmethod
     def draw_mask(self, size: Size) -> Mask:
-        """Return the pixels `(H, W)` of the shape in an image of this size.
-
-        Raises:
-            ValueError: the shape cannot be drawn. The message says why.
-        """
+        """Return the pixels `(H, W)` of the shape; ValueError says why it cannot be drawn."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +44,9 @@ class Drawing(ABC):
     """Size of the image as its annotations state it."""
 
     def draw(self, ids: Mapping[str, int], unlabelled: int, origin: str) -> Ids:
-        """Draw the annotations to ids `(H, W)`.
+        """Draw the annotations to ids `(H, W)`: those of the categories, or `unlabelled`.
 
-        Args:
-            ids: id of each category.
-            unlabelled: id of pixels that no annotation covers.
-            origin: the file that has the categories, for messages.
+        `origin` is the file that has the categories, for messages.
 
         Raises:
             UserError: a category is not in `ids`, or an annotation is wrong.

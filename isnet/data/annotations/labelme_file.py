@@ -94,11 +94,7 @@ class _LabelmeShape(Shape):
 
 
 def read_labelme(path: Path) -> Drawing:
-    """Read a LabelMe file. Shapes are drawn in its order, as by LabelMe's own converters.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
+    """Read a LabelMe file. Shapes are drawn in its order, as by LabelMe's own converters."""
     file = read_json_file(_File, path)
     size = file.imageWidth, file.imageHeight
     shapes = tuple(

@@ -34,7 +34,6 @@ def read_shared_file(path: Path, form: str) -> tuple[AnnotatedImage, ...]:
 
 @lru_cache(maxsize=2)
 def _read_shared_file(path: Path, form: str, stamp: int) -> tuple[AnnotatedImage, ...]:
-    """Read a file, cached until it changes because both splits and the count need it."""
     if form == "cvat":
         entries = read_cvat(path)
     else:

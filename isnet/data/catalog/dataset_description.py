@@ -184,7 +184,7 @@ class DatasetDescription(StrictModel):
 
 
 def _check_splits(description: DatasetDescription) -> None:
-    """Raise ValueError unless exactly one of `{split}` and val_fraction separates the splits."""
+    """Raise ValueError unless either `{split}` or val_fraction separates the splits."""
     has_split = "{split}" in description.image or "{split}" in (description.list or "")
     if description.has_shared_labels:
         _check_shared_label(description)
@@ -197,7 +197,7 @@ def _check_splits(description: DatasetDescription) -> None:
 
 
 def _check_shared_label(description: DatasetDescription) -> None:
-    """Raise ValueError unless an annotation file of many images can be found and can list them."""
+    """Raise ValueError unless an annotation file is found and can list its images."""
     form = description.label_form
     if "{name}" in description.label:
         raise ValueError(f"label has {{name}}, but one {form} file has the labels of many images")
@@ -208,7 +208,7 @@ def _check_shared_label(description: DatasetDescription) -> None:
 
 
 def _check_categories(description: DatasetDescription) -> None:
-    """Raise ValueError unless the keys of annotations and of label images are kept apart."""
+    """Raise ValueError if keys of annotations and of label images are mixed."""
     unlabelled, form = description.unlabelled, description.label_form
     names = [row.name for row in description.classes]
     if not description.is_annotated:
@@ -223,7 +223,7 @@ def _check_categories(description: DatasetDescription) -> None:
 
 
 def _check_ids(description: DatasetDescription) -> None:
-    """Raise ValueError unless all raw ids are unique and of the kind that `label_form` requires."""
+    """Raise ValueError unless raw ids are unique and of the kind of `label_form`."""
     form = description.label_form
     if description.tolerance is not None and form not in ("ids", "colors"):
         raise ValueError(f"tolerance is for ids and colors, but labels are {form}")
@@ -274,11 +274,7 @@ def read_published(name: str) -> PublishedDescription:
 
 
 def read_description(path: Path) -> DatasetDescription:
-    """Read the description of a user's data set from a YAML file.
-
-    Raises:
-        UserError: the file cannot be read, or one of its keys or values is wrong.
-    """
+    """Read the description of a user's data set; raise UserError if a key or value is wrong."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -288,5 +284,4 @@ def read_description(path: Path) -> DatasetDescription:
 
 @lru_cache
 def _read_description(path: Path, content: bytes) -> DatasetDescription:
-    """Parse a description, cached by file content because every run on the data set needs it."""
     return validate(DatasetDescription, read_yaml(path, "See docs/how-to/own-data.md"), path)

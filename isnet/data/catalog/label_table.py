@@ -19,9 +19,7 @@ class LabelTable:
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     train_id: dict[int, int]
-    """Train id, or `IGNORE`, of each raw id. The raw id of a colour (R, G, B) is
-    65536 R + 256 G + B. A raw id that is not in this mapping is an error in a label file.
-    """
+    """Train id, or `IGNORE`, of each raw id; that of a colour is 65536 R + 256 G + B."""
     flip_pairs: tuple[tuple[int, int], ...]
     """Pairs of train ids that are swapped when an image is mirrored, such as left and right arm."""
     tolerance: int | None = None
@@ -45,10 +43,8 @@ def build_label_table(
 ) -> LabelTable:
     """Build the label table of a data set, with train ids in the order of the described classes.
 
-    Args:
-        description: the description of the data set.
-        origin: the file that contains the description, for messages.
-        never_annotated: whether classes that occur in no label file get a train id too.
+    `origin` is the file of the description, for messages. `never_annotated`: whether classes that
+    occur in no label file get a train id too.
     """
     rows = [
         (row, raw_id)

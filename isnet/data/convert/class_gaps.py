@@ -12,10 +12,7 @@ _MOST_NAMES = 5
 def find_class_gaps(census: Census, description: DatasetDescription, origin: str) -> list[str]:
     """Return a line for each kind of gap: classes without labels, or with labels of one split only.
 
-    Args:
-        census: pixels of each class and split.
-        description: the description of the data set; its `never_annotated` classes are no gap.
-        origin: the file that contains the description, for messages.
+    The description's `never_annotated` classes are no gap. `origin` is its file, for messages.
 
     Raises:
         UserError: train has nothing to learn: no labelled pixel, or one class beside ignored
@@ -77,6 +74,5 @@ def _show_ignored(description: DatasetDescription) -> str:
 
 
 def _enumerate(names: list[str]) -> str:
-    """Return names for a message, at most `_MOST_NAMES` of them."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more classes" if more > 0 else "")

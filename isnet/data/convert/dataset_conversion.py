@@ -1,7 +1,7 @@
 """Converts the labels of a data set from raw ids to train ids.
 
 The results are label files, a manifest of all files, and a census of the pixels of each class. A
-journal has one record per converted label, so that a killed conversion can be resumed.
+journal with a record per label resumes a killed conversion.
 """
 
 import logging
@@ -61,14 +61,13 @@ def convert_dataset(
 ) -> tuple[Manifest, Census]:
     """Convert every label of a data set; return its manifest and census.
 
-    Labels are written to `<data>/<dataset>/<key>/labels` by `workers` processes. Labels that an
+    Labels are written to `<data>/<dataset>/<key>/labels` by `workers` processes. Those that an
     earlier call has converted are kept if their files have not changed. `on_progress` is called
     with the number of images done and the total number.
 
     Raises:
-        UserError: a label has an unknown id, a wrong size or a wrong format, an image or label is
-            missing or cannot be read, a split is empty, or train has nothing to learn. The message
-            names the file.
+        UserError: a label has an unknown id, a wrong size or format, an image or label is missing
+            or cannot be read, a split is empty, or train has nothing to learn.
     """
     root, folder = data / source.root, data / source.dataset / source.key
     jobs = {split: _find_jobs(description, root, split) for split in SPLITS}
@@ -175,8 +174,8 @@ def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labe
 def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[ConversionJob]:
     """Return the conversion jobs of a split.
 
-    The converted labels keep the subfolders of the raw labels, or of the images if these share an
-    annotation file, because file names often repeat in different folders.
+    Converted labels keep the subfolders of the raw ones, or of the images if these share a file,
+    because names often repeat in different folders.
     """
     pattern = description.image if description.has_shared_labels else description.label
     pattern = pattern.replace("{split}", description.folder(split))

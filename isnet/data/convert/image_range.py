@@ -16,13 +16,7 @@ def choose_range(
     results: Mapping[ConversionJob, ConversionResult],
     origin: str,
 ) -> ValueRange | None:
-    """Return the given range, or else the widest of the train images; None if all have 8 bits.
-
-    Args:
-        given: `range` of the description.
-        jobs: the images by split.
-        results: what each image has.
-        origin: the file of the description, for messages.
+    """Return the range of the description, or the widest of train; None if all have 8 bits.
 
     Raises:
         UserError: a range is given and no image needs one, or only some images do, or all of train

@@ -1,7 +1,4 @@
-"""Converts one label file in a worker process.
-
-The label is checked against its image, mapped from raw ids to train ids, and written as a PNG.
-"""
+"""Converts one label file in a worker process: checks, train ids, and a PNG."""
 
 import hashlib
 import os
@@ -40,11 +37,7 @@ _SIDE = 16
 
 
 class ConversionJob(NamedTuple):
-    """Paths of an image, of its label and of the converted label.
-
-    `image` and `label` are relative to the data set's folder. `target`, the converted label, is
-    relative to the folder of converted labels.
-    """
+    """Paths of an image and its label below the data set's folder, and of the converted label."""
 
     image: str
     label: str
@@ -54,8 +47,8 @@ class ConversionJob(NamedTuple):
 class ConversionResult(Record):
     """Facts about a converted label and its image.
 
-    `counts` are the numbers of pixels by train id, without those that are zero. `far` is the number
-    of pixels that are ignored because they are farther than the tolerance from every class.
+    `counts` are the numbers of pixels by train id; `far` that of pixels ignored because they are
+    farther than the tolerance from every class.
     """
 
     image_stamp: FileStamp
@@ -81,9 +74,7 @@ def file_stamp(path: Path) -> FileStamp:
 
 
 _state: list[tuple[Path, Path, LabelLookup]] = []
-"""Settings of a worker process: folder of images and raw labels, folder of converted labels, and
-lookup table.
-"""
+"""Of a worker: folders of raw files and of converted labels, and lookup table."""
 
 
 def prepare_decoders() -> None:
@@ -93,13 +84,7 @@ def prepare_decoders() -> None:
 
 
 def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
-    """Initialise a worker process that converts labels.
-
-    Args:
-        root: folder of images and raw labels.
-        labels: folder of converted labels.
-        table: mapping from raw ids to train ids.
-    """
+    """Initialise a worker: folder of raw files, folder of converted labels, and label table."""
     prepare_decoders()
     # libpng and OpenCV print warnings about damaged files; the error raised here names them.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -186,8 +171,7 @@ def check_image(
     """Decode an image as a check; return its header and its values after EXIF orientation.
 
     Raises:
-        UserError: the image is damaged, training cannot read its mode without loss, or its label
-            has another size.
+        UserError: it is damaged, training would lose values, or its label has another size.
     """
     header = read_header(image, content)
     check_mode(image, header, has_range=True)

@@ -33,10 +33,9 @@ class LabelLookup:
     def __call__(
         self, raw: RawIds, path: Path
     ) -> tuple[npt.NDArray[np.uint8], dict[int, int], int]:
-        """Return the train ids `(H, W)` of raw ids `(H, W)`, and the pixel count of each train id.
+        """Return train ids `(H, W)` of raw ids, the pixel count of each, and that of far pixels.
 
-        The third value is the number of pixels that are ignored because they are farther than the
-        table's tolerance from every raw id. `path` is the label file, for messages.
+        Those are farther than the tolerance from every raw id, and ignored. `path` is for messages.
 
         Raises:
             UserError: a raw id is not in the table, or too many pixels are farther away.
@@ -67,7 +66,7 @@ class LabelLookup:
             self._lookup[some[near]] = self._lookup[known[nearest[near]]]
 
     def look_up(self, raw: RawIds) -> npt.NDArray[np.uint8]:
-        """Return the train ids `(H, W)` of raw ids; ids that are not in the table become 254."""
+        """Return the train ids `(H, W)` of raw ids; those that are not in the table become 254."""
         if raw.dtype == np.uint8:
             return cv2.LUT(raw, self._lookup[:256]).astype(np.uint8, copy=False)
         return self._lookup[raw]

@@ -34,11 +34,8 @@ _WITH_COLORS = " with colours"
 def read_label(path: Path, form: LabelForm, origin: str, tolerance: int | None = None) -> RawIds:
     """Read the raw ids of a label file, as it stores them.
 
-    Args:
-        path: the label file.
-        form: the expected format, see `DatasetDescription.label_form`.
-        origin: the file that states this format, for messages.
-        tolerance: see `DatasetDescription.tolerance`. With one, files may be lossy.
+    `form` and `tolerance` are those of `DatasetDescription`, and `origin` the file that states
+    them. With a tolerance, files may be lossy.
 
     Raises:
         UserError: the label file cannot be read, or has another format.
@@ -79,10 +76,7 @@ def _wrong_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserErro
 
 
 def _read_with_pillow(path: Path, content: bytes, mode: str) -> tuple[npt.NDArray[Any], bool]:
-    """Return the values `(H, W)` or `(H, W, C)` as stored, and whether the last one is alpha.
-
-    `mode` is the one of the file's `ImageHeader`.
-    """
+    """Return the stored values `(H, W)` or `(H, W, C)`, and whether the last one is alpha."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
@@ -94,11 +88,7 @@ def _read_with_pillow(path: Path, content: bytes, mode: str) -> tuple[npt.NDArra
 
 
 def _drop_alpha(path: Path, pixels: npt.NDArray[Any], has_alpha: bool) -> npt.NDArray[Any]:
-    """Return values without alpha.
-
-    Raises:
-        UserError: a pixel is not opaque.
-    """
+    """Return values without alpha; raise UserError if a pixel is not opaque."""
     if not has_alpha:
         return pixels
     if transparent := np.count_nonzero(pixels[..., -1] != 255):
@@ -115,13 +105,7 @@ def _pack_colors(pixels: npt.NDArray[Any]) -> RawIds:
 
 
 def _read_ids(path: Path, pixels: npt.NDArray[Any], origin: str, tolerance: int | None) -> RawIds:
-    """Return ids as uint8 or uint16, from values of any type or grey written as colours.
-
-    The channels of grey may differ by `tolerance`.
-
-    Raises:
-        UserError: the channels differ, or a value is no id.
-    """
+    """Return ids as uint8 or uint16, from values of any type or grey written as colours."""
     if pixels.ndim == 3:
         if np.ptp(pixels, axis=-1).max(initial=0) > (tolerance or 0):
             raise _wrong_form(path, "ids", f"RGB{_WITH_COLORS}", origin)

@@ -27,10 +27,7 @@ def find_leaks(
 ) -> list[str]:
     """Return a line for each kind of leak: equal files, near-duplicates, and groups in both splits.
 
-    Args:
-        jobs: the conversion jobs of train and val.
-        results: the results of the jobs.
-        groups: names of the groups of each split; empty sets without `group` in the description.
+    `groups` are names by split; empty sets without `group` in the description.
     """
     leaks = []
     if same := _equal_files(jobs, results):

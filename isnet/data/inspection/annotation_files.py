@@ -1,21 +1,21 @@
-"""Finds annotation files by their content, and refuses those that `convert` does not draw."""
+"""Finds annotation files by their content, and the path patterns by which images belong to them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from isnet.data.annotations.shared_file import read_shared_file
 from isnet.data.catalog.dataset_description import ANNOTATION_FORMS, SHARED_FORMS
-from isnet.data.inspection.file_groups import mark_split
+from isnet.data.inspection.pairing import Pairing, find_split_folders, mark_split, pair_files
 from isnet.errors import UserError
-from isnet.io.image_folder import files_below
+from isnet.io.image_folder import files_below, is_image
 
 
 class AnnotationKind(NamedTuple):
-    """A `label_form` or the name of another format, and the path of files that many images share.
+    """A `label_form` or another format, and the path of files that many images share, else empty.
 
-    In `pattern`, `{split}` stands for a word that names a split. It is empty if each image has a
-    file.
+    In `pattern`, `{split}` stands for a word that names a split.
     """
 
     format: str
@@ -42,8 +42,7 @@ def find_annotations(root: Path, labels: Path | None) -> Annotations:
 def iter_annotations(root: Path, labels: Path | None) -> Iterator[tuple[AnnotationKind, Path]]:
     """Yield the annotation files below `root`, in the folder `labels` or of the kind of that file.
 
-    Each file of LabelMe is for one image: those in folders that differ in the split alone belong
-    together.
+    LabelMe's files, one per image, belong together if their folders differ in the split alone.
 
     Raises:
         UserError: `labels` is a file without annotations.
@@ -68,36 +67,12 @@ def _place_of(root: Path, path: Path) -> tuple[str, ...]:
     return mark_split(path.relative_to(root).parts[:-1])[0]
 
 
-def choose_kind(root: Path, found: Annotations) -> AnnotationKind:
-    """Return the one kind of annotations in a folder.
-
-    Raises:
-        UserError: there are several, or `isnet convert` does not draw it.
-    """
-    if len(found) > 1:
-        shown = ", ".join(
-            f"{kind.format} ({kind.pattern or paths[0].relative_to(root)})"
-            for kind, paths in found.items()
-        )
-        hint = "Choose one by --labels FILE; let those of train and val differ in these words alone"
-        what = f"{len(found)} kinds of annotations could be the labels: {shown}"
-        raise UserError(what, where=str(root), hint=hint)
-    ((kind, (path, *_)),) = found.items()
-    if not kind.is_drawn:
-        what = f"holds {kind.format}, which are not drawn"
-        hint = "Export COCO's JSON with polygons, CVAT for images 1.1, LabelMe's JSON, or masks"
-        raise UserError(what, where=str(path), hint=hint)
-    return kind
-
-
 def _kind_of(root: Path, path: Path) -> AnnotationKind | None:
     if path.suffix.lower() not in (".json", ".xml") or not (name := _format_of(path)):
         return None
-    pattern = ""
-    if name in SHARED_FORMS:
-        relative = path.relative_to(root)
-        pattern = "/".join(mark_split((*relative.parts[:-1], path.stem))[0]) + path.suffix
-    return AnnotationKind(name, pattern)
+    marked, _ = mark_split(path.relative_to(root).with_suffix("").parts)
+    pattern = "/".join(marked) + path.suffix
+    return AnnotationKind(name, pattern if name in SHARED_FORMS else "")
 
 
 def _format_of(path: Path) -> str | None:
@@ -128,3 +103,114 @@ def _has_areas(annotations: Any) -> bool:
         isinstance(each, dict) and (each.get("segmentation") or each.get("segments_info"))
         for each in annotations
     )
+
+
+def pair_annotations(
+    root: Path, images: str | None, found: Annotations, ending: str | None
+) -> Pairing:
+    """Find the patterns of the annotations below `root` and of their images.
+
+    `images` is the folder of the images below `root`, or None to find it. `ending` is what the
+    stems of LabelMe's files have more than `{name}`, or None.
+
+    Raises:
+        UserError: the annotations are ambiguous or not drawn, or images are missing.
+    """
+    kind, files = _choose_kind(root, found)
+    if kind.format not in SHARED_FORMS:
+        return pair_files(root, images, files, ending)._replace(form="labelme")
+    if ending is not None:
+        what = f"is for a label for each image, and {files[0]} has those of many"
+        raise UserError(what, where="--label-suffix", hint="Leave it out")
+    names = _names_by_split(root, kind, files)
+    # COCO's panoptic segments are image files too.
+    segments = {
+        entry.drawing.file for path in files for entry in read_shared_file(path, kind.format)
+    }
+    existing = {
+        path.relative_to(root).as_posix()
+        for path in files_below(root / (images or ""))
+        if is_image(path) and path not in segments
+    }
+    where = str(files[0] if len(files) == 1 else root / kind.pattern)
+    bases = {word: _find_bases(existing, some, word, where) for word, some in names.items()}
+    base = _choose_base(bases, where)
+    words = find_split_folders(root, {word for word in names if word})
+    if len(words) > 1 and "{split}" not in base + kind.pattern:
+        what = f"its subsets {' and '.join(words.values())} have their images in one folder"
+        hint = "Move the images of each subset into a folder of its name"
+        raise UserError(what, where=where, hint=hint)
+    suffixes = {PurePosixPath(name).suffix.lower() for some in names.values() for name in some}
+    image = f"{base}{{name}}{suffixes.pop() if len(suffixes) == 1 else '.*'}"
+    return Pairing(image, kind.pattern, words, kind.format)
+
+
+def _choose_kind(root: Path, found: Annotations) -> tuple[AnnotationKind, Sequence[Path]]:
+    """Return the one kind of annotations, which `isnet convert` must draw, and its files."""
+    if len(found) > 1:
+        shown = ", ".join(
+            f"{kind.format} ({kind.pattern or paths[0].relative_to(root)})"
+            for kind, paths in found.items()
+        )
+        hint = "Choose one by --labels FILE; let those of train and val differ in these words alone"
+        what = f"{len(found)} kinds of annotations could be the labels: {shown}"
+        raise UserError(what, where=str(root), hint=hint)
+    ((kind, files),) = found.items()
+    if not kind.is_drawn:
+        what = f"holds {kind.format}, which are not drawn"
+        hint = "Export COCO's JSON with polygons, CVAT for images 1.1, LabelMe's JSON, or masks"
+        raise UserError(what, where=str(files[0]), hint=hint)
+    return kind, files
+
+
+def _names_by_split(
+    root: Path, kind: AnnotationKind, files: Sequence[Path]
+) -> dict[str, list[str]]:
+    """Return the names of the listed images by the word that names their split, or by ''."""
+    names: dict[str, list[str]] = {}
+    for path in files:
+        _, word = mark_split(path.relative_to(root).with_suffix("").parts)
+        entries = read_shared_file(path, kind.format)
+        subsets = {entry.subset for entry in entries if entry.subset}
+        by_subset = not word and len(subsets) > 1
+        if by_subset and {*find_split_folders(path, subsets).values()} != subsets:
+            what = f"has the subsets {', '.join(sorted(subsets))}, which do not name train and val"
+            raise UserError(what, where=str(path), hint="Rename them in CVAT, and export again")
+        for entry in entries:
+            names.setdefault((by_subset and entry.subset) or word, []).append(entry.name)
+    if not names:
+        raise UserError("lists no images", where=str(files[0]), hint="Export it with images")
+    return names
+
+
+def _find_bases(existing: set[str], names: Sequence[str], word: str, where: str) -> set[str]:
+    """Return what must stand before `names` to give existing paths, with `{split}` for `word`."""
+    ends = sorted(path for path in existing if f"/{path}".endswith(f"/{names[0]}"))
+    counts = {
+        base: sum(base + name in existing for name in names)
+        for base in (path.removesuffix(names[0]) for path in ends)
+    }
+    if len(names) not in counts.values():
+        best = max(counts, key=counts.__getitem__, default="")
+        missing = next(name for name in names if best + name not in existing)
+        what = f"{missing} is listed, but there is no image {best}{missing}"
+        raise UserError(what, where=where, hint="Add it, or give the images' folder by --images")
+    bases = [PurePosixPath(base).parts for base, count in counts.items() if count == len(names)]
+    marked = [mark_split(parts) for parts in bases]
+    return {
+        "".join(f"{part}/" for part in (some if word and found == word else parts))
+        for parts, (some, found) in zip(bases, marked, strict=True)
+    }
+
+
+def _choose_base(bases: Mapping[str, set[str]], where: str) -> str:
+    common = set.intersection(*bases.values())
+    common = {base for base in common if "{split}" in base} or common
+    if not common:
+        shown = ", ".join(f"{min(some)} ({word})" for word, some in bases.items())
+        hint = "Name the folders by the same words as the splits"
+        raise UserError(f"no pattern has the images of all splits: {shown}", where=where, hint=hint)
+    if len(common) > 1:
+        what = f"{' and '.join(sorted(common))}: either could have the images"
+        raise UserError(what, where=where, hint="Give the images' folder by --images")
+    return common.pop()

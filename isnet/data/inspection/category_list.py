@@ -19,11 +19,7 @@ _MOST = 253
 def read_drawings(
     root: Path, pairs: Iterable[Pair], description: DatasetDescription
 ) -> dict[Path, Drawing]:
-    """Read the annotations of images, by the path of the image below `root`.
-
-    Raises:
-        UserError: a file cannot be read.
-    """
+    """Read the annotations of images, by the path of the image below `root`."""
     if not description.has_shared_labels:
         return {image: read_labelme(root / label) for image, label in pairs}
     drawings: dict[Path, Drawing] = {}
@@ -35,7 +31,7 @@ def read_drawings(
 def number_categories(drawings: Mapping[Path, Drawing], root: Path) -> dict[str, int]:
     """Return raw ids of the categories that have shapes, in alphabetical order.
 
-    A category `background` has the one of pixels that nothing covers.
+    A category `background` has that of pixels that nothing covers.
 
     Raises:
         UserError: there are none, or too many.
@@ -56,10 +52,8 @@ def decide_categories(
 ) -> ClassList:
     """Make each category a class, or ignore it; name the pixels that no shape covers.
 
-    Args:
-        values: the values in the drawn labels.
-        ids: raw id of each category.
-        ignore: categories to ignore, as written by the user; `background` for what is not covered.
+    `ids` are the raw ids of the categories in the drawn labels. `ignore` are categories, as written
+    by the user; `background` is what is not covered.
 
     Raises:
         UserError: a name is no category, or fewer than two classes are left.

@@ -35,11 +35,8 @@ def decide_classes(
 ) -> ClassList:
     """Give each value in the labels a class, or ignore it.
 
-    Args:
-        values: the values in the labels.
-        names: the classes that a file names, or None.
-        ignore: values or names to ignore, as written by the user; empty to decide it here.
-        is_voc: whether the folders are those of PASCAL VOC, whose palette then means its classes.
+    `names` are the classes that a file names. `ignore` are values or names, as written by the user;
+    empty to decide it here. `is_voc`: the folders are those of PASCAL VOC, and so are the classes.
 
     Raises:
         UserError: a value has no name, or the values are not classes.
@@ -65,7 +62,7 @@ def decide_classes(
 
 
 def show_value(value: int, form: str) -> str:
-    """Return a raw id as text: an id, or `R,G,B`, or nothing for annotations, which have names."""
+    """Return a raw id as text: an id, `R,G,B`, or nothing for annotations, which have names."""
     if form in ANNOTATION_FORMS:
         return ""
     return ",".join(map(str, unpack_color(value))) if form == "colors" else str(value)
@@ -77,11 +74,7 @@ def raw_id(value: int, form: str) -> int | list[int]:
 
 
 def _has_border(values: LabelValues, named: _Rows) -> bool:
-    """Return whether 255 is the value of unlabelled pixels.
-
-    Raises:
-        UserError: one value alone would be left, so that 255 is more likely a class.
-    """
+    """Return whether 255 is the value of unlabelled pixels, and not more likely a class."""
     if values.form == "colors" or _BORDER not in values.pixels or _BORDER in named:
         return False
     if len(values.pixels) < 3:
@@ -138,7 +131,6 @@ def _value_named(row: ClassName, position: int, values: LabelValues, origin: str
 
 
 def _number_values(kept: list[int], form: str) -> _Rows:
-    """Name values by themselves."""
     if form != "colors":
         return {value: {"name": f"class_{value}"} for value in kept}
     if len(kept) > _MAX_COLORS:

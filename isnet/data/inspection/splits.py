@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.dataset_description import SHARED_FORMS
 from isnet.data.catalog.image_label_pairs import SPLITS, Pair, find_pairs
-from isnet.data.inspection.file_groups import SPLIT_WORDS
-from isnet.data.inspection.pairing import Pairing
+from isnet.data.inspection.pairing import SPLIT_WORDS, Pairing
 from isnet.errors import UserError
 from isnet.io.image_folder import files_below
 
@@ -27,10 +26,7 @@ class Division(NamedTuple):
 def divide(root: Path, pairing: Pairing, val: str | None) -> Division:
     """Divide the pairs by their folders, by list files, or by a hash of their names.
 
-    Args:
-        root: the folder of the data set.
-        pairing: the patterns of images and labels.
-        val: name of the folder or list to validate on, or a fraction; None to find it.
+    `val` is the folder or list to validate on, or a fraction; None to find it.
 
     Raises:
         UserError: train has no counterpart, or the pairs are not complete.

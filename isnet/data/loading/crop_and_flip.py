@@ -1,6 +1,6 @@
 """Transform that loads, randomly resizes, crops and flips an image and its label in one step.
 
-Images and labels come from files or a packed store. Only the crop is resized, not the whole image.
+Images and labels come from files or a packed store. Only the crop is resized.
 """
 
 import math
@@ -27,8 +27,7 @@ _TRIES = 10
 class LoadImage(BaseTransform):
     """Read an image by `isnet.io.image_file`, in place of mmseg's LoadImageFromFile.
 
-    Images of 8 bits are the same. A `ManifestDataset` puts this transform in place of mmseg's, and
-    gives the `value_range` by which more bits become 8.
+    `value_range` of a `ManifestDataset` makes more bits 8. Images of 8 bits are the same.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +59,7 @@ _Sample = _DecodedSample | PackedSample
 
 @dataclass(frozen=True)
 class _ResizedCrop:
-    """Position and size of a crop in an image that is first resized to `resized`."""
+    """A crop of an image that is first resized to `resized` (height, width)."""
 
     top: int
     left: int
@@ -76,10 +75,10 @@ class _ResizedCrop:
 class LoadRandomCrop(BaseTransform):
     """Load an image and its label, and resize, crop and flip both at random.
 
-    Replaces mmseg's LoadImageFromFile, LoadAnnotations, RandomResize, RandomCrop and RandomFlip.
-    This transform draws the same random numbers in the same order. The same seed therefore gives
-    the same crop, with equal labels and with images within one grey level. From a packed store,
-    only the pixels that the crop needs are read. The records of any mmseg data set are accepted.
+    Replaces mmseg's LoadImageFromFile, LoadAnnotations, RandomResize, RandomCrop and RandomFlip,
+    and draws the same random numbers in the same order: the same seed gives the same crop, with
+    equal labels and with images within one grey level. From a packed store, only the pixels that
+    the crop needs are read. The records of any mmseg data set are accepted.
     """
 
     scale: tuple[int, int]
@@ -123,7 +122,6 @@ class LoadRandomCrop(BaseTransform):
         return results
 
     def _draw_size(self, sample: _Sample) -> tuple[int, int]:
-        """Draw a random ratio; return the (height, width) of the resized image."""
         low, high = self.ratio_range
         ratio = np.random.random_sample() * (high - low) + low
         width, height = int(self.scale[0] * ratio), int(self.scale[1] * ratio)
@@ -156,10 +154,7 @@ def _flip_label(label: Pixels, flip_pairs: tuple[tuple[int, int], ...]) -> Pixel
 
 @lru_cache(maxsize=256)
 def _nearest(source: int, target: int) -> npt.NDArray[np.int32]:
-    """Return the source index of each target pixel in nearest-neighbour resizing by OpenCV.
-
-    `source` and `target` are the numbers of pixels along one axis.
-    """
+    """Return the source index of each target pixel in OpenCV's nearest-neighbour resizing."""
     row = np.arange(source, dtype=np.int32)[None]
     resized = cv2.resize(row, (target, 1), interpolation=cv2.INTER_NEAREST)
     return np.asarray(resized[0], np.int32)
@@ -177,8 +172,7 @@ def _read_label(sample: _Sample, crop: _ResizedCrop) -> Pixels:
 def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
     """Read a crop `(h, w, 3)` of the resized image, within a grey level of bilinear `cv2.resize`.
 
-    OpenCV's `warpAffine` interpolates in floating point since version 4.11. Before, it rounds
-    positions to 1/32 of a pixel.
+    OpenCV's `warpAffine` interpolates in floating point since version 4.11.
     """
     rows, y_scale, y_start = _source_range(sample.height, crop.resized[0], crop.top, crop.height)
     columns, x_scale, x_start = _source_range(sample.width, crop.resized[1], crop.left, crop.width)
@@ -198,15 +192,8 @@ def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
 def _source_range(source: int, target: int, start: int, length: int) -> tuple[slice, float, float]:
     """Return where the pixels of a resized crop are in the source image, along one axis.
 
-    Args:
-        source: length of the source image in pixels.
-        target: length of the resized image in pixels.
-        start: first pixel of the crop in the resized image.
-        length: length of the crop in pixels.
-
-    Returns:
-        The slice of source pixels that the crop needs, the distance between neighbouring pixels of
-        the crop in source pixels, and the position of the crop's first pixel relative to the slice.
+    These are the slice of source pixels that the crop needs, the distance between neighbouring
+    pixels of the crop in source pixels, and the position of its first pixel in the slice.
     """
     step = source / target
     first = (start + 0.5) * step - 0.5

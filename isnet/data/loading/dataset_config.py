@@ -6,10 +6,7 @@ from typing import Any
 
 
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
-    """Return the data set config for evaluation: the `val` split of a manifest.
-
-    The transforms are those of the test pipeline in `config`.
-    """
+    """Return the config of a manifest's `val` split, with the transforms of the test pipeline."""
     loader = config.get("test_dataloader") or config["val_dataloader"]
     return manifest_dataset(loader["dataset"], manifest, data, "val", store=None, test_mode=True)
 
@@ -32,8 +29,7 @@ def manifest_dataset(
 ) -> dict[str, Any]:
     """Return the config of a `ManifestDataset` with the transforms of the config `dataset`.
 
-    Wrappers of `dataset` such as RepeatDataset are dropped. The other arguments are those of
-    `ManifestDataset`.
+    Wrappers such as RepeatDataset are dropped. Other arguments are those of `ManifestDataset`.
     """
     pipeline = copy.deepcopy(innermost_dataset(dataset)["pipeline"])
     for step in pipeline:

@@ -32,9 +32,8 @@ def seed_from(*numbers: int) -> int:
 class SeededInfiniteSampler(InfiniteSampler):
     """mmengine's InfiniteSampler with a `SeededIndex` for each sample, in place of an index.
 
-    The augmentation of a sample then depends only on the number of its draw, not on the worker
-    process or on earlier draws. A resumed run therefore gets the same samples as an uninterrupted
-    one.
+    So its augmentation depends on the number of its draw alone, not on the worker or on earlier
+    draws, and a resumed run gets the samples of an uninterrupted one.
     """
 
     def _indices_of_rank(self) -> Iterator[SeededIndex]:
@@ -47,8 +46,8 @@ class ManifestDataset(BaseSegDataset):
     """An mmseg data set with the images and train-id labels of one split of a `manifest.json`.
 
     Args:
-        manifest: path of the manifest.
-        data_root: the data root, to which the manifest's folders are relative.
+        manifest: path of the manifest, whose folders are relative to `data_root`.
+        data_root: the data root.
         split: `train` or `val`.
         pipeline: mmseg transforms. Labels are train ids, so `reduce_zero_label` does not apply.
         store: folder of the packed store under the data root, which `LoadRandomCrop` reads.
@@ -105,8 +104,7 @@ class ManifestDataset(BaseSegDataset):
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return the data of an image, as mmseg's transforms take it.
 
-        `value_range` is that of the data set, for the transforms that read images. If there is a
-        packed store, the record has the `PackedSample` of the image as `packed`.
+        They have its `value_range`, and the `PackedSample` as `packed` if there is a store.
         """
         info: dict[str, Any] = super().get_data_info(idx)
         info["value_range"] = self.value_range
@@ -135,11 +133,7 @@ def _read(manifest: Path) -> dict[str, Any]:
 def _read_as_converted(
     step: dict[str, Any], value_range: ValueRange | None, manifest: str
 ) -> dict[str, Any]:
-    """Return `LoadImage` for mmseg's own reader of images, unless that has arguments.
-
-    Raises:
-        UserError: it has, and would not know the range of the values.
-    """
+    """Return `LoadImage` for mmseg's own reader, unless that has arguments and no range."""
     if step["type"] != "LoadImageFromFile":
         return step
     if len(step) == 1:

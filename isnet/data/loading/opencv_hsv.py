@@ -1,7 +1,7 @@
 """Converts colours between 8-bit BGR and HSV as OpenCV does, in PyTorch on any device.
 
-The source is OpenCV's `modules/imgproc/src/color_hsv.simd.hpp` (`RGB2HSV_b`, `HSV2RGB_b`). Values
-are whole numbers in float32. Hue is 0..179 in steps of 2 degrees, all other values are 0..255.
+Source: OpenCV's `modules/imgproc/src/color_hsv.simd.hpp` (`RGB2HSV_b`, `HSV2RGB_b`). Values are
+whole numbers in float32. Hue is 0..179 in steps of 2 degrees, all other values are 0..255.
 """
 
 import torch
@@ -14,7 +14,7 @@ _FIXED_POINT = 4096  # `1 << hsv_shift`
 def bgr_to_hsv(bgr: Tensor) -> Tensor:
     """Convert blue, green and red `(3, ...)` to hue, saturation and value `(3, ...)`.
 
-    The result equals that of `cv2.COLOR_BGR2HSV` for all 256**3 colours.
+    Equal to `cv2.COLOR_BGR2HSV` for all 256**3 colours.
     """
     hsv = torch.empty_like(bgr)
     hue, saturation, value = hsv.unbind()
@@ -37,8 +37,7 @@ def bgr_to_hsv(bgr: Tensor) -> Tensor:
 def _times_ratio(x: Tensor, numerator: int, divisor: Tensor) -> Tensor:
     """Return `round(x * numerator / divisor)` in OpenCV's fixed point; 0 where `divisor` is 0.
 
-    The ratio has 12 fractional bits, and |x| is at most 5 times `divisor`. float32 is therefore
-    exact.
+    Exact in float32: the ratio has 12 fractional bits, and |x| is at most 5 times `divisor`.
     """
     ratio = divisor.clamp(min=1).reciprocal_().mul_(numerator * _FIXED_POINT).round_()
     return ratio.mul_(x).add_(_FIXED_POINT // 2).mul_(1 / _FIXED_POINT).floor_()
@@ -47,10 +46,9 @@ def _times_ratio(x: Tensor, numerator: int, divisor: Tensor) -> Tensor:
 def hsv_to_bgr(hsv: Tensor) -> Tensor:
     """Convert hue, saturation and value `(3, ...)` to blue, green and red `(3, ...)`.
 
-    The result equals that of `cv2.COLOR_HSV2BGR` for all inputs, if both or neither use fused
-    multiply-add (OpenCV does with AVX2). Otherwise 1758 of 35 million results differ by 1. OpenCV
-    truncates, except that it rounds the pixels after the last multiple of 32 (AVX2) or 16 of a row.
-    This function always truncates.
+    Equal to `cv2.COLOR_HSV2BGR` if both or neither use fused multiply-add (OpenCV does with AVX2);
+    otherwise 1758 of 35 million results differ by 1. This always truncates; OpenCV rounds the
+    pixels after the last multiple of 32 (AVX2) or 16 of a row.
     """
     sector = hsv[0] * (6 / HUES)
     bgr = torch.empty_like(hsv)

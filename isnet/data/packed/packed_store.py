@@ -1,9 +1,8 @@
 """Reads packed stores: the decoded images and labels of one split in one memory-mapped file.
 
-The file has no header. It is a sequence of records. Each record is an image (uint8, BGR), then its
-label (uint8 train ids). Both are stored as tiles of 256x256 pixels, row by row, so that a crop
-touches few pages. A JSON index in the same folder, which is written last, has the offset, size and
-CRC-32 of each record.
+The file is a sequence of records: an image (uint8, BGR), then its label (uint8 train ids), both as
+tiles of 256x256 pixels, row by row, so that a crop touches few pages. A JSON index beside it,
+written last, has the offset, size and CRC-32 of each record.
 """
 
 from __future__ import annotations
@@ -28,10 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def store_files(folder: Path, split: str) -> tuple[Path, Path]:
-    """Return the paths of the pixel file and of the index of a packed split.
-
-    The packed split is complete once the index exists.
-    """
+    """Return the paths of the pixels and of the index, with which a packed split is complete."""
     return folder / f"{split}.tiles", folder / f"{split}.json"
 
 
@@ -44,12 +40,12 @@ class TileRecord(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Total number of bytes of the image and its label."""
+        """Number of bytes of the image and its label."""
         return self.height * self.width * (IMAGE_CHANNELS + 1)
 
     @property
     def label_offset(self) -> int:
-        """Offset of the label in bytes. The label follows the image directly."""
+        """Offset in bytes of the label, which follows the image."""
         return self.offset + self.height * self.width * IMAGE_CHANNELS
 
 
@@ -72,10 +68,7 @@ def to_tiles(pixels: Pixels) -> bytes:
 class PackedStore:
     """A packed split that is opened for reading. Each process maps its file at the first read.
 
-    Args:
-        folder: folder of the packed store.
-        split: `train` or `val`.
-        digest: expected digest of the manifest from which the store was packed.
+    `digest` is that of the manifest from which the store should be made.
 
     Raises:
         UserError: the store is missing or incomplete, or has another version or other data.
@@ -134,10 +127,7 @@ class PackedStore:
 
 
 class PackedSample:
-    """An image and its label in a packed store.
-
-    Crops are given as slices of rows and columns, with start and stop inside the image.
-    """
+    """An image and its label in a packed store. Crops are slices inside the image."""
 
     def __init__(self, store: PackedStore, record: TileRecord) -> None:
         self._store, self._record = store, record
@@ -153,10 +143,7 @@ class PackedSample:
 
 
 def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
-    """Return the overlap of a crop and a tile along one axis, as a slice of each.
-
-    The tile reaches from `start` to `stop`.
-    """
+    """Return the overlap of a crop and a tile along one axis, as a slice of each."""
     first, last = max(crop.start, start), min(crop.stop, stop)
     return slice(first - crop.start, last - crop.start), slice(first - start, last - start)
 

@@ -38,16 +38,10 @@ _RESERVE = 0.1
 def pack_dataset(
     manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: ProgressCallback
 ) -> str | None:
-    """Pack both splits of a data set into `folder`.
+    """Pack both splits of a data set into `folder`, from its `manifest.json`.
 
     Splits that are packed already are verified by checksum. An interrupted packing is resumed.
-
-    Args:
-        manifest: content of the `manifest.json` of the data set.
-        folder: folder of the packed store.
-        data: the data root.
-        workers: number of processes.
-        show: called with the number of images done and the total number.
+    `show` is called with the number of images done and the total number.
 
     Returns:
         None, or, if the disk is too small, a message about the space needed.
@@ -80,11 +74,7 @@ class _Job(NamedTuple):
 
 
 class _SplitPacker:
-    """Packs one split of a data set.
-
-    Pixels are written to `SPLIT.part`. The journal `SPLIT.part.jsonl` lists the finished images,
-    each with the CRC-32 of its pixels and its label.
-    """
+    """Packs one split: pixels to `SPLIT.part`, checksums of finished images to `.part.jsonl`."""
 
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
         self._folder, self._split = folder, split
@@ -122,10 +112,7 @@ class _SplitPacker:
         return False
 
     def write(self, workers: int) -> Generator[int]:
-        """Pack the missing images; yield the number of images done after each.
-
-        At the end, the file of pixels gets its final name, then the index is written.
-        """
+        """Pack the missing images; yield the number of images done after each."""
         self._index.unlink(missing_ok=True)
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()
@@ -174,7 +161,7 @@ def _in_processes(
 
 
 def _pack_one(part: Path, value_range: ValueRange | None, job: _Job) -> int:
-    """Write the pixels of an image and its label at their offset in `part`; return their CRC-32."""
+    """Write an image and its label at their offset in `part`; return their CRC-32."""
     image, label = read_image(job.image, value_range), read_train_ids(job.label)
     for pixels, path in ((image, job.image), (label, job.label)):
         if pixels.shape[:2] != (job.record.height, job.record.width):
