@@ -15,11 +15,11 @@ from isnet.errors import UserError
 from isnet.extras import install_command
 from isnet.io.console import ProgressCallback
 from isnet.settings.pretrained_references import (
+    TIMM,
     local_path,
     missing_file_hint,
     pretrained_references,
 )
-from isnet.settings.timm_backbone import TIMM
 
 _MMENGINE = ("open-mmlab://", "openmmlab://")
 _TORCHVISION = "torchvision://"

@@ -24,8 +24,7 @@ class PrintCompletion(argparse.Action):
     ) -> None:
         """Print the script for the shell `values`.
 
-        Raises:
-            UserError: the package shtab is missing.
+        Raises UserError if the package shtab is missing.
         """
         try:
             import shtab

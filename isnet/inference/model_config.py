@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from isnet.checkpoints.pretrained import resolve_pretrained_paths
-from isnet.settings.timm_backbone import is_timm_backbone
+from isnet.settings.pretrained_references import is_timm_backbone
 
 
 def deployed_model(config: dict[str, Any]) -> ConfigDict:

@@ -53,6 +53,8 @@ def evaluate(
 ) -> int:
     """Evaluate a run, or a weights file on a data set by hand; return the exit code.
 
+    Raises UserError if it is not clear what to evaluate, or it cannot be.
+
     Args:
         plan: the plan of params.yaml.
         run: name of the run; None for a weights file.
@@ -61,9 +63,6 @@ def evaluate(
         weights: a weights file; `dataset` is then that of params.yaml to score it on.
         dataset: name of that data set.
         config: config of the file's model; needed unless the file describes itself.
-
-    Raises:
-        UserError: it is not clear what to evaluate, or it cannot be.
     """
     if run is not None:
         for name, value in (("WEIGHTS", weights), ("--dataset", dataset), ("--config", config)):

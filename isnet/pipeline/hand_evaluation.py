@@ -42,19 +42,15 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     """Score a weights file on the validation split of a data set, as the stage scores a run's.
 
     The files of the evaluation are written to `evaluations/WEIGHTS-DATASET-KEY`; they are reused
-    for the same weights, data and config, and an interrupted evaluation resumes.
+    for the same weights, data and config, and an interrupted evaluation resumes. Returns the folder
+    of the evaluation's files. Raises UserError if the file describes no model and there is no
+    config, or it does not fit.
 
     Args:
         plan: the plan of params.yaml.
         weights: the file: of isnet, the authors' code, mmseg, or safetensors.
         dataset: a data set of params.yaml.
         config: config of the model; None for a file of isnet, which describes it.
-
-    Returns:
-        The folder of the evaluation's files.
-
-    Raises:
-        UserError: the file describes no model and there is no config, or it does not fit.
     """
     manifest = read_manifest(plan, dataset)
     from isnet.mmseg_import import import_mmseg

@@ -1,21 +1,15 @@
 """Imports the weights of a run that scores them, in place of a training: its files are written."""
 
 import logging
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.io.atomic_files import sha256_of, write_text
-from isnet.pipeline.stage_files import replace_folder, utc_text
 from isnet.pipeline.start_files import fetch_weights, start_file
-from isnet.records.run_records import TrainRecord
 from isnet.settings.config_file import config_source
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan
-from isnet.tracking.environment import collect_environment
-from isnet.tracking.journal import Journal
 
 _log = logging.getLogger(__name__)
 
@@ -23,10 +17,8 @@ _log = logging.getLogger(__name__)
 def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: Path) -> None:
     """Write the weights of a run with `weights` into the folder `train` of `work`.
 
-    The files are those of a training, without what only a training has.
-
-    Raises:
-        UserError: the weights cannot be fetched or opened, or a tensor does not fit the model.
+    The files are those of a training, without what only a training has. Raises UserError if the
+    weights cannot be fetched or opened, or a tensor does not fit the model.
     """
     from isnet.mmseg_import import import_mmseg
 
@@ -36,10 +28,9 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
     fetch_weights(start, file)
     import_mmseg()
 
-    from isnet.checkpoints.checkpoint_folder import save_torch
     from isnet.inference.given_weights import open_given_weights
     from isnet.inference.model_config import deployed_model
-    from isnet.pipeline.weights_description import describe_weights
+    from isnet.pipeline.training_files import write_training
 
     experiment = planned.experiment
     import_modules(experiment.imports, experiment.folder)
@@ -49,33 +40,14 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
     model = deployed_model(experiment.config)
     if not given.network.with_auxiliary_head:
         model.pop("auxiliary_head", None)
-    provenance = {
-        "run": run,
-        "dataset": planned.run.dataset,
-        "config": planned.run.config,
-        "config_digest": experiment.model_digest,
-        "key": work.name,
-        "manifest_digest": manifest["digest"],
-        "weights": given.record.as_json(),
-    }
-    environment, config = collect_environment(), config_source(experiment.evaluated_config)
-    meta = describe_weights(experiment, model, manifest, provenance, environment, config)
-    made = work / "train.part"
-    shutil.rmtree(made, ignore_errors=True)
-    save_torch(made / "weights.pth", {"state_dict": given.network.state_dict(), "meta": meta})
-    write_text(made / "config.py", config)
-    nothing = Journal(work / "journal.jsonl")  # never written: nothing trains
-    for kind, name in (("train", "curves.csv"), ("validation", "validation.csv")):
-        write_text(made / name, nothing.as_csv(kind))
-    facts = {
-        **provenance,
-        "devices": str(planned.run.devices),
-        "settings": planned.settings,
-        "started": utc_text(started),
-        "finished": utc_text(time.time()),
-        "environment": environment,
-        "weights_sha256": sha256_of(made / "weights.pth"),
-    }
-    TrainRecord.model_validate(facts).write(made / "train.json")
-    replace_folder(made, work / "train")
+    write_training(
+        planned,
+        work,
+        manifest,
+        given.network.state_dict(),
+        model,
+        config_source(experiment.evaluated_config),
+        {"weights": given.record.as_json()},
+        started=started,
+    )
     _log.info(f"{given.record.sentence}; {given.record.tensors} tensors, all in their places")

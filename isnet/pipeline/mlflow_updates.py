@@ -57,10 +57,8 @@ def sync(plan: Plan, action: Literal["sync"], *, follow: bool) -> int:
 
     MLflow is asked for each run: a store, or a run in it, may have been deleted since its upload.
     With `follow`, repeat this every few seconds until no run is training any more, or Ctrl-C.
-
-    Raises:
-        UserError: the address of the MLflow store is invalid, or MLflow is not installed; other
-            sinks are then updated.
+    Raises UserError if the address of the MLflow store is invalid, or MLflow is not installed;
+    other sinks are then updated.
     """
     store = _store(plan)
     if not is_installed("mlflow"):
@@ -250,11 +248,9 @@ def _upload(
 ) -> tuple[list[str], _Failure | None]:
     """Upload the runs that are not in MLflow yet; with `check`, notes about uploads are not enough.
 
-    A database file is written by this process. A server is written by a child process, which can
-    be killed at any time.
-
-    Returns:
-        The names of the runs that are in MLflow, and the failure if some are not.
+    A database file is written by this process. A server is written by a child process, which can be
+    killed at any time. Returns the names of the runs that are in MLflow, and the failure if some
+    are not.
     """
     uploaded = [r.name for r in records if not check and is_uploaded(r, store)]
     missing = [record for record in records if record.name not in uploaded]

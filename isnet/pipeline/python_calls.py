@@ -29,10 +29,8 @@ def train(run: str) -> Path:
     """Train a run of params.yaml, or reuse its finished training; return its weights file.
 
     The output of `isnet train` appears on stderr. After an interruption the same call resumes.
-
-    Raises:
-        UserError: the run cannot be trained as it is.
-        RuntimeError: the training failed or was stopped.
+    Raises UserError if the run cannot be trained as it is. Raises RuntimeError if the training
+    failed or was stopped.
     """
     _run_command("train", "--run", run)
     return Layout.results / "runs" / run / "train/weights.pth"
@@ -47,20 +45,16 @@ def evaluate(
 ) -> MetricsRecord:
     """Score a run of params.yaml, or a weights file on one of its data sets.
 
-    A finished evaluation is reused, an interrupted one resumes.
+    A finished evaluation is reused, an interrupted one resumes. Returns the scores, with classes,
+    intervals and costs: `.single_scale.mIoU` is in 0..1. Raises UserError if it is not clear what
+    to evaluate, or it cannot be. Raises RuntimeError if the evaluation of the run failed or was
+    stopped.
 
     Args:
         weights: a weights file to score on `dataset`: of isnet, the authors' code or mmseg.
         run: a run of params.yaml, instead of `weights`.
         dataset: a data set of params.yaml that is downloaded and converted.
         config: config of the model of `weights`; not needed for files of isnet.
-
-    Returns:
-        The scores, with classes, intervals and costs: `.single_scale.mIoU` is in 0..1.
-
-    Raises:
-        UserError: it is not clear what to evaluate, or it cannot be.
-        RuntimeError: the evaluation of the run failed or was stopped.
     """
     if run is not None and (weights, dataset, config) == (None, None, None):
         _run_command("evaluate", "--run", run)
@@ -81,9 +75,7 @@ def read_results() -> pd.DataFrame:
     """Return scores and costs of all finished runs of params.yaml, a row for each.
 
     The columns are those of `reports/results.csv`, unrounded; baselines of the data sets come last.
-
-    Raises:
-        UserError: params.yaml is wrong, no run has results, or the package pandas is missing.
+    Raises UserError if params.yaml is wrong, no run has results, or the package pandas is missing.
     """
     try:
         import pandas as pd

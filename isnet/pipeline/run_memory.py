@@ -3,27 +3,29 @@
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, read_json, write_json
 from isnet.io.gpus import gpu_memory
+from isnet.io.host_resources import free_memory_bytes
 from isnet.settings.planned_run import PlannedRun
 from isnet.tracking.environment import installed_versions
 
 _ESTIMATES = Path("work/step_memory.json")
 _PACKAGES = ("isnet", "torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "timm")
 """Packages that decide what a step needs."""
+_SHARE = 0.8
+"""Of the memory. The rest is for loading, and for what kernels use only while they run."""
 
 
 def step_memory(planned: PlannedRun) -> int | str:
     """Return the peak bytes of a training process of a run, or why they are not known.
 
     An estimate takes seconds, and is kept until a setting or a package that decides it changes.
-
-    Raises:
-        UserError: a batch norm gets one value per channel.
+    Raises UserError if a batch norm gets one value per channel.
     """
     known, key = read_json(_ESTIMATES), _key(planned)
     if key in known:
@@ -69,10 +71,8 @@ def gpu_room(planned: PlannedRun) -> int | None:
 def require_gpu_memory(planned: PlannedRun) -> None:
     """Refuse a run whose training step cannot fit the GPUs that it gets.
 
-    Nothing is refused where there is no GPU, such as on the login node of a cluster.
-
-    Raises:
-        UserError: the tensors of a step alone take more than a GPU has.
+    Nothing is refused where there is no GPU, such as on the login node of a cluster. Raises
+    UserError if the tensors of a step alone take more than a GPU has.
     """
     if (room := gpu_room(planned)) is None:
         return
@@ -86,6 +86,29 @@ def require_gpu_memory(planned: PlannedRun) -> None:
             where=f"params.yaml: runs.{planned.name}",
             hint=advise_less(planned),
         )
+
+
+def fit_batch(planned: PlannedRun) -> tuple[int, str]:
+    """Return the largest number of images per process that fits, and a line on how it was found.
+
+    It divides the batch of the run, which stays: gradients of smaller parts are accumulated. The
+    memory is that of the GPUs of the run, or what is free on this machine.
+    """
+    room, where = gpu_room(planned), "of each GPU"
+    if room is None:
+        room, where = free_memory_bytes(), "free"
+    batch, limit, tried = planned.batch, _SHARE * room, []
+    for images in batch.sizes:
+        smaller = replace(planned.experiment, per_device_batch=images)
+        needed = step_memory(replace(planned, experiment=smaller))
+        if isinstance(needed, str):
+            return batch.per_process, f"memory: unknown: {needed}"
+        tried.append(f"{images} at a time take about {needed / 2**30:.1f} GiB")
+        if fits := needed <= limit:
+            break
+    possible = f"{limit / 2**30:.1f} GiB, {_SHARE:.0%} of the {room / 2**30:.1f} {where}"
+    advice = "" if fits else ": take a smaller crop"
+    return images, f"memory: {', '.join(tried)}; possible are {possible}{advice}"
 
 
 def _key(planned: PlannedRun) -> str:

@@ -23,9 +23,8 @@ def _read(path: Path, command: str) -> dict[str, Any]:
 def _read_current(plan: Plan, dataset: str, name: str, stage: str) -> dict[str, Any]:
     """Read the JSON file that a stage has written for a data set.
 
-    Raises:
-        UserError: the file is missing, or was made with other settings of the data set, as when
-            stages are run by hand in a wrong order.
+    Raises UserError if the file is missing, or was made with other settings of the data set, as
+    when stages are run by hand in a wrong order.
     """
     path = plan.layout.dataset_results(dataset) / name
     content = _read(path, f"isnet {stage} --dataset {dataset}")
@@ -55,8 +54,7 @@ def read_source(plan: Plan, dataset: str) -> SourceRecord:
 def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
     """Read the `manifest.json` of a data set, which `convert` writes.
 
-    Raises:
-        UserError: the manifest is missing or outdated, or a file that it lists is missing.
+    Raises UserError if the manifest is missing or outdated, or a file that it lists is missing.
     """
     manifest = _read_current(plan, dataset, "manifest.json", "convert")
     for entries in manifest["splits"].values():
@@ -102,9 +100,8 @@ def read_train_record(plan: Plan, run: str) -> TrainRecord:
 def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[str | None, str]:
     """Find the packed store of a data set for the training.
 
-    Returns:
-        The folder of the store under the data root and an empty string; or None and a note why
-        training reads the image files instead, which is slower but has the same result.
+    Returns the folder of the store under the data root and an empty string; or None and a note why
+    training reads the image files instead, which is slower but has the same result.
     """
     from isnet.data.packed.packed_store import PackedStore
 

@@ -13,6 +13,9 @@ from isnet.training.train_job import TrainJob, has_checkpoints
 
 _log = logging.getLogger(__name__)
 
+_LENGTHS = ("iterations", "overrides.train_cfg.", "overrides.param_scheduler")
+"""Settings that change with the length of a training."""
+
 
 def start_file(plan: Plan, run: str) -> Path | None:
     """Return where the weights are, or will be, that a run starts from or scores; None without."""
@@ -66,8 +69,7 @@ def untrained_start(plan: Plan, run: str, work: Path) -> str | None:
 def fetch_start_files(job: TrainJob) -> None:
     """Fetch and check the files that a new training starts from, once per node.
 
-    Raises:
-        UserError: a file cannot be fetched, or is damaged.
+    Raises UserError if a file cannot be fetched, or is damaged.
     """
     start = job.planned.start
     if start is None:
@@ -82,8 +84,7 @@ def fetch_start_files(job: TrainJob) -> None:
 def fetch_weights(start: StartWeights, path: Path) -> None:
     """Download the weights of an address to `path`, unless they are there; others are not fetched.
 
-    Raises:
-        UserError: they cannot be fetched, or have another hash.
+    Raises UserError if they cannot be fetched, or have another hash.
     """
     if not start.url:
         return
@@ -95,3 +96,27 @@ def fetch_weights(start: StartWeights, path: Path) -> None:
     file = RemoteFile(start.url, path, HashLockFile(path.parent), hint, expected)
     with show_progress("bytes") as show:
         fetch(file, show=show)
+
+
+def continuation_advice(plan: Plan, run: str, work: Path) -> str | None:
+    """Return a line for a new training in the folder `work` that differs from a finished one only
+    in being longer; None for all others.
+    """
+    planned = plan.run(run)
+    if planned.start:
+        return None
+    for file in work.parent.glob("*/train/train.json"):
+        done = read_json(file)
+        is_shorter = done.get("iterations", 0) < planned.experiment.iterations
+        if is_shorter and _without_lengths(done.get("settings", {})) == _without_lengths(
+            planned.settings
+        ):
+            return (
+                f"begins anew: the finished training of {done['iterations']} iterations is not "
+                f"continued; to start from its weights, write init_from: {file.parent}/weights.pth"
+            )
+    return None
+
+
+def _without_lengths(settings: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in settings.items() if not key.startswith(_LENGTHS)}

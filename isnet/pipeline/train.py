@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,8 @@ from isnet.distributed.run_lock import run_lock
 from isnet.distributed.slurm_job import wait_for_requeue
 from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
 from isnet.errors import UserError
-from isnet.io.atomic_files import read_json, sha256_of, write_text
+from isnet.io.atomic_files import read_json
 from isnet.io.cpp_toolchain import require_tools
-from isnet.pipeline.earlier_training import continuation_advice
 from isnet.pipeline.imported_weights import import_given_weights
 from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.run_memory import require_gpu_memory
@@ -27,22 +25,19 @@ from isnet.pipeline.stage_files import (
     coverage,
     publish,
     read_manifest,
-    replace_folder,
     require_labelled_pixels,
     usable_store,
-    utc_text,
 )
 from isnet.pipeline.start_files import (
+    continuation_advice,
     convert_start_data,
     fetch_start_files,
     start_file,
     untrained_start,
 )
-from isnet.records.run_records import TrainRecord
 from isnet.settings.local_modules import import_modules
 from isnet.settings.plan import Plan
-from isnet.tracking.environment import collect_environment
-from isnet.tracking.journal import Journal, journal_records
+from isnet.tracking.journal import journal_records
 from isnet.training.train_job import TrainJob
 
 if TYPE_CHECKING:
@@ -55,16 +50,13 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
     """Train a run, or reuse a finished training with the same settings and data.
 
     Of a run that scores given weights (`weights`), the weights are imported in place of a training.
-    A reused training that is not in MLflow is uploaded by later stages.
+    A reused training that is not in MLflow is uploaded by later stages. Returns the exit code.
 
     Args:
         plan: the plan of params.yaml.
         run: name of the run.
         arguments: command line for the ranks, if there are several.
         stop_request: records a signal that asks to stop.
-
-    Returns:
-        The exit code.
     """
     planned = plan.run(run)
     if not is_rank():
@@ -171,57 +163,28 @@ def train_job(job: TrainJob, stop_request: StopRequest) -> int:
 
 
 def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
-    """Write the outputs of a finished training to a temporary folder, which is then renamed."""
-    from isnet.checkpoints.checkpoint_folder import save_torch
     from isnet.inference.model_config import deployed_model
-    from isnet.pipeline.weights_description import describe_weights
+    from isnet.pipeline.training_files import write_training
 
-    run, experiment = job.planned.run, job.planned.experiment
-    provenance = {
-        "run": job.planned.name,
-        "dataset": run.dataset,
-        "config": run.config,
-        "config_digest": experiment.train_digest,
-        "key": job.key,
-        "manifest_digest": job.manifest_digest,
-        "seed": run.seed,
-        "iterations": result.iteration,
-    }
+    experiment = job.planned.experiment
+    origin = {"seed": job.planned.run.seed, "iterations": result.iteration}
     if start := read_json(job.start_record):
-        provenance["init_from"] = start
-    environment = collect_environment()
-    finished = time.time()
-    made = job.work / "train.part"
-    shutil.rmtree(made, ignore_errors=True)
-    meta = describe_weights(
-        experiment,
-        deployed_model(experiment.config),
-        json.loads(job.manifest.read_text()),
-        provenance,
-        environment,
-        result.resolved_config,
-    )
-    save_torch(made / "weights.pth", {"state_dict": result.weights, "meta": meta})
-    write_text(made / "config.py", result.resolved_config)
-    journal = Journal(job.work / "journal.jsonl")
-    write_text(made / "curves.csv", journal.as_csv("train"))
-    write_text(made / "validation.csv", journal.as_csv("validation"))
-    records = journal_records(journal.path, "train")
+        origin["init_from"] = start
+    records = journal_records(job.work / "journal.jsonl", "train")
     rates = [record["images_per_second"] for record in records]
-    facts = {
-        **provenance,
-        "global_batch": experiment.global_batch,
-        "crop": list(experiment.crop) if experiment.crop else None,
-        "devices": str(run.devices),
-        "best": result.best,
-        "seconds": round(result.seconds, 1),
-        "settings": job.planned.settings,
-        "started": utc_text(started),
-        "finished": utc_text(finished),
-        "environment": environment,
-        "images_per_second": sum(rates) / len(rates) if rates else None,
-        "peak_memory_gb": max((record["memory_gb"] for record in records), default=None),
-        "weights_sha256": sha256_of(made / "weights.pth"),
-    }
-    TrainRecord.model_validate(facts).write(made / "train.json")
-    replace_folder(made, job.work / "train")
+    write_training(
+        job.planned,
+        job.work,
+        {**json.loads(job.manifest.read_text()), "digest": job.manifest_digest},
+        result.weights,
+        deployed_model(experiment.config),
+        result.resolved_config,
+        origin,
+        global_batch=experiment.global_batch,
+        crop=experiment.crop,
+        best=result.best,
+        seconds=round(result.seconds, 1),
+        started=started,
+        images_per_second=sum(rates) / len(rates) if rates else None,
+        peak_memory_gb=max((record["memory_gb"] for record in records), default=None),
+    )

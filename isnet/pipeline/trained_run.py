@@ -34,9 +34,8 @@ class TrainedRun(NamedTuple):
 def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
     """Load the weights of a run into the model of its config.
 
-    Raises:
-        UserError: the weights file is missing, damaged, another one than `train` wrote, or does not
-            fit the model.
+    Raises UserError if the weights file is missing, damaged, another one than `train` wrote, or
+    does not fit the model.
     """
     config = planned.experiment.config
     import_modules(planned.experiment.imports, planned.experiment.folder)
@@ -63,10 +62,8 @@ def prepare_run(
 ) -> TrainedRun:
     """Prepare a network with its weights for the evaluation of a data set as a config describes.
 
-    `gpu`: use the first GPU if torch finds one.
-
-    Raises:
-        UserError: a setting of the evaluation is unknown or invalid.
+    `gpu`: use the first GPU if torch finds one. Raises UserError if a setting of the evaluation is
+    unknown or invalid.
     """
     layout = plan.layout
     manifest = layout.dataset_results(dataset) / "manifest.json"

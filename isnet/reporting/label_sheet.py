@@ -26,10 +26,8 @@ def draw_label_sheet(
     """Draw a row for each pair, the image beside the image under its labels, above a legend.
 
     `drawings` are annotations by the path of their image, empty for masks. Returns a PNG file. The
-    legend has the classes in these labels. Ignored pixels are grey.
-
-    Raises:
-        UserError: an image or label cannot be read, or has an unknown id.
+    legend has the classes in these labels. Ignored pixels are grey. Raises UserError if an image or
+    label cannot be read, or has an unknown id.
     """
     *colours, grey = distinct_colours(table.palette)
     lookup = LabelLookup(table)

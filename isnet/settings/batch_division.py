@@ -28,15 +28,13 @@ def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
     """Divide a global batch among the processes of a run, with gradient accumulation if needed.
 
     With accumulation, BatchNorm statistics are those of one micro-batch (over all processes under
-    SyncBN), not of the global batch.
+    SyncBN), not of the global batch. Raises ValueError if the number of processes does not divide
+    the global batch.
 
     Args:
         global_batch: number of images per optimizer step.
         per_device: maximum number of images in one forward pass of a process.
         devices: the devices of the run.
-
-    Raises:
-        ValueError: the number of processes does not divide the global batch.
     """
     processes = devices.processes
     if global_batch % processes:

@@ -35,6 +35,20 @@ _HOOKS = {
 
 _HEAD_CLASSES = re.compile(r"model\.(decode|auxiliary)_head(\.\d+)?\.num_classes")
 
+_OF_TRAINING = (
+    *("seed", "precision", "channels_last", "compile", "deterministic", "ema", "best"),
+    "init_from",
+)
+"""Keys of a run that decide nothing but its training."""
+
+_READ = (
+    *("model", "data_preprocessor", "test_dataloader", "val_dataloader", "evaluation"),
+    *("method", "backbone_name", "custom_imports"),
+)
+"""Keys of a config that an evaluation reads."""
+
+_UNREAD_IN_MODEL = {"init_cfg", "loss_decode", "pretrained", "sampler", "train_cfg"}
+
 _Problem = tuple[str, str, str]
 """An incompatibility: the run's key at fault (empty for the whole run), the message and a hint."""
 
@@ -43,10 +57,8 @@ def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) ->
     """Raise UserError if a run's config, data set and settings are incompatible.
 
     Such a run would fail, or would train something else than its settings state. Of a run that
-    scores given weights, the settings of its config's training do not matter.
-
-    Raises:
-        UserError: the run is invalid; the message names the setting and how to change it.
+    scores given weights, the settings of its config's training do not matter. Raises UserError if
+    the run is invalid; the message names the setting and how to change it.
     """
     of_training = (_batch_problems, _precision_problems, _transform_problems, _hook_problems)
     for problems in (_class_problems, *(of_training if run.weights is None else ())):
@@ -145,3 +157,29 @@ def _hook_problems(run: Run, experiment: Experiment, table: LabelTable) -> Itera
     for hook in experiment.config.get("custom_hooks") or []:
         if hint := _HOOKS.get(str(hook.get("type")).rpartition(".")[2]):
             yield "config", f"the pipeline does the work of {hook['type']} in custom_hooks", hint
+
+
+def check_scored_run(name: str, run: Run) -> None:
+    """Check a run with `weights`; any other run is left alone.
+
+    Raises UserError if a key or override of the run would have no effect.
+    """
+    if run.weights is None:
+        return
+    given = [key for key in _OF_TRAINING if key in run.model_fields_set]
+    for path in flatten(run.overrides):
+        first, *below = path.split(".")
+        if first not in _READ or (first == "model" and _UNREAD_IN_MODEL & set(below)):
+            given.append(f"overrides.{path}")
+    if run.devices.nodes > 1:
+        raise UserError(
+            f"{run.devices} would have no effect: an evaluation runs on one machine",
+            where=f"params.yaml: runs.{name}.devices",
+            hint=f"Write devices: {str(run.devices).partition('x')[2]}",
+        )
+    if given:
+        raise UserError(
+            "would have no effect: the run scores given weights and trains nothing",
+            where=f"params.yaml: runs.{name}.{given[0]}",
+            hint="Remove it, or replace weights by init_from to train from them",
+        )

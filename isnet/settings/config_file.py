@@ -20,10 +20,8 @@ _PACKAGE = Path(__file__).parents[2]
 def load_config(path: str, where: str) -> dict[str, Any]:
     """Read the config that a run names: a file below the project, or `mmseg::PATH`.
 
-    `where` names the setting in errors.
-
-    Raises:
-        UserError: there is no such file in the project, or it cannot be read.
+    `where` names the setting in errors. Raises UserError if there is no such file in the project,
+    or it cannot be read.
     """
     file, written = config_file(path), Path(path)
     is_inside = not written.is_absolute() and ".." not in written.parts
@@ -46,8 +44,7 @@ def load_config(path: str, where: str) -> dict[str, Any]:
 def read_config(file: Path, where: str) -> dict[str, Any]:
     """Read a config file with its bases, without importing what it names.
 
-    Raises:
-        UserError: it cannot be read.
+    Raises UserError if it cannot be read.
     """
     from mmengine.config import Config
 

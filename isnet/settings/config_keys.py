@@ -181,13 +181,12 @@ _NEAR = 0.8
 def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
     """Refuse a key of a config file that would have no effect.
 
+    Raises UserError, naming the key and what to write instead.
+
     Args:
         config: the config as read from its file, before overrides.
         where: the place that errors name.
         seed: of the run; a file may state the same one.
-
-    Raises:
-        UserError: naming the key and what to write instead.
     """
     for path, value in _walk(config):
         owned = _find_owned(path)
@@ -202,13 +201,12 @@ def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
 def check_overrides(config: dict[str, Any], overrides: dict[str, Any], where: str) -> None:
     """Refuse an override that would have no effect.
 
+    Raises UserError, naming the key and what to write instead.
+
     Args:
         config: the config before the overrides.
         overrides: those of the run.
         where: the place that errors name.
-
-    Raises:
-        UserError: naming the key and what to write instead.
     """
     for path, value in _walk(overrides):
         owned = _find_owned(path)

@@ -18,8 +18,7 @@ _FOLDER = "datasets"
 def description_of(dataset: Dataset) -> DatasetDescription:
     """Return the description of a data set: its files, splits and classes.
 
-    Raises:
-        UserError: the description file is missing, outside `datasets/`, or invalid.
+    Raises UserError if the description file is missing, outside `datasets/`, or invalid.
     """
     if not isinstance(dataset, FolderDataset):
         return read_published(_catalog_name(dataset.kind))

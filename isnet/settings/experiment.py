@@ -16,7 +16,7 @@ from isnet.settings.config_keys import check_config_file
 from isnet.settings.local_modules import local_files
 from isnet.settings.overrides import apply_overrides
 from isnet.settings.params import Run
-from isnet.settings.timm_backbone import name_timm_weights
+from isnet.settings.pretrained_references import name_timm_weights
 
 _EVALUATION_KEYS = (
     *("evaluation", "img_ratios", "test_cfg", "test_dataloader", "test_evaluator"),
@@ -109,17 +109,14 @@ def resolve(
 ) -> Experiment:
     """Read the config of a run, apply the run's overrides and check the result.
 
-    The model is not built.
+    The model is not built. Raises UserError if the config is missing or broken, an override names
+    no key, or a needed key is absent.
 
     Args:
         name: name of the run, for error messages.
         run: the run.
         classes: number of classes of the data set, which the heads get; None keeps the config's.
         cache: the configs read so far, by path; this function adds to them. Runs often share one.
-
-    Raises:
-        UserError: the config is missing or broken, an override names no key, or a needed key is
-            absent.
     """
     where = f"params.yaml: runs.{name}"
     cache = {} if cache is None else cache

@@ -55,8 +55,7 @@ class Layout:
     def of(cls, params: Params) -> Layout:
         """Return the layout for the current directory; ISNET_DATA overrides `paths.data`.
 
-        Raises:
-            UserError: the path of the project has a character that would be misread.
+        Raises UserError if the path of the project has a character that would be misread.
         """
         home = home_of(Path.cwd())
         check_path(home)

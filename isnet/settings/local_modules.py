@@ -12,12 +12,11 @@ from isnet.errors import UserError
 def local_files(names: list[str], folder: Path) -> list[Path]:
     """Return the files of modules that lie in `folder`, and of those that they import from there.
 
+    Raises UserError if a file is no Python.
+
     Args:
         names: modules as imported, `losses` or `parts.losses`.
         folder: the folder of the config.
-
-    Raises:
-        UserError: a file is no Python.
     """
     found: set[Path] = set()
     waiting = list(names)
@@ -32,8 +31,8 @@ def local_files(names: list[str], folder: Path) -> list[Path]:
 def import_modules(names: list[str], folder: Path) -> None:
     """Import modules, which register their components; those in `folder` come first.
 
-    Raises:
-        UserError: a module is missing or raises, or another one of its name is imported already.
+    Raises UserError if a module is missing or raises, or another one of its name is imported
+    already.
     """
     sys.path.insert(0, str(folder.resolve()))
     try:

@@ -11,11 +11,9 @@ def apply_overrides(config: dict[str, Any], overrides: dict[str, Any], where: st
     """Set each override in `config`, in place.
 
     A new key similar to an existing one is refused as a typing error, except in a mapping with a
-    `type`: whether the object knows the key is found when it is built. A mapping with
-    `_delete_: true` replaces the one of the config, as in mmengine's config files.
-
-    Raises:
-        UserError: an override would have no effect, names no key, or has a value of another kind.
+    `type`: whether the object knows the key is found when it is built. A mapping with `_delete_:
+    true` replaces the one of the config, as in mmengine's config files. Raises UserError if an
+    override would have no effect, names no key, or has a value of another kind.
     """
     check_overrides(config, overrides, where)
     _apply(config, overrides, where)

@@ -358,8 +358,8 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml.
 
-    Raises:
-        UserError: the file is missing or invalid; the message names the key and the correction.
+    Raises UserError if the file is missing or invalid; the message names the key and the
+    correction.
     """
     return params_of(read_params(path), path)
 
@@ -367,8 +367,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
     """Read params.yaml without checking its content.
 
-    Raises:
-        UserError: the file is missing, not valid YAML or not a mapping.
+    Raises UserError if the file is missing, not valid YAML or not a mapping.
     """
     if not path.is_file():
         raise UserError(
@@ -381,12 +380,11 @@ def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
 def params_of(tree: dict[str, Any], path: Path) -> Params:
     """Check the parsed YAML of params.yaml and return it as `Params`.
 
+    Raises UserError if the content is invalid; the message names the key and the correction.
+
     Args:
         tree: the content of the file.
         path: the file, for error messages.
-
-    Raises:
-        UserError: the content is invalid; the message names the key and the correction.
     """
     params = validate_params(tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
@@ -398,8 +396,7 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
 def validate_params(tree: dict[str, Any], path: Path) -> Params:
     """Check the parsed YAML of params.yaml, which may have no runs or no data sets.
 
-    Raises:
-        UserError: the content is invalid; the message names the key and the correction.
+    Raises UserError if the content is invalid; the message names the key and the correction.
     """
     params = validate(Params, tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):

@@ -27,6 +27,7 @@ def insert_entries(
     """Insert runs or data sets into the text of params.yaml below an existing one, in its style.
 
     The text is edited by lines because a round trip through a YAML library changes line breaks.
+    Raises UserError if the file is not written as a block, for example `runs: {...}`.
 
     Args:
         text: the content of params.yaml.
@@ -34,9 +35,6 @@ def insert_entries(
         after: name of the existing entry, whose indentation and spacing the new ones get.
         entries: the settings of the new entries, by name.
         path: the file, for error messages.
-
-    Raises:
-        UserError: the file is not written as a block, for example `runs: {...}`.
     """
     lines = text.split("\n")
     try:
@@ -62,11 +60,7 @@ def insert_entries(
 
 
 def decode_params(content: bytes, path: Path) -> str:
-    """Return the text of params.yaml.
-
-    Raises:
-        UserError: it is not UTF-8.
-    """
+    """Return the text of params.yaml. Raises UserError if it is not UTF-8."""
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -76,8 +70,7 @@ def decode_params(content: bytes, path: Path) -> str:
 def replace_params(path: Path, original: bytes, text: str) -> None:
     """Write params.yaml, following a symbolic link.
 
-    Raises:
-        UserError: it has no longer the content `original`, or cannot be written.
+    Raises UserError if it has no longer the content `original`, or cannot be written.
     """
     if path.read_bytes() != original:
         raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
@@ -97,8 +90,7 @@ class _Place(NamedTuple):
 def _find_place(section: str, name: str, text: str) -> _Place:
     """Find the place below the entry `name`, and the style in which it is written.
 
-    Raises:
-        LookupError, AttributeError, ValueError: the entry is not a key of a block mapping.
+    Raises LookupError, AttributeError or ValueError if the entry is not a key of a block mapping.
     """
     tree = YAML().load(text)
     entries: CommentedMap = tree[section]

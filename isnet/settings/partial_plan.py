@@ -17,10 +17,8 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
     """Return the plan of what concerns one run or data set; errors elsewhere do not matter.
 
     A run needs its data set, and the runs whose weights it needs (`init_from`, `weights`) with
-    theirs.
-
-    Raises:
-        UserError: this part is invalid, or refers to a run or data set that does not exist.
+    theirs. Raises UserError if this part is invalid, or refers to a run or data set that does not
+    exist.
     """
     tree = read_params(_PATH)
     runs: dict[str, Any] = {}
@@ -46,9 +44,8 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
 def plan_without_wrong_entries() -> tuple[Plan, dict[str, UserError]]:
     """Return the plan of params.yaml, or that of its correct entries with the errors of the others.
 
-    Raises:
-        UserError: params.yaml cannot be read, none of its runs is correct, or its entries
-            contradict each other.
+    Raises UserError if params.yaml cannot be read, none of its runs is correct, or its entries
+    contradict each other.
     """
     try:
         return Plan.of(load_params()), {}

@@ -7,13 +7,12 @@ from typing import Any
 
 from isnet.data.catalog import LabelTable
 from isnet.io.atomic_files import write_if_changed
-from isnet.settings.compatibility import check_run
+from isnet.settings.compatibility import check_run, check_scored_run
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.experiment import resolve
 from isnet.settings.layout import Layout
 from isnet.settings.params import Params
 from isnet.settings.planned_run import PlannedRun
-from isnet.settings.scored_run import check_scored_run
 from isnet.settings.stage_keys import StageKeys
 from isnet.settings.start_weights import check_start_runs
 
@@ -25,8 +24,7 @@ class Plan(StageKeys):
     def of(cls, params: Params) -> Plan:
         """Make the plan of params.yaml by resolving and checking every run.
 
-        Raises:
-            UserError: a run cannot be trained as written; the message names the run.
+        Raises UserError if a run cannot be trained as written; the message names the run.
         """
         configs: dict[str, dict[str, Any]] = {}
         tables: dict[str, LabelTable] = {}

@@ -37,8 +37,7 @@ class PlannedRun:
     def of(cls, name: str, run: Run, experiment: Experiment) -> PlannedRun:
         """Return a run with the hashes of the files that it starts from.
 
-        Raises:
-            UserError: a file is missing.
+        Raises UserError if a file is missing.
         """
         where = f"params.yaml: runs.{name}"
         start = start_weights(run, experiment, where)

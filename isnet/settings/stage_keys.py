@@ -43,19 +43,14 @@ class StageKeys:
     runs: dict[str, PlannedRun]
 
     def run(self, name: str) -> PlannedRun:
-        """Return the run with the given name.
-
-        Raises:
-            UserError: there is no such run.
-        """
+        """Return the run with the given name. Raises UserError if there is no such run."""
         _require_known(name, list(self.runs), "run")
         return self.runs[name]
 
     def dataset_settings(self, name: str) -> dict[str, Any]:
         """Return the settings of `download` and `convert`, which decide the content of a data set.
 
-        Raises:
-            UserError: there is no such data set.
+        Raises UserError if there is no such data set.
         """
         _require_known(name, list(self.params.datasets), "data set")
         dataset = self.params.datasets[name]

@@ -40,10 +40,7 @@ class StartWeights:
 def start_weights(run: Run, experiment: Experiment, where: str) -> StartWeights | None:
     """Return the weights that a run starts from or scores; None if it starts from new ones.
 
-    `where` names the run in errors.
-
-    Raises:
-        UserError: the file is missing, or both keys are set.
+    `where` names the run in errors. Raises UserError if the file is missing, or both keys are set.
     """
     if run.weights is not None:
         return _locate(run.weights, "weights", f"{where}.weights")
@@ -77,8 +74,7 @@ def _locate(
 def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
     """Return the SHA-256 of local files that the config's backbone is initialised from.
 
-    Raises:
-        UserError: a file is missing.
+    Raises UserError if a file is missing.
     """
     hashes = {}
     for node, key in pretrained_references(experiment.config["model"]):
@@ -90,8 +86,7 @@ def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
 def check_start_runs(starts: Mapping[str, StartWeights | None]) -> None:
     """Check the runs whose weights others need; `starts` has those of all runs.
 
-    Raises:
-        UserError: there is no such run, or runs need each other.
+    Raises UserError if there is no such run, or runs need each other.
     """
     for name in starts:
         seen = [name]

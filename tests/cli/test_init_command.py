@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from isnet.cli import main
 from isnet.data.inspection import proposal
 from isnet.data.inspection.proposal import propose_run
-from isnet.pipeline import fitting_batch, run_memory
+from isnet.pipeline import run_memory
 from isnet.settings.experiment import resolve
 from isnet.settings.params import Run, load_params
 from isnet.settings.plan import Plan
@@ -83,7 +83,7 @@ def test_a_batch_without_room_is_divided(
     checkout: Path, pets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_memory, "_estimate_apart", lambda run: run.batch.per_process << 30)
-    monkeypatch.setattr(fitting_batch, "free_memory_bytes", lambda: 2 << 30)
+    monkeypatch.setattr(run_memory, "free_memory_bytes", lambda: 2 << 30)
     assert main(["init", "pets", str(pets)]) == 0
     batch = Plan.of(load_params()).run("pets_isnet").batch
     assert (batch.per_process, batch.accumulation > 1) == (1, True)

@@ -24,11 +24,10 @@ from isnet.checkpoints.checkpoint_formats import WeightsFile
 from isnet.checkpoints.fitting_tensors import load_all
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.model_config import deployed_model
-from isnet.settings.compatibility import check_run
+from isnet.settings.compatibility import check_run, check_scored_run
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.experiment import Experiment, resolve
 from isnet.settings.params import CocoStuffDataset, PublishedDataset, Run, params_of
-from isnet.settings.scored_run import check_scored_run
 
 FOLDER = REPOSITORY / "isnet/configs"
 FILES = sorted(path.name for path in FOLDER.glob("*.py"))

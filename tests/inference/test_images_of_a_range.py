@@ -28,7 +28,7 @@ from isnet.inference.given_weights import open_given_weights
 from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import open_model
 from isnet.inference.serving.pyfunc_model import RefusedRequestError, ServedModel
-from isnet.pipeline.weights_description import describe_weights
+from isnet.pipeline.training_files import describe_weights
 from isnet.settings.config_file import read_config
 from isnet.settings.experiment import resolve
 from isnet.settings.params import Run

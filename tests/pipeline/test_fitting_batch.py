@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from stand_in_gpus import show_gpus
 
-from isnet.pipeline import fitting_batch, run_memory
-from isnet.pipeline.fitting_batch import fit_batch
+from isnet.pipeline import run_memory
+from isnet.pipeline.run_memory import fit_batch
 from isnet.settings.experiment import resolve
 from isnet.settings.params import Run
 from isnet.settings.planned_run import PlannedRun
@@ -43,7 +43,7 @@ def test_a_part_of_the_batch_fits_free_memory(
     gib: int, images: int, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show_gpus(monkeypatch, None)
-    monkeypatch.setattr(fitting_batch, "free_memory_bytes", lambda: gib << 30)
+    monkeypatch.setattr(run_memory, "free_memory_bytes", lambda: gib << 30)
     found, told = fit_batch(planned("cpu"))
     assert found == images
     assert line in told

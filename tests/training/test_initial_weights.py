@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isnet.cli import main
 from isnet.io.atomic_files import sha256_of
-from isnet.pipeline.earlier_training import continuation_advice
+from isnet.pipeline.start_files import continuation_advice
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.run_record import run_parameters

@@ -29,10 +29,8 @@ def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
 
     The input is the first validation image of the data set, at its own size and, if given, resized
     to `size` (height, width). The figures are printed as a table and written to `benchmark.json`.
-    One process measures on the run's kind of device (CPU or GPU).
-
-    Raises:
-        UserError: the run has no weights.
+    One process measures on the run's kind of device (CPU or GPU). Raises UserError if the run has
+    no weights.
     """
     planned = plan.run(run)
     trained = read_train_record(plan, run)

@@ -35,7 +35,9 @@ def export(
 ) -> None:
     """Export a trained network to ONNX or `torch.export`, and compare its outputs with torch's.
 
-    Differences and speeds are written to a JSON file beside the export, see `record_of`.
+    Differences and speeds are written to a JSON file beside the export, see `record_of`. Raises
+    UserError if a package is missing, the network cannot be exported, the outputs differ, or
+    `output` exists and was exported from other weights. No new file is left.
 
     Args:
         weights: a weights file of `isnet train` or `isnet weights import`.
@@ -43,10 +45,6 @@ def export(
         output: the file to write; None means exports/RUN/model.onnx or .pt2.
         check: images or folders to compare on. If empty, these are validation images of the run's
             data set, or generated images if the data set is not in this checkout.
-
-    Raises:
-        UserError: a package is missing, the network cannot be exported, the outputs differ, or
-            `output` exists and was exported from other weights. No new file is left.
     """
     missing = [name for name in EXTRAS["export"] if not is_installed(name)]
     if format == "onnx" and missing:
@@ -104,9 +102,8 @@ def record_of(file: Path) -> Path:
 def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
     """Export a model to `file`.
 
-    Returns:
-        A runner of the original network, a runner of the exported one, and the fields for the JSON
-        record that depend on the format.
+    Returns a runner of the original network, a runner of the exported one, and the fields for the
+    JSON record that depend on the format.
     """
     import torch
 
@@ -133,8 +130,7 @@ def _compare(
 ) -> dict[str, Any]:
     """Return differences and speeds of the exported network against the original one.
 
-    Raises:
-        UserError: the outputs differ by more than the tolerance.
+    Raises UserError if the outputs differ by more than the tolerance.
     """
     import torch
 

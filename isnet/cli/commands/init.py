@@ -15,7 +15,7 @@ from isnet.io.disk_space import explain_write_errors
 from isnet.io.gpus import visible_gpus
 from isnet.io.image_file import without_pixel_limit
 from isnet.io.yaml_file import read_yaml
-from isnet.pipeline.fitting_batch import fit_batch
+from isnet.pipeline.run_memory import fit_batch
 from isnet.reporting.label_sheet import draw_label_sheet
 from isnet.settings.compatibility import check_run
 from isnet.settings.experiment import resolve
@@ -45,15 +45,14 @@ def init(
 ) -> None:
     """Write `datasets/NAME.yaml`, and a data set and a run in params.yaml, for a folder.
 
+    Raises UserError if the name is taken, or the folder is ambiguous or cannot be used. Nothing was
+    written.
+
     Args:
         name: the new data set; the run is `NAME_isnet`.
         folder: folder of images and labels; None if `images` and `labels` are given.
         images, labels, label_suffix, names, ignore, val: decide what the folder leaves open.
         dry_run: print what would be written, and write nothing but `work`.
-
-    Raises:
-        UserError: the name is taken, or the folder is ambiguous or cannot be used. Nothing was
-            written.
     """
     path, target, run = Path("params.yaml"), Path(f"datasets/{name}.yaml"), f"{name}_isnet"
     params = load_params(path)
@@ -116,8 +115,7 @@ def _check(
 ) -> PlannedRun:
     """Return a run that is to be added with its data set.
 
-    Raises:
-        UserError: params.yaml with the two would not be correct.
+    Raises UserError if params.yaml with the two would not be correct.
     """
     tree = read_yaml(path, "See docs/reference/params.md")
     tree["datasets"] = {**tree["datasets"], **dataset}

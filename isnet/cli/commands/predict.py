@@ -38,6 +38,9 @@ def predict(
     """Segment images and write the predictions to a folder; return the exit code.
 
     Images whose prediction by the same weights and options is already in `output` are skipped.
+    Returns 0, or 2 if some images could not be predicted. Raises UserError if the weights cannot be
+    used, there are no images, none could be predicted, or a file that is not such a prediction
+    would be overwritten.
 
     Args:
         weights: a weights file of isnet.
@@ -48,13 +51,6 @@ def predict(
         window: (height, width) of sliding windows; None leaves the choice to the weights file and
             the free memory.
         device: "cpu" or "gpu"; None uses a GPU if there is one.
-
-    Returns:
-        0, or 2 if some images could not be predicted.
-
-    Raises:
-        UserError: the weights cannot be used, there are no images, none could be predicted, or a
-            file that is not such a prediction would be overwritten.
     """
     from isnet.mmseg_import import import_mmseg
 

@@ -32,16 +32,14 @@ _MAX_WORD = 24
 def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
     """Add a run to params.yaml for each combination of the given settings.
 
-    Wrong entries of params.yaml that the new runs do not need are named on stderr.
+    Wrong entries of params.yaml that the new runs do not need are named on stderr. Raises UserError
+    if the run or a key is unknown, a value is invalid, or a new run could not be trained. Nothing
+    was written.
 
     Args:
         name: the run to vary; it stays unchanged.
         choices: `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`, one for each setting.
         dry_run: print the new runs and write nothing.
-
-    Raises:
-        UserError: the run or a key is unknown, a value is invalid, or a new run could not be
-            trained. Nothing was written.
     """
     path = Path("params.yaml")
     plan, errors = plan_without_wrong_entries()

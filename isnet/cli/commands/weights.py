@@ -13,7 +13,7 @@ from isnet.errors import USER_ERROR, UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
 from isnet.settings.config_file import config_file, config_source, read_config
-from isnet.settings.timm_backbone import name_timm_weights
+from isnet.settings.pretrained_references import name_timm_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,16 +27,14 @@ _log = logging.getLogger(__name__)
 def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None:
     """Convert a checkpoint of the official code or of mmseg to a weights file of isnet.
 
-    No code in the checkpoint is unpickled.
+    No code in the checkpoint is unpickled. Raises UserError if `file` cannot be opened, its tensors
+    do not match the model, or `output` exists.
 
     Args:
         file: the checkpoint.
         config: config file of the checkpoint's model.
         output: the weights file to write.
         ema: use the averaged weights of an official checkpoint that has both kinds.
-
-    Raises:
-        UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=ema)
     source = {"file": file.name, "kind": conversion.file.kind, "sha256": sha256_of(file)}
@@ -54,14 +52,14 @@ def export_weights(
 ) -> None:
     """Convert a weights file of isnet to a checkpoint of the official code or of mmseg.
 
+    Raises UserError if `file` cannot be opened, its tensors do not match the model, or `output`
+    exists.
+
     Args:
         file: the weights file.
         config: config file of its model.
         output: the checkpoint to write.
         format: "official" or "mmseg".
-
-    Raises:
-        UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=False)
     from isnet.checkpoints.tensor_names import official_name
@@ -77,13 +75,9 @@ def fetch_weights(sources: Sequence[str]) -> int:
     """Download weights in advance: into torch's cache, and those of a hub into the hub's.
 
     `sources`: configs, of whose backbones the ImageNet weights are downloaded, and repositories
-    (`hf://OWNER/NAME`). Without any, the backbones are those of all runs of params.yaml.
-
-    Returns:
-        0, or 2 if entries of params.yaml are wrong: the files of the other runs are downloaded.
-
-    Raises:
-        UserError: a file cannot be downloaded, or an existing one is damaged.
+    (`hf://OWNER/NAME`). Without any, the backbones are those of all runs of params.yaml. Returns 0,
+    or 2 if entries of params.yaml are wrong: the files of the other runs are downloaded. Raises
+    UserError if a file cannot be downloaded, or an existing one is damaged.
     """
     from isnet.checkpoints import hub
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files

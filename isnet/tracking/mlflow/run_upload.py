@@ -132,6 +132,7 @@ class RunUpload:
         environment: dict[str, Any] | None = None,
     ) -> None:
         self.record, self.store = record, store
+        self._report, self._environment = report, environment
         self._client = TrackingClient(store.uri, lambda: report({"alive": 1}))
         self._experiment, location = _find_or_create_experiment(self._client, store)
         if note := follow_checkout(location, store):
@@ -175,6 +176,13 @@ class RunUpload:
             self.run.require_oldest(self._experiment, record)
             write_json(record.work / _NOTE, {"run_id": self.run.id, "content": content})
         return note
+
+    def finish(self, record: RunRecord) -> None:
+        """Upload all that is missing of the run, which has ended as `record` says."""
+        RunUpload(record, self.store, self._report, self._environment).send_all()
+
+    def close(self) -> None:
+        """Do nothing: no connection stays open."""
 
     def _send_model(self) -> str:
         """Upload the weights as a model, and register the model if the store has a registry.

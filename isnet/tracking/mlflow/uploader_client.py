@@ -109,7 +109,7 @@ class Uploader:
 
     def upload(self, records: list[RunRecord], store: TrackingStore, report: Report) -> None:
         """Upload runs in the process, and pass the events of `upload_runs` to `report`."""
-        self.send(upload=records, store=store, attempts=self._timeouts.attempts)
+        self.send(records=records, store=store, attempts=self._timeouts.attempts)
         for event in self.events(self._timeouts.total):
             report(event)
             if "done" in event:

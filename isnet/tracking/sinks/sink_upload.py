@@ -1,16 +1,15 @@
 """Brings the curves of a run into a sink: while it trains, and completely once it has ended."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from isnet.io.atomic_files import digest_of, read_json, sha256_of, write_json
 from isnet.tracking.curve_thinning import thin_records
 from isnet.tracking.journal import JournalReader
 from isnet.tracking.mlflow.run_upload import Report, final_metrics
 from isnet.tracking.mlflow.tracking_client import failure_reason
-from isnet.tracking.run_record import RunRecord, State
+from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.tensorboard_run import TensorboardRun, tensorboard_folder
 from isnet.tracking.sinks.wandb_run import WandbRun
 
@@ -44,18 +43,6 @@ class CurveSinks:
         return digest_of([self.project, record.state, final, *map(sha256_of, files)])
 
 
-class _SinkRun(Protocol):
-    """A run in a sink, open for writing."""
-
-    last: dict[str, int]
-
-    def add(self, records: Iterable[dict[str, Any]]) -> None: ...
-
-    def set_final(self, values: Mapping[str, float], step: int) -> None: ...
-
-    def close(self, state: State) -> None: ...
-
-
 class SinkUpload:
     """Sends the records of one run to one sink while its journal grows.
 
@@ -65,7 +52,7 @@ class SinkUpload:
     def __init__(self, name: SinkName, record: RunRecord, sinks: CurveSinks) -> None:
         self._name, self._record, self._sinks = name, record, sinks
         self._readers = (JournalReader(record.journal), JournalReader(record.system))
-        self._run: _SinkRun = (
+        self._run = (
             TensorboardRun(record, sinks.home)
             if name == "TensorBoard"
             else WandbRun(record, sinks.project, sinks.home)

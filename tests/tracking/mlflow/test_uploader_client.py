@@ -34,5 +34,5 @@ def test_the_parents_end_is_seen_while_a_forked_worker_keeps_the_pipe_open(
     monkeypatch.setattr(uploader, "_ORPHAN_SECONDS", 1e6)  # it would end this process
     connection, other_end = Pipe()
     commands = uploader._Commands(parent=-1, pipe=os.dup(other_end.fileno()))
-    assert commands.next(None) is None
+    assert commands.next() is None
     connection.close()
