@@ -7,13 +7,9 @@ USER_ERROR = 2
 class UserError(Exception):
     """An error that the user can correct, with a message of one line.
 
-    The message says what is wrong, where, and what to do. The command line prints it without a
-    traceback and exits with code 2. The Snakefile raises it as a `WorkflowError`.
-
-    Args:
-        what: description of the problem.
-        where: the file, key or option that is wrong.
-        hint: what to type or change, as a sentence without its full stop.
+    It says `what` is wrong, `where` (file, key or option), and what to type or change (`hint`, a
+    sentence without its full stop). The command line prints it without a traceback and exits with
+    code 2. The Snakefile raises it as a `WorkflowError`.
     """
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:

@@ -12,13 +12,10 @@ __all__ = ["main", "program"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `isnet ARGUMENTS` and return its exit code.
+    """Run `isnet ARGUMENTS` (default: those of this process) and return its exit code.
 
     The codes are 0 (done), 1 (failed), 2 (an error that the user can correct), 75 (stopped, the
     same command resumes) and 130 (Ctrl-C).
-
-    Args:
-        argv: the arguments; `sys.argv[1:]` by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -70,7 +70,11 @@ class Command:
 
         plan, elsewhere, wrong = None, None, list[str]()
         if self.plan and self.skips_wrong:
-            plan, wrong = _read_correct_entries()
+            from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
+
+            plan, errors = plan_without_wrong_entries()
+            plan.write_stage_settings(is_part=bool(errors))  # those of wrong entries stay
+            wrong = error_lines(errors)
         elif self.plan:
             plan, elsewhere = _read_plan(options)
         run, dataset = options.get("run"), options.get("dataset")
@@ -108,18 +112,6 @@ class Command:
                 with console_output("train", run, job.layout.log("train", run)):
                     return train_job(job, stop_request)
             return self._call(options, arguments=command_line, stop_request=stop_request)
-
-
-def _read_correct_entries() -> "tuple[Plan, list[str]]":
-    """Return the plan of params.yaml without its wrong entries, and the errors of these.
-
-    The settings files of wrong entries are left as they are.
-    """
-    from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
-
-    plan, errors = plan_without_wrong_entries()
-    plan.write_stage_settings(is_part=bool(errors))
-    return plan, error_lines(errors)
 
 
 def _read_plan(options: dict[str, Any]) -> "tuple[Plan, UserError | None]":

@@ -51,18 +51,11 @@ def evaluate(
     dataset: str | None = None,
     config: str | None = None,
 ) -> int:
-    """Evaluate a run, or a weights file on a data set by hand; return the exit code.
+    """Evaluate a run, or `weights` on the data set `dataset` by hand; return the exit code.
 
-    Raises UserError if it is not clear what to evaluate, or it cannot be.
-
-    Args:
-        plan: the plan of params.yaml.
-        run: name of the run; None for a weights file.
-        arguments: command line for the ranks, if there are several.
-        stop_request: ends this process on a stop signal.
-        weights: a weights file; `dataset` is then that of params.yaml to score it on.
-        dataset: name of that data set.
-        config: config of the file's model; needed unless the file describes itself.
+    `arguments` is the command line for the ranks, if there are several. `config` is that of the
+    file's model; it is needed unless the file describes itself. Raises UserError if it is not clear
+    what to evaluate, or it cannot be.
     """
     if run is not None:
         for name, value in (("WEIGHTS", weights), ("--dataset", dataset), ("--config", config)):
@@ -162,10 +155,7 @@ def _load(plan: Plan, planned: PlannedRun, finished: Path, key: str) -> dict[str
 def counting_arguments(loaded: "TrainedRun", finished: Path, key: str) -> dict[str, Any]:
     """Return the keyword arguments of `count_images`.
 
-    Args:
-        loaded: model, data set and protocol.
-        finished: folder of the evaluation's results; the journals are beside it.
-        key: what decides the counts.
+    The journals are beside `finished`, the folder of the results; `key` is what decides the counts.
     """
     from mmseg.registry import DATASETS
 

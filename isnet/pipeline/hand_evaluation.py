@@ -18,8 +18,7 @@ from isnet.settings.config_file import load_config
 from isnet.settings.experiment import resolve
 from isnet.settings.local_modules import import_modules
 from isnet.settings.params import Run
-from isnet.settings.plan import Plan
-from isnet.settings.stage_keys import scores_key
+from isnet.settings.plan import Plan, scores_key
 from isnet.tracking.environment import collect_environment
 
 _log = logging.getLogger(__name__)
@@ -34,23 +33,16 @@ class _Described(NamedTuple):
     name: str
     method: str
     backbone: str
-    digest: str
-    """Hash of the config and of the modules that it imports."""
+    digest: str  # hash of the config and of the modules that it imports
 
 
 def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None) -> Path:
     """Score a weights file on the validation split of a data set, as the stage scores a run's.
 
-    The files of the evaluation are written to `evaluations/WEIGHTS-DATASET-KEY`; they are reused
-    for the same weights, data and config, and an interrupted evaluation resumes. Returns the folder
-    of the evaluation's files. Raises UserError if the file describes no model and there is no
-    config, or it does not fit.
-
-    Args:
-        plan: the plan of params.yaml.
-        weights: the file: of isnet, the authors' code, mmseg, or safetensors.
-        dataset: a data set of params.yaml.
-        config: config of the model; None for a file of isnet, which describes it.
+    Returns the folder of the evaluation's files, `evaluations/WEIGHTS-DATASET-KEY`. They are reused
+    for the same weights, data and config, and an interrupted evaluation resumes. `config` is that
+    of the model; None for a file of isnet, which describes it. Raises UserError if the file
+    describes no model and there is no config, or it does not fit.
     """
     manifest = read_manifest(plan, dataset)
     from isnet.mmseg_import import import_mmseg

@@ -5,8 +5,7 @@ from isnet.pipeline.run_status import DatasetStatus, RunStatus, dataset_status, 
 from isnet.reporting.missing_results import MissingRun
 from isnet.settings.plan import Plan
 
-_LONGEST = 200
-"""Maximum number of characters quoted from the last line of a log."""
+_LONGEST = 200  # maximum number of characters quoted from the last line of a log
 
 
 def missing_runs(plan: Plan) -> list[MissingRun]:
@@ -43,10 +42,8 @@ def missing_runs(plan: Plan) -> list[MissingRun]:
 
 
 def _reason(plan: Plan, status: RunStatus, dataset: DatasetStatus) -> tuple[str, str, bool]:
-    """Return why a run has no results, which stage to run next, and whether to quote its log.
-
-    The reason is empty if the run has results. The log is quoted unless it belongs to a training
-    with other settings or data.
+    """Return why a run has no results (empty if it has), which stage to run next, and whether to
+    quote the stage's log: not that of a training with other settings or data.
     """
     done = "imported" if plan.run(status.run).is_scored_only else "trained"
     if dataset.digest is None:

@@ -25,16 +25,14 @@ _log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_PASSES = 5.0
 _SHORT_WAIT_SECONDS = 3.0
 """At the end of a training that is stopped, or whose receivers are known to be down."""
-_MLFLOW = "MLflow"
-"""The receiver of events that name no sink."""
+_MLFLOW = "MLflow"  # the receiver of events that name no sink
 
 
 def track(plan: Plan, name: str | None = None) -> bool:
     """Upload a run, or all runs without a name, to MLflow and other sinks at the end of a stage.
 
-    If that fails, log one line and return False. A cluster job does not upload its run to a
-    database file, because many jobs would write to it over a network file system. The report
-    uploads all runs, because the workflow engine runs it locally.
+    If that fails, log one line and return False. A cluster job leaves a database file to the
+    report, which the workflow engine runs locally: many jobs would write to it over the network.
     """
     update_sinks(plan, _records(plan, [name] if name else list(plan.runs)), STAGE_END)
     return _track_in_mlflow(plan, name)
@@ -138,14 +136,8 @@ class LiveTracking:
     """Context manager that uploads a training to MLflow and other sinks while it runs.
 
     An uploader process sends the records of the training and samples system metrics. Enter the
-    context after the run's lock and GPUs are acquired, and call `finish` after they are released.
-    A database file is written only by `finish`, and not at all inside a cluster job.
-
-    Args:
-        plan: the plan of params.yaml.
-        name: name of the run.
-        work: work folder of the training.
-        manifest_digest: digest of the manifest of its data set.
+    context after the run's lock and GPUs are acquired, and call `finish` after they are released. A
+    database file is written only by `finish`, and not at all inside a cluster job.
     """
 
     def __init__(self, plan: Plan, name: str, work: Path, manifest_digest: str) -> None:
@@ -249,8 +241,8 @@ def _upload(
     """Upload the runs that are not in MLflow yet; with `check`, notes about uploads are not enough.
 
     A database file is written by this process. A server is written by a child process, which can be
-    killed at any time. Returns the names of the runs that are in MLflow, and the failure if some
-    are not.
+    killed at any time. Returns the names of the runs in MLflow, and the failure if some are
+    missing.
     """
     uploaded = [r.name for r in records if not check and is_uploaded(r, store)]
     missing = [record for record in records if record.name not in uploaded]

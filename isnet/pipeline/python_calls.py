@@ -29,8 +29,8 @@ def train(run: str) -> Path:
     """Train a run of params.yaml, or reuse its finished training; return its weights file.
 
     The output of `isnet train` appears on stderr. After an interruption the same call resumes.
-    Raises UserError if the run cannot be trained as it is. Raises RuntimeError if the training
-    failed or was stopped.
+    Raises UserError if the run cannot be trained as it is, RuntimeError if it failed or was
+    stopped.
     """
     _run_command("train", "--run", run)
     return Layout.results / "runs" / run / "train/weights.pth"

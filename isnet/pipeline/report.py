@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_EXPORTS = Path("exports")
-"""Default output folder of `isnet export`, relative to the checkout."""
+_EXPORTS = Path("exports")  # default output folder of `isnet export`, relative to the checkout
 
 
 def report(plan: Plan) -> None:

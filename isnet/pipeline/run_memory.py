@@ -17,8 +17,7 @@ from isnet.tracking.environment import installed_versions
 _ESTIMATES = Path("work/step_memory.json")
 _PACKAGES = ("isnet", "torch", "onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "timm")
 """Packages that decide what a step needs."""
-_SHARE = 0.8
-"""Of the memory. The rest is for loading, and for what kernels use only while they run."""
+_SHARE = 0.8  # of the memory. The rest is for loading, and for what kernels use only while they run
 
 
 def step_memory(planned: PlannedRun) -> int | str:

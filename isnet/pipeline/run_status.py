@@ -38,29 +38,19 @@ class RunStatus:
 
     run: str
     stage: Stage
-    iteration: int
-    """Current iteration. An interrupted training resumes from this one."""
-    iterations: int | None
-    """None for a run that trains nothing: it scores `weights`."""
-    weights: str | None
-    """Origin of the weights of such a run."""
+    iteration: int  # current iteration. An interrupted training resumes from this one
+    iterations: int | None  # None for a run that trains nothing: it scores `weights`
+    weights: str | None  # origin of the weights of such a run
     seconds_left: float | None
     """Remaining training time; None unless the run is training and its speed is known."""
-    mIoU: float | None
-    """mIoU of the last validation; None before the first."""
-    metric: str
-    """The score that chooses the best weights."""
-    score: float | None
-    """The score `metric` of the last validation."""
-    best: dict[str, Any] | None
-    """Iteration and score of the best validation."""
-    holder: LockOwner | None
-    """The process that trains the run; None if there is no such process."""
+    mIoU: float | None  # mIoU of the last validation; None before the first
+    metric: str  # the score that chooses the best weights
+    score: float | None  # the score `metric` of the last validation
+    best: dict[str, Any] | None  # iteration and score of the best validation
+    holder: LockOwner | None  # the process that trains the run; None if there is no such process
     checkpoints: Checkpoints
-    bytes: int
-    """Size of the training's work folder."""
-    others: UnusedFolders
-    """Work folders of trainings of this run with other settings or data."""
+    bytes: int  # size of the training's work folder
+    others: UnusedFolders  # work folders of trainings of this run with other settings or data
 
 
 @dataclass(frozen=True)
@@ -69,10 +59,8 @@ class DatasetStatus:
 
     dataset: str
     stage: Literal["nothing done", "out of date", "downloaded", "converted"]
-    digest: str | None
-    """Digest of the manifest; None before the data set is converted."""
-    packed_bytes: int
-    """Size of the packed store of the data set; 0 if there is none."""
+    digest: str | None  # digest of the manifest; None before the data set is converted
+    packed_bytes: int  # size of the packed store of the data set; 0 if there is none
 
 
 def dataset_status(plan: Plan, name: str) -> DatasetStatus:
@@ -157,9 +145,8 @@ def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) ->
 def _seconds_left(
     plan: Plan, name: str, records: list[dict[str, Any]], owner: LockOwner
 ) -> float | None:
-    """Estimate the remaining training time from the speed of the running process.
-
-    The speed includes validations. None means that it is unknown yet.
+    """Estimate the remaining time from the speed of the running process, validations included; None
+    if it is not known yet.
     """
     steps = [r for r in records if r["kind"] == "train" and r["time"] >= owner.since]
     if not steps:

@@ -47,16 +47,12 @@ _log = logging.getLogger(__name__)
 
 
 def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
-    """Train a run, or reuse a finished training with the same settings and data.
+    """Train a run, or reuse a finished training with the same settings and data; return the exit
+    code.
 
     Of a run that scores given weights (`weights`), the weights are imported in place of a training.
-    A reused training that is not in MLflow is uploaded by later stages. Returns the exit code.
-
-    Args:
-        plan: the plan of params.yaml.
-        run: name of the run.
-        arguments: command line for the ranks, if there are several.
-        stop_request: records a signal that asks to stop.
+    A reused training that is not in MLflow is uploaded by later stages. `arguments` is the command
+    line for the ranks, if there are several.
     """
     planned = plan.run(run)
     if not is_rank():

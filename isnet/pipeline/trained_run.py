@@ -23,12 +23,9 @@ from isnet.settings.planned_run import PlannedRun
 class TrainedRun(NamedTuple):
     """A model with its weights, and the settings for its evaluation."""
 
-    network: EncoderDecoder
-    """The model in evaluation mode, on its device."""
-    protocol: EvaluationProtocol
-    """The evaluation settings of the config."""
-    dataset: dict[str, Any]
-    """The config of the validation split."""
+    network: EncoderDecoder  # the model in evaluation mode, on its device
+    protocol: EvaluationProtocol  # the evaluation settings of the config
+    dataset: dict[str, Any]  # the config of the validation split
 
 
 def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:

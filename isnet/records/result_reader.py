@@ -95,11 +95,10 @@ def read_results(
     settings: Mapping[str, Mapping[str, object]],
     exports: Path | None = None,
 ) -> list[tuple[DatasetResults, list[RunResults]]]:
-    """Read the results of runs and of their data sets, grouped by data set.
+    """Read the results of runs and of their data sets, grouped by data set, in the order of `runs`.
 
-    Data sets and runs keep the order of `runs`. `exports` is the output folder of `isnet export`,
-    which may be absent. Raises UserError if there is no run, or if a stage's record is missing or
-    damaged.
+    `exports` is the output folder of `isnet export`, which may be absent. Raises UserError if there
+    is no run, or if a stage's record is missing or damaged.
     """
     if not runs:
         raise UserError("there is no run to report", hint="Name at least one run in params.yaml")
@@ -178,9 +177,8 @@ def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[E
 
 
 def _read_series(path: Path) -> Series:
-    """Read a CSV file of numbers by column.
-
-    Return {} if the file is absent, because a run may end before its first record.
+    """Read a CSV file of numbers by column; {} without a file: a run may end before its first
+    record.
     """
     if not path.is_file():
         return {}
@@ -196,10 +194,7 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _read(stage: str, name: str, path: Path, reader: Callable[[Path], Content]) -> Content:
-    """Read a file with `reader`, and convert an error to a one-line UserError.
-
-    Its hint names the command of the stage that writes the file.
-    """
+    """Read a file with `reader`; a UserError names the command that writes the file."""
     hint = f"Run `{COMMANDS[stage].format(name=name)}`"
     try:
         return reader(path)

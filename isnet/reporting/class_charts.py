@@ -42,11 +42,8 @@ def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict
 
 
 def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[str, Any]]]:
-    """Return the `count` most confused pairs of classes, in a ranking by `share` and one by
-    `pixels`.
-
-    `share` is the confused share of the true class's pixels. `pixels` is the number of confused
-    pixels.
+    """Return the `count` most confused pairs of classes, ranked by `pixels` and by `share`, the
+    confused share of the true class's pixels.
     """
     wrong = sum(sum(row) - row[i] for i, row in enumerate(confusion.counts)) or 1
     names = confusion.classes

@@ -64,9 +64,8 @@ def compare_curves(runs: Sequence[RunResults]) -> list[Chart]:
 
 
 def _charts(*charts: tuple[Any, ...]) -> list[Chart]:
-    """Build charts from tuples (key, title, unit, number format, lines, note).
-
-    The note is optional. Charts without lines are left out.
+    """Build charts from (key, title, unit, number format, lines, optional note); none without
+    lines.
     """
     return [
         {"key": key, "title": title, "unit": unit, "form": form, "lines": lines}

@@ -53,12 +53,10 @@ class LabelSample:
 def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], int]:
     """Choose images that together show every split and class, and embed them with their labels.
 
-    At most `CANDIDATES` labels are decoded, spread over the manifest. The choice is deterministic.
-    The images are embedded at the largest of three sizes that fits `BUDGET`, or else at the
-    smallest. `data` is the data root.
-
-    Returns the samples, and the number of decoded labels. Raises UserError if a file is missing or
-    damaged.
+    At most `CANDIDATES` labels below the data root `data` are decoded, spread over the manifest;
+    their number is returned too. The choice is deterministic. The images are embedded at the
+    largest of three sizes that fits `BUDGET`, or else at the smallest. Raises UserError if a file
+    is missing or damaged.
     """
     candidates = _candidates(manifest)
     shares = np.zeros((len(candidates), 256))
@@ -128,9 +126,8 @@ def _fill(chosen: list[int], splits: Sequence[str]) -> list[int]:
 
 
 def _candidates(manifest: Manifest) -> list[_Candidate]:
-    """Return at most `CANDIDATES` manifest entries, shared equally among the splits.
-
-    If a split has fewer entries than its share, the larger splits share the rest.
+    """Return at most `CANDIDATES` manifest entries, shared equally among the splits; what a small
+    split leaves goes to larger ones.
     """
     found: dict[str, list[_Candidate]] = {split: [] for split in manifest.splits}
     left = CANDIDATES

@@ -13,14 +13,10 @@ class MissingRun:
     run: str
     dataset: str
     method: str
-    why: str
-    """Reason as a clause, such as `interrupted at iteration 400 of 800`."""
-    command: str
-    """Command that continues the run."""
-    log: str
-    """Path of the run's log; empty without a log."""
-    last_line: str
-    """Last line of the log."""
+    why: str  # reason as a clause, such as `interrupted at iteration 400 of 800`
+    command: str  # command that continues the run
+    log: str  # path of the run's log; empty without a log
+    last_line: str  # last line of the log
 
 
 def missing_line(missing: Sequence[MissingRun], runs: int) -> str:

@@ -53,10 +53,8 @@ def write_model_card(name: str, results: Path) -> Path:
 
 
 def _describe_data(manifest: Manifest, *, is_trained: bool) -> dict[str, str]:
-    """Return title, homepage and licence of a run's data for the model card.
-
-    `licence_id` is the licence of the weights, as an id of Hugging Face's hub. It is not known for
-    weights that were trained elsewhere.
+    """Return title, homepage and licence of the data; `licence_id`, of the weights, is an id of
+    Hugging Face's hub, and `other` for weights that were trained elsewhere.
     """
     found = {"title": manifest.dataset, "licence": "decided by its owner", "licence_id": "other"}
     kind = manifest.kind

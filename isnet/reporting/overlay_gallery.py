@@ -95,10 +95,7 @@ def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
 
 
 def _embed_all(parts: Iterable[_Part], *, names_runs: bool = False) -> list[EmbeddedImage] | None:
-    """Embed the images of one gallery entry, or return None if a file is missing.
-
-    An incomplete comparison would mislead.
-    """
+    """Embed the images of one entry; None without all files: a part of them would mislead."""
     images = []
     for kind, run, overlay in parts:
         path = run.overlay_root / getattr(overlay, kind)
@@ -122,10 +119,7 @@ def _read_ramp(path: Path) -> list[list[int]]:
 
 
 def _fill(entries: Iterable[GalleryEntry | None], budget: int) -> list[GalleryEntry]:
-    """Return the first entries whose images fit into `budget` bytes.
-
-    An entry that lacks a file is None and is skipped.
-    """
+    """Return the first entries whose images fit into `budget` bytes; None lacks a file."""
     kept: list[GalleryEntry] = []
     for entry in filter(None, entries):
         budget -= sum(len(image.uri) for image in entry.images)

@@ -96,11 +96,10 @@ def results_rows(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[di
 
 
 def cost_table(runs: Sequence[RunResults]) -> TextTable:
-    """Return the cost table of runs: parameters, FLOPs, speed and memory.
+    """Return the cost of runs: parameters, FLOPs, speed and memory of inference and of training.
 
-    Speed and memory are those of inference and of training. GFLOPs are those of one forward pass of
-    `Input` (height x width) and count a multiply-add as two. The unit fps is images per second. GB
-    are peaks.
+    GFLOPs are those of one forward pass of `Input` (height x width) and count a multiply-add as
+    two. The unit fps is images per second. GB are peaks.
     """
     rows = [{column: cell(run) for column, cell in _COST.items()} for run in runs]
     return TextTable(tuple(_COST), rows, tuple(_COST)[1:])

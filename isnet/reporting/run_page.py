@@ -62,10 +62,7 @@ def run_page(dataset: DatasetResults, run: RunResults, budget: int = BUDGET) -> 
 
 
 def _packages(run: RunResults) -> list[tuple[str, str | None, str | None]]:
-    """Return (package, version in training, version in evaluation) for each package.
-
-    isnet and Python come first.
-    """
+    """Return (package, version in training, version in evaluation), isnet and Python first."""
     first, second = (
         {"isnet": stage.isnet, "python": stage.python} | stage.packages
         for stage in (run.trained.environment, run.evaluated.environment)

@@ -31,10 +31,8 @@ class MethodScores:
     label: str
     runs: list[str]
     seeds: list[int | None]
-    scores: list[float]
-    """Scores of those runs that have one."""
-    multi: float | None = None
-    """Mean mIoU with multi-scale and flip."""
+    scores: list[float]  # scores of those runs that have one
+    multi: float | None = None  # mean mIoU with multi-scale and flip
 
     @property
     def mean(self) -> float:
@@ -67,9 +65,8 @@ def seed_groups(runs: Sequence[RunResults]) -> list[list[RunResults]]:
 def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
     """Return the scores of each method, which is a group of runs that differ only in their seed.
 
-    Only the first run of each seed counts, because a repeated seed is no evidence about other
-    seeds. The label is the name of the method. If several groups have the same method, the common
-    start of the group's run names is added.
+    Of a repeated seed only the first run counts: it says nothing about other seeds. If several
+    groups have the same method, the common start of the group's run names is added to the label.
     """
     groups = seed_groups(runs)
     methods = [group[0].evaluated.method for group in groups]

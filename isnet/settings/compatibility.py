@@ -6,9 +6,9 @@ from typing import Any
 
 from isnet.data.catalog import LabelTable
 from isnet.errors import UserError
-from isnet.settings.batch_division import divide_batch
 from isnet.settings.experiment import Experiment
 from isnet.settings.params import Run, flatten
+from isnet.settings.planned_run import divide_batch
 
 _DEVICE_TRANSFORMS = (
     *("SamplePhotometricDistortion", "PackCropInputs"),
@@ -54,11 +54,11 @@ _Problem = tuple[str, str, str]
 
 
 def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) -> None:
-    """Raise UserError if a run's config, data set and settings are incompatible.
+    """Raise UserError if a run's config, data set and settings are incompatible, naming the
+    setting.
 
     Such a run would fail, or would train something else than its settings state. Of a run that
-    scores given weights, the settings of its config's training do not matter. Raises UserError if
-    the run is invalid; the message names the setting and how to change it.
+    scores given weights, the settings of its config's training do not matter.
     """
     of_training = (_batch_problems, _precision_problems, _transform_problems, _hook_problems)
     for problems in (_class_problems, *(of_training if run.weights is None else ())):

@@ -13,8 +13,7 @@ from isnet.errors import UserError
 
 _OWN = Path("configs")
 _SHIPPED = Path("isnet/configs")
-_PACKAGE = Path(__file__).parents[2]
-"""The folder that has the package, and so `_SHIPPED`."""
+_PACKAGE = Path(__file__).parents[2]  # the folder that has the package, and so `_SHIPPED`
 
 
 def load_config(path: str, where: str) -> dict[str, Any]:

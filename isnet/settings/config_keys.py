@@ -175,21 +175,16 @@ _VARIABLES = (
 )
 """Variables of mmseg's configs whose names are similar to a key."""
 
+_ENTRIES = {**HONOURED, **OWNED}
+_MISSING = object()
 _NEAR = 0.8
 
 
 def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
-    """Refuse a key of a config file that would have no effect.
-
-    Raises UserError, naming the key and what to write instead.
-
-    Args:
-        config: the config as read from its file, before overrides.
-        where: the place that errors name.
-        seed: of the run; a file may state the same one.
+    """Refuse a key of a config file that would have no effect, before overrides: UserError names
+    the key and what to write instead. A file may state the `seed` of the run.
     """
-    for path, value in _walk(config):
-        owned = _find_owned(path)
+    for path, value, owned in _walk(config):
         if owned is None:
             _refuse_unknown(path, where, is_file=True)
         elif path == ("randomness",) and value == {"seed": seed}:
@@ -199,17 +194,8 @@ def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
 
 
 def check_overrides(config: dict[str, Any], overrides: dict[str, Any], where: str) -> None:
-    """Refuse an override that would have no effect.
-
-    Raises UserError, naming the key and what to write instead.
-
-    Args:
-        config: the config before the overrides.
-        overrides: those of the run.
-        where: the place that errors name.
-    """
-    for path, value in _walk(overrides):
-        owned = _find_owned(path)
+    """Refuse an override that would have no effect; `config` is the one before the overrides."""
+    for path, value, owned in _walk(overrides):
         if owned is None:
             _refuse_unread(config, path, where)
         for leaf, wanted in _leaves(value, path):
@@ -246,16 +232,20 @@ def _refuse_unread_model_settings(
 
 def _walk(
     node: dict[str, Any], above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield keys that are not honoured, each at the depth at which the tables decide."""
+) -> Iterator[tuple[tuple[str, ...], Any, Owned | None]]:
+    """Yield keys that are not honoured, each at the depth at which the tables decide, their values,
+    and what owns them; None if nothing does.
+    """
     for key, value in node.items():
         path = (*above, str(key))
         name = ".".join(path)
-        deeper = any(entry.startswith(f"{name}.") for entry in (*HONOURED, *OWNED))
-        if deeper and isinstance(value, dict):
+        if isinstance(value, dict) and any(entry.startswith(f"{name}.") for entry in _ENTRIES):
             yield from _walk(value, path)
-        elif name not in HONOURED and not _is_below_honoured(path):
-            yield path, value
+            continue
+        names = (".".join(path[:length]) for length in range(len(path), 0, -1))
+        deepest = next((entry for entry in names if entry in _ENTRIES), name)
+        if deepest not in HONOURED:
+            yield path, value, OWNED.get(deepest)
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -267,23 +257,6 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
         yield from _leaves(inner, (*path, str(key)))
 
 
-def _is_below_honoured(path: tuple[str, ...]) -> bool:
-    """Whether the deepest entry above a key is honoured."""
-    for length in range(len(path), 0, -1):
-        name = ".".join(path[:length])
-        if name in OWNED:
-            return False
-        if name in HONOURED:
-            return True
-    return False
-
-
-def _find_owned(path: tuple[str, ...]) -> Owned | None:
-    """Return the deepest owned entry at or above a key."""
-    names = (".".join(path[:length]) for length in range(len(path), 0, -1))
-    return next((OWNED[name] for name in names if name in OWNED), None)
-
-
 def _refusal(path: tuple[str, ...], owned: Owned, where: str) -> UserError:
     return UserError(
         f"would have no effect: decided by {owned.decided}",
@@ -293,14 +266,14 @@ def _refusal(path: tuple[str, ...], owned: Owned, where: str) -> UserError:
 
 
 def _is_known(name: str) -> bool:
-    return any(entry.partition(".")[0] == name for entry in (*HONOURED, *OWNED))
+    return any(entry.partition(".")[0] == name for entry in _ENTRIES)
 
 
 def _refuse_unknown(path: tuple[str, ...], where: str, *, is_file: bool) -> None:
     """Refuse a key that nothing reads. A config file may have variables of any other name."""
     *above, name = path
     prefix = "".join(f"{part}." for part in above)
-    entries = [entry for entry in (*HONOURED, *OWNED) if entry.startswith(prefix)]
+    entries = [entry for entry in _ENTRIES if entry.startswith(prefix)]
     names = sorted({entry.removeprefix(prefix).partition(".")[0] for entry in entries})
     near = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
     if is_file and not above and (name in _VARIABLES or not near):
@@ -326,13 +299,9 @@ def _uses(node: Any, wanted: Any, above: tuple[str, ...] = ()) -> Iterator[tuple
 def _value_at(node: Any, path: tuple[str, ...]) -> Any:
     for key in path:
         if not isinstance(node, dict) or key not in node:
-            return _Missing
+            return _MISSING
         node = node[key]
     return node
-
-
-class _Missing:
-    """No value."""
 
 
 def _equal(value: Any, known: Any) -> bool:

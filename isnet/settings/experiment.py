@@ -107,16 +107,11 @@ def resolve(
     *,
     classes: int | None = None,
 ) -> Experiment:
-    """Read the config of a run, apply the run's overrides and check the result.
+    """Read the config of a run, apply the run's overrides and check the result; no model is built.
 
-    The model is not built. Raises UserError if the config is missing or broken, an override names
-    no key, or a needed key is absent.
-
-    Args:
-        name: name of the run, for error messages.
-        run: the run.
-        classes: number of classes of the data set, which the heads get; None keeps the config's.
-        cache: the configs read so far, by path; this function adds to them. Runs often share one.
+    `classes` is the number of classes of the data set, which the heads get; None keeps the
+    config's. `cache` has the configs read so far, by path, and gets this one. Raises UserError if
+    the config is missing or broken, an override names no key, or a needed key is absent.
     """
     where = f"params.yaml: runs.{name}"
     cache = {} if cache is None else cache
@@ -142,9 +137,8 @@ def resolve(
 
 
 def _set_num_classes(config: dict[str, Any], classes: int) -> None:
-    """Give `classes` classes to each head that has as many as the decode head, in place.
-
-    A head of another task, such as mmseg's edges, keeps its own number.
+    """Give `classes` to each head that has as many as the decode head; one of another task keeps
+    its own.
     """
     model = config.get("model") or {}
     named = [model.get(key) or [] for key in ("auxiliary_head", "decode_head")]

@@ -18,9 +18,8 @@ and `:` a folder in PATH.
 def home_of(root: Path) -> Path:
     """Return the checkout with the images and the MLflow store for a checkout at `root`.
 
-    The two differ only for a copy that `dvc exp run --temp` or `--queue` makes under
-    `.dvc/tmp/exps`. Images are not copied there, and an MLflow store there would be lost. Both
-    stay in the outer checkout.
+    It is another one only for a copy of `dvc exp run --temp` or `--queue` under `.dvc/tmp/exps`,
+    which has no images, and where an MLflow store would be lost.
     """
     parts = root.resolve().parts
     for index in range(len(parts) - 2):
@@ -40,10 +39,8 @@ def check_path(project: Path) -> None:
 class Layout:
     """Paths of one checkout, relative to its root. Every stage runs in that directory."""
 
-    data: Path
-    """The data root: images and converted labels."""
-    home: Path
-    """The checkout with the MLflow store; a relative data root is below it too."""
+    data: Path  # the data root: images and converted labels
+    home: Path  # the checkout with the MLflow store; a relative data root is below it too
 
     work = Path("work")
     stage_settings = Path("work/settings")

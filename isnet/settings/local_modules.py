@@ -12,11 +12,8 @@ from isnet.errors import UserError
 def local_files(names: list[str], folder: Path) -> list[Path]:
     """Return the files of modules that lie in `folder`, and of those that they import from there.
 
-    Raises UserError if a file is no Python.
-
-    Args:
-        names: modules as imported, `losses` or `parts.losses`.
-        folder: the folder of the config.
+    `names` are modules as imported, `losses` or `parts.losses`. Raises UserError if one is no
+    Python.
     """
     found: set[Path] = set()
     waiting = list(names)

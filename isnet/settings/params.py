@@ -2,7 +2,7 @@
 
 A new key is a field with a docstring below it, from which docs/reference/params.md is generated. If
 it changes what a stage computes, it also belongs in the stage's settings in
-`settings/stage_keys.py`; a check against the config or data set belongs in
+`settings/plan.py`; a check against the config or data set belongs in
 `settings/compatibility.py`.
 """
 
@@ -311,10 +311,7 @@ class Tracking(StrictModel):
     @field_validator("uri")
     @classmethod
     def _without_password(cls, value: str) -> str:
-        """Raise ValueError if the address of the MLflow store contains a password or token.
-
-        A user name alone is accepted.
-        """
+        """Refuse an address with a password or token; a user name alone is accepted."""
         if re.search(r"://[^/]*:[^/]*@|://[^/?]*/?[^?]*\?.*(?i:password|token)=", value):
             # The message must not contain the value.
             raise ValueError(
@@ -356,11 +353,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
-
-    Raises UserError if the file is missing or invalid; the message names the key and the
-    correction.
-    """
+    """Read and check params.yaml; UserError names the key and the correction."""
     return params_of(read_params(path), path)
 
 
@@ -378,14 +371,7 @@ def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
 
 
 def params_of(tree: dict[str, Any], path: Path) -> Params:
-    """Check the parsed YAML of params.yaml and return it as `Params`.
-
-    Raises UserError if the content is invalid; the message names the key and the correction.
-
-    Args:
-        tree: the content of the file.
-        path: the file, for error messages.
-    """
+    """Check the parsed YAML of params.yaml; UserError names the key and the correction."""
     params = validate_params(tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         if not names:
@@ -394,10 +380,7 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
 
 
 def validate_params(tree: dict[str, Any], path: Path) -> Params:
-    """Check the parsed YAML of params.yaml, which may have no runs or no data sets.
-
-    Raises UserError if the content is invalid; the message names the key and the correction.
-    """
+    """Check it as `params_of` does, but accept a file without runs or data sets."""
     params = validate(Params, tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         for name in names:

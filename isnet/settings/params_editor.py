@@ -24,17 +24,10 @@ class Insertion(NamedTuple):
 def insert_entries(
     text: str, section: str, after: str, entries: Mapping[str, Mapping[str, Any]], path: Path
 ) -> Insertion:
-    """Insert runs or data sets into the text of params.yaml below an existing one, in its style.
+    """Insert runs or data sets into the text of params.yaml below the entry `after`, in its style.
 
     The text is edited by lines because a round trip through a YAML library changes line breaks.
     Raises UserError if the file is not written as a block, for example `runs: {...}`.
-
-    Args:
-        text: the content of params.yaml.
-        section: `runs` or `datasets`.
-        after: name of the existing entry, whose indentation and spacing the new ones get.
-        entries: the settings of the new entries, by name.
-        path: the file, for error messages.
     """
     lines = text.split("\n")
     try:
@@ -88,9 +81,8 @@ class _Place(NamedTuple):
 
 
 def _find_place(section: str, name: str, text: str) -> _Place:
-    """Find the place below the entry `name`, and the style in which it is written.
-
-    Raises LookupError, AttributeError or ValueError if the entry is not a key of a block mapping.
+    """Find the place below the entry `name` and its style; LookupError, AttributeError or
+    ValueError if the entry is not a key of a block mapping.
     """
     tree = YAML().load(text)
     entries: CommentedMap = tree[section]

@@ -17,8 +17,7 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
     """Return the plan of what concerns one run or data set; errors elsewhere do not matter.
 
     A run needs its data set, and the runs whose weights it needs (`init_from`, `weights`) with
-    theirs. Raises UserError if this part is invalid, or refers to a run or data set that does not
-    exist.
+    theirs. Raises UserError if this part is invalid or incomplete.
     """
     tree = read_params(_PATH)
     runs: dict[str, Any] = {}

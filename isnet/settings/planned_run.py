@@ -1,13 +1,12 @@
-"""A run of params.yaml with its resolved config, and the settings that it is shown with."""
+"""A run of params.yaml: its resolved config, its batch, and the settings that it is shown with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from isnet.settings.batch_division import Batch, divide_batch
 from isnet.settings.experiment import Experiment
-from isnet.settings.params import Run, Speed, flatten
+from isnet.settings.params import Devices, Run, Speed, flatten
 from isnet.settings.start_weights import (
     StartWeights,
     pretrained_hashes,
@@ -82,3 +81,41 @@ class PlannedRun:
         }
         left_out = _OF_TRAINING if self.is_scored_only else ()
         return {key: value for key, value in settings.items() if key not in left_out}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Division of a global batch into `processes` x `per_process` x `accumulation` images."""
+
+    processes: int
+    per_process: int
+    accumulation: int
+
+    @property
+    def share(self) -> int:
+        """Images of a process in an optimizer step."""
+        return self.per_process * self.accumulation
+
+    @property
+    def sizes(self) -> list[int]:
+        """Images per forward pass that leave the global batch as it is, from `per_process` down."""
+        return [size for size in range(self.per_process, 0, -1) if self.share % size == 0]
+
+
+def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
+    """Divide a global batch among the processes of a run, with gradient accumulation if needed.
+
+    `per_device` is the most images in one forward pass. With accumulation, BatchNorm statistics are
+    those of one micro-batch (over all processes under SyncBN), not of the global batch. Raises
+    ValueError if the number of processes does not divide the global batch.
+    """
+    processes = devices.processes
+    if global_batch % processes:
+        fitting = [n for n in range(1, global_batch + 1) if global_batch % n == 0]
+        raise ValueError(
+            f"the global batch {global_batch} does not divide among {processes} processes; "
+            f"use one of {', '.join(map(str, fitting))}"
+        )
+    share = global_batch // processes
+    micro = max(size for size in range(1, min(per_device, share) + 1) if share % size == 0)
+    return Batch(processes, micro, share // micro)

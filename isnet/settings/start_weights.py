@@ -26,12 +26,9 @@ from isnet.settings.pretrained_references import (
 class StartWeights:
     """Where the weights are; exactly one of `file`, `url` and `run` is set."""
 
-    origin: str
-    """As a person reads it: path, address or `run NAME`."""
-    sha256: str | None
-    """Of the file; None for a run, whose weights may not exist yet."""
-    key: Literal["init_from", "weights"] = "init_from"
-    """The run's key that names them."""
+    origin: str  # as a person reads it: path, address or `run NAME`
+    sha256: str | None  # of the file; None for a run, whose weights may not exist yet
+    key: Literal["init_from", "weights"] = "init_from"  # the run's key that names them
     file: Path | None = None
     url: str | None = None
     run: str | None = None

@@ -22,13 +22,8 @@ def thin_records(
     Training records are reduced to the first of each of `POINTS` equal intervals of the iterations,
     and the last iteration. Of the system samples, all of the first thousand are kept, every second
     one up to two thousand, every fourth one up to four thousand, and so on. All validations are
-    kept. The selection does not depend on where an upload starts, so that a restarted upload
-    selects the same records.
-
-    Args:
-        records: records of one run, with ascending iterations within each kind.
-        iterations: length of the training.
-        last: the last step that MLflow has received, by kind of record.
+    kept. The selection does not depend on where an upload starts: on `last`, the last step that
+    arrived, by kind of record.
     """
     reached = dict(last)
     for record in records:
@@ -45,10 +40,7 @@ def thin_records(
 
 
 def _interval(iteration: int, iterations: int) -> int:
-    """Return the index of the interval that contains an iteration, 0..POINTS-1.
-
-    The last iteration has an interval of its own.
-    """
+    """Return the interval of an iteration, 0..POINTS-1; the last iteration has one of its own."""
     return iteration * (POINTS - 1) // max(iterations, POINTS - 1)
 
 

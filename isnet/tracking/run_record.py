@@ -32,8 +32,7 @@ class TrackingStore:
     a command line.
     """
     experiment: str
-    home: Path
-    """Folder of the checkout, which contains a database file and its artifacts."""
+    home: Path  # folder of the checkout, which contains a database file and its artifacts
 
 
 @dataclass(frozen=True)
@@ -42,25 +41,18 @@ class RunRecord:
 
     name: str
     key: str
-    settings: dict[str, Any]
-    """All settings, flattened."""
+    settings: dict[str, Any]  # all settings, flattened
     iterations: int
-    work: Path
-    """Work folder: journal, system samples, and notes of what was uploaded where."""
+    work: Path  # work folder: journal, system samples, and notes of what was uploaded where
     state: State
     manifest_digest: str
-    summary: dict[str, Any] | None = None
-    """`train.json`, once the training is finished."""
-    metrics: dict[str, Any] | None = None
-    """`metrics.json`, once the run is evaluated."""
-    artifacts: tuple[Path, ...] = ()
-    """Files and folders to upload with a finished run."""
+    summary: dict[str, Any] | None = None  # `train.json`, once the training is finished
+    metrics: dict[str, Any] | None = None  # `metrics.json`, once the run is evaluated
+    artifacts: tuple[Path, ...] = ()  # files and folders to upload with a finished run
     parameters: dict[str, str] = field(default_factory=dict)
     """The settings that become MLflow parameters."""
-    sweep: str | None = None
-    """Name of the sweep that contains the run."""
-    weights: Path | None = None
-    """The file that becomes MLflow's model, once the run is evaluated."""
+    sweep: str | None = None  # name of the sweep that contains the run
+    weights: Path | None = None  # the file that becomes MLflow's model, once the run is evaluated
     labelled_classes: str = ""
     """`K of N` if the labels of the evaluation have K of the N classes; empty if they have all."""
 

@@ -11,9 +11,9 @@ import pytest
 from isnet.cli import main
 from isnet.data.catalog import dataset_description as description
 from isnet.settings import config_file
-from isnet.settings.batch_division import divide_batch
 from isnet.settings.layout import home_of
 from isnet.settings.params import Devices
+from isnet.settings.planned_run import divide_batch
 
 Edit = Callable[[str, str], None]
 

@@ -20,17 +20,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SECONDS = 10.0
-"""Duration of the measurement at each image size, without the warm-up."""
+_SECONDS = 10.0  # duration of the measurement at each image size, without the warm-up
 
 
 def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
-    """Measure the speed, memory and operations of single-scale prediction with a run's weights.
+    """Measure single-scale prediction with a run's weights, by one process on its kind of device.
 
-    The input is the first validation image of the data set, at its own size and, if given, resized
-    to `size` (height, width). The figures are printed as a table and written to `benchmark.json`.
-    One process measures on the run's kind of device (CPU or GPU). Raises UserError if the run has
-    no weights.
+    The input is the first validation image, at its own size and, if given, resized to `size`
+    (height, width). The figures are printed as a table and written to `benchmark.json`.
     """
     planned = plan.run(run)
     trained = read_train_record(plan, run)

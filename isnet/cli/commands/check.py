@@ -18,8 +18,7 @@ def check(plan: Plan, memory: bool) -> None:
     """Build what each run names, unless that was done before, and print the size of params.yaml.
 
     The rest was checked when the plan was made. With `memory`, print what a training step of each
-    run needs. Raises UserError if a run names a type or an argument that does not exist, a batch
-    norm gets one value per channel, or a run cannot fit its GPUs.
+    run needs. Raises UserError if a run cannot be built or cannot fit its GPUs.
     """
     versions = installed_versions()
     keys = {name: _key(planned, versions) for name, planned in plan.runs.items()}

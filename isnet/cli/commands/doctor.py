@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -26,19 +26,12 @@ _OPTIONAL = ("snakemake", "dvc", "mlflow")
 """Packages that extras of isnet bring; each has a program of its name."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """The result of one check of `isnet doctor`; a result with a hint is a problem.
-
-    Attributes:
-        what: what was checked.
-        value: the version or state that was found.
-        hint: what to do about a problem, None if there is none.
-    """
+class Check(NamedTuple):
+    """The result of one check of `isnet doctor`; a result with a hint is a problem."""
 
     what: str
-    value: str
-    hint: str | None = None
+    value: str  # the version or state that was found
+    hint: str | None = None  # what to do about a problem
 
 
 def examine() -> int:

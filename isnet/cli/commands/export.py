@@ -35,16 +35,10 @@ def export(
 ) -> None:
     """Export a trained network to ONNX or `torch.export`, and compare its outputs with torch's.
 
-    Differences and speeds are written to a JSON file beside the export, see `record_of`. Raises
-    UserError if a package is missing, the network cannot be exported, the outputs differ, or
-    `output` exists and was exported from other weights. No new file is left.
-
-    Args:
-        weights: a weights file of `isnet train` or `isnet weights import`.
-        format: "onnx" or "torch".
-        output: the file to write; None means exports/RUN/model.onnx or .pt2.
-        check: images or folders to compare on. If empty, these are validation images of the run's
-            data set, or generated images if the data set is not in this checkout.
+    The images to compare on are those of `check`, else validation images of the run's data set,
+    else generated ones. Differences and speeds are written to a JSON file beside the export, see
+    `record_of`. Raises UserError if a package is missing, the network cannot be exported, the
+    outputs differ, or `output` exists and was exported from other weights. No new file is left.
     """
     missing = [name for name in EXTRAS["export"] if not is_installed(name)]
     if format == "onnx" and missing:
@@ -100,10 +94,8 @@ def record_of(file: Path) -> Path:
 
 
 def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
-    """Export a model to `file`.
-
-    Returns a runner of the original network, a runner of the exported one, and the fields for the
-    JSON record that depend on the format.
+    """Export a model to `file`; return runners of the original and of the exported network, and the
+    fields of the record that depend on the format.
     """
     import torch
 
@@ -128,10 +120,7 @@ def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner
 def _compare(
     reference: Runner, exported: Runner, images: Sequence[Tensor], file: Path
 ) -> dict[str, Any]:
-    """Return differences and speeds of the exported network against the original one.
-
-    Raises UserError if the outputs differ by more than the tolerance.
-    """
+    """Return differences and speeds of the exported network, or raise UserError if it differs."""
     import torch
 
     from isnet.inference.export.export_check import (

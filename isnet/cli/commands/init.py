@@ -43,16 +43,11 @@ def init(
     val: str | None,
     dry_run: bool,
 ) -> None:
-    """Write `datasets/NAME.yaml`, and a data set and a run in params.yaml, for a folder.
+    """Write `datasets/NAME.yaml`, a data set NAME and a run `NAME_isnet` for a folder.
 
-    Raises UserError if the name is taken, or the folder is ambiguous or cannot be used. Nothing was
-    written.
-
-    Args:
-        name: the new data set; the run is `NAME_isnet`.
-        folder: folder of images and labels; None if `images` and `labels` are given.
-        images, labels, label_suffix, names, ignore, val: decide what the folder leaves open.
-        dry_run: print what would be written, and write nothing but `work`.
+    `folder` is None if `images` and `labels` are given. With `dry_run`, nothing is written but
+    `work`. Raises UserError if the name is taken, or the folder is ambiguous or cannot be used;
+    nothing was written then.
     """
     path, target, run = Path("params.yaml"), Path(f"datasets/{name}.yaml"), f"{name}_isnet"
     params = load_params(path)
@@ -113,10 +108,7 @@ def _refuse_name(name: str, run: str, target: Path, params: Params) -> None:
 def _check(
     dataset: dict[str, Any], run: str, fields: dict[str, Any], table: LabelTable, path: Path
 ) -> PlannedRun:
-    """Return a run that is to be added with its data set.
-
-    Raises UserError if params.yaml with the two would not be correct.
-    """
+    """Return a run to be added with its data set, or raise UserError if it is not correct."""
     tree = read_yaml(path, "See docs/reference/params.md")
     tree["datasets"] = {**tree["datasets"], **dataset}
     tree["runs"] = {**tree["runs"], run: fields}

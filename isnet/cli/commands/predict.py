@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_INCOMPLETE = 2
-"""Exit code if some of the images could not be predicted."""
+_INCOMPLETE = 2  # exit code if some of the images could not be predicted
 
 
 def predict(
@@ -35,22 +34,14 @@ def predict(
     window: tuple[int, int] | None,
     device: Literal["cpu", "gpu"] | None,
 ) -> int:
-    """Segment images and write the predictions to a folder; return the exit code.
+    """Segment images and write masks and scores.json to `output`; return 2 if some were refused,
+    else 0.
 
     Images whose prediction by the same weights and options is already in `output` are skipped.
-    Returns 0, or 2 if some images could not be predicted. Raises UserError if the weights cannot be
-    used, there are no images, none could be predicted, or a file that is not such a prediction
-    would be overwritten.
-
-    Args:
-        weights: a weights file of isnet.
-        inputs: image files, and folders that are searched for images recursively.
-        output: folder of the predicted masks and of scores.json.
-        overlay: also write each image with its classes in colour.
-        multi_scale: predict at several scales and mirrored.
-        window: (height, width) of sliding windows; None leaves the choice to the weights file and
-            the free memory.
-        device: "cpu" or "gpu"; None uses a GPU if there is one.
+    Folders among `inputs` are searched recursively. `window` is (height, width) of sliding windows;
+    None leaves the choice to the weights file and the free memory. Raises UserError if the weights
+    cannot be used, no image can be predicted, or a file that is not such a prediction would be
+    overwritten.
     """
     from isnet.mmseg_import import import_mmseg
 

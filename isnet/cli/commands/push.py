@@ -18,16 +18,11 @@ _COPIED = {WEIGHTS: WEIGHTS, "config.py": "config.py", "model_card.md": "README.
 
 
 def push_weights(plan: Plan, repository: str, *, run: str, private: bool) -> None:
-    """Publish weights, config and model card of an evaluated run as one commit.
+    """Publish weights, config and model card of an evaluated run as one commit on the hub.
 
-    Raises UserError if the run is not evaluated, its weights are not those that were evaluated, or
-    the hub cannot be reached or refuses.
-
-    Args:
-        plan: the plan of params.yaml.
-        repository: OWNER/NAME on the hub; created if there is none.
-        run: name of the run.
-        private: hide a new repository from others.
+    The repository OWNER/NAME is created if there is none, hidden if `private`. Raises UserError if
+    the run is not evaluated, its weights are not those that were evaluated, or the hub cannot be
+    reached or refuses.
     """
     check_repository(repository)
     results = read_run(run, plan.layout.results)

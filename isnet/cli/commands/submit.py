@@ -28,16 +28,9 @@ def submit(
 ) -> None:
     """Predict images with a run's weights, in the format of a benchmark's evaluation server.
 
-    Raises UserError if the run's classes are not those of the benchmark, or an image is not named
-    as its images are, or `output` exists.
-
-    Args:
-        plan: the plan of params.yaml.
-        run: name of the run.
-        images: folder of the images; None means the validation split.
-        format: the evaluation server.
-        output: a new zip archive (if its name ends with `.zip`) or folder.
-        multi_scale: use the multi-scale settings of the run's config.
+    `images` is a folder (None: the validation split), `output` a new folder or archive (`.zip`).
+    Raises UserError if the run's classes are not those of the benchmark, an image is not named as
+    its images are, or `output` exists.
     """
     planned = plan.run(run)
     record = read_train_record(plan, run)

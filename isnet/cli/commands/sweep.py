@@ -25,21 +25,15 @@ _QUOTE = "Write seed=0,1,2 or seed=range(0,3); text with commas or brackets need
 _MAX_RUNS = 200
 """Maximum number of runs in a sweep, which catches typing errors such as range(0,1000000)."""
 
-_MAX_WORD = 24
-"""Maximum length of a value within the name of a run, in characters."""
+_MAX_WORD = 24  # maximum length of a value within the name of a run, in characters
 
 
 def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
-    """Add a run to params.yaml for each combination of the given settings.
+    """Add a run to params.yaml for each combination of `choices`, the varied run `name` stays.
 
-    Wrong entries of params.yaml that the new runs do not need are named on stderr. Raises UserError
-    if the run or a key is unknown, a value is invalid, or a new run could not be trained. Nothing
-    was written.
-
-    Args:
-        name: the run to vary; it stays unchanged.
-        choices: `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`, one for each setting.
-        dry_run: print the new runs and write nothing.
+    Each choice is `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`. Wrong entries of
+    params.yaml that the new runs do not need are named on stderr. Raises UserError if the run or a
+    key is unknown, a value is invalid, or a new run could not be trained; nothing was written then.
     """
     path = Path("params.yaml")
     plan, errors = plan_without_wrong_entries()
@@ -132,9 +126,8 @@ def _plain(value: Any) -> Any:
 
 
 def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[str, Fields]:
-    """Return one run per element of the Cartesian product of all choices, by the run's name.
-
-    The last key varies fastest.
+    """Return one run per combination of all choices, by the run's name; the last key varies
+    fastest.
     """
     labels = _labels(list(choices))
     runs: dict[str, Fields] = {}
@@ -172,19 +165,16 @@ def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
     """Set the value at the path `parts` in the nested mappings and lists of a run's overrides."""
     part, *rest = parts
     step: str | int = part
-    if isinstance(node, list):
-        if not part.isdigit() or int(part) >= len(node):
-            raise UserError(
-                f"the run's overrides have a list of {len(node)} before {part!r}",
-                where=f"-S {key}",
-                hint=f"Name an element by its number, 0 to {len(node) - 1}",
-            )
+    if isinstance(node, list) and part.isdigit() and int(part) < len(node):
         step = int(part)
     elif not isinstance(node, dict):
+        is_list = isinstance(node, list)
+        there = f"a list of {len(node)}" if is_list else repr(node)
+        number = f"Name an element by its number, 0 to {len(node) - 1}" if is_list else ""
         raise UserError(
-            f"the run's overrides have {node!r} before {part!r}",
+            f"the run's overrides have {there} before {part!r}",
             where=f"-S {key}",
-            hint="Sweep the value that is there, or change the run",
+            hint=number or "Sweep the value that is there, or change the run",
         )
     if not rest:
         node[step] = value

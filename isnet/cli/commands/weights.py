@@ -27,14 +27,9 @@ _log = logging.getLogger(__name__)
 def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None:
     """Convert a checkpoint of the official code or of mmseg to a weights file of isnet.
 
-    No code in the checkpoint is unpickled. Raises UserError if `file` cannot be opened, its tensors
-    do not match the model, or `output` exists.
-
-    Args:
-        file: the checkpoint.
-        config: config file of the checkpoint's model.
-        output: the weights file to write.
-        ema: use the averaged weights of an official checkpoint that has both kinds.
+    `ema` takes the averaged weights of an official checkpoint that has both kinds. No code in the
+    checkpoint is unpickled. Raises UserError if it cannot be opened or does not match the model of
+    `config`, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=ema)
     source = {"file": file.name, "kind": conversion.file.kind, "sha256": sha256_of(file)}
@@ -52,14 +47,8 @@ def export_weights(
 ) -> None:
     """Convert a weights file of isnet to a checkpoint of the official code or of mmseg.
 
-    Raises UserError if `file` cannot be opened, its tensors do not match the model, or `output`
+    Raises UserError if it cannot be opened or does not match the model of `config`, or `output`
     exists.
-
-    Args:
-        file: the weights file.
-        config: config file of its model.
-        output: the checkpoint to write.
-        format: "official" or "mmseg".
     """
     conversion = _Conversion.of(file, config, output, ema=False)
     from isnet.checkpoints.tensor_names import official_name
@@ -76,8 +65,7 @@ def fetch_weights(sources: Sequence[str]) -> int:
 
     `sources`: configs, of whose backbones the ImageNet weights are downloaded, and repositories
     (`hf://OWNER/NAME`). Without any, the backbones are those of all runs of params.yaml. Returns 0,
-    or 2 if entries of params.yaml are wrong: the files of the other runs are downloaded. Raises
-    UserError if a file cannot be downloaded, or an existing one is damaged.
+    or 2 if some of these are wrong. Raises UserError if a download fails, or a file is damaged.
     """
     from isnet.checkpoints import hub
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files

@@ -25,8 +25,8 @@ def follow_checkout(location: str, store: TrackingStore) -> str:
     """Correct the artifact addresses of a database that was moved or copied with its checkout.
 
     `location` is the address that MLflow has for the experiment. A database outside the checkout
-    may serve several checkouts and is not changed. Returns a message for the user, empty if the
-    artifacts are in this checkout, in a place that isnet has not chosen, or on a server.
+    may serve several checkouts and is not changed. Returns a message for the user, or an empty
+    text.
     """
     place = artifact_place(store)
     if place is None or not location.startswith("file:") or _path(location) == _path(place):

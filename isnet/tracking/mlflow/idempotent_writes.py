@@ -49,11 +49,12 @@ def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
 def find_or_create_run(
     client: Any, experiment_id: str, key: tuple[str, str], tags: dict[str, str], **new: Any
 ) -> str:
-    """Find the oldest MLflow run with a tag, or create a run, and return its id.
+    """Return the id of the oldest MLflow run that has the tag `key`, (name, value); create it if
+    needed.
 
-    `key` is the name and value of the tag. Other hosts may have created further runs with the tag
-    concurrently; these are marked as duplicates by tag and name. Call this function within
-    `lock_creation`. `tags` and `new` (arguments of `create_run`) describe a new run.
+    Runs that other hosts created at the same time are marked as its duplicates by tag and name.
+    Call this within `lock_creation`. `tags` and `new` (arguments of `create_run`) describe a new
+    run.
     """
     found = search_runs(client, experiment_id, *key)
     if not found:

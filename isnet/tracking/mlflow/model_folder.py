@@ -50,12 +50,8 @@ def model_folder(
 ) -> Iterator[Path]:
     """Yield a temporary MLflow model folder, which is removed at the end of the context.
 
-    Args:
-        weights: a weights file with metadata.
-        example: an image; a small copy of it becomes the input example.
-        work: folder with space for a copy, used by one process at a time.
-        model_id: MLflow's id of the model, written into the folder.
-        run_id: MLflow's id of the run, written into the folder.
+    `weights` has metadata. A small copy of the image `example` becomes the input example. `work`
+    has space for a copy and is used by one process at a time. The ids are MLflow's.
     """
     from mlflow import pyfunc
     from mlflow.models import Model
@@ -86,9 +82,8 @@ def model_folder(
 
 @contextlib.contextmanager
 def _skip_requirement_check() -> Iterator[None]:
-    """Keep MLflow from comparing the requirements with the installed versions, which they are.
-
-    It would read the file lists of all installed packages, for two seconds.
+    """Keep MLflow from reading the file lists of all installed packages (two seconds) to compare
+    the requirements with the installed versions, which they are.
     """
     from mlflow.utils import environment
 

@@ -139,10 +139,7 @@ def _set_tag(client: Any, name: str, version: str, key: str, value: str) -> None
 
 
 def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> str:
-    """Find or create the registered version of the given weights, and return its number.
-
-    If uploaders created several concurrently, the oldest is used.
-    """
+    """Return the number of the oldest version of the given weights, which is created if needed."""
 
     def same_weights() -> list[Any]:
         return [v for v in _versions(client, name) if v.tags.get(WEIGHTS) == sha256]
@@ -164,10 +161,8 @@ def _versions(client: Any, name: str) -> list[Any]:
 
 
 def _set_best(client: Any, name: str) -> None:
-    """Set the alias `best` to the version with the highest mIoU.
-
-    This is repeated until the alias is right, because another uploader may set it from earlier
-    scores. An error is ignored if another uploader has set the alias meanwhile.
+    """Set the alias `best` to the version with the highest mIoU, until it is right: another
+    uploader may set it from earlier scores, or at the same time.
     """
     for _ in range(_ROUNDS):
         best = _best(_versions(client, name))
@@ -188,10 +183,8 @@ def _current_best(client: Any, name: str) -> str | None:
 
 
 def _best(versions: list[Any]) -> str | None:
-    """Return the number of the version with the highest mIoU, or None if no version has a score.
-
-    Only versions evaluated on the data registered last are compared, because scores on other data
-    do not compare. Of equal versions the oldest is returned.
+    """Return the oldest version with the highest mIoU on the data registered last (scores on other
+    data do not compare), or None.
     """
     scored = [version for version in versions if _SCORE in version.tags]
     if not scored:

@@ -46,8 +46,7 @@ know at once, `{"uploaded": run, "note": text}` after each run, and at the end
 before the next upload can succeed.
 """
 
-_NOTE = "mlflow.json"
-"""Note about the last upload, in the work folder of a run."""
+_NOTE = "mlflow.json"  # note about the last upload, in the work folder of a run
 _LOCK_SECONDS = 60.0
 _PAUSE_SECONDS = 2.0
 
@@ -185,9 +184,8 @@ class RunUpload:
         """Do nothing: no connection stays open."""
 
     def _send_model(self) -> str:
-        """Upload the weights as a model, and register the model if the store has a registry.
-
-        Returns a message for the user if a step is impossible, else an empty text.
+        """Upload and register the weights as a model; return why not, for the user, else an empty
+        text.
         """
         record, client = self.record, self._client
         assert record.weights is not None

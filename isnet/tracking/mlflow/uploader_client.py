@@ -31,17 +31,14 @@ class Timeouts:
     take precedence over `answer` and over the number of tries of a call.
     """
 
-    answer: int
-    """Seconds to wait for one answer of MLflow."""
+    answer: int  # seconds to wait for one answer of MLflow
     attempts: int
     """Number of tries of each call by MLflow, and of each run by the uploader.
 
     A new try of a run continues where the previous one failed.
     """
-    silence: float
-    """Seconds without any answer after which the upload is given up."""
-    total: float
-    """Seconds that the whole upload may take."""
+    silence: float  # seconds without any answer after which the upload is given up
+    total: float  # seconds that the whole upload may take
 
     @property
     def longest_silence(self) -> float:

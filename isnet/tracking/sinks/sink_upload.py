@@ -21,10 +21,8 @@ class CurveSinks:
     """The sinks that get the curves of all runs."""
 
     names: tuple[SinkName, ...]
-    project: str
-    """Weights & Biases' project."""
-    home: Path
-    """The checkout in whose `work/` the event files and the offline runs are."""
+    project: str  # Weights & Biases' project
+    home: Path  # the checkout in whose `work/` the event files and the offline runs are
 
     def is_complete(self, name: SinkName, record: RunRecord) -> bool:
         """Return whether a sink got an ended run as it is now, from the note about it."""
