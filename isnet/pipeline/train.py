@@ -163,7 +163,7 @@ def _write_outputs(job: TrainJob, result: TrainResult, started: float) -> None:
     from isnet.pipeline.training_files import write_training
 
     experiment = job.planned.experiment
-    origin = {"seed": job.planned.run.seed, "iterations": result.iteration}
+    origin: dict[str, Any] = {"seed": job.planned.run.seed, "iterations": result.iteration}
     if start := read_json(job.start_record):
         origin["init_from"] = start
     records = journal_records(job.work / "journal.jsonl", "train")
