@@ -20,10 +20,7 @@ EXTRAS = {
 
 
 def is_installed(module: str) -> bool:
-    """Return whether a module can be imported, without importing it.
-
-    A folder of that name in the working directory is no module: it has a spec without origin.
-    """
+    """Return whether a module can be imported, without importing it; a mere folder cannot."""
     spec = find_spec(module)
     return spec is not None and spec.origin is not None
 

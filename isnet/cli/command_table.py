@@ -97,7 +97,7 @@ _GROUPS = {
         "Import and export checkpoints, download ImageNet weights in advance, and publish weights. "
         "Nothing is converted unless every tensor matches the model; existing files are not "
         "overwritten.",
-    ),
+    )
 }
 """Help and description of each group of commands."""
 

@@ -86,7 +86,12 @@ def _evaluate_run(plan: Plan, run: str, arguments: list[str], stop_request: Stop
     key = plan.evaluate_key(run, trained.weights_sha256, manifest["digest"])
     finished = plan.layout.run_work(run, trained.key) / f"evaluate-{key}"
     if is_rank():
-        _count_as_rank(_load(plan, planned, finished, key))
+        from isnet.inference.dataset_evaluation import count_images
+
+        rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        loaded = _load(plan, planned, finished, key)
+        with show_progress(f"images, in each of {ranks} processes") as show:
+            count_images(**loaded, rank=rank, world_size=ranks, on_progress=show)
         return 0
     with exclusive(finished):
         if finished.is_dir():
@@ -169,15 +174,6 @@ def counting_arguments(loaded: "TrainedRun", finished: Path, key: str) -> dict[s
         "fingerprint": digest_of([_COUNTS, metadata.version("isnet"), key]),
         "worker_init_fn": ignore_signals,
     }
-
-
-def _count_as_rank(arguments: dict[str, Any]) -> None:
-    """Count the pixels of the images that belong to this rank."""
-    from isnet.inference.dataset_evaluation import count_images
-
-    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    with show_progress(f"images, in each of {world_size} processes") as progress:
-        count_images(**arguments, rank=rank, world_size=world_size, on_progress=progress)
 
 
 def write_evaluation(arguments: dict[str, Any], finished: Path, identity: dict[str, Any]) -> None:

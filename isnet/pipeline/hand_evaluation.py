@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
@@ -26,16 +26,6 @@ _log = logging.getLogger(__name__)
 _FOLDER = Path("evaluations")
 
 
-class _Described(NamedTuple):
-    """The parts of a config that an evaluation reads, and names for records and errors."""
-
-    config: dict[str, Any]
-    name: str
-    method: str
-    backbone: str
-    digest: str  # hash of the config and of the modules that it imports
-
-
 def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None) -> Path:
     """Score a weights file on the validation split of a data set, as the stage scores a run's.
 
@@ -48,8 +38,8 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    described = _describe(weights, dataset, config, len(manifest["classes"]))
-    key = scores_key(sha256_of(weights), manifest["digest"], described.digest)
+    model, origin, names, digest = _describe(weights, dataset, config, len(manifest["classes"]))
+    key = scores_key(sha256_of(weights), manifest["digest"], digest)
     folder = _FOLDER / f"{weights.stem}-{dataset}-{key[:8]}"
     with exclusive(folder):
         if folder.is_dir():
@@ -60,11 +50,9 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
                 from isnet.inference.given_weights import open_given_weights
                 from isnet.pipeline.trained_run import prepare_run
 
-                given = open_given_weights(
-                    weights, str(weights), described.config, described.name, manifest
-                )
+                given = open_given_weights(weights, str(weights), model, origin, manifest)
                 _log.info(given.record.sentence)
-                run = prepare_run(plan, dataset, described.config, given.network, gpu=bool(gpus))
+                run = prepare_run(plan, dataset, model, given.network, gpu=bool(gpus))
                 identity = {
                     "run": "",
                     "dataset": dataset,
@@ -72,28 +60,27 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
                     "weights": given.record,
                     "manifest_digest": manifest["digest"],
                     "split": "val",
-                    "method": described.method,
-                    "backbone": described.backbone,
+                    **names,
                     "environment": collect_environment(),
                 }
                 write_evaluation(counting_arguments(run, folder, key), folder, identity)
     return folder
 
 
-def _describe(weights: Path, dataset: str, config: str | None, classes: int) -> _Described:
-    """Return the model and the protocol that `config` or the weights file describes."""
+def _describe(
+    weights: Path, dataset: str, config: str | None, classes: int
+) -> tuple[dict[str, Any], str, dict[str, str], str]:
+    """Return what an evaluation reads of `config` or of the weights file's own description: that
+    part, its name in errors, the names of method and backbone, and a hash with imported modules.
+    """
     if config is not None:
         run = Run(dataset=dataset, config=config, weights=str(weights))
         cache = {config: load_config(config, "--config")}
         experiment = resolve("--config", run, cache, classes=classes)
         import_modules(experiment.imports, experiment.folder)
-        return _Described(
-            experiment.evaluated_config,
-            config,
-            experiment.method,
-            experiment.backbone,
-            experiment.model_digest + experiment.evaluate_digest,
-        )
+        names = {"method": experiment.method, "backbone": experiment.backbone}
+        digest = experiment.model_digest + experiment.evaluate_digest
+        return experiment.evaluated_config, config, names, digest
     from isnet.checkpoints.checkpoint_formats import open_weights
     from isnet.checkpoints.weights_metadata import WeightsMetadata
 
@@ -105,9 +92,9 @@ def _describe(weights: Path, dataset: str, config: str | None, classes: int) -> 
             hint="Name its config: --config isnet/configs/NAME.py, or mmseg::PATH",
         )
     metadata = WeightsMetadata.from_meta(meta, str(weights))
-    method, backbone = (str(metadata.provenance.get(key, "")) for key in ("method", "backbone"))
+    names = {key: str(metadata.provenance.get(key, "")) for key in ("method", "backbone")}
     found = metadata.as_config()
-    return _Described(found, "its own description", method, backbone, digest_of(found))
+    return found, "its own description", names, digest_of(found)
 
 
 def print_evaluation(folder: Path) -> None:

@@ -9,9 +9,8 @@ _LONGEST = 200  # maximum number of characters quoted from the last line of a lo
 
 
 def missing_runs(plan: Plan) -> list[MissingRun]:
-    """Return the runs without results for the present settings and data.
-
-    Their order is that of params.yaml.
+    """Return the runs without results for the present settings and data, in the order of
+    params.yaml.
     """
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     found = []

@@ -190,10 +190,8 @@ class LiveTracking:
             self._wait(_SHORT_WAIT_SECONDS)
 
     def finish(self) -> None:
-        """Finish the upload of the training.
-
-        For a server, wait for the last upload, at most ten seconds after the end of the training.
-        For a database file, write the whole run now.
+        """Wait for the last upload to a server, at most ten seconds after the end of the training,
+        or write the whole run to a database file.
         """
         if self._uploader is not None:
             all_down = all(outages.is_down for outages in self._outages.values())

@@ -99,10 +99,7 @@ def read_results() -> pd.DataFrame:
 
 
 def _run_command(*arguments: str) -> None:
-    """Run `isnet ARGUMENTS` with its output on stderr, and raise an error if it fails.
-
-    An interrupt of this program stops the command, which saves first.
-    """
+    """Run `isnet ARGUMENTS` with its output on stderr; an interrupt stops it, and it saves."""
     command = [sys.executable, "-m", "isnet", *arguments]
     with subprocess.Popen(
         command,

@@ -24,7 +24,6 @@ def step_memory(planned: PlannedRun) -> int | str:
     """Return the peak bytes of a training process of a run, or why they are not known.
 
     An estimate takes seconds, and is kept until a setting or a package that decides it changes.
-    Raises UserError if a batch norm gets one value per channel.
     """
     known, key = read_json(_ESTIMATES), _key(planned)
     if key in known:
@@ -68,10 +67,8 @@ def gpu_room(planned: PlannedRun) -> int | None:
 
 
 def require_gpu_memory(planned: PlannedRun) -> None:
-    """Refuse a run whose training step cannot fit the GPUs that it gets.
-
-    Nothing is refused where there is no GPU, such as on the login node of a cluster. Raises
-    UserError if the tensors of a step alone take more than a GPU has.
+    """Raise UserError if the tensors of a run's training step alone take more than a GPU has that
+    it gets.
     """
     if (room := gpu_room(planned)) is None:
         return

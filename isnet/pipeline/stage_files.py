@@ -48,9 +48,8 @@ def read_source(plan: Plan, dataset: str) -> SourceRecord:
 
 
 def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
-    """Read the `manifest.json` of a data set, which `convert` writes.
-
-    Raises UserError if the manifest is missing or outdated, or a file that it lists is missing.
+    """Read the `manifest.json` of a data set; UserError if it, or a file in it, is missing or
+    outdated.
     """
     manifest = _read_current(plan, dataset, "manifest.json", "convert")
     for entries in manifest["splits"].values():
@@ -94,10 +93,9 @@ def read_train_record(plan: Plan, run: str) -> TrainRecord:
 
 
 def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[str | None, str]:
-    """Find the packed store of a data set for the training.
+    """Return the folder of a data set's packed store under the data root, and an empty note.
 
-    Returns the folder of the store under the data root and an empty string; or None and a note why
-    training reads the image files instead, which is slower but has the same result.
+    Or None and why training reads the image files instead, slower but with the same result.
     """
     from isnet.data.packed.packed_store import PackedStore
 
@@ -136,8 +134,7 @@ def replace_folder(new: Path, place: Path) -> None:
 def cached_result(plan: Plan, dataset: str, manifest_digest: str, name: str) -> Path:
     """Return the path that caches a result computed from a manifest, under the data root.
 
-    The path contains the manifest's digest, because the files of a data set outside the data root
-    may change while its settings stay the same.
+    It has the digest: files outside the data root may change while the settings stay the same.
     """
     path = Path(name)
     folder = plan.layout.data / dataset / plan.dataset_key(dataset)

@@ -67,10 +67,7 @@ def untrained_start(plan: Plan, run: str, work: Path) -> str | None:
 
 
 def fetch_start_files(job: TrainJob) -> None:
-    """Fetch and check the files that a new training starts from, once per node.
-
-    Raises UserError if a file cannot be fetched, or is damaged.
-    """
+    """Fetch the files that a new training starts from, once per node; UserError if that fails."""
     start = job.planned.start
     if start is None:
         for file in pretrained_files(job.planned.experiment.config["model"]):
@@ -82,9 +79,8 @@ def fetch_start_files(job: TrainJob) -> None:
 
 
 def fetch_weights(start: StartWeights, path: Path) -> None:
-    """Download the weights of an address to `path`, unless they are there; others are not fetched.
-
-    Raises UserError if they cannot be fetched, or have another hash.
+    """Download the weights of an address to `path`, unless they are there; UserError if they
+    differ.
     """
     if not start.url:
         return

@@ -16,10 +16,7 @@ Colour = tuple[int, int, int]
 
 
 def finite(value: Any) -> Any:
-    """Convert the text of a CSV cell to a float, or to None if it is empty or not finite.
-
-    A non-finite float also becomes None. Any other value is returned unchanged.
-    """
+    """Return a float, also of a CSV cell's text, or None if it is not finite; other values as is."""
     if isinstance(value, str):
         value = float(value) if value.strip() else None
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -47,10 +44,7 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read and validate a record from a JSON file.
-
-        Raises OSError and pydantic's ValidationError.
-        """
+        """Read and validate a JSON file. Raises OSError and pydantic's ValidationError."""
         return cls.model_validate_json(path.read_bytes())
 
     def write(self, path: Path) -> None:
@@ -62,19 +56,13 @@ Row = TypeVar("Row", bound=Record)
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Read the rows of a CSV file with a header as records of type `kind`.
-
-    Raises OSError and pydantic's ValidationError.
-    """
+    """Read the rows of a CSV file with a header. Raises OSError and pydantic's ValidationError."""
     with path.open(newline="", encoding="utf-8") as file:
         return [kind.model_validate(row) for row in csv.DictReader(file)]
 
 
 def write_rows(path: Path, rows: Sequence[Record]) -> None:
-    """Write one or more records as the rows of a CSV file.
-
-    The columns are the keys that were set in the first record.
-    """
+    """Write records as the rows of a CSV file, with the columns that were set in the first one."""
     write_text(path, csv_text([row.as_json() for row in rows]))
 
 

@@ -43,10 +43,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True)
 class DatasetResults:
-    """Results of one data set: its manifest, class census and baseline scores.
-
-    The census or the baseline is None if its stage has written no file.
-    """
+    """Results of one data set; census or baseline is None if its stage has written no file."""
 
     name: str
     manifest: Manifest
@@ -115,9 +112,8 @@ def read_run(
     settings: Mapping[str, object] | None = None,
     exports: Path | None = None,
 ) -> RunResults:
-    """Read the results of one run. `settings` replace those of `train.json`.
-
-    Raises UserError if the name is invalid, or if a stage's record is missing or damaged.
+    """Read the results of one run. `settings` replace those of `train.json`. Raises UserError if
+    the name is invalid, or if a stage's record is missing or damaged.
     """
     _check_name(name, "run")
     folder = results / "runs" / name

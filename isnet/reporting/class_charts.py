@@ -24,9 +24,8 @@ def baseline_scores(dataset: DatasetResults) -> dict[str, float | None]:
 
 
 def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, object]]:
-    """Return the data of a dot plot of single-scale IoU, with one row per class.
-
-    Each row has the IoU of every run, in the order of `runs`, and of the baseline.
+    """Return a dot plot of single-scale IoU: per class, that of every run in order and the
+    baseline's.
     """
     colours, baseline = class_colours(dataset), baseline_scores(dataset)
     tables = [{score.name: score.iou for score in run.per_class} for run in runs]
@@ -59,9 +58,8 @@ def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[
 
 
 def census_bars(census: Census | None) -> dict[str, object] | None:
-    """Return the data of a bar chart of pixel shares per class and split, on a logarithmic axis.
-
-    Returns None without a census.
+    """Return a bar chart of pixel shares per class and split, on a logarithmic axis, if there is a
+    census.
     """
     if census is None:
         return None

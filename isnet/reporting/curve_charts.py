@@ -42,9 +42,8 @@ def run_curves(run: RunResults) -> list[Chart]:
 
 
 def compare_curves(runs: Sequence[RunResults]) -> list[Chart]:
-    """Return line charts that compare the validation scores and losses of runs on one data set.
-
-    The position of a run in `runs` sets the style of its line.
+    """Return line charts of validation scores and losses; a run's place in `runs` is its line's
+    style.
     """
 
     def lines(tables: Iterable[Series], column: str) -> list[Line]:

@@ -136,10 +136,8 @@ def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
     # As on the page: file names of configs without their folder.
     shown = [row | {"config": PurePosixPath(row["config"]).name} for row in rows]
     tables = {"results": TextTable(PAGE_COLUMNS, shown, NUMERIC), "cost": cost}
-    if official:
-        tables["official"] = official.table
-    if methods:
-        tables["seeds"] = spread_table(methods)
+    tables |= {"official": official.table} if official else {}
+    tables |= {"seeds": spread_table(methods)} if methods else {}
     copies = {
         f"{dataset.name}-{key}": {"Markdown": table.markdown(), "LaTeX": table.latex()}
         for key, table in tables.items()

@@ -36,10 +36,8 @@ _Candidate = tuple[str, ManifestEntry]
 
 @dataclass(frozen=True)
 class LabelSample:
-    """One image with its labels, embedded for the page.
-
-    `classes` are the train ids in the image with their shares of its pixels, the largest share
-    first. `ignored` is the share of ignored pixels.
+    """One image with its labels, embedded; `classes` are train ids with their shares of its pixels,
+    the largest first. `ignored` is the share of ignored pixels.
     """
 
     split: str
@@ -82,8 +80,8 @@ def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], i
 def distinct_colours(palette: Sequence[Sequence[int]]) -> list[Colour]:
     """Return the colours of the classes and, last, of ignored pixels, changed so that all differ.
 
-    The page identifies the class under the pointer by its colour. A colour that repeats an earlier
-    one is changed in the lowest bits of blue, which is invisible.
+    The page identifies a class by its colour. One that repeats is changed in the lowest bits of
+    blue.
     """
     colours: dict[Colour, None] = {}
     for red, green, blue in [*palette, _IGNORED]:

@@ -23,8 +23,7 @@ _METRICS = {
 def write_model_card(name: str, results: Path) -> Path:
     """Write the model card of a run as `model_card.md` beside its weights.
 
-    The card leaves out measured times, so that scoring the same weights again gives the same bytes.
-    Raises UserError if a stage's record is missing.
+    Without measured times: scoring again gives the same bytes. UserError: a record is missing.
     """
     run = read_run(name, results)
     evaluated, scores = run.evaluated, run.evaluated.single_scale

@@ -40,10 +40,8 @@ class GalleryEntry:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A gallery of evaluated images, worst first, and the number of images left out.
-
-    `ramp` contains the RGB colours of the confidences 0, 0.1 ... 1. It is empty without confidence
-    images.
+    """A gallery of evaluated images, worst first, and the number of images left out. `ramp` has the
+    RGB colours of the confidences 0, 0.1 ... 1, if there are confidence images.
     """
 
     entries: list[GalleryEntry]
@@ -52,10 +50,7 @@ class Gallery:
 
 
 def run_gallery(run: RunResults, budget: int) -> Gallery:
-    """Return a gallery of one run's evaluated images, lowest mIoU first.
-
-    `budget` limits the bytes of the embedded images.
-    """
+    """Return a run's evaluated images, lowest mIoU first, in at most `budget` bytes."""
 
     def entry(overlay: OverlayRecord) -> GalleryEntry | None:
         # Evaluations by earlier versions have no confidence image.
@@ -73,10 +68,7 @@ def run_gallery(run: RunResults, budget: int) -> Gallery:
 
 
 def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
-    """Return a gallery of the images with overlays in every run, lowest mean mIoU first.
-
-    `budget` limits the bytes of the embedded images.
-    """
+    """Return the images with overlays in every run, lowest mean mIoU first, in `budget` bytes."""
     tables = [{overlay.name: overlay for overlay in run.evaluated.overlays} for run in runs]
     shared = [name for name in tables[0] if all(name in table for table in tables)]
 

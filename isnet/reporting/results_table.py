@@ -72,11 +72,7 @@ def _multi_scale(run: RunResults, score: str) -> float | None:
 
 
 def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
-    """Return the rows of the results table for printing, with mIoU in percent.
-
-    The columns are `Data set` and then `COLUMNS`. Raises UserError if there is no run, or if a
-    stage's record is missing or damaged.
-    """
+    """Return the rows for printing: `Data set` and then `COLUMNS`, mIoU in percent."""
     groups = read_results(runs, results=results, settings={})
     return [
         {"Data set": f"{dataset.name} {_splits(group)}{group[0].coverage}"} | row
@@ -137,9 +133,8 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
 
 
 def results_csv(groups: Sequence[ResultGroup]) -> str:
-    """Return the text of `results.csv`: scores and costs of all runs and baselines, unrounded.
-
-    Scores are fractions in 0..1. Unknown values are empty.
+    """Return `results.csv`: scores (0..1) and costs of runs and baselines, unrounded; unknown is
+    empty.
     """
     rows = [_raw_row(run) for _, runs in groups for run in runs]
     for dataset, _ in groups:

@@ -28,10 +28,7 @@ _ALWAYS = ("mIoU", "mAcc", "aAcc")
 
 
 def score_labels(evaluated: MetricsRecord) -> dict[str, str]:
-    """Return the display label of each score that an evaluation has.
-
-    mIoU, mAcc and aAcc are always included.
-    """
+    """Return the label of each score that an evaluation has, and always of mIoU, mAcc and aAcc."""
     single = evaluated.single_scale
     is_listed = {key: key in _ALWAYS or getattr(single, key) is not None for key in _SCORES}
     return {key: label for key, label in _SCORES.items() if is_listed[key]}
@@ -96,10 +93,7 @@ def reliability(run: RunResults) -> Reliability | None:
 
 @dataclass(frozen=True)
 class ImageDistribution:
-    """Distribution of single-scale mIoU over images: histogram, quartiles and worst images.
-
-    `counts` are the numbers of images in `BINS` bins of equal width.
-    """
+    """Single-scale mIoU over images: counts in `BINS` equal bins, quartiles, the worst images."""
 
     counts: list[int]
     images: int

@@ -47,19 +47,12 @@ HONOURED = {
 
 @dataclass(frozen=True)
 class Owned:
-    """A key that the pipeline decides.
+    """A key that the pipeline decides."""
 
-    Attributes:
-        decided: what decides it instead.
-        hint: what to write instead; None if there is nothing to write.
-        values: those in configs of this project and of mmseg, accepted in a file without effect.
-        any_in_file: whether a config file may have any value, which mmseg's own tools read.
-    """
-
-    decided: str
-    hint: str | None = None
-    values: tuple[Any, ...] = ()
-    any_in_file: bool = False
+    decided: str  # what decides it instead
+    hint: str | None = None  # what to write instead, if anything
+    values: tuple[Any, ...] = ()  # those of our and mmseg's configs, accepted in a file: no effect
+    any_in_file: bool = False  # a config file may have any value, which mmseg's own tools read
 
 
 _DATA = Owned("the run's `dataset`", "Write the data set into params.yaml", any_in_file=True)

@@ -16,10 +16,7 @@ _FOLDER = "datasets"
 
 
 def description_of(dataset: Dataset) -> DatasetDescription:
-    """Return the description of a data set: its files, splits and classes.
-
-    Raises UserError if the description file is missing, outside `datasets/`, or invalid.
-    """
+    """Return the files, splits and classes of a data set; UserError if its file is wrong."""
     if not isinstance(dataset, FolderDataset):
         return read_published(_catalog_name(dataset.kind))
     path = Path(dataset.description)

@@ -33,32 +33,19 @@ _CROPS = ("RandomCrop", "LoadRandomCrop", "RandomWindow")
 
 @dataclass(frozen=True)
 class Experiment:
-    """The resolved config of a run, and the values that other packages need from it.
+    """The resolved config of a run, and the values that other packages need from it."""
 
-    Attributes:
-        config: the whole config as plain mappings and lists.
-        iterations: number of optimizer steps.
-        global_batch: images per optimizer step, over all devices.
-        per_device_batch: images that the config puts on one device at once.
-        num_classes: number of classes of the decode head.
-        loader_workers: number of data loader workers per process.
-        crop: size `(height, width)` of the training crops; None for whole images.
-        method, backbone: names of the method and its backbone for reports.
-        folder: folder of the config, searched first for the modules of its `custom_imports`.
-        modules: SHA-256 of each module file in that folder that the config imports.
-    """
-
-    config: dict[str, Any]
-    iterations: int
-    global_batch: int
-    per_device_batch: int
-    num_classes: int
-    loader_workers: int
-    crop: tuple[int, int] | None
-    method: str
-    backbone: str
-    folder: Path
-    modules: dict[str, str]
+    config: dict[str, Any]  # the whole config as plain mappings and lists
+    iterations: int  # optimizer steps
+    global_batch: int  # images per optimizer step, over all devices
+    per_device_batch: int  # images that the config puts on one device at once
+    num_classes: int  # of the decode head
+    loader_workers: int  # per process
+    crop: tuple[int, int] | None  # (height, width) of the training crops; None for whole images
+    method: str  # its name in reports
+    backbone: str  # its name in reports
+    folder: Path  # of the config, searched first for the modules of its `custom_imports`
+    modules: dict[str, str]  # SHA-256 of each module file in that folder that the config imports
 
     @property
     def imports(self) -> list[str]:

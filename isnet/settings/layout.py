@@ -50,10 +50,7 @@ class Layout:
 
     @classmethod
     def of(cls, params: Params) -> Layout:
-        """Return the layout for the current directory; ISNET_DATA overrides `paths.data`.
-
-        Raises UserError if the path of the project has a character that would be misread.
-        """
+        """Return the layout for the current directory; ISNET_DATA overrides `paths.data`."""
         home = home_of(Path.cwd())
         check_path(home)
         return cls(data=home / Path(os.environ.get("ISNET_DATA") or params.paths.data), home=home)

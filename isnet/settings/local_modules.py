@@ -26,10 +26,8 @@ def local_files(names: list[str], folder: Path) -> list[Path]:
 
 
 def import_modules(names: list[str], folder: Path) -> None:
-    """Import modules, which register their components; those in `folder` come first.
-
-    Raises UserError if a module is missing or raises, or another one of its name is imported
-    already.
+    """Import modules, which register their components; those in `folder` come first. Raises
+    UserError if one is missing or raises, or another one of its name is imported already.
     """
     sys.path.insert(0, str(folder.resolve()))
     try:

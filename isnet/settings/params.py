@@ -358,10 +358,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
-    """Read params.yaml without checking its content.
-
-    Raises UserError if the file is missing, not valid YAML or not a mapping.
-    """
+    """Read params.yaml unchecked; UserError if it is missing, not valid YAML or not a mapping."""
     if not path.is_file():
         raise UserError(
             f"there is no {path} in {Path.cwd()}",

@@ -31,15 +31,15 @@ def insert_entries(
     """
     lines = text.split("\n")
     try:
-        place = _find_place(section, after, text)
+        below, indent, inner, has_gaps = _find_place(section, after, text)
         block: list[str] = []
         for name, fields in entries.items():
-            block += [""] * place.has_gaps + [" " * place.indent + f"{name}:"]
-            block += [" " * place.inner + format_pair(key, value) for key, value in fields.items()]
+            block += [""] * has_gaps + [" " * indent + f"{name}:"]
+            block += [" " * inner + format_pair(key, value) for key, value in fields.items()]
         # Lines keep their "\r", so that a file from Windows keeps its line ends.
         ending = "\r" if lines[0].endswith("\r") else ""
         written = [line + ending for line in block]
-        changed = "\n".join([*lines[: place.line], *written, *lines[place.line :]])
+        changed = "\n".join([*lines[:below], *written, *lines[below:]])
         old, new = (YAML(typ="safe", pure=True).load(each) for each in (text, changed))
         if new != {**old, section: {**old[section], **entries}}:
             raise ValueError("more than the entries differs")
@@ -61,9 +61,8 @@ def decode_params(content: bytes, path: Path) -> str:
 
 
 def replace_params(path: Path, original: bytes, text: str) -> None:
-    """Write params.yaml, following a symbolic link.
-
-    Raises UserError if it has no longer the content `original`, or cannot be written.
+    """Write params.yaml through a link; UserError if it no longer is `original`, or cannot be
+    written.
     """
     if path.read_bytes() != original:
         raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
@@ -71,18 +70,10 @@ def replace_params(path: Path, original: bytes, text: str) -> None:
         write_bytes(path.resolve(), text.encode())
 
 
-class _Place(NamedTuple):
-    """Where to insert: the index of the line below, and the indentation and spacing to use."""
-
-    line: int
-    indent: int
-    inner: int
-    has_gaps: bool
-
-
-def _find_place(section: str, name: str, text: str) -> _Place:
-    """Find the place below the entry `name` and its style; LookupError, AttributeError or
-    ValueError if the entry is not a key of a block mapping.
+def _find_place(section: str, name: str, text: str) -> tuple[int, int, int, bool]:
+    """Return the line below the entry `name`, the indentations of it and of its settings, and
+    whether empty lines are between entries; LookupError, AttributeError or ValueError if it is not
+    a key of a block mapping.
     """
     tree = YAML().load(text)
     entries: CommentedMap = tree[section]
@@ -99,7 +90,7 @@ def _find_place(section: str, name: str, text: str) -> _Place:
     inner = indent + 2
     if not entries[name].fa.flow_style():  # each setting has its own line
         inner = min((place[1] for place in (entries[name].lc.data or {}).values()), default=inner)
-    return _Place(end, indent, inner, has_gaps)
+    return end, indent, inner, has_gaps
 
 
 def _is_outside(line: str, indent: int) -> bool:

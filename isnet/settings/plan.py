@@ -49,10 +49,7 @@ class Plan:
 
     @classmethod
     def of(cls, params: Params) -> Plan:
-        """Make the plan of params.yaml by resolving and checking every run.
-
-        Raises UserError if a run cannot be trained as written; the message names the run.
-        """
+        """Resolve and check every run; UserError names a run that cannot be trained as written."""
         configs: dict[str, dict[str, Any]] = {}
         tables: dict[str, LabelTable] = {}
         runs = {}
@@ -94,10 +91,7 @@ class Plan:
         return self.runs[name]
 
     def dataset_settings(self, name: str) -> dict[str, Any]:
-        """Return the settings of `download` and `convert`, which decide the content of a data set.
-
-        Raises UserError if there is no such data set.
-        """
+        """Return the settings of `download` and `convert`; UserError without such a data set."""
         _require_known(name, list(self.params.datasets), "data set")
         dataset = self.params.datasets[name]
         description = description_of(dataset)
@@ -195,7 +189,5 @@ def scores_key(*inputs: str) -> str:
 def _require_known(name: str, known: list[str], kind: str) -> None:
     if name not in known:
         raise UserError(
-            f"there is no {kind} {name!r}",
-            where="params.yaml",
-            hint=f"It has {', '.join(known)}",
+            f"there is no {kind} {name!r}", where="params.yaml", hint=f"It has {', '.join(known)}"
         )

@@ -34,9 +34,8 @@ class PlannedRun:
 
     @classmethod
     def of(cls, name: str, run: Run, experiment: Experiment) -> PlannedRun:
-        """Return a run with the hashes of the files that it starts from.
-
-        Raises UserError if a file is missing.
+        """Return a run with the hashes of the files that it starts from; UserError if one is
+        missing.
         """
         where = f"params.yaml: runs.{name}"
         start = start_weights(run, experiment, where)

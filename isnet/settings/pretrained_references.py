@@ -14,9 +14,8 @@ TIMM = "timm://"
 
 
 def pretrained_references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each node of a config's `model` with a reference, and the key of the reference.
-
-    These are `pretrained`, and `init_cfg` of type Pretrained of the backbone.
+    """Yield the nodes of a config's `model` that refer to a file (`pretrained`, or `init_cfg` of
+    type Pretrained of the backbone), and the key of the reference.
     """
     backbone = model.get("backbone") or {}
     for node in (model, backbone):
@@ -29,9 +28,8 @@ def pretrained_references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any
 
 
 def local_path(reference: str) -> Path | None:
-    """Return the path of a reference to a local file; None for an address or a name in a table.
-
-    `package://PACKAGE/PATH` is a file of an installed Python package.
+    """Return the local file of a reference (`package://PACKAGE/PATH`: of an installed package), or
+    None.
     """
     if reference.startswith(PACKAGE):
         package, _, path = reference.removeprefix(PACKAGE).partition("/")

@@ -69,10 +69,7 @@ def _locate(
 
 
 def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
-    """Return the SHA-256 of local files that the config's backbone is initialised from.
-
-    Raises UserError if a file is missing.
-    """
+    """Return the SHA-256 of local files of the config's backbone; UserError if one is missing."""
     hashes = {}
     for node, key in pretrained_references(experiment.config["model"]):
         if file := local_path(node[key]):
@@ -81,10 +78,7 @@ def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
 
 
 def check_start_runs(starts: Mapping[str, StartWeights | None]) -> None:
-    """Check the runs whose weights others need; `starts` has those of all runs.
-
-    Raises UserError if there is no such run, or runs need each other.
-    """
+    """Raise UserError if a run needs one that does not exist, or runs start from each other."""
     for name in starts:
         seen = [name]
         while (start := starts[seen[-1]]) and start.run:

@@ -50,10 +50,7 @@ def step_of(record: Mapping[str, Any]) -> int:
 
 
 def rows_of(record: Mapping[str, Any]) -> list[Row]:
-    """Return the MLflow metric rows of a journal record.
-
-    The rows of a record are the same each time, and MLflow stores equal rows once.
-    """
+    """Return the metric rows of a record, the same each time: MLflow stores equal rows once."""
     prefix = "val" if record["kind"] == "validation" else record["kind"]
     time, step = int(record["time"] * 1000), step_of(record)
     return [

@@ -21,12 +21,7 @@ from isnet.settings.compatibility import check_run
 from isnet.settings.experiment import resolve
 from isnet.settings.layout import Layout
 from isnet.settings.params import NAME_PATTERN, Params, load_params, params_of
-from isnet.settings.params_editor import (
-    decode_params,
-    format_pair,
-    insert_entries,
-    replace_params,
-)
+from isnet.settings.params_editor import decode_params, format_pair, insert_entries, replace_params
 from isnet.settings.planned_run import PlannedRun
 
 

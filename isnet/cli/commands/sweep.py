@@ -110,9 +110,8 @@ def _check_key(key: str, where: str, name: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a value parsed by Hydra to the plain value that YAML would give.
-
-    Quoted strings are objects in Hydra, and numbers of its ranges carry rounding errors.
+    """Return the plain value that YAML would give: Hydra has objects for quoted strings, and
+    numbers of its ranges carry rounding errors.
     """
     from hydra.core.override_parser.types import QuotedString
 
@@ -192,9 +191,8 @@ def _labels(keys: list[str]) -> dict[str, str]:
 
 
 def _word(key: str, value: Any) -> str:
-    """Format a value for use in a run's name: 0.02 becomes 0p02, a config path its file stem.
-
-    A long value is cut and gets a hash, so that names stay unique.
+    """Format a value for a run's name: 0.02 becomes 0p02, a config path its file stem; a long value
+    is cut and gets a hash, so that names stay unique.
     """
     text = value if isinstance(value, str) else json.dumps(value)
     if key == "config":

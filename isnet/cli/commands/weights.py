@@ -125,9 +125,8 @@ class _Conversion:
 
     @cached_property
     def dataset_meta(self) -> dict[str, Any]:
-        """Classes and palette, as the mapping `{"dataset_meta": ...}` that mmseg expects.
-
-        They come from the checkpoint, else from the config's data set; empty if neither has them.
+        """`{"dataset_meta": ...}` with classes and palette, as mmseg expects, from the checkpoint,
+        else from the config's data set; empty if neither has them.
         """
         from mmseg.registry import DATASETS
 

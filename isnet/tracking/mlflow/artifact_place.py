@@ -13,8 +13,7 @@ _FOLDER = "mlartifacts"
 def artifact_place(store: TrackingStore) -> str | None:
     """Return the address of the experiment's artifacts; None for a server, which has its own place.
 
-    With a database they go into the checkout: MLflow's default ./mlruns would make a bare
-    `mlflow ui` open the file store that MLflow refuses.
+    With MLflow's default ./mlruns, `mlflow ui` would open the file store that it refuses.
     """
     if store.uri.startswith(("http", "databricks")):
         return None

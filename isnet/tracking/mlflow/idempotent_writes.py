@@ -18,10 +18,7 @@ _DUPLICATE_OF = "isnet.duplicate_of"
 
 @contextlib.contextmanager
 def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
-    """Hold a file lock while an MLflow entry is created, against other processes of this host.
-
-    Waits at most ten seconds for the lock, and then continues without the lock.
-    """
+    """Hold a file lock against other processes of this host, or go on without after ten seconds."""
     lock = FileLock(folder / f".{name}.lock")
     with contextlib.suppress(OSError, NotImplementedError, Timeout):
         # Without a lock (file system without locks, hanging owner) the oldest entry decides.
@@ -33,10 +30,7 @@ def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
 
 
 def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
-    """Call `create` unless the entry exists.
-
-    An error is ignored if another uploader has created the entry meanwhile.
-    """
+    """Call `create` unless the entry exists, or another uploader has created it meanwhile."""
     if exists():
         return
     try:
@@ -71,9 +65,8 @@ def find_or_create_run(
 
 
 def set_run_tag(client: Any, run_id: str, tag: str, value: str) -> None:
-    """Set a tag of a run that another uploader may set at the same time.
-
-    MLflow repeats a `log_batch` whose insert collides with another one, but not a `set_tag`.
+    """Set a tag that another uploader may set at the same time: MLflow repeats a `log_batch` whose
+    insert collides with another one, but not a `set_tag`.
     """
     from mlflow.entities import RunTag
 
@@ -81,10 +74,7 @@ def set_run_tag(client: Any, run_id: str, tag: str, value: str) -> None:
 
 
 def search_runs(client: Any, experiment_id: str, tag: str, value: str) -> list[Any]:
-    """Return the MLflow runs whose `tag` has `value`, oldest first.
-
-    The order is the same for all uploaders.
-    """
+    """Return the MLflow runs whose `tag` has `value`, oldest first: one order for all uploaders."""
     found = search_all(
         lambda token: client.search_runs(
             [experiment_id], f"tags.`{tag}` = '{value}'", page_token=token

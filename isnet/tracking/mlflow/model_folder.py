@@ -33,10 +33,7 @@ _PREFIX = ".model-"
 
 
 def has_metadata(weights: Path) -> bool:
-    """Return whether a weights file contains metadata, which files of earlier versions lack.
-
-    The text of the pickle is searched, because importing torch takes seconds.
-    """
+    """Return whether a weights file has metadata, by the text of its pickle: torch takes seconds."""
     with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
         [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         content = archive.read(pickled)

@@ -8,12 +8,7 @@ import re
 import time
 from typing import Any
 
-from isnet.tracking.mlflow.idempotent_writes import (
-    CREATED,
-    create_once,
-    lock_creation,
-    search_all,
-)
+from isnet.tracking.mlflow.idempotent_writes import CREATED, create_once, lock_creation, search_all
 from isnet.tracking.mlflow.model_folder import model_folder
 from isnet.tracking.mlflow.tracking_client import TrackingClient
 from isnet.tracking.run_record import RunRecord
@@ -87,19 +82,13 @@ def registered_name(experiment: str, dataset: str) -> str:
 
 
 def is_without_registry(error: Exception) -> bool:
-    """Return whether an error means that the store has no model registry or denies access.
-
-    Trying again is then useless.
-    """
+    """Return whether a store has no registry or denies access, so that trying again is useless."""
     code = getattr(error, "error_code", None)
     return isinstance(error, NotImplementedError) or code in _UNSUPPORTED
 
 
 def register(client: Any, name: str, model_id: str, run_id: str, record: RunRecord) -> None:
-    """Register an evaluated run's model as a version of `name`, and update the alias `best`.
-
-    The version is tagged with the score and the data of the run.
-    """
+    """Register an evaluated run's model as a tagged version of `name`, and update `best`."""
     assert record.summary and record.metrics
     about = f"Single-scale mIoU decides which version is `{BEST}`: `models:/{name}@{BEST}`."
     create_once(

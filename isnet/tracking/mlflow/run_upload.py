@@ -29,11 +29,7 @@ from isnet.tracking.mlflow.model_registry import (
     register,
     registered_name,
 )
-from isnet.tracking.mlflow.tracking_client import (
-    TrackingClient,
-    failure_reason,
-    is_of_one_run,
-)
+from isnet.tracking.mlflow.tracking_client import TrackingClient, failure_reason, is_of_one_run
 from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import is_database_file
 
@@ -52,10 +48,7 @@ _PAUSE_SECONDS = 2.0
 
 
 def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
-    """Return whether an ended run has been uploaded in its present state.
-
-    The digest of the run is compared with the note that its last upload wrote to the work folder.
-    """
+    """Return whether an ended run is as it was when its last upload wrote a note of its digest."""
     try:
         note = json.loads((record.work / _NOTE).read_text())
         return record.state != "running" and bool(note["content"] == record.digest(store))
@@ -152,10 +145,7 @@ class RunUpload:
             self.run.add(map(rows_of, records))
 
     def send_all(self) -> str:
-        """Upload everything that MLflow lacks of the run, and note the upload in the work folder.
-
-        Returns a message for the user, empty if there is none.
-        """
+        """Upload and note all that MLflow lacks of the run; return a message for the user."""
         record = self.record
         content = record.digest(self.store)
         self.send_new()

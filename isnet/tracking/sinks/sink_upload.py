@@ -42,9 +42,8 @@ class CurveSinks:
 
 
 class SinkUpload:
-    """Sends the records of one run to one sink while its journal grows.
-
-    After a failure, close it and create another one.
+    """Sends the records of a run to a sink while its journal grows. After a failure, create
+    another.
     """
 
     def __init__(self, name: SinkName, record: RunRecord, sinks: CurveSinks) -> None:

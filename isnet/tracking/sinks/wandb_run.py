@@ -50,7 +50,10 @@ class WandbRun:
         self.last: dict[str, int] = {}
         """The last step that Weights & Biases has, of each kind of record."""
         if self._run.offline:
-            _remove_others(Path(self._run.dir).parent, record.key)
+            folder = Path(self._run.dir).parent
+            for former in folder.parent.glob(f"offline-run-*-{record.key}"):
+                if former.name != folder.name:
+                    shutil.rmtree(former, ignore_errors=True)
         else:
             arrived = {prefix: self._run.summary.get(axis) for prefix, axis in _AXES.items()}
             self.last = {
@@ -74,10 +77,3 @@ class WandbRun:
     def close(self, state: State) -> None:
         """Wait until everything has arrived, and end the run."""
         self._run.finish(exit_code=0 if state == "finished" else 1)
-
-
-def _remove_others(folder: Path, key: str) -> None:
-    """Remove the other offline folders of the training whose present one is `folder`."""
-    for former in folder.parent.glob(f"offline-run-*-{key}"):
-        if former.name != folder.name:
-            shutil.rmtree(former, ignore_errors=True)
