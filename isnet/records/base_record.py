@@ -16,7 +16,7 @@ Colour = tuple[int, int, int]
 
 
 def finite(value: Any) -> Any:
-    """Return a float, also of a CSV cell's text, or None if it is not finite; other values as is."""
+    """Return a float, also of a CSV cell's text, or None if it is not finite; others as is."""
     if isinstance(value, str):
         value = float(value) if value.strip() else None
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -74,7 +74,7 @@ def read_published_results() -> PublishedResults:
 def compare_with_published(
     dataset: DatasetResults, runs: Sequence[RunResults]
 ) -> PublishedComparison | None:
-    """Compare runs with the results published for their config and kind of data, if there are any."""
+    """Compare runs with the results published for their config and kind of data, if any."""
     published = read_published_results()
     known = [
         (run, result)

@@ -33,7 +33,7 @@ _PREFIX = ".model-"
 
 
 def has_metadata(weights: Path) -> bool:
-    """Return whether a weights file has metadata, by the text of its pickle: torch takes seconds."""
+    """Return whether a weights file has metadata, from the text of its pickle."""
     with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
         [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         content = archive.read(pickled)
