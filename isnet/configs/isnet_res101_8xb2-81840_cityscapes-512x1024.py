@@ -2,8 +2,7 @@
 
 Command:   `isnet train --run NAME`, for a run in params.yaml with this config. With mmseg's own
            tools: `mim train mmsegmentation isnet/configs/<this file> --launcher pytorch --gpus 8`.
-Hardware:  8 GPUs x 2 crops of 512x1024. `isnet` keeps the global batch of 16 on any number of GPUs.
-           Time and memory are not measured here.
+Hardware:  8 GPUs x 2 crops of 512x1024; global batch 16 on any number of GPUs; not measured here.
 Protocol:  81,840 iterations on the 2,975 images of fine train; scored on the 500 of val. Single
            scale on whole images. ms+flip takes six scales and their mirror images in windows of
            1024x512 (height x width; the other backbones use 512x1024) with stride 341: logits

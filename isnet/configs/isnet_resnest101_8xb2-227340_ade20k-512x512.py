@@ -2,8 +2,7 @@
 
 Command:   `isnet train --run NAME`, for a run in params.yaml with this config. With mmseg's own
            tools: `mim train mmsegmentation isnet/configs/<this file> --launcher pytorch --gpus 8`.
-Hardware:  8 GPUs x 2 crops of 512x512. `isnet` keeps the global batch of 16 on any number of GPUs.
-           Time and memory are not measured here.
+Hardware:  8 GPUs x 2 crops of 512x512; global batch 16 on any number of GPUs; not measured here.
 Protocol:  227,340 iterations on the 20,210 images of training; scored on the 2,000 of validation.
            Single scale on whole images, resized to fit into 2048x512. ms+flip takes six scales of
            that and their mirror images: probabilities averaged.

@@ -1,8 +1,7 @@
 """ISNet with ResNeSt-101 on COCO-Stuff 10k (182 outputs): the official configuration.
 
 Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
-Hardware:  8 GPUs x 4 crops of 512x512. `isnet` keeps the global batch of 32 on any number of GPUs.
-           Time and memory are not measured here.
+Hardware:  8 GPUs x 4 crops of 512x512; global batch 32 on any number of GPUs; not measured here.
 Protocol:  42,150 iterations on the 9,000 images of train; scored on the 1,000 of test. Single scale
            on whole images, resized to fit into 2048x512. ms+flip takes five scales of that and
            their mirror images: probabilities averaged.

@@ -1,8 +1,7 @@
 """ISNet with ResNeSt-101 on LIP (20 classes, people): the official configuration.
 
 Command:   `isnet train --run NAME`, for a run in params.yaml with this config.
-Hardware:  8 GPUs x 5 crops of 473x473. `isnet` keeps the global batch of 40 on any number of GPUs.
-           Time and memory are not measured here.
+Hardware:  8 GPUs x 5 crops of 473x473; global batch 40 on any number of GPUs; not measured here.
 Protocol:  114,150 iterations on the 30,462 images of train; scored on the 10,000 of val. Each image
            is resized to 473x473 and scored whole. ms+flip adds the mirror image, with the classes
            of left and right swapped back: logits averaged.

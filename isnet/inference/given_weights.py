@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.registry import MODELS
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import load_all
 from isnet.errors import UserError
-from isnet.inference.model_config import deployed_model
+from isnet.inference.model_config import build_model, deployed_model
 from isnet.io.atomic_files import sha256_of
 from isnet.io.value_range import ValueRange, range_of, show_limits
 from isnet.records.run_records import WeightsRecord
@@ -43,14 +42,8 @@ def open_given_weights(
     weights, classes = open_weights(file), manifest["classes"]
     _check_range(weights, range_of(manifest))
     _check_classes(weights.classes, classes, file)
-    try:
-        network = MODELS.build(deployed_model(config))
-    except Exception as error:  # the exceptions of a wrong config have no common type
-        raise UserError(
-            f"its model cannot be built: {' '.join(str(error).split())[:300]}",
-            where=name,
-            hint="Name the config of these weights, with the modules that it imports",
-        ) from error
+    hint = "Name the config of these weights, with the modules that it imports"
+    network = build_model(deployed_model(config), name, hint)
     if network.num_classes != len(classes):
         what = f"the model of {name} predicts {network.num_classes} classes, the data set has "
         hint = "Score it on a data set with its classes"

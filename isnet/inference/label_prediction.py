@@ -20,9 +20,16 @@ from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
 from isnet.inference.memory import release_freed_memory
-from isnet.inference.segmentor_logits import Size, compute_context, logits, raw_logits, resize
+from isnet.inference.segmentor_logits import (
+    Size,
+    compute_context,
+    logits,
+    raw_logits,
+    resize,
+    upsampled_argmax,
+    upsampled_argmax_with_confidence,
+)
 from isnet.inference.sliding_window import images_per_batch, sliding_window_scores
-from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
 
 
 @torch.inference_mode()

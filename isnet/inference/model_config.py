@@ -4,8 +4,10 @@ import copy
 from typing import Any
 
 from mmengine.config import ConfigDict
+from mmseg.registry import MODELS
 
 from isnet.checkpoints.pretrained import resolve_pretrained_paths
+from isnet.errors import UserError
 from isnet.settings.pretrained_references import is_timm_backbone
 
 
@@ -26,13 +28,22 @@ def model_config(config: dict[str, Any], *, pretrained: bool, sync_norm: str) ->
     if "data_preprocessor" in config and "data_preprocessor" not in model:
         model["data_preprocessor"] = copy.deepcopy(config["data_preprocessor"])
     if not pretrained or is_timm_backbone(model["backbone"]):
-        # mmengine cannot read safetensors: `training.initial_weights` loads an encoder of timm.
+        # mmengine cannot read safetensors: the trainer loads an encoder of timm.
         model["pretrained"] = None
         model["backbone"].pop("init_cfg", None)
     else:
         resolve_pretrained_paths(model)
     _replace_sync_norm(model, sync_norm)
     return ConfigDict(model)  # mmseg reads settings as attributes
+
+
+def build_model(settings: dict[str, Any], where: str, hint: str) -> Any:
+    """Build a model; the errors of a wrong or damaged config become a UserError."""
+    try:
+        return MODELS.build(settings)
+    except Exception as error:  # they have no common type
+        what = f"its model cannot be built: {' '.join(str(error).split())[:300]}"
+        raise UserError(what, where=where, hint=hint) from error
 
 
 def _replace_sync_norm(node: Any, name: str) -> None:

@@ -8,14 +8,13 @@ import torch
 from mmengine.config import ConfigDict
 from mmseg.models.backbones import ResNet
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.registry import MODELS
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.state_dict_check import check_state_dict
 from isnet.checkpoints.weights_metadata import WeightsMetadata
-from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.memory import keep_freed_memory
+from isnet.inference.model_config import build_model
 from isnet.io.atomic_files import sha256_of
 from isnet.io.host_resources import usable_cores
 from isnet.models.float32 import allow_tf32
@@ -51,12 +50,8 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
     """
     weights = open_weights(file)
     metadata = WeightsMetadata.from_meta(weights.meta, str(file))
-    try:
-        network = MODELS.build(ConfigDict(metadata.model))
-    except Exception as error:  # the exceptions of a damaged config have no common type
-        what = f"its model cannot be built: {' '.join(str(error).split())[:300]}"
-        hint = "Get the file again, or use the isnet that wrote it"
-        raise UserError(what, where=str(file), hint=hint) from error
+    hint = "Get the file again, or use the isnet that wrote it"
+    network = build_model(ConfigDict(metadata.model), str(file), hint)
     load_tensors(network, weights, "its own metadata")
     return TrainedModel(prepare_for_inference(network, gpu=gpu), metadata, file, sha256_of(file))
 

@@ -1,5 +1,6 @@
-"""Computes a segmentor's logits at the decoder's resolution, and resizes them bilinearly."""
+"""Computes a segmentor's logits, and the arg-max of bilinearly upsampled ones, class by class."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -70,3 +71,43 @@ def resize(scores: Tensor, size: Size, align_corners: bool) -> Tensor:
 def logits(model: EncoderDecoder, x: Tensor, size: Size) -> Tensor:
     """Compute the logits of `x` `(B, 3, H, W)` and resize them once, to `(B, K, *size)`."""
     return resize(raw_logits(model, x), size, model.align_corners)
+
+
+def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> tuple[Tensor, Tensor]:
+    """Compute the arg-max over classes of bilinearly upsampled scores, without materialising them.
+
+    `scores` `(B, K, h, w)` of K classes are resized to `size` one class at a time. Returns the
+    labels `(B, *size)` uint8, and their scores `(B, *size)` in the dtype of `scores`. Equal to
+    `F.interpolate` followed by `argmax`, except for ties within rounding.
+    """
+    planes = _planes(scores, size, align_corners)
+    best = next(planes).clone()
+    label = torch.zeros(best.shape, dtype=torch.uint8, device=scores.device)
+    for index, candidate in enumerate(planes, 1):
+        label.masked_fill_(candidate > best, index)
+        torch.maximum(best, candidate, out=best)
+    return label, best
+
+
+def upsampled_argmax_with_confidence(
+    scores: Tensor, size: Size, align_corners: bool, settings: InferenceSettings
+) -> tuple[Tensor, Tensor]:
+    """Compute the labels of `upsampled_argmax` and their probabilities `(B, *size)` float32.
+
+    `scores` are probabilities or logits, as `settings.average` says, summed over the views. The
+    mean of logits is resized before the softmax.
+    """
+    label, best = upsampled_argmax(scores, size, align_corners)
+    if settings.average == "probabilities":
+        return label, (best / settings.views).float()
+    others = torch.zeros_like(best)
+    for plane in _planes(scores, size, align_corners):
+        below = plane - best
+        others += (below.div_(settings.views) if settings.views > 1 else below).exp_()
+    return label, others.reciprocal_().float()
+
+
+def _planes(scores: Tensor, size: Size, align_corners: bool) -> Iterator[Tensor]:
+    """Yield the scores of each class in turn, resized to `(B, *size)`."""
+    for index in range(scores.shape[1]):
+        yield resize(scores[:, index : index + 1], size, align_corners)[:, 0]

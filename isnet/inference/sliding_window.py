@@ -8,8 +8,12 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.segmentor_logits import Size, compute_context, logits
-from isnet.inference.upsampled_argmax import upsampled_argmax_with_confidence
+from isnet.inference.segmentor_logits import (
+    Size,
+    compute_context,
+    logits,
+    upsampled_argmax_with_confidence,
+)
 
 Window = tuple[int, int, int, int]
 """(top, bottom, left, right) in pixels."""

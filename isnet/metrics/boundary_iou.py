@@ -5,8 +5,7 @@ import math
 import cv2
 import numpy as np
 
-from isnet.metrics.confusion_matrix import Labels, Matrix
-from isnet.metrics.joint_histogram import joint_histogram
+from isnet.metrics.confusion_matrix import Labels, Matrix, joint_histogram
 
 BOUNDARY_RATIO = 0.02
 """Boundary width as a fraction of the image diagonal, as in the paper's code."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from isnet.metrics.confusion_matrix import Labels, Matrix
-from isnet.metrics.joint_histogram import joint_histogram
+from isnet.metrics.confusion_matrix import Labels, Matrix, joint_histogram
 
 BINS = 15
 """Bins of equal width, as in the paper."""

@@ -8,17 +8,24 @@ from typing import Any
 import mmengine.device.utils
 import torch
 from mmengine.dist import get_rank
+from mmengine.model import BaseModule
 from mmengine.runner import Runner
+from torch import nn
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder
+from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.fitting_tensors import load_start
+from isnet.checkpoints.pretrained import pretrained_files
 from isnet.deferred_imports import defer_dynamo
 from isnet.distributed.rendezvous import join_process_group
 from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
+from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
 from isnet.io.host_resources import usable_cores
 from isnet.io.loader_errors import errors_of_workers
 from isnet.models.float32 import allow_tf32
+from isnet.records.run_records import StartRecord
 from isnet.settings.config_file import config_source
 from isnet.settings.params import Devices, Speed
 from isnet.tracking.journal import Journal
@@ -29,7 +36,6 @@ from isnet.training.hooks.journal_hook import JournalHook
 from isnet.training.hooks.nonfinite_hook import NonFiniteHook
 from isnet.training.hooks.process_hook import ProcessHook
 from isnet.training.hooks.weight_average import WeightAverage
-from isnet.training.initial_weights import load_start_weights
 from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.runner_config import runner_config
 from isnet.training.single_values import explain_single_values
@@ -123,7 +129,7 @@ class _Runner(Runner):
         built = super().build_model(model)
         built.init_weights()
         if self.new:
-            load_start_weights(built, self.new)
+            _load_start_weights(built, self.new)
         if self.speed.channels_last:
             built.to(memory_format=torch.channels_last)
         if self.speed.compile:
@@ -138,6 +144,31 @@ class _Runner(Runner):
 
     def dump_config(self) -> None:
         pass
+
+
+def _load_start_weights(model: nn.Module, job: TrainJob) -> None:
+    """Load what fits of `init_from`, or of the backbone's pretrained file, into a new segmentor."""
+    start, file = job.planned.start, job.start_file
+    if start is None or file is None:
+        _load_pretrained(model, job)
+        return
+    fit = load_start(model, open_weights(file))
+    sha256 = sha256_of(file)
+    if start.sha256 not in (None, sha256):
+        raise UserError("has changed meanwhile", where=str(file), hint="Start the command again")
+    _log.info(f"starts from {start.origin}: {fit.describe()}")
+    if get_rank() == 0:
+        record = StartRecord(origin=start.origin, sha256=sha256, tensors=len(fit.tensors))
+        record.write(job.start_record)
+
+
+def _load_pretrained(model: nn.Module, job: TrainJob) -> None:
+    """Load the backbone's file again: mmengine passes over names that do not fit."""
+    if getattr(type(model.backbone), "init_weights", None) is not BaseModule.init_weights:
+        return  # it converts names by itself (Swin)
+    for file in pretrained_files(job.planned.experiment.config["model"]):
+        fit = load_start(model, open_weights(file.path), only_backbone=True)
+        _log.info(f"{file.path.name}: {fit.describe()}")
 
 
 def _use_devices(devices: Devices, processes: int) -> int:

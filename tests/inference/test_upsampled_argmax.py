@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.upsampled_argmax import upsampled_argmax, upsampled_argmax_with_confidence
+from isnet.inference.segmentor_logits import upsampled_argmax, upsampled_argmax_with_confidence
 
 SIZES = [
     ((7, 9), (41, 67)),

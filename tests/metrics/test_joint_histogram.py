@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isnet.metrics.joint_histogram import joint_histogram
+from isnet.metrics.confusion_matrix import joint_histogram
 
 
 @pytest.mark.parametrize("pixels", [0, 1, 3, 4, 5, 1001, (1 << 24) + 3])

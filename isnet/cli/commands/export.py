@@ -21,7 +21,7 @@ from isnet.records.run_records import ExportRecord, WeightsRecord
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isnet.inference.export.export_check import Runner
+    from isnet.inference.export.exported_network import Runner
     from isnet.inference.model_loader import TrainedModel
 
 _log = logging.getLogger(__name__)
@@ -99,17 +99,21 @@ def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner
     """
     import torch
 
-    from isnet.inference.export import torch_program
+    from isnet.inference.export import exported_network
     from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
 
     network = ExportedNetwork(model).eval()
     _log.info(f"exports {model.file} to {format}")
     with _silence():
-        program = torch_program.export_program(network, str(model.file))
-        reference = torch_program.run_eagerly(network)
+        program = exported_network.export_program(network, str(model.file))
+        reference = exported_network.run_eagerly(network)
         if format == "torch":
             torch.export.save(program, file, extra_files=export_metadata(model))
-            return reference, torch_program.load_program(file), {"runtime": torch_program.RUNTIME}
+            return (
+                reference,
+                exported_network.load_program(file),
+                {"runtime": exported_network.RUNTIME},
+            )
         from isnet.inference.export import onnx_file
 
         onnx_file.write_onnx(program, file, export_metadata(model), str(model.file))

@@ -209,19 +209,13 @@ def _build_on_meta(config: dict[str, Any], path: Path) -> nn.Module:
 
     import_mmseg()
     import torch
-    from mmseg.registry import MODELS
 
-    from isnet.inference.model_config import deployed_model
+    from isnet.inference.model_config import build_model, deployed_model
 
-    try:
-        with torch.device("meta"):
-            model: nn.Module = MODELS.build(deployed_model(config))
-    except Exception as error:
-        raise UserError(
-            f"its model cannot be built: {' '.join(str(error).split())}",
-            where=str(path),
-            hint="Give one of isnet/configs, or correct the config",
-        ) from error
+    with torch.device("meta"):
+        model: nn.Module = build_model(
+            deployed_model(config), str(path), "Give one of isnet/configs, or correct the config"
+        )
     return model
 
 

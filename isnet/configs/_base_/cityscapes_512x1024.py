@@ -3,7 +3,7 @@
 Augmentation and evaluation follow the official ISNet configs (SegmentationBLWX/sssegmentation).
 """
 
-_base_ = "./loaders.py"
+_base_ = ["./loaders.py", "./pipelines.py"]
 
 dataset_type = "CityscapesDataset"
 data_root = "data/cityscapes/"
@@ -12,24 +12,13 @@ num_classes = 19
 img_ratios = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 train_pipeline = [
-    dict(
-        type="LoadRandomCrop",
-        scale=(2048, 1024),
-        ratio_range=(0.5, 2.0),
-        keep_ratio=True,
-        crop_size=crop_size,
-        cat_max_ratio=0.75,
-        flip=0.5,
-    ),
-    dict(type="SamplePhotometricDistortion"),
-    dict(type="PackCropInputs"),
+    dict(_base_.train_pipeline[0], scale=(2048, 1024), crop_size=crop_size),
+    *_base_.train_pipeline[1:],
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    _base_.test_pipeline[0],
     dict(type="Resize", scale=(2048, 1024), keep_ratio=True),
-    # After Resize: the truth keeps its own size.
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
+    *_base_.test_pipeline[1:],  # after Resize, so that labels keep their own size
 ]
 tta_pipeline = [
     dict(type="LoadImageFromFile"),

@@ -5,7 +5,7 @@ data set (`ManifestDataset`) and evaluation are ours. Both follow the official I
 (SegmentationBLWX/sssegmentation), except that rotation is bilinear instead of bicubic.
 """
 
-_base_ = "./from_manifest.py"
+_base_ = ["./from_manifest.py", "./pipelines.py"]
 
 manifest = "results/datasets/lip/manifest.json"
 crop_size = (473, 473)
@@ -16,24 +16,19 @@ act_cfg = dict(type="LeakyReLU", negative_slope=0.01)
 
 train_pipeline = [
     dict(
-        type="LoadRandomCrop",
+        _base_.train_pipeline[0],
         scale=(520, 520),
         ratio_range=(0.75, 1.25),
         keep_ratio=False,
         crop_size=crop_size,
-        cat_max_ratio=0.75,
-        flip=0.5,
     ),
     dict(type="RandomRotate", prob=0.6, degree=(-30, 29), pad_val=0, seg_pad_val=255),
-    dict(type="SamplePhotometricDistortion"),
-    dict(type="PackCropInputs"),
+    *_base_.train_pipeline[1:],
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    _base_.test_pipeline[0],
     dict(type="Resize", scale=crop_size, keep_ratio=False),
-    # After Resize, so that labels keep their own size.
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
+    *_base_.test_pipeline[1:],  # after Resize, so that labels keep their own size
 ]
 
 train_dataloader = dict(

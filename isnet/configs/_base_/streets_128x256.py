@@ -4,7 +4,7 @@ Files and classes are read from the manifest that `isnet convert` writes. `isnet
 of the run's data set, mmseg's own tools take that of `streets`.
 """
 
-_base_ = "./from_manifest.py"
+_base_ = ["./from_manifest.py", "./pipelines.py"]
 
 manifest = "results/datasets/streets/manifest.json"
 crop_size = (128, 256)
@@ -12,22 +12,8 @@ num_classes = 19
 img_ratios = (0.75, 1.0, 1.25)
 
 train_pipeline = [
-    dict(
-        type="LoadRandomCrop",
-        scale=(256, 128),
-        ratio_range=(0.75, 1.5),
-        keep_ratio=True,
-        crop_size=crop_size,
-        cat_max_ratio=0.75,
-        flip=0.5,
-    ),
-    dict(type="SamplePhotometricDistortion"),
-    dict(type="PackCropInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(type="PackSegInputs"),
+    dict(_base_.train_pipeline[0], scale=(256, 128), ratio_range=(0.75, 1.5), crop_size=crop_size),
+    *_base_.train_pipeline[1:],
 ]
 tta_pipeline = [
     dict(type="LoadImageFromFile"),
@@ -48,7 +34,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     num_workers=1,
-    dataset=dict(manifest=manifest, pipeline=test_pipeline),
+    dataset=dict(manifest=manifest, pipeline=_base_.test_pipeline),
 )
 test_dataloader = val_dataloader
 

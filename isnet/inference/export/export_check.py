@@ -11,15 +11,13 @@ from torch import Tensor
 
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
-from isnet.inference.export.exported_network import SMALLEST_SIDE
+from isnet.inference.export.exported_network import SMALLEST_SIDE, Runner
 from isnet.inference.input_images import find_images, image_tensor, read_rgb
 from isnet.io.atomic_files import read_json
 from isnet.io.value_range import ValueRange, range_of
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
 
-Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
 TOLERANCE = 1e-3
 """Largest tolerated difference of a confidence. The order of summation alone causes 1e-6. The
 difference is larger where the class that stage 1 predicts, and thus the class centres, change.

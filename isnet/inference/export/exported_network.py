@@ -1,13 +1,17 @@
-"""Builds the network for export: one graph from uint8 pixels to labels and confidence."""
+"""Builds the network for export, from uint8 pixels to labels and confidence, and exports it."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from isnet import __version__
 from isnet.errors import UserError
@@ -16,8 +20,15 @@ from isnet.inference.segmentor_logits import has_plain_predict
 
 INPUT = "image"
 OUTPUTS = ("labels", "confidence")
+Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
 SMALLEST_SIDE = 16
 """Smallest height and width of an image in pixels."""
+RUNTIME = f"torch {torch.__version__}, CPU"
+LARGEST_BATCH = 1024
+"""Upper bound of N: torch's exporter needs one, and the network has none."""
+_EXAMPLE = (2, 3, 72, 104)
+"""Example sizes; a size of 1 would be exported as the constant 1."""
 _CONTRACT = {
     "input": f"{INPUT}: uint8 (N, 3, H, W), RGB, 0 to 255, as read from the file; N at least 1, H "
     f"and W at least {SMALLEST_SIDE}; nothing is to be resized, normalised or padded before",
@@ -125,3 +136,45 @@ def _size_in_box(height: int, width: int, box: tuple[int, int]) -> tuple[int, in
 
 def _channels(values: Tensor) -> Tensor:
     return values.detach().to(torch.float32).reshape(1, -1, 1, 1).clone()
+
+
+def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
+    """Export `network`, in evaluation mode on the CPU, with dynamic batch size, height and width.
+
+    If torch cannot, or makes a size constant, this is a UserError; `where` names the weights file.
+    """
+    shapes = {
+        0: Dim("batch", min=1, max=LARGEST_BATCH),
+        2: Dim("height", min=SMALLEST_SIDE),
+        3: Dim("width", min=SMALLEST_SIDE),
+    }
+    example = torch.zeros(_EXAMPLE, dtype=torch.uint8)
+    with exporter_errors("export this network", where), torch.no_grad():
+        return torch.export.export(
+            network,
+            (example,),
+            dynamic_shapes={INPUT: shapes},
+            # torch cannot prove that the sizes of ResNeSt's pooling, which rounds up, always fit.
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )
+
+
+@contextlib.contextmanager
+def exporter_errors(what: str, where: str) -> Iterator[None]:
+    """Convert any exception of the block to a `UserError` that torch cannot do `what`."""
+    try:
+        yield
+    except Exception as error:
+        why = " ".join(str(error).split())[:300]
+        raise UserError(f"torch {torch.__version__} cannot {what}: {why}", where=where) from error
+
+
+def run_eagerly(network: nn.Module) -> Runner:
+    """Return a function that runs `network` in torch's eager mode, without export."""
+    return torch.inference_mode()(network.__call__)
+
+
+def load_program(file: Path) -> Runner:
+    """Return a function that runs the exported program in a `.pt2` file."""
+    with warnings.catch_warnings(action="ignore"):
+        return run_eagerly(torch.export.load(file).module())

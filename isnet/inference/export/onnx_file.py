@@ -10,9 +10,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from isnet.errors import UserError
-from isnet.inference.export.export_check import Runner
-from isnet.inference.export.exported_network import INPUT, OUTPUTS
-from isnet.inference.export.torch_program import exporter_errors
+from isnet.inference.export.exported_network import INPUT, OUTPUTS, Runner, exporter_errors
 
 OPSET = 18
 """Supported by every runtime since 2023."""

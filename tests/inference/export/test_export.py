@@ -21,9 +21,8 @@ from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command
 from isnet.inference.export import export_check
 from isnet.inference.export.export_check import given_images, images_of_run
-from isnet.inference.export.exported_network import ExportedNetwork
+from isnet.inference.export.exported_network import ExportedNetwork, run_eagerly
 from isnet.inference.export.onnx_file import load_onnx
-from isnet.inference.export.torch_program import run_eagerly
 from isnet.inference.model_loader import TrainedModel, open_model
 from isnet.inference.predictor import Predictor
 from isnet.io.atomic_files import sha256_of, write_json
@@ -210,7 +209,7 @@ def test_a_file_with_other_outputs_does_not_replace_a_correct_one(
         shape = (len(image), *image.shape[2:])
         return torch.zeros(shape, dtype=torch.uint8), torch.ones(shape)
 
-    monkeypatch.setattr("isnet.inference.export.torch_program.load_program", lambda file: road)
+    monkeypatch.setattr("isnet.inference.export.exported_network.load_program", lambda file: road)
     file = tmp_path / "model.pt2"
     file.write_bytes(b"before")
     write_json(record_of(file), {"weights_sha256": sha256_of(weights)})
