@@ -61,20 +61,16 @@ class Evaluation:
         """Return the scores of each class."""
         single, multi, intervals = self.single_scale, self.multi_scale, self.single_scale.intervals
         absent = np.full(len(self.classes), np.nan)
+        scores = ("iou", "accuracy", "pixels", "dice", "fscore", "precision")
         columns: Columns = {
             "name": np.array(self.classes, object),
-            "iou": single.counts.iou,
-            "accuracy": single.counts.accuracy,
+            **{score: getattr(single.counts, score) for score in scores},
+            "recall": single.counts.accuracy,
             "iou_ms_flip": absent if multi is None else multi.counts.iou,
-            "pixels": single.counts.pixels,
             "boundary_iou": single.boundary.iou,
             "boundary_iou_ms_flip": absent if multi is None else multi.boundary.iou,
             "iou_low": absent if intervals is None else intervals.iou[:, 0],
             "iou_high": absent if intervals is None else intervals.iou[:, 1],
-            "dice": single.counts.dice,
-            "fscore": single.counts.fscore,
-            "precision": single.counts.precision,
-            "recall": single.counts.accuracy,
         }
         return [ClassScore.model_validate(row) for row in _rows(columns)]
 

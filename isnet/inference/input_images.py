@@ -91,13 +91,15 @@ def read_rgb(path: Path, value_range: ValueRange | None = None) -> RgbImage:
             not those of the training images.
     """
     try:
-        content = read_file(path)
-        header, shown = read_header(path, content), Path(printable(path))
-        check_mode(shown, header, has_range=value_range is not None)
-        bgr = decode_image(path, content, value_range)
+        return decode_rgb(Path(printable(path)), read_file(path), value_range)
     except UnreadableImageError as error:
         raise UserError(error.why, where=printable(path)) from None
-    return np.ascontiguousarray(bgr[:, :, ::-1])
+
+
+def decode_rgb(path: Path, content: bytes, value_range: ValueRange | None) -> RgbImage:
+    """Decode the content of an image file as `read_rgb` does; errors name `path`."""
+    check_mode(path, read_header(path, content), has_range=value_range is not None)
+    return np.ascontiguousarray(decode_image(path, content, value_range)[:, :, ::-1])
 
 
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:

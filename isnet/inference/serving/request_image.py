@@ -6,13 +6,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.io import image_file
-from isnet.io.image_file import UnreadableImageError, check_mode, read_header
+from isnet.inference.input_images import RgbImage, decode_rgb
+from isnet.io.image_file import UnreadableImageError
 from isnet.io.value_range import ValueRange
 
 MAX_BYTES = 32 * 2**20
@@ -22,7 +20,6 @@ MAX_PIXELS = 25_000_000
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _SHOWN = 40
-_DAMAGED = "the image file is cut or damaged"
 
 
 def decode_base64(text: Any) -> bytes:
@@ -49,30 +46,20 @@ def decode_base64(text: Any) -> bytes:
     return content
 
 
-def decode_image(content: bytes, value_range: ValueRange | None = None) -> NDArray[np.uint8]:
-    """Decode the content of an image file to pixels `(H, W, 3)` uint8 RGB.
-
-    The pixels are as in training: EXIF orientation applied, without transparency, 8 bits, to which
-    `value_range` of the weights maps more.
+def decode_image(content: bytes, value_range: ValueRange | None = None) -> RgbImage:
+    """Decode the content of an image file as `read_rgb` does.
 
     Raises:
         UserError: the file is truncated or damaged, or of values that training had not.
     """
-    request = Path("request")
     try:
         with _open(content) as image:
             image.load()  # cv2 would fill missing parts with grey
-        header = read_header(request, content)
-    except (OSError, SyntaxError, ValueError, EOFError, UserError):
-        raise UserError(_DAMAGED) from None
-    try:
-        check_mode(request, header, has_range=value_range is not None)
-        pixels = image_file.decode_image(request, content, value_range)
-    except UnreadableImageError:
-        raise UserError(_DAMAGED) from None
+        return decode_rgb(Path("request"), content, value_range)
+    except (OSError, SyntaxError, ValueError, EOFError, UnreadableImageError):
+        raise UserError("the image file is cut or damaged") from None
     except UserError as error:
-        raise UserError(str(error).removeprefix(f"{request}: ")) from None
-    return np.ascontiguousarray(pixels[:, :, ::-1], dtype=np.uint8)
+        raise UserError(str(error).removeprefix("request: ")) from None
 
 
 def _check_header(content: bytes) -> None:
