@@ -49,8 +49,10 @@ def current_node(devices: Devices, run: str) -> Node:
             f"`srun --nodes={devices.nodes} --ntasks-per-node=1 isnet train --run {run}`",
         )
     address = _address_towards(slurm["SLURM_LAUNCH_NODE_IPADDR"])
+    found = psutil.net_if_addrs().items()
+    interface = next((name for name, own in found if address in [one.address for one in own]), "")
     step = "-".join(slurm.get(name, "") for name in _STEP_ID)
-    return Node(int(slurm["SLURM_NODEID"]), devices.nodes, address, _interface_of(address), step)
+    return Node(int(slurm["SLURM_NODEID"]), devices.nodes, address, interface, step)
 
 
 def _address_towards(other: str) -> str:
@@ -58,9 +60,3 @@ def _address_towards(other: str) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((other, 9))
         return str(probe.getsockname()[0])
-
-
-def _interface_of(address: str) -> str:
-    """Return the name of the network interface with an IP address; empty if there is none."""
-    found = psutil.net_if_addrs().items()
-    return next((name for name, own in found if address in [each.address for each in own]), "")

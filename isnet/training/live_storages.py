@@ -63,7 +63,9 @@ class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._count(leaf.untyped_storage())
         if operator in self._copies:
             position, copies = self._copies[operator]
-            self.peak = max(self.peak, self.live + copies * _reordered_bytes(args[position]))
+            weights = args[position]
+            if any(side > 1 for side in weights.shape[2:]):  # of float32
+                self.peak = max(self.peak, self.live + copies * 4 * weights.numel())
         return result
 
     def _count(self, storage: torch.UntypedStorage) -> None:
@@ -77,12 +79,6 @@ class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _forget(self, size: int) -> None:
         self.live -= size
-
-
-def _reordered_bytes(weights: torch.Tensor) -> int:
-    """Return the bytes of a float32 copy of the weights of a convolution, of 1x1 none."""
-    is_point = all(side == 1 for side in weights.shape[2:])
-    return 0 if is_point else 4 * weights.numel()
 
 
 def _is_mask(index: torch.Tensor | None) -> bool:

@@ -79,7 +79,9 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
     journal = Journal(job.work / "journal.jsonl")
     if get_rank() == 0:
         journal.rewind(done)
-    max_workers = _max_workers(run.devices, threads)
+    max_workers = max(1, usable_cores() // run.devices.per_node)
+    if run.devices.kind == "cpu":
+        max_workers = threads - 1  # the network uses the same cores: more would slow both
     workers = min(experiment.loader_workers, max_workers)
     advice = DataLoadingAdvice(workers, max_workers, packed=job.store is not None)
     with show_progress("iterations", start=done) as show:
@@ -189,13 +191,6 @@ def _use_devices(devices: Devices, processes: int) -> int:
     if processes > 1:
         join_process_group(devices)
     return threads
-
-
-def _max_workers(devices: Devices, threads: int) -> int:
-    """Return the number of loader workers for which a process has CPU cores."""
-    if devices.kind == "cpu":
-        return threads - 1  # the network uses the same cores: more workers would slow both
-    return max(1, usable_cores() // devices.per_node)
 
 
 def _log_start(job: TrainJob, state: dict[str, Any] | None) -> None:

@@ -48,7 +48,10 @@ class CheckpointHook(Hook):
         self.folder = folder
         self.state = state
         self.accumulation = job.planned.batch.accumulation
-        self.interval = _interval(job) * self.accumulation
+        # A failure costs only minutes.
+        most = min(_MAX_INTERVAL, job.planned.experiment.iterations // _MIN_CHECKPOINTS)
+        interval = job.hook_interval("checkpoint", default=_MAX_INTERVAL, most=most)
+        self.interval = interval * self.accumulation
         self.stop_request = stop_request
         self.stateful = stateful
         self.average = stateful.get("average")
@@ -159,12 +162,6 @@ class CheckpointHook(Hook):
             "seconds": self.seconds,
         }
         self.folder.save(step, state)
-
-
-def _interval(job: TrainJob) -> int:
-    """Return the optimizer steps between checkpoints: the config's, but a failure costs minutes."""
-    most = min(_MAX_INTERVAL, job.planned.experiment.iterations // _MIN_CHECKPOINTS)
-    return job.hook_interval("checkpoint", default=_MAX_INTERVAL, most=most)
 
 
 class _ValidationStopped(Exception):

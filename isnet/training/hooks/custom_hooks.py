@@ -31,8 +31,11 @@ class CustomHooks(Hook):
         """Return the attributes of each hook, for a checkpoint."""
         for hook, fixed in zip(self.hooks, self._fixed, strict=True):
             for name, value in _other_attributes(hook).items():
-                if fixed.get(name) is not value:
-                    self._name(f"{type(hook).__name__}.{name}")
+                attribute = f"{type(hook).__name__}.{name}"
+                if fixed.get(name) is not value and attribute not in self._named:
+                    self._named.add(attribute)
+                    what = "is not in checkpoints: a resumed training may differ by it"
+                    _log.info(f"{attribute} {what}")
         return [
             copy.deepcopy({name: value for name, value in vars(hook).items() if _is_plain(value)})
             for hook in self.hooks
@@ -42,11 +45,6 @@ class CustomHooks(Hook):
         """Set the attributes that a checkpoint has."""
         for hook, saved in zip(self.hooks, state, strict=True):
             vars(hook).update(saved)
-
-    def _name(self, attribute: str) -> None:
-        if attribute not in self._named:
-            self._named.add(attribute)
-            _log.info(f"{attribute} is not in checkpoints: a resumed training may differ by it")
 
 
 def _build(config: dict[str, Any]) -> Hook:
