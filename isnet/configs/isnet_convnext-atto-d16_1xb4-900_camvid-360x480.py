@@ -15,10 +15,6 @@ model = dict(
         model_name="convnext_atto",
         init_cfg=dict(type="Pretrained", checkpoint="timm://convnext_atto.d2_in1k"),
     ),
-    decode_head=dict(
-        in_channels=(40, 320),
-        in_index=(0, 3),
-        shortcut_in_channels=40,
-    ),
+    decode_head=dict(in_channels=(40, 320), in_index=(0, 3), shortcut_in_channels=40),
     auxiliary_head=dict(in_channels=160, in_index=2),
 )

@@ -18,13 +18,8 @@ model = dict(
     # The package's network was trained on images of this mean and deviation.
     data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3),
     backbone=dict(
-        model_name="tf_efficientnet_lite0",
-        init_cfg=dict(type="Pretrained", checkpoint=weights),
+        model_name="tf_efficientnet_lite0", init_cfg=dict(type="Pretrained", checkpoint=weights)
     ),
-    decode_head=dict(
-        in_channels=(24, 320),
-        in_index=(1, 4),
-        shortcut_in_channels=24,
-    ),
+    decode_head=dict(in_channels=(24, 320), in_index=(1, 4), shortcut_in_channels=24),
     auxiliary_head=dict(in_channels=112, in_index=3),
 )

@@ -15,10 +15,6 @@ model = dict(
         model_name="resnet18",
         init_cfg=dict(type="Pretrained", checkpoint="timm://resnet18.a1_in1k"),
     ),
-    decode_head=dict(
-        in_channels=(64, 512),
-        in_index=(1, 4),
-        shortcut_in_channels=64,
-    ),
+    decode_head=dict(in_channels=(64, 512), in_index=(1, 4), shortcut_in_channels=64),
     auxiliary_head=dict(in_channels=256, in_index=3),
 )

@@ -1,6 +1,6 @@
 """Convolution blocks with shortcuts for constant inputs and repeated rows, and the classifier."""
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -53,11 +53,8 @@ class ConvBlock(nn.Module):
         return y
 
 
-class BlockFactory(Protocol):
-    """Callable that creates a `ConvBlock` of a head, which keeps the size of the map."""
-
-    def __call__(self, in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvBlock:
-        """Return a new block."""
+BlockFactory = Callable[..., ConvBlock]
+"""Makes a block of a head from (in_channels, out_channels, kernel_size = 1); it keeps the size."""
 
 
 class Classifier(nn.Conv2d):

@@ -37,7 +37,7 @@ train_dataloader = dict(
         reduce_zero_label=True,
         data_prefix=dict(img_path="images/training", seg_map_path="annotations/training"),
         pipeline=_base_.train_pipeline,
-    ),
+    )
 )
 val_dataloader = dict(
     dataset=dict(
@@ -46,7 +46,7 @@ val_dataloader = dict(
         reduce_zero_label=True,
         data_prefix=dict(img_path="images/validation", seg_map_path="annotations/validation"),
         pipeline=_base_.test_pipeline,
-    ),
+    )
 )
 test_dataloader = val_dataloader
 

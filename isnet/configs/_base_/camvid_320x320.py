@@ -28,14 +28,8 @@ tta_pipeline = [
     ),
 ]
 
-train_dataloader = dict(
-    num_workers=2,
-    dataset=dict(manifest=manifest, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    num_workers=2,
-    dataset=dict(manifest=manifest, pipeline=_base_.test_pipeline),
-)
+train_dataloader = dict(num_workers=2, dataset=dict(manifest=manifest, pipeline=train_pipeline))
+val_dataloader = dict(num_workers=2, dataset=dict(manifest=manifest, pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 
 evaluation = dict(

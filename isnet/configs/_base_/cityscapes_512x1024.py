@@ -39,7 +39,7 @@ train_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(img_path="leftImg8bit/train", seg_map_path="gtFine/train"),
         pipeline=train_pipeline,
-    ),
+    )
 )
 val_dataloader = dict(
     dataset=dict(
@@ -47,7 +47,7 @@ val_dataloader = dict(
         data_root=data_root,
         data_prefix=dict(img_path="leftImg8bit/val", seg_map_path="gtFine/val"),
         pipeline=test_pipeline,
-    ),
+    )
 )
 test_dataloader = val_dataloader
 

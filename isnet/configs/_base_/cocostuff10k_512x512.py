@@ -29,13 +29,9 @@ tta_pipeline = [
     ),
 ]
 
-train_dataloader = dict(
-    dataset=dict(manifest=manifest, pipeline=_base_.train_pipeline),
-)
+train_dataloader = dict(dataset=dict(manifest=manifest, pipeline=_base_.train_pipeline))
 # The manifest's split `val` holds the 1,000 images published as `test`, which the authors score.
-val_dataloader = dict(
-    dataset=dict(manifest=manifest, pipeline=_base_.test_pipeline),
-)
+val_dataloader = dict(dataset=dict(manifest=manifest, pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 
 # Read by `isnet evaluate`. As in the official code, multi_scale averages the logits (ResNeSt-101:

@@ -3,10 +3,6 @@
 _base_ = "./loaders.py"
 
 data_root = "data"
-train_dataloader = dict(
-    dataset=dict(type="ManifestDataset", data_root=data_root, split="train"),
-)
-val_dataloader = dict(
-    dataset=dict(type="ManifestDataset", data_root=data_root, split="val"),
-)
+train_dataloader = dict(dataset=dict(type="ManifestDataset", data_root=data_root, split="train"))
+val_dataloader = dict(dataset=dict(type="ManifestDataset", data_root=data_root, split="val"))
 test_dataloader = val_dataloader

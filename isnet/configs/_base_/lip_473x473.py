@@ -31,13 +31,8 @@ test_pipeline = [
     *_base_.test_pipeline[1:],  # after Resize, so that labels keep their own size
 ]
 
-train_dataloader = dict(
-    batch_size=4,
-    dataset=dict(manifest=manifest, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    dataset=dict(manifest=manifest, pipeline=test_pipeline),
-)
+train_dataloader = dict(batch_size=4, dataset=dict(manifest=manifest, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(manifest=manifest, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
 # Read by `isnet evaluate`. As in the official code, multi_scale averages the logits of the image
