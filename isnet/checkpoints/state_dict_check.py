@@ -16,10 +16,10 @@ COUNTER = "num_batches_tracked"
 
 
 def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: str) -> None:
-    """Raise `UserError` unless `file` has exactly the tensors that the model of `model` has.
+    """Raise `UserError` unless `file` has exactly the tensors of the model that `model` describes.
 
-    `expected` are the model's tensors under the names used in the file, `given` are the file's. The
-    message lists those that are missing, unexpected or mis-shaped.
+    `expected` are the model's tensors by their names in the file, `given` those of the file. The
+    message lists what is missing, unexpected or mis-shaped.
     """
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]

@@ -114,7 +114,7 @@ def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str
 def _other_leases(own: Path, choice: list[str]) -> list[tuple[str, _Lease]]:
     """Return the leases of others that may use GPUs of `choice`; delete those of ended processes.
 
-    Others may be of machines that share the home folder, whose locks are not visible here.
+    Those of other GPUs may be of machines that share the home folder but not its locks.
     """
     leases: list[tuple[str, _Lease]] = []
     for path in sorted(own.parent.glob("*.lease")):

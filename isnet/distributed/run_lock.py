@@ -115,10 +115,7 @@ def _try_acquire(name: str, work: Path) -> tuple[LockedFile, int]:
 
 
 def _write_record(work: Path) -> int:
-    """Create the record of this process and return its descriptor, or raise FileExistsError.
-
-    Through O_EXCL, only one process succeeds, also on NFS.
-    """
+    """Create this process's record by O_EXCL, also on NFS; return its descriptor."""
     path = _record(work)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:

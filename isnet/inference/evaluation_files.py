@@ -132,10 +132,7 @@ def _summary(
 def choose_overlays(
     images: Sequence[ImageScore], sample: int = 8, worst: int = 8
 ) -> list[tuple[int, Literal["sample", "worst"]]]:
-    """Choose the images that get overlays: evenly spaced ones, and the worst of the others by mIoU.
-
-    Returns pairs of an index and a reason.
-    """
+    """Return (index, reason) of images to draw: evenly spaced, and the worst others by mIoU."""
     count = min(sample, len(images))
     even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
     scores = [(image.mIoU, index) for index, image in enumerate(images) if image.mIoU is not None]

@@ -5,16 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from isnet.errors import UserError
-
-_CHOICES = {
-    "protocol": ("official", "mmseg"),
-    "precision": ("float32", "bf16"),
-    "mode": ("whole", "slide"),
-    "average": ("logits", "probabilities"),
-}
 
 
 @dataclass(frozen=True)
@@ -50,11 +43,7 @@ class InferenceSettings:
     def from_config(
         cls, values: Mapping[str, Any], where: str, average: str = "logits"
     ) -> InferenceSettings:
-        """Read the settings in a dict of a config; `average` is the default of that one.
-
-        Raises:
-            UserError: a setting is unknown or has an invalid value; `where` names the dict.
-        """
+        """Read and check the settings at `where`; `average` is the default of that one."""
         known = {field.name for field in dataclasses.fields(cls)} - {"flip_pairs"}
         _refuse_unknown(values, known, where)
         settings = {"average": average, **values}
@@ -68,7 +57,9 @@ class InferenceSettings:
         return checked
 
     def _problem(self) -> str | None:
-        for name, choices in _CHOICES.items():
+        hints = get_type_hints(type(self))
+        for name in ("protocol", "precision", "mode", "average"):
+            choices = get_args(hints[name])
             if (value := getattr(self, name)) not in choices:
                 return f"{name} is {value!r}, not {choices[0]!r} or {choices[1]!r}"
         if self.protocol == "mmseg" and self.average == "logits":

@@ -62,10 +62,7 @@ def error_image(
 
 
 def confidence_image(confidence: Values) -> Image.Image:
-    """Convert confidences `(H, W)` in 0..1 to a palette image in the viridis colours.
-
-    Colour `i` of the palette means `i / 255`, from dark violet (0) to yellow (1).
-    """
+    """Convert confidences `(H, W)` in 0..1 to an image in viridis; colour `i` means `i / 255`."""
     steps = np.clip(confidence, 0, 1) * (255 / _CONFIDENCE_STEP)
     ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)
     return _apply_palette(np.rint(steps) * _CONFIDENCE_STEP, ramp[:, 0, ::-1])

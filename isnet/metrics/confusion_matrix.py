@@ -34,11 +34,7 @@ class LabelError(UserError, ValueError):
 
 
 def as_labels(labels: torch.Tensor | npt.NDArray[np.integer], name: str = "labels") -> Labels:
-    """Convert labels of any integer type and shape to uint8 on the CPU, tensors on their device.
-
-    Raises:
-        LabelError: a value is outside 0..255.
-    """
+    """Convert integer labels to uint8 on the CPU, or raise LabelError for values beyond 0..255."""
     if labels.dtype not in (torch.uint8, np.uint8) and 0 not in labels.shape:
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= VALUES:
@@ -97,10 +93,7 @@ def joint_histogram(rows: Labels, columns: Labels) -> npt.NDArray[np.int64]:
 
 
 def _interleave(values: Labels) -> Labels:
-    """Interleave the four quarters of `values` to a row `(1, N)`.
-
-    Incrementing the bin of equal neighbours twice in a row would stall on the first store.
-    """
+    """Interleave the quarters of `values` to `(1, N)`: equal neighbours would stall on one bin."""
     quarter, rest = divmod(len(values), _LANES)
     if not quarter:
         return values.reshape(1, -1)
@@ -124,10 +117,7 @@ def nanmean(values: Values) -> Values:
 
 @dataclass(frozen=True, eq=False)
 class ClassCounts:
-    """True positives, false negatives and false positives of each class, and scores in 0..1.
-
-    A score is NaN where there is nothing to score.
-    """
+    """True positives, false negatives and false positives of each class, and scores in 0..1."""
 
     counts: Counts
     """`(..., K, 3)` integers for K classes; leading axes are images or bootstrap resamples."""

@@ -34,10 +34,7 @@ class EvaluationJournal(JsonLinesFile):
 
 
 def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSums:
-    """Sum the counts in the journals of all processes, each up to its first damaged line.
-
-    Files with another fingerprint are ignored.
-    """
+    """Sum the journals with this fingerprint, each up to its first damaged line."""
     files = sorted(folder.glob("counts-*.jsonl"))
     records = (row for file in files for row in read_json_lines(file, fingerprint, checksum=True))
     return EvaluationSums(classes, (ImageCounts.from_record(row, classes) for row in records))

@@ -50,10 +50,7 @@ class ImageCounts:
         ignore_index: int,
         where: str,
     ) -> ImageCounts:
-        """Count the pixels of an image from arrays `(H, W)`; `where` is its name in errors.
-
-        `single_scale`: labels and their confidence.
-        """
+        """Count the pixels of an image from arrays `(H, W)`; `where` is its name in errors."""
 
         def count(labels: Labels) -> PredictionCounts:
             given = (label, labels, num_classes, ignore_index)
@@ -119,10 +116,7 @@ class PredictionSums:
 
 
 class EvaluationSums:
-    """Sums of the pixel counts of all images that an evaluation has predicted so far.
-
-    They are the same to the bit for any order of images and any distribution over processes.
-    """
+    """Sums of pixel counts, the same to the bit for any order of images and processes."""
 
     def __init__(self, classes: int, images: Iterable[ImageCounts] = ()) -> None:
         self.single_scale, self.multi_scale = PredictionSums(classes), PredictionSums(classes)

@@ -88,11 +88,8 @@ class ClassAttention(Attention):
 
 
 def _class_weights(query: Tensor, key: Tensor, counts: Tensor) -> Tensor:
-    """Compute the weights `(B, N, K)` of N positions over K classes, which occur `counts` times.
-
-    In float32 at least: confident scores leave float16's range.
-    """
-    with torch.autocast(query.device.type, enabled=False):
+    """Compute the weights `(B, N, K)` of N positions over K classes that occur `counts` times."""
+    with torch.autocast(query.device.type, enabled=False):  # confident scores leave float16's range
         key = at_least_float32(key) * key.shape[2] ** -0.5
         # log 0 = -inf: an absent class gets weight 0.
         bias = at_least_float32(counts).log()[:, None]

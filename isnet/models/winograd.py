@@ -32,10 +32,7 @@ _MOST_WASTE = 1.3
 
 
 class Winograd(TorchFunctionMode):
-    """Context manager in which suitable convolutions run as `winograd_conv2d`.
-
-    For inference only, because `winograd_conv2d` has no gradients.
-    """
+    """Context manager that runs suitable convolutions by `winograd_conv2d`, without gradients."""
 
     def __torch_function__(
         self,

@@ -17,10 +17,7 @@ _VARIABLE = "ISNET_TRAIN_JOB"
 
 @dataclass(frozen=True)
 class TrainJob:
-    """The settings of one training, resolved from params.yaml and the manifest of its data set.
-
-    Ranks read it from a file, and need not resolve all runs and check every image again.
-    """
+    """The resolved settings of one training, which ranks read from a file."""
 
     planned: PlannedRun
     layout: Layout

@@ -62,10 +62,7 @@ class TrainResult:
 
 
 def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
-    """Train a model, or resume from the newest checkpoint, in each process of a training.
-
-    `stop_request` records a signal that asks to stop.
-    """
+    """Train a model, or resume from the newest checkpoint, in each process of a training."""
     run, experiment, batch = job.planned.run, job.planned.experiment, job.planned.batch
     threads = _use_devices(run.devices, batch.processes)
     allow_tf32(run.speed.precision == "tf32")

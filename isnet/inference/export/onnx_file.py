@@ -21,10 +21,7 @@ RUNTIME = f"onnxruntime {onnxruntime.__version__}, {_PROVIDER}"
 def write_onnx(
     program: ExportedProgram, file: Path, metadata: Mapping[str, str], where: str
 ) -> None:
-    """Write `program` as an ONNX file, with `metadata` in its `metadata_props`.
-
-    If torch cannot convert it, this is a UserError; `where` names the weights file.
-    """
+    """Write an ONNX file with `metadata` in its `metadata_props`; UserError if torch cannot."""
     with exporter_errors("write this network as ONNX", where):
         made = torch.onnx.export(
             program,

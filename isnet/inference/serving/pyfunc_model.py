@@ -27,10 +27,7 @@ MAX_IMAGES = 16
 
 
 class RefusedRequestError(MlflowException):
-    """Raised for an invalid request, which is answered with HTTP 400 and the reason alone.
-
-    MLflow's own error would contain the whole request, too.
-    """
+    """Answers an invalid request with HTTP 400 and the reason alone, without the whole request."""
 
     def __init__(self, why: str) -> None:
         self._why = why

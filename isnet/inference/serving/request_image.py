@@ -47,11 +47,7 @@ def decode_base64(text: Any) -> bytes:
 
 
 def decode_image(content: bytes, value_range: ValueRange | None = None) -> RgbImage:
-    """Decode the content of an image file as `read_rgb` does.
-
-    Raises:
-        UserError: the file is truncated or damaged, or of values that training had not.
-    """
+    """Decode an image file's content as `read_rgb` does, or raise UserError if it is damaged."""
     try:
         with _open(content) as image:
             image.load()  # cv2 would fill missing parts with grey

@@ -38,7 +38,8 @@ class ProcessHook(Hook):
     def before_val(self, runner: Runner) -> None:
         """Broadcast the buffers of rank 0, because a checkpoint has only these.
 
-        Plain BatchNorm has others in each rank, with which a resumed training would score others.
+        Plain BatchNorm has other statistics in each rank: without this a resumed training would
+        get other scores.
         """
         if get_world_size() > 1:
             for buffer in runner.model.buffers():
