@@ -22,11 +22,7 @@ _PIXELS_PER_BATCH = 2**21
 
 
 def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
-    """Return the sliding windows that cover an image of `size`.
-
-    A window that would extend beyond the image is moved inside. If the image is smaller than a
-    window, the window is cut.
-    """
+    """Return windows that cover an image of `size`, moved inside at its edges, or cut to it."""
     edges = []
     for length, crop, step in zip(size, crop_size, stride, strict=True):
         count = max(length - crop + step - 1, 0) // step + 1

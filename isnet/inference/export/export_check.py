@@ -107,10 +107,7 @@ def given_images(paths: Sequence[Path], value_range: ValueRange | None = None) -
 
 
 def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
-    """Read the first validation images of the data set on which the weights were trained.
-
-    Returns None if this version of it is not on this machine.
-    """
+    """Read the first validation images of the weights' data set; None if this machine lacks it."""
     dataset = str(provenance.get("dataset"))
     if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
         return None
