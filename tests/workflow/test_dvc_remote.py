@@ -45,6 +45,7 @@ def test_a_clone_pulls_results_and_trains_nothing(
     assert hint in call("dvc", "repro", fails=True)
     call("isnet", "download", "--dataset", "streets")
     assert "isnet train" not in call("dvc", "repro")
+    assert "] starts: " not in call("snakemake", "--cores", "1")
     assert _scores() == scores
 
     monkeypatch.chdir(tmp_path)

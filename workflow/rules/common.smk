@@ -5,6 +5,7 @@ from snakemake.exceptions import WorkflowError
 
 from isnet.errors import UserError
 from isnet.io.host_resources import usable_cores
+from isnet.pipeline.pulled_trainings import adopt_pulled_trainings
 from isnet.settings.params import NAME_PATTERN, load_params
 from isnet.settings.plan import Plan
 
@@ -18,6 +19,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 plan.write_stage_settings()
+adopt_pulled_trainings(plan)
 
 
 include: "cluster.smk"

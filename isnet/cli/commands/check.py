@@ -6,6 +6,7 @@ from pathlib import Path
 
 from isnet.cli.commands.doctor import describe_size
 from isnet.io.atomic_files import digest_of, write_json
+from isnet.pipeline.pulled_trainings import adopt_pulled_trainings
 from isnet.pipeline.run_memory import describe_memory, require_gpu_memory, step_memory
 from isnet.settings.plan import Plan
 from isnet.settings.planned_run import PlannedRun
@@ -18,7 +19,8 @@ def check(plan: Plan, memory: bool) -> None:
     """Build what each run names, unless that was done before, and print the size of params.yaml.
 
     The rest was checked when the plan was made. With `memory`, print what a training step of each
-    run needs. Raises UserError if a run cannot be built or cannot fit its GPUs.
+    run needs. Then trainings that were pulled are adopted. Raises UserError if a run cannot be
+    built or cannot fit its GPUs.
     """
     versions = installed_versions()
     keys = {name: _key(planned, versions) for name, planned in plan.runs.items()}
@@ -34,6 +36,7 @@ def check(plan: Plan, memory: bool) -> None:
             step_memory(planned)  # which fails where a batch norm gets one value
     for planned in trained if memory else ():
         require_gpu_memory(planned)
+    adopt_pulled_trainings(plan)
     print(f"params.yaml: {describe_size(plan)}, all possible")
 
 
