@@ -12,7 +12,7 @@ OUTSIDE := $(subst $(CURDIR)/$(BIN):,,$(PATH))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture docs wheel test lab soak check bench gpu format schema lock
+.PHONY: help setup demo picture docs wheel test lab soak check bench gpu format reference lock
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -83,9 +83,8 @@ endif
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
-schema: $(READY)  ## write what other programs read: the JSON Schema of params.yaml, the metafile of the configs
-	python tools/docs/params_schema.py
-	python tools/docs/metafile.py
+reference: $(READY)  ## write what is made from the code: pages of docs/reference, the schema of params.yaml, the metafile
+	@python tools/docs/reference.py
 
 lock:  ## resolve requirements.in anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --override requirements.override requirements.in --output-file requirements.lock

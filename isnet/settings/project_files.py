@@ -27,7 +27,7 @@ WORKFLOW_FILES = (
         ".dvc/plots/*.json",
     ),
     *("config/README.md", "configs/README.md", "datasets/example.yaml"),
-    *("docs/how-to/*.md", "docs/reference/*"),
+    *("BENCHMARKS.md", "docs/architecture.md", "docs/how-to/*.md", "docs/reference/*"),
 )
 """Patterns of all others. What users add to `configs/` and `datasets/` is in no new project."""
 

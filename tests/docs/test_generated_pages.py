@@ -13,6 +13,7 @@ import pytest
 from commands_page import commands, commands_page
 from keys_page import keys_page, sections
 from records_page import STAGES, record_files, records_page
+from reference import reference_files
 from repository import REPOSITORY
 
 from isnet.cli import main
@@ -32,6 +33,11 @@ def _fields(schema: dict[str, Any]) -> set[tuple[str, str]]:
     """All (model, key) that a schema reaches, by another way than the page's walk."""
     models = {schema["title"]: schema, **schema.get("$defs", {})}
     return {(name, key) for name, model in models.items() for key in model["properties"]}
+
+
+def test_the_pages_of_the_repository_are_those_of_the_code() -> None:
+    for path, text in reference_files().items():
+        assert (REPOSITORY / path).read_text("utf-8") == text, f"{path}: run `make reference`"
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -102,7 +108,7 @@ def _section_of(parser: ArgumentParser, page: str) -> str:
 
 
 def test_the_pages_are_the_same_in_any_process_and_terminal(tmp_path: Path) -> None:
-    code = "from hooks import WRITERS; print(*(write() for write in WRITERS.values()))"
+    code = "from reference import reference_files; print(*reference_files().values())"
     pages = set()
     for seed, columns in (("1", "40"), ("2", "200")):
         environment = {"PYTHONHASHSEED": seed, "COLUMNS": columns, "FORCE_COLOR": "1"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from params_schema import SCHEMA_FILE, params_schema
+from params_schema import SCHEMA_FILE
 from repository import REPOSITORY
 
 from isnet.io.yaml_file import read_yaml
@@ -24,10 +24,6 @@ def _errors(change: dict[str, Any]) -> list[str]:
 
 def _schema() -> Any:
     return json.loads((REPOSITORY / SCHEMA_FILE).read_text())
-
-
-def test_the_schema_is_that_of_the_loader() -> None:
-    assert (REPOSITORY / SCHEMA_FILE).read_text() == params_schema(), "run `make schema`"
 
 
 def test_params_yaml_names_the_schema() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,12 @@ def test_a_new_project_has_the_files_of_the_repository(project: Path) -> None:
     assert {"profiles/slurm/profile.yaml", "configs/README.md", "datasets/example.yaml"} <= set(
         names
     )
+
+
+def test_the_links_of_its_pages_lead_to_its_files(project: Path) -> None:
+    for page in Path("docs").rglob("*.md"):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page}: {link}"
 
 
 def test_files_that_users_add_are_in_no_new_project(project: Path) -> None:

@@ -1,33 +1,15 @@
-"""Hooks of mkdocs: generated pages, and pages of the repository's root."""
+"""Hooks of mkdocs: the notebook's page, and pages of the repository's root."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 
-from commands_page import commands_page
-from config_keys_page import config_keys_page
-from keys_page import keys_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from notebook_page import notebook_page
-from records_page import records_page
 
 __all__ = ["on_files", "on_page_markdown"]
-
-WRITERS: dict[str, Callable[[], str]] = {
-    "keys": keys_page,
-    "commands": commands_page,
-    "records": records_page,
-    "config_keys": config_keys_page,
-}
-"""Generators by the NAME in `<!-- generated: NAME -->`.
-
-The text from there to `<!-- /generated -->` is for readers of the repository; the site has the
-generated text in its place.
-"""
 
 NOTEBOOK = "tutorial"
 REPOSITORY_PAGES = ("BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md")
@@ -45,9 +27,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Insert the generated parts of a page, and make its repository links relative to the site."""
-    generated = r"<!-- generated: (\w+) -->.*?<!-- /generated -->"
-    text = re.sub(generated, lambda found: WRITERS[found[1]](), markdown, flags=re.DOTALL)
+    """Make links to files of the repository relative to the site."""
+    text = markdown
     if page.file.src_uri != f"{NOTEBOOK}.md":  # which offers the notebook itself
         text = text.replace(f"{NOTEBOOK}.ipynb)", f"{NOTEBOOK}.md)")
     if page.file.src_uri in REPOSITORY_PAGES:

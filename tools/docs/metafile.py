@@ -1,4 +1,4 @@
-"""Generates the configs' metafile in OpenMMLab's form: `python tools/docs/metafile.py`."""
+"""Generates the metafile of the configs in OpenMMLab's form."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def metafile() -> str:
         "Frameworks": ["PyTorch"],
     }
     written = {"Collections": [collection], "Models": [_model(*row) for row in rows]}
-    head = f"# Made by `make schema` from {TABLES}. Results are those of the authors.\n"
+    head = f"# Made by `make reference` from {TABLES}. Results are those of the authors.\n"
     return head + yaml.safe_dump(written, sort_keys=False, width=100)
 
 
@@ -65,7 +65,3 @@ def _model(name: str, backbone: str, height: str, width: str, *numbers: str) -> 
     scores = {"mIoU": float(single), "mIoU(ms+flip)": float(multi)}
     result = {"Task": "Semantic Segmentation", "Dataset": dataset, "Metrics": scores}
     return model | {"Results": [result]}
-
-
-if __name__ == "__main__":
-    (ROOT / METAFILE).write_text(metafile(), encoding="utf-8")

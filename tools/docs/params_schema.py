@@ -1,4 +1,4 @@
-"""Generates the JSON Schema of params.yaml for editors: `python tools/docs/params_schema.py`."""
+"""Generates the JSON Schema of params.yaml for editors."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,3 @@ def params_schema() -> str:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     schema |= Params.model_json_schema(schema_generator=WrittenSchema)
     return json.dumps(schema, indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    SCHEMA_FILE.write_text(params_schema())
