@@ -1,7 +1,6 @@
-"""Registers ISNet's components with mmseg.
+"""Registers ISNet's components with mmseg: the imports below are enough.
 
-In a config: `custom_imports = dict(imports=["isnet.mmseg_components"])`. Importing this module is
-enough: it imports every module that registers a component.
+In a config: `custom_imports = dict(imports=["isnet.mmseg_components"])`.
 """
 
 # ruff: noqa: F401

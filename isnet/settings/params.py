@@ -27,10 +27,7 @@ from isnet.io.spelling import suggest
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-"""Regular expression for the names of runs and data sets.
-
-They become names of folders, Snakemake wildcards, DVC stages and MLflow runs.
-"""
+"""Names of runs and data sets; they become folders, wildcards, DVC stages and MLflow runs."""
 
 
 class Devices(StrictModel):

@@ -18,16 +18,10 @@ from isnet.settings.planned_run import PlannedRun
 from isnet.settings.start_weights import check_start_runs
 
 _STAGE_VERSION = 3
-"""Version of the stages. Increase it when a stage computes something else from the same settings.
-
-All work is then done again.
-"""
+"""Increase it when a stage computes something else from the same settings: all is done again."""
 
 _SCORES_VERSION = 3
-"""Version of the scores. Increase it when an evaluation of the same weights has more content.
-
-Evaluations are then done again, but trainings are not.
-"""
+"""Increase it when evaluations of the same weights have more content: only they are done again."""
 
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""

@@ -1,7 +1,4 @@
-"""Selects the journal records that become points of MLflow's curves.
-
-The journal keeps every record.
-"""
+"""Selects the records of a journal, which keeps all, that become points of MLflow's curves."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

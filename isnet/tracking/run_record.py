@@ -1,7 +1,4 @@
-"""Describes a run for its upload to MLflow.
-
-The module imports little, because the uploader process loads it.
-"""
+"""Describes a run for its upload to MLflow. The uploader process loads it: it imports little."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """`isnet check`: whether every run of params.yaml can be trained or scored."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from isnet.cli.commands.doctor import describe_size
@@ -26,7 +26,13 @@ def check(plan: Plan, memory: bool) -> None:
     keys = {name: _key(planned, versions) for name, planned in plan.runs.items()}
     built = set(json.loads(_BUILT.read_text())) if _BUILT.is_file() else set()
     if new := [plan.runs[name] for name, key in keys.items() if key not in built]:
-        _build(new)
+        from isnet.mmseg_import import import_mmseg
+
+        import_mmseg()
+        from isnet.training.trial_build import build_all
+
+        for planned in new:
+            build_all(planned)
         write_json(_BUILT, sorted(keys.values()))
     trained = [planned for planned in plan.runs.values() if not planned.is_scored_only]
     for planned in trained:
@@ -46,13 +52,3 @@ def _key(planned: PlannedRun, versions: Mapping[str, str | None]) -> str:
     scored = ["scored only"] if planned.is_scored_only else []
     digests = [experiment.train_digest, experiment.evaluate_digest]
     return digest_of([*digests, versions, *scored])
-
-
-def _build(runs: Iterable[PlannedRun]) -> None:
-    from isnet.mmseg_import import import_mmseg
-
-    import_mmseg()
-    from isnet.training.trial_build import build_all
-
-    for planned in runs:
-        build_all(planned)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 
 from isnet.errors import UserError
 from isnet.extras import install_command, is_installed
@@ -86,7 +85,8 @@ def _programs() -> Check:
 
 
 def _packages() -> list[Check]:
-    found, needed = [], _requirements()
+    found, lines = list[Check](), map(Requirement, metadata.requires("isnet") or [])
+    needed = {line.name: line.specifier for line in lines}
     for name, version in installed_versions().items():
         if version:
             fits = name not in needed or needed[name].contains(version, prereleases=True)
@@ -96,12 +96,6 @@ def _packages() -> list[Check]:
         elif not name.startswith("opencv"):
             found.append(Check(name, "missing", f"Run {install_command(name)}"))
     return found
-
-
-def _requirements() -> dict[str, SpecifierSet]:
-    """Return the versions that isnet needs, by package."""
-    lines = [Requirement(line) for line in metadata.requires("isnet") or []]
-    return {line.name: line.specifier for line in lines}
 
 
 def _run_python(code: str) -> subprocess.CompletedProcess[str]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from isnet.checkpoints.checkpoint_formats import WeightsFile
-    from isnet.data.catalog import LabelTable
 
 _log = logging.getLogger(__name__)
 
@@ -124,67 +123,54 @@ class _Conversion:
         return cls(file, settings, output, tensors, parameters)
 
     @cached_property
-    def dataset_meta(self) -> dict[str, Any]:
-        """`{"dataset_meta": ...}` with classes and palette, as mmseg expects, from the checkpoint,
-        else from the config's data set; empty if neither has them.
+    def _known(self) -> dict[str, Any]:
+        """Classes, palette and flip pairs, empty if the classes are unknown.
+
+        They are those of the checkpoint, else of the config's data set, else of the public one that
+        it names by its manifest. The last has the flip pairs, for classes in its order.
         """
         from mmseg.registry import DATASETS
 
-        kind = self._dataset.get("type")
-        dataset = DATASETS.get(kind) if kind else None
-        table = self._table and {"classes": self._table.classes, "palette": self._table.palette}
-        count = self._num_classes
-        known_ones = (self.file.meta.get("dataset_meta"), getattr(dataset, "METAINFO", None), table)
-        for known in known_ones:
+        from isnet.data.loading.dataset_config import innermost_dataset
+        from isnet.settings.dataset_lookup import published_table
+
+        head = self.config["model"]["decode_head"]
+        count = int((head[-1] if isinstance(head, list | tuple) else head)["num_classes"])
+        dataset = innermost_dataset(self.config.get("train_dataloader", {}).get("dataset", {}))
+        registered = DATASETS.get(dataset["type"]) if dataset.get("type") else None
+        table = published_table(Path(dataset.get("manifest", "")).parent.name, count)
+        public = table and {"classes": table.classes, "palette": table.palette}
+        of_file = self.file.meta.get("dataset_meta")
+        for known in (of_file, getattr(registered, "METAINFO", None), public):
             if not isinstance(known, Mapping):
                 continue
             classes: Any = known.get("classes")
             palette: Any = known.get("palette")
             if _has(classes, count) and _has(palette, count) and _has(palette[0], 3):
+                names = table.classes if table else ()
+                same = [name.lower() for name in classes] == [name.lower() for name in names]
+                pairs = table.flip_pairs if table and same else ()
                 colours = [list(colour) for colour in palette]
-                return {"dataset_meta": {"classes": list(classes), "palette": colours}}
+                return {"classes": list(classes), "palette": colours, "flip_pairs": pairs}
         return {}
 
     @property
-    def _dataset(self) -> dict[str, Any]:
-        from isnet.data.loading.dataset_config import innermost_dataset
-
-        return innermost_dataset(self.config.get("train_dataloader", {}).get("dataset", {}))
-
-    @property
-    def _num_classes(self) -> int:
-        head = self.config["model"]["decode_head"]
-        return int((head[-1] if isinstance(head, list | tuple) else head)["num_classes"])
-
-    @cached_property
-    def _table(self) -> LabelTable | None:
-        """Label table of the public data set that the config names by its manifest."""
-        from isnet.settings.dataset_lookup import published_table
-
-        return published_table(
-            Path(self._dataset.get("manifest", "")).parent.name, self._num_classes
-        )
-
-    @property
-    def _flip_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Left and right classes of that data set, if the classes are in its order."""
-        classes = self.dataset_meta["dataset_meta"]["classes"]
-        ours = self._table.classes if self._table else ()
-        same = [name.lower() for name in classes] == [name.lower() for name in ours]
-        return self._table.flip_pairs if self._table and same else ()
+    def dataset_meta(self) -> dict[str, Any]:
+        """Classes and palette as `{"dataset_meta": ...}`, as mmseg expects; empty if unknown."""
+        known = {key: self._known[key] for key in ("classes", "palette") if self._known}
+        return {"dataset_meta": known} if known else {}
 
     def metadata(self, provenance: dict[str, Any]) -> dict[str, Any]:
         """Return the metadata for the weights file; empty if the class names are unknown."""
         from isnet.checkpoints.weights_metadata import WeightsMetadata
         from isnet.inference.model_config import deployed_model
 
-        if not self.dataset_meta:
+        if not self._known:
             return {}
         return WeightsMetadata.from_config(
             self.config,
             deployed_model(self.config),
-            **self.dataset_meta["dataset_meta"],
-            flip_pairs=self._flip_pairs,
+            **self._known,
             provenance=provenance,
         ).as_meta()
 

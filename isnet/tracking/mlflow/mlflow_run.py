@@ -1,7 +1,4 @@
-"""Finds, creates and fills the MLflow run of a training and the parent run of a sweep.
-
-Runs are found by a tag. All writes are idempotent.
-"""
+"""The MLflow run of a training and the parent of a sweep, found by a tag; writes are idempotent."""
 
 from __future__ import annotations
 

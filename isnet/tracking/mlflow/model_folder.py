@@ -13,10 +13,7 @@ from typing import Any
 from isnet.tracking.environment import installed_versions
 
 LOADER = "isnet.inference.serving.pyfunc_model"
-"""Module that loads the model when MLflow serves it.
-
-The module is named and not imported here, because it is in a higher layer.
-"""
+"""Module that loads the model when MLflow serves it, not imported here: it is in a higher layer."""
 
 _PACKAGES = (
     *("mlflow", "numpy", "onedl-mmcv", "onedl-mmengine", "onedl-mmsegmentation", "pandas"),
