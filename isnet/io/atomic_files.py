@@ -56,19 +56,16 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read the JSON object in `path`; return an empty one if the file is absent or damaged."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
-    except (OSError, ValueError):
-        return {}
+    found: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+    return found
 
 
-def write_if_changed(path: Path, text: str) -> bool:
-    """Write `text` to `path`, and return True, only if the file has other content."""
-    if path.is_file() and path.read_text() == text:
-        return False
-    write_text(path, text)
-    return True
+def write_if_changed(path: Path, text: str) -> None:
+    """Write `text` to `path`, unless the file has this content already."""
+    if not (path.is_file() and path.read_text() == text):
+        write_text(path, text)
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -46,12 +46,9 @@ def console_output(stage: str, name: str, log: Path | None) -> Iterator[None]:
 
     Of distributed training, only rank 0 logs. An error that ends the command is written to the file
     only, because the command line prints it. ISNET_PROGRESS=lines replaces progress bars by lines,
-    as the Snakefile does where stages share a terminal.
-
-    Args:
-        stage: name of the command, the first part of the prefix `[stage name]`.
-        name: name of the run or data set, the second part.
-        log: the log file, relative to the checkout. None for commands that need no checkout.
+    as the Snakefile does where stages share a terminal. `stage` and `name` (of the run or data set)
+    are the prefix of records, `[stage name]`. `log` is relative to the checkout; None for commands
+    that need none.
     """
     file = None if log is None else _file_handler(log)
     handlers: list[logging.Handler] = []

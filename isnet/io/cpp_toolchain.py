@@ -24,8 +24,6 @@ def missing_tool() -> str | None:
 def require_tools(run: str) -> None:
     """Raise UserError if this machine lacks the tools for `compile: true` of a run."""
     if missing := missing_tool():
-        raise UserError(
-            f"compile needs a C++ compiler and Python's headers: {missing}",
-            where=f"params.yaml: runs.{run}.compile",
-            hint="Install g++ and python3-dev, or write compile: false",
-        )
+        what = f"compile needs a C++ compiler and Python's headers: {missing}"
+        hint = "Install g++ and python3-dev, or write compile: false"
+        raise UserError(what, where=f"params.yaml: runs.{run}.compile", hint=hint)

@@ -38,15 +38,10 @@ def decoder_messages() -> Iterator[list[str]]:
             os.dup2(stderr, _STDERR)
             size = os.fstat(caught).st_size
             for line in os.pread(caught, size, 0).splitlines(keepends=True) if size else ():
-                if _is_harmless(line):
+                if (extra := _EXTRA_BYTES.match(line)) and int(extra[1]) <= _MOST_EXTRA_BYTES:
                     continue
                 if _DAMAGE.match(line):
                     messages.append(line.decode(errors="replace").strip().rstrip("."))
                 else:
                     os.write(_STDERR, line)
             os.close(stderr)
-
-
-def _is_harmless(line: bytes) -> bool:
-    extra = _EXTRA_BYTES.match(line)
-    return extra is not None and int(extra[1]) <= _MOST_EXTRA_BYTES

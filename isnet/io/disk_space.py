@@ -24,11 +24,8 @@ def free_disk_bytes(folder: Path) -> int:
 def require_free_space(folder: Path, needed: int, what: str) -> None:
     """Raise UserError unless `needed` bytes, named `what`, fit on the disk of `folder`."""
     if needed > (free := free_disk_bytes(folder)):
-        raise UserError(
-            f"{what} needs {format_bytes(needed)}, and there are {format_bytes(free)} free",
-            where=str(folder),
-            hint=_HINT,
-        )
+        sizes = f"{format_bytes(needed)}, and there are {format_bytes(free)} free"
+        raise UserError(f"{what} needs {sizes}", where=str(folder), hint=_HINT)
 
 
 @contextlib.contextmanager
@@ -39,8 +36,5 @@ def explain_write_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise UserError("the disk is full", where=str(path), hint=_HINT) from None
-        raise UserError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(path),
-            hint=f"Make it writable, {_FOLDERS}",
-        ) from None
+        what = f"cannot be written: {error.strerror or error}"
+        raise UserError(what, where=str(path), hint=f"Make it writable, {_FOLDERS}") from None

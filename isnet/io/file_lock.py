@@ -168,18 +168,12 @@ def format_time(seconds: float) -> str:
 
 
 def _start_of(pid: int) -> str:
-    if not _PROC.is_dir():
-        return _start_by_psutil(pid)
-    with contextlib.suppress(OSError):
-        state, *rest = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
-        if state not in "ZX":
-            return rest[18]
-    return "ended"
-
-
-def _start_by_psutil(pid: int) -> str:
-    # Not on Linux: there the clock's corrections change this time.
-    import psutil
+    if _PROC.is_dir():
+        with contextlib.suppress(OSError):
+            state, *rest = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
+            return rest[18] if state not in "ZX" else "ended"
+        return "ended"
+    import psutil  # not on Linux: there the clock's corrections change this time
 
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)

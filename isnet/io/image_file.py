@@ -87,12 +87,12 @@ def read_file(path: Path) -> bytes:
     """Read the bytes of a regular file; raise UserError if it cannot be read, or is empty."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise unreadable(path, "not a file")
+            raise UnreadableImageError(path, "not a file")
         content = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error)) from None
+        raise UnreadableImageError(path, error.strerror or str(error)) from None
     if not content:
-        raise unreadable(path, "empty")
+        raise UnreadableImageError(path, "empty")
     return content
 
 
@@ -126,14 +126,16 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
         raise _too_large(path) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         if content.startswith(_TIFF) and (header := _rare_tiff(content)):
-            _check_pixels(path, header.size)
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and header.size[0] * header.size[1] > 2 * limit:
+                raise _too_large(path) from None
             return header
         why = "no image, or a damaged one"
         if content[:64].lstrip().startswith(b"<"):
             why = "a web page"
         elif content.startswith(_TIFF):
             why = "a TIFF of bands, depth or byte order that Pillow cannot read, or a damaged one"
-        raise unreadable(path, why) from None
+        raise UnreadableImageError(path, why) from None
 
 
 @contextmanager
@@ -156,7 +158,7 @@ def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
     """
     mode = header.mode
     if header.size[0] * header.size[1] > _MOST_PIXELS:
-        raise unreadable(path, f"more than {_MOST_PIXELS / 1e6:.0f} million pixels")
+        raise UnreadableImageError(path, f"more than {_MOST_PIXELS / 1e6:.0f} million pixels")
     needs_range = _MODES_OF_A_RANGE.fullmatch(mode) and (mode, header.container) != ("I", "PPM")
     if needs_range and not has_range:
         what = f"has mode {mode}, and no range says which of its values are black and white"
@@ -167,13 +169,8 @@ def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
         raise UserError(what, where=str(path), hint=hint)
 
 
-def _check_pixels(path: Path, size: tuple[int, int]) -> None:
-    if Image.MAX_IMAGE_PIXELS is not None and size[0] * size[1] > 2 * Image.MAX_IMAGE_PIXELS:
-        raise _too_large(path)
-
-
 def _too_large(path: Path) -> UnreadableImageError:
-    return unreadable(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
+    return UnreadableImageError(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
 
 
 def _rare_tiff(content: bytes) -> ImageHeader | None:
@@ -252,9 +249,10 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
         if is_tiff and pixels is not None and (why := _damage_of_tiff(content)):
             messages.append(why)
     if messages:
-        raise unreadable(path, f"damaged ({messages[0]})")
+        raise UnreadableImageError(path, f"damaged ({messages[0]})")
     if pixels is None:
-        raise unreadable(path, "truncated, damaged, or of a kind that OpenCV does not read")
+        why = "truncated, damaged, or of a kind that OpenCV does not read"
+        raise UnreadableImageError(path, why)
     return pixels
 
 
@@ -299,14 +297,6 @@ def read_train_ids(path: Path) -> Pixels:
     """Read a converted label as `(H, W)` uint8; raise UserError if it is not 8-bit grey."""
     labels = decode(path, read_file(path), cv2.IMREAD_UNCHANGED)
     if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise UserError(
-            "is not an 8-bit label image of one channel",
-            where=str(path),
-            hint="Run `isnet convert` again",
-        )
+        what, hint = "is not an 8-bit label image of one channel", "Run `isnet convert` again"
+        raise UserError(what, where=str(path), hint=hint)
     return np.asarray(labels, np.uint8)
-
-
-def unreadable(path: Path, why: str) -> UnreadableImageError:
-    """Return, without raising, the error for an image file that cannot be read."""
-    return UnreadableImageError(path, why)

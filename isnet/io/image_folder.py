@@ -12,7 +12,7 @@ IMAGE_SUFFIXES = {
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file of a folder is taken as an image, by its extension in any case."""
+    """Return whether a file of a folder is taken as an image, by its suffix in any case."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -45,14 +46,12 @@ class JsonLinesFile:
         path.touch()
         self._file = path.open("r+b")
         end = 0
-        if _decode(self._file.readline(), checksum) == _header(fingerprint):
+        for _ in _read_all(self._file, fingerprint, checksum):
             end = self._file.tell()
-            for _ in _read_all(self._file, checksum):
-                end = self._file.tell()
         self._file.seek(end)
         self._file.truncate()
         if not end:
-            self.append(_header(fingerprint))
+            self.append({"made_with": fingerprint})
 
     def __enter__(self) -> Self:
         return self
@@ -72,25 +71,18 @@ class JsonLinesFile:
 
 def read_json_lines(path: Path, fingerprint: str, *, checksum: bool = False) -> Iterator[Record]:
     """Yield the valid records of a `JsonLinesFile`; none if it has another fingerprint."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        if _decode(file.readline(), checksum) == _header(fingerprint):
-            yield from _read_all(file, checksum)
+    if path.is_file():
+        with path.open("rb") as file:
+            yield from islice(_read_all(file, fingerprint, checksum), 1, None)
 
 
-def _header(fingerprint: str) -> Record:
-    return {"made_with": fingerprint}
-
-
-def _decode(line: bytes, checksum: bool) -> Record | None:
-    # A line without its end would be continued by the next record.
-    return decode_line(line, checksum=checksum) if line.endswith(b"\n") else None
-
-
-def _read_all(file: IO[bytes], checksum: bool) -> Iterator[Record]:
-    for line in iter(file.readline, b""):
-        record = _decode(line, checksum)
+def _read_all(file: IO[bytes], fingerprint: str, checksum: bool) -> Iterator[Record]:
+    """Yield the header, if it has the fingerprint, and then the valid records."""
+    for number, line in enumerate(iter(file.readline, b"")):
+        # A line without its end would be continued by the next record.
+        record = decode_line(line, checksum=checksum) if line.endswith(b"\n") else None
+        if number == 0 and record != {"made_with": fingerprint}:
+            return
         if record is not None:
             yield record
         elif checksum:

@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+import cv2
+
 from isnet.errors import UserError
 
 Item = TypeVar("Item")
@@ -21,8 +23,8 @@ def map_in_processes(
     items: Iterable[Item],
     workers: int,
     *,
-    initializer: Callable[..., None],
-    initargs: tuple[Any, ...],
+    initializer: Callable[..., None] | None = None,
+    initargs: tuple[Any, ...] = (),
 ) -> Generator[tuple[Item, Result]]:
     """Call `work` for each item in worker processes; yield `(item, result)` as each call ends.
 
@@ -45,12 +47,10 @@ def map_in_processes(
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
     except BrokenProcessPool:
-        raise UserError(
-            "a worker process was killed",
-            where=f"{workers} processes",
-            hint="Memory has probably run out: the same command continues, and needs less with "
-            "OMP_NUM_THREADS=1 before it",
-        ) from None
+        hint = "the same command continues, and needs less with OMP_NUM_THREADS=1 before it"
+        hint = f"Memory has probably run out: {hint}"
+        where = f"{workers} processes"
+        raise UserError("a worker process was killed", where=where, hint=hint) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -77,14 +77,15 @@ def _defer_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _initialize(initializer: Callable[..., None], initargs: tuple[Any, ...]) -> None:
+def _initialize(initializer: Callable[..., None] | None, initargs: tuple[Any, ...]) -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    initializer(*initargs)
+    cv2.setNumThreads(1)  # the processes already use every core
+    if initializer is not None:
+        initializer(*initargs)
 
 
 def _exit_with_parent() -> None:
-    """End this worker, which would wait for work for ever, when its parent has ended."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)
+    os._exit(1)  # else this worker would wait for work for ever

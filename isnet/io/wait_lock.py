@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 
 from isnet.io.disk_space import explain_write_errors
 
@@ -25,24 +25,20 @@ def exclusive(path: Path) -> Iterator[None]:
     lock = FileLock(lock_file, poll_interval=0.2)
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, lock_file, path)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            owner = " on ".join(_wait_for_owner(lock_file))
+            _log.info(f"waits for {f'process {owner}' if owner else 'another process'}, at {path}")
+            lock.acquire()
+        if _read_owner(lock_file)[:1] != [str(os.getpid())]:  # filelock writes it without flock
+            lock_file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
     try:
         yield
     finally:
         # Before the release: a waiting process detects that the file is gone, and makes a new one.
         lock_file.unlink(missing_ok=True)
         lock.release()
-
-
-def _acquire(lock: BaseFileLock, lock_file: Path, path: Path) -> None:
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        owner = " on ".join(_wait_for_owner(lock_file))
-        _log.info(f"waits for {f'process {owner}' if owner else 'another process'}, at {path}")
-        lock.acquire()
-    if _read_owner(lock_file)[:1] != [str(os.getpid())]:  # without flock, filelock itself writes it
-        lock_file.write_text(f"{os.getpid()}\n{socket.gethostname()}\n")
 
 
 def _wait_for_owner(lock_file: Path) -> list[str]:

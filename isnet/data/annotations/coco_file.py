@@ -66,8 +66,8 @@ class _CocoShape(Shape):
             return fill_polygons(self.segmentation, size)
         if self.segmentation.size != (size[1], size[0]):
             height, width = self.segmentation.size
-            what = f"has run lengths of a {width}x{height} image"
-            raise ValueError(f"{what}, its image is {size[0]}x{size[1]}")
+            sizes = f"{width}x{height} image, its image is {size[0]}x{size[1]}"
+            raise ValueError(f"has run lengths of a {sizes}")
         return decode_runs(self.segmentation.counts, size)
 
 
@@ -142,13 +142,11 @@ def read_coco(path: Path) -> list[tuple[str, Drawing]]:
             return ShapeDrawing(where, path, size, tuple(shapes[image.id]))
         if Path(annotation.file_name).is_absolute():
             what = f"file_name {annotation.file_name} is an absolute path"
-            raise UserError(
-                what, where=where, hint="Write it below the folder beside the JSON file"
-            )
+            hint = "Write it below the folder beside the JSON file"
+            raise UserError(what, where=where, hint=hint)
         segments = annotation.segments_info or []
         categories = {segment.id: name_of(segment.category_id, where) for segment in segments}
-        return _PanopticDrawing(
-            where, path.with_suffix("") / annotation.file_name, size, categories
-        )
+        file = path.with_suffix("") / annotation.file_name
+        return _PanopticDrawing(where, file, size, categories)
 
     return [(image.file_name, drawing(image)) for image in file.images]

@@ -18,8 +18,7 @@ def fill_polygons(polygons: list[list[float]], size: Size) -> Mask:
     """Return the union `(H, W)` of polygons, each as x, y, x, y ...; ValueError below 3 points."""
     coco = _pycocotools()
     for polygon in polygons:
-        # Of two points, pycocotools would make a box.
-        check_points(polygon, least=3)
+        check_points(polygon, least=3)  # of two points, pycocotools would make a box
     width, height = size
     runs = coco.frPyObjects(polygons, height, width)
     return np.asarray(coco.decode(coco.merge(runs)), bool)
@@ -33,20 +32,12 @@ def decode_runs(counts: str | list[int], size: Size) -> Mask:
     """
     coco = _pycocotools()
     width, height = size
-    shape = [height, width]
-    if isinstance(counts, str):
-        _check_runs(_expand(counts), size)
-        return np.asarray(coco.decode({"size": shape, "counts": counts.encode()}), bool)
-    _check_runs(counts, size)
-    runs: Any = coco.frPyObjects({"size": shape, "counts": counts}, height, width)
+    lengths = _expand(counts) if isinstance(counts, str) else counts
+    if min(lengths, default=0) < 0 or sum(lengths) != width * height:
+        what = f"has run lengths for {sum(lengths)} pixels"
+        raise ValueError(f"{what}, the image has {width}x{height} = {width * height}")
+    runs: Any = coco.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
     return np.asarray(coco.decode(runs), bool)
-
-
-def _check_runs(counts: list[int], size: Size) -> None:
-    pixels = size[0] * size[1]
-    if min(counts, default=0) < 0 or sum(counts) != pixels:
-        what = f"has run lengths for {sum(counts)} pixels"
-        raise ValueError(f"{what}, the image has {size[0]}x{size[1]} = {pixels}")
 
 
 def _expand(text: str) -> list[int]:
@@ -77,8 +68,6 @@ def _pycocotools() -> ModuleType:
     try:
         from pycocotools import mask
     except ImportError:
-        raise UserError(
-            "pycocotools is not installed, which draws COCO's and CVAT's shapes",
-            hint=f"Run {install_command('pycocotools')}",
-        ) from None
+        what = "pycocotools is not installed, which draws COCO's and CVAT's shapes"
+        raise UserError(what, hint=f"Run {install_command('pycocotools')}") from None
     return mask  # type: ignore[no-any-return]

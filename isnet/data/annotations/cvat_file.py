@@ -35,18 +35,16 @@ class _CvatShape(Shape):
             return self._unpack_runs(size)
         if self.kind == "ellipse":
             return self._fill_ellipse(size)
-        points = self._polygon() if self.kind == "polygon" else self._corners()
-        return fill_polygons([_round(points)], size)
+        if self.kind == "polygon":
+            texts = self.values.get("points", "").replace(",", ";").split(";")
+            return fill_polygons([_round(_to_number(text, "points") for text in texts)], size)
+        return fill_polygons([_round(self._corners())], size)
 
     def _number(self, key: str, default: float | None = None) -> float:
         text = self.values.get(key)
         if text is None and default is not None:
             return default
         return _to_number(text, key)
-
-    def _polygon(self) -> list[float]:
-        points = self.values.get("points", "").replace(",", ";").split(";")
-        return [_to_number(text, "points") for text in points]
 
     def _corners(self) -> list[float]:
         left, top, right, bottom = _round(map(self._number, ("xtl", "ytl", "xbr", "ybr")))
@@ -56,10 +54,7 @@ class _CvatShape(Shape):
         return [
             number
             for dx, dy in ((left, top), (right, top), (right, bottom), (left, bottom))
-            for number in (
-                x + cos * (dx - x) - sin * (dy - y),
-                y + sin * (dx - x) + cos * (dy - y),
-            )
+            for number in (x + cos * (dx - x) - sin * (dy - y), y + sin * (dx - x) + cos * (dy - y))
         ]
 
     def _fill_ellipse(self, size: Size) -> Mask:
@@ -121,9 +116,7 @@ def read_cvat(path: Path) -> list[tuple[str, str | None, Drawing]]:
     if not images:
         what = "holds tracks of a video" if root.find("track") is not None else "has no images"
         raise UserError(what, where=str(path), hint="Export as `CVAT for images 1.1`")
-    return [
-        (image.get("name", ""), image.get("subset"), _read_image(image, path)) for image in images
-    ]
+    return [(one.get("name", ""), one.get("subset"), _read_image(one, path)) for one in images]
 
 
 def _read_image(image: ElementTree.Element, path: Path) -> Drawing:

@@ -99,8 +99,8 @@ def read_labelme(path: Path) -> Drawing:
     size = file.imageWidth, file.imageHeight
     shapes = tuple(
         _LabelmeShape(
-            f"shape {number}", shape.label, shape.shape_type or "polygon", shape.points, shape.mask
+            f"shape {number}", one.label, one.shape_type or "polygon", one.points, one.mask
         )
-        for number, shape in enumerate(file.shapes, 1)
+        for number, one in enumerate(file.shapes, 1)
     )
     return ShapeDrawing(str(path), path, size, shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -275,10 +276,9 @@ def read_published(name: str) -> PublishedDescription:
 
 def read_description(path: Path) -> DatasetDescription:
     """Read the description of a user's data set; raise UserError if a key or value is wrong."""
-    try:
+    content = b""
+    with contextlib.suppress(OSError):  # `read_yaml` reports the error
         content = path.read_bytes()
-    except OSError:
-        content = b""  # `read_yaml` reports the error
     return _read_description(path, content)
 
 

@@ -19,10 +19,8 @@ def group_of(pattern: str, name: str) -> str:
     )
     if match := re.fullmatch(shape, name):
         return match[1]
-    what = f"the name {name} does not fit `group: {pattern!r}`"
-    raise UserError(
-        what, hint="In `group`, `*` stands for any text: change it so that all names fit"
-    )
+    hint = "In `group`, `*` stands for any text: change it so that all names fit"
+    raise UserError(f"the name {name} does not fit `group: {pattern!r}`", hint=hint)
 
 
 def check_group(pattern: str) -> None:

@@ -33,8 +33,12 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
     """
     find = _search_folders if description.list is None else _read_list
     if description.has_shared_labels:
-        find = _read_annotations
-    named = find(description, root, split)
+        named = [
+            (image_name(description, split, image), (image, drawing.file.relative_to(root)))
+            for image, drawing in find_drawings(description, root, split).items()
+        ]
+    else:
+        named = find(description, root, split)
     if description.val_fraction is not None:
         if description.group is not None:
             named = [(group_of(description.group, name), pair) for name, pair in named]
@@ -55,7 +59,7 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
 
 
 def image_name(description: DatasetDescription, split: str, image: Path) -> str:
-    """Return the part of an image's path that `{name}` stands for, else the path without suffix."""
+    """Return what `{name}` stands for in an image's path, else the path without suffix."""
     shape = _compile_pattern(description.image, description.folder(split))
     match = shape.fullmatch(image.as_posix())
     return match[1] if match else image.with_suffix("").as_posix()
@@ -77,24 +81,15 @@ def _search_folders(description: DatasetDescription, root: Path, split: str) -> 
     labels = _match_files(root, description.label, folder)
     # In a common folder, the image pattern `{name}.*` also matches the label `{name}_mask.png`.
     images = _match_files(root, description.image, folder, excluded=set(labels.values()))
-    for name, image in images.items():
-        if name not in labels:
-            missing = description.label.replace("{split}", folder).replace("{name}", name)
-            hint = "Add it or remove the image"
-            raise UserError(f"{image} has no label {missing}", where=str(root), hint=hint)
+    if name := next((name for name in images if name not in labels), None):
+        missing = description.label.replace("{split}", folder).replace("{name}", name)
+        what, hint = f"{images[name]} has no label {missing}", "Add it or remove the image"
+        raise UserError(what, where=str(root), hint=hint)
     # A label without an image is an error too: it is a sign of an interrupted copy.
-    for name, label in labels.items():
-        if name not in images:
-            hint = "Add it or remove the label"
-            raise UserError(f"label {label} has no image", where=str(root), hint=hint)
+    if name := next((name for name in labels if name not in images), None):
+        what, hint = f"label {labels[name]} has no image", "Add it or remove the label"
+        raise UserError(what, where=str(root), hint=hint)
     return [(name, (image, labels[name])) for name, image in images.items()]
-
-
-def _read_annotations(description: DatasetDescription, root: Path, split: str) -> list[_Named]:
-    return [
-        (image_name(description, split, image), (image, drawing.file.relative_to(root)))
-        for image, drawing in find_drawings(description, root, split).items()
-    ]
 
 
 def find_drawings(description: DatasetDescription, root: Path, split: str) -> dict[Path, Drawing]:
@@ -125,10 +120,9 @@ def find_drawings(description: DatasetDescription, root: Path, split: str) -> di
             continue
         image = Path(before + name)
         if image not in existing:
+            what = f"{name} is listed, but there is no {image}"
             hint = "Add it or correct the description's `image`"
-            raise UserError(
-                f"{name} is listed, but there is no {image}", where=str(file), hint=hint
-            )
+            raise UserError(what, where=str(file), hint=hint)
         unlisted.discard(image)
         drawings[image] = drawing
     if unlisted and "{split}" in description.image:
@@ -157,9 +151,8 @@ def _match_files(
     for path in sorted(files_below(place)):
         relative = path.relative_to(root)
         match = shape.fullmatch(relative.as_posix())
-        if not match or relative in excluded:
-            continue
-        if pattern.endswith(".*") and not is_image(path):
+        is_wanted = is_image(path) or not pattern.endswith(".*")
+        if not match or relative in excluded or not is_wanted:
             continue
         if match[1] in files:
             what = f"{files[match[1]]} and {relative} have the same name"
@@ -173,36 +166,29 @@ def _read_list(description: DatasetDescription, root: Path, split: str) -> list[
     list_file = root / (description.list or "").replace("{split}", folder)
     if not list_file.is_file():
         raise UserError(f"there is no list {list_file}", where=str(root), hint="Add it")
+    content = list_file.read_bytes()
+    # Some editors start a text file with a byte order mark; PowerShell writes UTF-16.
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if is_utf16 else "utf-8-sig", "surrogateescape")
     named = []
-    for number, line in enumerate(_read_lines(list_file), 1):
+    # Not splitlines(): a name may have a control character that it takes for the end of a line.
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
         if not line.strip():
             continue
-        pair = _parse_line(description, root, folder, line.strip())
-        _check_pair(root, pair, f"{list_file}, line {number}")
+        pair, where = _parse_line(description, root, folder, line.strip()), f"line {number}"
+        for path in pair:
+            if path.is_absolute() or ".." in path.parts:
+                what = f"{path} is outside the data set"
+                hint = f"Write names, or paths that are relative to {root}"
+                raise UserError(what, where=f"{list_file}, {where}", hint=hint)
+            if not (root / path).is_file():
+                what, hint = f"there is no {path}", "Add it or remove the line"
+                raise UserError(what, where=f"{list_file}, {where}", hint=hint)
         name = pair[0].with_suffix("").as_posix()
         if description.group is not None:
             name = image_name(description, split, pair[0])
         named.append((name, pair))
     return named
-
-
-def _read_lines(list_file: Path) -> list[str]:
-    content = list_file.read_bytes()
-    # Some editors start a text file with a byte order mark; PowerShell writes UTF-16.
-    encoding = "utf-8-sig"
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    # Not splitlines(): a name may have a control character that it takes for the end of a line.
-    return re.split(r"\r\n|\n|\r", content.decode(encoding, "surrogateescape"))
-
-
-def _check_pair(root: Path, pair: Pair, where: str) -> None:
-    for path in pair:
-        if path.is_absolute() or ".." in path.parts:
-            hint = f"Write names, or paths that are relative to {root}"
-            raise UserError(f"{path} is outside the data set", where=where, hint=hint)
-        if not (root / path).is_file():
-            raise UserError(f"there is no {path}", where=where, hint="Add it or remove the line")
 
 
 def _parse_line(description: DatasetDescription, root: Path, folder: str, line: str) -> Pair:

@@ -15,14 +15,8 @@ import numpy as np
 from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog import IGNORE, DatasetDescription, LabelTable
 from isnet.data.catalog.image_groups import group_of
-from isnet.data.catalog.image_label_pairs import (
-    SPLITS,
-    find_drawings,
-    find_pairs,
-    image_name,
-)
-from isnet.data.convert.class_gaps import find_class_gaps
-from isnet.data.convert.image_range import choose_range
+from isnet.data.catalog.image_label_pairs import SPLITS, find_drawings, find_pairs, image_name
+from isnet.data.convert.dataset_warnings import find_class_gaps, find_leaks
 from isnet.data.convert.label_conversion import (
     ConversionJob,
     ConversionResult,
@@ -31,12 +25,11 @@ from isnet.data.convert.label_conversion import (
     file_stamp,
     initialize_worker,
 )
-from isnet.data.convert.split_leaks import find_leaks
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, remove_other_files
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.process_pool import map_in_processes
-from isnet.io.value_range import ValueRange
+from isnet.io.value_range import ValueRange, show_limits, widest
 from isnet.io.wait_lock import exclusive
 from isnet.records.dataset_records import Census, Manifest, SourceRecord, SplitCounts
 
@@ -79,7 +72,15 @@ def convert_dataset(
         taken, total = len(jobs["val"]), sum(map(len, jobs.values()))
         share = f"{taken / total:.1%}; val_fraction is {description.val_fraction}"
         _log.info(f"val has {taken} of {total} images ({share})")
-    groups = _find_groups(description, jobs)  # a pattern that fits no name stops at once
+    pattern = description.group  # one that fits no name stops at once
+    groups = {
+        split: {
+            group_of(pattern, image_name(description, split, Path(job.image)))
+            for job in some
+            if pattern is not None
+        }
+        for split, some in jobs.items()
+    }
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
     drawings, stamps = _read_shared_labels(description, root)
     work = [(job, drawings.get(job.image)) for job in wanted]
@@ -102,7 +103,7 @@ def convert_dataset(
     leaks = find_leaks(jobs, results, groups)
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
         _log.warning(f"warning: {warning}")
-    value_range = choose_range(description.range, jobs, results, table.origin)
+    value_range = _choose_range(description.range, jobs, results, table.origin)
     return _manifest(source, table, jobs, results, value_range), census
 
 
@@ -130,7 +131,13 @@ def _convert_all(
     on_progress: Callable[[int, int], None],
 ) -> Results:
     labels, path = folder / "labels", folder / "labels.jsonl"
-    results = _read_journal(path, made_with, {job for job, _ in wanted}, root, labels)
+    jobs = {job for job, _ in wanted}
+    recorded = {
+        job: ConversionResult.model_validate(record["converted"])
+        for record in read_json_lines(path, made_with)
+        if (job := ConversionJob(**record["job"])) in jobs
+    }
+    results = {job: one for job, one in recorded.items() if _is_unchanged(job, one, root, labels)}
     on_progress(len(results), len(wanted))
     finished = map_in_processes(
         convert_label,
@@ -145,19 +152,6 @@ def _convert_all(
             results[job] = result
             on_progress(len(results), len(wanted))
     return results
-
-
-def _read_journal(
-    path: Path, made_with: str, wanted: set[ConversionJob], root: Path, labels: Path
-) -> Results:
-    """Read the results of finished jobs from the journal, except those whose files have changed."""
-    recorded = {}
-    for record in read_json_lines(path, made_with):
-        if (job := ConversionJob(**record["job"])) in wanted:
-            recorded[job] = ConversionResult.model_validate(record["converted"])
-    return {
-        job: result for job, result in recorded.items() if _is_unchanged(job, result, root, labels)
-    }
 
 
 def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labels: Path) -> bool:
@@ -191,18 +185,6 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
             raise UserError(what, where=str(root), hint="Rename one of them")
         jobs.append(ConversionJob(image.as_posix(), label.as_posix(), target))
     return jobs
-
-
-def _find_groups(description: DatasetDescription, jobs: Jobs) -> dict[str, set[str]]:
-    pattern = description.group
-    return {
-        split: {
-            group_of(pattern, image_name(description, split, Path(job.image)))
-            for job in some
-            if pattern is not None
-        }
-        for split, some in jobs.items()
-    }
 
 
 def _manifest(
@@ -265,3 +247,32 @@ def _count(num_classes: int, results: list[ConversionResult]) -> SplitCounts:
         images_with_class=images[:num_classes].tolist(),
         sizes=dict(Counter(f"{result.width}x{result.height}" for result in results)),
     )
+
+
+def _choose_range(
+    given: ValueRange | None, jobs: Jobs, results: Results, origin: str
+) -> ValueRange | None:
+    """Return the range of the description, or the widest of train; None if all have 8 bits."""
+    deep = [job.image for some in jobs.values() for job in some if results[job].measured]
+    total = sum(map(len, jobs.values()))
+    if not deep and given is None:
+        return None
+    if not deep:
+        what = "range is for images of more than 8 bits, and all images have 8"
+        raise UserError(what, where=origin, hint="Leave it out")
+    written = f"`range: [low, high]` in {origin}: the values that become black and white"
+    if given is None and len(deep) < total:
+        what = f"has more than 8 bits, as {len(deep)} of {total} images"
+        raise UserError(what, where=deep[0], hint=f"Save all images alike, or write {written}")
+    measured = (results[job].measured for job in jobs["train"])
+    low, high = chosen = given or widest([one for one in measured if one])
+    if low >= high:
+        what = f"all images of train have the value {low:.10g}"
+        raise UserError(what, where=origin, hint=f"Write {written}")
+    how = f"measured in train; `range: [low, high]` in {origin} sets another"
+    if given is not None:
+        how = f"as {origin} says"
+    black, white = show_limits(chosen)
+    has_more = f"{len(deep)} of {total} images have more than 8 bits"
+    _log.info(f"{has_more}: {black} becomes 0, {white} becomes 255 ({how})")
+    return chosen

@@ -20,11 +20,11 @@ from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.image_file import (
     ImageHeader,
+    UnreadableImageError,
     check_mode,
     decode_values,
     read_file,
     read_header,
-    unreadable,
 )
 from isnet.io.value_range import Pixels, ValueRange, Values, measure_range, stretch
 from isnet.records.base_record import Record
@@ -79,7 +79,6 @@ _state: list[tuple[Path, Path, LabelLookup]] = []
 
 def prepare_decoders() -> None:
     """Set the decoders of a worker process that reads the user's own images."""
-    cv2.setNumThreads(1)  # the processes already use every core
     Image.MAX_IMAGE_PIXELS = None  # aerial images among them are trusted
 
 
@@ -162,7 +161,7 @@ def _stamp(path: Path) -> FileStamp:
     try:
         return file_stamp(path)
     except OSError as error:
-        raise unreadable(path, error.strerror or str(error)) from None
+        raise UnreadableImageError(path, error.strerror or str(error)) from None
 
 
 def check_image(
@@ -176,24 +175,17 @@ def check_image(
     header = read_header(image, content)
     check_mode(image, header, has_range=True)
     values = decode_values(image, content)
-    _check_size(header, (values.shape[1], values.shape[0]), label_size, image, label)
-    return header, values
-
-
-def _check_size(
-    header: ImageHeader, size: Size, label_size: Size, image: Path, label: Path | str
-) -> None:
-    if label_size != size:
-        what = f"the label is {'x'.join(map(str, label_size))}, its image {size[0]}x{size[1]}"
+    height, width = values.shape[:2]
+    if label_size != (width, height):
+        what = f"the label is {'x'.join(map(str, label_size))}, its image {width}x{height}"
         hint = "Replace the damaged file"
         if header.is_rotated:
             what += ", turned as its EXIF orientation says"
             hint = "Make the label fit the image as it is shown"
         raise UserError(what, where=str(label), hint=hint)
     if header.is_rotated and label_size == header.size:
-        raise UserError(
-            "an EXIF orientation turns or mirrors it, and the sizes do not show whether its label "
-            "is turned too",
-            where=str(image),
-            hint="Save it as it is shown, without the orientation, and its label to fit",
-        )
+        what = "the sizes do not show whether its label is turned too"
+        what = f"an EXIF orientation turns or mirrors it, and {what}"
+        hint = "Save it as it is shown, without the orientation, and its label to fit"
+        raise UserError(what, where=str(image), hint=hint)
+    return header, values

@@ -103,11 +103,10 @@ class LabelLookup:
     @property
     def _remedy(self) -> str:
         origin, tolerance = self.table.origin, self.table.tolerance
-        if tolerance is None:
-            return (
-                f"make the masks again, or write `tolerance: 64` in {origin} for the nearest class"
-            )
-        return f"make the masks again, or raise `tolerance: {tolerance}` in {origin}"
+        change = f"write `tolerance: 64` in {origin} for the nearest class"
+        if tolerance is not None:
+            change = f"raise `tolerance: {tolerance}` in {origin}"
+        return f"make the masks again, or {change}"
 
 
 def _channel(values: RawIds, shift: int | None) -> npt.NDArray[np.int64]:

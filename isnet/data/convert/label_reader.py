@@ -12,7 +12,7 @@ from PIL import Image
 from isnet.data.catalog.dataset_description import LabelForm
 from isnet.data.convert.png_codec import store_uncompressed
 from isnet.errors import UserError
-from isnet.io.image_file import decode, read_file, read_header, unreadable
+from isnet.io.image_file import UnreadableImageError, decode, read_file, read_header
 
 RawIds = npt.NDArray[Any]
 """Raw ids `(H, W)`: uint8, uint16 or, for colours (65536 R + 256 G + B), uint32."""
@@ -61,7 +61,11 @@ def read_label(path: Path, form: LabelForm, origin: str, tolerance: int | None =
     if header.container not in ("TIFF", "BMP", "GIF"):
         decode(path, content, cv2.IMREAD_UNCHANGED)  # Pillow verifies no checksums, hides warnings
     stored = _drop_alpha(path, *_read_with_pillow(path, content, header.mode))
-    return _pack_colors(stored) if form == "colors" else _read_ids(path, stored, origin, tolerance)
+    if form != "colors":
+        return _read_ids(path, stored, origin, tolerance)
+    padded = np.empty((*stored.shape[:2], 4), np.uint8)
+    padded[..., :3] = stored
+    return padded.view(">u4")[..., 0] >> 8
 
 
 def _wrong_form(path: Path, form: LabelForm, mode: str, origin: str) -> UserError:
@@ -81,7 +85,7 @@ def _read_with_pillow(path: Path, content: bytes, mode: str) -> tuple[npt.NDArra
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image)
     except (OSError, SyntaxError, ValueError):
-        raise unreadable(path, "truncated or damaged") from None
+        raise UnreadableImageError(path, "truncated or damaged") from None
     if mode in ("2-bit L", "4-bit L"):  # Pillow scales to 255
         pixels = pixels // (255 // (2 ** int(mode[0]) - 1))
     return pixels, mode.endswith("A")
@@ -98,12 +102,6 @@ def _drop_alpha(path: Path, pixels: npt.NDArray[Any], has_alpha: bool) -> npt.ND
     return pixels[..., :-1]
 
 
-def _pack_colors(pixels: npt.NDArray[Any]) -> RawIds:
-    padded = np.empty((*pixels.shape[:2], 4), np.uint8)
-    padded[..., :3] = pixels
-    return padded.view(">u4")[..., 0] >> 8
-
-
 def _read_ids(path: Path, pixels: npt.NDArray[Any], origin: str, tolerance: int | None) -> RawIds:
     """Return ids as uint8 or uint16, from values of any type or grey written as colours."""
     if pixels.ndim == 3:
@@ -115,9 +113,8 @@ def _read_ids(path: Path, pixels: npt.NDArray[Any], origin: str, tolerance: int 
     if not _are_ids(pixels):
         found = f"has values of {pixels.dtype} from {pixels.min():g} to {pixels.max():g}"
         what = f"{found}, needed are whole numbers from 0 to 65535"
-        raise UserError(
-            what, where=str(path), hint="Give pixels without a class an id of their own"
-        )
+        hint = "Give pixels without a class an id of their own"
+        raise UserError(what, where=str(path), hint=hint)
     return _shrink(pixels)
 
 
@@ -132,7 +129,8 @@ def _read_matlab(path: Path, content: bytes) -> RawIds:
     try:
         variables: dict[str, Any] = loadmat(io.BytesIO(content), variable_names=[name])
     except Exception:  # scipy raises a dozen types for damaged files
-        raise unreadable(path, "a damaged or no MATLAB file (up to version 7.2)") from None
+        why = "a damaged or no MATLAB file (up to version 7.2)"
+        raise UnreadableImageError(path, why) from None
     if name not in variables:
         hint = "Replace it: the ids are read from it"
         raise UserError(f"has no variable {name}", where=str(path), hint=hint)

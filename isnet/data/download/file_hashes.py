@@ -20,7 +20,7 @@ _NAMES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """The expected size and hashes of a file. None means that a value is unknown.
+    """The expected size in bytes and hashes of a file; None if unknown.
 
     Hashes are lower-case hex. A SHA-256 may be shortened to its first digits, 8 at least.
 

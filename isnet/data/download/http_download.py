@@ -1,7 +1,6 @@
 """Downloads one file over HTTP, verifies it, and resumes after an interruption.
 
-The bytes are written to `NAME.part`, which is kept when the connection is cut or the process is
-killed. The file gets its final name when its size and hashes are right.
+The bytes are in `NAME.part`, which gets its name when its size and hashes are right.
 """
 
 import logging
@@ -42,7 +41,7 @@ class RemoteFile:
     hash_lock: HashLockFile
     """File that records the hash of the first download if `published` has none."""
     hint: str
-    """How to get the file by other means, as the end of error messages."""
+    """How to get the file by other means."""
     published: ExpectedFile = field(default_factory=ExpectedFile)
     login: str | None = None
     """Address of the log-in form, if an account is needed (see `LoginSession`)."""

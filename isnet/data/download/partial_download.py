@@ -87,7 +87,7 @@ class PartialDownload:
         """Prepare for the body of a response; return False if the file is already complete.
 
         Raises:
-            TransientError: the response does not continue the bytes so far. They are discarded.
+            TransientError: it does not continue the bytes so far, which are discarded.
             PermanentError: the server refuses the request.
         """
         try:

@@ -78,16 +78,18 @@ def _read_labelmap(text: str) -> list[ClassName]:
     return [ClassName(row[0].strip(), color=_color(*row[1].split(","))) for row in rows]
 
 
+def _cells(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
+
+
 def _read_class_dict(text: str) -> list[ClassName]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
-    rows = [row for row in rows if row[1].isdigit()]  # without the header
+    rows = [row for row in _cells(text) if row[1].isdigit()]  # without the header
     return [ClassName(row[0], color=_color(*row[1:4])) for row in rows]
 
 
 def _read_roboflow(text: str) -> list[ClassName]:
     """Read Roboflow's `Pixel Value, Class`."""
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
-    return [ClassName(row[1], id=int(row[0])) for row in rows if row[0].isdigit()]
+    return [ClassName(row[1], id=int(row[0])) for row in _cells(text) if row[0].isdigit()]
 
 
 def _read_dataset_json(text: str) -> list[ClassName]:

@@ -13,12 +13,15 @@ from isnet.data.inspection.annotation_files import (
     iter_annotations,
     pair_annotations,
 )
-from isnet.data.inspection.category_list import (
+from isnet.data.inspection.class_list import (
+    ClassList,
     decide_categories,
+    decide_classes,
     number_categories,
+    raw_id,
     read_drawings,
+    show_value,
 )
-from isnet.data.inspection.class_list import ClassList, decide_classes, raw_id, show_value
 from isnet.data.inspection.class_names import find_names
 from isnet.data.inspection.label_values import (
     UNCOVERED,
@@ -62,13 +65,8 @@ class Inspection(NamedTuple):
     drawings: Mapping[Path, Drawing]
 
 
-class _Labels(NamedTuple):
-    """The values in labels, the classes made of them, and their keys of the description."""
-
-    values: LabelValues
-    classes: ClassList
-    keys: dict[str, Any]
-    drawings: Mapping[Path, Drawing]
+_Labels = tuple[LabelValues, ClassList, dict[str, Any], Mapping[Path, Drawing]]
+"""Values in labels, the classes made of them, their keys of the description, and annotations."""
 
 
 def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection:
@@ -88,13 +86,19 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
     keys = {**division.keys, **label_keys}
     description = validate(DatasetDescription, keys, where)
     counts = {split: len(some) for split, some in division.pairs.items()}
+    common = ", ".join(f"{n} of {size[0]}x{size[1]}" for size, n in values.sizes.most_common(3))
+    others = f" and {len(values.sizes) - 3} other sizes" * (len(values.sizes) > 3)
+    measured = (
+        "`isnet convert` measures which values become black and white, "
+        "`range: [low, high]` in the description sets them"
+    )
     report = [
         f"pairs: {len(pairs)}, {keys['image']} with {keys['label']}",
         f"splits: {counts['train']} train, {counts['val']} val; {division.why}",
         f"labels: {values.form}, every {'image drawn' if drawings else 'file read'}",
         *notes,
-        f"sizes: {_show_sizes(values)}",
-        *(f"images: {line}" for line in _show_deep(values)),
+        f"sizes: {common}{others}",
+        *(f"images: {count} of {kind}; {measured}" for kind, count in values.deep.items()),
         *(f"classes: {line}" for line in classes.why),
         *_shares(values, classes),
     ]
@@ -134,7 +138,7 @@ def _read_masks(root: Path, division: Division, pairs: Sequence[Pair], hints: Hi
     folders = set(f"{division.keys['image']}/{division.keys['label']}".split("/"))
     is_voc = {"JPEGImages", "SegmentationClass"} <= folders
     classes = decide_classes(values, names, hints.ignore, is_voc=is_voc)
-    return _Labels(values, classes, _label_keys(values, classes), {})
+    return values, classes, _label_keys(values, classes), {}
 
 
 def _read_annotations(
@@ -150,7 +154,7 @@ def _read_annotations(
         keys["unlabelled"] = classes.classes[UNCOVERED]["name"]
     if ignored := [name for name, value in ids.items() if value in classes.ignore]:
         keys["ignore"] = ignored
-    return _Labels(values, classes, keys, drawings)
+    return values, classes, keys, drawings
 
 
 def _root(folder: Path | None, hints: Hints) -> Path:
@@ -187,20 +191,6 @@ def _label_keys(values: LabelValues, classes: ClassList) -> dict[str, Any]:
         rows.append({"name": row["name"], "id": value} | ({"color": color} if color else {}))
     ignore = {show_value(value, form): raw_id(value, form) for value in classes.ignore}
     return {"label_form": form, "classes": rows} | ({"ignore": ignore} if ignore else {})
-
-
-def _show_sizes(values: LabelValues) -> str:
-    common = values.sizes.most_common(3)
-    shown = ", ".join(f"{count} of {size[0]}x{size[1]}" for size, count in common)
-    return shown + f" and {len(values.sizes) - 3} other sizes" * (len(values.sizes) > 3)
-
-
-def _show_deep(values: LabelValues) -> list[str]:
-    return [
-        f"{count} of {kind}; `isnet convert` measures which values become black and white, "
-        "`range: [low, high]` in the description sets them"
-        for kind, count in values.deep.items()
-    ]
 
 
 def _shares(values: LabelValues, classes: ClassList) -> list[str]:

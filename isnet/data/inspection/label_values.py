@@ -66,7 +66,6 @@ def read_values(
         [(pair, drawings.get(pair[0])) for pair in pairs],
         min(workers, 1 + len(pairs) // _PAIRS_PER_WORKER),
         initializer=prepare_decoders,
-        initargs=(),
     )
     found = {pair: result for (pair, _), result in pool}
     pixels: Counter[int] = Counter()
@@ -74,7 +73,11 @@ def read_values(
         pixels.update(counts)
     sizes = Counter(size for _, size, _ in found.values())
     deep = Counter(kind for _, _, kind in found.values() if kind != "uint8")
-    palette = _palette(root / pairs[0][1]) if form == "palette" else []
+    palette: list[Color] = []
+    if form == "palette":
+        with Image.open(root / pairs[0][1]) as image:
+            levels = image.getpalette("RGB") or []
+        palette = list(zip(levels[::3], levels[1::3], levels[2::3], strict=False))
     samples = _choose_samples({pair: {*found[pair][0]} for pair in pairs})
     return LabelValues(form, pixels, sizes, palette, samples, deep)
 
@@ -134,9 +137,3 @@ def _read_pair(
         raise UserError(what, where=str(label), hint=hint)
     found = dict(zip(values.tolist(), counts.tolist(), strict=True))
     return found, size, str(shown.dtype)
-
-
-def _palette(path: Path) -> list[Color]:
-    with Image.open(path) as image:
-        values = image.getpalette("RGB") or []
-    return [(values[i], values[i + 1], values[i + 2]) for i in range(0, len(values) - 2, 3)]

@@ -83,20 +83,16 @@ def propose_run(
         f"possible are {base.iterations} to {_MAX_ITERATIONS}",
         *_hint_weights(shares),
     ]
-    overrides = _overrides(width, height, crop, iterations) | evaluation
-    fields = {"dataset": dataset, "config": base.config, "seed": 0, "devices": devices}
-    return Proposal(fields | {"overrides": overrides}, why)
-
-
-def _overrides(width: int, height: int, crop: int, iterations: int) -> dict[str, Any]:
     interval = math.ceil(iterations / _VALIDATIONS)
     loading = {"scale": [width, height], "crop_size": [crop, crop]}
-    return {
+    overrides = {
         "model": {"data_preprocessor": {"size": [crop, crop]}},
         "train_dataloader": {"dataset": {"pipeline": {"0": loading}}},
         "train_cfg": {"max_iters": iterations, "val_interval": interval},
         "default_hooks": {"checkpoint": {"interval": interval}},
     }
+    fields = {"dataset": dataset, "config": base.config, "seed": 0, "devices": devices}
+    return Proposal(fields | {"overrides": overrides | evaluation}, why)
 
 
 def _evaluate(short: int, crop: int) -> tuple[dict[str, Any], str]:

@@ -56,8 +56,11 @@ def divide(root: Path, pairing: Pairing, val: str | None) -> Division:
             raise UserError(passed[0], where="--val", hint="Correct the list, or write --val 0.2")
         hint = "Write a fraction such as 0.2"
         raise UserError(f"there is no folder or list {val}", where="--val", hint=hint)
-    division = _by_hash(root, keys, fraction or _FRACTION)
-    return division._replace(why="; ".join([division.why, *passed]))
+    keys["val_fraction"] = fraction or _FRACTION
+    pairs = _pairs(root, keys)
+    counts = f"{len(pairs['val'])} of {sum(map(len, pairs.values()))} become val"
+    why = f"val_fraction {keys['val_fraction']}, by the hash of each name: {counts}"
+    return Division(keys, pairs, "; ".join([why, *passed]))
 
 
 def _by_folders(
@@ -113,15 +116,6 @@ def _by_lists(
         hint = "Write --val 0.2 to use none, or remove the others"
         raise UserError(f"several lists divide the images: {lists}", where=str(root), hint=hint)
     return several[0] if several else None
-
-
-def _by_hash(root: Path, keys: dict[str, Any], share: float) -> Division:
-    more = keys | {"val_fraction": share}
-    pairs = _pairs(root, more)
-    count = len(pairs["val"])
-    total = count + len(pairs["train"])
-    why = f"val_fraction {share}, by the hash of each name: {count} of {total} become val"
-    return Division(more, pairs, why)
 
 
 def _pairs(root: Path, keys: dict[str, Any]) -> dict[str, list[Pair]]:

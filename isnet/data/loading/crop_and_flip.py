@@ -100,14 +100,11 @@ class LoadRandomCrop(BaseTransform):
         """Add `img` `(h, w, 3)` uint8 BGR and `gt_seg_map` `(h, w)` uint8 to `results`."""
         sample: _Sample = results.get("packed") or _DecodedSample(results)
         resized = self._draw_size(sample)
-        crop = self._draw_crop(resized)
-        label = _read_label(sample, crop)
-        if self.cat_max_ratio < 1:
-            for _ in range(_TRIES):
-                if self._is_varied(label):
-                    break
-                crop = self._draw_crop(resized)
-                label = _read_label(sample, crop)
+        for _ in range(1 + _TRIES):
+            crop = self._draw_crop(resized)
+            label = _read_label(sample, crop)
+            if self.cat_max_ratio >= 1 or self._is_varied(label):
+                break
         flipped = bool(np.random.random_sample() < self.flip)
         if flipped:
             label = _flip_label(label, results.get("flip_pairs", ()))

@@ -102,10 +102,7 @@ class ManifestDataset(BaseSegDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return the data of an image, as mmseg's transforms take it.
-
-        They have its `value_range`, and the `PackedSample` as `packed` if there is a store.
-        """
+        """Return a record with `value_range` and, from a store, the `PackedSample` as `packed`."""
         info: dict[str, Any] = super().get_data_info(idx)
         info["value_range"] = self.value_range
         return info | {"packed": self._store[idx]} if self._store else info

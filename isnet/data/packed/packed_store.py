@@ -27,12 +27,12 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def store_files(folder: Path, split: str) -> tuple[Path, Path]:
-    """Return the paths of the pixels and of the index, with which a packed split is complete."""
+    """Return the paths of a split's pixels and of its index, which is written last."""
     return folder / f"{split}.tiles", folder / f"{split}.json"
 
 
 class TileRecord(NamedTuple):
-    """Offset in bytes, and size in pixels, of an image and its label in a packed store."""
+    """Place of an image and its label in a store: offset in bytes, size in pixels."""
 
     offset: int
     height: int

@@ -4,13 +4,11 @@ import logging
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import cv2
+from typing import Any, NamedTuple
 
 from isnet.data.packed.packed_store import (
     STORE_VERSION,
@@ -29,8 +27,6 @@ from isnet.io.value_range import ValueRange, range_of
 
 _log = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
-
 _RESERVE = 0.1
 """Fraction of the free disk space that a packed store leaves to the later stages."""
 
@@ -41,10 +37,8 @@ def pack_dataset(
     """Pack both splits of a data set into `folder`, from its `manifest.json`.
 
     Splits that are packed already are verified by checksum. An interrupted packing is resumed.
-    `show` is called with the number of images done and the total number.
-
-    Returns:
-        None, or, if the disk is too small, a message about the space needed.
+    `show` is called with the number of images done and the total number. Returns a message about
+    the space needed if the disk is too small, else None.
 
     Raises:
         UserError: an image or label cannot be read or has changed its size.
@@ -105,7 +99,7 @@ class _SplitPacker:
         except UserError:
             return False
         checksum = partial(_checksum, self._tiles)
-        with closing(_in_processes(checksum, store.records, workers)) as checksums:
+        with closing(map_in_processes(checksum, store.records, workers)) as checksums:
             if dict(checksums) == dict(zip(store.records, store.checksums, strict=True)):
                 return True
         _log.info(f"{self._tiles} is damaged and is packed again")
@@ -117,9 +111,12 @@ class _SplitPacker:
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()
         with self._part.open("r+b" if self._part.is_file() else "w+b") as part:
-            _reserve(part.fileno(), self._bytes)
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(part.fileno(), 0, self._bytes)
+            else:
+                os.truncate(part.fileno(), self._bytes)
         jobs = [job for job in self.jobs if job.number not in checksums]
-        finished = _in_processes(partial(_pack_one, self._part, self._range), jobs, workers)
+        finished = map_in_processes(partial(_pack_one, self._part, self._range), jobs, workers)
         with closing(finished), JsonLinesFile(self._journal, self._digest) as journal:
             for job, checksum in finished:
                 checksums[job.number] = checksum
@@ -153,13 +150,6 @@ class _SplitPacker:
         }
 
 
-def _in_processes(
-    work: Callable[[Item], int], items: list[Item], workers: int
-) -> Generator[tuple[Item, int]]:
-    # OpenCV's threads would compete with the processes.
-    return map_in_processes(work, items, workers, initializer=cv2.setNumThreads, initargs=(1,))
-
-
 def _pack_one(part: Path, value_range: ValueRange | None, job: _Job) -> int:
     """Write an image and its label at their offset in `part`; return their CRC-32."""
     image, label = read_image(job.image, value_range), read_train_ids(job.label)
@@ -176,11 +166,3 @@ def _pack_one(part: Path, value_range: ValueRange | None, job: _Job) -> int:
 def _checksum(tiles: Path, record: TileRecord) -> int:
     with tiles.open("rb") as file:
         return zlib.crc32(os.pread(file.fileno(), record.size, record.offset))
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Set the length of a file in bytes and reserve its disk space, where the system can."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.truncate(descriptor, size)

@@ -36,13 +36,8 @@ def generate_streets(
     """
     counts = {"train": settings.train, "val": settings.val}
     tasks = [(split, index) for split in CITIES for index in range(counts[split])]
-    done = map_in_processes(
-        partial(_write_pair, root, settings),
-        tasks,
-        min(workers, len(tasks)),
-        initializer=cv2.setNumThreads,  # the pool already uses every core
-        initargs=(1,),
-    )
+    write = partial(_write_pair, root, settings)
+    done = map_in_processes(write, tasks, min(workers, len(tasks)))
     for count, _ in enumerate(done, start=1):
         if on_progress is not None:
             on_progress(count, len(tasks))

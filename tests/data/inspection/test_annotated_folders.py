@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from isnet.cli import main
 from isnet.data.annotations.labelme_file import read_labelme
 from isnet.data.inspection.annotation_files import find_annotations, pair_annotations
-from isnet.data.inspection.category_list import decide_categories, number_categories
+from isnet.data.inspection.class_list import decide_categories, number_categories
 from isnet.data.inspection.folder_inspection import Hints, inspect_folder
 from isnet.data.inspection.label_values import LabelValues
 from isnet.data.inspection.pairing import Pairing
