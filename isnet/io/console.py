@@ -80,8 +80,7 @@ def console_output(stage: str, name: str, log: Path | None) -> Iterator[None]:
 def _file_handler(log: Path) -> logging.FileHandler:
     """Open the log file of a stage for appending.
 
-    Snakemake deletes the declared file of a rule before each execution. It is therefore a link
-    (hard, or symbolic across disks) to one in `work/`.
+    Snakemake deletes it before each execution: it is a link to one in `work/`.
     """
     kept = _WORK / log
     for file in (kept, log):

@@ -55,11 +55,8 @@ class LockedFile:
     def acquire(self) -> bool | None:
         """Try to lock the file, without waiting.
 
-        Returns:
-            True if locked, False if another process holds it, None if the file system has no locks.
-
-        Raises:
-            OSError: the file cannot be created.
+        Returns True if it is locked, False if another process holds it, and None if the file system
+        has no locks. Raises OSError if the file cannot be created.
         """
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -128,10 +128,7 @@ def _mig_uuids(device: Any) -> list[str]:
 
 
 def _count_with_torch() -> int:
-    """Count GPUs with torch, in a container without NVML.
-
-    In a process of its own: this one must not read CUDA_VISIBLE_DEVICES before a lease sets it.
-    """
+    """Count GPUs without NVML, in a process of its own: a lease may change CUDA_VISIBLE_DEVICES."""
     code = "import torch; print(torch.cuda.device_count())"
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False

@@ -60,7 +60,7 @@ class JsonLinesFile:
         self._file.close()
 
     def append(self, record: Record) -> None:
-        """Append one record, which survives a kill of the process but not a power failure."""
+        """Append a record, which survives a kill of the process but not a power failure."""
         self._file.write(encode_line(record, checksum=self._checksum))
         self._file.flush()
 

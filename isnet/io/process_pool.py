@@ -57,10 +57,7 @@ def map_in_processes(
 
 @contextlib.contextmanager
 def _defer_interrupts() -> Iterator[None]:
-    """Defer SIGINT until all workers have started, which inherit a mask that blocks it.
-
-    Otherwise a worker prints a traceback.
-    """
+    """Defer SIGINT, for which workers print a traceback, until all have started and block it."""
     received: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -41,11 +41,9 @@ def read_yaml(path: Path, hint: str) -> dict[str, Any]:
     try:
         tree = YAML(typ="safe", pure=True).load(path)
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        where = f"{path}, line {line}"
-        raise UserError(
-            f"not valid YAML: {error.problem}", where=where, hint="Correct that line"
-        ) from None
+        where = f"{path}, line {error.problem_mark.line + 1 if error.problem_mark else '?'}"
+        what = f"not valid YAML: {error.problem}"
+        raise UserError(what, where=where, hint="Correct that line") from None
     except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path), hint=hint) from None
     if not isinstance(tree, dict):
@@ -57,8 +55,7 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
     """Validate `tree`, the content of the YAML file `path`, and return it as a `model`.
 
     Raises:
-        UserError: the content is not valid. The message has the first error with its key and a
-            hint, and the number of further errors.
+        UserError: the first error with its key and a hint, and the number of further errors.
     """
     try:
         return model.model_validate(tree)

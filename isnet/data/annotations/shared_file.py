@@ -20,11 +20,7 @@ class AnnotatedImage(NamedTuple):
 
 
 def read_shared_file(path: Path, form: str) -> tuple[AnnotatedImage, ...]:
-    """Read an annotation file of COCO or CVAT.
-
-    Raises:
-        UserError: the file is missing or cannot be read, or has two entries for one image.
-    """
+    """Read a file of COCO or CVAT; raise UserError if it lists one image twice, or is damaged."""
     try:
         stamp = path.stat().st_mtime_ns
     except OSError:

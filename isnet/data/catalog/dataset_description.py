@@ -248,10 +248,8 @@ def _check_ids(description: DatasetDescription) -> None:
     if description.tolerance is not None:
         numbers = sorted(raw_id for raw_id in raw_ids if isinstance(raw_id, int))
         if any(high - low < _LEAST_GAP for low, high in pairwise(numbers)):
-            raise ValueError(
-                f"tolerance is for ids that lie {_LEAST_GAP} or more apart, because blur mixes "
-                "nearer ones: make the masks again"
-            )
+            why = "because blur mixes nearer ones: make the masks again"
+            raise ValueError(f"tolerance is for ids that lie {_LEAST_GAP} or more apart, {why}")
 
 
 class PublishedDescription(DatasetDescription):

@@ -6,11 +6,7 @@ from isnet.errors import UserError
 
 
 def group_of(pattern: str, name: str) -> str:
-    """Return the group of the image `name`; see `DatasetDescription.group`.
-
-    Raises:
-        UserError: the name does not fit the pattern.
-    """
+    """Return the group of an image by its name; raise UserError if the name does not fit."""
     if "{group}" not in pattern:
         return pattern.format(name=name)
     shape = "".join(
@@ -29,7 +25,5 @@ def check_group(pattern: str) -> None:
         return
     if re.fullmatch(r"[^{}]*\{name(:\.[1-9][0-9]*)?\}[^{}]*", pattern) and "{name}" != pattern:
         return
-    raise ValueError(
-        f"group is {pattern!r}: write the part of the name that a group shares, as in "
-        "'{group}_*', or its number of letters, as in '{name:.8}'"
-    )
+    how = "write the part of the name that a group shares, as in '{group}_*'"
+    raise ValueError(f"group is {pattern!r}: {how}, or its number of letters, as in '{{name:.8}}'")

@@ -66,10 +66,7 @@ def image_name(description: DatasetDescription, split: str, image: Path) -> str:
 
 
 def _choose_val(names: Collection[str], val_fraction: float) -> set[str]:
-    """Return the names or groups that become `val`, by a hash of each.
-
-    So others stay in their split when images are added, but one at least is in each.
-    """
+    """Return the names that become `val`, by a hash of each: others stay when images are added."""
     numbers = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names}
     count = sum(number < val_fraction * 2**64 for number in numbers.values())
     count = min(max(count, 1), len(numbers) - 1)

@@ -94,11 +94,9 @@ def convert_dataset(
     if count := sum(result.has_alpha for result in results.values()):
         _log.info(f"{count} images have transparency, which is dropped")
     if far := sum(result.far for result in results.values()):
-        pixels = sum(result.width * result.height for result in results.values())
-        _log.info(
-            f"{far / pixels:.2%} of the label pixels are ignored: farther than "
-            f"`tolerance: {table.tolerance}` from every class"
-        )
+        ignored = far / sum(result.width * result.height for result in results.values())
+        why = f"farther than `tolerance: {table.tolerance}` from every class"
+        _log.info(f"{ignored:.2%} of the label pixels are ignored: {why}")
     census = _census(source, table, jobs, results)
     leaks = find_leaks(jobs, results, groups)
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
@@ -166,11 +164,7 @@ def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labe
 
 
 def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[ConversionJob]:
-    """Return the conversion jobs of a split.
-
-    Converted labels keep the subfolders of the raw ones, or of the images if these share a file,
-    because names often repeat in different folders.
-    """
+    """Return the conversion jobs of a split; labels keep their subfolders, as names repeat."""
     pattern = description.image if description.has_shared_labels else description.label
     pattern = pattern.replace("{split}", description.folder(split))
     base = PurePosixPath(pattern.partition("{name}")[0].rpartition("/")[0])

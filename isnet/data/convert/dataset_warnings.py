@@ -23,11 +23,11 @@ Retinal photographs of different persons differ in 14 and more, an image of half
 JPEG quality in 12 and fewer.
 """
 _SHOWN = 3
-
-Pairs = list[tuple[str, str]]
 _MANY = 0.01
 """Share of ignored pixels from which an ignored value may be the class that no label has."""
 _MOST_NAMES = 5
+
+_Pairs = list[tuple[str, str]]
 
 
 def find_leaks(
@@ -52,7 +52,7 @@ def find_leaks(
 
 def _near_duplicates(
     jobs: Mapping[str, Sequence[ConversionJob]], results: Mapping[ConversionJob, ConversionResult]
-) -> Pairs:
+) -> _Pairs:
     """Return near-duplicates of different bytes: for each image of val the nearest of train."""
     train, val = (
         [job for job in jobs[split] if results[job].fingerprint] for split in ("train", "val")
@@ -78,7 +78,7 @@ def _bits(fingerprints: Sequence[str]) -> npt.NDArray[np.uint64]:
     return np.array([np.frombuffer(bytes.fromhex(one), np.uint64) for one in fingerprints])
 
 
-def _show(pairs: Pairs) -> str:
+def _show(pairs: _Pairs) -> str:
     shown = ", ".join(f"{one} = {other}" for one, other in pairs[:_SHOWN])
     return f" ({shown}{', ...' if len(pairs) > _SHOWN else ''})"
 
@@ -86,7 +86,7 @@ def _show(pairs: Pairs) -> str:
 def find_class_gaps(census: Census, description: DatasetDescription, origin: str) -> list[str]:
     """Return a line for each kind of gap: classes without labels, or with labels of one split only.
 
-    The description's `never_annotated` classes are no gap. `origin` is its file, for messages.
+    `origin` is the file of the description, for messages.
 
     Raises:
         UserError: train has nothing to learn: no labelled pixel, or one class beside ignored
@@ -129,10 +129,8 @@ def _advise(description: DatasetDescription, name: str) -> str:
     if isinstance(value, str):
         return f"If {value} is a class, write it in `classes` instead of `ignore`"
     raw = f"id: {value}" if isinstance(value, int) else f"color: {list(value)}"
-    return (
-        "If such pixels are of a class, take the value out of `ignore` and give it to the class: "
-        f"`{{name: {name}, {raw}}}`"
-    )
+    how = f"take the value out of `ignore` and give it to the class: `{{name: {name}, {raw}}}`"
+    return f"If such pixels are of a class, {how}"
 
 
 def _show_ignored(description: DatasetDescription) -> str:

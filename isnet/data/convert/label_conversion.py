@@ -138,8 +138,7 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
 def _fingerprint(pixels: Pixels) -> str:
     """Return 256 bits in hex: whether each of 16x17 areas is brighter than its right neighbour.
 
-    By two levels or more, so that noise does not count. A difference hash stays, but for a few
-    bits, when an image is saved with another quality or size.
+    By two levels: noise does not count, and few bits change with another quality or size.
     """
     small = cv2.resize(pixels, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.int16)

@@ -33,9 +33,7 @@ class LabelLookup:
     def __call__(
         self, raw: RawIds, path: Path
     ) -> tuple[npt.NDArray[np.uint8], dict[int, int], int]:
-        """Return train ids `(H, W)` of raw ids, the pixel count of each, and that of far pixels.
-
-        Those are farther than the tolerance from every raw id, and ignored. `path` is for messages.
+        """Return train ids `(H, W)`, the pixels of each, and the pixels farther than the tolerance.
 
         Raises:
             UserError: a raw id is not in the table, or too many pixels are farther away.
@@ -87,26 +85,18 @@ class LabelLookup:
         is_colour = self.table.form == "colors"
         is_binary = not is_colour and set(np.unique(raw).tolist()) == {0, 255}
         if is_binary and 255 not in self.table.train_id:
-            return (
-                f"This is a mask of 0 and 255: in {origin}, write `id: 255` for its class; "
-                "add 255 to `ignore` only if such pixels are of no class"
-            )
+            what = f"This is a mask of 0 and 255: in {origin}, write `id: 255` for its class"
+            return f"{what}; add 255 to `ignore` only if such pixels are of no class"
         if unknown < _MANY:
             return f"{origin} has it neither as a class nor to ignore: add it, or correct the file"
-        if is_colour:
-            return f"So many come from blurred edges (resized, or once JPEG): {self._remedy}"
-        return (
-            "So many are no ids, but a colour mask turned grey, a photo (give the file with the "
-            f"ids), or blurred edges (resized, or once JPEG): {self._remedy}"
-        )
-
-    @property
-    def _remedy(self) -> str:
-        origin, tolerance = self.table.origin, self.table.tolerance
         change = f"write `tolerance: 64` in {origin} for the nearest class"
-        if tolerance is not None:
-            change = f"raise `tolerance: {tolerance}` in {origin}"
-        return f"make the masks again, or {change}"
+        if self.table.tolerance is not None:
+            change = f"raise `tolerance: {self.table.tolerance}` in {origin}"
+        blurred = f"blurred edges (resized, or once JPEG): make the masks again, or {change}"
+        if is_colour:
+            return f"So many come from {blurred}"
+        others = "a colour mask turned grey, a photo (give the file with the ids)"
+        return f"So many are no ids, but {others}, or {blurred}"
 
 
 def _channel(values: RawIds, shift: int | None) -> npt.NDArray[np.int64]:

@@ -137,10 +137,7 @@ def _find_published(
 def _login_address(
     address: SplitResult, archive: PublishedArchive | None, description: DatasetDescription
 ) -> str | None:
-    """Return the address of the log-in form that a published archive needs, or None.
-
-    No host but the publisher's site, or this machine, may receive the password.
-    """
+    """Return the log-in form of a published archive; no other host may receive the password."""
     if not (isinstance(description, PublishedDescription) and description.login and archive):
         return None
     site = urlsplit(description.login)

@@ -49,7 +49,7 @@ class CredentialVariables:
 
 
 def read_netrc(host: str) -> Credentials | None:
-    """Read the credentials of `host` from `$NETRC` or `~/.netrc`; `default` is not used.
+    """Read the credentials of `host`, not `default`, from `$NETRC` or `~/.netrc`.
 
     Raises:
         UserError: the file cannot be read, is readable by others, or is malformed.
@@ -95,11 +95,9 @@ def ask_at_terminal(host: str, variables: CredentialVariables) -> Credentials:
     set_them = f"Set {' and '.join(variables.names)}"
     write_them = f"write `machine {host} login NAME password WORD` into ~/.netrc"
     run_it = "run the command in a terminal, where it asks for them"
-    raise UserError(
-        "downloading needs an account, and no credentials were given",
-        where=host,
-        hint=f"{set_them}, or {write_them}, or {run_it}; {GIVE_AS_SOURCE}",
-    )
+    hint = f"{set_them}, or {write_them}, or {run_it}; {GIVE_AS_SOURCE}"
+    what = "downloading needs an account, and no credentials were given"
+    raise UserError(what, where=host, hint=hint)
 
 
 def _show_prompt(prompt: str) -> None:

@@ -143,13 +143,7 @@ def _provide(
 def _fetch_archives(
     sources: Sequence[Source], description: DatasetDescription, *, service: str, downloads: Path
 ) -> list[_LocalArchive]:
-    """Download the archives that are missing, and verify the others.
-
-    `service` is the name of the account's service, if a log-in is needed (see `LoginSession`).
-
-    Raises:
-        UserError: a download fails, or the content of an archive is wrong.
-    """
+    """Download the archives that are missing, by an account of `service`, and verify the others."""
     if any(isinstance(source, RemoteFile) and not source.path.is_file() for source in sources):
         if isinstance(description, PublishedDescription):
             licence = f"licence: {description.licence}"
@@ -181,12 +175,7 @@ def _fetch(file: Source, session: Callable[[str], LoginSession]) -> _LocalArchiv
 def _unpack_dataset(
     archives: Sequence[_LocalArchive], folder: Path, description: DatasetDescription, workers: int
 ) -> Path:
-    """Unpack archives, or keep what an earlier call has unpacked; return the data set's folder.
-
-    Raises:
-        BadArchive: an archive is damaged or hostile.
-        UserError: the archives do not contain the data set, or the disk is full.
-    """
+    """Unpack archives, or keep what an earlier call has unpacked; return the data set's folder."""
     raw, inner = folder / "raw", folder / "inner"
     records = [archive.record.as_json() for archive in archives]
     if not _is_usable(folder, records, description):

@@ -85,10 +85,9 @@ class HashLockFile:
     def hint(self, path: Path) -> str:
         """Return a hint for the user on how to accept a changed file."""
         key = self._key(path)
-        return (
-            f"It was first downloaded on {self._entries()[key]['first_used']}; if you know that "
-            f'its publisher changed it, delete "{key}" from {self.path}'
-        )
+        when = f"It was first downloaded on {self._entries()[key]['first_used']}"
+        how = f'delete "{key}" from {self.path}'
+        return f"{when}; if you know that its publisher changed it, {how}"
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()

@@ -46,11 +46,7 @@ class LoginSession:
     """
 
     def __init__(self, login: str, service: str) -> None:
-        """Remove the service's credentials (CITYSCAPES_USERNAME ...) from the environment.
-
-        `login` is the address of the log-in form: https, or http on this machine.
-        """
-        self._login = login
+        self._login = login  # https, or http on this machine
         self._host = urlsplit(login).hostname or ""
         self._variables = CredentialVariables(service)
         self._credentials: Credentials | None = None
@@ -88,12 +84,10 @@ class LoginSession:
                     break
             _log.info(f"{self._host} asks for a log-in instead of sending {name}")
             self._log_in()
-        raise LoginRequired(
-            f"{self._host} accepts the log-in, but does not give {name} to this account",
-            where=redact_url(file.url),
-            hint=f"Log in at {redact_url(self._login)} with a browser: its licence may not be "
-            f"accepted yet, or the account may have no access to this archive. {file.hint}",
-        )
+        what = f"{self._host} accepts the log-in, but does not give {name} to this account"
+        why = "its licence may not be accepted yet, or the account may have no access"
+        hint = f"Log in at {redact_url(self._login)} with a browser: {why} to this archive"
+        raise LoginRequired(what, where=redact_url(file.url), hint=f"{hint}. {file.hint}")
 
     def _log_in(self) -> None:
         where = redact_url(self._login)

@@ -62,11 +62,7 @@ class Archive(ABC):
 
     @abstractmethod
     def unpacked_bytes(self) -> int:
-        """Return a lower bound of the disk space that the unpacked files need, in bytes.
-
-        Raises:
-            BadArchive: the archive is a decompression bomb.
-        """
+        """Return the least bytes to be unpacked; raise BadArchive for a decompression bomb."""
 
     def unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
         """Write the files of the archive into `folder`; return its symbolic links.
@@ -88,9 +84,7 @@ class Archive(ABC):
     def _unpack(self, folder: Path, advance: Callable[[int], None]) -> Links: ...
 
     def make_links(self, folder: Path, links: Links) -> None:
-        """Create the symbolic links of the archive in `folder`.
-
-        Call this after all files are unpacked, so that no file is written through a link.
+        """Create the symbolic links, after all files, so that no file is written through one.
 
         Raises:
             BadArchive: the target of a link is missing, outside `folder`, or behind another link.
@@ -164,9 +158,7 @@ class Archive(ABC):
 
 
 def open_archive(path: Path, workers: int) -> Archive:
-    """Open a zip or tar archive, whose format is recognised by the first bytes.
-
-    `workers` is the number of threads that unpack a zip.
+    """Open a zip, which `workers` threads unpack, or a tar archive, told by its first bytes.
 
     Raises:
         BadArchive: the file is neither a zip nor a tar archive, or is a damaged zip.

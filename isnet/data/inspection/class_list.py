@@ -167,13 +167,7 @@ def read_drawings(
 
 
 def number_categories(drawings: Mapping[Path, Drawing], root: Path) -> dict[str, int]:
-    """Return raw ids of the categories that have shapes, in alphabetical order.
-
-    A category `background` has that of pixels that nothing covers.
-
-    Raises:
-        UserError: there are none, or too many.
-    """
+    """Return raw ids of categories in alphabetical order; `background` is what nothing covers."""
     names = sorted({name for drawing in drawings.values() for name in drawing.categories})
     if not 1 <= len(names) <= _MOST:
         what = f"the shapes have {len(names)} categories, possible are 1 to {_MOST}"

@@ -88,10 +88,8 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
     counts = {split: len(some) for split, some in division.pairs.items()}
     common = ", ".join(f"{n} of {size[0]}x{size[1]}" for size, n in values.sizes.most_common(3))
     others = f" and {len(values.sizes) - 3} other sizes" * (len(values.sizes) > 3)
-    measured = (
-        "`isnet convert` measures which values become black and white, "
-        "`range: [low, high]` in the description sets them"
-    )
+    measured = "`isnet convert` measures which values become black and white"
+    measured += ", `range: [low, high]` in the description sets them"
     report = [
         f"pairs: {len(pairs)}, {keys['image']} with {keys['label']}",
         f"splits: {counts['train']} train, {counts['val']} val; {division.why}",

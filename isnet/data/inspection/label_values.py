@@ -54,11 +54,7 @@ class Annotated(NamedTuple):
 def read_values(
     root: Path, pairs: Sequence[Pair], workers: int, annotated: Annotated | None = None
 ) -> LabelValues:
-    """Read every image and label as `isnet convert` does, or draw the label.
-
-    Raises:
-        UserError: the labels have several forms, or `isnet convert` would refuse a file.
-    """
+    """Read or draw every label, as `isnet convert` does; raise UserError where that would."""
     drawings, ids = (annotated.drawings, annotated.ids) if annotated else ({}, {})
     form = annotated.form if annotated else _form_of(root, [label for _, label in pairs])
     pool = map_in_processes(

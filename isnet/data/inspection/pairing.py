@@ -131,11 +131,7 @@ def find_pairing(root: Path, images: str | None, labels: str | None, ending: str
 def pair_files(
     root: Path, images: str | None, labels: Iterable[Path], ending: str | None
 ) -> Pairing:
-    """Find the patterns by which most of the files `labels` have an image of their name.
-
-    Raises:
-        UserError: none has one, or several groups of the files could be the labels.
-    """
+    """Find the patterns by which most `labels` have an image; raise UserError if it is unclear."""
     lefts = _group_images(root, [root / (images or "")])
     best = _match_groups(lefts, _group_files(root, labels), ending)
     if not best:

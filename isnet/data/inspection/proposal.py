@@ -120,7 +120,5 @@ def _hint_weights(shares: Mapping[str, float]) -> list[str]:
     one = f"{{class_weight: {weights}, avg_non_ignore: false}}"
     loss = f"{{'0': {one}, '1': {one}}}"  # two stages
     shown = ", ".join(f"{name} {share:.2g}" for name, share in rare.items())
-    return [
-        f"rare: share of {shown}; if the run misses them, override "
-        f"model.decode_head.loss_decode: {loss}"
-    ]
+    override = f"override model.decode_head.loss_decode: {loss}"
+    return [f"rare: share of {shown}; if the run misses them, {override}"]

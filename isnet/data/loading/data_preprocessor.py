@@ -101,10 +101,7 @@ class DevicePreProcessor(SegDataPreProcessor):
 
 
 def _stack(images: Tensor | Sequence[Tensor], size: torch.Size) -> Tensor:
-    """Stack images `(C, H, W)` to a batch of `size` (height, width), each at the top left.
-
-    The other pixels are not initialised. The memory format is that of the first image.
-    """
+    """Stack images `(C, H, W)`, in their memory format, at the top left of a batch of `size`."""
     channels_last = images[0].stride(0) == 1
     same = len({image.dtype for image in images}) == 1
     batch = torch.empty(
@@ -123,8 +120,7 @@ def _distort(images: Tensor, samples: Sequence[SegDataSample]) -> Tensor:
     if all(each is None for each in parameters):
         return images
     if images.dtype != torch.uint8 or images.shape[1] != 3:
-        raise UserError(
-            f"distortion was sampled for {images.dtype} images with {images.shape[1]} channels",
-            hint="SamplePhotometricDistortion needs uint8 BGR images: only load and crop before it",
-        )
+        what = f"distortion was sampled for {images.dtype} images with {images.shape[1]} channels"
+        hint = "SamplePhotometricDistortion needs uint8 BGR images: only load and crop before it"
+        raise UserError(what, hint=hint)
     return distort(images, [DistortionParameters(*(each or ())) for each in parameters])
