@@ -244,27 +244,18 @@ def _upload(
     """
     uploaded = [r.name for r in records if not check and is_uploaded(r, store)]
     missing = [record for record in records if record.name not in uploaded]
-    notes: dict[str, None] = {}
-    failure: _Failure | None = None
-
-    def report(event: dict[str, Any]) -> None:
-        nonlocal failure
-        if "uploaded" in event:
-            uploaded.append(event["uploaded"])
-        if event.get("note"):
-            notes[event["note"]] = None
-        if event.get("reason"):
-            failure = _Failure.of(event, "reason")
-
+    events: list[dict[str, Any]] = []
     if missing and is_database_file(store.uri):
         with warnings.catch_warnings(action="ignore"):
-            upload_runs(missing, store, report)
+            upload_runs(missing, store, events.append)
     elif missing:
         with contextlib.closing(Uploader(timeouts)) as uploader:
-            uploader.upload(missing, store, report)
-    for note in notes:
+            uploader.upload(missing, store, events.append)
+    uploaded += [event["uploaded"] for event in events if "uploaded" in event]
+    for note in dict.fromkeys(event["note"] for event in events if event.get("note")):
         _log.info(f"{_describe(store)}: {note}")
-    return uploaded, failure
+    failures = [_Failure.of(event, "reason") for event in events if event.get("reason")]
+    return uploaded, failures[-1] if failures else None
 
 
 def _describe(store: TrackingStore) -> str:

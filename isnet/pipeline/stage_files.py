@@ -37,8 +37,7 @@ def _outdated(what: str, path: Path, dataset: str) -> UserError:
 def read_source(plan: Plan, dataset: str) -> SourceRecord:
     """Read the `source.json` of a data set, which `download` writes.
 
-    Raises:
-        UserError: it is missing or outdated, or the files are not here, as after `dvc pull`.
+    Raises UserError if it is missing or outdated, or the files are not here, as after `dvc pull`.
     """
     source = SourceRecord.model_validate(_read_current(plan, dataset, "source.json", "download"))
     if not (folder := plan.layout.under_data(source.root)).is_dir():

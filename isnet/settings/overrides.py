@@ -47,8 +47,10 @@ def _step(node: Any, key: str, where: str) -> str | int:
     """Return the key in a mapping, or the index in a list."""
     if isinstance(node, dict):
         near = difflib.get_close_matches(key, list(node), n=1, cutoff=0.75)
-        # Constructors know their arguments: `class_weight` is no slip of `loss_weight`.
-        if key not in node and near and "type" not in node and not _are_modules(where):
+        # Constructors know their arguments: `class_weight` is no slip of `loss_weight`. Names of
+        # modules may be similar: `layer1` and `layer2`.
+        is_free = "type" in node or "custom_keys" in where.split(".")[:-1]
+        if key not in node and near and not is_free:
             hint = f"Did you mean {near[0]!r}?"
             raise UserError("the config has no such key", where=where, hint=hint)
         return key
@@ -59,8 +61,3 @@ def _step(node: Any, key: str, where: str) -> str | int:
         where=where,
         hint=f"Name an element by its number, 0 to {len(node) - 1}, or write a whole list",
     )
-
-
-def _are_modules(where: str) -> bool:
-    """Whether the keys here are names of modules, which may be similar: `layer1` and `layer2`."""
-    return where.rpartition(".")[0].endswith(".custom_keys") or ".custom_keys." in where
