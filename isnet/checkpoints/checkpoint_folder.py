@@ -7,28 +7,55 @@ loses nothing.
 """
 
 import contextlib
+import errno
+import hashlib
 import json
 import logging
 import pickle
+import shutil
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
-from isnet.checkpoints.atomic_save import FileDigest, atomic_torch_save, file_digest
 from isnet.errors import UserError
-from isnet.io.atomic_files import digest_of, write_json
+from isnet.io.atomic_files import atomic_path, digest_of, write_json
+from isnet.io.console import format_bytes
 
 _log = logging.getLogger(__name__)
 
 _VERSION = 2
+_NO_LIMIT = "Raise the limit (ulimit -f), or use a file system without one"
+_WRITE_ERRORS = {
+    errno.ENOSPC: ("the disk is full", "Free some space there"),
+    errno.EDQUOT: ("your disk quota is used up", "Free some space there"),
+    errno.EFBIG: ("a file of that size is not allowed here", _NO_LIMIT),
+    errno.EROFS: ("the disk is read-only", "Make it writable"),
+}
+"""Message and hint by the number of an OSError."""
+
+
+@dataclass(frozen=True)
+class _FileDigest:
+    """Size in bytes and SHA-256 (hex) of the content of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def _file_digest(file: IO[bytes]) -> _FileDigest:
+    """Compute the digest of the whole content of an open file."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # typeshed
+    return _FileDigest(file.tell(), digest)
 
 
 def save_torch(path: Path, value: Any) -> None:
-    """Save a value, see `atomic_torch_save`."""
-    with atomic_torch_save(path, value):
+    """Save a value atomically; equal values give equal bytes. A full disk is a UserError."""
+    with _atomic_save(path, value):
         pass
 
 
@@ -54,7 +81,7 @@ class CheckpointFolder:
                 intact.
         """
         path = self._path(iteration)
-        with atomic_torch_save(path, state) as digest:
+        with _atomic_save(path, state) as digest:
             self._write_digest(iteration, digest)
         try:
             with path.open("rb") as file:
@@ -108,7 +135,7 @@ class CheckpointFolder:
         names = (path.stem.removeprefix("iteration-") for path in self.folder.glob("*.pth"))
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def _write_digest(self, iteration: int, digest: FileDigest) -> None:
+    def _write_digest(self, iteration: int, digest: _FileDigest) -> None:
         """Write the JSON file with the hash of a checkpoint, before the `.pth` file exists."""
         digests, path = [digest], self._path(iteration)
         with contextlib.suppress(OSError, _InvalidCheckpoint), path.open("rb") as file:
@@ -117,7 +144,7 @@ class CheckpointFolder:
         record |= {"digests": [asdict(one) for one in digests]}
         write_json(self._path(iteration, ".json"), record | {"check": digest_of(record)})
 
-    def _digests(self, iteration: int) -> list[FileDigest]:
+    def _digests(self, iteration: int) -> list[_FileDigest]:
         """Return the digests that the `.pth` file of an iteration may have, from its JSON file."""
         path = self._path(iteration, ".json")
         try:
@@ -135,12 +162,12 @@ class CheckpointFolder:
             raise _other_version(path, f"its version is {record['version']}, not {_VERSION}")
         if record["iteration"] != iteration:
             raise _InvalidCheckpoint(f"{path.name} is of iteration {record['iteration']}")
-        return [FileDigest(**digest) for digest in record["digests"]]
+        return [_FileDigest(**digest) for digest in record["digests"]]
 
-    def _verify(self, iteration: int, file: IO[bytes]) -> FileDigest:
+    def _verify(self, iteration: int, file: IO[bytes]) -> _FileDigest:
         """Return the digest of an open `.pth` file; raise _InvalidCheckpoint if it is another."""
         digests = self._digests(iteration)
-        found = file_digest(file)
+        found = _file_digest(file)
         if found in digests:
             return found
         if all(found.bytes < digest.bytes for digest in digests):
@@ -176,3 +203,66 @@ def _other_version(path: Path, reason: str) -> UserError:
     what = f"is intact, but this installation cannot load it: {reason}"
     hint = "Use the version that wrote it, or delete the file to use the checkpoint before"
     return UserError(what, where=str(path), hint=hint)
+
+
+@contextlib.contextmanager
+def _atomic_save(path: Path, value: Any) -> Iterator[_FileDigest]:
+    """Save `value` to a temporary file, yield its digest, and rename the file after the block.
+
+    Equal values give equal bytes: torch would write the name of a given path into the file.
+
+    Raises:
+        UserError: the disk or the quota is full, or the file cannot be written.
+    """
+    writer = None
+    try:
+        with atomic_path(path) as temporary:
+            with temporary.open("wb", buffering=0) as file:
+                writer = _HashingWriter(file)
+                torch.save(value, cast("IO[bytes]", writer))
+                if writer.failure is not None:
+                    raise writer.failure
+            yield _FileDigest(writer.size, writer.digest.hexdigest())
+    except OSError as error:
+        raise _write_error(path, writer.size if writer else None, error) from None
+
+
+class _HashingWriter:
+    """File object for `torch.save` that writes, hashes and counts the bytes.
+
+    After an exception it only counts, so that the needed size is known, and keeps the exception:
+    torch would turn any, even a KeyboardInterrupt, into a RuntimeError about file positions.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self.failure: BaseException | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write `data` and return its length."""
+        self.size += len(data)
+        if self.failure is None:
+            try:
+                self.digest.update(data)
+                rest = memoryview(data)
+                while rest:  # Linux writes at most 2 GB per call
+                    rest = rest[self.file.write(rest) :]
+            except BaseException as failure:
+                self.failure = failure
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing. torch requires this method."""
+
+
+def _write_error(path: Path, needed: int | None, error: OSError) -> UserError:
+    """Return an error that says why `path` cannot be written, with the needed and free bytes."""
+    sizes = [] if needed is None else [f"it needs {format_bytes(needed)}"]
+    with contextlib.suppress(OSError):
+        sizes.append(f"{format_bytes(shutil.disk_usage(path.parent).free)} are free")
+    unknown = (f"cannot be written: {error.strerror or error}", "Make it writable")
+    what, hint = _WRITE_ERRORS.get(error.errno or 0, unknown)
+    what = f"{what}: {' and '.join(sizes)}" if sizes else what
+    return UserError(what, where=str(path), hint=f"{hint}; the same command then continues")

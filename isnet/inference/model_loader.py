@@ -10,7 +10,7 @@ from mmseg.models.backbones import ResNet
 from mmseg.models.segmentors import EncoderDecoder
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
-from isnet.checkpoints.state_dict_check import check_state_dict
+from isnet.checkpoints.fitting_tensors import check_state_dict
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.memory import keep_freed_memory

@@ -105,7 +105,7 @@ class _Conversion:
     @classmethod
     def of(cls, path: Path, config: Path, output: Path, *, ema: bool) -> _Conversion:
         from isnet.checkpoints.checkpoint_formats import open_weights
-        from isnet.checkpoints.state_dict_check import check_fusion, check_state_dict
+        from isnet.checkpoints.fitting_tensors import check_fusion, check_state_dict
         from isnet.checkpoints.tensor_names import official_name
 
         if output.exists():
