@@ -1,11 +1,17 @@
-"""The installed torch: what it was built for, and whether the NVIDIA driver runs it."""
+"""The installed torch: what it was built for, and whether the driver and the compiler fit."""
 
 from __future__ import annotations
 
+import os
 import runpy
+import shlex
+import shutil
+import sysconfig
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from isnet.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -40,3 +46,23 @@ class TorchBuild:
         if int(self.cuda.partition(".")[0]) > int(newest):
             return f"Update the driver, or install a torch that is built for CUDA {newest}"
         return None
+
+
+def missing_tool() -> str | None:
+    """Return a message on the first missing tool of `torch.compile`, or None if none is missing.
+
+    GPUs need a compiler too, because Triton compiles its kernel launchers.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if not shutil.which(shlex.split(compiler)[0]):
+        return f"there is no C++ compiler {compiler}"
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    return None if header.is_file() else f"there is no {header}"
+
+
+def require_tools(run: str) -> None:
+    """Raise UserError if this machine lacks the tools for `compile: true` of a run."""
+    if missing := missing_tool():
+        what = f"compile needs a C++ compiler and Python's headers: {missing}"
+        hint = "Install g++ and python3-dev, or write compile: false"
+        raise UserError(what, where=f"params.yaml: runs.{run}.compile", hint=hint)

@@ -220,21 +220,19 @@ class TarArchive(Archive):
         if member.isdir():
             self._make_folder(path)
         elif member.islnk():
-            self._make_hard_link(folder / self._inner_path(member.linkname), path)
+            earlier = folder / self._inner_path(member.linkname)
+            if not earlier.is_file():
+                raise self._damage_error(f"{path.name} is a hard link to no file")
+            if earlier != path:
+                with self._create(path):
+                    path.unlink(missing_ok=True)
+                    os.link(earlier, path)
         elif member.isreg() and not member.issparse():
             content = tar.extractfile(member)
             assert content is not None  # it is a file
             self._save(content, path)
         else:
             raise self._special(member.name)
-
-    def _make_hard_link(self, earlier: Path, path: Path) -> None:
-        if not earlier.is_file():
-            raise self._damage_error(f"{path.name} is a hard link to no file")
-        if earlier != path:
-            with self._create(path):
-                path.unlink(missing_ok=True)
-                os.link(earlier, path)
 
     def _check_end(self, reader: "_LimitedReader", end: int) -> None:
         """Raise BadArchive unless the archive ends at `end`, the offset at which tarfile stopped.

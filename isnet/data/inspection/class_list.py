@@ -173,7 +173,7 @@ def number_categories(drawings: Mapping[Path, Drawing], root: Path) -> dict[str,
         what = f"the shapes have {len(names)} categories, possible are 1 to {_MOST}"
         hint = "Annotate images, and export again" if not names else "Join some of them"
         raise UserError(what, where=str(root), hint=hint)
-    background = next(filter(_is_background, names), None)
+    background = next((one for one in names if one.strip("_").lower() == _BACKGROUND), None)
     others = [name for name in names if name != background]
     first = {} if background is None else {background: UNCOVERED}
     return first | {name: index for index, name in enumerate(others, UNCOVERED + 1)}
@@ -213,7 +213,3 @@ def decide_categories(
         what = f"the annotations have {len(kept)} class, needed are two"
         raise UserError(what, hint="Annotate another category, or ignore less by --ignore")
     return ClassList(kept, [value for value in names if value not in kept], why)
-
-
-def _is_background(name: str) -> bool:
-    return name.strip("_").lower() == _BACKGROUND

@@ -33,7 +33,6 @@ from isnet.data.inspection.label_values import (
 from isnet.data.inspection.pairing import NoMasksError, Pairing, find_pairing
 from isnet.data.inspection.splits import Division, describe, divide
 from isnet.errors import UserError
-from isnet.io.host_resources import usable_cores
 from isnet.io.yaml_file import validate
 
 
@@ -130,7 +129,7 @@ def _find_pairing(root: Path, hints: Hints) -> tuple[Pairing, list[str]]:
 
 def _read_masks(root: Path, division: Division, pairs: Sequence[Pair], hints: Hints) -> _Labels:
     names = find_names(root, hints.names)
-    values = read_values(root, pairs, usable_cores())
+    values = read_values(root, pairs)
     if not (names and any(row.color for row in names.classes)):
         values = read_grey_as_ids(values)
     folders = set(f"{division.keys['image']}/{division.keys['label']}".split("/"))
@@ -145,7 +144,7 @@ def _read_annotations(
     drawings = read_drawings(root, pairs, describe(division.keys))
     ids = number_categories(drawings, root)
     annotated = Annotated(division.keys["label_form"], drawings, ids)
-    values = read_values(root, pairs, usable_cores(), annotated)
+    values = read_values(root, pairs, annotated)
     classes = decide_categories(values, ids, hints.ignore)
     keys: dict[str, Any] = {"classes": [*classes.classes.values()]}
     if UNCOVERED in classes.classes:

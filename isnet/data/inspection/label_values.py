@@ -15,6 +15,7 @@ from isnet.data.catalog.image_label_pairs import Pair
 from isnet.data.convert.label_conversion import Size, check_image, prepare_decoders
 from isnet.data.convert.label_reader import FORM_OF, read_label
 from isnet.errors import UserError
+from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_file, read_header
 from isnet.io.process_pool import map_in_processes
 
@@ -52,7 +53,7 @@ class Annotated(NamedTuple):
 
 
 def read_values(
-    root: Path, pairs: Sequence[Pair], workers: int, annotated: Annotated | None = None
+    root: Path, pairs: Sequence[Pair], annotated: Annotated | None = None
 ) -> LabelValues:
     """Read or draw every label, as `isnet convert` does; raise UserError where that would."""
     drawings, ids = (annotated.drawings, annotated.ids) if annotated else ({}, {})
@@ -60,7 +61,7 @@ def read_values(
     pool = map_in_processes(
         partial(_read_pair, root=root, form=form, ids=ids),
         [(pair, drawings.get(pair[0])) for pair in pairs],
-        min(workers, 1 + len(pairs) // _PAIRS_PER_WORKER),
+        min(usable_cores(), 1 + len(pairs) // _PAIRS_PER_WORKER),
         initializer=prepare_decoders,
     )
     found = {pair: result for (pair, _), result in pool}

@@ -68,8 +68,7 @@ _OTHER_TEXTURE = (0.05, 0.05)
 class Scene:
     """The canvas of a scene, its random generator, and the appearance that all objects share.
 
-    `colours` are albedos, multiplied by `light`; `fog` is the extinction per metre, `haze` its
-    colour.
+    `colours` are albedos, multiplied by `light`; `fog` is the extinction per metre.
     """
 
     canvas: Canvas
@@ -80,10 +79,7 @@ class Scene:
     fog: float
 
     def colour(self, base: LabelId | Colour, spread: float = 0.08) -> RGB:
-        """Sample the colour of an object near a mean colour: `base`, or that of a label.
-
-        `spread` is the relative standard deviation of the brightness.
-        """
+        """Sample the colour of an object near `base`, with a relative spread of its brightness."""
         if base is LabelId.CAR:  # of any colour in every region
             base = _CAR_PAINTS[int(self.rng.integers(len(_CAR_PAINTS)))]
         mean = self.colours[base] if isinstance(base, LabelId) else base

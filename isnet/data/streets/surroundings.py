@@ -26,10 +26,7 @@ class Strip(NamedTuple):
 
 
 class CrossSection(NamedTuple):
-    """The strips of ground on one `side` (-1 left, 1 right), from the street's axis outwards.
-
-    The first strip is the road, the last one lies behind the houses and walls.
-    """
+    """The strips on one `side` (-1 left, 1 right), from the road outwards to behind the houses."""
 
     side: int
     strips: tuple[Strip, ...]
