@@ -24,6 +24,7 @@ def step_memory(planned: PlannedRun) -> int | str:
     """Return the peak bytes of a training process of a run, or why they are not known.
 
     An estimate takes seconds, and is kept until a setting or a package that decides it changes.
+    Raises UserError if a batch norm gets one value per channel.
     """
     known, key = read_json(_ESTIMATES), _key(planned)
     if key in known:

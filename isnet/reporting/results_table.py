@@ -72,7 +72,10 @@ def _multi_scale(run: RunResults, score: str) -> float | None:
 
 
 def results_table(runs: list[str], *, results: Path) -> list[dict[str, str]]:
-    """Return the rows for printing: `Data set` and then `COLUMNS`, mIoU in percent."""
+    """Return the rows for printing: `Data set` and then `COLUMNS`, mIoU in percent.
+
+    Raises UserError if there is no run, or if a stage's record is missing or damaged.
+    """
     groups = read_results(runs, results=results, settings={})
     return [
         {"Data set": f"{dataset.name} {_splits(group)}{group[0].coverage}"} | row

@@ -187,7 +187,9 @@ def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
 
 
 def check_overrides(config: dict[str, Any], overrides: dict[str, Any], where: str) -> None:
-    """Refuse an override that would have no effect; `config` is the one before the overrides."""
+    """Refuse an override that would have no effect: UserError names the key and what to write
+    instead. `config` is the one before the overrides.
+    """
     for path, value, owned in _walk(overrides):
         if owned is None:
             _refuse_unread(config, path, where)

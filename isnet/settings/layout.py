@@ -50,7 +50,10 @@ class Layout:
 
     @classmethod
     def of(cls, params: Params) -> Layout:
-        """Return the layout for the current directory; ISNET_DATA overrides `paths.data`."""
+        """Return the layout for the current directory; ISNET_DATA overrides `paths.data`.
+
+        Raises UserError if the path of the project has a character that would be misread.
+        """
         home = home_of(Path.cwd())
         check_path(home)
         return cls(data=home / Path(os.environ.get("ISNET_DATA") or params.paths.data), home=home)

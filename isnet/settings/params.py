@@ -374,7 +374,7 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
 
 
 def validate_params(tree: dict[str, Any], path: Path) -> Params:
-    """Check it as `params_of` does, but accept a file without runs or data sets."""
+    """Check it as `params_of` does, with the same UserError, but accept no runs or no data sets."""
     params = validate(Params, tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         for name in names:

@@ -27,7 +27,8 @@ def benchmark(plan: Plan, run: str, size: tuple[int, int] | None) -> None:
     """Measure single-scale prediction with a run's weights, by one process on its kind of device.
 
     The input is the first validation image, at its own size and, if given, resized to `size`
-    (height, width). The figures are printed as a table and written to `benchmark.json`.
+    (height, width). The figures are printed as a table and written to `benchmark.json`. Raises
+    UserError if the run has no weights.
     """
     planned = plan.run(run)
     trained = read_train_record(plan, run)

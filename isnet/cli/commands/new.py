@@ -16,7 +16,10 @@ from isnet.settings.project_files import USER_FILES, WORKFLOW_FILES, project_fil
 
 
 def new(folder: Path | None, *, upgrade: bool) -> None:
-    """Lay out a project in a new or empty folder; with `upgrade`, only print a diff."""
+    """Lay out a project in a new or empty folder; with `upgrade`, only print a diff.
+
+    Raises UserError if no folder is named, it is not empty, or, with `upgrade`, has no project.
+    """
     if upgrade:
         _print_upgrade(folder or Path())
     elif folder is None:

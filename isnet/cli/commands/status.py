@@ -35,6 +35,7 @@ def print_status(*, as_json: bool) -> int:
     """Print the progress of every run and data set, as a table or as JSON; write no file.
 
     Returns 0, or 2 if entries of params.yaml are wrong: their errors are printed below the others.
+    Raises UserError if params.yaml cannot be read, or none of its runs is correct.
     """
     plan, errors = plan_without_wrong_entries()
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
