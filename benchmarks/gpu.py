@@ -137,6 +137,8 @@ def train_run(on_cpu: bool, limit: float) -> Records:
         "default_hooks": {"logger": {"interval": max(1, steps // 6)}},
         "param_scheduler": [{"type": "PolyLR", "power": 0.9, "by_epoch": False}],
     }
+    if on_cpu:  # the config enlarges images of the validation to 1024x2048
+        overrides["val_dataloader"] = {"dataset": {"pipeline": {"1": {"scale": [width, height]}}}}
     precision = "float32" if on_cpu else "bf16"
     run = {"dataset": "streets", "config": CONFIG, "precision": precision, "overrides": overrides}
     run["devices"] = "cpu" if on_cpu else 1

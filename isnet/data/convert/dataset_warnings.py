@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from isnet.data.catalog import DatasetDescription
+from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.convert.label_conversion import ConversionJob, ConversionResult
 from isnet.errors import UserError
 from isnet.records.dataset_records import Census
@@ -107,11 +107,15 @@ def find_class_gaps(census: Census, description: DatasetDescription, origin: str
         raise UserError(f"no label of train has a class: {shown}", where=origin, hint=advice)
     gaps = []
     if absent:
-        what = f"no label has {_enumerate(absent)}" + (f", and {shown}" if share else "")
+        what = f"no label has {_enumerate(absent)}"
         if share and len(train | val) == 1:
-            what = f"{what}; only {min(train)} is left to learn"
+            what += f", and {shown}; only {min(train)} is left to learn"
             raise UserError(what, where=origin, hint=advice)
-        gaps.append(f"{what}. {advice}" if share >= _MANY else what)
+        if share and not isinstance(
+            description, PublishedDescription
+        ):  # which ignores what it must
+            what += f", and {shown}" + (f". {advice}" if share >= _MANY else "")
+        gaps.append(what)
     if not val:
         gaps.append("no label of val has a class: runs on this data set have no score")
     if only := [name for name in census.classes if name in val - train]:

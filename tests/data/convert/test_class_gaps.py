@@ -10,7 +10,11 @@ import pytest
 from own_data import OwnData
 from PIL import Image
 
+from isnet.data.catalog import read_published
+from isnet.data.catalog.label_table import build_label_table
+from isnet.data.convert.dataset_warnings import find_class_gaps
 from isnet.errors import UserError
+from isnet.records.dataset_records import Census, SplitCounts
 
 
 def _own(root: Path, train: list[int], val: list[int], **keys: Any) -> OwnData:
@@ -76,3 +80,12 @@ def test_classes_of_all_labels_are_silent(tmp_path: Path) -> None:
     own = _own(tmp_path, [0, 1, 2, 3], [0, 1, 2])
     own.convert()
     assert own.messages == []
+
+
+def test_the_ignored_values_of_a_published_set_are_not_questioned() -> None:
+    table = build_label_table(read_published("camvid"), "camvid", never_annotated=True)
+    pixels = [0, *[5] * (len(table.classes) - 1)]
+    split = SplitCounts(images=1, pixels=pixels, ignored_pixels=99, images_with_class=[], sizes={})
+    census = Census(classes=[*table.classes], palette=[], splits={"train": split, "val": split})
+    gaps = find_class_gaps(census, read_published("camvid"), "camvid")
+    assert gaps == [f"no label has {table.classes[0]}"]
