@@ -47,9 +47,17 @@ def test_a_part_ends_at_its_time_limit(script) -> None:
         script._run(["sleep", "600"], 0.2)
 
 
-def test_evaluation_runs_in_its_cpu_form(script, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "part",
+    [
+        "evaluation",
+        pytest.param("training float32", marks=pytest.mark.engines),
+        pytest.param("isnet train", marks=pytest.mark.engines),
+    ],
+)
+def test_a_part_runs_in_its_cpu_form(script, part: str, tmp_path: Path) -> None:
     file = tmp_path / "records"
-    assert script.write_part("evaluation", True, file) == 0
+    assert script.write_part(part, True, file) == 0
     found = [json.loads(line) for line in file.read_text().splitlines()]
-    assert {record["case"] for record in found} == {"evaluation, float32"}
+    assert {record["case"].partition(",")[0] for record in found} == {part.partition(" float32")[0]}
     assert all(record["ours"] > 0 for record in found if record["unit"] == "images/s")
