@@ -38,8 +38,9 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used; `isnet.inference` also registers the models of
-    mmseg.
+    """Import a public name of `isnet` when it is first used.
+
+    A name from `isnet.inference` also registers the models of mmseg and of isnet.
     """
     if name not in _MODULES:
         raise AttributeError(f"module 'isnet' has no attribute {name!r}")

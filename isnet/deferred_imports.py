@@ -24,8 +24,9 @@ _UNUSED_BY_MMSEG = (
 
 @contextlib.contextmanager
 def defer_imports() -> Iterator[None]:
-    """Context manager in which mmengine and mmseg get stand-ins for the modules above, which import
-    the module when they are called.
+    """Context manager in which mmengine and mmseg are imported without the modules above.
+
+    What they import from such a module is a stand-in, which imports the module when it is called.
     """
     stand_ins = {name: _StandIn(name) for name in _UNUSED_BY_MMSEG if name not in sys.modules}
     sys.modules.update(stand_ins)
@@ -40,8 +41,9 @@ def defer_imports() -> Iterator[None]:
 def import_cheaply() -> Iterator[None]:
     """Context manager in which imports of torch do no work that nothing reads.
 
-    Garbage collections would walk through all that is imported, in this block and ever after (0.15
-    s each). For each operator, torch has `inspect` search the source lines of its registration.
+    Garbage collections would walk through all that is imported, in this block and ever after (some
+    0.15 s each). torch notes the file and line of each operator that it registers, for which
+    `inspect` would search the source lines, too.
     """
     was_enabled, find_frame = gc.isenabled(), inspect.getframeinfo
     gc.disable()
@@ -69,9 +71,10 @@ class _StandIn(ModuleType):
 
 
 def defer_dynamo() -> None:
-    """Let optimizers step and FLOPs be counted without `torch._dynamo`, an import of two seconds:
-    the functions they take from it do nothing outside of `torch.compile`. All else in it imports
-    it.
+    """Let optimizers step and FLOPs be counted without `torch._dynamo`, an import of two seconds.
+
+    They import it only for functions that do nothing outside of `torch.compile`. The stand-in for
+    `torch._dynamo` has these functions, and imports the real module for any other name.
     """
     if _DYNAMO not in sys.modules:
         sys.modules[_DYNAMO] = _DynamoStandIn(_DYNAMO)

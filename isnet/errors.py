@@ -7,9 +7,13 @@ USER_ERROR = 2
 class UserError(Exception):
     """An error that the user can correct, with a message of one line.
 
-    It says `what` is wrong, `where` (file, key or option), and what to type or change (`hint`, a
-    sentence without its full stop). The command line prints it without a traceback and exits with
-    code 2. The Snakefile raises it as a `WorkflowError`.
+    The command line prints the message without a traceback and exits with code 2. The Snakefile
+    raises the error as a `WorkflowError`.
+
+    Args:
+        what: description of the problem.
+        where: the file, key or option that is wrong.
+        hint: what to type or change, as a sentence without its full stop.
     """
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:

@@ -20,7 +20,10 @@ EXTRAS = {
 
 
 def is_installed(module: str) -> bool:
-    """Return whether a module can be imported, without importing it; a mere folder cannot."""
+    """Return whether a module can be imported, without importing it.
+
+    A folder of that name in the working directory is no module: it has a spec without origin.
+    """
     spec = find_spec(module)
     return spec is not None and spec.origin is not None
 

@@ -1,6 +1,7 @@
-"""Registers ISNet's components with mmseg: the imports below are enough.
+"""Registers ISNet's components with mmseg.
 
-In a config: `custom_imports = dict(imports=["isnet.mmseg_components"])`.
+In a config: `custom_imports = dict(imports=["isnet.mmseg_components"])`. Importing this module is
+enough: it imports every module that registers a component.
 """
 
 # ruff: noqa: F401

@@ -12,7 +12,8 @@ from isnet.deferred_imports import defer_imports, import_cheaply
 def import_mmseg() -> None:
     """Import mmseg and register the project's components, without printing notices.
 
-    mmengine's `print_log(logger=None)` is a plain `print`, which no logging level turns off.
+    Standard output is redirected because mmengine's `print_log(logger=None)` is a plain `print`,
+    which no logging level turns off.
     """
     with (
         contextlib.redirect_stdout(io.StringIO()),

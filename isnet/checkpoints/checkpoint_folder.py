@@ -54,16 +54,19 @@ def _file_digest(file: IO[bytes]) -> _FileDigest:
 
 
 def save_torch(path: Path, value: Any) -> None:
-    """Save a value atomically; equal values give equal bytes. A full disk is a UserError."""
+    """Save a value atomically with `torch.save`; equal values give equal bytes.
+
+    Raises UserError if the disk is full or the file cannot be written.
+    """
     with _atomic_save(path, value):
         pass
 
 
 class CheckpointFolder:
-    """Folder with the checkpoints of one training, of which the last `keep` valid ones are kept.
+    """Folder with the checkpoints of one training; keeps the last `keep` valid ones.
 
-    Only the process that has the run's lock may save. Checkpoints with another `key`, the identity
-    of the training, are skipped.
+    `key` is the identity of the training: checkpoints with another key are skipped. Only the
+    process that has the run's lock may save.
     """
 
     def __init__(self, folder: Path, key: str, keep: int = 2) -> None:
@@ -96,9 +99,10 @@ class CheckpointFolder:
         self._delete_older(iteration)
 
     def newest(self) -> dict[str, Any] | None:
-        """Load the newest valid training state onto the CPU, if any; invalid ones are logged.
+        """Load the newest valid training state onto the CPU, or return None if there is none.
 
-        The file is not memory-mapped: torch keeps some of the tensors, which would change with it.
+        Invalid checkpoints are logged. The file is not memory-mapped: torch keeps some of the
+        tensors, and they would change with the file.
 
         Raises:
             UserError: the newest valid one needs another version of isnet or torch.
@@ -145,7 +149,10 @@ class CheckpointFolder:
         write_json(self._path(iteration, ".json"), record | {"check": digest_of(record)})
 
     def _digests(self, iteration: int) -> list[_FileDigest]:
-        """Return the digests that the `.pth` file of an iteration may have, from its JSON file."""
+        """Return the digests that the `.pth` file of an iteration may have, from its JSON file.
+
+        Raises _InvalidCheckpoint, or UserError if another version of isnet wrote the JSON file.
+        """
         path = self._path(iteration, ".json")
         try:
             record = json.loads(path.read_text())
@@ -165,7 +172,7 @@ class CheckpointFolder:
         return [_FileDigest(**digest) for digest in record["digests"]]
 
     def _verify(self, iteration: int, file: IO[bytes]) -> _FileDigest:
-        """Return the digest of an open `.pth` file; raise _InvalidCheckpoint if it is another."""
+        """Return the digest of an open `.pth` file; raise _InvalidCheckpoint if it is unknown."""
         digests = self._digests(iteration)
         found = _file_digest(file)
         if found in digests:
@@ -175,7 +182,10 @@ class CheckpointFolder:
         raise _InvalidCheckpoint("its content is not what was saved (damaged, or another file)")
 
     def _delete_older(self, iteration: int) -> None:
-        """Delete those before `iteration` but the last `keep - 1` valid ones; newer are invalid."""
+        """Delete the checkpoints before `iteration`, except the last `keep - 1` valid ones.
+
+        Later checkpoints were skipped as invalid; training overwrites them.
+        """
         older = [number for number in self._iterations() if number < iteration]
         valid = [number for number in older if number not in self._skipped]
         for number in set(older).difference(valid[: self.keep - 1]):
@@ -199,7 +209,10 @@ class _InvalidCheckpoint(Exception):
 
 
 def _other_version(path: Path, reason: str) -> UserError:
-    """Return the error for an intact checkpoint, which is not skipped: that would lose training."""
+    """Return the error for an intact checkpoint that this isnet or torch cannot load.
+
+    Such a checkpoint is never skipped, because that would lose training time.
+    """
     what = f"is intact, but this installation cannot load it: {reason}"
     hint = "Use the version that wrote it, or delete the file to use the checkpoint before"
     return UserError(what, where=str(path), hint=hint)
@@ -230,8 +243,8 @@ def _atomic_save(path: Path, value: Any) -> Iterator[_FileDigest]:
 class _HashingWriter:
     """File object for `torch.save` that writes, hashes and counts the bytes.
 
-    After an exception it only counts, so that the needed size is known, and keeps the exception:
-    torch would turn any, even a KeyboardInterrupt, into a RuntimeError about file positions.
+    It keeps the first exception and then only counts, so that the needed size is known. torch
+    would turn the exception, even a KeyboardInterrupt, into a RuntimeError about file positions.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -1,5 +1,6 @@
-"""Loads what fits of a checkpoint into a model to train, and all of it into a model to score,
-after a comparison of the tensors and what they are for.
+"""Loads a weights file into a model: what fits, to train; every tensor, to score.
+
+Also checks tensor names and shapes, and whether the weights expect the model's fusion and padding.
 """
 
 import re
@@ -72,13 +73,14 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
 
 
 def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
-    """Load a file into a segmentor that is to be scored, `name` in errors.
+    """Load a weights file into a segmentor that is to be scored: every tensor must have its place.
 
-    The names are those of `load_start`. An auxiliary head, which predicts nothing, is removed from
-    the model unless the file has it.
+    The file's tensors have one of the namings that `load_start` knows. An auxiliary head predicts
+    nothing: it is removed from the model unless the file has it.
 
     Raises:
-        UserError: a tensor is missing, unexpected or of another shape; nothing is loaded.
+        UserError: a tensor is missing, unexpected or of another shape. The message calls the
+            model `name`; nothing is loaded.
     """
     fit = _best_fit(model.state_dict(), file)
     if any(_is_auxiliary(missing) for missing in fit.unfilled):
@@ -127,10 +129,11 @@ def _parameters(names: Iterable[str]) -> list[str]:
 
 
 def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: str) -> None:
-    """Raise `UserError` unless `file` has exactly the tensors of the model that `model` describes.
+    """Raise UserError unless a file has exactly the tensors of a model, with the same shapes.
 
     `expected` are the model's tensors by their names in the file, `given` those of the file. The
-    message lists what is missing, unexpected or mis-shaped.
+    message lists what is missing, unexpected or mis-shaped, with the path `file` and `model`, a
+    description of the model.
     """
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]
@@ -153,7 +156,7 @@ def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: st
 
 
 def check_fusion(model: nn.Module, file: WeightsFile) -> None:
-    """Raise UserError for weights of context modules that fuse otherwise than the model's.
+    """Raise UserError if a file's context modules fuse otherwise than those of the `ISNetHead`.
 
     Their tensors have the same names and shapes. A file that does not say how it fuses is accepted.
     """
@@ -181,10 +184,10 @@ def _fusion_of(file: WeightsFile) -> str | None:
 
 
 def check_padding(model: nn.Module, file: WeightsFile) -> None:
-    """Raise UserError for weights of EfficientNet-PyTorch in an encoder that pads otherwise.
+    """Raise UserError for weights of EfficientNet-PyTorch in a timm encoder that pads otherwise.
 
-    They need TensorFlow's padding, which timm's models named `tf_...` have. The others have the
-    same tensors, and would predict badly without an error.
+    These weights need TensorFlow's padding, which only timm's models named `tf_...` have. The other
+    models have the same tensors, and would predict badly without an error.
     """
     encoder = getattr(getattr(model, "backbone", None), "timm_model", None)
     if file.kind != EFFICIENTNET_PYTORCH or encoder is None:

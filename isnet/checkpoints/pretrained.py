@@ -49,12 +49,10 @@ class PretrainedFile:
 
 
 def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
-    """Return the files that a config's `model` names: `pretrained`, or `init_cfg` of the backbone.
+    """Return the pretrained files that a config's `model` names.
 
-    Those that only mmengine can resolve (`mmcls://`, `s3://`) are left out.
-
-    Raises:
-        UserError: mmengine's table has no such name.
+    They are `pretrained`, or `init_cfg` of the backbone. Files that only mmengine can resolve
+    (`mmcls://`, `s3://`) are left out. Raises UserError if mmengine's table lacks a name.
     """
     return [file for _, _, file in _references(model)]
 
@@ -62,8 +60,8 @@ def pretrained_files(model: dict[str, Any]) -> list[PretrainedFile]:
 def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
     """Fetch a missing pretrained file, or check the hash of an existing one.
 
-    `show` is called with bytes done and in total. If the file is damaged, or missing and cannot be
-    fetched, this is a UserError.
+    `show` is called with the bytes done and in total. Raises UserError if the file is damaged, or
+    is missing and cannot be fetched.
     """
     if file.url is not None:
         # Imported here: it brings an HTTP client, which most training processes do not need.
@@ -78,7 +76,10 @@ def fetch_pretrained(file: PretrainedFile, show: ProgressCallback) -> None:
 
 
 def resolve_pretrained_paths(model: dict[str, Any]) -> None:
-    """Replace a config's pretrained files by local paths, or raise UserError if one is missing."""
+    """Replace the names of pretrained files in a config's `model` by local paths.
+
+    No process then needs to download. Raises UserError if a file is missing.
+    """
     for node, key, file in _references(model):
         if not file.path.is_file():
             raise _missing(file)

@@ -1,4 +1,4 @@
-"""Maps names of isnet's tensors to those of the official code, torchvision and timm, and
+"""Maps tensor names: isnet's to the official code's, torchvision's and timm's, and
 EfficientNet-PyTorch's to timm's.
 
 In the official code (SegmentationBLWX/sssegmentation), backbones (ResNet v1c, ResNeSt) have the
@@ -21,7 +21,7 @@ _PREFIXES = (
 
 
 def official_name(name: str) -> str:
-    """Return the name of one of isnet's tensors in the official code; others stay as they are.
+    """Return the official code's name of one of isnet's tensors; other names are unchanged.
 
     The mapping is one-to-one for each model, so that it can be inverted.
     """
@@ -48,7 +48,10 @@ def _timm_name(name: str) -> str:
 
 
 def _timm_encoder_name(name: str) -> str:
-    """Return timm's name: as an encoder it has `stages_0` for `stages.0`, or is below `model`."""
+    """Return timm's name of a tensor of mmseg's `TIMMBackbone`.
+
+    As an encoder, timm's network has `stages_0` for `stages.0`, or is itself below `model`.
+    """
     inner = name.removeprefix("backbone.timm_model.").removeprefix("model.")
     return re.sub(r"^([a-z]+)_(\d+)\.", r"\1.\2.", inner)
 
@@ -91,9 +94,10 @@ def is_efficientnet_pytorch(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def timm_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of EfficientNet-PyTorch by timm's names, which count blocks by stage.
+    """Return an EfficientNet's tensors by timm's names, from EfficientNet-PyTorch's names.
 
-    A stage begins where the number of output channels changes.
+    EfficientNet-PyTorch counts the blocks of the whole network, timm those of each stage. A stage
+    begins where the number of output channels changes.
     """
     blocks = _stages(tensors)
     renamed = {}

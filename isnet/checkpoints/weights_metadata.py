@@ -76,7 +76,7 @@ class WeightsMetadata(BaseModel):
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any], where: str) -> WeightsMetadata:
-        """Read the metadata from the `meta` of a weights file, `where` in errors.
+        """Read the metadata from the `meta` of a weights file; errors name the file as `where`.
 
         Raises:
             UserError: the metadata is missing, damaged, of another version, or names code outside
@@ -144,7 +144,10 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_imports(node: Any, where: str) -> None:
-    """Raise UserError if a `type` is not a registry name: mmengine would import a dotted path."""
+    """Raise UserError if a `type` in a config is not a registry name.
+
+    mmengine would import a dotted path, and thereby run any code.
+    """
     if isinstance(node, Mapping):
         kind = node.get("type")
         if kind is not None and not (isinstance(kind, str) and kind.isidentifier()):

@@ -1,9 +1,10 @@
 """Assigns GPUs exclusively to processes, among all runs of one user on one machine.
 
-Each process that needs GPUs has a lease file in the user's cache folder (`/run/user` is deleted
-with the user's last session). It lists the GPUs that the process may use and those granted to it,
-and is locked until the process and its children have ended. GPUs are granted under one mutex, in
-the order of arrival: a run waits behind an earlier one that waits for any of the same GPUs.
+Each process that needs GPUs has a lease file in the user's cache folder (not in `/run/user`, which
+is deleted when the user's last session ends). The file lists the GPUs that the process may use and
+those granted to it, and is locked until the process and its children have ended. GPUs are granted
+under one mutex, in the order of arrival. A run waits behind an earlier run that waits for any of
+the same GPUs, so that no run waits for ever.
 """
 
 import contextlib
@@ -32,10 +33,11 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @contextlib.contextmanager
 def gpu_lease(count: int) -> Iterator[list[str]]:
-    """Wait until `count` of the visible GPUs are free, and yield those leased for the block.
+    """Lease `count` of the visible GPUs to this process for the block, and yield their names.
 
-    CUDA_VISIBLE_DEVICES is set to them; a count of 0 changes nothing. Enter the context before CUDA
-    is initialised. Inside a Slurm job with its own devices, only runs of the same job compete.
+    Waits until so many are free, and sets CUDA_VISIBLE_DEVICES to them. A count of 0 changes
+    nothing. Enter the context before CUDA is initialised. Inside a Slurm job with its own devices,
+    only runs of the same job compete, because Slurm assigns the other devices.
 
     Raises:
         UserError: fewer than `count` GPUs are visible.
@@ -83,8 +85,9 @@ class _Lease(LockOwner):
 
 
 def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str]:
-    """Wait until `count` GPUs of `choice` are free and no earlier process waits for any of these;
-    write those granted to the lease file, and return them.
+    """Wait until `count` GPUs of `choice` are free and no earlier process waits for any of these.
+
+    Returns the keys of the granted GPUs, which are also written to the lease file.
     """
     with explain_write_errors(file.path), _mutex(file.path.parent):
         file.acquire()
@@ -112,9 +115,10 @@ def _wait_for_grant(count: int, choice: list[str], file: LockedFile) -> list[str
 
 
 def _other_leases(own: Path, choice: list[str]) -> list[tuple[str, _Lease]]:
-    """Return the leases of others that may use GPUs of `choice`; delete those of ended processes.
+    """Return the leases of other processes that may use GPUs of `choice`, with their file names.
 
-    Those of other GPUs may be of machines that share the home folder but not its locks.
+    Lease files of ended processes are deleted. Files with other GPUs are left alone, because the
+    home folder may be shared with other machines, whose locks are not visible here.
     """
     leases: list[tuple[str, _Lease]] = []
     for path in sorted(own.parent.glob("*.lease")):

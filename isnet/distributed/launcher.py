@@ -41,8 +41,10 @@ def launch(
     SIGINT kills the ranks. When one rank fails, the others are killed.
 
     Args:
-        arguments, devices: of the command line, and of the run: numbers of ranks and nodes.
-        node, work: this node, and a folder that all nodes can read and write.
+        arguments: command-line arguments of `isnet`.
+        devices: the devices of the run, which determine the numbers of ranks and nodes.
+        node: this node.
+        work: a folder that all nodes can read and write.
         stop_request: records a stop signal.
     """
     with contextlib.ExitStack() as stack:
@@ -88,7 +90,7 @@ def _environments(
 class _Ranks:
     """Context manager for the processes of this node's ranks, which are killed on exit.
 
-    `first` is the number of its first rank; `reports` holds the error reports of the ranks.
+    `first` is the number of the node's first rank, `reports` the folder for the ranks' errors.
     """
 
     def __init__(self, first: int, reports: Path, stop_request: StopRequest) -> None:
@@ -139,7 +141,7 @@ class _Ranks:
             time.sleep(_POLL_SECONDS)
 
     def _print_failure(self, codes: list[int | None]) -> int:
-        """Print by which signal a rank was killed, or the first error of one; return its code."""
+        """Print the signal that killed a rank, or the first error of one; return the exit code."""
         for rank, (code, process) in enumerate(zip(codes, self.processes, strict=True), self.first):
             if code is not None and code < 0:
                 name = signal.Signals(-code).name

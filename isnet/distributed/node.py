@@ -29,7 +29,10 @@ class Node:
 
 
 def current_node(devices: Devices, run: str) -> Node:
-    """Return this machine's node as Slurm numbers it; UserError unless `srun` started all nodes."""
+    """Return this machine's node of a run, as Slurm has numbered the nodes.
+
+    Raises UserError if the run spans several nodes and `srun` has not started one process on each.
+    """
     if devices.nodes == 1:
         return Node()
     slurm = os.environ

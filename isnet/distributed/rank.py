@@ -1,4 +1,7 @@
-"""Makes a rank of a run end with its launcher, and report its errors to it."""
+"""Makes a rank of a run end with its launcher, and report its errors to the launcher.
+
+The launcher prints only the first failure of its ranks, because the others usually follow from it.
+"""
 
 import contextlib
 import ctypes
@@ -20,7 +23,10 @@ _SHOW_CURSOR = "\x1b[?25h\n"  # a progress bar hides it
 
 
 def is_rank() -> bool:
-    """Return whether LOCAL_RANK is set: by isnet's launcher, torchrun, or the user of srun."""
+    """Return whether this process is a rank, by the variable LOCAL_RANK.
+
+    isnet's launcher and torchrun set the variable. Under srun, the user has to set it.
+    """
     return "LOCAL_RANK" in os.environ
 
 
@@ -28,7 +34,8 @@ def end_with_parent(number: signal.Signals, parent: int | None = None) -> None:
     """Request a signal to this process when its parent dies, even by SIGKILL.
 
     The kernel sends it; on macOS, which cannot, a thread does within a second. An orphan would keep
-    its GPU, its memory and its locks. If the expected `parent` is already dead, this exits now.
+    its GPU, its memory and its locks. If `parent`, the pid of the expected parent, is given and
+    that process is already dead, this one exits now.
     """
     if prctl := getattr(ctypes.CDLL(None), "prctl", None):
         prctl(_PR_SET_PDEATHSIG, int(number))
@@ -76,7 +83,10 @@ def exit_now(status: int, text: str) -> NoReturn:
 
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
-    """Report an error within the block to isnet's launcher and exit; without one, it propagates."""
+    """Report an error within the block to isnet's launcher and exit.
+
+    Without that launcher, as under torchrun and srun, errors propagate.
+    """
     if not os.environ.get("ISNET_REPORTS"):
         yield
         return

@@ -87,7 +87,10 @@ def _wait_for_address(file: Path, timeout: float) -> tuple[str, int]:
 
 
 def _wait_for_all(store: Any, rank: int, ranks: int, timeout: float) -> None:
-    """Wait until all ranks have started, or raise UserError, which unlike torch's names them."""
+    """Wait until all ranks have started, or raise UserError after the timeout.
+
+    Unlike torch's error, it names the missing ranks.
+    """
     key = "isnet/rank-{}".format
     store.set(key(rank), "started")
     end = time.monotonic() + timeout

@@ -38,11 +38,12 @@ _LOCKED_FOLDER = "ISNET_RUN_LOCK"
 
 @contextlib.contextmanager
 def run_lock(name: str, work: Path, *, node: int = 0) -> Iterator[None]:
-    """Lock the training of run `name` in the folder `work` for the block.
+    """Lock the training of run `name` in its work folder for the block.
 
     The launcher on the first node locks the training for all ranks, which should inherit
-    `lock_descriptors()`. On other nodes, and in ranks, this does nothing. A batch job waits for
-    another owner, which may be about to end, as the previous job on a machine that was lost.
+    `lock_descriptors()`. On other nodes (`node` > 0), and in ranks, this does nothing. If another
+    process owns the lock, a batch job waits, because that process may be about to end: it may be
+    the previous job of the same run, on a machine that was lost.
 
     Raises:
         UserError: another living process owns the lock, or the folder is not writable.
@@ -115,7 +116,10 @@ def _try_acquire(name: str, work: Path) -> tuple[LockedFile, int]:
 
 
 def _write_record(work: Path) -> int:
-    """Create this process's record by O_EXCL, also on NFS; return its descriptor."""
+    """Create the record of this process as the lock's owner, and return its file descriptor.
+
+    Raises FileExistsError if there is a record: with O_EXCL only one process succeeds, also on NFS.
+    """
     path = _record(work)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -170,7 +174,10 @@ def _silence(work: Path) -> float:
 
 
 def _remove_record(name: str, work: Path, dead: LockOwner | None) -> None:
-    """Remove the record of a dead owner; UserError if another machine has replaced it meanwhile."""
+    """Remove the record of a dead lock owner.
+
+    Raises UserError if a process on another machine has replaced the record meanwhile.
+    """
     aside = work / f".holder-{os.getpid()}.json"
     try:
         _record(work).rename(aside)
@@ -205,7 +212,10 @@ def _refusal(name: str, work: Path, owner: LockOwner | None) -> UserError:
 
 @contextlib.contextmanager
 def _heartbeat(record: int) -> Iterator[None]:
-    """Update the time of the record by its descriptor, not that of a record in its place."""
+    """Update the modification time of the owner's record regularly during the block.
+
+    This uses the file descriptor, so that a record which has replaced this one is not changed.
+    """
     is_ended = threading.Event()
 
     def beat() -> None:

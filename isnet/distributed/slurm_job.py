@@ -34,12 +34,15 @@ def job_has_ended(job: str) -> bool:
 
 
 def wait_for_requeue(signal_name: str, log: Callable[[str], None] = _log.info) -> None:
-    """In a batch job that a signal stopped, wait until Slurm requeues it.
+    """In a batch job, request that Slurm requeue the job of this process, and wait for it.
 
     Return at once outside a batch job, after Ctrl-C (SIGINT), or if Slurm refuses. SIGURG and
     SIGUSR1 announce the time limit: Slurm is then asked to requeue the job. On SIGTERM, Slurm has
     already decided. It requeues a preempted job only if the job still runs at the end of its grace
-    time, and counts a job that exits earlier as failed. A signal handler cannot use `logging`.
+    time, and counts a job that exits earlier as failed.
+
+    `signal_name` is the signal that stopped the training. `log` receives the messages, because a
+    signal handler cannot use `logging`.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if not is_batch_job() or not job or signal_name == "SIGINT":

@@ -62,7 +62,8 @@ class StopRequest:
     def record(self, number: int) -> bool:
         """Record a stop signal and return whether it is a second SIGINT.
 
-        Within 0.1 s it is the first again: `timeout` signals its child and the process group.
+        One Ctrl-C may arrive twice, because `timeout` signals both its child and the process group.
+        A SIGINT within 0.1 s of the first is therefore not a second one.
         """
         self.signal_name = self.signal_name or signal.Signals(number).name
         if number != signal.SIGINT:

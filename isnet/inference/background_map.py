@@ -12,8 +12,9 @@ R = TypeVar("R")
 def map_in_background(items: Iterable[T], work: Callable[[T], R], threads: int = 1) -> Iterator[R]:
     """Apply `work` to each item in background threads, and yield the results in order.
 
-    At most `threads` items wait for their turn, while the next is produced. This suits work that
-    releases Python's global lock (decoding, counting). Exceptions of `work` are raised here.
+    A result is computed while the next `threads` items are produced; no more wait, which bounds
+    memory. This suits work that releases Python's global lock (decoding, counting). Exceptions of
+    `work` are raised here.
     """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:

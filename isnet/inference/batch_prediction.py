@@ -57,7 +57,7 @@ def _decode(value_range: ValueRange | None, file: ImageFile) -> PredictedFile:
 def _batches(
     predictor: Predictor, decoded: Iterable[PredictedFile]
 ) -> Iterator[list[PredictedFile]]:
-    """Group consecutive images of the same size; each file with an error is a batch of its own."""
+    """Group consecutive images of the same size into batches; a file with an error is alone."""
     sizes = groupby(decoded, lambda one: None if one.pixels is None else one.pixels.shape[:2])
     for size, group in sizes:
         count = 1 if size is None else predictor.batch_size((size[0], size[1]))

@@ -62,10 +62,11 @@ def count_images(
     Args:
         model: put into evaluation mode.
         dataset: an mmseg data set with the config's test pipeline.
-        protocol, rank, world_size: inference settings, this process, number of processes.
+        protocol: inference settings.
         journals: folder of the journals of all processes.
         fingerprint: digest of all that decides the counts (weights, data, protocol); journals with
             another one are restarted.
+        rank, world_size: number of this process, and of all processes.
         worker_init_fn: called first in each process that decodes images.
         on_progress: called with (images done, images of this process).
     """
@@ -108,8 +109,10 @@ def evaluate_dataset(
     """Evaluate `model` on an mmseg `dataset` and return the content of metrics.json.
 
     Args:
-        model, dataset, protocol, journals, fingerprint, settings: as for `count_images`.
-        directory: where `metrics.json`, CSV files and `overlays/` are written.
+        model, dataset, protocol, journals, fingerprint, settings: as for `count_images`. Images in
+            the journals are not predicted again.
+        directory: where `metrics.json`, `per_class.csv`, `per_image.csv`, `confusion.csv` and
+            `overlays/` are written.
         identity: fields of metrics.json that the caller knows (run, dataset, weights_sha256, ...).
         overlays: number of evenly spaced and of worst images with overlays.
         speed_seconds: duration of the cost measurement, on the first image.

@@ -30,10 +30,12 @@ class EvaluationSample:
     """A preprocessed image of a data set with its ground truth.
 
     Attributes:
-        index, name: position in the data set, and unique name.
+        index: position in the data set.
+        name: unique name of the image.
         x: normalised image `(1, 3, h, w)`.
         label: class ids `(H, W)` uint8 at the original size.
-        image_path, value_range: the original image, and the data set's range for more than 8 bits.
+        image_path: path of the original image.
+        value_range: that of the data set, for images of more than 8 bits.
     """
 
     index: int
@@ -53,7 +55,11 @@ class EvaluationSample:
         return read_image(self.image_path, self.value_range)
 
     def input_for(self, settings: InferenceSettings) -> Tensor:
-        """Return `x` for the official protocol; for mmseg's the image `(1, 3, H, W)` uint8 BGR."""
+        """Return the network input for the protocol of `settings`.
+
+        This is `x` in the official protocol, and the original image, uint8 BGR `(1, 3, H, W)`, in
+        mmseg's.
+        """
         is_official = settings.protocol == "official"
         return self.x if is_official else image_tensor(self.read_image())
 
@@ -61,8 +67,8 @@ class EvaluationSample:
 def num_decode_workers(device: torch.device) -> int:
     """Return the number of processes that decode images ahead of a network on `device`.
 
-    For a GPU one per core except this process's, at most 8. For a CPU none: decoding takes a
-    thousandth of a large network's time, and the network uses all cores.
+    On a GPU there is one per core except this process's, and at most 8. On a CPU there are none:
+    decoding takes a thousandth of a large network's time, and the network uses all cores.
     """
     if device.type == "cpu":
         return 0
@@ -87,7 +93,10 @@ def unique_names(paths: Sequence[str], suffix: str = "") -> list[str]:
 
 
 def _label_of(annotations: Any, path: str) -> Labels:
-    """Return the label `(H, W)`, or raise UserError: missing or resized, or the image is padded."""
+    """Return the label `(H, W)` of a preprocessed image.
+
+    Raises UserError if the label is missing or resized, or the image is padded.
+    """
     if "gt_sem_seg" not in annotations:
         hint = "Add LoadAnnotations after Resize in the test pipeline"
         raise UserError("the test pipeline loads no labels", where=path, hint=hint)
@@ -114,7 +123,7 @@ def dataset_samples(
 
     Args:
         model: its `data_preprocessor` normalises.
-        dataset: the data set, with the config's test pipeline.
+        dataset: the data set; its test pipeline loads the images.
         indices: samples to yield, in this order; None is all.
         workers: processes that decode ahead; with 0, this process decodes.
         worker_init_fn: called in each of these processes first.

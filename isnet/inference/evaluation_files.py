@@ -89,8 +89,8 @@ def write_results(
 ) -> MetricsRecord:
     """Write `metrics.json`, `per_class.csv`, `per_image.csv` and `confusion.csv` into `directory`.
 
-    `identity`: the fields of metrics.json that are not measured (run, weights, method ...); a
-    measured one is a UserError.
+    `identity`: fields of metrics.json that are not measured here (run, weights, method ...). Raises
+    UserError if `identity` contains a measured field.
     """
     measured = _measurements(evaluation, cost) | {"overlays": list(overlays)}
     if twice := sorted(set(identity) & set(measured)):
@@ -132,7 +132,10 @@ def _summary(
 def choose_overlays(
     images: Sequence[ImageScore], sample: int = 8, worst: int = 8
 ) -> list[tuple[int, Literal["sample", "worst"]]]:
-    """Return (index, reason) of images to draw: evenly spaced, and the worst others by mIoU."""
+    """Choose the images that get overlays: evenly spaced ones, and the worst of the others by mIoU.
+
+    Returns pairs of an index and a reason.
+    """
     count = min(sample, len(images))
     even = [(2 * place + 1) * len(images) // (2 * count) for place in range(count)]
     scores = [(image.mIoU, index) for index, image in enumerate(images) if image.mIoU is not None]

@@ -12,7 +12,10 @@ from isnet.errors import UserError
 
 @dataclass(frozen=True)
 class InferenceSettings:
-    """Settings of inference, see docs/reference/protocols.md."""
+    """Settings of inference: whole image or windows, with or without test-time augmentation.
+
+    See docs/reference/protocols.md.
+    """
 
     mode: Literal["whole", "slide"] = "whole"
     """Whether the whole image is predicted, or windows."""
@@ -43,7 +46,11 @@ class InferenceSettings:
     def from_config(
         cls, values: Mapping[str, Any], where: str, average: str = "logits"
     ) -> InferenceSettings:
-        """Read and check the settings at `where`; `average` is the default of that one."""
+        """Read and check the inference settings in a dict of a config.
+
+        `average` is the default of the setting of that name. Raises UserError if a setting is
+        unknown or invalid; the message names the dict as `where`.
+        """
         known = {field.name for field in dataclasses.fields(cls)} - {"flip_pairs"}
         _refuse_unknown(values, known, where)
         settings = {"average": average, **values}
@@ -77,7 +84,10 @@ class InferenceSettings:
         return None
 
     def with_windows(self, window: tuple[int, int]) -> InferenceSettings:
-        """Return a copy that predicts by windows (height, width), at strides of two thirds."""
+        """Return a copy that predicts by sliding window.
+
+        `window` is (height, width); the stride is two thirds of it.
+        """
         height, width = window
         stride = (-(-height * 2 // 3), -(-width * 2 // 3))
         return dataclasses.replace(self, mode="slide", crop_size=window, stride=stride)
@@ -99,8 +109,9 @@ class EvaluationProtocol:
     ) -> EvaluationProtocol:
         """Read the protocol from `evaluation=dict(single_scale=dict(...), multi_scale=dict(...))`.
 
-        A config without it (any of mmseg's own) gets a single scale with the settings of its
-        `model.test_cfg`. `flip_pairs`: classes that a mirror image swaps, from the data set.
+        A config without `evaluation` (any of mmseg's own) gets a single scale with the settings of
+        its `model.test_cfg`. Multi-scale inference averages probabilities by default. `flip_pairs`:
+        classes that a mirror image swaps, from the data set.
 
         Raises:
             UserError: a setting is unknown, invalid, or in the wrong part.

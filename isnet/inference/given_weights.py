@@ -31,8 +31,10 @@ def open_given_weights(
     """Load a file (official, mmseg, isnet, bare, safetensors) into the model of a config.
 
     Args:
-        file, origin: the weights file, and its path or address as the user wrote it.
-        config, name: the resolved config, and its name in errors.
+        file: the weights file.
+        origin: its path or address, as the user wrote it.
+        config: the resolved config.
+        name: the config's name in errors.
         manifest: that of the data set.
 
     Raises:

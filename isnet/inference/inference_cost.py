@@ -50,7 +50,10 @@ def count_parameters(model: EncoderDecoder) -> int:
 
 
 def count_flops(model: EncoderDecoder, x: Tensor) -> int:
-    """Count the FLOPs of convolutions and matrix products in a forward pass of `(1, 3, H, W)`."""
+    """Count the FLOPs of convolutions and matrix products in a forward pass of one image.
+
+    `x` is `(1, 3, H, W)`.
+    """
     defer_dynamo()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         raw_logits(model, x)
@@ -63,7 +66,7 @@ def _synchronise(device: torch.device) -> None:
 
 
 def _latencies(predict: Callable[[], object], device: torch.device, seconds: float) -> list[float]:
-    """Return the durations of predictions, repeated for about `seconds` after a warm-up."""
+    """Return the durations of predictions in seconds, for about `seconds` after a warm-up."""
     for _ in range(_WARM_UP):
         predict()
     _synchronise(device)
@@ -77,7 +80,10 @@ def _latencies(predict: Callable[[], object], device: torch.device, seconds: flo
 
 
 def _reset_peak_memory(device: torch.device) -> None:
-    """Reset the peak memory of the device, or of this process on a CPU."""
+    """Reset the peak memory of the device, or of this process on a CPU.
+
+    Where the kernel forbids a reset, the peak since the start of the process counts.
+    """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -99,7 +105,10 @@ def _peak_memory(device: torch.device) -> int:
 def measure_cost(
     model: EncoderDecoder, x: Tensor, predict: Callable[[], object], seconds: float = 5.0
 ) -> InferenceCost:
-    """Measure the cost of `predict()`, which predicts `x` `(1, 3, H, W)`, for about `seconds`."""
+    """Measure the inference cost of a model.
+
+    `predict()` predicts `x` `(1, 3, H, W)`, and is repeated for about `seconds`.
+    """
     _reset_peak_memory(x.device)
     times = _latencies(predict, x.device, seconds)
     memory = _peak_memory(x.device)

@@ -28,18 +28,24 @@ RgbImage = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file and its unique name: that of its results in a folder, without extension."""
+    """An image file, and the unique name of its results.
+
+    `name` is the path of the results in the output folder, without extension.
+    """
 
     path: Path
     name: str
 
 
 def find_images(inputs: Sequence[Path], output: Path | None = None) -> tuple[list[ImageFile], int]:
-    """Return the images among files and below folders, in this order, and the number of others.
+    """Find the images among the given files and below the given folders.
 
-    Hidden files and `output` are skipped. The name of an image is its path below the given folder,
-    or its file name. If two would be equal, names start at the folder common to all images.
-    Extensions are kept where only these differ.
+    Returns the images in the order of inputs and paths, and the number of other files in the
+    folders. Hidden files and `output` are skipped.
+
+    The name of an image is its path below the given folder, or its file name. If two images would
+    have the same name, names start at the folder common to all images. Extensions are kept where
+    only these differ.
 
     Raises:
         UserError: `output` is one of the folders.
@@ -84,7 +90,9 @@ def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
 
 
 def read_rgb(path: Path, value_range: ValueRange | None = None) -> RgbImage:
-    """Read an image file as `(H, W, 3)` uint8 RGB, by the range of the weights beyond 8 bits.
+    """Read an image file as `(H, W, 3)` uint8 RGB (see `isnet.io.image_file`).
+
+    `value_range` is that of the weights, for files of more than 8 bits.
 
     Raises:
         UserError: the file is no image, damaged, larger than Pillow allows, or of values that are

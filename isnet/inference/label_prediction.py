@@ -46,16 +46,20 @@ def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSet
 def predict_with_confidence(
     model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Predict labels as `predict` does, and their probabilities `(B, *size)` float32.
+    """Predict labels as `predict` does, with the probability of each pixel's label.
 
-    If logits are averaged, a probability is the softmax of the averaged logits.
+    Returns the labels `(B, *size)` uint8 and the probabilities `(B, *size)` float32. If logits are
+    averaged, a probability is the softmax of the averaged logits.
     """
     scores = _scores(model, x, size, settings)
     return upsampled_argmax_with_confidence(scores, size, model.align_corners, settings)
 
 
 def _scores(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:
-    """Return the class scores summed over the views at `size`; a single view keeps its size."""
+    """Return the class scores at `size`, summed over the views of test-time augmentation.
+
+    The scores of a single view are returned at their own resolution.
+    """
     if not 2 <= model.out_channels <= 255:
         what = f"the decode head has {model.out_channels} output channels; 2 to 255 can be scored"
         raise UserError(what, where="model.decode_head")
@@ -90,7 +94,10 @@ def tta_scores(
 
 
 def _scales(settings: InferenceSettings) -> Iterator[float]:
-    """Yield the scales, and release memory after each: it cannot be reused for another size."""
+    """Yield the scales, and release freed memory after each.
+
+    Memory that was freed at one size cannot be reused for another.
+    """
     for scale in settings.scales:
         yield scale
         if len(settings.scales) > 1:
@@ -119,7 +126,10 @@ def _official_views(
 
 
 def _official_scores(model: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> Tensor:
-    """Compute the class scores of a view: of windows at the size of `x`, else at the decoder's."""
+    """Compute the class scores of a view.
+
+    Sliding windows give scores at the size of `x`, a whole image at the decoder's resolution.
+    """
     if settings.mode == "slide":
         return sliding_window_scores(model, x, settings, settings.average)
     scores = raw_logits(model, x)
@@ -136,8 +146,10 @@ def _unflip(scores: Tensor, pairs: tuple[tuple[int, int], ...]) -> Tensor:
 def _mmseg_views(
     model: EncoderDecoder, pixels: Tensor, size: Size, settings: InferenceSettings
 ) -> Iterator[Tensor]:
-    """Yield the class probabilities of each view at `size`, as mmseg computes them: OpenCV resizes
-    the uint8 image, windows average logits, which are resized to the view's size, then to `size`.
+    """Yield the class probabilities of each view at `size`, as mmseg computes them.
+
+    OpenCV resizes the original uint8 image, windows average logits, and logits are resized to the
+    view's size and then to `size` before the softmax.
     """
     if pixels.dtype != torch.uint8 or len(pixels) != 1:
         raise ValueError("mmseg's protocol takes the uint8 pixels of one image: input_for")

@@ -30,7 +30,10 @@ def fits_whole(network: EncoderDecoder, x: Tensor, settings: InferenceSettings) 
 
 
 def fits_summed(network: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> bool:
-    """Return whether memory suffices for the scores of `x`, summed over windows, at all scales."""
+    """Return whether memory suffices for the class scores of `x` `(B, 3, H, W)` at all scales.
+
+    The scores are summed over windows.
+    """
     return _fits(network, x, settings, _score_bytes(network))
 
 
@@ -62,8 +65,8 @@ def free_memory_bytes(device: torch.device) -> int:
 def keep_freed_memory() -> None:
     """Keep freed memory in the process for reuse, as torch's caching allocator does on a GPU.
 
-    By default glibc returns large blocks to the kernel, which zeroes the pages of the next one: a
-    fifth of the time of ISNet R-50 on a CPU. Does nothing without glibc.
+    By default glibc returns large blocks to the kernel, which zeroes the pages of the next block.
+    This takes a fifth of the time of ISNet R-50 on a CPU. Does nothing without glibc.
     """
     _call("mallopt", _MMAP_THRESHOLD, _MMAP_BYTES)
     _call("mallopt", _TRIM_THRESHOLD, _TRIM_BYTES)

@@ -19,8 +19,8 @@ def deployed_model(config: dict[str, Any]) -> ConfigDict:
 def model_config(config: dict[str, Any], *, pretrained: bool, sync_norm: str) -> ConfigDict:
     """Return the model of a resolved config with its preprocessor, for inference or training.
 
-    `pretrained`: whether the backbone starts from its file on local disk. `sync_norm`: the norm
-    type that replaces SyncBN, which runs only on GPUs.
+    `pretrained`: whether to initialise the backbone from its pretrained file on local disk.
+    `sync_norm`: the norm type that replaces SyncBN, which runs only on GPUs.
     """
     model: dict[str, Any] = copy.deepcopy(config["model"])
     if "data_preprocessor" in config and "data_preprocessor" not in model:

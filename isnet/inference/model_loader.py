@@ -42,11 +42,12 @@ class TrainedModel:
 def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
     """Load a weights file that contains its metadata, on the first GPU or on the CPU.
 
-    No other file is read and no code from it is executed. Call `import_mmseg` before.
+    No other file is read and no code from the file is executed. Call
+    `isnet.mmseg_import.import_mmseg` first.
 
     Raises:
         UserError: the file is missing or damaged, has no metadata, or its tensors do not fit the
-        model in its metadata.
+            model in its metadata.
     """
     weights = open_weights(file)
     metadata = WeightsMetadata.from_meta(weights.meta, str(file))
@@ -57,16 +58,19 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
 
 
 def load_tensors(network: EncoderDecoder, weights: WeightsFile, model: str) -> None:
-    """Load all tensors of a file into a network, or raise UserError, which names it `model`."""
+    """Load all tensors of a weights file into a network.
+
+    Raises UserError if they do not fit; the message calls the network `model`.
+    """
     check_state_dict(network.state_dict(), weights.tensors, file=weights.path, model=model)
     network.load_state_dict(weights.tensors)
 
 
 def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder:
-    """Move a model to its device and into evaluation mode, and disable TF32.
+    """Prepare a model for inference: move it to its device and into evaluation mode.
 
-    A ResNet no longer returns the feature maps that an ISNetHead does not read. On the CPU torch
-    uses OMP_NUM_THREADS threads, or all cores, and freed memory is kept for reuse.
+    A ResNet no longer returns the feature maps that an ISNetHead does not read. TF32 is disabled.
+    On the CPU torch uses OMP_NUM_THREADS threads, or all cores, and freed memory is kept for reuse.
     """
     allow_tf32(False)
     if not gpu:
@@ -81,7 +85,7 @@ def prepare_for_inference(model: EncoderDecoder, *, gpu: bool) -> EncoderDecoder
 
 
 def _drop_unread_maps(backbone: ResNet, head: ISNetHead) -> None:
-    """Keep a ResNet from returning maps that the head does not read; the early ones are large."""
+    """Keep a ResNet from returning the maps that the head does not read, which saves memory."""
     stages = sorted(backbone.out_indices)  # the order in which a ResNet returns them
     read = [index % len(stages) for index in head.in_index]
     kept = sorted(set(read))

@@ -1,4 +1,4 @@
-"""Draws class colours over images, for `isnet predict` and, in small, for the report."""
+"""Draws class colours over images, for `isnet predict` and, as small images, for the report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +26,20 @@ _CONFIDENCE_STEP = 5
 
 
 def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
-    """Convert labels `(H, W)` to an image with a palette of RGB; values beyond it are black."""
+    """Convert labels `(H, W)` to a palette image; `palette` has the RGB of each class.
+
+    Other values are black.
+    """
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     return _apply_palette(labels, colours)
 
 
 def blend(image: RgbImage, colours: Image.Image) -> Image.Image:
-    """Half cover `image` `(H, W, 3)` RGB by `colours`, at most of the size of a JPEG file."""
+    """Return `image` `(H, W, 3)` RGB, half covered by the colours of its classes.
+
+    The result is shrunk to the largest side that a JPEG file may have.
+    """
     blended = Image.blend(Image.fromarray(image), colours.convert("RGB"), _OPACITY)
     if max(blended.size) > _JPEG_MAX_SIDE:
         blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
@@ -49,9 +55,10 @@ def _apply_palette(values: npt.NDArray[Any], colours: npt.NDArray[Any]) -> Image
 def error_image(
     image: RgbImage, label: Labels, prediction: Labels, ignore_index: int
 ) -> Image.Image:
-    """Draw wrong pixels in red over a grey image `(H, W, 3)` RGB, with ignored pixels dimmed.
+    """Draw wrong pixels in red over a grey image, with ignored pixels dimmed.
 
-    `label` and `prediction` are `(H, W)`. Three ramps of 40 levels take half the file size.
+    `image` is `(H, W, 3)` RGB; `label` and `prediction` are `(H, W)`. The result is a palette image
+    with three ramps of 40 levels, in half the file size of true colour.
     """
     level = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint16) * (_LEVELS - 1) // 255
     ramp = np.where(label == ignore_index, 1, np.where(label != prediction, 2, 0))
@@ -62,7 +69,10 @@ def error_image(
 
 
 def confidence_image(confidence: Values) -> Image.Image:
-    """Convert confidences `(H, W)` in 0..1 to an image in viridis; colour `i` means `i / 255`."""
+    """Convert confidences `(H, W)` in 0..1 to a palette image in the viridis colours.
+
+    Colour `i` of the palette means `i / 255`, from dark violet (0) to yellow (1).
+    """
     steps = np.clip(confidence, 0, 1) * (255 / _CONFIDENCE_STEP)
     ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)
     return _apply_palette(np.rint(steps) * _CONFIDENCE_STEP, ramp[:, 0, ::-1])
@@ -84,10 +94,10 @@ def write_overlays(
     palette: Sequence[Sequence[int]],
     ignore_index: int = 255,
 ) -> dict[str, str]:
-    """Write overlays of at most 480 pixels width: `<name>.image.jpg`, PNGs of the other kinds.
+    """Write the overlays of an image: `<name>.image.jpg`, and a PNG of each other kind.
 
-    Returns the file names by kind. `image`: `(h, w, 3)` RGB. `label`, `prediction`, `confidence`:
-    `(H, W)`, the last in 0..1.
+    Returns the file names by kind. Overlays are at most 480 pixels wide. `image` `(h, w, 3)` RGB is
+    resized to the label. `label`, `prediction` and `confidence` (0..1) are `(H, W)`.
     """
     height, width = label.shape
     shrink = min(1.0, MAX_WIDTH / width)

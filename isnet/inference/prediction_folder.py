@@ -70,7 +70,10 @@ class PredictionFolder:
         return names | scores
 
     def write(self, image: ImageFile, pixels: RgbImage, prediction: ImagePrediction) -> None:
-        """Write the mask of an image, then its overlay if wanted; UserError if the disk is full."""
+        """Write the mask of an image, then its overlay if wanted, each atomically.
+
+        Raises UserError if the disk is full or the folder cannot be written.
+        """
         height, width = prediction.labels.shape
         scores = {"height": height, "width": width, "classes": prediction.scores}
         origin = {"how": self.how, "of": _file_state(image.path), "scores": scores}
@@ -86,7 +89,10 @@ class PredictionFolder:
                     blend(pixels, colours).save(temporary, quality=JPEG_QUALITY)
 
     def write_scores(self, facts: Plain, images: Sequence[ImageFile], refused: Plain) -> Path:
-        """Write scores.json: `facts`, the scores in all masks, and the reasons by refused image."""
+        """Write scores.json: `facts`, the scores stored in all masks, and the refused images.
+
+        `refused` has the reason of each refusal, by image.
+        """
         rows = [row for image in images if (row := self.scores_of(image)) is not None]
         refusals = [{"image": image, "why": why} for image, why in refused.items()]
         path = self.folder / _SCORES

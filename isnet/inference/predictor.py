@@ -78,10 +78,11 @@ class Predictor:
     def of(
         cls, model: TrainedModel, *, multi_scale: bool = False, window: Size | None = None
     ) -> Predictor:
-        """Create a predictor with the single- or multi-scale settings in a model's metadata.
+        """Create a predictor with the settings in a model's metadata.
 
-        `window`: (height, width) of a sliding window that overrides that of the settings. Without
-        multi-scale settings, `multi_scale` is a UserError.
+        `multi_scale`: whether to use the multi-scale settings. `window`: (height, width) of a
+        sliding window that overrides that of the settings. Raises UserError if multi-scale settings
+        are wanted and missing.
         """
         protocol, metadata = model.protocol, model.metadata
         settings = protocol.multi_scale if multi_scale else protocol.single_scale
@@ -102,11 +103,13 @@ class Predictor:
         return device
 
     def batch_size(self, size: Size) -> int:
-        """Return how many images of `size` to predict together: 1 with several views of each."""
+        """Return how many images of `size` to predict together: 1 if an image has several views."""
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
     def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
-        """Predict images `(H, W, 3)` uint8 RGB; consecutive ones of a size share a batch on a GPU.
+        """Predict images `(H, W, 3)` uint8 RGB, each at its own size.
+
+        On a GPU, consecutive images of the same size share a batch.
 
         Raises:
             UserError: an image cannot be resized for the network or is too small for it, does not
@@ -163,7 +166,10 @@ class Predictor:
 
 @contextlib.contextmanager
 def _errors_of_size(size: Size) -> Iterator[None]:
-    """Turn errors of a layer or of memory into a `UserError`, so that other images go on."""
+    """Convert errors of a layer or of memory to a UserError about one image, so that others go on.
+
+    Other errors of a GPU propagate, because they are not those of one image.
+    """
     pixels = f"{size[0]}x{size[1]} pixels"
     try:
         yield

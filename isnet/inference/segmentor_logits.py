@@ -1,4 +1,4 @@
-"""Computes a segmentor's logits, and the arg-max of bilinearly upsampled ones, class by class."""
+"""Computes a segmentor's logits, and the arg-max of their bilinear upsampling class by class."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -30,8 +30,9 @@ def compute_context(
 
 
 def has_plain_predict(model: EncoderDecoder) -> bool:
-    """Return whether a model predicts as mmseg's `EncoderDecoder` and `BaseDecodeHead`: not with a
-    cascade, EncHead, DAHead or Mask2Former.
+    """Return whether a model predicts in the way of mmseg's `EncoderDecoder` and `BaseDecodeHead`.
+
+    Models with a cascade, EncHead, DAHead or Mask2Former do not.
     """
     return (
         type(model).encode_decode is EncoderDecoder.encode_decode
@@ -43,8 +44,8 @@ def has_plain_predict(model: EncoderDecoder) -> bool:
 def raw_logits(model: EncoderDecoder, x: Tensor) -> Tensor:
     """Compute the logits `(B, K, h, w)` of `x` `(B, 3, H, W)` at the decoder's resolution.
 
-    They are a head's last output; without `has_plain_predict` they have the size of `x`. Logits
-    that are not finite are a UserError.
+    If a head has several outputs, the last is returned. A model without `has_plain_predict` returns
+    logits at the size of `x`. Raises UserError if the logits are not finite.
     """
     if x.device.type == "cpu":
         # 1x1 convolutions then need no reordering of their input.
@@ -92,10 +93,11 @@ def upsampled_argmax(scores: Tensor, size: Size, align_corners: bool) -> tuple[T
 def upsampled_argmax_with_confidence(
     scores: Tensor, size: Size, align_corners: bool, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Compute the labels of `upsampled_argmax` and their probabilities `(B, *size)` float32.
+    """Compute the labels of `upsampled_argmax` and the probability of each pixel's label.
 
-    `scores` are probabilities or logits, as `settings.average` says, summed over the views. The
-    mean of logits is resized before the softmax.
+    Returns labels `(B, *size)` uint8 and probabilities `(B, *size)` float32. `scores` are
+    probabilities or logits, as `settings.average` says, summed over the views. The mean of logits
+    is resized before the softmax.
     """
     label, best = upsampled_argmax(scores, size, align_corners)
     if settings.average == "probabilities":

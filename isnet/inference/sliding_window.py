@@ -22,7 +22,11 @@ _PIXELS_PER_BATCH = 2**21
 
 
 def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
-    """Return windows that cover an image of `size`, moved inside at its edges, or cut to it."""
+    """Return the sliding windows that cover an image of `size`.
+
+    A window that would extend beyond the image is moved inside. If the image is smaller than a
+    window, the window is cut.
+    """
     edges = []
     for length, crop, step in zip(size, crop_size, stride, strict=True):
         count = max(length - crop + step - 1, 0) // step + 1
@@ -32,7 +36,7 @@ def window_grid(size: Size, crop_size: Size, stride: Size) -> list[Window]:
 
 
 def images_per_batch(device: torch.device, size: Size) -> int:
-    """Return how many images of `size` to process together; on a CPU 1, more are no faster."""
+    """Return how many images of `size` to process together; on a CPU 1, as more are no faster."""
     return max(_PIXELS_PER_BATCH // (size[0] * size[1]), 1) if _uses_batches(device) else 1
 
 
@@ -43,8 +47,9 @@ def _uses_batches(device: torch.device) -> bool:
 def sliding_window_scores(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings, average: str
 ) -> Tensor:
-    """Compute class scores `(B, K, H, W)` of `x`, the `average` ("logits" or "probabilities")
-    over sliding windows.
+    """Compute class scores `(B, K, H, W)` of `x`, averaged over sliding windows.
+
+    `average`: whether to average "logits" or "probabilities".
     """
     windows = _windows(x, settings)
     total = x.new_zeros((len(x), model.out_channels, *x.shape[2:]))
@@ -59,11 +64,12 @@ def sliding_window_scores(
 def predict_in_bands(
     model: EncoderDecoder, x: Tensor, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Predict the labels of `x` `(1, 3, H, W)` by sliding window, with class scores of one band.
+    """Predict the labels of `x` `(1, 3, H, W)` by sliding window, band by band, to bound memory.
 
     Returns labels `(1, H, W)` uint8 and confidence `(1, H, W)` float32 on the CPU, equal to those
     of `predict_with_confidence` for a single view. A band is a row of windows, or a column if the
-    image is wider than high, so that memory is independent of the longer side.
+    image is wider than high. Class scores are kept for one band only, so that memory is independent
+    of the longer side.
     """
     height, width = x.shape[2:]
     axis, edge = (3, 2) if width > height else (2, 0)  # of a tensor, of a window

@@ -86,9 +86,10 @@ def list_images(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def open_output(output: Path) -> Iterator[Write]:
-    """Yield a function that writes a named file into `output`: a new `.zip`, or else a folder.
+    """Open `output` for writing, and yield a function that writes a named file into it.
 
-    It appears only when all files are written.
+    `output` is a zip archive if its name ends with `.zip`, else a folder. It appears only when all
+    files are written.
     """
     if output.exists():
         raise UserError("is there already", where=str(output), hint="Remove it, or name another")

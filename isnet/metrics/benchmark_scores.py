@@ -28,8 +28,8 @@ def category_iou(
 ) -> dict[str, float]:
     """Compute the IoU of each category of classes (cityscapesscripts, getIouScoreForCategory).
 
-    Confusion within a category counts as correct; a category in neither label nor prediction has
-    NaN. `matrix` `(K, K)` has the K labelled classes as rows, in the order of `classes`.
+    Confusion within a category counts as correct. The IoU is NaN for a category in neither label
+    nor prediction. `matrix` `(K, K)` has the K labelled classes as rows, in the order of `classes`.
     """
     member = np.array(
         [[name in members for name in classes] for members in categories.values()], np.int64
@@ -39,8 +39,10 @@ def category_iou(
 
 
 def ade20k_scores(matrix: Matrix) -> dict[str, float]:
-    """Compute the scores of the ADE20K scene-parsing benchmark, as its evaluation code does: mIoU
-    (an absent class counts as 0), pixel accuracy, and the mean of both.
+    """Compute the scores of the ADE20K scene-parsing benchmark, as its evaluation code does.
+
+    These are the mIoU over all classes (an absent class counts as 0), the pixel accuracy, and the
+    mean of both as the final score.
     """
     counts = ClassCounts.from_matrix(matrix)
     iou = float(np.nan_to_num(counts.iou, nan=0.0).mean())
@@ -49,9 +51,10 @@ def ade20k_scores(matrix: Matrix) -> dict[str, float]:
 
 
 def benchmark_scores(matrix: Matrix, classes: Sequence[str]) -> dict[str, Any]:
-    """Return the scores of the benchmark that has these classes; those of absent ones are None.
+    """Return the additional scores of the benchmark that has these classes.
 
-    Keys: `category_mIoU` and `categories` for Cityscapes, `ade20k` for ADE20K, else none.
+    The keys are `category_mIoU` and `categories` for Cityscapes, `ade20k` for ADE20K, and none for
+    other classes. Scores of absent classes are None.
     """
     if _are_classes_of("cityscapes", classes):
         iou = category_iou(matrix, classes, CITYSCAPES_CATEGORIES)

@@ -25,11 +25,12 @@ class Intervals:
 
 
 def bootstrap(counts: Matrix) -> Intervals | None:
-    """Compute bootstrap confidence intervals (95 %) of a data set; None below two images.
+    """Compute bootstrap confidence intervals (95 %) of the scores of a data set.
 
     The N images are resampled 1000 times with replacement (seed 0). The bounds are the 2.5th and
     97.5th percentiles of the scores. A class that a resample lacks is left out of that resample's
-    mean. `counts`: `(N, K, 3)`, of each image and class (see `ClassCounts`).
+    mean. `counts` is `(N, K, 3)`, of each image and class (see `ClassCounts`). Returns None for
+    fewer than two images.
     """
     if len(counts) < 2:
         return None
@@ -40,7 +41,10 @@ def bootstrap(counts: Matrix) -> Intervals | None:
 
 
 def _resample(counts: Matrix) -> Values:
-    """Sum the counts `(N, K, 3)` of randomly resampled images to `(RESAMPLES, K, 3)`."""
+    """Bootstrap: sum the counts `(N, K, 3)` of N randomly resampled images.
+
+    The result is `(RESAMPLES, K, 3)`.
+    """
     random = np.random.default_rng(SEED)
     images, chunks = len(counts), []
     # Integers below 2^53 are exact in float64, and BLAS multiplies them.

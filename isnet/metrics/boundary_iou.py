@@ -12,7 +12,7 @@ BOUNDARY_RATIO = 0.02
 
 
 def boundary_width(height: int, width: int) -> int:
-    """Return the boundary width: 2 % of the image diagonal, at least 1; 46 for 1024x2048."""
+    """Return the boundary width in pixels: 2 % of the image diagonal, rounded, at least 1."""
     return max(round(BOUNDARY_RATIO * math.hypot(height, width)), 1)
 
 
@@ -20,9 +20,12 @@ def boundary_labels(labels: Labels, ignored: Labels, width: int) -> Labels:
     """Keep `labels` `(H, W)` on the boundary of each class, and set all other pixels to 255.
 
     A pixel is on the boundary of its class if another class, or the outside of the image, lies at
-    most `width` pixels away (Chebyshev distance). Where `ignored` `(H, W)` is 255, and not 0, a
-    pixel is on no boundary and forms none. Without such the result equals the erosion of each class
-    in the paper's code: a square holds a single class if its least and largest label are equal.
+    most `width` pixels away (Chebyshev distance). `ignored` `(H, W)` is 255 for ignored pixels,
+    else 0. Ignored pixels belong to no class: they are on no boundary and form none.
+
+    Without ignored pixels the result equals the erosion of each class in the paper's code. Two
+    filters serve all classes: a square holds a single class if its least and largest label are
+    equal.
     """
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     # OpenCV's filters ignore what is outside of the image. `or` with a mask of 255 gives 255.
@@ -42,10 +45,11 @@ def boundary_labels(labels: Labels, ignored: Labels, width: int) -> Labels:
 def boundary_counts(
     label: Labels, prediction: Labels, num_classes: int, ignore_index: int = 255
 ) -> Matrix:
-    """Count true positive, false negative and false positive boundary pixels: `(K, 3)` int64.
+    """Count true positive, false negative and false positive boundary pixels of each class.
 
-    A true positive is on the boundary of the class in both label and prediction, `(H, W)` each;
-    `label` may also hold `ignore_index`.
+    Returns `(K, 3)` int64 for K classes. A true positive is on the boundary of the class in both
+    label and prediction. `label` `(H, W)` holds classes and `ignore_index`, `prediction` `(H, W)`
+    only classes.
     """
     width = boundary_width(*label.shape)
     ignored = np.asarray(np.equal(label, ignore_index), np.uint8) * np.uint8(255)

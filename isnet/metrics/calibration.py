@@ -23,8 +23,8 @@ def calibration_counts(
 
     Returns `(15, 3)` int64: the pixels of each bin, its correct pixels, and the sum of its
     confidences in units of 2^-16. All inputs are `(H, W)`; `confidence` is the probability of the
-    predicted class, in 0..1. It is rounded to one of 32768 levels, which changes a sum by at most
-    2^-16 per pixel, so that sums are integers and no order of images changes them.
+    predicted class, in 0..1. It is rounded to one of 32768 levels: this changes a sum by at most
+    2^-16 per pixel and makes it an integer, the same for any order of images and processes.
     """
     code = np.multiply(confidence, np.float32(_LEVELS)).astype(np.uint16)
     np.minimum(code, np.uint16(_LEVELS - 1), out=code)
@@ -49,14 +49,20 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """Mean over all pixels of |accuracy - mean confidence| of the pixel's bin, NaN without."""
+        """Expected calibration error in 0..1, or NaN without pixels.
+
+        This is the mean over all pixels of |accuracy - mean confidence| of the pixel's bin.
+        """
         pixels, correct, confidence = self.counts.T
         total = int(pixels.sum())
         gaps = np.abs(correct - confidence / _UNIT)
         return float(gaps.sum()) / total if total else math.nan
 
     def rows(self) -> list[dict[str, float | int | None]]:
-        """Return bounds, pixels, accuracy and mean confidence (None without) of each bin."""
+        """Return the reliability diagram: bounds, pixels, accuracy and mean confidence of each bin.
+
+        Accuracy and confidence are None for an empty bin.
+        """
         return [
             {
                 "from": index / BINS,

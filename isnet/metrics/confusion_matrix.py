@@ -34,7 +34,10 @@ class LabelError(UserError, ValueError):
 
 
 def as_labels(labels: torch.Tensor | npt.NDArray[np.integer], name: str = "labels") -> Labels:
-    """Convert integer labels to uint8 on the CPU, or raise LabelError for values beyond 0..255."""
+    """Convert labels of any integer type and shape to uint8 on the CPU.
+
+    Raises LabelError, which names the labels `name`, if a value is outside 0..255.
+    """
     if labels.dtype not in (torch.uint8, np.uint8) and 0 not in labels.shape:
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= VALUES:
@@ -53,9 +56,11 @@ def confusion_matrix(
 ) -> Matrix:
     """Count the pixels by labelled class (rows) and predicted class (columns): `(K, K)` int64.
 
+    `label` and `prediction` hold integers and have the same shape. Errors call the image `name`.
+
     Raises:
-        LabelError: a label is neither a class nor `ignore_index`, a prediction is not a class, or
-            their shapes differ; `name` is that of the image.
+        LabelError: the shapes differ, a label is neither a class nor `ignore_index`, or a
+            prediction is not a class.
     """
     shapes = tuple(label.shape), tuple(prediction.shape)
     if shapes[0] != shapes[1]:
@@ -78,10 +83,11 @@ def confusion_matrix(
 
 
 def joint_histogram(rows: Labels, columns: Labels) -> npt.NDArray[np.int64]:
-    """Count how often each pair of values occurs at the same position: `(256, 256)` int64.
+    """Count how often each pair of values occurs at the same position of two uint8 arrays.
 
-    Entry (i, j) is the number of positions where `rows` is i and `columns`, of the same shape, is
-    j. OpenCV takes a third of the time of `np.bincount`, which converts the input to int64.
+    Returns `(256, 256)` int64: entry (i, j) is the number of positions where `rows` is i and
+    `columns` is j. Both have the same shape. OpenCV's histogram takes a third of the time of
+    `np.bincount`, which converts the input to int64.
     """
     first, second = rows.reshape(-1), columns.reshape(-1)
     total = np.zeros((VALUES, VALUES), np.int64)
@@ -93,7 +99,11 @@ def joint_histogram(rows: Labels, columns: Labels) -> npt.NDArray[np.int64]:
 
 
 def _interleave(values: Labels) -> Labels:
-    """Interleave the quarters of `values` to `(1, N)`: equal neighbours would stall on one bin."""
+    """Interleave the four quarters of `values` to one row `(1, N)`, to speed up the histogram.
+
+    Neighbouring pixels are mostly equal, and incrementing the same bin twice in a row stalls on the
+    first store.
+    """
     quarter, rest = divmod(len(values), _LANES)
     if not quarter:
         return values.reshape(1, -1)
@@ -109,7 +119,10 @@ def _ratio(part: Counts, whole: Counts) -> Values:
 
 
 def nanmean(values: Values) -> Values:
-    """Return the mean over the last axis without NaN; of NaN alone it is NaN, without warning."""
+    """Return the mean over the last axis, ignoring NaN.
+
+    If all values are NaN, the mean is NaN, and there is no warning.
+    """
     present = ~np.isnan(values)
     total = np.where(present, values, 0.0).sum(axis=-1)
     return _ratio(np.asarray(total), np.asarray(present.sum(axis=-1)))
@@ -117,7 +130,10 @@ def nanmean(values: Values) -> Values:
 
 @dataclass(frozen=True, eq=False)
 class ClassCounts:
-    """True positives, false negatives and false positives of each class, and scores in 0..1."""
+    """True positives, false negatives and false positives of each class, and scores in 0..1.
+
+    A score is NaN where there is nothing to score.
+    """
 
     counts: Counts
     """`(..., K, 3)` integers for K classes; leading axes are images or bootstrap resamples."""
@@ -166,10 +182,10 @@ class ClassCounts:
         return np.where(self.hits > 0, self.dice, np.nan)
 
     def summary(self) -> dict[str, Values]:
-        """Return the mean scores, each of shape `(...)`, by mmseg's names.
+        """Return the mean scores over classes or pixels, each of shape `(...)`, by mmseg's names.
 
-        aAcc is the fraction of correct pixels, fwIoU is weighted by labelled pixels (Long et al.,
-        CVPR 2015). The others are means over the classes that have the score.
+        aAcc is the fraction of correct pixels, and fwIoU is the IoU weighted by labelled pixels
+        (Long et al., CVPR 2015). The others are means over the classes that have the score.
         """
         total = self.pixels.sum(axis=-1)
         weighted = np.where(self.pixels > 0, self.iou, 0.0) * self.pixels

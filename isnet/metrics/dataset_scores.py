@@ -12,7 +12,8 @@ from isnet.metrics.evaluation_sums import PredictionSums
 class DatasetScores:
     """Scores of a data set in 0..1, computed from the counts of its images; NaN where absent.
 
-    `counts`, `boundary`: (boundary) pixels of all images. `intervals`: None below two images.
+    `counts` are the pixels of all images, `boundary` their boundary pixels, and `intervals` the
+    bootstrap intervals, None for fewer than two images.
     """
 
     def __init__(self, sums: PredictionSums) -> None:
@@ -29,7 +30,11 @@ class DatasetScores:
         return {"mIoU": whole["mIoU"], "aAcc": whole["aAcc"], "boundary_mIoU": boundary}
 
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return means, intervals, and scores of the benchmark with these classes, for JSON."""
+        """Return the scores of the data set for JSON.
+
+        These are means, their intervals, and the additional scores of the benchmark with these
+        classes.
+        """
         means = self.counts.summary() | {"boundary_mIoU": self.boundary.summary()["mIoU"]}
         boundary, intervals = bootstrap(self.sums.boundary), None
         if self.intervals is not None and boundary is not None:

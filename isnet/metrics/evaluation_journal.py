@@ -12,8 +12,9 @@ _SECONDS_BETWEEN_SYNCS = 5.0
 class EvaluationJournal(JsonLinesFile):
     """Journal of the images that one process of an evaluation has counted, `counts-<rank>.jsonl`.
 
-    Only this process writes the file. A line that a kill or a power failure has cut short is
-    removed when it is opened again; a file with another `fingerprint` is restarted.
+    Only this process writes the file, in `folder`. A line that a kill or a power failure has cut
+    short is removed when the file is opened again. `fingerprint` is the digest of all that decides
+    the counts; a file with another one is restarted.
     """
 
     def __init__(self, folder: Path, rank: int, fingerprint: str) -> None:
@@ -26,7 +27,10 @@ class EvaluationJournal(JsonLinesFile):
         super().__exit__(*error)
 
     def add(self, image: ImageCounts) -> None:
-        """Append the counts of an image. A power failure loses at most the last five seconds."""
+        """Append the counts of an image.
+
+        The counts survive a kill. A power failure loses at most the last five seconds.
+        """
         self.append(image.record())
         if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
             self.sync()
@@ -34,7 +38,11 @@ class EvaluationJournal(JsonLinesFile):
 
 
 def read_journals(folder: Path, classes: int, fingerprint: str) -> EvaluationSums:
-    """Sum the journals with this fingerprint, each up to its first damaged line."""
+    """Sum the counts of all images in the journals of all processes.
+
+    Files with another fingerprint are ignored, as are all lines from the first damaged one of a
+    file.
+    """
     files = sorted(folder.glob("counts-*.jsonl"))
     records = (row for file in files for row in read_json_lines(file, fingerprint, checksum=True))
     return EvaluationSums(classes, (ImageCounts.from_record(row, classes) for row in records))

@@ -50,7 +50,11 @@ class ImageCounts:
         ignore_index: int,
         where: str,
     ) -> ImageCounts:
-        """Count the pixels of an image from arrays `(H, W)`; `where` is its name in errors."""
+        """Count the pixels of the single-scale and the multi-scale prediction of an image.
+
+        `single_scale`: labels and their confidence. All arrays are `(H, W)`. Errors call the image
+        `where`.
+        """
 
         def count(labels: Labels) -> PredictionCounts:
             given = (label, labels, num_classes, ignore_index)
@@ -62,7 +66,10 @@ class ImageCounts:
         return cls(index, name, count(prediction), multi, calibration)
 
     def record(self) -> dict[str, Any]:
-        """Convert the counts to JSON; arrays to lists of index, count, index ... without zeros."""
+        """Convert the counts to a JSON object.
+
+        Zeros are left out: an array is stored as a flat list of index, count, index, count ...
+        """
         return asdict(self, dict_factory=_sparse_arrays)
 
     @classmethod
@@ -82,8 +89,8 @@ class ImageCounts:
 class PredictionSums:
     """Pixel counts of the images that were predicted with one set of inference settings, int64.
 
-    `confusion` `(K, K)` is the sum over all images; `areas` and `boundary` `(N, K, 3)` are those of
-    each image, in the data set's order (see `ClassCounts`), in 24 bytes per class.
+    `confusion` `(K, K)` is the sum over all images. `areas` and `boundary` `(N, K, 3)` keep the
+    counts of each of the N images, in the data set's order (see `ClassCounts`).
     """
 
     def __init__(self, classes: int) -> None:
@@ -116,7 +123,10 @@ class PredictionSums:
 
 
 class EvaluationSums:
-    """Sums of pixel counts, the same to the bit for any order of images and processes."""
+    """Sums of the pixel counts of all images that an evaluation has predicted so far.
+
+    The sums are the same to the bit for any order of images and any distribution over processes.
+    """
 
     def __init__(self, classes: int, images: Iterable[ImageCounts] = ()) -> None:
         self.single_scale, self.multi_scale = PredictionSums(classes), PredictionSums(classes)
@@ -132,7 +142,10 @@ class EvaluationSums:
         return index in self._seen
 
     def add(self, image: ImageCounts) -> None:
-        """Add the counts of an image, if not added before; UserError if they were others then."""
+        """Add the counts of an image. Adding the same counts again changes nothing.
+
+        Raises UserError if the image was added before with other counts.
+        """
         new = (image.name, digest_of(image.record()))
         known = self._seen.setdefault(image.index, new)
         if known != new:

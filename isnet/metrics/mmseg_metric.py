@@ -14,11 +14,11 @@ from isnet.metrics.confusion_matrix import ClassCounts, Matrix, confusion_matrix
 
 @METRICS.register_module()
 class ConfusionMetric(BaseMetric):
-    """All scores of mmseg's `IoUMetric`, under its names, in 0..1 at full precision:
-    `val_evaluator=dict(type='ConfusionMetric')`.
+    """All scores of mmseg's `IoUMetric`, under its names, in 0..1 at full precision.
 
-    Where that keeps four float32 vectors per image and rounds percentages to two decimals, this
-    sums one int64 matrix per rank, so that no distribution of the images changes the result.
+    Config: `val_evaluator=dict(type='ConfusionMetric')`. mmseg's `IoUMetric` keeps four float32
+    vectors per image and rounds percentages to two decimals. This metric sums one int64 matrix per
+    rank, so that the result does not depend on the distribution of the images.
     """
 
     default_prefix = ""  # mmengine warns of None
@@ -33,7 +33,10 @@ class ConfusionMetric(BaseMetric):
         self._images = 0
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Count the pixels of samples with `pred_sem_seg.data`, `gt_sem_seg.data`, `(1, H, W)`."""
+        """Count the pixels of each sample.
+
+        A sample has `pred_sem_seg.data` and `gt_sem_seg.data`, each `(1, H, W)`.
+        """
         del data_batch
         for sample in data_samples:
             self._last = confusion_matrix(
@@ -52,10 +55,11 @@ class ConfusionMetric(BaseMetric):
         return len(self.dataset_meta["classes"])
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Sum the confusion matrices over all ranks and return the scores of `size` images.
+        """Sum the confusion matrices over all ranks and return the scores.
 
-        mmengine's sampler gives image i to rank i mod ranks, and repeats images so that all ranks
-        have equally many. The last of a rank is a repetition if its position is `size` or more.
+        `size`: number of images in the data set. mmengine's sampler gives image i to rank i mod
+        ranks, and repeats images so that all ranks have equally many. The last image of a rank is
+        therefore a repetition if its position is `size` or more.
         """
         rank, ranks = get_dist_info()
         is_repeated = rank + (self._images - 1) * ranks >= size

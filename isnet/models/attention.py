@@ -11,7 +11,9 @@ from isnet.models.float32 import at_least_float32
 
 
 class Attention(nn.Module):
-    """Base class of both attention layers, with projections named as in public implementations.
+    """Base class of both attention layers: the projections of queries, keys, values and output.
+
+    Parameter names are those of the public implementations.
 
     Args:
         query_channels: channels of the queries, and of the output (C).
@@ -42,11 +44,11 @@ class ImageAttention(Attention):
     """Image-level attention: every position attends to every position."""
 
     def forward(self, feats: Tensor, image: Tensor) -> Tensor:
-        """Compute the image-level context `(B, C, H, W)`.
+        """Compute the image-level context `(B, C, H, W)` of `feats` `(B, C, H, W)`.
 
         Keys and values are projected from `image`, the mean features `(B, C, 1, 1)`, concatenated
-        with `feats` `(B, C, H, W)` at each position. The N x N attention map (N = H*W) is not
-        stored if torch has a fused kernel.
+        with `feats` at each position. The N x N attention map (N = H*W) is not stored if torch has
+        a fused kernel.
         """
         first, second = self.key_blocks
         query = _tokens(self.query_project(feats))
@@ -69,9 +71,10 @@ class ClassAttention(Attention):
     """
 
     def forward(self, feats: Tensor, centres: Tensor, counts: Tensor) -> Tensor:
-        """Compute the semantic-level context `(B, C, H, W)` of features in the same shape.
+        """Compute the semantic-level context `(B, C, H, W)` of `feats` `(B, C, H, W)`.
 
-        `centres`: of the classes `(B, K, C)`. `counts`: positions of each `(B, K)`, 0 if absent.
+        `centres` `(B, K, C)` are the class centres, `counts` `(B, K)` the number of positions of
+        each class; 0 for an absent class.
         """
         rows, occurrences = centres.flatten(0, 1), counts.flatten()
         key = rows

@@ -13,7 +13,7 @@ from isnet.models.float32 import at_least_float32
 class CpuSyncBatchNorm(nn.BatchNorm2d):
     """Synchronised batch norm for CPU processes, with the statistics of all ranks together.
 
-    torch's own `nn.SyncBatchNorm` rejects CPU tensors, and DDP a CPU model that contains one.
+    torch's own `nn.SyncBatchNorm` rejects CPU tensors, and DDP rejects a CPU model with one.
     """
 
     process_group = None
@@ -40,8 +40,9 @@ def _joined_batch_norm(x: Tensor, norm: _BatchNorm) -> Tensor:
 def counted_batch_norm(rows: Tensor, counts: Tensor, norm: _BatchNorm) -> Tensor:
     """Batch-normalise rows `(R, C)` as if row `r` occurred `counts[r]` times in the batch.
 
-    Uses and updates `norm` as `norm` itself would on the expanded batch: biased variance to
-    normalise, unbiased running variance, and statistics of all ranks if it is synchronised.
+    `counts` is `(R,)`; rows with count 0 do not affect the statistics. Uses and updates `norm` as
+    `norm` itself would on the expanded batch: biased variance to normalise, unbiased running
+    variance, and statistics of all ranks if it is synchronised.
     """
     with torch.autocast(rows.device.type, enabled=False):
         values = at_least_float32(rows)
@@ -102,7 +103,10 @@ def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, total: Ten
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """Differentiable sum over the ranks, as the deprecated `torch.distributed.nn.all_reduce`."""
+    """Differentiable all-reduce (sum) over the ranks.
+
+    Equals `torch.distributed.nn.all_reduce`, which torch 2.14 deprecates.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:

@@ -13,7 +13,8 @@ class _ContextModule(nn.Module):
 
     Without `concat_input` there is no convolution, and the output is the context alone. With
     `residual` the convolution has no activation, and its output is added to the features; its norm
-    starts at scale 0. `gamma` is the first scale of the norm of the context.
+    starts at scale 0, so that the output starts as the features. `gamma` is the first scale of the
+    norm of the context.
     """
 
     attention: type[Attention]
@@ -67,10 +68,10 @@ class ImageLevelContext(_ContextModule):
 
 
 class SemanticLevelContext(_ContextModule):
-    """Semantic-level context module: augments each position with the centres of the classes that
-    stage 1 predicts.
+    """Semantic-level context module: augments each position with the centres of predicted classes.
 
-    Args: as for `ImageLevelContext`; the context is fused with the image-level features.
+    Stage 1 predicts the classes. Arguments are those of `ImageLevelContext`; the context is fused
+    with the image-level features.
     """
 
     attention, key_maps = ClassAttention, 1
@@ -78,19 +79,20 @@ class SemanticLevelContext(_ContextModule):
     def forward(self, feats: Tensor, logits: Tensor, feats_il: Tensor) -> Tensor:
         """Augment features with semantic-level context, in the same shape `(B, C, H, W)`.
 
-        `logits` of stage 1 `(B, K, H, W)` assign positions to classes. `feats_il` have image-level
-        context.
+        Stage-1 `logits` `(B, K, H, W)` assign positions to classes. `feats_il` `(B, C, H, W)` are
+        the features with image-level context.
         """
         context = self.correlate_net(feats, *class_centres(feats, logits))
         return self._fuse(feats_il, context)
 
 
 def class_centres(feats: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the centre of each class `(B, K, C)`, and its number of positions `(B, K)`.
+    """Compute the centre `(B, K, C)` and the number of positions `(B, K)` of each class.
 
     A centre is a weighted mean of `feats` `(B, C, H, W)`. A position belongs to the class of its
-    largest logit `(B, K, H, W)`, and its weight is the softmax of that logit over the positions of
-    the class. A class without positions has centre 0. In float32 at least, also under autocast.
+    largest logit (`logits` `(B, K, H, W)`), and its weight is the softmax of that logit over the
+    positions of the class. A class without positions has centre 0. Computed in float32 at least,
+    also under autocast.
     """
     with torch.autocast(feats.device.type, enabled=False):
         scores = at_least_float32(logits.flatten(2))

@@ -14,7 +14,8 @@ from isnet.models.float32 import at_least_float32
 class ConvBlock(nn.Module):
     """Convolution, batch norm and activation, with the parameter names of mmcv's `ConvModule`.
 
-    Weights keep PyTorch's default initialisation, as in the official code, not Kaiming-normal.
+    Weights keep PyTorch's default initialisation, as in the official code; `ConvModule` uses
+    Kaiming-normal.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: _BatchNorm, activation: nn.Module) -> None:

@@ -130,8 +130,8 @@ class ISNetHead(BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Compute the logits of both stages `(B, K, H, W)` from backbone maps `(B, C_i, H_i, W_i)`.
 
-        They are float32 also under autocast. H and W are those of the last map; with the shortcut,
-        stage 2 has those of the first.
+        Logits are float32 also under autocast. H and W are those of the last map; with the
+        shortcut, stage 2 has those of the first.
         """
         maps = self._transform_inputs(inputs)
         feats = self.bottleneck(maps[-1])

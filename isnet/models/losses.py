@@ -15,7 +15,7 @@ from isnet.models.upsampled_cross_entropy import count_right, upsampled_cross_en
 def losses_at_label_size(
     head: BaseDecodeHead, stages: Sequence[Tensor], losses: Iterable[Any], label: Tensor
 ) -> dict[str, Tensor]:
-    """Return the loss of each stage by name, and `acc_seg`, the accuracy of the last in percent.
+    """Return the loss of each stage by name, and `acc_seg`, the last stage's pixel accuracy in %.
 
     Plain cross-entropy, the loss for ISNet, needs no upsampled logits. Other losses of mmseg and
     pixel samplers (OHEM) get upsampled logits.

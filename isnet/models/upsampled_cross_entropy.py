@@ -32,13 +32,15 @@ def bands_of(kind: str) -> Iterator[None]:
 def upsampled_cross_entropy(
     logits: Tensor, label: Tensor, *, ignore_index: int, align_corners: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute the summed cross-entropy of upsampled logits, correct pixels, and labelled pixels.
+    """Compute the cross-entropy of `logits` `(B, K, h, w)`, upsampled to the size of the label.
 
-    Equals `F.cross_entropy(F.interpolate(logits, label.shape[1:], mode="bilinear"), label,
-    reduction="sum")` up to rounding, for logits `(B, K, h, w)` and label `(B, H, W)`, in float32 at
-    least. Upsampled logits exist only in bands of a few rows, and their gradient is immediately
-    reduced to the size of `logits`. Memory is therefore independent of the number of classes times
-    the size of the label, and the GPU needs no atomics.
+    `label` holds integers `(B, H, W)`. Returns the summed cross-entropy, the number of correct
+    pixels, and the number of labelled pixels. The sum equals `F.cross_entropy(F.interpolate(logits,
+    label.shape[1:], mode="bilinear"), label, reduction="sum")` up to rounding, in float32 at least.
+
+    Upsampled logits exist only in bands of a few rows, and their gradient is immediately reduced to
+    the size of `logits`. Memory is therefore independent of the number of classes times the size of
+    the label, and the GPU needs no atomics.
     """
     with torch.autocast(logits.device.type, enabled=False):
         total, right, labelled = _UpsampledCrossEntropy.apply(
@@ -48,10 +50,10 @@ def upsampled_cross_entropy(
 
 
 def count_right(scores: Tensor, of_label: Tensor, valid: Tensor) -> Tensor:
-    """Count the `valid` pixels whose label has the largest of `scores` `(B, K, H, W)`.
+    """Count the `valid` pixels whose label has the largest of the scores `(B, K, H, W)`.
 
-    `of_label`, `valid`: `(B, 1, H, W)`. mmseg's accuracy sorts the classes of every pixel and waits
-    for the device.
+    `of_label` is the score of the label, `valid` whether there is one, both `(B, 1, H, W)`. Faster
+    than mmseg's accuracy, which sorts the classes of every pixel and waits for the device.
     """
     return ((of_label >= scores.amax(1, keepdim=True)) & valid).sum()
 
@@ -97,7 +99,10 @@ class _UpsampledCrossEntropy(torch.autograd.Function):
 def _band(
     scores: Tensor, label: Tensor, ignore_index: int, wanted: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the log-probability of a band's labels, right pixels, and gradient if `wanted`."""
+    """Return the summed log-probability of a band's labels, correct pixels, and the gradient.
+
+    Without `wanted` the scores are returned instead of the gradient.
+    """
     valid = (label != ignore_index)[:, None]
     classes = label[:, None].where(valid, 0)
     log_probabilities = scores.log_softmax(1)
@@ -131,7 +136,7 @@ def _first_sources(small: int, large: int, align_corners: bool) -> tuple[int, ..
 
 
 def _bands(first: tuple[int, ...], wide: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Yield the bands: rows of the label, and rows of the logits that they need."""
+    """Yield the bands of an upsampling: rows of the label, and the rows of the logits for them."""
     batch, classes, small, width = wide.shape
     row_bytes = batch * classes * width * wide.element_size()
     most = _FORCED_BAND.get() or _BAND_BYTES.get(wide.device.type, 2**27)

@@ -32,7 +32,10 @@ _MOST_WASTE = 1.3
 
 
 class Winograd(TorchFunctionMode):
-    """Context manager that runs suitable convolutions by `winograd_conv2d`, without gradients."""
+    """Context manager that runs suitable convolutions by `winograd_conv2d`.
+
+    For inference only, because `winograd_conv2d` has no gradients.
+    """
 
     def __torch_function__(
         self,
@@ -73,8 +76,9 @@ def _fits_tiles(size: torch.Size, step: int) -> bool:
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """Compute `F.conv2d(x, weight, bias, padding=dilation, dilation=dilation)`, float32 on the CPU.
 
-    `x` is `(B, C, H, W)`, `weight` `(O, C, 3, 3)`, the result `(B, O, H, W)` in `channels_last`.
-    The largest error is about 1e-5 of its standard deviation (torch's own: 3e-6 to 9e-6).
+    `x` is `(B, C, H, W)`, `weight` `(O, C, 3, 3)`, `bias` `(O,)`, and the result `(B, O, H, W)` in
+    `channels_last` format. The largest error is about 1e-5 of the result's standard deviation
+    (torch's own: 3e-6 to 9e-6).
     """
     batch, channels, height, width = x.shape
     outputs, step = len(weight), _TILE * dilation
@@ -114,8 +118,10 @@ def _rows(x: Tensor, first: int, count: int) -> Tensor:
 
 
 def _to_points(x: Tensor, values: Tensor) -> None:
-    """Transform rows of input `(6 * dilation, W, C)` to the values of their tiles at the points:
-    `values` `(6, 6, dilation, across, dilation, C)`.
+    """Transform a row of input tiles to their values at the six points.
+
+    `x` are the rows that the tiles need `(6 * dilation, W, C)`; `values` is the output
+    `(6, 6, dilation, across, dilation, C)`.
     """
     _, _, dilation, across, _, channels = values.shape
     step, width = _TILE * dilation, x.shape[1]
@@ -136,8 +142,10 @@ def _to_points(x: Tensor, values: Tensor) -> None:
 
 
 def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
-    """Transform a row of tiles from products `(6, 6, dilation, across, dilation, O)`, which are
-    overwritten, back to outputs `y` `(4, dilation, across, 4, dilation, O)`, and add the bias.
+    """Transform a row of tiles from products at the six points back to outputs, and add the bias.
+
+    `products` `(6, 6, dilation, across, dilation, O)` are overwritten; `y` is the output
+    `(4, dilation, across, 4, dilation, O)`.
     """
     _, _, dilation, across, _, outputs = products.shape
     for begin, end in _blocks(across, outputs * dilation**2):
@@ -151,14 +159,17 @@ def _from_points(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
 
 
 def _blocks(across: int, size: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end of blocks of a row's tiles, of `size` values each, to do together."""
+    """Yield the start and end of each block of a row's tiles; `size` is the values per tile."""
     most = max(1, _BLOCK // size)
     for begin in range(0, across, most):
         yield begin, min(begin + most, across)
 
 
 def _at_points(x: Tensor, values: Tensor) -> None:
-    """Evaluate the polynomials along the first dimension of `x`, without the factors `_SCALES`."""
+    """Evaluate the polynomials along the first dimension of `x` at the six points.
+
+    The factors `_SCALES` are left out.
+    """
     # (t^2 - near^2)(t^2 - far^2) = t^4 - 2.5 t^2 + 1
     torch.add(x[0], x[2], alpha=-2.5, out=values[0]).add_(x[4])
     torch.add(x[1], x[3], alpha=-2.5, out=values[5]).add_(x[5])
@@ -170,7 +181,7 @@ def _at_points(x: Tensor, values: Tensor) -> None:
 
 
 def _interpolate(products: Tensor, y: Tensor) -> None:
-    """Interpolate four outputs from six products, which are overwritten, along dimension 0."""
+    """Interpolate four outputs from six products along dimension 0; overwrites `products`."""
     zero, near, near_odd, far, far_odd, infinity = products
     for plus, minus in ((near, near_odd), (far, far_odd)):
         plus.add_(minus)

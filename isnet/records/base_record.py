@@ -16,7 +16,7 @@ Colour = tuple[int, int, int]
 
 
 def finite(value: Any) -> Any:
-    """Return a float, also of a CSV cell's text, or None if it is not finite; others as is."""
+    """Convert a number, or the text of a CSV cell, to a float, or to None if it is not finite."""
     if isinstance(value, str):
         value = float(value) if value.strip() else None
     return None if isinstance(value, float) and not math.isfinite(value) else value

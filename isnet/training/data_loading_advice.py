@@ -22,7 +22,10 @@ class DataLoadingAdvice:
     is_given: bool = False
 
     def update(self, waited: float, elapsed: float) -> str | None:
-        """Add an interval of `elapsed` seconds, `waited` of them for data; return advice if due."""
+        """Add an interval of `elapsed` seconds, of which `waited` were spent waiting for data.
+
+        Returns the advice in one line when it is due, else None.
+        """
         self.waited += waited
         self.elapsed += elapsed
         share = self.waited / self.elapsed
@@ -39,10 +42,11 @@ class DataLoadingAdvice:
 
 
 def workers_needed(wait: float, workers: int) -> int:
-    """Estimate the loader workers with which no step waits for data, from the share of waiting.
+    """Estimate the number of loader workers with which no step waits for data.
 
-    While a training waits, all `workers` are busy, so they deliver the share `1 - wait` of the
-    images that the steps could process. Without workers, steps and loading alternate.
+    `wait` is the share of the time spent waiting for data, below 1, with the current `workers`.
+    While a training waits, all workers are busy, so they deliver the share `1 - wait` of the images
+    that the steps could process. Without workers, steps and loading alternate.
     """
     busy = 1 - min(wait, 0.99)
     return max(1, math.ceil(wait / busy if workers == 0 else workers / busy))

@@ -24,14 +24,15 @@ _COPIES = {
 class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Mode that counts the bytes of all tensors that operators have made and that still live.
 
-    Enter it within a FakeTensorMode. A number that is read of a fake tensor, which has none, is
-    then 1, and a mask selects all. Memory that an operator uses only while it runs is not seen,
-    but, with `cpu`, the float32 copies of the weights (backward: of their gradient, too) that
-    oneDNN makes while a convolution of more than 1x1 runs.
+    Enter it within a FakeTensorMode. Reading a number of a fake tensor, which has none, then gives
+    1, and a mask selects all. Memory that an operator uses only while it runs is not counted, with
+    one exception if `cpu` is set: oneDNN's copies of the weights in convolutions of more than 1x1.
+    These are float32 in the order of its kernels; the backward pass also copies their gradient.
 
     Attributes:
         live, peak: bytes now, and the most so far.
-        reads: numbers read of tensors, and selections by masks. Each would wait for a GPU.
+        reads: how many numbers were read of tensors, or values selected by masks. Each would wait
+            for a GPU.
     """
 
     def __init__(self, *, cpu: bool = False) -> None:

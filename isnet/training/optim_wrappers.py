@@ -26,7 +26,8 @@ _WRAPPERS: dict[Precision, str] = {
 def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str, Any]:
     """Return an `optim_wrapper` config with the wrapper type for a precision.
 
-    It overrides the config's settings for autocast. A config with a custom type stays as it is.
+    The run's precision replaces the config's settings for autocast; the other settings are kept. A
+    config with a custom wrapper type is returned unchanged.
     """
     replaced = ("OptimWrapper", "AmpOptimWrapper", *_WRAPPERS.values())
     if config.get("type", "OptimWrapper") not in replaced:
@@ -43,8 +44,10 @@ class GuardedOptimWrapper(OptimWrapper):
     A step is skipped if, in any process, the loss of a micro-batch, the norm of the gradients or a
     buffer of the model (a running statistic of a norm) becomes non-finite. Weights, optimizer state
     and buffers then stay bit-equal to those before the step's first micro-batch. A finite step is
-    bit-equal to OptimWrapper's. The decision is made on the device: with a fused kernel no step
-    waits for the host, with others for one flag.
+    bit-equal to OptimWrapper's.
+
+    On a GPU, the decision is made on the device. With a fused kernel no step waits for the host;
+    other optimizers wait for one flag.
 
     Attributes:
         autocast: number format of the forward pass and the loss; None means that of the weights.
@@ -110,7 +113,10 @@ class GuardedOptimWrapper(OptimWrapper):
         return loss
 
     def _is_fault(self, bad: torch.Tensor) -> torch.Tensor:
-        """Return 1 for a fault, else 0; `bad` is 1 if a loss or buffer, not only a gradient, is."""
+        """Return whether the step counts as a fault, as a float32 scalar tensor.
+
+        `bad` is 1 if a loss or a buffer, and not only a gradient, is non-finite.
+        """
         return self.skipped
 
     def _apply(self, **settings: Any) -> None:
@@ -143,8 +149,8 @@ class GuardedOptimWrapper(OptimWrapper):
 class BFloat16OptimWrapper(GuardedOptimWrapper):
     """Optimizer wrapper with the forward pass and the loss in bfloat16 autocast, on CPU and GPU.
 
-    There is no gradient scaler, because bfloat16 has the range of float32. mmengine's
-    AmpOptimWrapper does not support the CPU, and always scales.
+    Weights and gradients stay float32. There is no gradient scaler, because bfloat16 has the range
+    of float32. mmengine's AmpOptimWrapper does not support the CPU, and always scales.
     """
 
     autocast = torch.bfloat16
@@ -209,9 +215,10 @@ class Float16OptimWrapper(GuardedOptimWrapper):
 
 
 class _BufferCopies:
-    """Copies of buffers of one dtype and device before and after a step, to undo a skipped one.
+    """Copies of a model's buffers before and after a step, to undo changes by a skipped step.
 
-    They are flat tensors, so that copying and comparing take a few kernels instead of hundreds.
+    The buffers have one dtype and device. Their copies are flat tensors, so that copying and
+    comparing take a few kernels instead of hundreds.
     """
 
     def __init__(self, buffers: list[torch.Tensor]) -> None:
@@ -228,12 +235,18 @@ class _BufferCopies:
         torch._foreach_copy_(self.before_parts, self.buffers)
 
     def is_spoilt(self) -> torch.Tensor:
-        """Return, on the device, whether a finite number has become non-finite since `save`."""
+        """Return whether a finite number in the buffers has become non-finite since `save`.
+
+        The result is a bool scalar tensor on the device.
+        """
         torch._foreach_copy_(self.after_parts, self.buffers)
         return (~self.after.isfinite() & self.before.isfinite()).any()
 
     def restore(self, skipped: torch.Tensor) -> None:
-        """Undo the changes of the buffers since `save` if `skipped` is 1, after `is_spoilt`."""
+        """Undo the changes of the buffers since `save` if `skipped` is 1.
+
+        Call `is_spoilt` before.
+        """
         torch.where(skipped.bool(), self.before, self.after, out=self.after)
         torch._foreach_copy_(self.buffers, self.after_parts)
 
@@ -246,7 +259,10 @@ def _copy_buffers(model: nn.Module) -> list[_BufferCopies]:
 
 
 def _use_fused_kernel(optimizer: torch.optim.Optimizer) -> bool:
-    """Switch to the fused kernel on a GPU, or if the config asks for it; return whether it is."""
+    """Switch an optimizer to its fused kernel on a GPU, or if the config asks for it.
+
+    Returns whether the optimizer uses the fused kernel.
+    """
     groups = optimizer.param_groups
     on_gpu = all(p.is_cuda for group in groups for p in group["params"])
     requested = all(group.get("fused") for group in groups)

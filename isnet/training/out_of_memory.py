@@ -34,9 +34,9 @@ The first matching entry applies.
 def explain_out_of_memory(job: TrainJob, *, iteration: Callable[[], int]) -> Iterator[None]:
     """Convert an out-of-memory error within the block to a UserError; other errors propagate.
 
-    Its message has the phase, peak and total memory, and settings that need less, the mildest
-    first. `iteration` returns the number of finished optimizer steps. On a CPU there is usually no
-    such error, because Linux ends the process with SIGKILL.
+    The message has the phase, peak and total memory, and settings that need less, starting with the
+    one that changes the training least. `iteration` returns the number of finished optimizer steps.
+    On a CPU there is usually no such error, because Linux ends the process with SIGKILL.
     """
     try:
         yield

@@ -21,8 +21,14 @@ def runner_config(
 ) -> dict[str, Any]:
     """Return the keyword arguments of `mmengine.runner.Runner` for a training job.
 
-    mmengine counts micro-iterations: the config's iterations are multiplied by the accumulation.
-    A loader has at most `max_workers`. `resuming`: the weights come from a checkpoint.
+    mmengine counts micro-iterations. Therefore the numbers of iterations in the config are
+    multiplied by the number of accumulated micro-batches.
+
+    Args:
+        job: the training.
+        max_workers: maximum number of loader workers per loader in this process.
+        resuming: whether the weights come from a checkpoint instead of a pretrained file.
+        hooks: all hooks of the training.
     """
     config = copy.deepcopy(job.planned.experiment.config)
     run, batch = job.planned.run, job.planned.batch

@@ -15,7 +15,8 @@ _MESSAGE = "Expected more than 1 value per channel"
 def explain_single_values(model: nn.Module, where: str) -> Iterator[None]:
     """Convert torch's error of a batch norm over one value to a UserError that names the layer.
 
-    It comes in the first forward pass of `model`, before any weight changes. `where` is the run.
+    The error comes in the first forward pass of `model`, before any weight changes, if a batch norm
+    got one image of 1x1 positions. `where` names the run in the message.
     """
     try:
         yield

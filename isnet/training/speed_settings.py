@@ -25,8 +25,9 @@ def require_deterministic(wanted: bool) -> None:
 def compile_parts(model: nn.Module) -> None:
     """Compile backbone, neck and heads of an mmseg segmentor in place, for training only.
 
-    The names in the state dict stay the same. Compiling the whole `train_step`, as mmengine does,
-    splits it into many graphs. Validation stays eager, because its images vary in size.
+    The names in the state dict stay the same. Losses, preprocessing and the optimizer stay eager,
+    because compiling the whole `train_step`, as mmengine does, splits it into many graphs.
+    Validation stays eager, because its images vary in size.
     """
     for name in ("backbone", "neck", "decode_head", "auxiliary_head"):
         part = getattr(model, name, None)
@@ -35,7 +36,10 @@ def compile_parts(model: nn.Module) -> None:
 
 
 def _compile_in_training(module: nn.Module) -> None:
-    """Compile `forward` for training mode: losses of mmseg's heads call it, not the module."""
+    """Replace `forward` of a module by a version that is compiled in training mode.
+
+    The method itself is replaced because the losses of mmseg's heads call it, not the module.
+    """
     eager, compiled = module.forward, torch.compile(module.forward)
 
     def forward(*inputs: Any) -> Any:

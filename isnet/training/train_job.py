@@ -17,7 +17,10 @@ _VARIABLE = "ISNET_TRAIN_JOB"
 
 @dataclass(frozen=True)
 class TrainJob:
-    """The resolved settings of one training, which ranks read from a file."""
+    """The settings of one training, resolved from params.yaml and the manifest of its data set.
+
+    Ranks that the launcher starts read the job from a file, instead of resolving params.yaml again.
+    """
 
     planned: PlannedRun
     layout: Layout

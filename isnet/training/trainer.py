@@ -114,7 +114,10 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
 
 
 class _Runner(Runner):
-    """mmengine's Runner with the speed settings of a run, without its log of the environment."""
+    """mmengine's Runner with the speed settings of a run.
+
+    It does not log environment and config, because they are recorded elsewhere.
+    """
 
     def __init__(self, speed: Speed, new: TrainJob | None, **settings: Any) -> None:
         self.speed = speed
@@ -162,7 +165,7 @@ def _load_start_weights(model: nn.Module, job: TrainJob) -> None:
 
 
 def _load_pretrained(model: nn.Module, job: TrainJob) -> None:
-    """Load the backbone's file again: mmengine passes over names that do not fit."""
+    """Load the backbone's pretrained file again, because mmengine skips names that do not fit."""
     if getattr(type(model.backbone), "init_weights", None) is not BaseModule.init_weights:
         return  # it converts names by itself (Swin)
     for file in pretrained_files(job.planned.experiment.config["model"]):
@@ -171,7 +174,10 @@ def _load_pretrained(model: nn.Module, job: TrainJob) -> None:
 
 
 def _use_devices(devices: Devices, processes: int) -> int:
-    """Select the devices of a run, join its process group, and return this process's threads."""
+    """Select the devices of a run and join the process group of its ranks.
+
+    Returns the number of CPU threads of this process.
+    """
     cores = usable_cores()
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     torch.set_num_threads(threads)

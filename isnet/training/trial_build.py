@@ -38,8 +38,8 @@ _PARAMWISE = (
 def build_all(planned: PlannedRun) -> None:
     """Build model, optimizer, schedules, hooks and transforms of a run, and drop them.
 
-    Of a run that trains nothing, only model and transforms of its evaluation are built. A type or
-    argument that is unknown, or a setting without effect, is a UserError.
+    Of a run that trains nothing, only the model and the transforms of its evaluation are built.
+    Raises UserError if a type or an argument is unknown, or a setting would have no effect.
     """
     experiment = planned.experiment
     config, where = experiment.config, f"params.yaml: runs.{planned.name}"
@@ -126,7 +126,10 @@ def _check_monitor(hook: Hook, where: str) -> None:
 
 @contextlib.contextmanager
 def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
-    """Convert an error of a registry or constructor, if of one of the `kinds`, to a UserError."""
+    """Convert an error of a registry or constructor to a UserError that names the place `where`.
+
+    Only errors of the given `kinds` are converted.
+    """
     try:
         yield
     except UserError:

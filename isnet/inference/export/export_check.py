@@ -1,4 +1,4 @@
-"""Compares outputs and speed of an exported network with those of torch, on images."""
+"""Compares the outputs and the speed of an exported network with those of torch."""
 
 import statistics
 import time
@@ -52,8 +52,9 @@ def compare_outputs(
     images: Sequence[Tensor],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> OutputComparison:
-    """Compare the outputs of both networks for `images` `(1, 3, H, W)`, and odd crops of the first.
+    """Run both networks on the same images and compare their outputs.
 
+    The images are `images`, each `(1, 3, H, W)`, and small crops of the first one, of odd sizes.
     `on_progress` is called with (batches done, batches).
     """
     batches = [*images, *_crops(images[0])]
@@ -83,7 +84,8 @@ def _crops(image: Tensor) -> Iterator[Tensor]:
 def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[float, float]:
     """Measure the images per second of both networks, from median times of `image` `(1, 3, H, W)`.
 
-    They run alternately, so that other load slows both, after a first run that does not count.
+    After a first run that does not count, the networks run alternately, so that other load on the
+    machine slows both.
     """
     times: tuple[list[float], list[float]] = ([], [])
     least, most = _ROUNDS
@@ -96,8 +98,10 @@ def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[
 
 
 def given_images(paths: Sequence[Path], value_range: ValueRange | None = None) -> ImagesWithOrigin:
-    """Read image files, and all images below folders, as `isnet predict` does, by the range of the
-    weights; a file that is missing, no image, or too small is a UserError.
+    """Read the given image files, and all images below the given folders, as `isnet predict` does.
+
+    `value_range` is that of the weights. Raises UserError if a file is missing, no image, or too
+    small.
     """
     files, _ = find_images(paths)
     if not files:
@@ -107,7 +111,10 @@ def given_images(paths: Sequence[Path], value_range: ValueRange | None = None) -
 
 
 def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
-    """Read the first validation images of the weights' data set; None if this machine lacks it."""
+    """Read the first validation images of the data set on which the weights were trained.
+
+    Returns None if this version of the data set is not on this machine.
+    """
     dataset = str(provenance.get("dataset"))
     if not Path("params.yaml").is_file() or Path(dataset).name != dataset:
         return None

@@ -41,7 +41,7 @@ class ExportedNetwork(nn.Module):
     """Segments a whole image in one graph: resize, normalisation, network, upsampling and arg-max.
 
     The steps are those of the single-scale evaluation, in operations that exporters support, for
-    any image size. A model with another step is a UserError.
+    any image size. Raises UserError if the model has a step that the graph does not support.
     """
 
     mean: Tensor
@@ -80,7 +80,10 @@ class ExportedNetwork(nn.Module):
 
 
 def export_metadata(model: TrainedModel) -> dict[str, str]:
-    """Return the metadata of an exported file; lists and dicts are encoded as JSON."""
+    """Return the metadata of an exported file: inputs and outputs, classes, colours and provenance.
+
+    Lists and dicts are encoded as JSON.
+    """
     names = ("classes", "palette", "resize", "evaluation", "range", "provenance")
     values = {name: getattr(model.metadata, name) for name in names}
     return {
@@ -108,8 +111,9 @@ def _refuse_unsupported(network: EncoderDecoder, where: str) -> None:
 
 
 def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]:
-    """Return (long side, short side), True of a `Resize` step that keeps the aspect ratio, else
-    (height, width), False.
+    """Return the target size of a `Resize` step, and whether the step keeps the aspect ratio.
+
+    The size is (long side, short side) if the ratio is kept, else (height, width).
     """
     scale: Sequence[int] | None = step.get("scale")
     settings = step.keys() - {"type"}
@@ -123,7 +127,10 @@ def _box_of(step: Mapping[str, Any], where: str) -> tuple[tuple[int, int], bool]
 
 
 def _size_in_box(height: int, width: int, box: tuple[int, int]) -> tuple[int, int]:
-    """Return what mmcv's `rescale_size` does for `box`, in integers: exporters keep these exact."""
+    """Return the largest size of an image whose long and short side fit into `box` (long, short).
+
+    Equals mmcv's `rescale_size`, in integers, because exporters keep these exact.
+    """
     long, short = torch.sym_max(height, width), torch.sym_min(height, width)
 
     def side(length: int) -> int:
@@ -139,9 +146,10 @@ def _channels(values: Tensor) -> Tensor:
 
 
 def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
-    """Export `network`, in evaluation mode on the CPU, with dynamic batch size, height and width.
+    """Export `network` by `torch.export`, with dynamic batch size, height and width.
 
-    If torch cannot, or makes a size constant, this is a UserError; `where` names the weights file.
+    `network` must be in evaluation mode on the CPU. Raises UserError, which names the weights file
+    `where`, if torch cannot export it or makes a size constant.
     """
     shapes = {
         0: Dim("batch", min=1, max=LARGEST_BATCH),
@@ -161,7 +169,10 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
 
 @contextlib.contextmanager
 def exporter_errors(what: str, where: str) -> Iterator[None]:
-    """Convert any exception of the block to a `UserError` that torch cannot do `what`."""
+    """Convert any exception of the block to a UserError that torch cannot do `what`.
+
+    The message names the weights file `where`.
+    """
     try:
         yield
     except Exception as error:

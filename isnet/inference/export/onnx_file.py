@@ -21,7 +21,10 @@ RUNTIME = f"onnxruntime {onnxruntime.__version__}, {_PROVIDER}"
 def write_onnx(
     program: ExportedProgram, file: Path, metadata: Mapping[str, str], where: str
 ) -> None:
-    """Write an ONNX file with `metadata` in its `metadata_props`; UserError if torch cannot."""
+    """Write `program` as an ONNX file, with `metadata` in the file's `metadata_props`.
+
+    Raises UserError, which names the weights file `where`, if torch cannot convert it.
+    """
     with exporter_errors("write this network as ONNX", where):
         made = torch.onnx.export(
             program,
@@ -40,7 +43,8 @@ def write_onnx(
 def load_onnx(file: Path, where: str) -> Runner:
     """Return a function that runs an ONNX file on the CPU with torch's number of threads.
 
-    If ONNX Runtime cannot load or, later, run it, this is a UserError; `where` names the weights.
+    Raises UserError, which names the weights file `where`, if ONNX Runtime cannot load the file;
+    the function does so if ONNX Runtime cannot run it.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

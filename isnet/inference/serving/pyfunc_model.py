@@ -27,7 +27,10 @@ MAX_IMAGES = 16
 
 
 class RefusedRequestError(MlflowException):
-    """Answers an invalid request with HTTP 400 and the reason alone, without the whole request."""
+    """Raised for an invalid request, which is answered with HTTP 400 and the reason alone.
+
+    MLflow's own error would contain the whole request, too.
+    """
 
     def __init__(self, why: str) -> None:
         self._why = why

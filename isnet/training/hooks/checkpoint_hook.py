@@ -28,7 +28,8 @@ class CheckpointHook(Hook):
     Random number generators are not saved, because they are seeded by the iteration.
 
     Args:
-        job, folder: the training, and where its checkpoints are written.
+        job: the training.
+        folder: where checkpoints are written.
         state: the checkpoint to resume from, if any.
         stop_request: records a signal that asks to stop.
         stateful: hooks whose `state()` is saved, by their key in the checkpoint. With a
@@ -77,7 +78,10 @@ class CheckpointHook(Hook):
         return weights
 
     def before_train(self, runner: Runner) -> None:
-        """Restore the checkpoint, if any; mmengine's loop advances the sampler to its iteration."""
+        """Restore the checkpoint to resume from, if any.
+
+        mmengine's loop then advances the sampler to the iteration of the checkpoint.
+        """
         if self.state is None:
             return
         state, self.state = self.state, None
@@ -103,7 +107,8 @@ class CheckpointHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
         """Save a checkpoint if one is due, or if a stop was requested.
 
-        If a validation follows, it is saved after that: a resume from before would skip it.
+        If a validation follows, the checkpoint is saved after the validation instead. A resume from
+        an earlier checkpoint would skip that validation.
         """
         done = batch_idx + 1
         if done % self.accumulation:
@@ -116,7 +121,10 @@ class CheckpointHook(Hook):
             self._save(runner, done)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **_: Any) -> None:
-        """If a stop was requested, save and leave the validation: all ranks after one batch."""
+        """If a stop was requested, save a checkpoint and leave the validation early.
+
+        All processes leave the validation after the same batch.
+        """
         if self._stop_requested():
             self.validation_due = True
             if self.average:
@@ -170,7 +178,10 @@ class _ValidationStopped(Exception):
 
 @LOOPS.register_module()
 class StoppableValLoop(ValLoop):
-    """mmengine's ValLoop that `CheckpointHook` can stop early; a resumed training repeats it."""
+    """mmengine's ValLoop that `CheckpointHook` can stop early.
+
+    A resumed training repeats the stopped validation.
+    """
 
     def run(self) -> dict[str, Any]:
         """Run the validation and return its scores, or an empty dict if it was stopped."""
@@ -184,8 +195,9 @@ class StoppableValLoop(ValLoop):
 class _AnyRank:
     """Asynchronous logical OR over all ranks, with the result of each call returned by the next.
 
-    All ranks must make the same calls. The reduction runs on the CPUs (gloo), so that no GPU is
-    synchronised. A single process gets its own value back at once.
+    All ranks must make the same calls, so that they all act in the same iteration. The reduction
+    runs on the CPUs (gloo), so that no GPU is synchronised. A single process gets its own value
+    back at once.
     """
 
     def __init__(self) -> None:

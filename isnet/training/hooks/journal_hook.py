@@ -26,8 +26,8 @@ class JournalHook(Hook):
     """Hook that appends a record to the journal at regular intervals and after each validation.
 
     The interval is that of the config, but at most a fiftieth of the training. Losses are summed on
-    the device and read once per interval, so that no step waits for the host. `show` shows the
-    progress; it is None on ranks that show nothing.
+    the device and read once per interval, so that no step waits for the host. Rank 0 writes the
+    journal. `show` shows the progress; it is None on ranks that show nothing.
     """
 
     priority = "NORMAL"
@@ -56,7 +56,10 @@ class JournalHook(Hook):
         self._restart_clock()
 
     def state(self) -> dict[str, Any]:
-        """Return the loss sums of the interval: a resumed training writes the same losses."""
+        """Return the loss sums of the current interval for a checkpoint.
+
+        With them, a resumed training writes the same losses as an uninterrupted one.
+        """
         sums = {name: float(value) for name, value in self.sums.items()}
         return {"sums": sums, "count": self.count, "last_score": self.last_score}
 

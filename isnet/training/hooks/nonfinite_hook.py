@@ -23,9 +23,11 @@ _WHAT = "the loss or its gradients"
 
 
 class _Step:
-    """Optimizer step `iteration`, from 1: its images by micro-batch, and flags copied to the host.
+    """An optimizer step with its images and its fault flags, which are copied to the host.
 
-    `in_a_row`, `in_all`: the consecutive and all faults up to this one, if it is a fault.
+    `iteration` counts from 1; `images` are the paths of this process's images, by micro-batch.
+    `in_a_row` and `in_all` are the numbers of consecutive and of all faults up to this step, set
+    only if the step is a fault.
     """
 
     def __init__(self, iteration: int, images: list[list[str]], faults: torch.Tensor) -> None:
@@ -52,7 +54,8 @@ class NonFiniteHook(Hook):
 
     Args:
         accumulation: micro-iterations per optimizer step.
-        precision, last_checkpoint: number format, and newest checkpoint, for the error message.
+        precision: number format of the training, for the hint in the error message.
+        last_checkpoint: returns the name of the newest checkpoint, for the error message.
     """
 
     priority = "NORMAL"
@@ -86,7 +89,10 @@ class NonFiniteHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Read the flags of the last step, on a CPU of this one; UserError after too many."""
+        """Read the fault flags of the previous step; on a CPU, of the current one.
+
+        Raises UserError if too many steps were skipped.
+        """
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, GuardedOptimWrapper):
             return
@@ -102,12 +108,15 @@ class NonFiniteHook(Hook):
         self._report(wrapper)
 
     def after_train(self, runner: Runner) -> None:
-        """Read the flags of the last step of all."""
+        """Read the fault flags of the last step; raise UserError if too many steps were skipped."""
         self._read()
         self._report(runner.optim_wrapper)
 
     def _read(self) -> None:
-        """Count the last step if it is a fault; alone, because one process writes checkpoints."""
+        """Read the flags of the last recorded step and count the step if it is a fault.
+
+        There is no communication here, because only one process writes checkpoints.
+        """
         step, self._unread = self._unread, None
         if step is None:
             return
@@ -149,7 +158,10 @@ class NonFiniteHook(Hook):
 
 
 def _gather_images(step: _Step) -> str:
-    """Format the images with a non-finite loss, or else all of the step, by rank if several."""
+    """Format the images of a step that have a non-finite loss, or else all images of the step.
+
+    The images are gathered from all ranks and, if there are several, listed by rank.
+    """
     bad_losses = step.flags()[1:]
     bad = [paths for paths, is_bad in zip(step.images, bad_losses, strict=True) if is_bad]
     gathered = all_gather_object((list(chain(*bad)), list(chain(*step.images))))

@@ -36,10 +36,10 @@ class ProcessHook(Hook):
         self.stop_request.defer()
 
     def before_val(self, runner: Runner) -> None:
-        """Broadcast the buffers of rank 0, because a checkpoint has only these.
+        """Broadcast the buffers of rank 0 to all ranks, because a checkpoint has only these.
 
-        Plain BatchNorm has other statistics in each rank: without this a resumed training would
-        get other scores.
+        Plain BatchNorm has other running statistics in each rank. Without the broadcast, a resumed
+        training would get other scores.
         """
         if get_world_size() > 1:
             for buffer in runner.model.buffers():

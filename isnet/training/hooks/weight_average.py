@@ -87,7 +87,10 @@ class WeightAverage(Hook):
         self._swap()
 
     def _begin(self, runner: Runner) -> None:
-        """Begin with a checkpoint, or copies of the weights that other hooks have restored."""
+        """Initialise the averages once, from a checkpoint or with copies of the weights.
+
+        Call it after other hooks have restored the model. Copies keep the weights' memory layout.
+        """
         if self._averages:
             return
         seen: set[int] = set()
