@@ -15,8 +15,9 @@ from typing import Any
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces `path` if the caller raises no error.
 
-    After an error, `path` keeps its old content. File and folder are synced, so the change survives
-    a power failure. The file is in the same folder, with the same suffix, which image writers read.
+    After an error the temporary file is removed, and `path` keeps its old content. File and folder
+    are synced, so the change survives a power failure. The temporary file is in the same folder and
+    has the suffix of `path`, because image writers choose the format by the suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
@@ -63,13 +64,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_if_changed(path: Path, text: str) -> None:
-    """Write `text` to `path`, unless the file has this content already."""
+    """Write `text` to `path` unless the file has this content, so that it keeps its time."""
     if not (path.is_file() and path.read_text() == text):
         write_text(path, text)
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy `source` to `target` atomically; workflow engines rewrite outputs, so no hard link."""
+    """Copy `source` to `target` atomically.
+
+    A hard link would not do, because workflow engines rewrite output files.
+    """
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
 

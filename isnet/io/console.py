@@ -36,7 +36,7 @@ class _ConsoleHandler(logging.Handler):
         self.has_bars = sys.stderr.isatty() and os.environ.get("ISNET_PROGRESS") != "lines"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write to the current sys.stderr, which `rich` replaces while it shows a bar."""
+        """Write a record to the current sys.stderr, which `rich` replaces while it shows a bar."""
         print(f"{self.prefix} {record.getMessage()}", file=sys.stderr, flush=True)
 
 
@@ -44,11 +44,14 @@ class _ConsoleHandler(logging.Handler):
 def console_output(stage: str, name: str, log: Path | None) -> Iterator[None]:
     """Send the log records of a command to stderr and to its log file.
 
-    Of distributed training, only rank 0 logs. An error that ends the command is written to the file
-    only, because the command line prints it. ISNET_PROGRESS=lines replaces progress bars by lines,
-    as the Snakefile does where stages share a terminal. `stage` and `name` (of the run or data set)
-    are the prefix of records, `[stage name]`. `log` is relative to the checkout; None for commands
-    that need none.
+    In distributed training, only rank 0 logs. An error that ends the command is written to the file
+    only, because the command line prints the error itself. ISNET_PROGRESS=lines replaces progress
+    bars by lines; the Snakefile sets it because several stages share one terminal.
+
+    Args:
+        stage: name of the command, the first part of the prefix `[stage name]`.
+        name: name of the run or data set, the second part of the prefix.
+        log: the log file, relative to the checkout. None for commands that need no checkout.
     """
     file = None if log is None else _file_handler(log)
     handlers: list[logging.Handler] = []
@@ -80,7 +83,9 @@ def console_output(stage: str, name: str, log: Path | None) -> Iterator[None]:
 def _file_handler(log: Path) -> logging.FileHandler:
     """Open the log file of a stage for appending.
 
-    Snakemake deletes it before each execution: it is a link to one in `work/`.
+    Snakemake deletes the declared log file of a rule before each execution. The log is therefore
+    kept in `work/`. The declared file is a hard link to the kept one, or a symbolic link if the two
+    are on different disks.
     """
     kept = _WORK / log
     for file in (kept, log):
@@ -104,8 +109,12 @@ def _file_handler(log: Path) -> logging.FileHandler:
 def show_progress(unit: str, start: int = 0) -> AbstractContextManager[ProgressCallback]:
     """Open a progress display: a bar on a terminal, else a log record every 10 seconds.
 
-    Yields the function that reports progress in a `unit`; "bytes" are shown with their rate.
-    `start` is what an interrupted earlier call has done; for bytes, the first report says it.
+    The context manager yields the function that reports progress.
+
+    Args:
+        unit: name of the counted things. "bytes" are shown with their rate.
+        start: number of units that an interrupted earlier call has done. For bytes, the first
+            report sets this number.
     """
     console = [handler for handler in _LOGGER.handlers if isinstance(handler, _ConsoleHandler)]
     if console and console[0].has_bars:

@@ -24,9 +24,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def decoder_messages() -> Iterator[list[str]]:
-    """Catch the lines about damaged data that decoders print in the block, in the yielded list.
+    """Catch the lines about damaged data that decoders print in the block.
 
-    Anything else that is printed to stderr meanwhile follows after the block. Threads wait here.
+    Yields a list that has these lines after the block. Anything else that is printed to stderr
+    meanwhile follows after the block. Threads wait for each other here.
     """
     messages: list[str] = []
     with _lock, tempfile.TemporaryFile() as file:

@@ -22,7 +22,10 @@ def free_disk_bytes(folder: Path) -> int:
 
 
 def require_free_space(folder: Path, needed: int, what: str) -> None:
-    """Raise UserError unless `needed` bytes, named `what`, fit on the disk of `folder`."""
+    """Raise UserError unless `needed` bytes fit on the disk of `folder`.
+
+    In the message, `what` names the content of these bytes.
+    """
     if needed > (free := free_disk_bytes(folder)):
         sizes = f"{format_bytes(needed)}, and there are {format_bytes(free)} free"
         raise UserError(f"{what} needs {sizes}", where=str(folder), hint=_HINT)
@@ -30,7 +33,10 @@ def require_free_space(folder: Path, needed: int, what: str) -> None:
 
 @contextlib.contextmanager
 def explain_write_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block, such as a full disk, into a UserError that names `path`."""
+    """Convert an OSError of the block to a UserError that names `path`.
+
+    The disk or the quota is full, or the folder is not writable.
+    """
     try:
         yield
     except OSError as error:

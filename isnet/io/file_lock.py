@@ -1,6 +1,7 @@
-"""Lock files that child processes can share, and a JSON record of the process that holds a lock.
+"""Lock files, and a JSON record of the process that holds a lock.
 
-By it, other processes and machines tell whether the owner still runs.
+A process can share its locks with child processes. The record identifies the holder of a lock, so
+that other processes and machines can tell whether the holder still runs.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 def lock_descriptors() -> tuple[int, ...]:
     """Return the descriptors of all files that this process has locked.
 
-    As `pass_fds` of a child process, they keep the files locked until it has ended too.
+    Pass them as `pass_fds` to `subprocess.Popen` to share the locks with a child process. If this
+    process is killed, the files then stay locked until the child process has ended too.
     """
     return tuple(_OPEN)
 
 
 def _close_in_child() -> None:
-    """Close the lock files in a fork: a data loader worker may outlive its parent."""
+    """Close the lock files in a forked process, so that only its parent holds the locks.
+
+    Otherwise a data loader worker that outlives its parent would keep the files locked.
+    """
     for descriptor in _OPEN:
         os.close(descriptor)
     _OPEN.clear()
@@ -55,8 +60,8 @@ class LockedFile:
     def acquire(self) -> bool | None:
         """Try to lock the file, without waiting.
 
-        Returns True if it is locked, False if another process holds it, and None if the file system
-        has no locks. Raises OSError if the file cannot be created.
+        Returns True if this process now holds the lock, False if another process holds it, and None
+        if the file system has no locks. Raises OSError if the file cannot be created.
         """
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -83,7 +88,7 @@ class LockedFile:
         os.pwrite(self._descriptor, text.encode(), 0)
 
     def release(self, *, remove: bool = False) -> None:
-        """Unlock the file if this object has locked it; with `remove`, delete it before."""
+        """Unlock the file if this object has locked it. With `remove`, delete it first."""
         if self._descriptor is None:
             return
         if remove and os.fstat(self._descriptor).st_nlink:
@@ -113,7 +118,7 @@ class LockOwner:
 
     @classmethod
     def here(cls, **more: Any) -> Self:
-        """Create the record of the current process; `more` are fields of a subclass."""
+        """Create the record of the current process; `more` sets the fields that a subclass adds."""
         host, boot, namespace = socket.gethostname(), "", ""
         with contextlib.suppress(OSError):  # a sandbox may not have them
             boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -153,7 +158,10 @@ class LockOwner:
         return self.shares_kernel(other) and self.namespace == other.namespace
 
     def is_running(self) -> bool:
-        """Return whether the process still runs; valid only if `shares_pids` with this one."""
+        """Return whether the recorded process still runs.
+
+        The result is valid only if `shares_pids` is true for the record and the current process.
+        """
         return _start_of(self.pid) == self.started
 
 

@@ -17,7 +17,8 @@ import pynvml
 def visible_gpus() -> list[str]:
     """Return the names of the GPUs in CUDA_VISIBLE_DEVICES, or of all GPUs if it is not set.
 
-    A name is a UUID (of MIG instances in place of a divided GPU), or an index without NVML.
+    A name is a UUID, or an index if the driver has no NVML. CUDA_VISIBLE_DEVICES accepts both. In
+    the list of all GPUs, a GPU that is divided into MIG instances is replaced by these.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     uuids = _driver_uuids()
@@ -31,7 +32,7 @@ def visible_gpus() -> list[str]:
 def gpu_usage() -> list[dict[str, float]]:
     """Return utilisation (`percent`) and used memory (`memory_gb`, 10^9 bytes) of the visible GPUs.
 
-    Values that the driver does not know are absent, such as the utilisation of MIG instances.
+    A key is absent if the driver does not know its value, such as the utilisation of MIG instances.
     """
     usages: list[dict[str, float]] = []
     with _nvml_devices() as devices:
@@ -111,7 +112,10 @@ def _nvml_devices() -> Iterator[list[Any] | None]:
 
 
 def _driver_uuids() -> list[list[str]] | None:
-    """Return for each GPU its UUID, or those of its MIG instances; None without NVML."""
+    """Return a list for each GPU: its UUID, or the UUIDs of its MIG instances.
+
+    Returns None if the driver has no NVML.
+    """
     with _nvml_devices() as devices:
         if devices is None:
             return None
@@ -128,7 +132,11 @@ def _mig_uuids(device: Any) -> list[str]:
 
 
 def _count_with_torch() -> int:
-    """Count GPUs without NVML, in a process of its own: a lease may change CUDA_VISIBLE_DEVICES."""
+    """Count the GPUs with torch, for a container that has the CUDA driver but no NVML.
+
+    Torch runs in a subprocess, because in this process it must not read CUDA_VISIBLE_DEVICES before
+    a GPU lease sets that variable.
+    """
     code = "import torch; print(torch.cuda.device_count())"
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False

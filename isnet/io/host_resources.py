@@ -13,7 +13,10 @@ _CGROUP_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 
 
 def usable_cores() -> int:
-    """Return the number of CPU cores that this process may use; macOS has no affinity."""
+    """Return the number of CPU cores that this process may use.
+
+    Linux restricts it by affinity (Slurm, taskset, containers); macOS has no affinity.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

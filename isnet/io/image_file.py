@@ -1,8 +1,8 @@
 """Reads, checks and decodes image files in the same way for all stages.
 
-OpenCV decodes as in mmseg's `LoadImageFromFile`: EXIF orientation is applied, of several frames the
-first is used, grey, palette and CMYK become colours, transparency is dropped. Values of more than 8
-bits become 8 by a `ValueRange`; without one, 16 bits are divided by 256.
+OpenCV decodes images as in mmseg's `LoadImageFromFile`. EXIF orientation is applied. Of several
+frames the first is used. Grey, palette and CMYK images become colour images. Values of more than 8
+bits become 8 by a `ValueRange`; without one, 16 bits are divided by 256. Transparency is dropped.
 """
 
 import io
@@ -51,7 +51,7 @@ _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 
 
 class UnreadableImageError(UserError):
-    """An image file that cannot be read; its attribute `why` is the bare reason."""
+    """The error for an image file that cannot be read; its attribute `why` is the bare reason."""
 
     def __init__(self, path: Path, why: str) -> None:
         hint = "Replace the damaged file, and run `isnet convert` again"
@@ -59,7 +59,7 @@ class UnreadableImageError(UserError):
         self.path, self.why = path, why
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
-        """Make the error picklable, for worker processes."""
+        """Make the error picklable, because worker processes send it to their parent."""
         return type(self), (self.path, self.why)
 
 
@@ -231,8 +231,8 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
     """Decode the `content` of an image file with OpenCV, by default to `(H, W, 3)` uint8 BGR.
 
     Raises:
-        UserError: the file is damaged. OpenCV, unlike Pillow, verifies the checksums of a PNG; a
-            JPEG or TIFF is damaged too if its decoder only prints that. Formats without checksums
+        UserError: the file is damaged. OpenCV, unlike Pillow, verifies the checksums of a PNG. A
+            JPEG or TIFF is also damaged if its decoder only prints that. Formats without checksums
             (BMP, uncompressed TIFF, lossy WebP) may hide damage.
     """
     # Damage is named below. Tags of a GeoTIFF, which OpenCV logs too, are no news.
@@ -257,7 +257,7 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
 
 
 def _damage_of_tiff(content: bytes) -> str:
-    """Return Pillow's error of a damaged TIFF, of which OpenCV decodes a part without any."""
+    """Return Pillow's error of a damaged TIFF; OpenCV decodes a part of it without an error."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.load()
@@ -270,7 +270,10 @@ def _damage_of_tiff(content: bytes) -> str:
 
 
 def decode_values(path: Path, content: bytes) -> Values:
-    """Decode an image file to `(H, W, 3)` BGR of its own type; raise UserError if damaged."""
+    """Decode the `content` of an image file to `(H, W, 3)` BGR, of the type that it stores.
+
+    Raises UserError if the file is damaged, or of a kind that OpenCV does not read.
+    """
     return _as_colours(decode(path, content, _AS_STORED))
 
 
@@ -289,12 +292,18 @@ def _as_colours(pixels: Values) -> Values:
 
 
 def read_image(path: Path, value_range: ValueRange | None = None) -> Pixels:
-    """Read an image file as `(H, W, 3)` uint8 BGR, see `decode_image`."""
+    """Read an image file as `(H, W, 3)` uint8 BGR, see `decode_image`.
+
+    Raises UserError if the file cannot be read.
+    """
     return decode_image(path, read_file(path), value_range)
 
 
 def read_train_ids(path: Path) -> Pixels:
-    """Read a converted label as `(H, W)` uint8; raise UserError if it is not 8-bit grey."""
+    """Read a converted label file as `(H, W)` uint8 train ids.
+
+    Raises UserError if the file cannot be read, or is not 8-bit grey.
+    """
     labels = decode(path, read_file(path), cv2.IMREAD_UNCHANGED)
     if labels.ndim != 2 or labels.dtype != np.uint8:
         what, hint = "is not an 8-bit label image of one channel", "Run `isnet convert` again"

@@ -19,8 +19,9 @@ def is_image(path: Path) -> bool:
 def files_below(folder: Path, *skipped: Path | None) -> Iterator[Path]:
     """Yield the files in `folder` and its subfolders, sorted by name in each.
 
-    Links to folders are followed, but not into a folder that they are in. Hidden ones (`._a.png`,
-    `.DS_Store`) and the folders `skipped`, absolute paths without links, are left out.
+    Links to folders are followed, but not into a folder that they are in. Hidden files and folders
+    (`._a.png` and `.DS_Store` of file managers) and the folders `skipped`, absolute paths without
+    links, are left out.
     """
     _, folders, files = next(os.walk(folder), ("", [], []))
     yield from (folder / name for name in sorted(files) if not name.startswith("."))

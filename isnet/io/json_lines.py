@@ -34,10 +34,14 @@ def decode_line(line: bytes, *, checksum: bool = False) -> Record | None:
 class JsonLinesFile:
     """An append-only JSON Lines file, written by one process at a time.
 
-    The first line is a header, `{"made_with": FINGERPRINT}`, the digest of all that the records
-    depend on; with another one, the content is deleted. An incomplete or damaged end is cut off.
-    With `checksum`, a CRC-32 stands before each record, and all lines after a damaged one are
-    dropped.
+    The first line is a header, `{"made_with": FINGERPRINT}`. If an existing file has another
+    header, opening deletes its content. Opening also cuts off an incomplete or damaged end.
+
+    Args:
+        path: the file, which is created if missing.
+        fingerprint: digest of everything that the records depend on.
+        checksum: whether to write a CRC-32 before each record. If so, all lines after a damaged one
+            are dropped.
     """
 
     def __init__(self, path: Path, fingerprint: str, *, checksum: bool = False) -> None:
@@ -65,12 +69,15 @@ class JsonLinesFile:
         self._file.flush()
 
     def sync(self) -> None:
-        """Flush all records to the disk, for a power failure."""
+        """Flush all records to the disk, so that they survive a power failure."""
         os.fsync(self._file.fileno())
 
 
 def read_json_lines(path: Path, fingerprint: str, *, checksum: bool = False) -> Iterator[Record]:
-    """Yield the valid records of a `JsonLinesFile`; none if it has another fingerprint."""
+    """Yield the valid records of a `JsonLinesFile`.
+
+    Yields nothing if the file is absent or has another fingerprint in its header.
+    """
     if path.is_file():
         with path.open("rb") as file:
             yield from islice(_read_all(file, fingerprint, checksum), 1, None)

@@ -28,8 +28,8 @@ def map_in_processes(
 ) -> Generator[tuple[Item, Result]]:
     """Call `work` for each item in worker processes; yield `(item, result)` as each call ends.
 
-    `work` is a module-level function or a `partial` of one; its first exception is raised here.
-    Each process calls `initializer` once.
+    `work` is a module-level function or a `partial` of one. Its first exception ends the map and is
+    raised here. Each of the `workers` processes calls `initializer(*initargs)` once at its start.
 
     Raises:
         UserError: a process was killed.
@@ -57,7 +57,11 @@ def map_in_processes(
 
 @contextlib.contextmanager
 def _defer_interrupts() -> Iterator[None]:
-    """Defer SIGINT, for which workers print a traceback, until all have started and block it."""
+    """Defer SIGINT until all workers have started. The workers inherit a mask that blocks SIGINT.
+
+    Otherwise a worker prints a traceback if it receives SIGINT, or if it starts when its parent no
+    longer waits.
+    """
     received: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

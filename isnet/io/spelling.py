@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 
 def suggest(word: str, known: Iterable[str], lead: str) -> str:
-    """Return `Did you mean ...?` with the most similar known word, else `lead` and all of them."""
+    """Return a hint for a misspelt word: `Did you mean ...?` with the most similar known word.
+
+    If no known word is similar, the hint is `lead` and all known words.
+    """
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
     return f"Did you mean {near[0]!r}?" if near else f"{lead}: {', '.join(known)}"

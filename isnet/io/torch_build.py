@@ -1,4 +1,4 @@
-"""The installed torch: what it was built for, and whether the driver and the compiler fit."""
+"""Finds out what the installed torch was built for, and whether driver and compiler can run it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from isnet.errors import UserError
 
 @dataclass(frozen=True)
 class TorchBuild:
-    """A build of torch: folder of the package, version such as `2.14.1+cu130`, its CUDA or ROCm."""
+    """A build of torch: folder of the package, version such as `2.14.1+cu130`, and what it is for.
+
+    `cuda` or `hip` is the version of CUDA or ROCm that it was built for; None for a build without.
+    """
 
     folder: Path
     version: str
@@ -39,7 +42,10 @@ class TorchBuild:
         return f"CUDA {self.cuda}" if self.cuda else f"ROCm {self.hip}" if self.hip else "CPU"
 
     def misfit(self, driver_cuda: str) -> str | None:
-        """Say what to do if a driver of CUDA `driver_cuda` cannot run the build, if so."""
+        """Say what to do if the driver, which runs CUDA up to `driver_cuda`, cannot run the build.
+
+        Returns None if it can. A driver runs builds for each minor version of its CUDA.
+        """
         newest = driver_cuda.partition(".")[0]
         if self.cuda is None:
             return f"torch is built for {self.platform}: install a build for CUDA {newest}"

@@ -64,7 +64,10 @@ def widest(ranges: list[ValueRange]) -> ValueRange:
 
 
 def stretch(values: Values, measured: ValueRange | None = None) -> Pixels:
-    """Map an image's values to 0..255 by its own range, `measured` if that is known."""
+    """Map an image's values to 0..255 by its own range, to show it where no other is known.
+
+    `measured` is that range, if it is known.
+    """
     if values.dtype == np.uint8:
         return values
     low, high = measured or measure_range(values) or (0.0, 1.0)

@@ -17,9 +17,10 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Lock `path`, which the caller is about to create, by a lock file `.NAME.lock` beside it.
+    """Lock `path` against other processes and threads, by a lock file `.NAME.lock` beside `path`.
 
-    If another process or thread has the lock, this waits. A dead process's lock is released.
+    If another process has the lock, this waits. When a process dies, the system releases its lock.
+    `path` is the file or folder that the caller is about to create.
     """
     lock_file = path.with_name(f".{path.name}.lock")
     lock = FileLock(lock_file, poll_interval=0.2)

@@ -31,9 +31,10 @@ class StrictModel(BaseModel):
 
 
 def read_yaml(path: Path, hint: str) -> dict[str, Any]:
-    """Read a YAML file that contains a mapping; `hint` is advice in the error message.
+    """Read a YAML file that contains a mapping.
 
-    As in DVC, `1e-3` is a number, and a duplicate key is an error.
+    As in DVC, `1e-3` is a number, and a duplicate key is an error. `hint` is advice in the message
+    if the file is unreadable or not a mapping.
 
     Raises:
         UserError: the file is unreadable, not valid YAML or not a mapping.
@@ -55,7 +56,8 @@ def validate(model: type[Model], tree: dict[str, Any], path: Path) -> Model:
     """Validate `tree`, the content of the YAML file `path`, and return it as a `model`.
 
     Raises:
-        UserError: the first error with its key and a hint, and the number of further errors.
+        UserError: the content is not valid. The message has the first error with its key and a
+            hint, and the number of further errors.
     """
     try:
         return model.model_validate(tree)
@@ -112,7 +114,10 @@ def _explain(error: ErrorDetails) -> tuple[str, str]:
 
 
 def _keys(tree: Any, error: ErrorDetails) -> list[str]:
-    """Return the keys that lead to an error in the file: Pydantic adds names of union members."""
+    """Return the keys that lead to a validation error in the file.
+
+    The location that Pydantic reports also contains names of union members, which are left out.
+    """
     keys: list[str] = []
     for part in error["loc"]:
         if isinstance(tree, str):  # its characters are no keys

@@ -15,7 +15,10 @@ from isnet.extras import install_command
 
 
 def fill_polygons(polygons: list[list[float]], size: Size) -> Mask:
-    """Return the union `(H, W)` of polygons, each as x, y, x, y ...; ValueError below 3 points."""
+    """Return the union `(H, W)` of polygons, each as x, y, x, y ...
+
+    Raises ValueError if a polygon has fewer than three points.
+    """
     coco = _pycocotools()
     for polygon in polygons:
         check_points(polygon, least=3)  # of two points, pycocotools would make a box

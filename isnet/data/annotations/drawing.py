@@ -29,7 +29,10 @@ class Shape(ABC):
 
     @abstractmethod
     def draw_mask(self, size: Size) -> Mask:
-        """Return the pixels `(H, W)` of the shape; ValueError says why it cannot be drawn."""
+        """Return the pixels `(H, W)` of the shape in an image of this size.
+
+        Raises ValueError, which says why, if the shape cannot be drawn.
+        """
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,12 @@ class Drawing(ABC):
     """Size of the image as its annotations state it."""
 
     def draw(self, ids: Mapping[str, int], unlabelled: int, origin: str) -> Ids:
-        """Draw the annotations to ids `(H, W)`: those of the categories, or `unlabelled`.
+        """Draw the annotations to ids `(H, W)`.
 
-        `origin` is the file that has the categories, for messages.
+        Args:
+            ids: id of each category.
+            unlabelled: id of pixels that no annotation covers.
+            origin: the file that has the categories, for messages.
 
         Raises:
             UserError: a category is not in `ids`, or an annotation is wrong.

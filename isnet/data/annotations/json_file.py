@@ -25,7 +25,10 @@ Model = TypeVar("Model", bound=Part)
 
 
 def read_json_file(model: type[Model], path: Path) -> Model:
-    """Read a JSON file as a `model`; raise UserError if it is none, or lacks a key."""
+    """Read a JSON file as a `model`.
+
+    Raises UserError if the file cannot be read, is not valid JSON, or lacks what `model` needs.
+    """
     content = read_file(path)
     try:
         tree = json.loads(content)

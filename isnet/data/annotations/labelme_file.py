@@ -94,7 +94,10 @@ class _LabelmeShape(Shape):
 
 
 def read_labelme(path: Path) -> Drawing:
-    """Read a LabelMe file. Shapes are drawn in its order, as by LabelMe's own converters."""
+    """Read a LabelMe file. Shapes are drawn in its order, as by LabelMe's own converters.
+
+    Raises UserError if the file cannot be read.
+    """
     file = read_json_file(_File, path)
     size = file.imageWidth, file.imageHeight
     shapes = tuple(

@@ -20,7 +20,10 @@ class AnnotatedImage(NamedTuple):
 
 
 def read_shared_file(path: Path, form: str) -> tuple[AnnotatedImage, ...]:
-    """Read a file of COCO or CVAT; raise UserError if it lists one image twice, or is damaged."""
+    """Read an annotation file of COCO or CVAT.
+
+    Raises UserError if it is missing or cannot be read, or has two entries for one image.
+    """
     try:
         stamp = path.stat().st_mtime_ns
     except OSError:

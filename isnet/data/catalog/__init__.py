@@ -1,6 +1,7 @@
 """Reads descriptions of data sets: their published files, paths, classes and raw label ids.
 
-The YAML files here describe public data sets, those in `datasets/` the user's own.
+The YAML files of this package describe public data sets. Users describe their own data sets in
+`datasets/`, in the same format.
 """
 
 from isnet.data.catalog.dataset_description import (

@@ -185,7 +185,7 @@ class DatasetDescription(StrictModel):
 
 
 def _check_splits(description: DatasetDescription) -> None:
-    """Raise ValueError unless either `{split}` or val_fraction separates the splits."""
+    """Raise ValueError unless exactly one of `{split}` and val_fraction separates the splits."""
     has_split = "{split}" in description.image or "{split}" in (description.list or "")
     if description.has_shared_labels:
         _check_shared_label(description)
@@ -198,7 +198,7 @@ def _check_splits(description: DatasetDescription) -> None:
 
 
 def _check_shared_label(description: DatasetDescription) -> None:
-    """Raise ValueError unless an annotation file is found and can list its images."""
+    """Raise ValueError unless an annotation file of many images can be found and can list them."""
     form = description.label_form
     if "{name}" in description.label:
         raise ValueError(f"label has {{name}}, but one {form} file has the labels of many images")
@@ -209,7 +209,7 @@ def _check_shared_label(description: DatasetDescription) -> None:
 
 
 def _check_categories(description: DatasetDescription) -> None:
-    """Raise ValueError if keys of annotations and of label images are mixed."""
+    """Raise ValueError if keys of annotations and keys of label images are mixed."""
     unlabelled, form = description.unlabelled, description.label_form
     names = [row.name for row in description.classes]
     if not description.is_annotated:
@@ -224,7 +224,7 @@ def _check_categories(description: DatasetDescription) -> None:
 
 
 def _check_ids(description: DatasetDescription) -> None:
-    """Raise ValueError unless raw ids are unique and of the kind of `label_form`."""
+    """Raise ValueError unless all raw ids are unique and of the kind that `label_form` requires."""
     form = description.label_form
     if description.tolerance is not None and form not in ("ids", "colors"):
         raise ValueError(f"tolerance is for ids and colors, but labels are {form}")
@@ -273,7 +273,10 @@ def read_published(name: str) -> PublishedDescription:
 
 
 def read_description(path: Path) -> DatasetDescription:
-    """Read the description of a user's data set; raise UserError if a key or value is wrong."""
+    """Read the description of a user's data set from a YAML file.
+
+    Raises UserError if the file cannot be read, or one of its keys or values is wrong.
+    """
     content = b""
     with contextlib.suppress(OSError):  # `read_yaml` reports the error
         content = path.read_bytes()

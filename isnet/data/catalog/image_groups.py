@@ -6,7 +6,10 @@ from isnet.errors import UserError
 
 
 def group_of(pattern: str, name: str) -> str:
-    """Return the group of an image by its name; raise UserError if the name does not fit."""
+    """Return the group of the image `name`, see `DatasetDescription.group`.
+
+    Raises UserError if the name does not fit the pattern.
+    """
     if "{group}" not in pattern:
         return pattern.format(name=name)
     shape = "".join(

@@ -59,14 +59,18 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
 
 
 def image_name(description: DatasetDescription, split: str, image: Path) -> str:
-    """Return what `{name}` stands for in an image's path, else the path without suffix."""
+    """Return the part of an image's path that `{name}` stands for, else the path without suffix."""
     shape = _compile_pattern(description.image, description.folder(split))
     match = shape.fullmatch(image.as_posix())
     return match[1] if match else image.with_suffix("").as_posix()
 
 
 def _choose_val(names: Collection[str], val_fraction: float) -> set[str]:
-    """Return the names that become `val`, by a hash of each: others stay when images are added."""
+    """Return the names or groups that become `val`, by a hash of each.
+
+    When images are added, the others therefore stay in their split, except that at least one
+    becomes `val`, and at least one `train`.
+    """
     numbers = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) for name in names}
     count = sum(number < val_fraction * 2**64 for number in numbers.values())
     count = min(max(count, 1), len(numbers) - 1)
@@ -93,7 +97,8 @@ def find_drawings(description: DatasetDescription, root: Path, split: str) -> di
     """Return the annotations of the images of a split, from an annotation file that lists them.
 
     With `val_fraction`, both splits have the annotations of all images. Images are relative to
-    `root`. One that is not listed, of a folder without `{split}`, is no part of the split.
+    `root`. If the folder has no `{split}` in its path, images that the file does not list are no
+    part of the split.
 
     Raises:
         UserError: the file cannot be read, lists an image that does not exist, or does not list one
@@ -141,7 +146,11 @@ def _compile_pattern(pattern: str, folder: str) -> re.Pattern[str]:
 def _match_files(
     root: Path, pattern: str, folder: str, excluded: Collection[Path] = ()
 ) -> dict[str, Path]:
-    """Return the files that match a path pattern, by `{name}`; suffixes in any case."""
+    """Return the files that match a path pattern, as a mapping from `{name}` to path.
+
+    Paths are relative to `root`; `folder` replaces `{split}` in the pattern. The extension may be
+    in any case.
+    """
     shape, before = _compile_pattern(pattern, folder), pattern.partition("{name}")[0]
     place = root / before.replace("{split}", folder).rpartition("/")[0]
     files: dict[str, Path] = {}

@@ -43,8 +43,8 @@ def build_label_table(
 ) -> LabelTable:
     """Build the label table of a data set, with train ids in the order of the described classes.
 
-    `origin` is the file of the description, for messages. `never_annotated`: whether classes that
-    occur in no label file get a train id too.
+    `origin` is the file that contains the description, for messages. `never_annotated`: whether
+    classes that occur in no label file get a train id too.
     """
     rows = [
         (row, raw_id)

@@ -1,7 +1,7 @@
 """Converts the labels of a data set from raw ids to train ids.
 
 The results are label files, a manifest of all files, and a census of the pixels of each class. A
-journal with a record per label resumes a killed conversion.
+journal has one record per converted label, so that a killed conversion can be resumed.
 """
 
 import logging
@@ -54,7 +54,7 @@ def convert_dataset(
 ) -> tuple[Manifest, Census]:
     """Convert every label of a data set; return its manifest and census.
 
-    Labels are written to `<data>/<dataset>/<key>/labels` by `workers` processes. Those that an
+    Labels are written to `<data>/<dataset>/<key>/labels` by `workers` processes. Labels that an
     earlier call has converted are kept if their files have not changed. `on_progress` is called
     with the number of images done and the total number.
 
@@ -164,7 +164,11 @@ def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labe
 
 
 def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[ConversionJob]:
-    """Return the conversion jobs of a split; labels keep their subfolders, as names repeat."""
+    """Return the conversion jobs of a split.
+
+    Converted labels keep the subfolders of the raw labels, or of the images if these share an
+    annotation file, because file names often repeat in different folders.
+    """
     pattern = description.image if description.has_shared_labels else description.label
     pattern = pattern.replace("{split}", description.folder(split))
     base = PurePosixPath(pattern.partition("{name}")[0].rpartition("/")[0])

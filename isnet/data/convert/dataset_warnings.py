@@ -86,7 +86,8 @@ def _show(pairs: _Pairs) -> str:
 def find_class_gaps(census: Census, description: DatasetDescription, origin: str) -> list[str]:
     """Return a line for each kind of gap: classes without labels, or with labels of one split only.
 
-    `origin` is the file of the description, for messages.
+    The description's `never_annotated` classes are no gap. `origin` is the file that contains the
+    description, for messages.
 
     Raises:
         UserError: train has nothing to learn: no labelled pixel, or one class beside ignored

@@ -1,4 +1,7 @@
-"""Converts one label file in a worker process: checks, train ids, and a PNG."""
+"""Converts one label file in a worker process.
+
+The label is checked against its image, mapped from raw ids to train ids, and written as a PNG.
+"""
 
 import hashlib
 import os
@@ -37,7 +40,10 @@ _SIDE = 16
 
 
 class ConversionJob(NamedTuple):
-    """Paths of an image and its label below the data set's folder, and of the converted label."""
+    """Paths of an image, of its label and of the converted label.
+
+    `image` and `label` are relative to the data set's folder, `target` to that of converted labels.
+    """
 
     image: str
     label: str
@@ -47,8 +53,8 @@ class ConversionJob(NamedTuple):
 class ConversionResult(Record):
     """Facts about a converted label and its image.
 
-    `counts` are the numbers of pixels by train id; `far` that of pixels ignored because they are
-    farther than the tolerance from every class.
+    `counts` are the numbers of pixels by train id, without those that are zero. `far` is the number
+    of pixels that are ignored because they are farther than the tolerance from every class.
     """
 
     image_stamp: FileStamp
@@ -83,7 +89,11 @@ def prepare_decoders() -> None:
 
 
 def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
-    """Initialise a worker: folder of raw files, folder of converted labels, and label table."""
+    """Initialise a worker process that converts labels.
+
+    `root` is the folder of images and raw labels, `labels` that of converted labels; `table` maps
+    raw ids to train ids.
+    """
     prepare_decoders()
     # libpng and OpenCV print warnings about damaged files; the error raised here names them.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -169,7 +179,8 @@ def check_image(
     """Decode an image as a check; return its header and its values after EXIF orientation.
 
     Raises:
-        UserError: it is damaged, training would lose values, or its label has another size.
+        UserError: the image is damaged, training cannot read its mode without loss, or its label
+            has another size.
     """
     header = read_header(image, content)
     check_mode(image, header, has_range=True)

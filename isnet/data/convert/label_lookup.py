@@ -33,7 +33,10 @@ class LabelLookup:
     def __call__(
         self, raw: RawIds, path: Path
     ) -> tuple[npt.NDArray[np.uint8], dict[int, int], int]:
-        """Return train ids `(H, W)`, the pixels of each, and the pixels farther than the tolerance.
+        """Return the train ids `(H, W)` of raw ids `(H, W)`, and the pixel count of each train id.
+
+        The third value is the number of pixels that are ignored because they are farther than the
+        table's tolerance from every raw id. `path` is the label file, for messages.
 
         Raises:
             UserError: a raw id is not in the table, or too many pixels are farther away.

@@ -34,8 +34,8 @@ _WITH_COLORS = " with colours"
 def read_label(path: Path, form: LabelForm, origin: str, tolerance: int | None = None) -> RawIds:
     """Read the raw ids of a label file, as it stores them.
 
-    `form` and `tolerance` are those of `DatasetDescription`, and `origin` the file that states
-    them. With a tolerance, files may be lossy.
+    `form` is the expected `DatasetDescription.label_form`, and `origin` the file that states it,
+    for messages. With a `tolerance` (see `DatasetDescription.tolerance`), files may be lossy.
 
     Raises:
         UserError: the label file cannot be read, or has another format.
@@ -103,7 +103,11 @@ def _drop_alpha(path: Path, pixels: npt.NDArray[Any], has_alpha: bool) -> npt.ND
 
 
 def _read_ids(path: Path, pixels: npt.NDArray[Any], origin: str, tolerance: int | None) -> RawIds:
-    """Return ids as uint8 or uint16, from values of any type or grey written as colours."""
+    """Return ids as uint8 or uint16, from values of any type or grey written as colours.
+
+    The channels of grey may differ by `tolerance`. Raises UserError if they differ by more, or if a
+    value is no id.
+    """
     if pixels.ndim == 3:
         if np.ptp(pixels, axis=-1).max(initial=0) > (tolerance or 0):
             raise _wrong_form(path, "ids", f"RGB{_WITH_COLORS}", origin)

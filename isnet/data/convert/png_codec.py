@@ -1,6 +1,7 @@
 """Encodes and recompresses PNG label files with the fast compression library zlib-ng.
 
-1024x2048 pixels take 1 ms; with OpenCV 5 ms, and twice the size. Decoding takes a quarter less.
+Encoding 1024x2048 pixels takes 1 ms. OpenCV takes 5 ms, and its file is twice as large. Decoding
+takes a quarter less time than with OpenCV alone.
 """
 
 import struct
@@ -36,7 +37,8 @@ def encode_grey(pixels: npt.NDArray[np.uint8]) -> bytes:
 def store_uncompressed(content: bytes) -> bytes:
     """Return the content of a PNG file with its pixels uncompressed, so that it decodes faster.
 
-    A damaged file, or one without the usual chunks, is returned unchanged for the decoder.
+    A damaged file, or one without the usual chunks, is returned unchanged. The decoder reports the
+    error.
     """
     try:
         chunks = list(_read_chunks(content))
@@ -63,7 +65,10 @@ def _uncompressed_stream(data: bytes) -> Iterator[bytes | memoryview]:
 
 
 def _write_chunks(chunks: Sequence[tuple[bytes, Sequence[bytes | memoryview]]]) -> bytes:
-    """Return a PNG file with these chunks (kind, pieces of data); pixels are copied once."""
+    """Return the content of a PNG file with these chunks, given as kind and pieces of data.
+
+    Pixels are copied only once, in the final join.
+    """
     parts: list[bytes | memoryview] = [_SIGNATURE]
     for kind, pieces in chunks:
         checksum = zlib_ng.crc32(kind)
@@ -75,7 +80,10 @@ def _write_chunks(chunks: Sequence[tuple[bytes, Sequence[bytes | memoryview]]]) 
 
 
 def _read_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and data of each chunk of a PNG file; ValueError or struct.error if damaged."""
+    """Yield kind and data of each chunk of a PNG file.
+
+    Raises ValueError if the checksum of a chunk is wrong, struct.error if the file is truncated.
+    """
     place = len(_SIGNATURE)
     while place < len(content):
         (length,) = struct.unpack_from(">I", content, place)

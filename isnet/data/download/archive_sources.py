@@ -28,10 +28,10 @@ def read_sources(
     downloads: Path,
     where: str,
 ) -> list[Source]:
-    """Parse the entries of `source` in params.yaml; none: the published archives of the data set.
+    """Parse the entries of `source` in params.yaml.
 
-    Relative paths start at `home`. Downloads are saved in `downloads`. `where` is the key in
-    params.yaml, for messages.
+    Without entries, the published archives of the data set are used. Relative paths start at
+    `home`. Downloads are saved in `downloads`. `where` is the key in params.yaml, for messages.
 
     Raises:
         UserError: a path does not exist, an address is not http or https, or a folder is given
@@ -137,7 +137,11 @@ def _find_published(
 def _login_address(
     address: SplitResult, archive: PublishedArchive | None, description: DatasetDescription
 ) -> str | None:
-    """Return the log-in form of a published archive; no other host may receive the password."""
+    """Return the address of the log-in form that a published archive needs, or None.
+
+    The form is on the host of the archive, which must be the publisher's site or this machine. No
+    other host may receive the password.
+    """
     if not (isinstance(description, PublishedDescription) and description.login and archive):
         return None
     site = urlsplit(description.login)

@@ -1,6 +1,7 @@
 """Reads the user name and password of a site from the environment, from netrc or the terminal.
 
-They never appear in messages, in a `repr`, or in an address that is shown or stored.
+User name and password never appear in messages, in a `repr`, or in an address that is shown or
+stored.
 """
 
 import getpass
@@ -30,7 +31,8 @@ class Credentials:
 class CredentialVariables:
     """Credentials from the environment variables `SERVICE_USERNAME` and `SERVICE_PASSWORD`.
 
-    The constructor removes these variables, so that child processes do not inherit them.
+    The constructor removes these variables from the environment of this process, so that child
+    processes do not inherit them.
     """
 
     def __init__(self, service: str) -> None:
@@ -38,7 +40,10 @@ class CredentialVariables:
         self._values = [os.environ.pop(name, "") for name in self.names]
 
     def credentials(self) -> Credentials | None:
-        """Return the credentials, None without; raise UserError if one variable alone is set."""
+        """Return the credentials, or None if both variables are empty or not set.
+
+        Raises UserError if only one of the variables is set.
+        """
         username, password = self._values
         if username and password:
             return Credentials(username, password, " and ".join(self.names))
@@ -49,7 +54,9 @@ class CredentialVariables:
 
 
 def read_netrc(host: str) -> Credentials | None:
-    """Read the credentials of `host`, not `default`, from `$NETRC` or `~/.netrc`.
+    """Read the credentials of `host` from the file `$NETRC` or `~/.netrc`.
+
+    Returns None if there is no such file or entry. The entry `default` is not used.
 
     Raises:
         UserError: the file cannot be read, is readable by others, or is malformed.
@@ -81,7 +88,10 @@ def read_netrc(host: str) -> Credentials | None:
 
 
 def ask_at_terminal(host: str, variables: CredentialVariables) -> Credentials:
-    """Ask for user name and password; raise UserError without a terminal or an answer."""
+    """Ask for the user name and password of `host` at the terminal.
+
+    Raises UserError if there is no terminal, or an answer is empty.
+    """
     username = password = ""
     if sys.stdin is not None and sys.stdin.isatty():
         try:

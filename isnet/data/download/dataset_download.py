@@ -1,7 +1,7 @@
 """Provides the raw files of a data set: downloads and unpacks them, or uses the user's folder.
 
-In the folder of a data set, `raw` has the content of the archives, `inner` that of archives that
-were in `raw`, and `joined` links to the parts of the data set, if they are in separate folders.
+In the folder of a data set, `raw` has the content of the archives, `inner` the content of archives
+inside these, and `joined` links to the parts of the data set, if they are in separate folders.
 """
 
 import contextlib
@@ -83,7 +83,10 @@ def download_dataset(
 def _read_finished(
     finished: Path, dataset: Dataset, description: DatasetDescription, data: Path
 ) -> SourceRecord | None:
-    """Return the `source.json` of an earlier call, unless the files have changed since."""
+    """Return the `source.json` of an earlier call.
+
+    Returns None if there is none, or if the files or archives that it describes have changed.
+    """
     if not finished.is_file():
         return None
     source = SourceRecord.read(finished)
@@ -115,7 +118,10 @@ def _provide(
     data: Path,
     workers: int,
 ) -> tuple[Path, list[_LocalArchive]]:
-    """Download, unpack or generate the data set if needed; return its folder, and its archives."""
+    """Download, unpack or generate the data set if needed.
+
+    Returns its folder, and the archives from which it was unpacked.
+    """
     if isinstance(dataset, StreetsDataset):
         from isnet.data.streets import generate_streets
 
@@ -209,7 +215,10 @@ def _find_root(folder: Path, description: DatasetDescription) -> Path:
 def _is_usable(
     folder: Path, records: list[dict[str, Any]], description: DatasetDescription
 ) -> bool:
-    """Return whether unpacked files come from these archives, and are the data set or archives."""
+    """Return whether the unpacked files in `folder` can be used again.
+
+    They must come from the same archives, and contain the data set or archives still to unpack.
+    """
     unpacked: Any = read_json(folder / "archives.json")
     if not (folder / "raw").is_dir() or unpacked != records:
         return False

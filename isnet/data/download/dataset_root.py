@@ -18,7 +18,8 @@ _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", 
 def find_root(description: DatasetDescription, folders: Sequence[Path], joined: Path) -> Path:
     """Return the first folder, among `folders` and their subfolders, that contains the data set.
 
-    Parts in several folders, such as one for each archive, are joined by links in `joined`.
+    If its parts are in several folders, such as one for each archive, they are joined by links in
+    the folder `joined`.
 
     Raises:
         UserError: a folder or list of the data set is missing.

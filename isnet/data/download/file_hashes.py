@@ -20,7 +20,7 @@ _NAMES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """The expected size in bytes and hashes of a file; None if unknown.
+    """The expected size in bytes and hashes of a file. None means that a value is unknown.
 
     Hashes are lower-case hex. A SHA-256 may be shortened to its first digits, 8 at least.
 
@@ -61,8 +61,8 @@ class ExpectedFile:
 class HashLockFile:
     """Trust on first use: a JSON file with the SHA-256 of downloads without a published hash.
 
-    `downloads.lock.json` in the folder `root`. Its keys are the paths of the downloads relative to
-    `root`, so that all mirrors of a download share one entry.
+    The file is `downloads.lock.json` in the folder `root`. Its keys are the paths of the downloads
+    relative to `root`, so that all mirrors of a download share one entry.
     """
 
     def __init__(self, root: Path) -> None:

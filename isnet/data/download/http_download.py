@@ -1,6 +1,7 @@
 """Downloads one file over HTTP, verifies it, and resumes after an interruption.
 
-The bytes are in `NAME.part`, which gets its name when its size and hashes are right.
+The bytes are written to `NAME.part`, which is kept when the connection is cut or the process is
+killed. The file gets its final name when its size and hashes are right.
 """
 
 import logging
@@ -108,7 +109,10 @@ class _Download:
         _log.info(f"saved {file.path} ({format_bytes(partial.size)})")
 
     def _receive(self) -> str | None:
-        """Receive the whole file, with retries; return how it differs from the expected one."""
+        """Receive the whole file, with retries; describe how it differs from the expected one.
+
+        Returns None if it does not differ.
+        """
         try:
             retry(self._attempt, lambda: self._partial.size)
         except PermanentError as error:
@@ -160,7 +164,11 @@ class _Download:
         return UserError(what, where=redact_url(file.url), hint=hint)
 
     def _refuse_web_page(self, answer: requests.Response, head: bytes) -> None:
-        """Raise LoginRequired for a web page, told by content type or first bytes."""
+        """Raise LoginRequired if the server sends a web page instead of the file.
+
+        A web page is recognised by its content type or its first bytes, `head`. A file whose name
+        is that of a web page is accepted.
+        """
         path = self._file.path
         is_html = answer.headers.get("Content-Type", "").startswith("text/html")
         if path.suffix.lower() in (".html", ".htm") or not (is_html or _PAGE.match(head)):

@@ -39,10 +39,10 @@ _REJECTED = (200, 401)
 class LoginSession:
     """A session at a site that requires an account. It logs in before the first download.
 
-    Credentials come from the environment, else from netrc, else from the terminal. They are sent,
-    in the body of a POST, only to the site of the log-in form, as are cookies. The submitted fields
-    are those of the official tool (cityscapesscripts 2.3.0, download/downloader.py) and the hidden
-    inputs of the form.
+    Credentials come from the environment, else from netrc, else from the terminal. Credentials and
+    cookies are sent only to the site of the log-in form; credentials are sent in the body of a
+    POST. The submitted fields are those of the official tool (cityscapesscripts 2.3.0,
+    download/downloader.py) and the hidden inputs of the form.
     """
 
     def __init__(self, login: str, service: str) -> None:
@@ -142,7 +142,11 @@ class _SiteSession(requests.Session):
         return super().send(request, **settings)
 
     def log_in(self, login: str, credentials: Credentials) -> bool:
-        """Submit the log-in form; return whether the site accepts the credentials."""
+        """Submit the log-in form; return whether the site accepts the credentials.
+
+        Raises TransientError if the server fails for the moment, and PermanentError if it refuses
+        or the form has moved to another site.
+        """
         self.cookies.clear()
         page = self.request("GET", login, timeout=TIMEOUTS)
         if _origin(page.url) != self._site:
@@ -167,7 +171,10 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _hidden_inputs(page: str) -> dict[str, str]:
-    """Return the hidden inputs, such as a CSRF token, of the first form with a password."""
+    """Return the hidden inputs, such as a CSRF token, of the log-in form in an HTML page.
+
+    The log-in form is the first one that asks for a password.
+    """
     reader = _FormReader()
     reader.feed(page)
     for form in reader.forms:

@@ -42,7 +42,10 @@ class FileVersion:
         return self.last_modified
 
     def matches(self, other: FileVersion) -> bool:
-        """Return whether two versions may be the same: by lengths, and by ETags or else dates."""
+        """Return whether two versions may be the same, by the fields that both have.
+
+        The lengths are compared, and the ETags or else the dates.
+        """
         pairs: list[tuple[object, object]] = [(self.length, other.length)]
         if self.etag and other.etag:  # mirrors share the ETag, but not the date
             pairs.append((self.etag, other.etag))
@@ -71,7 +74,10 @@ class PartialDownload:
         """Whether the bytes come from several responses."""
 
     def request_headers(self) -> dict[str, str]:
-        """Return the HTTP headers that request the missing bytes."""
+        """Return the HTTP headers that request the missing bytes.
+
+        They request the whole file if a change of the file on the server could not be detected.
+        """
         # With another encoding, lengths and ranges would not be those of the file.
         headers = {"Accept-Encoding": "identity"}
         version = self.version
@@ -87,7 +93,7 @@ class PartialDownload:
         """Prepare for the body of a response; return False if the file is already complete.
 
         Raises:
-            TransientError: it does not continue the bytes so far, which are discarded.
+            TransientError: the response does not continue the bytes so far. They are discarded.
             PermanentError: the server refuses the request.
         """
         try:
@@ -142,7 +148,10 @@ class PartialDownload:
 
 
 def _range(response: requests.Response) -> tuple[int | None, int | None]:
-    """Return offset of a response's body and length of the whole file, as far as it says."""
+    """Return the offset of a response's body and the length of the whole file, in bytes.
+
+    Each is None if Content-Range or Content-Length does not state it.
+    """
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None

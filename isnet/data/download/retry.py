@@ -44,7 +44,10 @@ _TRANSIENT: tuple[tuple[type[Exception], str], ...] = (
 
 
 class TransientError(Exception):
-    """A request that may succeed later; `pause` is the server's Retry-After in seconds, if any."""
+    """The error for a request that may succeed later.
+
+    `pause` is the waiting time in seconds that the server demands (Retry-After), if it does.
+    """
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
@@ -52,14 +55,15 @@ class TransientError(Exception):
 
 
 class PermanentError(Exception):
-    """A request that is not tried again, with a message of a few words."""
+    """The error for a request that is not tried again, with a message of a few words."""
 
 
 def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Result:
     """Call `attempt` with exponential backoff until it succeeds; return its result.
 
-    Unlike in urllib3 and tenacity, failures are counted anew after each 8 MB of `bytes_done()`.
-    `attempt` may raise `TransientError`, `PermanentError` and the errors of requests.
+    `attempt` may raise `TransientError`, `PermanentError` and the errors of requests. `bytes_done`
+    returns the number of bytes received so far: unlike in urllib3 and tenacity, the count of
+    failures restarts after each 8 MB.
 
     Raises:
         PermanentError: the error is permanent, or five attempts in a row have failed.
@@ -86,7 +90,10 @@ def retry(attempt: Callable[[], Result], bytes_done: Callable[[], int]) -> Resul
 
 
 def check_status(response: requests.Response, accepted: tuple[int, ...]) -> None:
-    """Raise TransientError (such as 503) or PermanentError unless the HTTP status is `accepted`."""
+    """Raise an error unless the HTTP status of a response is one of `accepted`.
+
+    It is TransientError for a temporary failure, such as 503, and PermanentError for any other.
+    """
     status = response.status_code
     if status in accepted:
         return
@@ -101,7 +108,10 @@ def check_status(response: requests.Response, accepted: tuple[int, ...]) -> None
 
 
 def _classify(error: requests.RequestException | HTTPError) -> TransientError:
-    """Return a TransientError, or raise a PermanentError, without the text: it may have secrets."""
+    """Convert an error of requests: return a TransientError, or raise a PermanentError.
+
+    The new error has a short reason, because the original text may contain credentials.
+    """
     for kind, reason in _PERMANENT:
         if isinstance(error, kind):
             raise PermanentError(reason) from None

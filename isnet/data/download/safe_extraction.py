@@ -1,7 +1,7 @@
 """Unpacks zip and tar archives of unknown origin safely.
 
 The unpacked size is limited, and no file is written outside the target folder. tarfile's own filter
-does not do: zip files have none, and before Python 3.11.13 links lead it outside (CVE-2025-4517).
+is not enough: zip files have none, and before Python 3.11.13 links lead outside (CVE-2025-4517).
 """
 
 import bz2
@@ -62,7 +62,10 @@ class Archive(ABC):
 
     @abstractmethod
     def unpacked_bytes(self) -> int:
-        """Return the least bytes to be unpacked; raise BadArchive for a decompression bomb."""
+        """Return a lower bound of the disk space that the unpacked files need, in bytes.
+
+        Raises BadArchive if the archive is a decompression bomb.
+        """
 
     def unpack(self, folder: Path, advance: Callable[[int], None]) -> Links:
         """Write the files of the archive into `folder`; return its symbolic links.
@@ -84,7 +87,9 @@ class Archive(ABC):
     def _unpack(self, folder: Path, advance: Callable[[int], None]) -> Links: ...
 
     def make_links(self, folder: Path, links: Links) -> None:
-        """Create the symbolic links, after all files, so that no file is written through one.
+        """Create the symbolic links of the archive in `folder`.
+
+        Call this after all files are unpacked, so that no file is written through a link.
 
         Raises:
             BadArchive: the target of a link is missing, outside `folder`, or behind another link.
@@ -158,10 +163,10 @@ class Archive(ABC):
 
 
 def open_archive(path: Path, workers: int) -> Archive:
-    """Open a zip, which `workers` threads unpack, or a tar archive, told by its first bytes.
+    """Open a zip or tar archive, whose format is recognised by the first bytes.
 
-    Raises:
-        BadArchive: the file is neither a zip nor a tar archive, or is a damaged zip.
+    `workers` is the number of threads that unpack a zip. Raises BadArchive if the file is neither a
+    zip nor a tar archive, or is a damaged zip.
     """
     with path.open("rb") as file:
         if file.read(4) in _ZIP:
@@ -180,7 +185,10 @@ def _opener(file: IO[bytes]) -> Callable[[IO[bytes]], Any] | None:
 
 
 def _stays_inside(folder: Path, place: Path, target: str) -> bool:
-    """Return whether a link in `place` leads into `folder`, on a path without other links."""
+    """Return whether the target of a link exists inside `folder`, on a path without other links.
+
+    `place` is the folder of the link, from which `target` starts.
+    """
     for part in PurePosixPath(target).parts:
         if place.is_symlink():
             return False
@@ -248,7 +256,10 @@ class TarArchive(Archive):
 
 
 class _LimitedReader:
-    """Reads the decompressed bytes of a tar; `check_growth` gets their number, and may raise."""
+    """A reader of the decompressed bytes of a tar archive, with a limit on their number.
+
+    `check_growth` is called with the number of bytes so far, and raises an error above the limit.
+    """
 
     def __init__(self, raw: IO[bytes], check_growth: Callable[[int], None]) -> None:
         opener = _opener(raw)
@@ -280,7 +291,7 @@ class ZipArchive(Archive):
             raise self._damage_error(error) from None
 
     def unpacked_bytes(self) -> int:
-        """Return the sum of the stated file sizes, more than which zipfile never unpacks."""
+        """Return the sum of the file sizes that the zip states; zipfile never unpacks more."""
         size = sum(member.file_size for member in self._members)
         self._check_growth(size)
         return size
@@ -302,7 +313,10 @@ class ZipArchive(Archive):
     def _sort(
         self, zipped: zipfile.ZipFile, folder: Path
     ) -> tuple[dict[Path, zipfile.ZipInfo], Links]:
-        """Create the folders; return the files by path, the last of each, and the links."""
+        """Create the folders of the archive; return its files by path, and its links.
+
+        Of several entries with the same name, the last one is used.
+        """
         files: dict[Path, zipfile.ZipInfo] = {}
         links: Links = {}
         for member in self._members:
@@ -331,7 +345,10 @@ class ZipArchive(Archive):
 
 
 def _is_unpacked(member: zipfile.ZipInfo, path: Path) -> bool:
-    """Return whether `path` has the size and CRC-32 of `member`, faster than decompressing it."""
+    """Return whether `path` already has the content of `member`, by size and CRC-32.
+
+    Reading an unpacked file is faster than decompressing it again.
+    """
     if not path.is_file() or path.stat().st_size != member.file_size:
         return False
     crc = 0

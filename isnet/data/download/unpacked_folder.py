@@ -13,12 +13,13 @@ from isnet.io.wait_lock import exclusive
 
 
 def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: ProgressCallback) -> None:
-    """Unpack zip and tar archives, in this order, into one folder, unless it exists already.
+    """Unpack zip and tar archives into one folder, unless the folder exists already.
 
-    Files are written to the folder `NAME.part`, which is renamed at the end. After an interruption,
-    the same call continues with this folder, unless the archives have changed. A second process
-    waits for the first. `workers` threads unpack a zip. `show` is called with the number of bytes
-    of the archives that are done and the total number.
+    Archives are unpacked in this order; a later one may overwrite files of an earlier one. Files
+    are written to the folder `NAME.part`, which is renamed at the end. After an interruption, the
+    same call continues with this folder, unless the archives have changed. A second process waits
+    for the first. `workers` threads unpack a zip. `show` is called with the number of bytes of the
+    archives that are done and the total number.
 
     Raises:
         BadArchive: a file is no archive, is damaged or a decompression bomb, or contains a path or

@@ -13,9 +13,10 @@ from isnet.io.image_folder import files_below, is_image
 
 
 class AnnotationKind(NamedTuple):
-    """A `label_form` or another format, and the path of files that many images share, else empty.
+    """A `label_form` or the name of another format, and the path of files that many images share.
 
-    In `pattern`, `{split}` stands for a word that names a split.
+    In `pattern`, `{split}` stands for a word that names a split. It is empty if each image has a
+    file.
     """
 
     format: str
@@ -42,7 +43,8 @@ def find_annotations(root: Path, labels: Path | None) -> Annotations:
 def iter_annotations(root: Path, labels: Path | None) -> Iterator[tuple[AnnotationKind, Path]]:
     """Yield the annotation files below `root`, in the folder `labels` or of the kind of that file.
 
-    LabelMe's files, one per image, belong together if their folders differ in the split alone.
+    Each file of LabelMe is for one image: those in folders that differ in the split alone belong
+    together.
 
     Raises:
         UserError: `labels` is a file without annotations.
@@ -111,7 +113,7 @@ def pair_annotations(
     """Find the patterns of the annotations below `root` and of their images.
 
     `images` is the folder of the images below `root`, or None to find it. `ending` is what the
-    stems of LabelMe's files have more than `{name}`, or None.
+    stems of LabelMe's files have after `{name}`, or None.
 
     Raises:
         UserError: the annotations are ambiguous or not drawn, or images are missing.
@@ -166,7 +168,10 @@ def _choose_kind(root: Path, found: Annotations) -> tuple[AnnotationKind, Sequen
 def _names_by_split(
     root: Path, kind: AnnotationKind, files: Sequence[Path]
 ) -> dict[str, list[str]]:
-    """Return the names of the listed images by the word that names their split, or by ''."""
+    """Return the names of the listed images by the word that names their split, or by ''.
+
+    Raises UserError if a subset of a CVAT file names no split.
+    """
     names: dict[str, list[str]] = {}
     for path in files:
         _, word = mark_split(path.relative_to(root).with_suffix("").parts)
@@ -184,7 +189,10 @@ def _names_by_split(
 
 
 def _find_bases(existing: set[str], names: Sequence[str], word: str, where: str) -> set[str]:
-    """Return what must stand before `names` to give existing paths, with `{split}` for `word`."""
+    """Return what must stand before `names` to give existing paths, with `{split}` for `word`.
+
+    Raises UserError if an image is missing.
+    """
     ends = sorted(path for path in existing if f"/{path}".endswith(f"/{names[0]}"))
     counts = {
         base: sum(base + name in existing for name in names)

@@ -1,4 +1,4 @@
-"""Decides the classes of a data set from the values of its labels, or annotations' categories."""
+"""Decides the classes of a data set from the values in its labels, or from annotated categories."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -42,8 +42,9 @@ def decide_classes(
 ) -> ClassList:
     """Give each value in the labels a class, or ignore it.
 
-    `names` are the classes that a file names. `ignore` are values or names, as written by the user;
-    empty to decide it here. `is_voc`: the folders are those of PASCAL VOC, and so are the classes.
+    `names` are the classes that a file names, or None. `ignore` has values or names to ignore, as
+    written by the user; empty to decide it here. `is_voc`: whether the folders are those of PASCAL
+    VOC, whose palette then means its classes.
 
     Raises:
         UserError: a value has no name, or the values are not classes.
@@ -81,7 +82,10 @@ def raw_id(value: int, form: str) -> int | list[int]:
 
 
 def _has_border(values: LabelValues, named: _Rows) -> bool:
-    """Return whether 255 is the value of unlabelled pixels, and not more likely a class."""
+    """Return whether 255 is the value of unlabelled pixels.
+
+    Raises UserError if one value alone would be left, so that 255 is more likely a class.
+    """
     if values.form == "colors" or _BORDER not in values.pixels or _BORDER in named:
         return False
     if len(values.pixels) < 3:
@@ -157,7 +161,10 @@ def _value_of(text: str, named: _Rows, values: LabelValues) -> int:
 def read_drawings(
     root: Path, pairs: Iterable[Pair], description: DatasetDescription
 ) -> dict[Path, Drawing]:
-    """Read the annotations of images, by the path of the image below `root`."""
+    """Read the annotations of images, by the path of the image below `root`.
+
+    Raises UserError if a file cannot be read.
+    """
     if not description.has_shared_labels:
         return {image: read_labelme(root / label) for image, label in pairs}
     drawings: dict[Path, Drawing] = {}
@@ -167,7 +174,11 @@ def read_drawings(
 
 
 def number_categories(drawings: Mapping[Path, Drawing], root: Path) -> dict[str, int]:
-    """Return raw ids of categories in alphabetical order; `background` is what nothing covers."""
+    """Return raw ids of the categories that have shapes, in alphabetical order.
+
+    A category `background` has the id of pixels that nothing covers. Raises UserError if there are
+    no categories, or too many.
+    """
     names = sorted({name for drawing in drawings.values() for name in drawing.categories})
     if not 1 <= len(names) <= _MOST:
         what = f"the shapes have {len(names)} categories, possible are 1 to {_MOST}"
@@ -184,8 +195,8 @@ def decide_categories(
 ) -> ClassList:
     """Make each category a class, or ignore it; name the pixels that no shape covers.
 
-    `ids` are the raw ids of the categories in the drawn labels. `ignore` are categories, as written
-    by the user; `background` is what is not covered.
+    `values` are those in the drawn labels, `ids` the raw id of each category. `ignore` has
+    categories as written by the user; `background` stands for what is not covered.
 
     Raises:
         UserError: a name is no category, or fewer than two classes are left.

@@ -50,8 +50,9 @@ class Hints(NamedTuple):
 class Inspection(NamedTuple):
     """A data set found in a folder.
 
-    `keys` is the content of its description, `report` what was found and why, `shares` those of the
-    classes among all labelled pixels, `drawings` the annotations by image, empty for masks.
+    `keys` is the content of its description, `report` the lines that say what was found and why.
+    `shares` are those of the classes among all labelled pixels, by name. `drawings` are the
+    annotations by the path of their image, empty for masks.
     """
 
     root: Path
@@ -69,9 +70,9 @@ _Labels = tuple[LabelValues, ClassList, dict[str, Any], Mapping[Path, Drawing]]
 
 
 def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection:
-    """Inspect a folder, or the folders of images and labels in `hints`.
+    """Inspect a folder, or the folders of images and labels in `hints` if `folder` is None.
 
-    `where` is the path of the description, for messages.
+    `hints` is what the user says. `where` is the path of the description, for messages.
 
     Raises:
         UserError: something is missing, damaged, or ambiguous; then the message names an option.

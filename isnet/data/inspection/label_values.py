@@ -29,11 +29,11 @@ UNCOVERED = 0
 
 
 class LabelValues(NamedTuple):
-    """What the labels of a folder have.
+    """The values and sizes that the labels of a folder have.
 
     `pixels` are counts by raw id (65536 R + 256 G + B for colours), `sizes` counts of (width,
-    height), `palette` the colours of a palette by index, `samples` up to three pairs that together
-    have many values, and `deep` counts of the images of more than 8 bits by their type.
+    height), and `palette` the colours of a palette by index. `samples` are up to three pairs that
+    together have many values. `deep` counts the images of more than 8 bits by the type of values.
     """
 
     form: LabelForm
@@ -45,7 +45,10 @@ class LabelValues(NamedTuple):
 
 
 class Annotated(NamedTuple):
-    """Annotations by image, and the raw id of each category; other pixels are `UNCOVERED`."""
+    """Annotations by the path of their image, and how they are drawn: raw id of each category.
+
+    Pixels that nothing covers get the raw id `UNCOVERED`.
+    """
 
     form: LabelForm
     drawings: Mapping[Path, Drawing]
@@ -55,7 +58,10 @@ class Annotated(NamedTuple):
 def read_values(
     root: Path, pairs: Sequence[Pair], annotated: Annotated | None = None
 ) -> LabelValues:
-    """Read or draw every label, as `isnet convert` does; raise UserError where that would."""
+    """Read every image and label as `isnet convert` does, or draw the label.
+
+    Raises UserError if the labels have several forms, or `isnet convert` would refuse a file.
+    """
     drawings, ids = (annotated.drawings, annotated.ids) if annotated else ({}, {})
     form = annotated.form if annotated else _form_of(root, [label for _, label in pairs])
     pool = map_in_processes(

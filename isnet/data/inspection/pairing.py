@@ -34,10 +34,10 @@ _Key = tuple[str, str]
 
 
 class Pairing(NamedTuple):
-    """Path patterns of images and labels, as in a description.
+    """Path patterns of images and labels, and the folders of the splits.
 
-    `split_folders` are the words that `{split}` stands for, by `train`, `val` or `test`; `form` is
-    that of annotations.
+    `image` and `label` are patterns as in a description. `split_folders` are the words that
+    `{split}` stands for, by `train`, `val` or `test`. `form` is that of annotations, else None.
     """
 
     image: str
@@ -101,7 +101,7 @@ def find_pairing(root: Path, images: str | None, labels: str | None, ending: str
     """Find the patterns by which most images below `root` have a label.
 
     `images` and `labels` are folders below `root`, or None to find them. `ending` is what the stems
-    of labels have more than `{name}`, such as `_mask`, or None.
+    of labels have after `{name}`, such as `_mask`, or None.
 
     Raises:
         NoMasksError: there are no pairs, or either side could be the labels.
@@ -131,7 +131,10 @@ def find_pairing(root: Path, images: str | None, labels: str | None, ending: str
 def pair_files(
     root: Path, images: str | None, labels: Iterable[Path], ending: str | None
 ) -> Pairing:
-    """Find the patterns by which most `labels` have an image; raise UserError if it is unclear."""
+    """Find the patterns by which most of the files `labels` have an image of their name.
+
+    Raises UserError if none has one, or several groups of the files could be the labels.
+    """
     lefts = _group_images(root, [root / (images or "")])
     best = _match_groups(lefts, _group_files(root, labels), ending)
     if not best:
@@ -163,7 +166,7 @@ def _keep_images(best: Sequence[_Candidate]) -> list[_Candidate]:
 
 
 def _choose(root: Path, best: Sequence[_Candidate]) -> Pairing:
-    """Return the best candidate; refuse those that pair an image with different labels."""
+    """Return the best candidate; raise UserError if they pair an image with different labels."""
     kinds: dict[frozenset[tuple[str, str]], _FileGroup] = {}
     for each in best:
         pairs = frozenset((each.images.files[key], each.labels.files[key]) for key in each.keys)
@@ -185,7 +188,10 @@ def _choose(root: Path, best: Sequence[_Candidate]) -> Pairing:
 
 
 def find_split_folders(root: Path, words: set[str]) -> dict[str, str]:
-    """Return the words by the split that they name, each by one: train, val, test."""
+    """Return the words by the split that they name, in the order train, val, test.
+
+    Raises UserError if two words name the same split.
+    """
     folders: dict[str, str] = {}
     for split, names in SPLIT_WORDS.items():
         several = sorted(word for word in words if word.lower() in names)

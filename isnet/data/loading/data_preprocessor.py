@@ -27,9 +27,9 @@ _META = (
 class PackCropInputs(BaseTransform):
     """Pack an image and its label for `DevicePreProcessor`, without converting them from uint8.
 
-    Replaces mmseg's PackSegInputs. `inputs` is `(3, H, W)`, a view of the image's `(H, W, 3)`
-    memory; `gt_sem_seg` is `(1, H, W)`, an eighth of the bytes of int64 for other processes and the
-    device.
+    Replaces mmseg's PackSegInputs. `inputs` is uint8 `(3, H, W)`, a view of the image's `(H, W, 3)`
+    memory. `gt_sem_seg` is uint8 `(1, H, W)`. Compared with int64, only an eighth of the label's
+    bytes are sent to other processes and to the device.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -48,16 +48,18 @@ class DevicePreProcessor(SegDataPreProcessor):
     """mmseg's `SegDataPreProcessor` with photometric distortion on the device in training.
 
     `SamplePhotometricDistortion` puts its parameters into the meta information as `colours`.
-    Without them, and outside training, the results are mmseg's, except that images keep their
-    memory format in training. There, images may be uint8 `(3, H, W)`, usually views of `(H, W, 3)`
-    memory, and labels uint8 `(1, H, W)`, which are returned as int64.
+    Without `colours`, and outside training, the results are mmseg's, except that images keep their
+    memory format in training.
+
+    In training, images may be uint8 `(3, H, W)`, usually views of `(H, W, 3)` memory, and labels
+    uint8 `(1, H, W)`. Labels are returned as int64.
     """
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalise, pad and, in training, distort a batch of images; pad their labels.
 
-        `data` has `inputs`, a list of images or a batch, and `data_samples`. Returns both, `inputs`
-        as float32 `(B, 3, H, W)`.
+        `data` has `inputs`, a list of images or a batch, and `data_samples`. Returns `inputs`
+        `(B, 3, H, W)` float32, and `data_samples`.
 
         Raises:
             UserError: distortion was sampled for images that are not uint8 BGR.
@@ -101,7 +103,11 @@ class DevicePreProcessor(SegDataPreProcessor):
 
 
 def _stack(images: Tensor | Sequence[Tensor], size: torch.Size) -> Tensor:
-    """Stack images `(C, H, W)`, in their memory format, at the top left of a batch of `size`."""
+    """Stack images `(C, H, W)` to a batch of `size` (height, width), each at the top left.
+
+    The other pixels are not initialised. The batch is channels_last if the first image is a view of
+    `(H, W, C)` memory.
+    """
     channels_last = images[0].stride(0) == 1
     same = len({image.dtype for image in images}) == 1
     batch = torch.empty(

@@ -6,7 +6,10 @@ from typing import Any
 
 
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
-    """Return the config of a manifest's `val` split, with the transforms of the test pipeline."""
+    """Return the data set config for evaluation: the `val` split of a manifest.
+
+    The transforms are those of the test pipeline in `config`.
+    """
     loader = config.get("test_dataloader") or config["val_dataloader"]
     return manifest_dataset(loader["dataset"], manifest, data, "val", store=None, test_mode=True)
 

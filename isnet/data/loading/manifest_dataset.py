@@ -32,8 +32,9 @@ def seed_from(*numbers: int) -> int:
 class SeededInfiniteSampler(InfiniteSampler):
     """mmengine's InfiniteSampler with a `SeededIndex` for each sample, in place of an index.
 
-    So its augmentation depends on the number of its draw alone, not on the worker or on earlier
-    draws, and a resumed run gets the samples of an uninterrupted one.
+    The augmentation of a sample then depends only on the number of its draw, not on the worker
+    process or on earlier draws. A resumed run therefore gets the same samples as an uninterrupted
+    one.
     """
 
     def _indices_of_rank(self) -> Iterator[SeededIndex]:
@@ -46,8 +47,8 @@ class ManifestDataset(BaseSegDataset):
     """An mmseg data set with the images and train-id labels of one split of a `manifest.json`.
 
     Args:
-        manifest: path of the manifest, whose folders are relative to `data_root`.
-        data_root: the data root.
+        manifest: path of the manifest.
+        data_root: the data root, to which the manifest's folders are relative.
         split: `train` or `val`.
         pipeline: mmseg transforms. Labels are train ids, so `reduce_zero_label` does not apply.
         store: folder of the packed store under the data root, which `LoadRandomCrop` reads.
@@ -102,7 +103,11 @@ class ManifestDataset(BaseSegDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return a record with `value_range` and, from a store, the `PackedSample` as `packed`."""
+        """Return the data of an image, as mmseg's transforms take it.
+
+        It includes the `value_range` of the data set and, if there is a packed store, the
+        `PackedSample` of the image as `packed`.
+        """
         info: dict[str, Any] = super().get_data_info(idx)
         info["value_range"] = self.value_range
         return info | {"packed": self._store[idx]} if self._store else info
@@ -130,7 +135,10 @@ def _read(manifest: Path) -> dict[str, Any]:
 def _read_as_converted(
     step: dict[str, Any], value_range: ValueRange | None, manifest: str
 ) -> dict[str, Any]:
-    """Return `LoadImage` for mmseg's own reader, unless that has arguments and no range."""
+    """Return `LoadImage` for mmseg's own reader of images, unless that has arguments.
+
+    Raises UserError if it has arguments and images have more than 8 bits.
+    """
     if step["type"] != "LoadImageFromFile":
         return step
     if len(step) == 1:

@@ -47,8 +47,8 @@ def hsv_to_bgr(hsv: Tensor) -> Tensor:
     """Convert hue, saturation and value `(3, ...)` to blue, green and red `(3, ...)`.
 
     Equal to `cv2.COLOR_HSV2BGR` if both or neither use fused multiply-add (OpenCV does with AVX2);
-    otherwise 1758 of 35 million results differ by 1. This always truncates; OpenCV rounds the
-    pixels after the last multiple of 32 (AVX2) or 16 of a row.
+    otherwise 1758 of 35 million results differ by 1. This function always truncates; OpenCV rounds
+    the pixels after the last multiple of 32 (AVX2) or 16 of a row.
     """
     sector = hsv[0] * (6 / HUES)
     bgr = torch.empty_like(hsv)

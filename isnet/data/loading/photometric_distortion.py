@@ -1,4 +1,8 @@
-"""mmseg's `PhotoMetricDistortion` in two steps: sampling in a worker, application on the device."""
+"""mmseg's `PhotoMetricDistortion`, divided into sampling and application.
+
+A transform samples the parameters in a data loader worker. A function applies them to a batch on
+the model's device.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,9 +26,9 @@ _LEVELS = np.arange(256)
 class DistortionParameters(NamedTuple):
     """Parameters of the photometric distortion of one image, in the order of its steps.
 
-    `brightness` is an offset in grey levels, `hue` one in steps of 2 degrees; the others are
-    factors. None skips a step, because the round trip through 8-bit HSV changes pixels even for a
-    factor of 1.
+    `brightness` is an offset in grey levels, `hue` an offset in steps of 2 degrees. The others are
+    factors. `saturation` and `hue` are None if their step is skipped, because the round trip
+    through 8-bit HSV changes pixels even for a factor of 1 or an offset of 0.
     """
 
     brightness: float = 0.0
@@ -41,8 +45,9 @@ class SamplePhotometricDistortion(BaseTransform):
     """Sample the parameters of photometric distortion, which `DevicePreProcessor` then applies.
 
     Arguments and random numbers are those of mmseg's `PhotoMetricDistortion`, drawn in the same
-    order from numpy's global generator. The key `colours`, a `DistortionParameters`, must be among
-    the packing transform's `meta_keys`. Padding before the pre-processor is distorted too.
+    order from numpy's global generator. The parameters are added as the key `colours`, a
+    `DistortionParameters`, which must be among the packing transform's `meta_keys`. Padding that is
+    added before the pre-processor is distorted too.
     """
 
     brightness_delta: int = 32
@@ -71,10 +76,11 @@ class SamplePhotometricDistortion(BaseTransform):
 def distort(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
     """Apply photometric distortion to a batch; the pixels equal those of `PhotoMetricDistortion`.
 
-    On the CPU by OpenCV, in a quarter of torch's time (5 against 20 ms for 512x1024, one core);
-    elsewhere by torch with OpenCV's arithmetic, without synchronisation. `images` are `(B, 3, H,
-    W)` uint8 BGR, with a parameter each; the result is float32 of their memory format, whole
-    numbers 0..255.
+    `images` is `(B, 3, H, W)` uint8 BGR, and `parameters` has one entry per image. The result is
+    float32 `(B, 3, H, W)`, whole numbers 0..255, in the memory format of `images`.
+
+    On the CPU this uses OpenCV, which takes a quarter of torch's time (5 against 20 ms for
+    512x1024, one core); elsewhere torch with OpenCV's arithmetic, without synchronisation.
 
     Raises:
         ValueError: `images` has another type or shape, or the number of parameters is wrong.
@@ -89,7 +95,10 @@ def distort(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tenso
 
 
 def distort_with_opencv(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
-    """Apply `distort` on the CPU with OpenCV, by a lookup table for each step."""
+    """Apply photometric distortion on the CPU with OpenCV, by a lookup table for each step.
+
+    See `distort` for arguments and result.
+    """
     values = torch.empty_like(images, dtype=torch.float32)
     for image, drawn, out in zip(images.permute(0, 2, 3, 1), parameters, values, strict=True):
         pixels: NDArray[np.uint8] = image.contiguous().numpy()
@@ -105,7 +114,10 @@ def distort_with_opencv(images: Tensor, parameters: Sequence[DistortionParameter
 
 
 def _convert(levels: NDArray[Any], factor: float, offset: float = 0.0) -> NDArray[np.uint8]:
-    """Return `levels * factor + offset` as mmseg does: in float32, clipped and truncated."""
+    """Return `levels * factor + offset` as `PhotoMetricDistortion.convert` computes it.
+
+    The calculation is in float32, and the result is clipped to 0..255 and truncated.
+    """
     scaled = levels.astype(np.float32) * np.float32(factor) + np.float32(offset)
     clipped: NDArray[np.float32] = np.clip(scaled, 0, 255)
     return clipped.astype(np.uint8)
@@ -126,7 +138,10 @@ def _look_up_in_hsv(
 
 
 def distort_with_torch(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
-    """Apply `distort` with torch; see `opencv_hsv` for the equality with OpenCV."""
+    """Apply photometric distortion with torch, on any device.
+
+    See `distort` for arguments and result, and `opencv_hsv` for the equality with OpenCV.
+    """
     values = images.float()
     if any(drawn.brightness for drawn in parameters):
         shift = _per_image((drawn.brightness for drawn in parameters), values)
@@ -142,7 +157,10 @@ def distort_with_torch(images: Tensor, parameters: Sequence[DistortionParameters
 
 
 def _per_image(numbers: Iterable[float], like: Tensor) -> Tensor:
-    """Return a number per image as `(B, 1, 1, 1)` on the device of `like`, without waiting."""
+    """Return one number per image as a tensor `(B, 1, 1, 1)` on the device of `like`.
+
+    The numbers are copied there without synchronisation.
+    """
     column = torch.tensor(list(numbers), dtype=like.dtype).view(-1, 1, 1, 1)
     return column.to(like.device, non_blocking=True)
 
@@ -153,7 +171,10 @@ def _scale(values: Tensor, factors: Sequence[float]) -> None:
 
 
 def _group_by_steps(parameters: Sequence[DistortionParameters]) -> list[list[int]]:
-    """Return the indices of images by their steps in HSV: saturation, hue or both."""
+    """Group the images to be changed in HSV by their steps: saturation, hue or both.
+
+    Returns the image indices of each group.
+    """
     groups = defaultdict(list)
     for index, drawn in enumerate(parameters):
         groups[drawn.saturation is not None, drawn.hue is not None].append(index)

@@ -27,7 +27,10 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def store_files(folder: Path, split: str) -> tuple[Path, Path]:
-    """Return the paths of a split's pixels and of its index, which is written last."""
+    """Return the paths of the pixel file and of the index of a packed split.
+
+    The packed split is complete once the index exists.
+    """
     return folder / f"{split}.tiles", folder / f"{split}.json"
 
 
@@ -68,7 +71,7 @@ def to_tiles(pixels: Pixels) -> bytes:
 class PackedStore:
     """A packed split that is opened for reading. Each process maps its file at the first read.
 
-    `digest` is that of the manifest from which the store should be made.
+    `digest` is the expected digest of the manifest from which the store was packed.
 
     Raises:
         UserError: the store is missing or incomplete, or has another version or other data.
@@ -127,7 +130,10 @@ class PackedStore:
 
 
 class PackedSample:
-    """An image and its label in a packed store. Crops are slices inside the image."""
+    """An image and its label in a packed store.
+
+    Crops are given as slices of rows and columns, with start and stop inside the image.
+    """
 
     def __init__(self, store: PackedStore, record: TileRecord) -> None:
         self._store, self._record = store, record
@@ -143,7 +149,10 @@ class PackedSample:
 
 
 def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
-    """Return the overlap of a crop and a tile along one axis, as a slice of each."""
+    """Return the overlap of a crop and a tile along one axis, as a slice of each.
+
+    The tile reaches from `start` to `stop`.
+    """
     first, last = max(crop.start, start), min(crop.stop, stop)
     return slice(first - crop.start, last - crop.start), slice(first - start, last - start)
 

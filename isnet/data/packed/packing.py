@@ -34,11 +34,12 @@ _RESERVE = 0.1
 def pack_dataset(
     manifest: dict[str, Any], folder: Path, *, data: Path, workers: int, show: ProgressCallback
 ) -> str | None:
-    """Pack both splits of a data set into `folder`, from its `manifest.json`.
+    """Pack both splits of a data set into `folder`.
 
-    Splits that are packed already are verified by checksum. An interrupted packing is resumed.
-    `show` is called with the number of images done and the total number. Returns a message about
-    the space needed if the disk is too small, else None.
+    `manifest` is the content of the data set's `manifest.json`, `data` the data root. Splits that
+    are packed already are verified by checksum. An interrupted packing is resumed. `show` is called
+    with the number of images done and the total number. Returns a message about the space needed if
+    the disk is too small, else None.
 
     Raises:
         UserError: an image or label cannot be read or has changed its size.
@@ -68,7 +69,11 @@ class _Job(NamedTuple):
 
 
 class _SplitPacker:
-    """Packs one split: pixels to `SPLIT.part`, checksums of finished images to `.part.jsonl`."""
+    """Packs one split of a data set.
+
+    Pixels are written to `SPLIT.part`. The journal `SPLIT.part.jsonl` lists the finished images,
+    each with the CRC-32 of its pixels and its label.
+    """
 
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
         self._folder, self._split = folder, split
@@ -106,7 +111,10 @@ class _SplitPacker:
         return False
 
     def write(self, workers: int) -> Generator[int]:
-        """Pack the missing images; yield the number of images done after each."""
+        """Pack the missing images; yield the number of images done after each.
+
+        At the end, the file of pixels gets its final name, then the index is written.
+        """
         self._index.unlink(missing_ok=True)
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()
@@ -151,7 +159,7 @@ class _SplitPacker:
 
 
 def _pack_one(part: Path, value_range: ValueRange | None, job: _Job) -> int:
-    """Write an image and its label at their offset in `part`; return their CRC-32."""
+    """Write the pixels of an image and its label at their offset in `part`; return their CRC-32."""
     image, label = read_image(job.image, value_range), read_train_ids(job.label)
     for pixels, path in ((image, job.image), (label, job.label)):
         if pixels.shape[:2] != (job.record.height, job.record.width):

@@ -23,7 +23,10 @@ _SUBPIXEL_BITS = 3
 
 
 class LabelId(IntEnum):
-    """Label ids of Cityscapes (cityscapesscripts, `helpers/labels.py`)."""
+    """The label ids in Cityscapes files `*_labelIds.png`.
+
+    Source: cityscapesscripts, `helpers/labels.py`.
+    """
 
     EGO_VEHICLE = 1
     RECTIFICATION_BORDER = 2
@@ -55,7 +58,10 @@ class LabelId(IntEnum):
 
 
 def box(s0: npt.ArrayLike, s1: npt.ArrayLike, t0: npt.ArrayLike, t1: npt.ArrayLike) -> Points:
-    """Return the corners `(..., 4, 2)` of rectangles s0..s1 x t0..t1, broadcast."""
+    """Return the corners `(..., 4, 2)` of rectangles that span s0..s1 and t0..t1.
+
+    The arguments are broadcast, so that one call can return several rectangles.
+    """
     a, b, c, d = np.broadcast_arrays(s0, s1, t0, t1)
     corners = np.array([a, c, b, c, b, d, a, d], np.float64)
     return np.moveaxis(corners, 0, -1).reshape(*a.shape, 4, 2)
@@ -100,7 +106,10 @@ class Camera:
         return image
 
     def ground_depth(self, v: Points) -> Points:
-        """Return the distance in metres of the ground in image rows, in units of image height."""
+        """Return the distance in metres of the ground that image rows show.
+
+        The rows `v` are in units of the image's height.
+        """
         return self.focal * self.height / np.maximum(v - self.horizon, 1e-3)
 
 
@@ -121,7 +130,10 @@ class Canvas:
         self.depth = np.full(shape, 80, np.uint8)  # the sky shows through 40 m of fog
 
     def fill(self, outlines: Points, colour: Colour, label: LabelId) -> None:
-        """Fill polygons `(..., N, 3)` of the world, at the distance of their nearest point."""
+        """Fill polygons `(..., N, 3)` in world coordinates with one colour and label.
+
+        The distance of all polygons is that of their nearest point.
+        """
         self.fill_image(self.camera.project(outlines), colour, label, float(outlines[..., 2].min()))
 
     def fill_ground(self, outlines: Points, colour: Colour, label: LabelId) -> None:
@@ -131,7 +143,10 @@ class Canvas:
     def fill_image(
         self, outlines: Points, colour: Colour, label: LabelId, depth: float = 0.0
     ) -> None:
-        """Fill polygons `(..., N, 2)` in units of image height; `depth` 0 is the ground's."""
+        """Fill polygons `(..., N, 2)` in image coordinates, in units of the image's height.
+
+        `depth` is their distance in metres; 0 stands for the distance of the ground.
+        """
         points = self._fixed_point(outlines)
         colours = np.clip(colour, 0.0, 255.0).tolist()
         distance = min(max(2.0 * depth, 0.0), 255.0)

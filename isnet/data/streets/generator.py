@@ -30,8 +30,9 @@ def generate_streets(
 ) -> list[Path]:
     """Generate all images and labels in the folder `root`; return their relative paths, sorted.
 
-    Existing files are complete, and kept: a folder must be used for one size and seed only.
-    `on_progress` is called with the number of image-label pairs done and the total number.
+    Existing files are complete, because files are written atomically. They are kept, so a folder
+    must be used for one size and seed only. `on_progress` is called with the number of image-label
+    pairs done and the total number.
     """
     counts = {"train": settings.train, "val": settings.val}
     tasks = [(split, index) for split in CITIES for index in range(counts[split])]

@@ -52,9 +52,10 @@ def _paint_rider(scene: Scene, board: Board, seat: float) -> None:
 
 
 def paint_cycle(scene: Scene, x: float, z: float, motor: bool, ridden: bool) -> None:
-    """Paint a bicycle, or a motorcycle (`motor`), that heads to the left or right.
+    """Paint a bicycle or motorcycle that heads to the left or right.
 
-    The label of a bicycle includes the gaps between the spokes, as in Cityscapes.
+    `motor` selects a motorcycle, and `ridden` adds a rider. The label of a bicycle includes the
+    gaps between the spokes, as in Cityscapes.
     """
     scene.canvas.shade_ground(x - 0.8, x + 0.8, z - 0.15, z + 0.5, 0.4)
     turn = float(scene.rng.uniform(0.6, 1.0) * scene.rng.choice((-1.0, 1.0)))

@@ -68,7 +68,8 @@ _OTHER_TEXTURE = (0.05, 0.05)
 class Scene:
     """The canvas of a scene, its random generator, and the appearance that all objects share.
 
-    `colours` are albedos, multiplied by `light`; `fog` is the extinction per metre.
+    `colours` are albedos, which are multiplied by `light`. `fog` is the extinction per metre, and
+    `haze` the colour of the fog.
     """
 
     canvas: Canvas
@@ -79,7 +80,11 @@ class Scene:
     fog: float
 
     def colour(self, base: LabelId | Colour, spread: float = 0.08) -> RGB:
-        """Sample the colour of an object near `base`, with a relative spread of its brightness."""
+        """Sample the colour of an object near a mean colour.
+
+        The mean is `base`, or the colour of the label `base` in this image. `spread` is the
+        relative standard deviation of the brightness.
+        """
         if base is LabelId.CAR:  # of any colour in every region
             base = _CAR_PAINTS[int(self.rng.integers(len(_CAR_PAINTS)))]
         mean = self.colours[base] if isinstance(base, LabelId) else base
@@ -132,7 +137,10 @@ def develop(
 
 
 def _texture(labels: npt.NDArray[np.uint8], rng: np.random.Generator) -> Plane:
-    """Sample factors `(H, W)` of the brightness, which vary more for rough materials."""
+    """Sample a texture `(H, W)`: factors by which the brightness of pixels is multiplied.
+
+    The factors vary more for rough materials.
+    """
     height, width = labels.shape
     amplitudes = np.tile(np.array(_OTHER_TEXTURE, np.float32), (256, 1))
     for label, pair in _TEXTURE.items():

@@ -84,7 +84,10 @@ def _traffic(rng: np.random.Generator, left: CrossSection, right: CrossSection) 
 def _places(
     rng: np.random.Generator, left: CrossSection, right: CrossSection
 ) -> list[dict[str, Any]]:
-    """Return arguments of `paint_vehicle`, far enough from each other for the longest vehicle."""
+    """Return the places for vehicles, far enough from each other for the longest vehicle.
+
+    Each place is a set of keyword arguments of `paint_vehicle`.
+    """
     lane = -left.strips[0].outer * 0.5
     places = [dict(x=lane, z=z + rng.uniform(-1.5, 1.5), oncoming=True) for z in (9.0, 23.0)]
     places.append(dict(x=right.strips[0].outer * 0.5, z=rng.uniform(12.0, 20.0)))

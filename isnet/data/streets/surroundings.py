@@ -21,12 +21,16 @@ class Strip(NamedTuple):
 
     @property
     def middle(self) -> float:
-        """Distance in metres of its middle line from the street's axis."""
+        """Distance in metres of the strip's middle line from the street's axis."""
         return (self.inner + self.outer) / 2
 
 
 class CrossSection(NamedTuple):
-    """The strips on one `side` (-1 left, 1 right), from the road outwards to behind the houses."""
+    """The strips of ground on one side of the street, from its axis outwards.
+
+    `side` is -1 for the left side and 1 for the right. The first strip is the road, the last one
+    lies behind the houses and walls.
+    """
 
     side: int
     strips: tuple[Strip, ...]
@@ -37,7 +41,10 @@ class CrossSection(NamedTuple):
 
 
 def draw_cross_section(rng: np.random.Generator, side: int, rails: bool) -> CrossSection:
-    """Sample the strips of one side of the street, with a rail track if it has `rails`."""
+    """Sample the strips of one side of the street.
+
+    With `rails`, a rail track lies between road and pavement.
+    """
     beyond = LabelId.TERRAIN if rng.random() < 0.75 else LabelId.GROUND
     widths = (
         (LabelId.ROAD, rng.uniform(3.2, 4.6)),
@@ -108,7 +115,10 @@ def _paint_skyline(scene: Scene) -> None:
 
 
 def _paint_frontage(scene: Scene, section: CrossSection) -> None:
-    """Paint the lots on one side: houses, and walls or fences before a tree."""
+    """Paint the lots on one side of the street, from far to near.
+
+    Each lot has a house, or a wall or fence before a tree.
+    """
     canvas, rng, side = scene.canvas, scene.rng, section.side
     x = side * section.strips[-1].inner
     bounds = [_NEAR, rng.uniform(10.0, 16.0)]
@@ -155,7 +165,10 @@ def _paint_barrier(scene: Scene, board: Board, length: float) -> None:
 def _paint_leaves(
     scene: Scene, x: float, z: float, t: float, size: tuple[float, float], colour: Colour
 ) -> None:
-    """Paint a ragged clump of leaves of radii `size` in metres around the height `t`."""
+    """Paint a ragged clump of leaves around the height `t`.
+
+    `size` is its horizontal and its vertical radius in metres.
+    """
     rough = 1.0 + 0.16 * scene.rng.standard_normal((16, 1))
     outline = disc(0.0, 0.0, 1.0, corners=16) * rough * size + np.array([0.0, t])
     Board(scene.canvas, LabelId.VEGETATION, x, z).fill(outline, colour)

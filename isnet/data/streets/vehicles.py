@@ -19,8 +19,9 @@ _PALE: Colour = (228, 228, 222)
 class Vehicle:
     """A kind of vehicle, with the ranges of its size in metres and its shapes.
 
-    `side` has the shapes of one that drives to the right, `wheels` positions as shares of the
-    length; `end` has the shapes of front and rear, `front` those of the front alone.
+    `side` has the shapes on the side of a vehicle that drives to the right. `wheels` are positions
+    on the side, as shares of the length. `end` has the shapes that front and rear share, and
+    `front` those that only the front has.
     """
 
     label: LabelId
@@ -121,9 +122,10 @@ LARGE_VEHICLES = ((_BUS, 0.6), (_BUS, 0.15), (_TRUCK, 0.62), (_TRUCK, 0.15))
 def paint_vehicle(
     scene: Scene, kind: Vehicle, x: float, z: float, oncoming: bool = False, across: bool = False
 ) -> None:
-    """Paint a vehicle and its shadow: the faces towards the camera and the street's axis.
+    """Paint a vehicle and its shadow.
 
-    Of a vehicle `across` the road, only the side. (x, z) is the middle of the nearest face.
+    The painted faces are the one towards the camera and the one towards the street's axis. Of a
+    vehicle `across` the road, only the side is painted. (x, z) is the middle of the nearest face.
     """
     rng, width = scene.rng, kind.width
     length, height = rng.uniform(*kind.length), rng.uniform(*kind.height)
