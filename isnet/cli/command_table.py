@@ -70,7 +70,7 @@ def _size(name: str, text: str) -> Argument:
 
 
 def _parse_size(text: str, option: str) -> tuple[int, int]:
-    """Parse `HxW` into (height, width) in pixels."""
+    """Parse `HxW` into (height, width) in pixels, or raise UserError."""
     match = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     size = (int(match[1]), int(match[2])) if match else (0, 0)
     if not all(_SIDES[0] <= side <= _SIDES[1] for side in size):

@@ -117,8 +117,8 @@ class Command:
 def _read_plan(options: dict[str, Any]) -> "tuple[Plan, UserError | None]":
     """Return the checked plan of params.yaml, and update the settings file of each stage.
 
-    With other entries wrong, a command on one run or data set gets a plan of what it needs, only
-    the settings files of these are updated, and the error is returned too.
+    A command on one run or data set works although other entries are wrong: its plan then has only
+    what it needs, only the settings files of these are updated, and the error is returned too.
     """
     from isnet.settings.params import load_params
     from isnet.settings.plan import Plan

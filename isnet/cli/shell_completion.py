@@ -22,8 +22,9 @@ class PrintCompletion(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Print the script for the shell `values`, or raise UserError if the package shtab is
-        missing.
+        """Print the script for the shell `values`.
+
+        Raises UserError if the package shtab is missing.
         """
         try:
             import shtab

@@ -121,8 +121,8 @@ def _score(
 def fit_baseline(manifest: Manifest, data_root: Path) -> dict[str, Any]:
     """Fit a random forest to sampled train pixels, score it on val, and return a baseline record.
 
-    It is fitted with and without balanced class weights; the fit with the higher mIoU on val is
-    reported, which favours the baseline. The result is deterministic.
+    The forest is fitted with and without balanced class weights. The fit with the higher mIoU on
+    val is reported, which favours the baseline. The result is deterministic.
     """
     train, val = _train_pixels(manifest, data_root), _scored_pixels(manifest, data_root)
     trials = {

@@ -92,8 +92,9 @@ def pack(plan: Plan, dataset: str) -> None:
 
 
 def baseline(plan: Plan, dataset: str) -> None:
-    """Score a classifier that sees only colour and position of a pixel, which a network has to
-    beat.
+    """Score a classifier that sees only the colour and position of a pixel.
+
+    The scores, which a network has to beat, are written to `baseline.json`.
     """
     manifest = read_manifest(plan, dataset)
     finished = cached_result(plan, dataset, manifest["digest"], "baseline.json")

@@ -160,7 +160,8 @@ def _load(plan: Plan, planned: PlannedRun, finished: Path, key: str) -> dict[str
 def counting_arguments(loaded: "TrainedRun", finished: Path, key: str) -> dict[str, Any]:
     """Return the keyword arguments of `count_images`.
 
-    The journals are beside `finished`, the folder of the results; `key` is what decides the counts.
+    `finished` is the folder of the evaluation's results; the journals are beside it. `key` is the
+    hash of what decides the counts.
     """
     from mmseg.registry import DATASETS
 

@@ -30,9 +30,12 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     """Score a weights file on the validation split of a data set, as the stage scores a run's.
 
     Returns the folder of the evaluation's files, `evaluations/WEIGHTS-DATASET-KEY`. They are reused
-    for the same weights, data and config, and an interrupted evaluation resumes. `config` is that
-    of the model; None for a file of isnet, which describes it. Raises UserError if the file
-    describes no model and there is no config, or it does not fit.
+    for the same weights, data and config, and an interrupted evaluation resumes. `weights` is a
+    file of isnet, the authors' code, mmseg, or safetensors. `config` is that of the model; None for
+    a file of isnet, which describes it.
+
+    Raises:
+        UserError: the file describes no model and there is no config, or it does not fit.
     """
     manifest = read_manifest(plan, dataset)
     from isnet.mmseg_import import import_mmseg

@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: Path) -> None:
-    """Write the weights of a run with `weights` into the folder `train` of `work`, as a training
-    does.
+    """Write the weights of a run with `weights` into the folder `train` of `work`.
 
-    Raises UserError if they cannot be fetched or opened, or a tensor does not fit the model.
+    The files are those of a training, without what only a training has. Raises UserError if the
+    weights cannot be fetched or opened, or a tensor does not fit the model.
     """
     from isnet.mmseg_import import import_mmseg
 

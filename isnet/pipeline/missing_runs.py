@@ -9,9 +9,7 @@ _LONGEST = 200  # maximum number of characters quoted from the last line of a lo
 
 
 def missing_runs(plan: Plan) -> list[MissingRun]:
-    """Return the runs without results for the present settings and data, in the order of
-    params.yaml.
-    """
+    """Return the runs without results for the present settings and data, in params.yaml's order."""
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     found = []
     for name, planned in plan.runs.items():
@@ -41,8 +39,10 @@ def missing_runs(plan: Plan) -> list[MissingRun]:
 
 
 def _reason(plan: Plan, status: RunStatus, dataset: DatasetStatus) -> tuple[str, str, bool]:
-    """Return why a run has no results (empty if it has), which stage to run next, and whether to
-    quote the stage's log: not that of a training with other settings or data.
+    """Return why a run has no results, which stage to run next, and whether to quote its log.
+
+    The reason is empty if the run has results. The log is quoted unless it belongs to a training
+    with other settings or data.
     """
     done = "imported" if plan.run(status.run).is_scored_only else "trained"
     if dataset.digest is None:

@@ -14,8 +14,9 @@ from isnet.tracking.run_record import RunRecord, State, run_parameters
 
 
 def current_record(plan: Plan, name: str) -> RunRecord | None:
-    """Return the record of the training with the present settings, finished or not; without one,
-    that of the last published training, or None.
+    """Return the record of the training with the present settings, finished or not.
+
+    If there is none, return the record of the last published training, or None without any.
     """
     published = plan.layout.train_results(name)
     declared = read_json(published / "train.json")
@@ -35,7 +36,10 @@ def current_record(plan: Plan, name: str) -> RunRecord | None:
 def training_record(
     plan: Plan, name: str, work: Path, manifest_digest: str, state: State
 ) -> RunRecord:
-    """Return the record of the training in `work`; `state` is its state unless it is finished."""
+    """Return the record of the training in the folder `work`.
+
+    Its state is "finished" if `work` has the results of the training, else `state`.
+    """
     if (work / "train").is_dir():
         return _finished(plan, name, work, work / "train")
     return _record(plan, name, work, manifest_digest, state)

@@ -31,8 +31,9 @@ _MLFLOW = "MLflow"  # the receiver of events that name no sink
 def track(plan: Plan, name: str | None = None) -> bool:
     """Upload a run, or all runs without a name, to MLflow and other sinks at the end of a stage.
 
-    If that fails, log one line and return False. A cluster job leaves a database file to the
-    report, which the workflow engine runs locally: many jobs would write to it over the network.
+    If that fails, log one line and return False. A cluster job does not upload its run to a
+    database file, because many jobs would write to it over a network file system. The report
+    uploads all runs, because the workflow engine runs it locally.
     """
     update_sinks(plan, _records(plan, [name] if name else list(plan.runs)), STAGE_END)
     return _track_in_mlflow(plan, name)
@@ -190,8 +191,10 @@ class LiveTracking:
             self._wait(_SHORT_WAIT_SECONDS)
 
     def finish(self) -> None:
-        """Wait for the last upload to a server, at most ten seconds after the end of the training,
-        or write the whole run to a database file.
+        """Finish the upload of the training.
+
+        For a server, wait for the last upload, at most ten seconds after the end of the training.
+        For a database file, write the whole run now.
         """
         if self._uploader is not None:
             all_down = all(outages.is_down for outages in self._outages.values())

@@ -99,7 +99,10 @@ def read_results() -> pd.DataFrame:
 
 
 def _run_command(*arguments: str) -> None:
-    """Run `isnet ARGUMENTS` with its output on stderr; an interrupt stops it, and it saves."""
+    """Run `isnet ARGUMENTS` with its output on stderr, and raise an error if it fails.
+
+    An interrupt of this program stops the command, which saves first.
+    """
     command = [sys.executable, "-m", "isnet", *arguments]
     with subprocess.Popen(
         command,

@@ -22,7 +22,10 @@ _EXPORTS = Path("exports")  # default output folder of `isnet export`, relative 
 
 
 def report(plan: Plan) -> None:
-    """Write the pages and tables of all runs; those without results get the command to continue."""
+    """Write the report: pages and tables of all runs of params.yaml.
+
+    Runs without results are listed with the command that continues them.
+    """
     from isnet.reporting.index_page import write_report
     from isnet.reporting.missing_results import missing_line
 

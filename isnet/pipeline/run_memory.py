@@ -68,8 +68,9 @@ def gpu_room(planned: PlannedRun) -> int | None:
 
 
 def require_gpu_memory(planned: PlannedRun) -> None:
-    """Raise UserError if the tensors of a run's training step alone take more than a GPU has that
-    it gets.
+    """Raise UserError if the tensors of a run's training step alone take more than its GPUs have.
+
+    Nothing is refused where there is no GPU, such as on the login node of a cluster.
     """
     if (room := gpu_room(planned)) is None:
         return

@@ -145,8 +145,9 @@ def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) ->
 def _seconds_left(
     plan: Plan, name: str, records: list[dict[str, Any]], owner: LockOwner
 ) -> float | None:
-    """Estimate the remaining time from the speed of the running process, validations included; None
-    if it is not known yet.
+    """Estimate the remaining training time from the speed of the running process.
+
+    The speed includes validations. None means that it is unknown yet.
     """
     steps = [r for r in records if r["kind"] == "train" and r["time"] >= owner.since]
     if not steps:

@@ -21,7 +21,11 @@ def _read(path: Path, command: str) -> dict[str, Any]:
 
 
 def _read_current(plan: Plan, dataset: str, name: str, stage: str) -> dict[str, Any]:
-    """Read the JSON file that a stage has written for a data set with its present settings."""
+    """Read the JSON file that a stage has written for a data set.
+
+    Raises UserError if the file is missing, or was made with other settings of the data set, as
+    when stages are run by hand in a wrong order.
+    """
     path = plan.layout.dataset_results(dataset) / name
     content = _read(path, f"isnet {stage} --dataset {dataset}")
     if content["key"] != plan.dataset_key(dataset):
@@ -47,8 +51,9 @@ def read_source(plan: Plan, dataset: str) -> SourceRecord:
 
 
 def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
-    """Read the `manifest.json` of a data set; UserError if it, or a file in it, is missing or
-    outdated.
+    """Read the `manifest.json` of a data set, which `convert` writes.
+
+    Raises UserError if it is missing or outdated, or a file that it lists is missing.
     """
     manifest = _read_current(plan, dataset, "manifest.json", "convert")
     for entries in manifest["splits"].values():
@@ -92,9 +97,10 @@ def read_train_record(plan: Plan, run: str) -> TrainRecord:
 
 
 def usable_store(plan: Plan, dataset: str, manifest: dict[str, Any]) -> tuple[str | None, str]:
-    """Return the folder of a data set's packed store under the data root, and an empty note.
+    """Find the packed store of a data set for the training.
 
-    Or None and why training reads the image files instead, slower but with the same result.
+    Returns the folder of the store under the data root and an empty string; or None and a note why
+    training reads the image files instead, which is slower but has the same result.
     """
     from isnet.data.packed.packed_store import PackedStore
 
@@ -133,7 +139,8 @@ def replace_folder(new: Path, place: Path) -> None:
 def cached_result(plan: Plan, dataset: str, manifest_digest: str, name: str) -> Path:
     """Return the path that caches a result computed from a manifest, under the data root.
 
-    It has the digest: files outside the data root may change while the settings stay the same.
+    The path contains the manifest's digest, because the files of a data set outside the data root
+    may change while its settings stay the same.
     """
     path = Path(name)
     folder = plan.layout.data / dataset / plan.dataset_key(dataset)

@@ -67,7 +67,10 @@ def untrained_start(plan: Plan, run: str, work: Path) -> str | None:
 
 
 def fetch_start_files(job: TrainJob) -> None:
-    """Fetch the files that a new training starts from, once per node; UserError if that fails."""
+    """Fetch and check the files that a new training starts from, once per node.
+
+    Raises UserError if a file cannot be fetched, or is damaged.
+    """
     start = job.planned.start
     if start is None:
         for file in pretrained_files(job.planned.experiment.config["model"]):

@@ -29,8 +29,10 @@ class TrainedRun(NamedTuple):
 
 
 def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
-    """Load the weights of a run into the model of its config. Raises UserError if the file is
-    missing, damaged, another one than `train` wrote, or does not fit the model.
+    """Load the weights of a run into the model of its config.
+
+    Raises UserError if the file is missing, damaged, another one than `train` wrote, or does not
+    fit the model.
     """
     config = planned.experiment.config
     import_modules(planned.experiment.imports, planned.experiment.folder)
@@ -55,8 +57,10 @@ def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
 def prepare_run(
     plan: Plan, dataset: str, config: dict[str, Any], network: EncoderDecoder, *, gpu: bool
 ) -> TrainedRun:
-    """Prepare a network for the evaluation of a data set as a config describes; UserError names a
-    wrong setting. `gpu`: use the first GPU if torch finds one.
+    """Prepare a network with its weights for the evaluation of a data set as a config describes.
+
+    `gpu`: use the first GPU if torch finds one. Raises UserError if a setting of the evaluation is
+    unknown or invalid.
     """
     layout = plan.layout
     manifest = layout.dataset_results(dataset) / "manifest.json"

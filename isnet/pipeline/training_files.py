@@ -82,7 +82,11 @@ def describe_weights(
     environment: dict[str, Any],
     config: str,
 ) -> dict[str, Any]:
-    """Return the `meta` entry of a weights file. Equal work gives equal metadata."""
+    """Return the `meta` entry of a weights file. Equal work gives equal metadata.
+
+    `model` is the config of the model into which the weights are loaded, `config` the text of the
+    resolved config. `provenance` says where the weights come from. `environment` is the stage's.
+    """
     dataset_meta = {key: manifest[key] for key in ("classes", "palette")}
     metadata = WeightsMetadata.from_config(
         experiment.config,

@@ -101,7 +101,10 @@ class SplitCounts(Record):
 
     @property
     def coverage(self) -> str:
-        """Text after a mean score over this split, see `class_coverage`."""
+        """Text after a mean score over this split: which part of the classes its labels have.
+
+        Empty if they have all.
+        """
         return class_coverage(self.pixels)
 
 

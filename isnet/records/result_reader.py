@@ -43,7 +43,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True)
 class DatasetResults:
-    """Results of one data set; census or baseline is None if its stage has written no file."""
+    """Results of one data set: its manifest, class census and baseline scores.
+
+    The census or the baseline is None if its stage has written no file.
+    """
 
     name: str
     manifest: Manifest

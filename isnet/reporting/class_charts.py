@@ -24,8 +24,9 @@ def baseline_scores(dataset: DatasetResults) -> dict[str, float | None]:
 
 
 def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict[str, object]]:
-    """Return a dot plot of single-scale IoU: per class, that of every run in order and the
-    baseline's.
+    """Return the data of a dot plot of single-scale IoU, with one row per class.
+
+    Each row has the IoU of every run, in the order of `runs`, and of the baseline.
     """
     colours, baseline = class_colours(dataset), baseline_scores(dataset)
     tables = [{score.name: score.iou for score in run.per_class} for run in runs]
@@ -41,8 +42,9 @@ def class_dots(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[dict
 
 
 def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[str, Any]]]:
-    """Return the `count` most confused pairs of classes, ranked by `pixels` and by `share`, the
-    confused share of the true class's pixels.
+    """Return the `count` most confused pairs of classes, ranked by `share` and ranked by `pixels`.
+
+    `share` is the confused part of the true class's pixels, `pixels` the number of confused pixels.
     """
     wrong = sum(sum(row) - row[i] for i, row in enumerate(confusion.counts)) or 1
     names = confusion.classes
@@ -58,8 +60,9 @@ def confused_pairs(confusion: Confusion, count: int = 6) -> dict[str, list[dict[
 
 
 def census_bars(census: Census | None) -> dict[str, object] | None:
-    """Return a bar chart of pixel shares per class and split, on a logarithmic axis, if there is a
-    census.
+    """Return the data of a bar chart of pixel shares per class and split, on a logarithmic axis.
+
+    Returns None without a census.
     """
     if census is None:
         return None

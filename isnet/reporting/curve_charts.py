@@ -39,8 +39,9 @@ def run_curves(run: RunResults) -> list[Chart]:
 
 
 def compare_curves(runs: Sequence[RunResults]) -> list[Chart]:
-    """Return line charts of validation scores and losses; a run's place in `runs` is its line's
-    style.
+    """Return line charts that compare the validation scores and losses of runs on one data set.
+
+    The position of a run in `runs` sets the style of its line.
     """
 
     def lines(tables: Iterable[Series], column: str) -> list[Line]:
@@ -60,8 +61,9 @@ def compare_curves(runs: Sequence[RunResults]) -> list[Chart]:
 
 
 def _charts(*charts: tuple[Any, ...]) -> list[Chart]:
-    """Build charts from (key, title, unit, number format, lines, optional note); none without
-    lines.
+    """Build charts from tuples (key, title, unit, number format, lines, note).
+
+    The note is optional. Charts without lines are left out.
     """
     return [
         {"key": key, "title": title, "unit": unit, "form": form, "lines": lines}

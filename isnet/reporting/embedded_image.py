@@ -13,7 +13,10 @@ LONGEST = 640  # pixels of the longer side to which larger images are reduced
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """An image as a data URI; `kind` is image, truth, prediction, errors or confidence."""
+    """An image that is embedded in a page as a data URI.
+
+    `kind` is image, truth, prediction, errors or confidence.
+    """
 
     uri: str
     width: int
@@ -24,7 +27,7 @@ class EmbeddedImage:
 
 
 def reduce_image(image: Image.Image, longest: int = LONGEST, *, smooth: bool) -> None:
-    """Reduce an image in place to sides of at most `longest` pixels; labels without `smooth`."""
+    """Reduce an image in place to sides of at most `longest` pixels. Labels need `smooth=False`."""
     method = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
     image.thumbnail((longest, longest), method, reducing_gap=3)
 

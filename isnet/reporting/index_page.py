@@ -46,14 +46,20 @@ def write_report(
     missing: Sequence[MissingRun] = (),
     exports: Path | None = None,
 ) -> Path:
-    """Write `index.html`, `runs/<run>.html`, `results.md` and `results.csv`; return the index's
-    path.
+    """Write the report under `reports`, and return the path of its index.
 
-    Every file is written atomically, the index last. The same inputs give the same bytes.
-    `settings` are flattened, by run; a run without an entry uses those in its `train.json`. Runs
-    without results (`missing`) are listed and their pages deleted; if all are missing, so is
-    `results.csv`. `exports` is the output folder of `isnet export`, which may be absent. Raises
-    UserError if a stage's record is missing.
+    The files are `index.html`, `runs/<run>.html`, `results.md` and `results.csv`. Each is written
+    atomically, the index last. The same inputs give the same bytes. Raises UserError if a stage's
+    record is missing.
+
+    Args:
+        runs: runs with results.
+        results: folder of the stages' records.
+        reports: folder of the report.
+        settings: flattened settings by run. A run without an entry uses those in its `train.json`.
+        missing: runs without results. The report lists them, and their pages are deleted. If all
+            runs are missing, `results.csv` is deleted too.
+        exports: output folder of `isnet export`, which may be absent.
     """
     groups: list[ResultGroup] = []
     if runs or not missing:
@@ -146,8 +152,10 @@ def _tables(dataset: DatasetResults, runs: list[RunResults]) -> dict[str, Any]:
 
 
 def _speed_scatter(runs: Sequence[RunResults]) -> dict[str, object] | None:
-    """Return a scatter plot of mIoU (`y`, 0..1) over single-scale images per second (`x`), or None
-    for fewer than two runs with both. `style` is the position of the run in `runs`.
+    """Return the data of a scatter plot of mIoU over inference speed, with one point per run.
+
+    Returns None for fewer than two runs with a speed and a score. `x` is images per second at
+    single scale, and `y` is mIoU in 0..1. `style` is the position of the run in `runs`.
     """
     points: list[dict[str, Any]] = []
     machines = set()

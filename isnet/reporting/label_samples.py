@@ -36,8 +36,10 @@ _Candidate = tuple[str, ManifestEntry]
 
 @dataclass(frozen=True)
 class LabelSample:
-    """One image with its labels, embedded; `classes` are train ids with their shares of its pixels,
-    the largest first. `ignored` is the share of ignored pixels.
+    """One image with its labels, embedded for the page.
+
+    `classes` are the train ids in the image with their shares of its pixels, the largest share
+    first. `ignored` is the share of ignored pixels.
     """
 
     split: str
@@ -51,9 +53,9 @@ class LabelSample:
 def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], int]:
     """Choose images that together show every split and class, and embed them with their labels.
 
-    At most `CANDIDATES` labels below the data root `data` are decoded, spread over the manifest;
-    their number is returned too. The choice is deterministic. The images are embedded at the
-    largest of three sizes that fits `BUDGET`, or else at the smallest. Raises UserError if a file
+    Returns the samples, and the number of decoded labels: at most `CANDIDATES`, spread over the
+    manifest. The choice is deterministic. The images are embedded at the largest of three sizes
+    that fits `BUDGET`, or else at the smallest. `data` is the data root. Raises UserError if a file
     is missing or damaged.
     """
     candidates = _candidates(manifest)
@@ -80,8 +82,8 @@ def choose_samples(manifest: Manifest, data: Path) -> tuple[list[LabelSample], i
 def distinct_colours(palette: Sequence[Sequence[int]]) -> list[Colour]:
     """Return the colours of the classes and, last, of ignored pixels, changed so that all differ.
 
-    The page identifies a class by its colour. One that repeats is changed in the lowest bits of
-    blue.
+    The page identifies the class under the pointer by its colour. A colour that repeats an earlier
+    one is changed in the lowest bits of blue, which is invisible.
     """
     colours: dict[Colour, None] = {}
     for red, green, blue in [*palette, _IGNORED]:
@@ -124,8 +126,9 @@ def _fill(chosen: list[int], splits: Sequence[str]) -> list[int]:
 
 
 def _candidates(manifest: Manifest) -> list[_Candidate]:
-    """Return at most `CANDIDATES` manifest entries, shared equally among the splits; what a small
-    split leaves goes to larger ones.
+    """Return at most `CANDIDATES` manifest entries, shared equally among the splits.
+
+    If a split has fewer entries than its share, the larger splits share the rest.
     """
     found: dict[str, list[_Candidate]] = {split: [] for split in manifest.splits}
     left = CANDIDATES

@@ -23,11 +23,13 @@ _LONGEST, _GAP, _LINE = 480, 8, 16
 def draw_label_sheet(
     root: Path, pairs: Sequence[Pair], table: LabelTable, drawings: Mapping[Path, Drawing]
 ) -> bytes:
-    """Draw a row for each pair, the image beside the image under its labels, above a legend; PNG.
+    """Draw a row for each pair, the image beside the image under its labels, above a legend.
 
-    `drawings` are annotations by the path of their image, empty for masks. The legend has the
-    classes in these labels. Raises UserError if an image or label cannot be read, or has an unknown
-    id.
+    Returns a PNG file. `drawings` are annotations by the path of their image, empty for masks. The
+    legend has the classes in these labels. Ignored pixels are grey.
+
+    Raises:
+        UserError: an image or label cannot be read, or has an unknown id.
     """
     *colours, grey = distinct_colours(table.palette)
     lookup = LabelLookup(table)

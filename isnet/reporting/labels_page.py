@@ -22,9 +22,9 @@ MANY = 40  # number of classes above which the bars are in two columns
 
 
 def write_labels_page(manifest: Manifest, census: Census, data: Path, target: Path) -> None:
-    """Write the HTML page of a converted data set atomically; the same inputs give the same bytes.
+    """Write the HTML page of a converted data set atomically. The same inputs give the same bytes.
 
-    `data` is the data root. Raises UserError if an image or label in it is missing.
+    `data` is the data root, which contains images and labels. Raises UserError if one is missing.
     """
     samples, decoded = choose_samples(manifest, data)
     colours = distinct_colours(manifest.palette)

@@ -23,7 +23,8 @@ _METRICS = {
 def write_model_card(name: str, results: Path) -> Path:
     """Write the model card of a run as `model_card.md` beside its weights.
 
-    Without measured times: scoring again gives the same bytes. UserError: a record is missing.
+    The card leaves out measured times, so that scoring the same weights again gives the same bytes.
+    Raises UserError if a stage's record is missing.
     """
     run = read_run(name, results)
     evaluated, scores = run.evaluated, run.evaluated.single_scale
@@ -52,8 +53,10 @@ def write_model_card(name: str, results: Path) -> Path:
 
 
 def _describe_data(manifest: Manifest, *, is_trained: bool) -> dict[str, str]:
-    """Return title, homepage and licence of the data; `licence_id`, of the weights, is an id of
-    Hugging Face's hub, and `other` for weights that were trained elsewhere.
+    """Return title, homepage and licence of a run's data for the model card.
+
+    `licence_id` is the licence of the weights, as an id of Hugging Face's hub. It is `other` for
+    weights that were trained elsewhere.
     """
     found = {"title": manifest.dataset, "licence": "decided by its owner", "licence_id": "other"}
     kind = manifest.kind

@@ -40,8 +40,10 @@ class GalleryEntry:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A gallery of evaluated images, worst first, and the number of images left out. `ramp` has the
-    RGB colours of the confidences 0, 0.1 ... 1, if there are confidence images.
+    """A gallery of evaluated images, worst first, and the number of images left out.
+
+    `ramp` contains the RGB colours of the confidences 0, 0.1 ... 1. It is empty without confidence
+    images.
     """
 
     entries: list[GalleryEntry]
@@ -50,7 +52,10 @@ class Gallery:
 
 
 def run_gallery(run: RunResults, budget: int) -> Gallery:
-    """Return a run's evaluated images, lowest mIoU first, in at most `budget` bytes."""
+    """Return a gallery of one run's evaluated images, lowest mIoU first.
+
+    `budget` limits the bytes of the embedded images.
+    """
 
     def entry(overlay: OverlayRecord) -> GalleryEntry | None:
         # Evaluations by earlier versions have no confidence image.
@@ -68,7 +73,10 @@ def run_gallery(run: RunResults, budget: int) -> Gallery:
 
 
 def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
-    """Return the images with overlays in every run, lowest mean mIoU first, in `budget` bytes."""
+    """Return a gallery of the images with overlays in every run, lowest mean mIoU first.
+
+    `budget` limits the bytes of the embedded images.
+    """
     tables = [{overlay.name: overlay for overlay in run.evaluated.overlays} for run in runs]
     shared = [name for name in tables[0] if all(name in table for table in tables)]
 
@@ -87,7 +95,10 @@ def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
 
 
 def _embed_all(parts: Iterable[_Part], *, names_runs: bool = False) -> list[EmbeddedImage] | None:
-    """Embed the images of one entry; None without all files: a part of them would mislead."""
+    """Embed the images of one gallery entry, or return None if a file is missing.
+
+    An incomplete comparison would mislead.
+    """
     images = []
     for kind, run, overlay in parts:
         path = run.overlay_root / getattr(overlay, kind)

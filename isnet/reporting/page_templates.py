@@ -23,8 +23,9 @@ _MARKUP = re.compile(r"([\\`*_\[\]|#~])")
 def render_page(
     template: str, context: Mapping[str, object], scripts: Assets, styles: Assets = ()
 ) -> str:
-    """Render an HTML page with its scripts at the end of the body and `styles` after the common
-    ones.
+    """Render a template as an HTML page that contains its styles and scripts.
+
+    `scripts` are inserted at the end of the body, and `styles` after the common styles.
     """
     page = _environment(is_html=True).get_template(template)
     return page.render(

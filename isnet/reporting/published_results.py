@@ -47,8 +47,10 @@ class PublishedResults(StrictModel):
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """A table of the runs of a data set and published results, one or two rows per run, and how the
-    settings of each run differ (`deviations`; empty if they agree).
+    """Comparison of the runs of a data set with published results, in one or two rows per run.
+
+    `deviations[run]` lists how the settings of a run differ from the published ones. The list is
+    empty if they agree.
     """
 
     table: TextTable
@@ -74,7 +76,10 @@ def read_published_results() -> PublishedResults:
 def compare_with_published(
     dataset: DatasetResults, runs: Sequence[RunResults]
 ) -> PublishedComparison | None:
-    """Compare runs with the results published for their config and kind of data, if any."""
+    """Compare runs with the results published for their config and kind of data.
+
+    Returns None if no run has a published result.
+    """
     published = read_published_results()
     known = [
         (run, result)

@@ -95,10 +95,10 @@ def results_rows(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[di
 
 
 def cost_table(runs: Sequence[RunResults]) -> TextTable:
-    """Return the cost of runs: parameters, FLOPs, speed and memory of inference and of training.
+    """Return the cost table of runs: parameters, FLOPs, and speed and memory of both stages.
 
-    GFLOPs are those of one forward pass of `Input` (height x width) and count a multiply-add as
-    two. The unit fps is images per second. GB are peaks.
+    The stages are inference and training. GFLOPs are those of one forward pass of `Input` (height x
+    width) and count a multiply-add as two. The unit fps is images per second. GB are peaks.
     """
     rows = [{column: cell(run) for column, cell in _COST.items()} for run in runs]
     return TextTable(tuple(_COST), rows, tuple(_COST)[1:])
@@ -136,8 +136,9 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
 
 
 def results_csv(groups: Sequence[ResultGroup]) -> str:
-    """Return `results.csv`: scores (0..1) and costs of runs and baselines, unrounded; unknown is
-    empty.
+    """Return the text of `results.csv`: scores and costs of all runs and baselines, unrounded.
+
+    Scores are fractions in 0..1. Unknown values are empty.
     """
     rows = [_raw_row(run) for _, runs in groups for run in runs]
     for dataset, _ in groups:

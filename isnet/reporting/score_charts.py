@@ -28,7 +28,10 @@ _ALWAYS = ("mIoU", "mAcc", "aAcc")
 
 
 def score_labels(evaluated: MetricsRecord) -> dict[str, str]:
-    """Return the label of each score that an evaluation has, and always of mIoU, mAcc and aAcc."""
+    """Return the display label of each score that an evaluation has.
+
+    mIoU, mAcc and aAcc are always included.
+    """
     single = evaluated.single_scale
     is_listed = {key: key in _ALWAYS or getattr(single, key) is not None for key in _SCORES}
     return {key: label for key, label in _SCORES.items() if is_listed[key]}
@@ -93,7 +96,10 @@ def reliability(run: RunResults) -> Reliability | None:
 
 @dataclass(frozen=True)
 class ImageDistribution:
-    """Single-scale mIoU over images: counts in `BINS` equal bins, quartiles, the worst images."""
+    """Distribution of single-scale mIoU over images: histogram, quartiles and worst images.
+
+    `counts` are the numbers of images in `BINS` bins of equal width.
+    """
 
     counts: list[int]
     images: int

@@ -65,8 +65,9 @@ def seed_groups(runs: Sequence[RunResults]) -> list[list[RunResults]]:
 def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
     """Return the scores of each method, which is a group of runs that differ only in their seed.
 
-    Of a repeated seed only the first run counts: it says nothing about other seeds. If several
-    groups have the same method, the common start of the group's run names is added to the label.
+    Only the first run of each seed counts, because a repeated seed is no evidence about other
+    seeds. The label is the name of the method. If several groups have the same method, the common
+    start of the group's run names is added.
     """
     groups = seed_groups(runs)
     methods = [group[0].evaluated.method for group in groups]
@@ -90,7 +91,10 @@ def method_scores(runs: Sequence[RunResults]) -> list[MethodScores]:
 
 
 def seed_spreads(runs: Sequence[RunResults]) -> list[MethodScores]:
-    """Return the scored methods, best first, or [] if none of them has several seeds."""
+    """Return the scores of each method, best first, or [] if no method has several seeds.
+
+    Runs without a score are left out.
+    """
     scored = [run for run in runs if run.evaluated.single_scale.mIoU is not None]
     found = sorted(method_scores(scored), key=lambda method: -method.mean)
     return found if any(len(spread.scores) > 1 for spread in found) else []
@@ -107,7 +111,10 @@ def spread_table(found: Sequence[MethodScores]) -> TextTable:
 
 
 def seed_dots(found: Sequence[MethodScores]) -> dict[str, Any]:
-    """Return a dot plot of mIoU over seeds, a row per method; `at` is in percent of the axis."""
+    """Return the data of a dot plot of mIoU over seeds, with one row per method.
+
+    `at` is a position in percent of the axis.
+    """
     scores = [score * 100 for spread in found for score in spread.scores]
     ticks = _ticks(min(scores), max(scores))
 
@@ -143,10 +150,10 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def difference_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
-    """Return Welch's 95 % confidence interval of mean(first) - mean(second), of two values or more
-    each.
+    """Welch's t interval: return the 95 % confidence interval of mean(first) - mean(second).
 
-    If neither varies, the interval is the difference itself.
+    The variances may be unequal. Both samples need two values. If neither varies, the interval is
+    the difference itself.
     """
     from scipy.stats import ttest_ind
 
@@ -158,7 +165,10 @@ def difference_interval(first: Sequence[float], second: Sequence[float]) -> tupl
 
 
 def verdicts(found: Sequence[MethodScores]) -> list[str]:
-    """Return a sentence about each pair of methods, of which at least one has several seeds."""
+    """Return a sentence about the difference between each pair of methods.
+
+    A pair is left out if both methods have a single seed.
+    """
     pairs = itertools.combinations(found, 2)
     return [_verdict(a, b) for a, b in pairs if max(len(a.scores), len(b.scores)) > 1]
 

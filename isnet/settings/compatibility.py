@@ -54,11 +54,11 @@ _Problem = tuple[str, str, str]
 
 
 def check_run(name: str, run: Run, experiment: Experiment, table: LabelTable) -> None:
-    """Raise UserError if a run's config, data set and settings are incompatible, naming the
-    setting.
+    """Raise UserError if a run's config, data set and settings are incompatible.
 
-    Such a run would fail, or would train something else than its settings state. Of a run that
-    scores given weights, the settings of its config's training do not matter.
+    Such a run would fail, or would train something else than its settings state. The message names
+    the setting and how to change it. Of a run that scores given weights, the settings of its
+    config's training do not matter.
     """
     of_training = (_batch_problems, _precision_problems, _transform_problems, _hook_problems)
     for problems in (_class_problems, *(of_training if run.weights is None else ())):

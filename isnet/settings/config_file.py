@@ -19,7 +19,8 @@ _PACKAGE = Path(__file__).parents[2]  # the folder that has the package, and so 
 def load_config(path: str, where: str) -> dict[str, Any]:
     """Read the config that a run names: a file below the project, or `mmseg::PATH`.
 
-    UserError names `where` if there is no such file in the project, or it cannot be read.
+    Raises UserError, which names the setting `where`, if there is no such file in the project, or
+    it cannot be read.
     """
     file, written = config_file(path), Path(path)
     is_inside = not written.is_absolute() and ".." not in written.parts
@@ -40,7 +41,10 @@ def load_config(path: str, where: str) -> dict[str, Any]:
 
 
 def read_config(file: Path, where: str) -> dict[str, Any]:
-    """Read a config file with its bases, without importing what it names, or raise UserError."""
+    """Read a config file with its bases, without importing what it names.
+
+    Raises UserError, which names the setting `where`, if the file cannot be read.
+    """
     from mmengine.config import Config
 
     try:
@@ -56,8 +60,9 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
 
 
 def config_source(config: Mapping[str, Any]) -> str:
-    """Return a config as Python source that mmengine reads back; its own `pretty_text` takes as
-    long as a small training.
+    """Return a config as the Python source that mmengine reads back.
+
+    mmengine's own `pretty_text` is formatted by yapf, which takes as long as a small training.
     """
     lines = (f"{key} = {pformat(config[key], width=100, sort_dicts=False)}" for key in config)
     return "\n".join((*lines, ""))
@@ -89,7 +94,9 @@ def _find_shipped(file: Path) -> Path:
 
 def config_file(path: str) -> Path:
     """Return the file of a config: `isnet/configs/x.py` of the package, if the project has none.
-    mmengine's resolver of `mmseg::` looks for the distribution `mmsegmentation`, not onedl's.
+
+    `mmseg::fcn/x.py` is in the mmseg package. mmengine's own resolver looks for the distribution
+    `mmsegmentation`, not `onedl-mmsegmentation`.
     """
     if not path.startswith("mmseg::"):
         file = Path(path)

@@ -174,8 +174,10 @@ _NEAR = 0.8
 
 
 def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
-    """Refuse a key of a config file that would have no effect, before overrides: UserError names
-    the key and what to write instead. A file may state the `seed` of the run.
+    """Raise UserError if a key of a config file would have no effect.
+
+    `config` is as read from the file, before overrides. The file may state the `seed` of the run.
+    The message names the place `where`, the key, and what to write instead.
     """
     for path, value, owned in _walk(config):
         if owned is None:
@@ -187,8 +189,10 @@ def check_config_file(config: dict[str, Any], where: str, *, seed: int) -> None:
 
 
 def check_overrides(config: dict[str, Any], overrides: dict[str, Any], where: str) -> None:
-    """Refuse an override that would have no effect: UserError names the key and what to write
-    instead. `config` is the one before the overrides.
+    """Raise UserError if an override of a run would have no effect.
+
+    `config` is the one before the overrides. The message names the place `where`, the key, and what
+    to write instead.
     """
     for path, value, owned in _walk(overrides):
         if owned is None:
@@ -228,8 +232,9 @@ def _refuse_unread_model_settings(
 def _walk(
     node: dict[str, Any], above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any, Owned | None]]:
-    """Yield keys that are not honoured, each at the depth at which the tables decide, their values,
-    and what owns them; None if nothing does.
+    """Yield keys that are not honoured, with their values and what decides them instead, or None.
+
+    Each key is given at the depth at which the tables decide.
     """
     for key, value in node.items():
         path = (*above, str(key))

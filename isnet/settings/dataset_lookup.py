@@ -16,7 +16,10 @@ _FOLDER = "datasets"
 
 
 def description_of(dataset: Dataset) -> DatasetDescription:
-    """Return the files, splits and classes of a data set; UserError if its file is wrong."""
+    """Return the description of a data set: its files, splits and classes.
+
+    Raises UserError if the description file is missing, outside `datasets/`, or invalid.
+    """
     if not isinstance(dataset, FolderDataset):
         return read_published(_catalog_name(dataset.kind))
     path = Path(dataset.description)

@@ -96,9 +96,10 @@ def resolve(
 ) -> Experiment:
     """Read the config of a run, apply the run's overrides and check the result; no model is built.
 
-    `classes` is the number of classes of the data set, which the heads get; None keeps the
-    config's. `cache` has the configs read so far, by path, and gets this one. Raises UserError if
-    the config is missing or broken, an override names no key, or a needed key is absent.
+    `name` is the run's name, for messages. `classes` is the number of classes of the data set,
+    which the heads get; None keeps the config's. `cache` has the configs read so far, by path; this
+    function adds to them. Raises UserError if the config is missing or broken, an override names no
+    key, or a needed key is absent.
     """
     where = f"params.yaml: runs.{name}"
     cache = {} if cache is None else cache
@@ -124,8 +125,9 @@ def resolve(
 
 
 def _set_num_classes(config: dict[str, Any], classes: int) -> None:
-    """Give `classes` to each head that has as many as the decode head; one of another task keeps
-    its own.
+    """Give `classes` classes to each head that has as many as the decode head, in place.
+
+    A head of another task, such as mmseg's edges, keeps its own number.
     """
     model = config.get("model") or {}
     named = [model.get(key) or [] for key in ("auxiliary_head", "decode_head")]

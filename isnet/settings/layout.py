@@ -18,8 +18,9 @@ and `:` a folder in PATH.
 def home_of(root: Path) -> Path:
     """Return the checkout with the images and the MLflow store for a checkout at `root`.
 
-    It is another one only for a copy of `dvc exp run --temp` or `--queue` under `.dvc/tmp/exps`,
-    which has no images, and where an MLflow store would be lost.
+    The two differ only for a copy that `dvc exp run --temp` or `--queue` makes under
+    `.dvc/tmp/exps`. Images are not copied there, and an MLflow store there would be lost. Both
+    stay in the outer checkout.
     """
     parts = root.resolve().parts
     for index in range(len(parts) - 2):

@@ -12,8 +12,8 @@ from isnet.errors import UserError
 def local_files(names: list[str], folder: Path) -> list[Path]:
     """Return the files of modules that lie in `folder`, and of those that they import from there.
 
-    `names` are modules as imported, `losses` or `parts.losses`. Raises UserError if one is no
-    Python.
+    `names` are modules as imported, `losses` or `parts.losses`. `folder` is that of the config.
+    Raises UserError if a file is no Python.
     """
     found: set[Path] = set()
     waiting = list(names)
@@ -26,8 +26,10 @@ def local_files(names: list[str], folder: Path) -> list[Path]:
 
 
 def import_modules(names: list[str], folder: Path) -> None:
-    """Import modules, which register their components; those in `folder` come first. Raises
-    UserError if one is missing or raises, or another one of its name is imported already.
+    """Import modules, which register their components; those in `folder` come first.
+
+    Raises UserError if a module is missing or raises, or another one of its name is imported
+    already.
     """
     sys.path.insert(0, str(folder.resolve()))
     try:

@@ -308,7 +308,10 @@ class Tracking(StrictModel):
     @field_validator("uri")
     @classmethod
     def _without_password(cls, value: str) -> str:
-        """Refuse an address with a password or token; a user name alone is accepted."""
+        """Raise ValueError if the address of the MLflow store contains a password or token.
+
+        A user name alone is accepted.
+        """
         if re.search(r"://[^/]*:[^/]*@|://[^/?]*/?[^?]*\?.*(?i:password|token)=", value):
             # The message must not contain the value.
             raise ValueError(
@@ -350,12 +353,18 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml; UserError names the key and the correction."""
+    """Read and check params.yaml.
+
+    Raises UserError if it is missing or invalid; the message names the key and the correction.
+    """
     return params_of(read_params(path), path)
 
 
 def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
-    """Read params.yaml unchecked; UserError if it is missing, not valid YAML or not a mapping."""
+    """Read params.yaml without checking its content.
+
+    Raises UserError if it is missing, not valid YAML or not a mapping.
+    """
     if not path.is_file():
         raise UserError(
             f"there is no {path} in {Path.cwd()}",
@@ -365,7 +374,10 @@ def read_params(path: Path = Path("params.yaml")) -> dict[str, Any]:
 
 
 def params_of(tree: dict[str, Any], path: Path) -> Params:
-    """Check the parsed YAML of params.yaml; UserError names the key and the correction."""
+    """Check the parsed YAML of params.yaml and return it as `Params`.
+
+    Raises UserError if it is invalid; the message names `path`, the key and the correction.
+    """
     params = validate_params(tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         if not names:
@@ -374,7 +386,10 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
 
 
 def validate_params(tree: dict[str, Any], path: Path) -> Params:
-    """Check it as `params_of` does, with the same UserError, but accept no runs or no data sets."""
+    """Check the parsed YAML of params.yaml, which may have no runs or no data sets.
+
+    Raises UserError if it is invalid; the message names `path`, the key and the correction.
+    """
     params = validate(Params, tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         for name in names:

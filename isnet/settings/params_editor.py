@@ -24,10 +24,11 @@ class Insertion(NamedTuple):
 def insert_entries(
     text: str, section: str, after: str, entries: Mapping[str, Mapping[str, Any]], path: Path
 ) -> Insertion:
-    """Insert runs or data sets into the text of params.yaml below the entry `after`, in its style.
+    """Insert runs or data sets into the text of params.yaml below an existing one, in its style.
 
-    The text is edited by lines because a round trip through a YAML library changes line breaks.
-    Raises UserError if the file is not written as a block, for example `runs: {...}`.
+    `section` is `runs` or `datasets`, `after` the existing entry; `entries` has the new settings by
+    name. The text is edited by lines because a round trip through a YAML library changes line
+    breaks. Raises UserError if the file is not written as a block, for example `runs: {...}`.
     """
     lines = text.split("\n")
     try:
@@ -61,8 +62,9 @@ def decode_params(content: bytes, path: Path) -> str:
 
 
 def replace_params(path: Path, original: bytes, text: str) -> None:
-    """Write params.yaml through a link; UserError if it no longer is `original`, or cannot be
-    written.
+    """Write params.yaml, following a symbolic link.
+
+    Raises UserError if it no longer has the content `original`, or cannot be written.
     """
     if path.read_bytes() != original:
         raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
@@ -71,9 +73,11 @@ def replace_params(path: Path, original: bytes, text: str) -> None:
 
 
 def _find_place(section: str, name: str, text: str) -> tuple[int, int, int, bool]:
-    """Return the line below the entry `name`, the indentations of it and of its settings, and
-    whether empty lines are between entries; LookupError, AttributeError or ValueError if it is not
-    a key of a block mapping.
+    """Find the place below the entry `name`, and the style in which it is written.
+
+    Returns the line, the indentations of the entry and of its settings, and whether empty lines are
+    between entries. Raises LookupError, AttributeError or ValueError if the entry is not a key of a
+    block mapping.
     """
     tree = YAML().load(text)
     entries: CommentedMap = tree[section]

@@ -17,7 +17,8 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
     """Return the plan of what concerns one run or data set; errors elsewhere do not matter.
 
     A run needs its data set, and the runs whose weights it needs (`init_from`, `weights`) with
-    theirs. Raises UserError if this part is invalid or incomplete.
+    theirs. Raises UserError if this part is invalid, or refers to a run or data set that does not
+    exist.
     """
     tree = read_params(_PATH)
     runs: dict[str, Any] = {}
@@ -43,7 +44,8 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
 def plan_without_wrong_entries() -> tuple[Plan, dict[str, UserError]]:
     """Return the plan of the correct entries of params.yaml, and the errors of the others.
 
-    Raises UserError if it cannot be read, has no correct run, or its entries contradict each other.
+    Raises UserError if params.yaml cannot be read, none of its runs is correct, or its entries
+    contradict each other.
     """
     try:
         return Plan.of(load_params()), {}
@@ -60,8 +62,9 @@ def error_lines(errors: Mapping[str, UserError]) -> list[str]:
 
 
 def plan_of_correct_entries() -> tuple[Plan | None, dict[str, UserError]]:
-    """Return the plan of all correct entries, None without any, and the errors of `runs.NAME` or
-    `datasets.NAME`.
+    """Return the plan of all correct runs and data sets, and the errors of the others.
+
+    The plan is None if no entry is correct. An error's name is `runs.NAME` or `datasets.NAME`.
     """
     tree = read_params(_PATH)
     plan: Plan | None = None

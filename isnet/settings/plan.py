@@ -1,4 +1,4 @@
-"""The plan of params.yaml: runs resolved and checked, settings of stages, keys of finished work."""
+"""The plan of params.yaml: resolved and checked runs, stage settings, and keys of finished work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OPTIONAL_KEYS = {"group", "range"}
 
 @dataclass(frozen=True)
 class Plan:
-    """The content of params.yaml, all runs resolved and checked, and what each stage depends on.
+    """The content of params.yaml with all runs resolved and checked, and what each stage needs.
 
     A stage depends on its own settings (`*_settings`), not on params.yaml as a whole. Finished work
     is stored under a key: the hash of the stage's settings and inputs.
@@ -43,7 +43,10 @@ class Plan:
 
     @classmethod
     def of(cls, params: Params) -> Plan:
-        """Resolve and check every run; UserError names a run that cannot be trained as written."""
+        """Make the plan of params.yaml by resolving and checking every run.
+
+        Raises UserError, which names the run, if a run cannot be trained as written.
+        """
         configs: dict[str, dict[str, Any]] = {}
         tables: dict[str, LabelTable] = {}
         runs = {}
@@ -59,10 +62,11 @@ class Plan:
         return cls(params, Layout.of(params), runs)
 
     def write_stage_settings(self, *, is_part: bool = False) -> None:
-        """Write one settings file per stage, each only if its content has changed: by these files,
-        both workflow engines detect changes of params.yaml and of configs.
+        """Write one settings file per stage, each only if its content has changed.
 
-        With `is_part`, the files of other entries and of the report are left as they are.
+        By these files, both workflow engines detect changes of params.yaml and of configs. With
+        `is_part`, this plan has a part of params.yaml: the files of other entries and of the report
+        are left as they are.
         """
         folder = self.layout.stage_settings
         files = {} if is_part else {folder / "report.json": self.report_settings()}

@@ -34,8 +34,9 @@ class PlannedRun:
 
     @classmethod
     def of(cls, name: str, run: Run, experiment: Experiment) -> PlannedRun:
-        """Return a run with the hashes of the files that it starts from; UserError if one is
-        missing.
+        """Return a run with the hashes of the files that it starts from.
+
+        Raises UserError if a file is missing.
         """
         where = f"params.yaml: runs.{name}"
         start = start_weights(run, experiment, where)
@@ -104,9 +105,10 @@ class Batch:
 def divide_batch(global_batch: int, per_device: int, devices: Devices) -> Batch:
     """Divide a global batch among the processes of a run, with gradient accumulation if needed.
 
-    `per_device` is the most images in one forward pass. With accumulation, BatchNorm statistics are
-    those of one micro-batch (over all processes under SyncBN), not of the global batch. Raises
-    ValueError if the number of processes does not divide the global batch.
+    `global_batch` is the number of images per optimizer step, `per_device` the most images in one
+    forward pass of a process. With accumulation, BatchNorm statistics are those of one micro-batch
+    (over all processes under SyncBN), not of the global batch. Raises ValueError if the number of
+    processes does not divide the global batch.
     """
     processes = devices.processes
     if global_batch % processes:

@@ -14,8 +14,9 @@ TIMM = "timm://"
 
 
 def pretrained_references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield the nodes of a config's `model` that refer to a file (`pretrained`, or `init_cfg` of
-    type Pretrained of the backbone), and the key of the reference.
+    """Yield each node of a config's `model` that refers to a pretrained file, and the key it uses.
+
+    References are `pretrained`, and `init_cfg` of type Pretrained of the backbone.
     """
     backbone = model.get("backbone") or {}
     for node in (model, backbone):

@@ -41,8 +41,9 @@ def find_files(root: Path, *patterns: str) -> dict[str, Path]:
 
 
 def project_files(*patterns: str) -> dict[str, Path]:
-    """Return the files of a new project by their paths in it; UserError if the installation lacks
-    them.
+    """Return the files of a new project, by their paths in it: in a clone, the clone's own.
+
+    Raises UserError if the installed package lacks them.
     """
     in_wheel = _PACKAGE / WHEEL_FOLDER
     root = in_wheel if in_wheel.is_dir() else _PACKAGE.parent

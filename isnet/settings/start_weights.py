@@ -69,7 +69,10 @@ def _locate(
 
 
 def pretrained_hashes(experiment: Experiment, where: str) -> dict[str, str]:
-    """Return the SHA-256 of local files of the config's backbone; UserError if one is missing."""
+    """Return the SHA-256 of local files that the config's backbone is initialised from.
+
+    Raises UserError, which names the run `where`, if a file is missing.
+    """
     hashes = {}
     for node, key in pretrained_references(experiment.config["model"]):
         if file := local_path(node[key]):

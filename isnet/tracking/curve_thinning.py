@@ -1,4 +1,7 @@
-"""Selects the records of a journal, which keeps all, that become points of MLflow's curves."""
+"""Selects the journal records that become points of MLflow's curves.
+
+The journal keeps every record.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,11 +19,11 @@ def thin_records(
 ) -> Iterator[dict[str, Any]]:
     """Subsample the records of a run for upload, and yield those that come after `last`, in order.
 
-    Training records are reduced to the first of each of `POINTS` equal intervals of the iterations,
-    and the last iteration. Of the system samples, all of the first thousand are kept, every second
-    one up to two thousand, every fourth one up to four thousand, and so on. All validations are
-    kept. The selection does not depend on where an upload starts: on `last`, the last step that
-    arrived, by kind of record.
+    Training records are reduced to the first of each of `POINTS` equal intervals of the
+    `iterations`, and the last iteration. Of the system samples, all of the first thousand are kept,
+    every second one up to two thousand, every fourth one up to four thousand, and so on. All
+    validations are kept. `records` have ascending iterations within each kind; `last` is the last
+    step that MLflow has received, by kind. A restarted upload selects the same records.
     """
     reached = dict(last)
     for record in records:
@@ -47,7 +50,10 @@ def step_of(record: Mapping[str, Any]) -> int:
 
 
 def rows_of(record: Mapping[str, Any]) -> list[Row]:
-    """Return the metric rows of a record, the same each time: MLflow stores equal rows once."""
+    """Return the MLflow metric rows of a journal record.
+
+    The rows of a record are the same each time, and MLflow stores equal rows once.
+    """
     prefix = "val" if record["kind"] == "validation" else record["kind"]
     time, step = int(record["time"] * 1000), step_of(record)
     return [

@@ -25,7 +25,10 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def collect_environment() -> dict[str, Any]:
-    """Collect package versions, git commit and hardware, without importing torch."""
+    """Collect package versions, git commit and hardware, without importing torch.
+
+    They may explain why a result differs on another machine.
+    """
     commit, dirty = git_commit()
     package = package_commit()
     return {
@@ -43,8 +46,9 @@ def collect_environment() -> dict[str, Any]:
 
 
 def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | None]:
-    """Return the version of each package, None if not installed; by default of those that affect
-    results.
+    """Return the installed version of each package, or None if a package is not installed.
+
+    By default the packages are those that affect results.
     """
     found: dict[str, str | None] = dict.fromkeys(packages)
     for name in found:
@@ -54,8 +58,9 @@ def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | N
 
 
 def git_commit() -> tuple[str | None, bool]:
-    """Return the project's git commit, and whether tracked files but the settings differ from it;
-    (None, False) if git fails.
+    """Return the project's git commit, and whether tracked files but the settings differ from it.
+
+    Returns (None, False) if git fails.
     """
     try:
         changed = ("status", "--porcelain", "--untracked-files=no", "--", ":/", *_SETTINGS)

@@ -47,8 +47,10 @@ class Journal:
 
 
 class JournalReader:
-    """Reads a journal incrementally and returns each record once; a shortened copy, which replaces
-    the journal when a training resumes, from its beginning.
+    """Reads a journal incrementally and returns each record once.
+
+    When a training resumes, its journal is replaced by a shortened copy, which is read from its
+    beginning.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,7 +76,10 @@ class JournalReader:
 
 
 def journal_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Return the records of a journal, or only those of one kind; other lines are not parsed."""
+    """Return the records of a journal, or only those of one kind.
+
+    Lines of other kinds are not parsed.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

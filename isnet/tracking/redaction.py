@@ -16,8 +16,10 @@ _SECRETS = (
 
 
 def redact(text: str) -> str:
-    """Return text on one line without secrets: those of the environment, credentials before the @
-    of a URL, and values of `password=`, `passwd=`, `token=` and `secret=`.
+    """Remove secrets from text and return the text on one line.
+
+    The secrets are those of the environment, credentials before the @ of a URL, and values of
+    `password=`, `passwd=`, `token=` and `secret=`.
     """
     secrets = {os.environ.get(name, "") for name in _SECRETS}
     secrets |= _passwords(os.environ.get("MLFLOW_TRACKING_URI", ""))

@@ -1,4 +1,7 @@
-"""Describes a run for its upload to MLflow. The uploader process loads it: it imports little."""
+"""Describes a run for its upload to MLflow.
+
+The module imports little, because the uploader process loads it.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

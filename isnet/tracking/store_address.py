@@ -18,7 +18,8 @@ _URI = "MLFLOW_TRACKING_URI"
 def store_uri(params_uri: str, home: Path) -> str:
     """Return the address of the MLflow store: MLFLOW_TRACKING_URI if set, else `params_uri`.
 
-    A sqlite path is relative to `home`. Raises UserError if the address is none of a store.
+    A relative sqlite path is resolved against `home`. Raises UserError if the result is not the
+    address of a store.
     """
     uri = os.environ.get(_URI) or params_uri
     if not _STORES.match(uri) or (uri.startswith("http") and not _host(uri)):

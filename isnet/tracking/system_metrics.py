@@ -19,7 +19,8 @@ class SystemSampler(threading.Thread):
 
     The records are `{"kind": "system", "sample": n, "time": Unix seconds, "cpu_cores": cores in
     use, "memory_gb": 10^9 bytes, "gpu0_percent": 0..100, "gpu0_memory_gb": ...}`. Samples of an
-    earlier start are continued. Descendants of `process` count with it, except this process.
+    earlier start of the training are continued. `process` is the id of the measured process; its
+    descendants count with it, except this process.
     """
 
     def __init__(self, path: Path, process: int, *, has_gpus: bool, seconds: float = 30.0) -> None:
@@ -51,8 +52,9 @@ class SystemSampler(threading.Thread):
         self._ended.set()
 
     def _processes(self) -> dict[str, float]:
-        """Measure CPU cores in use since the last call, and memory in 10^9 bytes, shared memory
-        once.
+        """Measure the processes: CPU cores in use since the last call, and memory in 10^9 bytes.
+
+        Shared memory counts once.
         """
         now, cpu, memory = time.monotonic(), dict[int, float](), 0
         for process in [self._process, *self._process.children(recursive=True)]:

@@ -19,7 +19,7 @@ def check(plan: Plan, memory: bool) -> None:
     """Build what each run names, unless that was done before, and print the size of params.yaml.
 
     The rest was checked when the plan was made. With `memory`, print what a training step of each
-    run needs. Then trainings that were pulled are adopted. Raises UserError if a run cannot be
+    run needs. At the end, adopt the trainings that were pulled. Raises UserError if a run cannot be
     built or cannot fit its GPUs.
     """
     versions = installed_versions()

@@ -35,10 +35,13 @@ def export(
 ) -> None:
     """Export a trained network to ONNX or `torch.export`, and compare its outputs with torch's.
 
-    The images to compare on are those of `check`, else validation images of the run's data set,
-    else generated ones. Differences and speeds are written to a JSON file beside the export, see
-    `record_of`. Raises UserError if a package is missing, the network cannot be exported, the
-    outputs differ, or `output` exists and was exported from other weights. No new file is left.
+    `output` None means exports/RUN/model.onnx or .pt2. The images to compare on are those of
+    `check`, else validation images of the run's data set, else generated ones. Differences and
+    speeds are written to a JSON file beside the export, see `record_of`.
+
+    Raises:
+        UserError: a package is missing, the network cannot be exported, the outputs differ, or
+            `output` exists and was exported from other weights. No new file is left.
     """
     missing = [name for name in EXTRAS["export"] if not is_installed(name)]
     if format == "onnx" and missing:
@@ -94,8 +97,10 @@ def record_of(file: Path) -> Path:
 
 
 def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner, dict[str, Any]]:
-    """Export a model to `file`; return runners of the original and of the exported network, and the
-    fields of the record that depend on the format.
+    """Export a model to `file`.
+
+    Returns a runner of the original network, a runner of the exported one, and the fields for the
+    JSON record that depend on the format.
     """
     import torch
 

@@ -38,11 +38,14 @@ def init(
     val: str | None,
     dry_run: bool,
 ) -> None:
-    """Write `datasets/NAME.yaml`, a data set NAME and a run `NAME_isnet` for a folder.
+    """Write `datasets/NAME.yaml`, and a data set NAME and a run `NAME_isnet` in params.yaml.
 
-    `folder` is None if `images` and `labels` are given. With `dry_run`, nothing is written but
-    `work`. Raises UserError if the name is taken, or the folder is ambiguous or cannot be used;
-    nothing was written then.
+    `folder` has the images and labels; it is None if `images` and `labels` are given. The other
+    options decide what the folder leaves open. With `dry_run`, nothing is written but `work`.
+
+    Raises:
+        UserError: the name is taken, or the folder is ambiguous or cannot be used. Nothing was
+            written.
     """
     path, target, run = Path("params.yaml"), Path(f"datasets/{name}.yaml"), f"{name}_isnet"
     params = load_params(path)
@@ -103,7 +106,10 @@ def _refuse_name(name: str, run: str, target: Path, params: Params) -> None:
 def _check(
     dataset: dict[str, Any], run: str, fields: dict[str, Any], table: LabelTable, path: Path
 ) -> PlannedRun:
-    """Return a run to be added with its data set, or raise UserError if it is not correct."""
+    """Return a run that is to be added with its data set.
+
+    Raises UserError if params.yaml with the two would not be correct.
+    """
     tree = read_yaml(path, "See docs/reference/params.md")
     tree["datasets"] = {**tree["datasets"], **dataset}
     tree["runs"] = {**tree["runs"], run: fields}

@@ -73,8 +73,9 @@ def _next_steps(folder: Path) -> Iterator[str]:
 
 
 def _make_git_repository(folder: Path) -> bool:
-    """Make a folder a git repository unless it is in one that tracks `dvc.yaml`, as DVC demands;
-    return False if git fails.
+    """Make a folder a git repository unless it is part of one; return False if git fails.
+
+    A repository that ignores `dvc.yaml` does not count, because DVC refuses it.
     """
     elsewhere = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
     environment = {name: value for name, value in os.environ.items() if name not in elsewhere}

@@ -20,9 +20,9 @@ _COPIED = {WEIGHTS: WEIGHTS, "config.py": "config.py", "model_card.md": "README.
 def push_weights(plan: Plan, repository: str, *, run: str, private: bool) -> None:
     """Publish weights, config and model card of an evaluated run as one commit on the hub.
 
-    The repository OWNER/NAME is created if there is none, hidden if `private`. Raises UserError if
-    the run is not evaluated, its weights are not those that were evaluated, or the hub cannot be
-    reached or refuses.
+    The repository OWNER/NAME is created if there is none, hidden from others if `private`. Raises
+    UserError if the run is not evaluated, its weights are not those that were evaluated, or the hub
+    cannot be reached or refuses.
     """
     check_repository(repository)
     results = read_run(run, plan.layout.results)

@@ -28,9 +28,12 @@ def submit(
 ) -> None:
     """Predict images with a run's weights, in the format of a benchmark's evaluation server.
 
-    `images` is a folder (None: the validation split), `output` a new folder or archive (`.zip`).
-    Raises UserError if the run's classes are not those of the benchmark, an image is not named as
-    its images are, or `output` exists.
+    `images` is a folder; None means the validation split. `output` is a new zip archive (if its
+    name ends with `.zip`) or folder.
+
+    Raises:
+        UserError: the run's classes are not those of the benchmark, an image is not named as its
+            images are, or `output` exists.
     """
     planned = plan.run(run)
     record = read_train_record(plan, run)

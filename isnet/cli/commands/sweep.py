@@ -29,11 +29,15 @@ _MAX_WORD = 24  # maximum length of a value within the name of a run, in charact
 
 
 def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
-    """Add a run to params.yaml for each combination of `choices`, the varied run `name` stays.
+    """Add a run to params.yaml for each combination of the given settings.
 
-    Each choice is `KEY=VALUE,VALUE...` in the grammar of `dvc exp run -S`. Wrong entries of
-    params.yaml that the new runs do not need are named on stderr. Raises UserError if the run or a
-    key is unknown, a value is invalid, or a new run could not be trained; nothing was written then.
+    The run `name`, which is varied, stays unchanged. A choice is `KEY=VALUE,VALUE...` in the
+    grammar of `dvc exp run -S`, one for each setting. Wrong entries of params.yaml that the new
+    runs do not need are named on stderr. With `dry_run`, the new runs are only printed.
+
+    Raises:
+        UserError: the run or a key is unknown, a value is invalid, or a new run could not be
+            trained. Nothing was written.
     """
     path = Path("params.yaml")
     plan, errors = plan_without_wrong_entries()
@@ -191,8 +195,9 @@ def _labels(keys: list[str]) -> dict[str, str]:
 
 
 def _word(key: str, value: Any) -> str:
-    """Format a value for a run's name: 0.02 becomes 0p02, a config path its file stem; a long value
-    is cut and gets a hash, so that names stay unique.
+    """Format a value for use in a run's name: 0.02 becomes 0p02, a config path its file stem.
+
+    A long value is cut and gets a hash, so that names stay unique.
     """
     text = value if isinstance(value, str) else json.dumps(value)
     if key == "config":

@@ -26,9 +26,11 @@ _log = logging.getLogger(__name__)
 def import_weights(file: Path, config: Path, output: Path, *, ema: bool) -> None:
     """Convert a checkpoint of the official code or of mmseg to a weights file of isnet.
 
-    `ema` takes the averaged weights of an official checkpoint that has both kinds. No code in the
-    checkpoint is unpickled. Raises UserError if it cannot be opened or does not match the model of
-    `config`, or `output` exists.
+    No code in the checkpoint is unpickled. `config` is the config file of its model. `ema` takes
+    the averaged weights of an official checkpoint that has both kinds.
+
+    Raises:
+        UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=ema)
     source = {"file": file.name, "kind": conversion.file.kind, "sha256": sha256_of(file)}
@@ -46,8 +48,10 @@ def export_weights(
 ) -> None:
     """Convert a weights file of isnet to a checkpoint of the official code or of mmseg.
 
-    Raises UserError if it cannot be opened or does not match the model of `config`, or `output`
-    exists.
+    `config` is the config file of the model.
+
+    Raises:
+        UserError: `file` cannot be opened, its tensors do not match the model, or `output` exists.
     """
     conversion = _Conversion.of(file, config, output, ema=False)
     from isnet.checkpoints.tensor_names import official_name
@@ -156,7 +160,10 @@ class _Conversion:
 
     @property
     def dataset_meta(self) -> dict[str, Any]:
-        """Classes and palette as `{"dataset_meta": ...}`, as mmseg expects; empty if unknown."""
+        """Classes and palette, as the mapping `{"dataset_meta": ...}` that mmseg expects.
+
+        They come from the checkpoint, else from the config's data set; empty if neither has them.
+        """
         known = {key: self._known[key] for key in ("classes", "palette") if self._known}
         return {"dataset_meta": known} if known else {}
 

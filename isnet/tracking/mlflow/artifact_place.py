@@ -13,7 +13,8 @@ _FOLDER = "mlartifacts"
 def artifact_place(store: TrackingStore) -> str | None:
     """Return the address of the experiment's artifacts; None for a server, which has its own place.
 
-    With MLflow's default ./mlruns, `mlflow ui` would open the file store that it refuses.
+    With a database they go into the checkout: MLflow's default ./mlruns would make a bare
+    `mlflow ui` open the file store that MLflow refuses.
     """
     if store.uri.startswith(("http", "databricks")):
         return None
@@ -24,8 +25,10 @@ def follow_checkout(location: str, store: TrackingStore) -> str:
     """Correct the artifact addresses of a database that was moved or copied with its checkout.
 
     `location` is the address that MLflow has for the experiment. A database outside the checkout
-    may serve several checkouts and is not changed. Returns a message for the user, or an empty
-    text.
+    may serve several checkouts and is not changed.
+
+    Returns a message for the user, empty if the artifacts are in this checkout, in a place that
+    isnet has not chosen, or on a server.
     """
     place = artifact_place(store)
     if place is None or not location.startswith("file:") or _path(location) == _path(place):

@@ -18,7 +18,10 @@ _DUPLICATE_OF = "isnet.duplicate_of"
 
 @contextlib.contextmanager
 def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
-    """Hold a file lock against other processes of this host, or go on without after ten seconds."""
+    """Hold a file lock while an MLflow entry is created, against other processes of this host.
+
+    Waits at most ten seconds for the lock, and then continues without the lock.
+    """
     lock = FileLock(folder / f".{name}.lock")
     with contextlib.suppress(OSError, NotImplementedError, Timeout):
         # Without a lock (file system without locks, hanging owner) the oldest entry decides.
@@ -30,7 +33,10 @@ def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
 
 
 def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
-    """Call `create` unless the entry exists, or another uploader has created it meanwhile."""
+    """Call `create` unless the entry exists.
+
+    An error is ignored if another uploader has created the entry meanwhile.
+    """
     if exists():
         return
     try:
@@ -43,12 +49,11 @@ def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
 def find_or_create_run(
     client: Any, experiment_id: str, key: tuple[str, str], tags: dict[str, str], **new: Any
 ) -> str:
-    """Return the id of the oldest MLflow run that has the tag `key`, (name, value); create it if
-    needed.
+    """Find the oldest MLflow run with a tag, or create a run, and return its id.
 
-    Runs that other hosts created at the same time are marked as its duplicates by tag and name.
-    Call this within `lock_creation`. `tags` and `new` (arguments of `create_run`) describe a new
-    run.
+    `key` is the name and value of the tag. Other hosts may have created further runs with the tag
+    concurrently; these are marked as duplicates by tag and name. Call this function within
+    `lock_creation`. `tags` and `new` (arguments of `create_run`) describe a new run.
     """
     found = search_runs(client, experiment_id, *key)
     if not found:
@@ -65,8 +70,9 @@ def find_or_create_run(
 
 
 def set_run_tag(client: Any, run_id: str, tag: str, value: str) -> None:
-    """Set a tag that another uploader may set at the same time: MLflow repeats a `log_batch` whose
-    insert collides with another one, but not a `set_tag`.
+    """Set a tag of a run that another uploader may set at the same time.
+
+    MLflow repeats a `log_batch` whose insert collides with another one, but not a `set_tag`.
     """
     from mlflow.entities import RunTag
 
@@ -74,7 +80,10 @@ def set_run_tag(client: Any, run_id: str, tag: str, value: str) -> None:
 
 
 def search_runs(client: Any, experiment_id: str, tag: str, value: str) -> list[Any]:
-    """Return the MLflow runs whose `tag` has `value`, oldest first: one order for all uploaders."""
+    """Return the MLflow runs whose `tag` has `value`, oldest first.
+
+    The order is the same for all uploaders.
+    """
     found = search_all(
         lambda token: client.search_runs(
             [experiment_id], f"tags.`{tag}` = '{value}'", page_token=token

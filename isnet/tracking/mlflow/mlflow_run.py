@@ -1,4 +1,7 @@
-"""The MLflow run of a training and the parent of a sweep, found by a tag; writes are idempotent."""
+"""Finds, creates and fills the MLflow run of a training and the parent run of a sweep.
+
+Runs are found by a tag. All writes are idempotent.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ _STATUS: Mapping[State, str] = {
 
 
 class MlflowRun:
-    """A run in MLflow, from its entity, and the last step that arrived of each kind of record."""
+    """A run in MLflow, and the last step that MLflow has received of each kind of record.
+
+    `run` is MLflow's entity of the run.
+    """
 
     def __init__(self, client: Any, run: Any) -> None:
         self.client = client
@@ -52,7 +58,10 @@ class MlflowRun:
 
     @classmethod
     def find_or_create(cls, client: Any, experiment_id: str, record: RunRecord) -> MlflowRun:
-        """Find the MLflow run of a training by its key, the oldest of several, or create it."""
+        """Find the MLflow run of a training by its key, or create the run.
+
+        If several hosts created one, the oldest is used.
+        """
         tags = {"data.manifest": record.manifest_digest, "mlflow.note.content": record.about}
         started = milliseconds(record.summary["started"]) if record.summary else None
         with lock_creation(record.work):
@@ -63,7 +72,10 @@ class MlflowRun:
         return cls(client, run)
 
     def require_oldest(self, experiment_id: str, record: RunRecord) -> None:
-        """Raise RuntimeError if another host created an older run: the next try finds it."""
+        """Raise RuntimeError if another host created an older MLflow run of the same training.
+
+        When the upload is tried again, it finds and uses the older run.
+        """
         found = search_runs(self.client, experiment_id, KEY, record.key)
         if found and str(found[0].info.run_id) != self.id:
             raise RuntimeError("another host created an older run of this training")

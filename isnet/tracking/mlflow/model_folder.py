@@ -30,7 +30,10 @@ _PREFIX = ".model-"
 
 
 def has_metadata(weights: Path) -> bool:
-    """Return whether a weights file has metadata, from the text of its pickle."""
+    """Return whether a weights file contains metadata, which files of earlier versions lack.
+
+    The text of the pickle is searched, because importing torch takes seconds.
+    """
     with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
         [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         content = archive.read(pickled)
@@ -44,8 +47,9 @@ def model_folder(
 ) -> Iterator[Path]:
     """Yield a temporary MLflow model folder, which is removed at the end of the context.
 
-    `weights` has metadata. A small copy of the image `example` becomes the input example. `work`
-    has space for a copy and is used by one process at a time. The ids are MLflow's.
+    `weights` is a file with metadata. A small copy of the image `example` becomes the input
+    example. `work` is a folder with space for a copy, used by one process at a time. `model_id` and
+    `run_id` are MLflow's, and are written into the folder.
     """
     from mlflow import pyfunc
     from mlflow.models import Model
@@ -76,8 +80,9 @@ def model_folder(
 
 @contextlib.contextmanager
 def _skip_requirement_check() -> Iterator[None]:
-    """Keep MLflow from reading the file lists of all installed packages (two seconds) to compare
-    the requirements with the installed versions, which they are.
+    """Keep MLflow from comparing the requirements with the installed versions, which they are.
+
+    It would read the file lists of all installed packages, for two seconds.
     """
     from mlflow.utils import environment
 

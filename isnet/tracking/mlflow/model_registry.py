@@ -82,13 +82,19 @@ def registered_name(experiment: str, dataset: str) -> str:
 
 
 def is_without_registry(error: Exception) -> bool:
-    """Return whether a store has no registry or denies access, so that trying again is useless."""
+    """Return whether an error means that the store has no model registry or denies access.
+
+    Trying again is then useless.
+    """
     code = getattr(error, "error_code", None)
     return isinstance(error, NotImplementedError) or code in _UNSUPPORTED
 
 
 def register(client: Any, name: str, model_id: str, run_id: str, record: RunRecord) -> None:
-    """Register an evaluated run's model as a tagged version of `name`, and update `best`."""
+    """Register an evaluated run's model as a version of `name`, and update the alias `best`.
+
+    The version is tagged with the score and the data of the run.
+    """
     assert record.summary and record.metrics
     about = f"Single-scale mIoU decides which version is `{BEST}`: `models:/{name}@{BEST}`."
     create_once(
@@ -128,7 +134,10 @@ def _set_tag(client: Any, name: str, version: str, key: str, value: str) -> None
 
 
 def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> str:
-    """Return the number of the oldest version of the given weights, which is created if needed."""
+    """Find or create the registered version of the given weights, and return its number.
+
+    If uploaders created several concurrently, the oldest is used.
+    """
 
     def same_weights() -> list[Any]:
         return [v for v in _versions(client, name) if v.tags.get(WEIGHTS) == sha256]
@@ -150,8 +159,10 @@ def _versions(client: Any, name: str) -> list[Any]:
 
 
 def _set_best(client: Any, name: str) -> None:
-    """Set the alias `best` to the version with the highest mIoU, until it is right: another
-    uploader may set it from earlier scores, or at the same time.
+    """Set the alias `best` to the version with the highest mIoU.
+
+    This is repeated until the alias is right, because another uploader may set it from earlier
+    scores. An error is ignored if another uploader has set the alias meanwhile.
     """
     for _ in range(_ROUNDS):
         best = _best(_versions(client, name))
@@ -172,8 +183,10 @@ def _current_best(client: Any, name: str) -> str | None:
 
 
 def _best(versions: list[Any]) -> str | None:
-    """Return the oldest version with the highest mIoU on the data registered last (scores on other
-    data do not compare), or None.
+    """Return the number of the version with the highest mIoU, or None if no version has a score.
+
+    Only versions evaluated on the data registered last are compared, because scores on other data
+    do not compare. Of equal versions the oldest is returned.
     """
     scored = [version for version in versions if _SCORE in version.tags]
     if not scored:

@@ -48,7 +48,10 @@ _PAUSE_SECONDS = 2.0
 
 
 def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
-    """Return whether an ended run is as it was when its last upload wrote a note of its digest."""
+    """Return whether an ended run has been uploaded in its present state.
+
+    The digest of the run is compared with the note that its last upload wrote to the work folder.
+    """
     try:
         note = json.loads((record.work / _NOTE).read_text())
         return record.state != "running" and bool(note["content"] == record.digest(store))
@@ -145,7 +148,10 @@ class RunUpload:
             self.run.add(map(rows_of, records))
 
     def send_all(self) -> str:
-        """Upload and note all that MLflow lacks of the run; return a message for the user."""
+        """Upload everything that MLflow lacks of the run, and note the upload in the work folder.
+
+        Returns a message for the user, empty if there is none.
+        """
         record = self.record
         content = record.digest(self.store)
         self.send_new()
@@ -174,8 +180,9 @@ class RunUpload:
         """Do nothing: no connection stays open."""
 
     def _send_model(self) -> str:
-        """Upload and register the weights as a model; return why not, for the user, else an empty
-        text.
+        """Upload the weights as a model, and register the model if the store has a registry.
+
+        Returns a message for the user if a step is impossible, else an empty text.
         """
         record, client = self.record, self._client
         assert record.weights is not None

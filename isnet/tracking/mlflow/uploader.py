@@ -75,8 +75,9 @@ class _Commands:
 
 
 def _exit_with(parent: int, write_end: int) -> None:
-    """Write a byte to `write_end` when the process `parent` has ended, so that the uploader
-    finishes its work, and exit shortly after, even if this process is blocked.
+    """Exit shortly after the process `parent` has ended, even if this process is blocked.
+
+    A byte is written to `write_end` before, so that the uploader can finish its work.
     """
     while os.getppid() == parent:
         time.sleep(0.5)
@@ -86,8 +87,10 @@ def _exit_with(parent: int, write_end: int) -> None:
 
 
 def _follow(command: dict[str, Any], commands: _Commands) -> None:
-    """Sample the system and upload a run while it trains, until a command says how it ended;
-    without one, the process of the training was killed.
+    """Sample the system and upload a run while it trains, until the next command.
+
+    That command describes how the training ended. If the connection ends without that command, the
+    process of the training was killed.
     """
     os.nice(5)  # the training's processes have priority
     record: RunRecord = command["follow"]

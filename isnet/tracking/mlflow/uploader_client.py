@@ -58,7 +58,10 @@ SYNC = Timeouts(answer=60, attempts=2, silence=90, total=float("inf"))
 
 
 class Uploader:
-    """An uploader process; `report` gets its events in a thread. OSError if it cannot start."""
+    """An uploader process in the background. `report` is called with its events from a thread.
+
+    Raises OSError if the process cannot be started.
+    """
 
     def __init__(self, timeouts: Timeouts, report: Report | None = None) -> None:
         self._timeouts, self._report = timeouts, report

@@ -42,8 +42,9 @@ class CurveSinks:
 
 
 class SinkUpload:
-    """Sends the records of a run to a sink while its journal grows. After a failure, create
-    another.
+    """Sends the records of one run to one sink while its journal grows.
+
+    After a failure, close it and create another one.
     """
 
     def __init__(self, name: SinkName, record: RunRecord, sinks: CurveSinks) -> None:
