@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["SIZE", "coco_file", "cvat_file", "labelme_file", "write_image"]
+__all__ = [
+    "SIZE",
+    "coco_file",
+    "cvat_file",
+    "labelme_file",
+    "supervisely_file",
+    "supervisely_meta",
+    "write_image",
+]
 
 SIZE = (12, 8)
 """Width and height."""
@@ -48,6 +56,19 @@ def labelme_file(path: Path, shapes: list[dict[str, Any]], size: Any = SIZE) -> 
     """Write a LabelMe file."""
     width, height = size
     return _write(path, json.dumps({"shapes": shapes, "imageWidth": width, "imageHeight": height}))
+
+
+def supervisely_file(path: Path, objects: list[dict[str, Any]]) -> Path:
+    """Write an annotation file of Supervisely; the category of an object is `cat` by default."""
+    size = {"width": SIZE[0], "height": SIZE[1]}
+    cats = [{"classTitle": "cat", "geometryType": "polygon"} | each for each in objects]
+    return _write(path, json.dumps({"size": size, "tags": [], "objects": cats}))
+
+
+def supervisely_meta(folder: Path, **colors: str) -> Path:
+    """Write the `meta.json` of a project whose classes have these colours."""
+    rows = [{"title": name, "shape": "any", "color": color} for name, color in colors.items()]
+    return _write(folder / "meta.json", json.dumps({"classes": rows, "tags": []}))
 
 
 def cvat_file(path: Path, images: dict[str, str], size: tuple[int, int] = SIZE) -> Path:

@@ -21,9 +21,9 @@ Color = Annotated[tuple[int, int, int], _FromList]
 RawId = Annotated[int, Field(ge=0, le=65535)] | Color
 """Value of a class in label files: an id, or an RGB colour if `label_form` is `colors`."""
 
-LabelForm = Literal["ids", "palette", "colors", "mat", "coco", "cvat", "labelme"]
+LabelForm = Literal["ids", "palette", "colors", "mat", "coco", "cvat", "labelme", "supervisely"]
 """Format of label files, see `DatasetDescription.label_form`."""
-ANNOTATION_FORMS = ("coco", "cvat", "labelme")
+ANNOTATION_FORMS = ("coco", "cvat", "labelme", "supervisely")
 """Forms whose shapes are drawn, and whose classes are found by name."""
 SHARED_FORMS = ("coco", "cvat")
 """Forms with one file for many images, which is also the list of these images."""
@@ -101,8 +101,8 @@ class DatasetDescription(StrictModel):
     label_form: LabelForm = "ids"
     """Format of label files: ids in grey values, indices into a palette, RGB colours, MATLAB files
     with the ids in the variable `S`, or annotations whose shapes are drawn: COCO's JSON (instances
-    or panoptic; Roboflow's too), CVAT's XML for images, LabelMe's JSON. The shapes of a class are
-    those with its name.
+    or panoptic; Roboflow's too), CVAT's XML for images, LabelMe's or Supervisely's JSON. The shapes
+    of a class are those with its name.
     """
     unlabelled: str | None = None
     """Class of the pixels that no shape covers, if labels are annotations. Without it, they are

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from isnet.data.annotations.drawing import Drawing
-from isnet.data.annotations.labelme_file import read_labelme
+from isnet.data.annotations.single_file import READERS
 from isnet.data.catalog import LabelTable
 from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
@@ -115,8 +115,8 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
     # Taken before the files are read, so that a change in between is noticed next time.
     image_stamp, label_stamp = _stamp(image), _stamp(label)
     table = lookup.table
-    if table.form == "labelme":
-        drawing = read_labelme(label)
+    if read := READERS.get(table.form):
+        drawing = read(label)
     content = read_file(image)
     if drawing is None:
         raw = read_label(label, table.form, table.origin, table.tolerance)

@@ -43,8 +43,7 @@ def find_annotations(root: Path, labels: Path | None) -> Annotations:
 def iter_annotations(root: Path, labels: Path | None) -> Iterator[tuple[AnnotationKind, Path]]:
     """Yield the annotation files below `root`, in the folder `labels` or of the kind of that file.
 
-    Each file of LabelMe is for one image: those in folders that differ in the split alone belong
-    together.
+    Files of one image belong together if their folders differ in the split alone.
 
     Raises:
         UserError: `labels` is a file without annotations.
@@ -53,9 +52,9 @@ def iter_annotations(root: Path, labels: Path | None) -> Iterator[tuple[Annotati
     if labels is not None and labels.is_file():
         chosen = _kind_of(root, labels)
         if chosen is None:
-            hint = "Give a folder, or a file of COCO (.json), CVAT (.xml) or LabelMe (.json)"
+            hint = "Give a folder, or a file of COCO, LabelMe, Supervisely (.json) or CVAT (.xml)"
             raise UserError("has no annotations", where=str(labels), hint=hint)
-        place = _place_of(root, labels) if chosen.format == "labelme" else None
+        place = None if chosen.format in SHARED_FORMS else _place_of(root, labels)
         labels = None
     for path in files_below(labels or root):
         kind = _kind_of(root, path)
@@ -97,7 +96,7 @@ def _format_of(path: Path) -> str | None:
         return "coco" if drawn else "COCO's annotations without polygons"
     if "shapes" in tree:
         return "labelme"
-    return "Supervisely's JSON annotations" if "objects" in tree else None
+    return "supervisely" if {"objects", "size"} <= tree.keys() else None
 
 
 def _has_areas(annotations: Any) -> bool:
@@ -119,11 +118,13 @@ def pair_annotations(
         UserError: the annotations are ambiguous or not drawn, or images are missing.
     """
     kind, files = _choose_kind(root, found)
-    if kind.format not in SHARED_FORMS:
+    if kind.format == "labelme":
         return pair_files(root, images, files, ending)._replace(form="labelme")
     if ending is not None:
-        what = f"is for a label for each image, and {files[0]} has those of many"
+        what = f"is for masks and LabelMe's files, not for {files[0]}"
         raise UserError(what, where="--label-suffix", hint="Leave it out")
+    if kind.format == "supervisely":
+        return _pair_datasets(root, images, files)
     names = _names_by_split(root, kind, files)
     # COCO's panoptic segments are image files too.
     segments = {
@@ -145,6 +146,28 @@ def pair_annotations(
     suffixes = {PurePosixPath(name).suffix.lower() for some in names.values() for name in some}
     image = f"{base}{{name}}{suffixes.pop() if len(suffixes) == 1 else '.*'}"
     return Pairing(image, kind.pattern, words, kind.format)
+
+
+def _pair_datasets(root: Path, images: str | None, files: Sequence[Path]) -> Pairing:
+    """Return the patterns of Supervisely's `DATASET/img/a.jpg` and `DATASET/ann/a.jpg.json`."""
+    for path in files:
+        if path.parent.name != "ann" or path.parent == root:
+            hint = "Give the whole project: DATASET/img/a.jpg, DATASET/ann/a.jpg.json, meta.json"
+            raise UserError("is not in the folder `ann` of a dataset", where=str(path), hint=hint)
+    folders = sorted({path.parent.parent for path in files})
+    if not all((folder / "img").is_relative_to(root / (images or "")) for folder in folders):
+        what = f"{images} is not {folders[0] / 'img'}, where Supervisely's images lie"
+        raise UserError(what, where="--images", hint="Leave it out")
+    datasets = [folder.relative_to(root).parts for folder in folders]
+    marked = [mark_split(parts) for parts in datasets]
+    if len({base for base, _ in marked}) > 1:
+        what = f"the datasets are {', '.join(map('/'.join, datasets))}, not just train and val"
+        raise UserError(what, where=str(root), hint="Rename or join them, or give one as FOLDER")
+    base = "".join(f"{part}/" for part in marked[0][0])
+    suffixes = {PurePosixPath(path.stem).suffix for path in files}
+    name = f"{{name}}{suffixes.pop() if len(suffixes) == 1 else ''}"
+    words = find_split_folders(root, {word for _, word in marked if word})
+    return Pairing(f"{base}img/{name}", f"{base}ann/{name}.json", words, "supervisely")
 
 
 def _choose_kind(root: Path, found: Annotations) -> tuple[AnnotationKind, Sequence[Path]]:

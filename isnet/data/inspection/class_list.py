@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isnet.data.annotations.drawing import Drawing
-from isnet.data.annotations.labelme_file import read_labelme
+from isnet.data.annotations.single_file import READERS
+from isnet.data.annotations.supervisely_file import read_class_colors
 from isnet.data.catalog import DatasetDescription
-from isnet.data.catalog.dataset_description import ANNOTATION_FORMS
+from isnet.data.catalog.dataset_description import ANNOTATION_FORMS, Color
 from isnet.data.catalog.image_label_pairs import SPLITS, Pair, find_drawings
 from isnet.data.catalog.label_table import pack_raw_id, unpack_color, voc_color
 from isnet.data.inspection.class_names import IGNORED_BY_LABELME, ClassName, ClassNames
@@ -165,12 +166,31 @@ def read_drawings(
 
     Raises UserError if a file cannot be read.
     """
-    if not description.has_shared_labels:
-        return {image: read_labelme(root / label) for image, label in pairs}
+    if read := READERS.get(description.label_form):
+        return {image: read(root / label) for image, label in pairs}
     drawings: dict[Path, Drawing] = {}
     for split in SPLITS:
         drawings |= find_drawings(description, root, split)
     return drawings
+
+
+def read_colors(drawings: Mapping[Path, Drawing]) -> dict[str, Color]:
+    """Read the colours of all classes in the `meta.json` of the Supervisely project of `drawings`.
+
+    Raises:
+        UserError: there is none, or it lacks the class of an object.
+    """
+    first = next(iter(drawings.values()))
+    metas = (folder / "meta.json" for folder in first.file.parents)
+    if (meta := next(filter(Path.is_file, metas), None)) is None:
+        what = "no folder above has the meta.json of the project"
+        raise UserError(what, where=first.where, hint="Export the whole project")
+    colors = read_class_colors(meta)
+    for drawing in drawings.values():
+        if unknown := [name for name in drawing.categories if name not in colors]:
+            what = f"the class {unknown[0]!r} is not in {meta}"
+            raise UserError(what, where=drawing.where, hint="Export the whole project again")
+    return colors
 
 
 def number_categories(drawings: Mapping[Path, Drawing], root: Path) -> dict[str, int]:
@@ -191,12 +211,12 @@ def number_categories(drawings: Mapping[Path, Drawing], root: Path) -> dict[str,
 
 
 def decide_categories(
-    values: LabelValues, ids: Mapping[str, int], ignore: Sequence[str]
+    values: LabelValues, ids: Mapping[str, int], ignore: Sequence[str], colors: Mapping[str, Color]
 ) -> ClassList:
     """Make each category a class, or ignore it; name the pixels that no shape covers.
 
-    `values` are those in the drawn labels, `ids` the raw id of each category. `ignore` has
-    categories as written by the user; `background` stands for what is not covered.
+    `ids` are the raw ids of the categories in the drawn labels. `ignore` has categories as written
+    by the user; `background` stands for what is not covered. `colors` are those of the tool.
 
     Raises:
         UserError: a name is no category, or fewer than two classes are left.
@@ -212,6 +232,10 @@ def decide_categories(
         why.append(f"{what}; else write --ignore {_BACKGROUND}")
     else:
         why.append("shapes cover every pixel")
+    if colors:
+        why.append("their colours are those in meta.json")
+        if empty := [name for name in colors if name not in names.values()]:
+            why.append(f"left out, as no shape has them: {', '.join(empty)}")
     if IGNORED_BY_LABELME in ids:
         ignore = list(dict.fromkeys([*ignore, IGNORED_BY_LABELME]))
     if unknown := [name for name in ignore if name not in names.values()]:
@@ -219,7 +243,11 @@ def decide_categories(
         raise UserError(f"no shape has {unknown[0]}", where="--ignore", hint=hint)
     if ignore:
         why.append(f"ignored: {', '.join(ignore)}")
-    kept = {value: {"name": name} for value, name in names.items() if name not in ignore}
+    kept = {
+        value: {"name": name} | ({"color": [*colors[name]]} if name in colors else {})
+        for value, name in names.items()
+        if name not in ignore
+    }
     if len(kept) < 2:
         what = f"the annotations have {len(kept)} class, needed are two"
         raise UserError(what, hint="Annotate another category, or ignore less by --ignore")

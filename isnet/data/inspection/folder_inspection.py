@@ -19,6 +19,7 @@ from isnet.data.inspection.class_list import (
     decide_classes,
     number_categories,
     raw_id,
+    read_colors,
     read_drawings,
     show_value,
 )
@@ -144,9 +145,11 @@ def _read_annotations(
 ) -> _Labels:
     drawings = read_drawings(root, pairs, describe(division.keys))
     ids = number_categories(drawings, root)
-    annotated = Annotated(division.keys["label_form"], drawings, ids)
+    form = division.keys["label_form"]
+    colors = read_colors(drawings) if form == "supervisely" else {}
+    annotated = Annotated(form, drawings, ids)
     values = read_values(root, pairs, annotated)
-    classes = decide_categories(values, ids, hints.ignore)
+    classes = decide_categories(values, ids, hints.ignore, colors)
     keys: dict[str, Any] = {"classes": [*classes.classes.values()]}
     if UNCOVERED in classes.classes:
         keys["unlabelled"] = classes.classes[UNCOVERED]["name"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import math
+import zlib
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from annotated_data import SIZE, coco_file, cvat_file, labelme_file
+from annotated_data import SIZE, coco_file, cvat_file, labelme_file, supervisely_file
 from PIL import Image, ImageDraw
 from pycocotools.coco import COCO
 
@@ -19,6 +20,7 @@ from isnet.data.annotations.cvat_file import read_cvat
 from isnet.data.annotations.drawing import Drawing
 from isnet.data.annotations.labelme_file import read_labelme
 from isnet.data.annotations.shared_file import read_shared_file
+from isnet.data.annotations.supervisely_file import read_supervisely
 from isnet.errors import UserError
 
 IDS = {"cat": 1, "dog": 2}
@@ -165,6 +167,37 @@ def test_a_labelme_mask_fills_its_box(tmp_path: Path) -> None:
     assert rows[1:3] == ["000020000000", "000220000000"]
 
 
+BITMAP = (
+    "eJzrDPBz5+WS4mJgYOD19HAJAtIsIMzIDCQn2/PYAim2AJ8QVyD9////pTfn3wWyGEuC/IIZHJ7dSANyBDxdHEMq5iQnJEQc"
+    "eHDgAyMDyw3Gi318D22Acgyern4u65wSmgDFPxxu"
+)
+
+
+def test_supervisely_objects_are_drawn_as_by_its_sdk(tmp_path: Path) -> None:
+    """What `sly.Annotation.load_json_file(...).draw(...)` of supervisely 6.74 makes of the file."""
+    exterior = [[0.9, 0.2], [11.9, 1], [7.5, 7.9], [2, 6]]
+    holes = [[[3, 2], [7.7, 2], [7, 5.9], [3.2, 4]]]
+    dog = {"classTitle": "dog"}
+    objects: list[dict[str, Any]] = [
+        {"points": {"exterior": exterior, "interior": holes}},
+        dog | {"geometryType": "rectangle", "points": {"exterior": [[11.6, 2.9], [9.2, 0.4]]}},
+        dog | {"geometryType": "bitmap", "bitmap": {"data": BITMAP, "origin": [0, 3]}},
+        {"points": {"exterior": [[4, 3], [6, 3], [6, 4], [4, 4]], "interior": []}},
+        {"geometryType": "bitmap", "bitmap": {"data": BITMAP, "origin": [10, 5]}},
+    ]
+    rows = _rows(read_supervisely(supervisely_file(tmp_path / "a.json", objects)))
+    assert rows == [
+        "111111000222",
+        "111111111222",
+        "011000001222",
+        "011011101110",
+        "212011101100",
+        "021111001000",
+        "222211111010",
+        "000001110001",
+    ]
+
+
 def test_cvat_draws_by_z_order_and_file_order_and_passes_over_lines(tmp_path: Path) -> None:
     rows = _rows(
         _cvat(
@@ -272,3 +305,62 @@ def test_a_wrong_cvat_shape_is_one_line(elements: str, what: str, tmp_path: Path
         _draw(_cvat(tmp_path, elements))
     assert what in str(raised.value)
     assert "a.xml, a.png" in str(raised.value)
+
+
+def _packed(image: Any) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return base64.b64encode(zlib.compress(buffer.getvalue())).decode()
+
+
+def test_a_supervisely_bitmap_may_be_grey_or_have_an_alpha(tmp_path: Path) -> None:
+    grey = np.array([[0, 255, 7]], np.uint8)
+    alpha = np.dstack([np.full((1, 3, 3), 99, np.uint8), grey])
+    for image in (grey, alpha):
+        bitmap = {"data": _packed(image), "origin": [2, 0]}
+        path = supervisely_file(tmp_path / "a.json", [{"geometryType": "bitmap", "bitmap": bitmap}])
+        assert _rows(read_supervisely(path))[0] == "000110000000"
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ({"points": {"exterior": [[0, 0], [3, 3]]}}, "object 1 (cat): has 2 points, needed are"),
+        ({"points": {"exterior": [[0, 0, 1]]}}, "has a point that is not x and y"),
+        ({}, "is a polygon without its points"),
+        (
+            {"points": {"exterior": [[0, 0], [9, 9], [0, 9]], "interior": [[[1, 1]]]}},
+            "has 1 point, needed are at least 3",
+        ),
+        (
+            {"geometryType": "rectangle", "points": {"exterior": [[0, 0], [1, 1], [2, 2]]}},
+            "has 3 points, needed are 2",
+        ),
+        (
+            {"geometryType": "point", "points": {"exterior": [[1, 1]]}},
+            "is of the type point, drawn are polygon, bitmap and rectangle",
+        ),
+        ({"geometryType": "graph", "nodes": {}}, "is of the type graph"),
+        ({"geometryType": "bitmap"}, "is a bitmap without its data"),
+        (
+            {"geometryType": "bitmap", "bitmap": {"data": "AAAA", "origin": [0, 0]}},
+            "has a bitmap that is no mask as a PNG file",
+        ),
+        (
+            {
+                "geometryType": "bitmap",
+                "bitmap": {"data": _packed(np.zeros((2, 2, 3), np.uint8)), "origin": [0, 0]},
+            },
+            "has a bitmap that is no mask as a PNG file",
+        ),
+        ({"geometryType": None}, "objects.0.geometryType"),
+        ({"classTitle": "bird"}, "unknown category 'bird' (1 of 1 shapes)"),
+    ],
+)
+def test_a_wrong_supervisely_object_is_one_line(entry: Any, what: str, tmp_path: Path) -> None:
+    path = supervisely_file(tmp_path / "a.png.json", [entry])
+    with pytest.raises(UserError) as raised:
+        _draw(read_supervisely(path))
+    assert what in str(raised.value)
+    assert "a.png.json" in str(raised.value)
+    assert "\n" not in str(raised.value)

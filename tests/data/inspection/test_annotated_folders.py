@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from annotated_data import SIZE, coco_file, cvat_file, labelme_file, write_image
+from annotated_data import (
+    SIZE,
+    coco_file,
+    cvat_file,
+    labelme_file,
+    supervisely_file,
+    supervisely_meta,
+    write_image,
+)
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -60,6 +68,15 @@ def _labelme(root: Path) -> None:
         labelme_file(root / f"{name}.json", [CAT])
 
 
+def _supervisely(root: Path) -> None:
+    supervisely_meta(root, cat="#ff8000", bird="#000001")
+    corners = {"exterior": [[0, 0], [5, 7]], "interior": []}
+    cat = {"geometryType": "rectangle", "points": corners}
+    for path in ("train/img/a.jpg", "train/img/b.jpg", "val/img/a.jpg"):
+        write_image(root / path)
+        supervisely_file(root / f"{path.replace('img', 'ann')}.json", [cat])
+
+
 @pytest.mark.parametrize(
     ("write", "keys"),
     [
@@ -90,6 +107,15 @@ def _labelme(root: Path) -> None:
                 "val_fraction": 0.2,
             },
         ),
+        (
+            _supervisely,
+            {
+                "image": "{split}/img/{name}.jpg",
+                "label": "{split}/ann/{name}.jpg.json",
+                "label_form": "supervisely",
+                "classes": [{"name": "background"}, {"name": "cat", "color": [255, 128, 0]}],
+            },
+        ),
     ],
 )
 def test_annotations_become_a_description_that_converts(
@@ -108,7 +134,7 @@ def test_annotations_become_a_description_that_converts(
     assert [line.split() for line in told.splitlines() if "cat " in line] == [["cat", "50.00%"]]
     written = YAML(typ="safe").load(Path("datasets/own.yaml"))
     classes = {"classes": [{"name": "background"}, {"name": "cat"}], "unlabelled": "background"}
-    assert written == keys | classes
+    assert written == classes | keys
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "own"]) == 0
     census = json.loads(Path("results/datasets/own/census.json").read_text())
@@ -241,7 +267,6 @@ def test_a_file_chooses_among_several_kinds(tmp_path: Path) -> None:
     ("name", "content", "format_name"),
     [
         ("a.json", {"images": [], "annotations": [{"bbox": [1, 1, 2, 2]}]}, "COCO's .* without"),
-        ("a.json", {"objects": [], "size": {}}, "Supervisely's JSON"),
         ("a.xml", "<annotation><object><bndbox/></object></annotation>", "Pascal VOC's XML"),
         ("a.xml", "<annotation><object><polygon/></object></annotation>", "old LabelMe's XML"),
     ],
@@ -273,7 +298,7 @@ def test_uncovered_pixels_become_the_background(
     values = LabelValues("labelme", Counter(dict(enumerate(pixels))), Counter(), [])
     file = labelme_file(tmp_path / "a.json", [CAT | {"label": name} for name in categories.split()])
     ids = number_categories({file: read_labelme(file)}, tmp_path)
-    found = decide_categories(values, ids, ignore.split())
+    found = decide_categories(values, ids, ignore.split(), {})
     assert [row["name"] for row in found.classes.values()] == classes.split()
 
 
@@ -302,3 +327,81 @@ def test_a_labelme_file_that_is_given_stands_for_all_splits(tmp_path: Path) -> N
         write_image(tmp_path / f"{split}/a.jpg")
         labelme_file(tmp_path / f"{split}/a.json", [CAT])
     assert set(pair(tmp_path, None, "train/a.json").split_folders) == {"train", "val"}
+
+
+def test_what_init_says_of_a_supervisely_project(tmp_path: Path) -> None:
+    _supervisely(tmp_path)
+    report = inspect_folder(tmp_path, Hints(), Path("d.yaml")).report
+    assert "classes: their colours are those in meta.json" in report
+    assert "classes: left out, as no shape has them: bird" in report
+
+
+def _datasets(root: Path, *images: str) -> Path:
+    """Write a Supervisely project with these images and their annotations."""
+    supervisely_meta(root, cat="#ff8000")
+    for name in images:
+        write_image(root / name)
+        path = root / f"{name.replace('img/', 'ann/')}.json"
+        supervisely_file(path, [{"points": {"exterior": [[0, 0], [5, 0], [5, 7]]}}])
+    return root
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (["ds/img/a.png", "ds/img/b.png"], ("ds/img/{name}.png", "ds/ann/{name}.png.json", {})),
+        (
+            ["p/train/img/a.png", "p/train/img/a.jpg", "p/val/img/a.jpg"],
+            ("p/{split}/img/{name}", "p/{split}/ann/{name}.json", TWO),
+        ),
+    ],
+)
+def test_a_supervisely_dataset_is_divided_by_its_name(
+    tmp_path: Path, images: list[str], expected: tuple[Any, ...]
+) -> None:
+    found = pair(_datasets(tmp_path, *images))
+    assert (found.image, found.label, found.split_folders) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "hints", "message"),
+    [
+        (
+            lambda root: _datasets(root, "more/img/a.png"),
+            {},
+            "the datasets are more, train, val, not just train and val",
+        ),
+        (
+            lambda root: supervisely_file(root / "a.json", []),
+            {},
+            "a.json: is not in the folder `ann` of a dataset",
+        ),
+        (lambda root: None, {"images": "val"}, "--images: val is not .*train/img"),
+        (lambda root: None, {"label_suffix": "_x"}, "--label-suffix: is for masks and LabelMe's"),
+        (
+            lambda root: (root / "train/img/a.png").unlink(),
+            {},
+            "label train/ann/a.png.json has no image",
+        ),
+        (lambda root: (root / "meta.json").unlink(), {}, "no folder above has the meta.json"),
+        (
+            lambda root: supervisely_meta(root, dog="#000000"),
+            {},
+            "a.png.json: the class 'cat' is not in .*meta.json",
+        ),
+        (
+            lambda root: supervisely_meta(root, cat="red"),
+            {},
+            "meta.json: classes.0.color: should match .*, got .red",
+        ),
+    ],
+)
+def test_an_incomplete_supervisely_project_is_refused_in_a_line(
+    tmp_path: Path, change: Callable[[Path], object], hints: dict[str, Any], message: str
+) -> None:
+    change(_datasets(tmp_path, "train/img/a.png", "train/img/b.png", "val/img/a.png"))
+    if images := hints.get("images"):
+        hints = hints | {"images": tmp_path / images}
+    with pytest.raises(UserError, match=message) as error:
+        inspect_folder(tmp_path, Hints(**hints), Path("d.yaml"))
+    assert "\n" not in str(error.value)
