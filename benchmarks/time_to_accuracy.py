@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+CONFIG = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
 SIDES = ("public", "ours")
 FULL = {"train": 320, "val": 64, "width": 256, "height": 128, "seed": 0}
 QUICK = {"train": 8, "val": 4, "width": 256, "height": 128, "seed": 0}

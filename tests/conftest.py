@@ -21,7 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 _RUN = """\
   {name}:
     dataset: streets
-    config: isnet/configs/{method}_res18-half_1xb2-1400_streets-128x256.py
+    config: isnet/configs/{method}_res18-half_1xb2-1300_streets-128x256.py
     seed: 0
     devices: cpu
     overrides:

@@ -22,7 +22,7 @@ from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
 from isnet.mmseg_import import import_mmseg
 
-DEMO = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+DEMO = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
 CLASSIFIERS = [
     *("decode_head.decoder_stage1.2", "decode_head.decoder_stage2.2"),
     "auxiliary_head.conv_seg",

@@ -114,7 +114,7 @@ def test_configs_parse_from_another_directory(
 
 def test_the_baseline_differs_from_isnet_by_the_context_modules_alone() -> None:
     isnet, fcn = (
-        load(f"{method}_res18-half_1xb2-1400_streets-128x256.py").to_dict()
+        load(f"{method}_res18-half_1xb2-1300_streets-128x256.py").to_dict()
         for method in ("isnet", "fcn")
     )
     isnet["method"] = "FCN"

@@ -64,7 +64,7 @@ def test_rank_0_that_does_not_start_is_named(start: Start) -> None:
 
 
 def test_a_failure_of_all_ranks_is_printed_once(start: Start, edit: Edit) -> None:
-    config = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+    config = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
     Path("configs").mkdir()
     Path("configs/failing.py").write_text(
         f'_base_ = "../{config}"\n'

@@ -20,7 +20,7 @@ from repository import REPOSITORY
 
 from isnet.cli import main
 
-STREETS = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+STREETS = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
 OFFICIAL = "isnet/configs/isnet_res50_8xb2-81840_cityscapes-512x1024.py"
 TWO_ITERATIONS = (
     "train_cfg.max_iters=2", "train_cfg.val_interval=2", "default_hooks.checkpoint.interval=2",

@@ -19,7 +19,7 @@ from isnet.settings.plan import Plan
 from isnet.settings.planned_run import PlannedRun
 from isnet.training.memory_estimate import estimate_step_memory
 
-CONFIG = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+CONFIG = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from isnet.settings.plan import Plan
 
 Edit = Callable[[str, str], None]
 
-DEMO = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+DEMO = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
 TOP = {name.partition(".")[0] for name in (*HONOURED, *OWNED)}
 
 IGNORED_BEFORE = {

@@ -19,7 +19,7 @@ Edit = Callable[[str, str], None]
 
 WRONG_RUNS = {
     "a wrong value": ("    seed: 0\n", "    seed: zero\n"),
-    "no such config": ("isnet_res18-half_1xb2-1400_streets", "isnet_res18-half_1xb4-1_streets"),
+    "no such config": ("isnet_res18-half_1xb2-1300_streets", "isnet_res18-half_1xb4-1_streets"),
     "no such data set": ("dataset: streets\n    config: isnet/configs/isnet", "dataset: no\n    config: isnet/configs/isnet"),
     "starts from nothing": ("    seed: 0\n", "    seed: 0\n    init_from: {run: none}\n"),
 }  # fmt: skip

@@ -82,7 +82,7 @@ def test_the_range_of_a_data_set_is_a_setting_of_its_conversion(checkout: Path, 
 
 
 def test_a_change_in_a_config_touches_its_runs_and_a_comment_none(checkout: Path) -> None:
-    config = checkout / "isnet/configs/fcn_res18-half_1xb2-1400_streets-128x256.py"
+    config = checkout / "isnet/configs/fcn_res18-half_1xb2-1300_streets-128x256.py"
 
     def comment() -> None:
         config.write_text(config.read_text() + "\n# nothing new\n")

@@ -22,7 +22,7 @@ def given(checkout: Path) -> Callable[[str, str], None]:
     def write(weights: str, more: str = OWN) -> None:
         path = checkout / "params.yaml"
         head, _, tail = path.read_text().partition("  one:\n")
-        run = "    dataset: streets\n    config: isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py\n"
+        run = "    dataset: streets\n    config: isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py\n"
         path.write_text(
             f"{head}  one:\n{run}    weights: {weights}\n{more}  two:\n{tail.partition('  two:' + chr(10))[2]}"
         )
@@ -80,7 +80,7 @@ def test_the_content_of_the_file_and_the_model_decide_the_key(
     edit("scales: [0.5, 1.0]", "scales: [1.0]")  # another evaluation of the same weights
     assert plan().train_settings("one") == first.train_settings("one")
     assert plan().evaluate_settings("one") != first.evaluate_settings("one")
-    config = Path("isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py")
+    config = Path("isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py")
     config.write_text(config.read_text() + "\ntrain_cfg = dict(max_iters=7)\n")
     assert plan().train_settings("one") == first.train_settings("one")
     edit("      evaluation", "      model: {decode_head: {channels: 64}}\n      evaluation")

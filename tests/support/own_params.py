@@ -7,7 +7,7 @@ datasets:
   own: {{kind: folder, source: {source}, description: datasets/own.yaml}}
   streets: {{kind: streets, settings: {{train: 1, val: 1}}}}
 runs:
-  one: {{dataset: streets, config: isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py}}
+  one: {{dataset: streets, config: isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py}}
 """
 
 

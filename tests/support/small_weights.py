@@ -18,7 +18,7 @@ from isnet.settings.config_file import read_config  # noqa: E402
 from isnet.settings.dataset_lookup import table_of  # noqa: E402
 from isnet.settings.params import StreetsDataset  # noqa: E402
 
-CONFIG = Path("isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py")
+CONFIG = Path("isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py")
 
 PAPER_CONFIG = Path("configs/isnet_small.py")
 

@@ -40,7 +40,7 @@ from isnet.training.memory_estimate import (
 )
 
 import_mmseg()
-CONFIG = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+CONFIG = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
 STAGE = {"num_stages": 1, "out_indices": (0,), "strides": (1,), "dilations": (1,)}
 HEAD = {"in_index": (0,), "in_channels": (32,), "channels": 32, "shortcut_in_channels": 32}
 CROP = (32, 64)

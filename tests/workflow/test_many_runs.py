@@ -18,7 +18,7 @@ from isnet.settings.plan import Plan
 BROKEN = """\
   broken:
     dataset: streets
-    config: isnet/configs/fcn_res18-half_1xb2-1400_streets-128x256.py
+    config: isnet/configs/fcn_res18-half_1xb2-1300_streets-128x256.py
     overrides: {model: {pretrained: damaged.pth}}
   nowhere:
     dataset: elsewhere

@@ -19,7 +19,7 @@ from isnet.errors import UserError
 from isnet.settings.config_file import load_config, read_config
 from isnet.settings.project_files import USER_FILES, WORKFLOW_FILES, find_files, project_files
 
-DEMO = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+DEMO = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -207,7 +207,7 @@ def test_the_configs_of_the_package_are_found_from_a_project(project: Path) -> N
         own = read_config(elsewhere / "own.py", "test")
     assert own == shipped | {"method": "own"}
     with pytest.raises(UserError, match=f"Did you mean {DEMO}"):
-        load_config(DEMO.replace("1400", "1401"), "test")
+        load_config(DEMO.replace("1300", "1301"), "test")
     nearer = Path(DEMO)
     nearer.parent.mkdir(parents=True)
     nearer.write_text('method = "own"\n')

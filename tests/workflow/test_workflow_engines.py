@@ -80,7 +80,7 @@ def test_a_run_with_given_weights_is_scored_by_both_and_nothing_trains(
     file, params = checkout / "given.pth", checkout / "params.yaml"
     shutil.copy(weights, file)
     head = params.read_text().partition("runs:\n")[0]
-    config = "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py"
+    config = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"
     run = f"dataset: streets, config: {config}, overrides: {{evaluation: {{multi_scale: null}}}}"
     params.write_text(f"{head}runs:\n  given: {{{run}, weights: given.pth}}\n")
 
@@ -177,7 +177,7 @@ def test_dvc_adopts_what_snakemake_has_done_and_reports_and_one_change_is_one_tr
 
 @pytest.mark.engines
 def test_a_change_in_a_config_retrains_its_run_after_the_other_engine(checkout: Path) -> None:
-    config = checkout / "isnet/configs/fcn_res18-half_1xb2-1400_streets-128x256.py"
+    config = checkout / "isnet/configs/fcn_res18-half_1xb2-1300_streets-128x256.py"
     assert _trained(_conduct("dvc")) == ["one", "two"]
     config.write_text(config.read_text() + "\noptim_wrapper = dict(optimizer=dict(lr=0.01))\n")
     assert _trained(_conduct("snakemake")) == ["two"]

@@ -42,8 +42,8 @@ _PRETRAINED = _Base(
     "a small encoder with ImageNet weights",
 )
 _FROM_SCRATCH = _Base(
-    "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py",
-    *(2, 256, 1400),
+    "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py",
+    *(2, 256, 1300),
     "from scratch",
 )
 

@@ -17,7 +17,7 @@ from isnet.data.catalog import read_published
 from isnet.errors import UserError
 
 CONFIGS = {
-    "streets": "isnet/configs/isnet_res18-half_1xb2-1400_streets-128x256.py",
+    "streets": "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py",
     "camvid": "isnet/configs/isnet_efficientnet-lite0-d16_1xb4-900_camvid-360x480.py",
 }
 CAMVID = f"""\

@@ -44,7 +44,7 @@ def test_uploaded_runs_have_parameters_tags_metrics_and_artifacts(finished: Path
     one = runs["one"]
     assert one.data.params["seed"] == "0"
     assert one.data.params["overrides.train_cfg.max_iters"] == "6"
-    assert one.data.params["config"] == "isnet_res18-half_1xb2-1400_streets-128x256"
+    assert one.data.params["config"] == "isnet_res18-half_1xb2-1300_streets-128x256"
     assert "overrides.param_scheduler" not in one.data.params  # a list; see settings.json
     assert len(one.data.params) < 25
     assert one.data.tags["method"] == "ISNet"
