@@ -38,9 +38,9 @@ class Published(NamedTuple):
 
 
 def publish(repository: str, folder: Path, message: str, *, private: bool) -> Published:
-    """Commit all files of a folder to the model repository OWNER/NAME; others there stay.
+    """Commit all files of a folder to the model repository OWNER/NAME; its other files are kept.
 
-    A new repository is `private`, or as the owner's settings have it.
+    A repository that does not exist is created: private if `private`, else by the owner's default.
 
     Raises:
         UserError: the hub cannot be reached, or refuses, or the repository should be private and
@@ -59,8 +59,8 @@ def publish(repository: str, folder: Path, message: str, *, private: bool) -> Pu
 def download(address: str) -> Path:
     """Download the weights file of a model repository into the hub's cache, and return its path.
 
-    `address`: `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` for a branch, tag or commit. If it
-    is none, or the file cannot be downloaded, this is a UserError.
+    `address` is `hf://OWNER/NAME`, or `hf://OWNER/NAME@REVISION` for a branch, tag or commit.
+    Raises UserError if it has another form, or the file cannot be downloaded.
     """
     match = _ADDRESS.fullmatch(address)
     if not match:

@@ -40,7 +40,7 @@ class WeightsMetadata(BaseModel):
     provenance: PlainDict
     """Run, data and versions that the weights come from."""
     range: tuple[float, float] | None = None
-    """Values that became 0 and 255 in training, if its images had more than 8 bits."""
+    """Values that become 0 and 255 in images of more than 8 bits; None if training had none."""
     version: int = _VERSION
 
     @classmethod

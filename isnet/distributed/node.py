@@ -23,7 +23,10 @@ class Node:
     address: str = "127.0.0.1"
     """IP address of this node, for connections from the other nodes."""
     interface: str = _LOOPBACK
-    """Network interface of the address. On one machine the host name may have none."""
+    """Network interface of the address.
+
+    On one machine this is the loopback interface, because the host name may have no address.
+    """
     step: str = ""
     """Name of the `srun` step that started the nodes, different after each requeue."""
 

@@ -82,7 +82,10 @@ def _record(work: Path) -> Path:
 
 
 def _acquire(name: str, work: Path) -> tuple[LockedFile, int]:
-    """Return the locked file, and the descriptor of this process's record; a batch job waits."""
+    """Lock the file, and return it and the descriptor of this process's record.
+
+    A batch job waits for the lock.
+    """
     end = time.monotonic() + (1.5 * _DEAD_AFTER_SECONDS if is_batch_job() else 0.0)
     is_logged = False
     while True:

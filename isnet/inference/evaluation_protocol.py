@@ -18,7 +18,7 @@ class InferenceSettings:
     """
 
     mode: Literal["whole", "slide"] = "whole"
-    """Whether the whole image is predicted, or windows."""
+    """Whether the image is predicted as a whole or in sliding windows."""
     crop_size: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
     """(height, width) of a window, and of the step between windows."""
@@ -29,7 +29,7 @@ class InferenceSettings:
     flip_pairs: tuple[tuple[int, int], ...] = ()
     """Classes that a mirror image swaps (left and right arm), from the data set."""
     average: Literal["logits", "probabilities"] = "logits"
-    """What windows and views average (in the official code `use_probs_before_resize`)."""
+    """What is averaged over windows and views (official code: `use_probs_before_resize`)."""
     windows_per_batch: int = 4
     """Largest number of windows that a GPU predicts together."""
     protocol: Literal["official", "mmseg"] = "official"

@@ -29,14 +29,14 @@ class InferenceCost:
     """Cost of predicting one image."""
 
     parameters: int
-    """Without the auxiliary heads of training."""
+    """Number of parameters, without the auxiliary heads of training."""
     flops: int
-    """Of one forward pass of the whole input, two per multiply-add."""
+    """FLOPs of one forward pass of the whole input, two per multiply-add."""
     input: tuple[int, int]
     """(height, width) of the network's input."""
     images_per_second: float
     peak_memory_gb: float
-    """In 1e9 bytes: allocated by CUDA, weights included; on a CPU that of the whole process."""
+    """Peak in 1e9 bytes: CUDA memory with weights, or on a CPU the memory of the process."""
     latency_ms: dict[int, float]
     """Percentiles of the prediction times. From few rounds, 99 is the slowest."""
     rounds: int

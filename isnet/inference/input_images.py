@@ -105,7 +105,7 @@ def read_rgb(path: Path, value_range: ValueRange | None = None) -> RgbImage:
 
 
 def decode_rgb(path: Path, content: bytes, value_range: ValueRange | None) -> RgbImage:
-    """Decode the content of an image file as `read_rgb` does; errors name `path`."""
+    """Decode the content of an image file as `read_rgb` does, with the same errors for `path`."""
     check_mode(path, read_header(path, content), has_range=value_range is not None)
     return np.ascontiguousarray(decode_image(path, content, value_range)[:, :, ::-1])
 

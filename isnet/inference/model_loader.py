@@ -26,11 +26,11 @@ class TrainedModel:
     """A trained model loaded from its weights file."""
 
     network: EncoderDecoder = field(repr=False)
-    """In evaluation mode on its device."""
+    """The network, in evaluation mode on its device."""
     metadata: WeightsMetadata = field(repr=False)
     file: Path
     sha256: str
-    """Hash of the file."""
+    """SHA-256 of the file."""
 
     @property
     def protocol(self) -> EvaluationProtocol:

@@ -31,7 +31,10 @@ class PredictionFolder:
 
     folder: Path
     how: Plain
-    """All that decides a prediction: stored in each mask, which only the same `how` reuses."""
+    """All that decides a prediction (weights, settings).
+
+    It is stored in each mask, and a mask is reused only by commands with the same `how`.
+    """
     palette: Colours
     overlays: bool
 

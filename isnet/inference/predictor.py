@@ -44,7 +44,7 @@ class ImagePrediction:
     classes: Sequence[str]
     """Class names by train id."""
     window: Size | None = None
-    """(height, width) of the windows if the image did not fit in memory whole."""
+    """(height, width) of the windows if the image did not fit in memory whole, else None."""
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
@@ -70,9 +70,12 @@ class Predictor:
     classes: Sequence[str]
     """Class names by train id."""
     large: Size | None = None
-    """(height, width) of the windows for images that do not fit in memory whole, if wanted."""
+    """(height, width) of the windows for images that do not fit in memory whole.
+
+    If it is None, such images are predicted with `settings` nevertheless.
+    """
     value_range: ValueRange | None = None
-    """Of the training images, for files of more than 8 bits."""
+    """Range of the training images, for files of more than 8 bits."""
 
     @classmethod
     def of(

@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_if_changed(path: Path, text: str) -> None:
-    """Write `text` to `path` unless the file has this content, so that it keeps its time."""
+    """Write `text` to `path` if the file has other content; otherwise its time stays the same."""
     if not (path.is_file() and path.read_text() == text):
         write_text(path, text)
 

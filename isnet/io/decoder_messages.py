@@ -14,10 +14,13 @@ _DAMAGE = re.compile(
     rb"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|"
     rb"\w*Decode\w*: |JPEGLib: |Fax\w+: |tempfile\.tif: "
 )
-"""Starts of the lines by which libjpeg and libtiff report damage; others are harmless."""
+"""Starts of the lines by which libjpeg and libtiff report damage; other lines are harmless."""
 _EXTRA_BYTES = re.compile(rb"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 _MOST_EXTRA_BYTES = 64
-"""Cameras leave some bytes before the end; after damage, zeros leave more."""
+"""Cameras leave some bytes before the end of a JPEG, and all pixels are right.
+
+After damage there are more, because zeros decode to a whole image early.
+"""
 _STDERR = 2
 _lock = threading.Lock()
 

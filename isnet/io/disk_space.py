@@ -35,7 +35,7 @@ def require_free_space(folder: Path, needed: int, what: str) -> None:
 def explain_write_errors(path: Path) -> Iterator[None]:
     """Convert an OSError of the block to a UserError that names `path`.
 
-    The disk or the quota is full, or the folder is not writable.
+    The message says that the disk or the quota is full, or that the file cannot be written.
     """
     try:
         yield

@@ -104,12 +104,15 @@ class LockOwner:
 
     host: str
     boot: str
-    """Boot id of the kernel, which containers of a machine share, unlike the host name."""
+    """Boot id of the kernel. Containers of one machine share it, but not the host name."""
     namespace: str
     """PID namespace of the process. In another namespace, `pid` is another process."""
     pid: int
     started: str
-    """Start time, because pids are reused: in clock ticks since boot, on macOS as Unix time."""
+    """Start time of the process, because pids are reused.
+
+    In clock ticks since boot; on macOS as Unix time.
+    """
     since: float
     """Unix time in seconds at which the process got the lock."""
     command: str

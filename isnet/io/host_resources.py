@@ -34,7 +34,7 @@ def total_memory_bytes() -> int:
 
 
 def free_memory_bytes() -> int:
-    """Return the bytes that this process can still allocate within the same limits."""
+    """Return the bytes that this process can still allocate on this machine and in its limits."""
     used = psutil.Process().memory_info()
     return int(max(min(psutil.virtual_memory().available, *_limits(used.vms, used.rss)), 0))
 

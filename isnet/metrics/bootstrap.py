@@ -19,9 +19,9 @@ class Intervals:
     """Confidence intervals of scores, as lower and upper bounds. A bound is NaN without a score."""
 
     means: dict[str, tuple[float, float]]
-    """Of the scores of `ClassCounts.summary`."""
+    """Bounds of the scores of `ClassCounts.summary`, by name."""
     iou: Values
-    """Of the IoU of each class, `(K, 2)`."""
+    """Bounds of the IoU of each class, `(K, 2)`."""
 
 
 def bootstrap(counts: Matrix) -> Intervals | None:

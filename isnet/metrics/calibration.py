@@ -45,7 +45,7 @@ class Calibration:
     """Calibration of the predictions for a data set."""
 
     counts: Matrix
-    """The sum of the `calibration_counts` of all images."""
+    """Sum of the `calibration_counts` of all images, `(15, 3)`."""
 
     @property
     def error(self) -> float:

@@ -136,7 +136,10 @@ class ClassCounts:
     """
 
     counts: Counts
-    """`(..., K, 3)` integers for K classes; leading axes are images or bootstrap resamples."""
+    """`(..., K, 3)`, int64 or float64 with integer values, for K classes.
+
+    Leading axes are images or bootstrap resamples.
+    """
 
     @classmethod
     def from_matrix(cls, matrix: Matrix) -> ClassCounts:
@@ -176,8 +179,9 @@ class ClassCounts:
 
     @property
     def fscore(self) -> Values:
-        """F1 score of each class, `(..., K)`: Dice, but NaN for a class without a hit, whose
-        precision and recall have no harmonic mean (as in mmseg).
+        """F1 score of each class, `(..., K)`: Dice, but NaN for a class without a hit, as in mmseg.
+
+        The precision and recall of such a class have no harmonic mean.
         """
         return np.where(self.hits > 0, self.dice, np.nan)
 

@@ -21,9 +21,9 @@ class PredictionCounts:
     """Pixel counts of one prediction of an image with K classes."""
 
     confusion: Matrix
-    """`(K, K)`, labelled classes as rows."""
+    """`(K, K)` int64, labelled classes as rows."""
     boundary: Matrix
-    """`(K, 3)`, see `boundary_counts`."""
+    """`(K, 3)` int64, see `boundary_counts`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class ImageCounts:
     single_scale: PredictionCounts
     multi_scale: PredictionCounts | None
     calibration: Matrix
-    """`(15, 3)`, of the single-scale prediction (see `calibration_counts`)."""
+    """`(15, 3)` int64, of the single-scale prediction (see `calibration_counts`)."""
 
     @classmethod
     def of(

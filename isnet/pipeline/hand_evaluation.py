@@ -73,8 +73,10 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
 def _describe(
     weights: Path, dataset: str, config: str | None, classes: int
 ) -> tuple[dict[str, Any], str, dict[str, str], str]:
-    """Return what an evaluation reads of `config` or of the weights file's own description: that
-    part, its name in errors, the names of method and backbone, and a hash with imported modules.
+    """Return what an evaluation reads of `config`, or of the weights file's own description.
+
+    This is that part, its name in errors, the names of method and backbone, and a hash with the
+    imported modules.
     """
     if config is not None:
         run = Run(dataset=dataset, config=config, weights=str(weights))

@@ -27,10 +27,10 @@ def curve_sinks(plan: Plan) -> CurveSinks:
 
 
 def update_sinks(plan: Plan, records: list[RunRecord], timeouts: Timeouts) -> dict[SinkName, int]:
-    """Send what sinks do not have of runs that have ended; a running one sends itself. Log one line
-    for each sink that fails. Return how many of those runs each sink has.
+    """Send what sinks lack of the runs that have ended, and return how many of these each sink has.
 
-    A process that can be killed at any time sends them, so that no stage waits for a sink.
+    A run that is training sends itself. One line is logged for each sink that fails. A process that
+    can be killed at any time sends the runs, so that no stage waits for a sink.
     """
     sinks = curve_sinks(plan)
     ended = ended_runs(records)

@@ -18,7 +18,10 @@ _LENGTHS = ("iterations", "overrides.train_cfg.", "overrides.param_scheduler")
 
 
 def start_file(plan: Plan, run: str) -> Path | None:
-    """Return where the weights are, or will be, that a run starts from or scores; None without."""
+    """Return where the weights that a run starts from or scores are, or will be.
+
+    None if the run starts from new weights.
+    """
     start = plan.run(run).start
     if start is None:
         return None
@@ -57,8 +60,9 @@ def convert_start_data(plan: Plan, run: str) -> None:
 
 
 def untrained_start(plan: Plan, run: str, work: Path) -> str | None:
-    """Return the run that must be trained before `run` can start in the folder `work`; None if
-    there is no such run, or its weights are there or not needed any more.
+    """Return the run that must be trained before `run` can start in the folder `work`.
+
+    None if there is no such run, or its weights are there or not needed any more.
     """
     start = plan.run(run).start
     if start is None or start.run is None or has_checkpoints(work):
@@ -82,8 +86,9 @@ def fetch_start_files(job: TrainJob) -> None:
 
 
 def fetch_weights(start: StartWeights, path: Path) -> None:
-    """Download the weights of an address to `path`, unless they are there; UserError if they
-    differ.
+    """Download the weights of an address to `path`, unless they are there.
+
+    Raises UserError if the download fails, or the weights are not those of the given SHA-256.
     """
     if not start.url:
         return
@@ -98,8 +103,9 @@ def fetch_weights(start: StartWeights, path: Path) -> None:
 
 
 def continuation_advice(plan: Plan, run: str, work: Path) -> str | None:
-    """Return a line for a new training in the folder `work` that differs from a finished one only
-    in being longer; None for all others.
+    """Return a line for a new training that is only longer than a finished one; else None.
+
+    The training is that of `run` in the folder `work`.
     """
     planned = plan.run(run)
     if planned.start:

@@ -47,11 +47,10 @@ _log = logging.getLogger(__name__)
 
 
 def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest) -> int:
-    """Train a run, or reuse a finished training with the same settings and data; return the exit
-    code.
+    """Train a run, or reuse a finished training with the same settings and data.
 
-    Of a run that scores given weights (`weights`), the weights are imported in place of a training.
-    A reused training that is not in MLflow is uploaded by later stages. `arguments` is the command
+    Returns the exit code. If the run scores given weights (`weights`), they are imported instead. A
+    reused training that is not in MLflow is uploaded by later stages. `arguments` is the command
     line for the ranks, if there are several.
     """
     planned = plan.run(run)

@@ -115,8 +115,9 @@ def read_run(
     settings: Mapping[str, object] | None = None,
     exports: Path | None = None,
 ) -> RunResults:
-    """Read the results of one run. `settings` replace those of `train.json`. Raises UserError if
-    the name is invalid, or if a stage's record is missing or damaged.
+    """Read the results of one run. `settings` replace those of `train.json`.
+
+    Raises UserError if the name is invalid, or if a stage's record is missing or damaged.
     """
     _check_name(name, "run")
     folder = results / "runs" / name
@@ -176,8 +177,9 @@ def _read_exports(folder: Path | None, name: str, weights_sha256: str) -> list[E
 
 
 def _read_series(path: Path) -> Series:
-    """Read a CSV file of numbers by column; {} without a file: a run may end before its first
-    record.
+    """Read a CSV file of numbers by column.
+
+    Returns {} if the file is absent, because a run may end before its first record.
     """
     if not path.is_file():
         return {}
@@ -193,7 +195,7 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _read(stage: str, name: str, path: Path, reader: Callable[[Path], Content]) -> Content:
-    """Read a file with `reader`; a UserError names the command that writes the file."""
+    """Read a file with `reader`; raise UserError that names the command that writes the file."""
     hint = f"Run `{COMMANDS[stage].format(name=name)}`"
     try:
         return reader(path)

@@ -13,7 +13,10 @@ LOG_RATIO = 30  # max/min ratio above which a positive series gets a logarithmic
 Line = dict[str, Any]
 """One line of a chart: name, style (the index of its colour and dashes), x and y."""
 Chart = dict[str, Any]
-"""A line chart as JSON for the page's script; y is of the `form` plain, percent, rate or power."""
+"""A line chart over iterations as JSON for the page's script.
+
+`form`, the number format of y, is plain, percent, rate or power.
+"""
 
 
 def run_curves(run: RunResults) -> list[Chart]:

@@ -38,8 +38,9 @@ def render_page(
 
 
 def render_markdown(template: str, context: Mapping[str, object]) -> str:
-    """Render a template as Markdown. The template escapes values with the filters `plain` and
-    `code`.
+    """Render a template as Markdown.
+
+    The template escapes values with the filters `plain` and `code`.
     """
     return _environment(is_html=False).get_template(template).render(**context)
 

@@ -95,10 +95,11 @@ def results_rows(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[di
 
 
 def cost_table(runs: Sequence[RunResults]) -> TextTable:
-    """Return the cost table of runs: parameters, FLOPs, and speed and memory of both stages.
+    """Return the cost table of runs: parameters, FLOPs, speed and memory.
 
-    The stages are inference and training. GFLOPs are those of one forward pass of `Input` (height x
-    width) and count a multiply-add as two. The unit fps is images per second. GB are peaks.
+    Speed and memory are those of inference and of training. GFLOPs are those of one forward pass of
+    `Input` (height x width) and count a multiply-add as two. The unit fps is images per second. GB
+    are peaks.
     """
     rows = [{column: cell(run) for column, cell in _COST.items()} for run in runs]
     return TextTable(tuple(_COST), rows, tuple(_COST)[1:])

@@ -77,9 +77,7 @@ class Reliability:
 
     @property
     def furthest(self) -> list[ReliabilityBar]:
-        """Return the bars that contribute most to the calibration error, largest contribution
-        first.
-        """
+        """Return the bars that contribute most to the calibration error, the largest first."""
         wrong = [bar for bar in self.bars if bar.error]
         return sorted(wrong, key=lambda bar: -bar.error)[:FURTHEST]
 

@@ -27,7 +27,10 @@ from isnet.io.spelling import suggest
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
-"""Names of runs and data sets; they become folders, wildcards, DVC stages and MLflow runs."""
+"""Regular expression for the names of runs and data sets.
+
+They become names of folders, Snakemake wildcards, DVC stages and MLflow runs.
+"""
 
 
 class Devices(StrictModel):
@@ -68,8 +71,9 @@ def _parse_devices(value: Any) -> Any:
 
 
 def _no_dotted_keys(value: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Refuse keys such as `a.b`, which `dvc exp run -S` cannot address, but in `custom_keys`: the
-    names of modules have dots.
+    """Raise ValueError for keys such as `a.b`, which `dvc exp run -S` cannot address.
+
+    Keys below `custom_keys` are accepted: the names of modules have dots.
     """
     for key, item in value.items():
         if not isinstance(key, str):

@@ -18,10 +18,16 @@ from isnet.settings.planned_run import PlannedRun
 from isnet.settings.start_weights import check_start_runs
 
 _STAGE_VERSION = 3
-"""Increase it when a stage computes something else from the same settings: all is done again."""
+"""Version of the stages. Increase it when a stage computes something else from the same settings.
+
+All work is then done again.
+"""
 
 _SCORES_VERSION = 3
-"""Increase it when evaluations of the same weights have more content: only they are done again."""
+"""Version of the scores. Increase it when an evaluation of the same weights has more content.
+
+Evaluations are then done again, but trainings are not.
+"""
 
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
@@ -89,7 +95,10 @@ class Plan:
         return self.runs[name]
 
     def dataset_settings(self, name: str) -> dict[str, Any]:
-        """Return the settings of `download` and `convert`; UserError without such a data set."""
+        """Return the settings of `download` and `convert`.
+
+        Raises UserError if there is no such data set.
+        """
         _require_known(name, list(self.params.datasets), "data set")
         dataset = self.params.datasets[name]
         description = description_of(dataset)

@@ -29,8 +29,9 @@ def pretrained_references(model: dict[str, Any]) -> Iterator[tuple[dict[str, Any
 
 
 def local_path(reference: str) -> Path | None:
-    """Return the local file of a reference (`package://PACKAGE/PATH`: of an installed package), or
-    None.
+    """Return the local file of a reference, or None.
+
+    `package://PACKAGE/PATH` is a file of an installed package.
     """
     if reference.startswith(PACKAGE):
         package, _, path = reference.removeprefix(PACKAGE).partition("/")

@@ -20,8 +20,10 @@ Upload = RunUpload | SinkUpload
 
 
 class LiveUpload(threading.Thread):
-    """Thread that reports `{"sink": name}` with `"succeeded": 1` or `"failed": reason` after each
-    attempt, and with `"done": 1` at its end.
+    """Thread that sends a run to MLflow or a sink while it trains, and reports each attempt.
+
+    Reports are `{"sink": name}` with `"succeeded": 1` or `"failed": reason` after each attempt, and
+    with `"done": 1` at the end.
     """
 
     def __init__(

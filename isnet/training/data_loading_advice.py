@@ -14,7 +14,7 @@ class DataLoadingAdvice:
     workers: int
     """Loader workers per process."""
     max_workers: int
-    """Those for which there are CPU cores."""
+    """Loader workers per process for which there are CPU cores."""
     packed: bool
     """Whether images come from a packed store."""
     waited: float = 0.0

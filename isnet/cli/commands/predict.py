@@ -34,14 +34,16 @@ def predict(
     window: tuple[int, int] | None,
     device: Literal["cpu", "gpu"] | None,
 ) -> int:
-    """Segment images and write masks and scores.json to `output`; return 2 if some were refused,
-    else 0.
+    """Segment images, and write masks and scores.json to the folder `output`.
 
-    Images whose prediction by the same weights and options is already in `output` are skipped.
-    Folders among `inputs` are searched recursively. `window` is (height, width) of sliding windows;
-    None leaves the choice to the weights file and the free memory. Raises UserError if the weights
-    cannot be used, no image can be predicted, or a file that is not such a prediction would be
-    overwritten.
+    Returns 0, or 2 if some images were refused. Images whose prediction by the same weights and
+    options is already in `output` are skipped. Folders among `inputs` are searched recursively.
+    `window` is (height, width) of sliding windows; None leaves the choice to the weights file and
+    the free memory.
+
+    Raises:
+        UserError: the weights cannot be used, no image can be predicted, or a file that is not such
+            a prediction would be overwritten.
     """
     from isnet.mmseg_import import import_mmseg
 

@@ -114,8 +114,9 @@ def _check_key(key: str, where: str, name: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return the plain value that YAML would give: Hydra has objects for quoted strings, and
-    numbers of its ranges carry rounding errors.
+    """Convert a value of Hydra's parser to the plain value that YAML would give.
+
+    Hydra has objects for quoted strings, and numbers of its ranges carry rounding errors.
     """
     from hydra.core.override_parser.types import QuotedString
 
@@ -129,9 +130,7 @@ def _plain(value: Any) -> Any:
 
 
 def _expand(name: str, base: Fields, choices: Mapping[str, list[Any]]) -> dict[str, Fields]:
-    """Return one run per combination of all choices, by the run's name; the last key varies
-    fastest.
-    """
+    """Return a run for each combination of the choices, by name; the last key varies fastest."""
     labels = _labels(list(choices))
     runs: dict[str, Fields] = {}
     for number, values in enumerate(itertools.product(*choices.values())):

@@ -64,11 +64,11 @@ def export_weights(
 
 
 def fetch_weights(sources: Sequence[str]) -> int:
-    """Download weights in advance: into torch's cache, and those of a hub into the hub's.
+    """Download weights in advance, into torch's cache or the cache of Hugging Face's hub.
 
-    `sources`: configs, of whose backbones the ImageNet weights are downloaded, and repositories
+    `sources` are configs, for the ImageNet weights of their backbones, and repositories
     (`hf://OWNER/NAME`). Without any, the backbones are those of all runs of params.yaml. Returns 0,
-    or 2 if some of these are wrong. Raises UserError if a download fails, or a file is damaged.
+    or 2 if some of these runs are wrong. Raises UserError if a download fails or a file is damaged.
     """
     from isnet.checkpoints import hub
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files

@@ -19,7 +19,10 @@ class LabelTable:
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     train_id: dict[int, int]
-    """Train id, or `IGNORE`, of each raw id; that of a colour is 65536 R + 256 G + B."""
+    """Train id, or `IGNORE`, of each raw id. The raw id of a colour is 65536 R + 256 G + B.
+
+    A raw id that is not in this mapping is an error in a label file.
+    """
     flip_pairs: tuple[tuple[int, int], ...]
     """Pairs of train ids that are swapped when an image is mirrored, such as left and right arm."""
     tolerance: int | None = None

@@ -80,7 +80,7 @@ def file_stamp(path: Path) -> FileStamp:
 
 
 _state: list[tuple[Path, Path, LabelLookup]] = []
-"""Of a worker: folders of raw files and of converted labels, and lookup table."""
+"""Settings of a worker: folders of raw files and of converted labels, and lookup table."""
 
 
 def prepare_decoders() -> None:
@@ -148,7 +148,8 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
 def _fingerprint(pixels: Pixels) -> str:
     """Return 256 bits in hex: whether each of 16x17 areas is brighter than its right neighbour.
 
-    By two levels: noise does not count, and few bits change with another quality or size.
+    Areas must differ by two levels, so that noise does not count. Few bits change with another
+    quality or size.
     """
     small = cv2.resize(pixels, (_SIDE + 1, _SIDE), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.int16)

@@ -42,7 +42,7 @@ class RemoteFile:
     hash_lock: HashLockFile
     """File that records the hash of the first download if `published` has none."""
     hint: str
-    """How to get the file by other means."""
+    """How to get the file by other means, as the end of error messages."""
     published: ExpectedFile = field(default_factory=ExpectedFile)
     login: str | None = None
     """Address of the log-in form, if an account is needed (see `LoginSession`)."""

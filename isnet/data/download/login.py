@@ -39,10 +39,11 @@ _REJECTED = (200, 401)
 class LoginSession:
     """A session at a site that requires an account. It logs in before the first download.
 
-    Credentials come from the environment, else from netrc, else from the terminal. Credentials and
-    cookies are sent only to the site of the log-in form; credentials are sent in the body of a
-    POST. The submitted fields are those of the official tool (cityscapesscripts 2.3.0,
-    download/downloader.py) and the hidden inputs of the form.
+    `login` is the address of the log-in form: https, or http on this machine. Credentials come from
+    the environment (variables with the prefix `service`, which are then removed from it), else from
+    netrc, else from the terminal. Credentials and cookies are sent only to the site of the form;
+    credentials are sent in the body of a POST. The submitted fields are those of the official tool
+    (cityscapesscripts 2.3.0, download/downloader.py) and the hidden inputs of the form.
     """
 
     def __init__(self, login: str, service: str) -> None:

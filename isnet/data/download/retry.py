@@ -20,7 +20,7 @@ TIMEOUTS = (10.0, 60.0)
 NO_ACCESS = (401, 403)
 
 _ATTEMPTS = 5
-"""Failed attempts after which a request is given up, unless it makes `_PROGRESS`."""
+"""Number of failed attempts after which a request is given up, unless it makes `_PROGRESS`."""
 _PROGRESS = 8 << 20
 """Number of received bytes after which failed attempts are counted from 0 again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0

@@ -34,7 +34,10 @@ _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ\0": lzma.open,
 }
-"""Opener of compressed tars by their first bytes. Unlike tarfile's own, these check the CRCs."""
+"""Opener of each compressed format of tar archives, by the first bytes of the file.
+
+Unlike tarfile's own readers, these check the CRCs.
+"""
 _MAX_WORKERS = 8
 """Limit on threads for a zip: its files are decompressed in parallel, but opened one by one."""
 _ENCRYPTED = 0x1

@@ -30,7 +30,7 @@ _MAX_GROUPS = 80
 """Groups of files that are compared with each other, the largest first."""
 
 _Key = tuple[str, str]
-"""The word that names the split (empty: none), and what is `{name}` in a pattern."""
+"""The word that names the split, or an empty text, and what `{name}` stands for in a pattern."""
 
 
 class Pairing(NamedTuple):
@@ -68,7 +68,7 @@ class _FileGroup(NamedTuple):
 
     @property
     def label_score(self) -> int:
-        """The higher, the more its names look like labels: folder, ending, and never JPEG."""
+        """How much the names look like labels, by folder and ending; JPEG files never do."""
         is_label = bool(_LABEL_WORDS.search(f"{self.base} {self.ending}"))
         is_photo = not is_label and bool(_IMAGE_WORDS.search("/".join(self.base.split("/")[-2:])))
         is_jpeg = self.suffix in (".jpg", ".jpeg")

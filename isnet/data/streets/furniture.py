@@ -81,4 +81,6 @@ FURNITURE = (
     (_paint_bin, 0.3, 6.0, 16.0),
     (_paint_trolley, 0.15, 6.0, 12.0),
 )
-"""Painter, probability on each side of the street, nearest and farthest distance in metres."""
+"""Each piece of street furniture: the function that paints it, its probability on each side of the
+street, and its nearest and farthest distance in metres.
+"""

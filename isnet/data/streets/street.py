@@ -22,7 +22,7 @@ from isnet.data.streets.vehicles import CAR, LARGE_VEHICLES, TRAIN, paint_vehicl
 from isnet.settings.params import StreetsSettings
 
 Object = tuple[float, Callable[[Scene], None]]
-"""Distance in metres, and painter."""
+"""Distance of an object in metres, and the function that paints it."""
 
 
 def paint_scene(

@@ -36,7 +36,7 @@ class OutputComparison(NamedTuple):
     """Differences between the outputs of two networks over all pixels."""
 
     max_abs_difference: float
-    """Of the confidence."""
+    """Largest absolute difference of the confidence."""
     labels_agree: float
     """Fraction of equal labels."""
 

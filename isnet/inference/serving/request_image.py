@@ -23,9 +23,10 @@ _SHOWN = 40
 
 
 def decode_base64(text: Any) -> bytes:
-    """Decode base64 `text` to the content of an image file, of which only the header is checked.
+    """Decode base64 `text` to the content of an image file.
 
-    Raises UserError if the text is not base64 or not an image, or exceeds a limit.
+    Only the header of the image is checked. Raises UserError if the text is not base64 or not an
+    image, or exceeds a limit.
     """
     if not isinstance(text, str) or not text.strip():
         raise UserError("it is empty; send the image file as base64")

@@ -79,9 +79,10 @@ class SinkUpload:
 def complete_sinks(
     missing: list[tuple[SinkName, RunRecord]], sinks: CurveSinks, report: Report
 ) -> None:
-    """Send ended runs to sinks; report `{"sink": name, "complete": run}`, or
-    `{"sink": name, "failed": reason}` once for a sink, which then gets no further run, and at the
-    end `{"done": 1}`. Raises nothing.
+    """Send ended runs to sinks, and report the results. Raises nothing.
+
+    Reports are `{"sink": name, "complete": run}`; `{"sink": name, "failed": reason}` once for a
+    sink, which then gets no further run; and `{"done": 1}` at the end.
     """
     failed: set[SinkName] = set()
     for name, record in missing:

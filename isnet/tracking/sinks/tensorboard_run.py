@@ -17,10 +17,10 @@ def tensorboard_folder(home: Path, record: RunRecord) -> Path:
 
 
 class TensorboardRun:
-    """One event file per training: it replaces the former one, so that no step is there twice and
-    records that a resume has removed from the journal are gone.
+    """Event file of a training for TensorBoard; a new one replaces the former file.
 
-    A TensorBoard that shows the former file drops its points at the new file's start event.
+    No step is then there twice, and records that a resume has removed from the journal are gone. A
+    TensorBoard that shows the former file drops its points at the new file's start event.
     """
 
     def __init__(self, record: RunRecord, home: Path) -> None:
@@ -75,8 +75,9 @@ class TensorboardRun:
 
 
 def _retire(file: Path) -> None:
-    """Empty an event file, or remove it if it was emptied before: a TensorBoard that reads a file
-    would not go on to the next one if its own were removed.
+    """Empty an event file, or remove it if it was emptied before.
+
+    A TensorBoard that reads a file would not go on to the next one if its own were removed.
     """
     with contextlib.suppress(FileNotFoundError):
         if file.stat().st_size:
