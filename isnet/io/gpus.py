@@ -69,7 +69,10 @@ def gpu_models() -> list[str]:
 
 
 def driver_versions() -> tuple[str, str] | None:
-    """Return the version of the NVIDIA driver and of the newest CUDA that it runs; None without."""
+    """Return the version of the NVIDIA driver and of the newest CUDA that it runs.
+
+    None without a driver.
+    """
     with _nvml_devices() as devices:
         if devices is None:
             return None

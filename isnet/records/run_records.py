@@ -14,8 +14,9 @@ from isnet.records.base_record import Environment, Fraction, Record
 
 
 class BestValidation(Record):
-    """The validation with the highest score, and this score alone: the run's `best`, mIoU by
-    default. Empty for a training without validations.
+    """The validation with the highest score, and this score alone. Empty without validations.
+
+    The score is the run's `best`, mIoU by default.
     """
 
     iteration: int | None = None

@@ -204,7 +204,7 @@ def check_overrides(config: dict[str, Any], overrides: dict[str, Any], where: st
 
 
 def _refuse_unread(config: dict[str, Any], path: tuple[str, ...], where: str) -> None:
-    """Refuse an override of a key that is in neither table."""
+    """Raise UserError for an override of a key that is in neither table."""
     name = path[0]
     if name in config and not _is_known(name):
         uses = [".".join(use) for use in _uses(config, config[name])]
@@ -219,7 +219,10 @@ def _refuse_unread(config: dict[str, Any], path: tuple[str, ...], where: str) ->
 def _refuse_unread_model_settings(
     config: dict[str, Any], overrides: dict[str, Any], where: str
 ) -> None:
-    """Refuse overrides of `model.test_cfg` and `data_preprocessor` where something else is read."""
+    """Raise UserError for overrides of model settings in a place that is not read.
+
+    These are `model.test_cfg` beside `evaluation`, and `data_preprocessor` beside the model's.
+    """
     model = overrides.get("model")
     if isinstance(model, dict) and "test_cfg" in model and "evaluation" in config:
         owned = Owned("`evaluation`", "Override evaluation.single_scale")
@@ -270,7 +273,10 @@ def _is_known(name: str) -> bool:
 
 
 def _refuse_unknown(path: tuple[str, ...], where: str, *, is_file: bool) -> None:
-    """Refuse a key that nothing reads. A config file may have variables of any other name."""
+    """Raise UserError for a key that nothing reads.
+
+    A config file may have variables of any other name, unless it is similar to that of a key.
+    """
     *above, name = path
     prefix = "".join(f"{part}." for part in above)
     entries = [entry for entry in _ENTRIES if entry.startswith(prefix)]

@@ -299,7 +299,7 @@ class Tracking(StrictModel):
     @field_validator("tensorboard", "wandb")
     @classmethod
     def _with_package(cls, value: bool, info: ValidationInfo) -> bool:
-        """Refuse a receiver whose package is missing."""
+        """Raise an error for a receiver whose package is missing."""
         package = str(info.field_name)
         if value and not is_installed(package):
             raise PydanticCustomError(

@@ -89,7 +89,7 @@ def build_without_memory(settings: dict[str, Any]) -> nn.Module:
 
 
 def _check_paramwise(settings: dict[str, Any], model: nn.Module, where: str) -> None:
-    """Refuse settings of `paramwise_cfg` that mmengine's constructor would pass over in silence."""
+    """Raise UserError for settings of `paramwise_cfg` that mmengine's constructor would ignore."""
     if "constructor" in settings:
         return  # it has rules of its own
     paramwise = settings.get("paramwise_cfg") or {}
@@ -114,7 +114,7 @@ def _check_paramwise(settings: dict[str, Any], model: nn.Module, where: str) -> 
 
 
 def _check_monitor(hook: Hook, where: str) -> None:
-    """Refuse a metric that mmengine's EarlyStoppingHook would wait for in vain."""
+    """Raise UserError for a metric that mmengine's EarlyStoppingHook would wait for in vain."""
     known = ConfusionMetric.scores
     if isinstance(hook, EarlyStoppingHook) and hook.monitor not in known:
         raise UserError(

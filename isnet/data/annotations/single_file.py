@@ -1,4 +1,4 @@
-"""Readers of annotation files that belong to one image each."""
+"""Readers of annotation files that belong to one image each, by `label_form`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -81,7 +81,10 @@ class _SuperviselyShape(Shape):
 def _to_pixels(
     points: list[Point], *, least: int, most: int | None = None
 ) -> npt.NDArray[np.int32]:
-    """Return points `(N, 2)`, rounded down as the SDK does."""
+    """Return points as `(N, 2)` int32 x and y, rounded down as the SDK does.
+
+    Raises ValueError if a point is not x and y, or there are too few or too many.
+    """
     if any(len(point) != 2 for point in points):
         raise ValueError("has a point that is not x and y")
     check_points([number for point in points for number in point], least=least, most=most)
@@ -89,7 +92,10 @@ def _to_pixels(
 
 
 def _paste(canvas: npt.NDArray[np.uint8], bitmap: _Bitmap) -> None:
-    """Write 1 where a bitmap is opaque, or not 0 if it has no alpha."""
+    """Write 1 to `canvas` where a bitmap is opaque, or not 0 if it has no alpha.
+
+    Raises ValueError if the bitmap is not a PNG mask.
+    """
     try:
         packed = zlib.decompress(base64.b64decode(bitmap.data))
         pixels = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -106,7 +112,10 @@ def _paste(canvas: npt.NDArray[np.uint8], bitmap: _Bitmap) -> None:
 
 
 def read_supervisely(path: Path) -> Drawing:
-    """Read an annotation file of Supervisely. Objects are drawn in its order, as by its SDK."""
+    """Read an annotation file of Supervisely. Objects are drawn in its order, as by its SDK.
+
+    Raises UserError if the file cannot be read.
+    """
     file = read_json_file(_File, path)
     shapes = tuple(
         _SuperviselyShape(f"object {number}", entry.classTitle, entry)
@@ -116,7 +125,10 @@ def read_supervisely(path: Path) -> Drawing:
 
 
 def read_class_colors(path: Path) -> dict[str, tuple[int, int, int]]:
-    """Read the colours of the classes in the `meta.json` of a project, by name."""
+    """Read the RGB colours of the classes in the `meta.json` of a project, by name.
+
+    Raises UserError if the file cannot be read.
+    """
     rows = read_json_file(_Meta, path).classes
     colors = {row.title: bytes.fromhex(row.color[1:]) for row in rows}
     return {name: (red, green, blue) for name, (red, green, blue) in colors.items()}

@@ -43,7 +43,7 @@ def find_annotations(root: Path, labels: Path | None) -> Annotations:
 def iter_annotations(root: Path, labels: Path | None) -> Iterator[tuple[AnnotationKind, Path]]:
     """Yield the annotation files below `root`, in the folder `labels` or of the kind of that file.
 
-    Files of one image belong together if their folders differ in the split alone.
+    If each image has a file, files belong together if their folders differ in the split alone.
 
     Raises:
         UserError: `labels` is a file without annotations.
