@@ -31,7 +31,7 @@ Write = Callable[[str, bytes], object]
 
 @dataclass(frozen=True)
 class Submission:
-    """Format of predictions for an evaluation server: 8-bit PNGs of raw label ids.
+    """Format of predictions for an evaluation server: 8-bit PNGs of raw label ids at image size.
 
     `cityscapes`: files `<city>_<sequence>_<frame>_labelIds.png` with the ids 7..33 of
     cityscapesscripts. `ade20k`: files with the image's name and `.png`, with the ids 1..150.

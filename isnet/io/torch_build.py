@@ -67,7 +67,7 @@ def missing_tool() -> str | None:
 
 
 def require_tools(run: str) -> None:
-    """Raise UserError if this machine lacks the tools for `compile: true` of a run."""
+    """Raise UserError if a run with `compile: true` lacks the C++ compiler or Python's headers."""
     if missing := missing_tool():
         what = f"compile needs a C++ compiler and Python's headers: {missing}"
         hint = "Install g++ and python3-dev, or write compile: false"

@@ -119,10 +119,7 @@ def _ratio(part: Counts, whole: Counts) -> Values:
 
 
 def nanmean(values: Values) -> Values:
-    """Return the mean over the last axis, ignoring NaN.
-
-    If all values are NaN, the mean is NaN, and there is no warning.
-    """
+    """Return the mean over the last axis, ignoring NaN; NaN, without a warning, if all are NaN."""
     present = ~np.isnan(values)
     total = np.where(present, values, 0.0).sum(axis=-1)
     return _ratio(np.asarray(total), np.asarray(present.sum(axis=-1)))

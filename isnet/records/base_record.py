@@ -44,7 +44,7 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read and validate a JSON file. Raises OSError and pydantic's ValidationError."""
+        """Read a record from a JSON file. Raises OSError or ValidationError (pydantic)."""
         return cls.model_validate_json(path.read_bytes())
 
     def write(self, path: Path) -> None:
@@ -56,7 +56,10 @@ Row = TypeVar("Row", bound=Record)
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Read the rows of a CSV file with a header. Raises OSError and pydantic's ValidationError."""
+    """Read the rows of a CSV file with a header as records of type `kind`.
+
+    Raises OSError or ValidationError (pydantic).
+    """
     with path.open(newline="", encoding="utf-8") as file:
         return [kind.model_validate(row) for row in csv.DictReader(file)]
 

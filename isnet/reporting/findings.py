@@ -68,10 +68,7 @@ def _run_concerns(dataset: DatasetResults, run: RunResults) -> list[str]:
 
 
 def settings_differences(runs: Sequence[RunResults]) -> list[tuple[str, list[str | None]]]:
-    """Return the settings that differ between runs as (flattened key, value of each run).
-
-    A value is None if the run does not set the key.
-    """
+    """Return the settings that differ between runs: (flattened key, value of each run or None)."""
     table = {
         key: [setting_text(run.settings[key]) if key in run.settings else None for run in runs]
         for key in sorted({key for run in runs for key in run.settings})

@@ -95,10 +95,7 @@ def shared_gallery(runs: Sequence[RunResults], budget: int) -> Gallery:
 
 
 def _embed_all(parts: Iterable[_Part], *, names_runs: bool = False) -> list[EmbeddedImage] | None:
-    """Embed the images of one gallery entry, or return None if a file is missing.
-
-    An incomplete comparison would mislead.
-    """
+    """Embed the images of one gallery entry, or return None if a file is missing."""
     images = []
     for kind, run, overlay in parts:
         path = run.overlay_root / getattr(overlay, kind)

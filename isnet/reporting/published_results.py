@@ -76,10 +76,7 @@ def read_published_results() -> PublishedResults:
 def compare_with_published(
     dataset: DatasetResults, runs: Sequence[RunResults]
 ) -> PublishedComparison | None:
-    """Compare runs with the results published for their config and kind of data.
-
-    Returns None if no run has a published result.
-    """
+    """Compare runs with the results published for their config and kind of data, or return None."""
     published = read_published_results()
     known = [
         (run, result)

@@ -28,10 +28,7 @@ _ALWAYS = ("mIoU", "mAcc", "aAcc")
 
 
 def score_labels(evaluated: MetricsRecord) -> dict[str, str]:
-    """Return the display label of each score that an evaluation has.
-
-    mIoU, mAcc and aAcc are always included.
-    """
+    """Return the display label of each score that an evaluation has, and of mIoU, mAcc and aAcc."""
     single = evaluated.single_scale
     is_listed = {key: key in _ALWAYS or getattr(single, key) is not None for key in _SCORES}
     return {key: label for key, label in _SCORES.items() if is_listed[key]}

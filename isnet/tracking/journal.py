@@ -76,10 +76,7 @@ class JournalReader:
 
 
 def journal_records(path: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Return the records of a journal, or only those of one kind.
-
-    Lines of other kinds are not parsed.
-    """
+    """Return the records of a journal, or only those of one kind."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

@@ -35,7 +35,10 @@ def find_leaks(
     results: Mapping[ConversionJob, ConversionResult],
     groups: Mapping[str, set[str]],
 ) -> list[str]:
-    """Return a line for each kind of leak: equal files, near-duplicates, groups in both splits."""
+    """Return a line for each kind of leak: equal files, near-duplicates, groups in both splits.
+
+    `groups` has the names of each split's groups; empty sets without `group` in the description.
+    """
     leaks = []
     digests = {results[job].image_sha256: job.image for job in jobs["train"]}
     found = ((digests.get(results[job].image_sha256), job.image) for job in jobs["val"])

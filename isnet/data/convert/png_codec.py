@@ -65,10 +65,7 @@ def _uncompressed_stream(data: bytes) -> Iterator[bytes | memoryview]:
 
 
 def _write_chunks(chunks: Sequence[tuple[bytes, Sequence[bytes | memoryview]]]) -> bytes:
-    """Return the content of a PNG file with these chunks, given as kind and pieces of data.
-
-    Pixels are copied only once, in the final join.
-    """
+    """Return the content of a PNG file with these chunks, given as kind and pieces of data."""
     parts: list[bytes | memoryview] = [_SIGNATURE]
     for kind, pieces in chunks:
         checksum = zlib_ng.crc32(kind)

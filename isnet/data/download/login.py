@@ -172,10 +172,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _hidden_inputs(page: str) -> dict[str, str]:
-    """Return the hidden inputs, such as a CSRF token, of the log-in form in an HTML page.
-
-    The log-in form is the first one that asks for a password.
-    """
+    """Return the hidden inputs, such as a CSRF token, of the form that asks for a password."""
     reader = _FormReader()
     reader.feed(page)
     for form in reader.forms:

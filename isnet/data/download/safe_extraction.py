@@ -348,10 +348,7 @@ class ZipArchive(Archive):
 
 
 def _is_unpacked(member: zipfile.ZipInfo, path: Path) -> bool:
-    """Return whether `path` already has the content of `member`, by size and CRC-32.
-
-    Reading an unpacked file is faster than decompressing it again.
-    """
+    """Return whether `path` already has the content of `member`, by size and CRC-32."""
     if not path.is_file() or path.stat().st_size != member.file_size:
         return False
     crc = 0

@@ -171,10 +171,7 @@ def _scale(values: Tensor, factors: Sequence[float]) -> None:
 
 
 def _group_by_steps(parameters: Sequence[DistortionParameters]) -> list[list[int]]:
-    """Group the images to be changed in HSV by their steps: saturation, hue or both.
-
-    Returns the image indices of each group.
-    """
+    """Return the indices of the images to be changed in HSV, by step: saturation, hue or both."""
     groups = defaultdict(list)
     for index, drawn in enumerate(parameters):
         groups[drawn.saturation is not None, drawn.hue is not None].append(index)

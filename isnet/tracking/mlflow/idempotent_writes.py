@@ -33,10 +33,7 @@ def lock_creation(folder: Path, name: str = "mlflow") -> Iterator[None]:
 
 
 def create_once(exists: Callable[[], bool], create: Callable[[], Any]) -> None:
-    """Call `create` unless the entry exists.
-
-    An error is ignored if another uploader has created the entry meanwhile.
-    """
+    """Call `create` unless the entry exists; ignore its error if another uploader was faster."""
     if exists():
         return
     try:

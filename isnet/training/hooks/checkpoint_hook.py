@@ -178,10 +178,7 @@ class _ValidationStopped(Exception):
 
 @LOOPS.register_module()
 class StoppableValLoop(ValLoop):
-    """mmengine's ValLoop that `CheckpointHook` can stop early.
-
-    A resumed training repeats the stopped validation.
-    """
+    """mmengine's ValLoop that `CheckpointHook` can stop early; a resumed training repeats it."""
 
     def run(self) -> dict[str, Any]:
         """Run the validation and return its scores, or an empty dict if it was stopped."""
