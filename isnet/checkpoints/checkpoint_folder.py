@@ -149,10 +149,7 @@ class CheckpointFolder:
         write_json(self._path(iteration, ".json"), record | {"check": digest_of(record)})
 
     def _digests(self, iteration: int) -> list[_FileDigest]:
-        """Return the digests that the `.pth` file of an iteration may have, from its JSON file.
-
-        Raises _InvalidCheckpoint, or UserError if another version of isnet wrote the JSON file.
-        """
+        """Return the digests that the `.pth` file of an iteration may have, from its JSON file."""
         path = self._path(iteration, ".json")
         try:
             record = json.loads(path.read_text())

@@ -144,10 +144,7 @@ def _plain(value: Any) -> Any:
 
 
 def _refuse_imports(node: Any, where: str) -> None:
-    """Raise UserError if a `type` in a config is not a registry name.
-
-    mmengine would import a dotted path, and thereby run any code.
-    """
+    """Raise UserError if a `type` is not a registry name: mmengine would import a dotted path."""
     if isinstance(node, Mapping):
         kind = node.get("type")
         if kind is not None and not (isinstance(kind, str) and kind.isidentifier()):

@@ -177,10 +177,7 @@ def _silence(work: Path) -> float:
 
 
 def _remove_record(name: str, work: Path, dead: LockOwner | None) -> None:
-    """Remove the record of a dead lock owner.
-
-    Raises UserError if a process on another machine has replaced the record meanwhile.
-    """
+    """Remove the record of a dead owner; raise UserError if another machine has replaced it."""
     aside = work / f".holder-{os.getpid()}.json"
     try:
         _record(work).rename(aside)

@@ -80,10 +80,7 @@ def _latencies(predict: Callable[[], object], device: torch.device, seconds: flo
 
 
 def _reset_peak_memory(device: torch.device) -> None:
-    """Reset the peak memory of the device, or of this process on a CPU.
-
-    Where the kernel forbids a reset, the peak since the start of the process counts.
-    """
+    """Reset the peak memory of the device, or of this process where the kernel allows it."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return

@@ -136,11 +136,7 @@ def load(
 
 
 def _to_rgb(image: Any, value_range: ValueRange | None) -> RgbImage:
-    """Convert an image of any accepted kind to `(H, W, 3)` uint8 RGB.
-
-    `value_range` is that of the weights, for more than 8 bits. Raises UserError if the image has
-    another type, shape or range of values, or its file cannot be read.
-    """
+    """Convert an image of any accepted kind to `(H, W, 3)` uint8 RGB, or raise UserError."""
     if isinstance(image, str | Path):
         return read_rgb(Path(image), value_range)
     if isinstance(image, Image.Image):

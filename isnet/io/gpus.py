@@ -115,10 +115,7 @@ def _nvml_devices() -> Iterator[list[Any] | None]:
 
 
 def _driver_uuids() -> list[list[str]] | None:
-    """Return a list for each GPU: its UUID, or the UUIDs of its MIG instances.
-
-    Returns None if the driver has no NVML.
-    """
+    """Return for each GPU its UUID or those of its MIG instances; None without NVML."""
     with _nvml_devices() as devices:
         if devices is None:
             return None

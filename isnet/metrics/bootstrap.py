@@ -41,10 +41,7 @@ def bootstrap(counts: Matrix) -> Intervals | None:
 
 
 def _resample(counts: Matrix) -> Values:
-    """Bootstrap: sum the counts `(N, K, 3)` of N randomly resampled images.
-
-    The result is `(RESAMPLES, K, 3)`.
-    """
+    """Sum the counts `(N, K, 3)` of randomly resampled images to `(RESAMPLES, K, 3)`."""
     random = np.random.default_rng(SEED)
     images, chunks = len(counts), []
     # Integers below 2^53 are exact in float64, and BLAS multiplies them.

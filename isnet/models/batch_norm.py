@@ -103,10 +103,7 @@ def _update_running(norm: _BatchNorm, mean: Tensor, variance: Tensor, total: Ten
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """Differentiable all-reduce (sum) over the ranks.
-
-    Equals `torch.distributed.nn.all_reduce`, which torch 2.14 deprecates.
-    """
+    """Differentiable sum over the ranks, like `torch.distributed.nn.all_reduce` (deprecated)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:

@@ -166,10 +166,7 @@ def _blocks(across: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _at_points(x: Tensor, values: Tensor) -> None:
-    """Evaluate the polynomials along the first dimension of `x` at the six points.
-
-    The factors `_SCALES` are left out.
-    """
+    """Evaluate the polynomials along dimension 0 of `x` at the points, without `_SCALES`."""
     # (t^2 - near^2)(t^2 - far^2) = t^4 - 2.5 t^2 + 1
     torch.add(x[0], x[2], alpha=-2.5, out=values[0]).add_(x[4])
     torch.add(x[1], x[3], alpha=-2.5, out=values[5]).add_(x[5])

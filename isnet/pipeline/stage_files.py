@@ -21,11 +21,7 @@ def _read(path: Path, command: str) -> dict[str, Any]:
 
 
 def _read_current(plan: Plan, dataset: str, name: str, stage: str) -> dict[str, Any]:
-    """Read the JSON file that a stage has written for a data set.
-
-    Raises UserError if the file is missing, or was made with other settings of the data set, as
-    when stages are run by hand in a wrong order.
-    """
+    """Read the JSON file that a stage has written for a data set; raise UserError if outdated."""
     path = plan.layout.dataset_results(dataset) / name
     content = _read(path, f"isnet {stage} --dataset {dataset}")
     if content["key"] != plan.dataset_key(dataset):

@@ -160,10 +160,7 @@ def _empty(old: Tensor, channels_last: bool, device: str) -> Tensor:
 
 
 def _norm_over_ranks(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Compute what SyncBN does of its own rank's values: as BatchNorm, but one value is allowed.
-
-    Running statistics are left alone: their unbiased variance of one value divides by zero.
-    """
+    """Compute what SyncBN does of its own rank's values: as BatchNorm, but one value is allowed."""
     # No running statistics: their unbiased variance of one value divides by zero.
     statistics = (None, None, True, norm.momentum or 0.0, norm.eps, False)
     return torch.batch_norm(x, norm.weight, norm.bias, *statistics)

@@ -259,10 +259,7 @@ def _copy_buffers(model: nn.Module) -> list[_BufferCopies]:
 
 
 def _use_fused_kernel(optimizer: torch.optim.Optimizer) -> bool:
-    """Switch an optimizer to its fused kernel on a GPU, or if the config asks for it.
-
-    Returns whether the optimizer uses the fused kernel.
-    """
+    """Use the fused kernel on a GPU, or if the config asks for it; return whether it is used."""
     groups = optimizer.param_groups
     on_gpu = all(p.is_cuda for group in groups for p in group["params"])
     requested = all(group.get("fused") for group in groups)

@@ -114,10 +114,7 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
 
 
 class _Runner(Runner):
-    """mmengine's Runner with the speed settings of a run.
-
-    It does not log environment and config, because they are recorded elsewhere.
-    """
+    """mmengine's Runner with the speed settings of a run; environment and config are not logged."""
 
     def __init__(self, speed: Speed, new: TrainJob | None, **settings: Any) -> None:
         self.speed = speed
@@ -174,10 +171,7 @@ def _load_pretrained(model: nn.Module, job: TrainJob) -> None:
 
 
 def _use_devices(devices: Devices, processes: int) -> int:
-    """Select the devices of a run and join the process group of its ranks.
-
-    Returns the number of CPU threads of this process.
-    """
+    """Select the devices of a run, join its process group, and return the number of CPU threads."""
     cores = usable_cores()
     threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // processes))
     torch.set_num_threads(threads)

@@ -106,10 +106,7 @@ def _refuse_name(name: str, run: str, target: Path, params: Params) -> None:
 def _check(
     dataset: dict[str, Any], run: str, fields: dict[str, Any], table: LabelTable, path: Path
 ) -> PlannedRun:
-    """Return a run that is to be added with its data set.
-
-    Raises UserError if params.yaml with the two would not be correct.
-    """
+    """Return a run to be added with its data set, or raise UserError if it is not correct."""
     tree = read_yaml(path, "See docs/reference/params.md")
     tree["datasets"] = {**tree["datasets"], **dataset}
     tree["runs"] = {**tree["runs"], run: fields}

@@ -118,10 +118,7 @@ def _provide(
     data: Path,
     workers: int,
 ) -> tuple[Path, list[_LocalArchive]]:
-    """Download, unpack or generate the data set if needed.
-
-    Returns its folder, and the archives from which it was unpacked.
-    """
+    """Download, unpack or generate the data set if needed; return its folder and archives."""
     if isinstance(dataset, StreetsDataset):
         from isnet.data.streets import generate_streets
 

@@ -259,10 +259,7 @@ class TarArchive(Archive):
 
 
 class _LimitedReader:
-    """A reader of the decompressed bytes of a tar archive, with a limit on their number.
-
-    `check_growth` is called with the number of bytes so far, and raises an error above the limit.
-    """
+    """Reader of the decompressed bytes of a tar; `check_growth` raises if they are too many."""
 
     def __init__(self, raw: IO[bytes], check_growth: Callable[[int], None]) -> None:
         opener = _opener(raw)

@@ -191,10 +191,7 @@ def _choose_kind(root: Path, found: Annotations) -> tuple[AnnotationKind, Sequen
 def _names_by_split(
     root: Path, kind: AnnotationKind, files: Sequence[Path]
 ) -> dict[str, list[str]]:
-    """Return the names of the listed images by the word that names their split, or by ''.
-
-    Raises UserError if a subset of a CVAT file names no split.
-    """
+    """Return the names of the listed images by the word that names their split, or by ''."""
     names: dict[str, list[str]] = {}
     for path in files:
         _, word = mark_split(path.relative_to(root).with_suffix("").parts)
@@ -212,10 +209,7 @@ def _names_by_split(
 
 
 def _find_bases(existing: set[str], names: Sequence[str], word: str, where: str) -> set[str]:
-    """Return what must stand before `names` to give existing paths, with `{split}` for `word`.
-
-    Raises UserError if an image is missing.
-    """
+    """Return what must stand before `names` to give existing paths, with `{split}` for `word`."""
     ends = sorted(path for path in existing if f"/{path}".endswith(f"/{names[0]}"))
     counts = {
         base: sum(base + name in existing for name in names)

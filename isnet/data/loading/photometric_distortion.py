@@ -114,10 +114,7 @@ def distort_with_opencv(images: Tensor, parameters: Sequence[DistortionParameter
 
 
 def _convert(levels: NDArray[Any], factor: float, offset: float = 0.0) -> NDArray[np.uint8]:
-    """Return `levels * factor + offset` as `PhotoMetricDistortion.convert` computes it.
-
-    The calculation is in float32, and the result is clipped to 0..255 and truncated.
-    """
+    """Return `levels * factor + offset` as mmseg does: in float32, clipped and truncated."""
     scaled = levels.astype(np.float32) * np.float32(factor) + np.float32(offset)
     clipped: NDArray[np.float32] = np.clip(scaled, 0, 255)
     return clipped.astype(np.uint8)

@@ -149,10 +149,7 @@ class PackedSample:
 
 
 def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
-    """Return the overlap of a crop and a tile along one axis, as a slice of each.
-
-    The tile reaches from `start` to `stop`.
-    """
+    """Return the overlap of a crop and a tile along one axis, as a slice of each."""
     first, last = max(crop.start, start), min(crop.stop, stop)
     return slice(first - crop.start, last - crop.start), slice(first - start, last - start)
 

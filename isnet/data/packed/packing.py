@@ -111,10 +111,7 @@ class _SplitPacker:
         return False
 
     def write(self, workers: int) -> Generator[int]:
-        """Pack the missing images; yield the number of images done after each.
-
-        At the end, the file of pixels gets its final name, then the index is written.
-        """
+        """Pack the missing images; yield the number of images done after each."""
         self._index.unlink(missing_ok=True)
         self._tiles.unlink(missing_ok=True)
         checksums = self._resume()

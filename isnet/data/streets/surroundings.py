@@ -115,10 +115,7 @@ def _paint_skyline(scene: Scene) -> None:
 
 
 def _paint_frontage(scene: Scene, section: CrossSection) -> None:
-    """Paint the lots on one side of the street, from far to near.
-
-    Each lot has a house, or a wall or fence before a tree.
-    """
+    """Paint the lots on one side of the street: houses, and walls or fences before a tree."""
     canvas, rng, side = scene.canvas, scene.rng, section.side
     x = side * section.strips[-1].inner
     bounds = [_NEAR, rng.uniform(10.0, 16.0)]
@@ -165,10 +162,7 @@ def _paint_barrier(scene: Scene, board: Board, length: float) -> None:
 def _paint_leaves(
     scene: Scene, x: float, z: float, t: float, size: tuple[float, float], colour: Colour
 ) -> None:
-    """Paint a ragged clump of leaves around the height `t`.
-
-    `size` is its horizontal and its vertical radius in metres.
-    """
+    """Paint a ragged clump of leaves of radii `size` in metres around the height `t`."""
     rough = 1.0 + 0.16 * scene.rng.standard_normal((16, 1))
     outline = disc(0.0, 0.0, 1.0, corners=16) * rough * size + np.array([0.0, t])
     Board(scene.canvas, LabelId.VEGETATION, x, z).fill(outline, colour)

@@ -134,10 +134,7 @@ def _set_tag(client: Any, name: str, version: str, key: str, value: str) -> None
 
 
 def _find_or_create(client: Any, name: str, model_id: str, run_id: str, sha256: str) -> str:
-    """Find or create the registered version of the given weights, and return its number.
-
-    If uploaders created several concurrently, the oldest is used.
-    """
+    """Return the number of the oldest registered version of the weights; create it if needed."""
 
     def same_weights() -> list[Any]:
         return [v for v in _versions(client, name) if v.tags.get(WEIGHTS) == sha256]

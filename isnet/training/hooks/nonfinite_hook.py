@@ -158,10 +158,7 @@ class NonFiniteHook(Hook):
 
 
 def _gather_images(step: _Step) -> str:
-    """Format the images of a step that have a non-finite loss, or else all images of the step.
-
-    The images are gathered from all ranks and, if there are several, listed by rank.
-    """
+    """Format the images with a non-finite loss of all ranks, or else all images of the step."""
     bad_losses = step.flags()[1:]
     bad = [paths for paths, is_bad in zip(step.images, bad_losses, strict=True) if is_bad]
     gathered = all_gather_object((list(chain(*bad)), list(chain(*step.images))))
