@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import load_all
 from isnet.errors import UserError
-from isnet.inference.model_config import build_model, deployed_model
+from isnet.inference.model_config import deployed_model, explain_build_errors
 from isnet.io.atomic_files import sha256_of
 from isnet.io.value_range import ValueRange, range_of, show_limits
 from isnet.records.run_records import WeightsRecord
@@ -45,7 +46,8 @@ def open_given_weights(
     _check_range(weights, range_of(manifest))
     _check_classes(weights.classes, classes, file)
     hint = "Name the config of these weights, with the modules that it imports"
-    network = build_model(deployed_model(config), name, hint)
+    with explain_build_errors(name, hint):
+        network = MODELS.build(deployed_model(config))
     if network.num_classes != len(classes):
         what = f"the model of {name} predicts {network.num_classes} classes, the data set has "
         hint = "Score it on a data set with its classes"

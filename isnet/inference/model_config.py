@@ -1,10 +1,11 @@
 """Prepares the `model` part of a config for inference or training with mmseg."""
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import ConfigDict
-from mmseg.registry import MODELS
 
 from isnet.checkpoints.pretrained import resolve_pretrained_paths
 from isnet.errors import UserError
@@ -35,12 +36,13 @@ def model_config(config: dict[str, Any], *, pretrained: bool, sync_norm: str) ->
     return ConfigDict(model)  # mmseg reads settings as attributes
 
 
-def build_model(settings: dict[str, Any], where: str, hint: str) -> Any:
-    """Build a model; the errors of a wrong or damaged config become a UserError."""
+@contextlib.contextmanager
+def explain_build_errors(where: str, hint: str) -> Iterator[None]:
+    """Convert the errors of a block that builds a model from a wrong or damaged config."""
     try:
-        return MODELS.build(settings)
+        yield
     except Exception as error:  # they have no common type
-        what = f"its model cannot be built: {' '.join(str(error).split())[:300]}"
+        what = f"its model cannot be built: {' '.join(str(error).split())[:1000]}"
         raise UserError(what, where=where, hint=hint) from error
 
 

@@ -8,13 +8,14 @@ import torch
 from mmengine.config import ConfigDict
 from mmseg.models.backbones import ResNet
 from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import check_state_dict
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.memory import keep_freed_memory
-from isnet.inference.model_config import build_model
+from isnet.inference.model_config import explain_build_errors
 from isnet.io.atomic_files import sha256_of
 from isnet.io.host_resources import usable_cores
 from isnet.models.float32 import allow_tf32
@@ -52,7 +53,8 @@ def open_model(file: Path, *, gpu: bool = False) -> TrainedModel:
     weights = open_weights(file)
     metadata = WeightsMetadata.from_meta(weights.meta, str(file))
     hint = "Get the file again, or use the isnet that wrote it"
-    network = build_model(ConfigDict(metadata.model), str(file), hint)
+    with explain_build_errors(str(file), hint):
+        network = MODELS.build(ConfigDict(metadata.model))
     load_tensors(network, weights, "its own metadata")
     return TrainedModel(prepare_for_inference(network, gpu=gpu), metadata, file, sha256_of(file))
 

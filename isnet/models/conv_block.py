@@ -1,6 +1,6 @@
 """Convolution blocks with shortcuts for constant inputs and repeated rows, and the classifier."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +54,11 @@ class ConvBlock(nn.Module):
         return y
 
 
-BlockFactory = Callable[..., ConvBlock]
-"""Makes a block of a head from (in_channels, out_channels, kernel_size = 1); it keeps the size."""
+class BlockFactory(Protocol):
+    """Makes a block with the norm and activation of a head; the block keeps the size of the map."""
+
+    def __call__(self, in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvBlock:
+        """Return a new block."""
 
 
 class Classifier(nn.Conv2d):

@@ -86,10 +86,10 @@ def _evaluate_run(plan: Plan, run: str, arguments: list[str], stop_request: Stop
     key = plan.evaluate_key(run, trained.weights_sha256, manifest["digest"])
     finished = plan.layout.run_work(run, trained.key) / f"evaluate-{key}"
     if is_rank():
+        loaded = _load(plan, planned, finished, key)  # imports mmseg as it must be imported
         from isnet.inference.dataset_evaluation import count_images
 
         rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        loaded = _load(plan, planned, finished, key)
         with show_progress(f"images, in each of {ranks} processes") as show:
             count_images(**loaded, rank=rank, world_size=ranks, on_progress=show)
         return 0

@@ -153,3 +153,9 @@ def test_the_classes_of_the_data_set_in_another_order_are_refused(
         opened(file(swapped))
     opened(file([name.upper() for name in CLASSES]))
     opened(file(["street", *CLASSES[1:]]))  # another name may mean the same
+
+
+def test_a_config_whose_model_lacks_a_part_is_one_line(tensors: Tensors, tmp_path: Path) -> None:
+    file = saved(tensors, tmp_path)
+    with pytest.raises(UserError, match=r"^the\.py: its model cannot be built: 'backbone'"):
+        opened(file, lambda config: config["model"].pop("backbone"))

@@ -16,10 +16,10 @@ if config:
 
 try:
     plan = Plan.of(load_params())
+    plan.write_stage_settings()
+    adopt_pulled_trainings(plan)
 except UserError as error:
     raise WorkflowError(str(error)) from None
-plan.write_stage_settings()
-adopt_pulled_trainings(plan)
 
 
 include: "cluster.smk"

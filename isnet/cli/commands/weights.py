@@ -202,13 +202,13 @@ def _build_on_meta(config: dict[str, Any], path: Path) -> nn.Module:
 
     import_mmseg()
     import torch
+    from mmseg.registry import MODELS
 
-    from isnet.inference.model_config import build_model, deployed_model
+    from isnet.inference.model_config import deployed_model, explain_build_errors
 
-    with torch.device("meta"):
-        model: nn.Module = build_model(
-            deployed_model(config), str(path), "Give one of isnet/configs, or correct the config"
-        )
+    hint = "Give one of isnet/configs, or correct the config"
+    with explain_build_errors(str(path), hint), torch.device("meta"):
+        model: nn.Module = MODELS.build(deployed_model(config))
     return model
 
 

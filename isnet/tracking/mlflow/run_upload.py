@@ -174,7 +174,10 @@ class RunUpload:
 
     def finish(self, record: RunRecord) -> None:
         """Upload all that is missing of the run, which has ended as `record` says."""
-        RunUpload(record, self.store, self._report, self._environment).send_all()
+        if record is self.record:
+            self.send_all()
+        else:
+            RunUpload(record, self.store, self._report, self._environment).send_all()
 
     def close(self) -> None:
         """Do nothing: no connection stays open."""
