@@ -56,7 +56,7 @@ def test_a_folder_becomes_a_run_that_converts(
     assert (checkout / "params.yaml").read_text() == before
     assert not (checkout / "datasets/pets.yaml").exists()
 
-    assert main(["init", "pets", str(pets)]) == 0
+    assert main(["init", "pets", f"../{pets.name}"]) == 0
     told = capsys.readouterr().out
     assert "pairs: 6, photos/{name}.jpg with masks/{name}_mask.png" in told
     assert "sizes: 6 of 64x48" in told
@@ -70,6 +70,7 @@ def test_a_folder_becomes_a_run_that_converts(
     assert {line[0] for line in marked} == {"+"}
 
     plan = Plan.of(load_params())
+    assert plan.params.datasets["pets"].source == (str(pets),)  # type: ignore[union-attr]
     assert plan.run("pets_isnet").experiment.num_classes == 2
     for stage in ("download", "convert"):
         assert main([stage, "--dataset", "pets"]) == 0
