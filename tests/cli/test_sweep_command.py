@@ -123,7 +123,7 @@ def test_a_list_in_the_overrides_is_varied_at_one_of_its_elements(checkout: Path
          ["one-scales-0p5_1p0", "one-scales-1p0"]),
         ("overrides.method='ISNet (a, b)',b", ["one-method-ISNet_a_b", "one-method-b"]),
         ("config=isnet/configs/fcn_res18-half_1xb2-1300_streets-128x256.py",
-         ["one-config-fcn_res18-half_1xb2-251a"]),
+         ["one-config-fcn_res18-half_1xb2-ab88"]),
         ("overrides.optim_wrapper.optimizer.lr=range(0.1,0.35,0.1)",
          ["one-lr-0p1", "one-lr-0p2", "one-lr-0p3"]),
         ("channels_last=true,false", ["one-channels_last-true", "one-channels_last-false"]),
