@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,14 @@ from mlflow.entities import Run
 from pretended_run import pretend_finished
 
 from isnet.cli import main
+from isnet.pipeline.mlflow_run_records import current_record
+from isnet.settings.params import load_params
+from isnet.settings.plan import Plan
+from isnet.tracking.live_upload import LiveUpload
+from isnet.tracking.mlflow import run_upload
+from isnet.tracking.mlflow.run_upload import RunUpload
+from isnet.tracking.mlflow.tracking_client import TrackingClient
+from isnet.tracking.run_record import TrackingStore
 
 RUNS = {"one": 0.25, "two": 0.5}
 Edit = Callable[[str, str], None]
@@ -187,3 +196,27 @@ def test_the_trouble_of_one_run_is_not_that_of_others(
     assert main(["track", "sync"]) == 1
     assert "1 of 2 runs are in MLflow" in capsys.readouterr().err
     assert "two" in _found(f"sqlite:///{finished}/mlflow.db")
+
+
+def test_a_run_that_ends_before_its_first_upload_is_sent_by_one_connection(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    find = run_upload._find_or_create_experiment
+
+    def find_and_count(client: TrackingClient, store: TrackingStore) -> tuple[str, str]:
+        opened.append(store)
+        return find(client, store)
+
+    monkeypatch.setattr(run_upload, "_find_or_create_experiment", find_and_count)
+    uri = f"sqlite:///{finished}/mlflow.db"
+    record = current_record(Plan.of(load_params()), "one")
+    assert record is not None
+    events: list[dict[str, object]] = []
+    start = partial(RunUpload, store=TrackingStore(uri, "isnet", finished), report=events.append)
+    upload = LiveUpload("MLflow", start, record, events.append)
+    upload.end(record)
+    upload.run()
+    assert {"sink": "MLflow", "succeeded": 1} in events
+    assert len(opened) == 1
+    assert _found(uri)["one"].info.status == "FINISHED"
