@@ -104,9 +104,10 @@ class _Ranks:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for end in (subprocess.Popen.kill, subprocess.Popen.wait):
-            for process in self.processes:
-                end(process)
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
 

@@ -24,11 +24,10 @@ def adopt_pulled_trainings(plan: Plan) -> None:
     for run in plan.runs:
         results = plan.layout.train_results(run)
         record = read_json(results / "train.json")
-        key, data = record.get("key"), record.get("manifest_digest")
-        if not key or not data or key != plan.train_key(run, data):
-            continue
-        finished = plan.layout.run_work(run, key) / "train"
+        finished = plan.layout.run_work(run, record.get("key", "")) / "train"
         if finished.is_dir() or not all((results / name).is_file() for name in _FILES):
+            continue
+        if record.get("key") != plan.train_key(run, record.get("manifest_digest", "")):
             continue
         if sha256_of(results / "weights.pth") != record.get("weights_sha256"):
             continue

@@ -11,12 +11,17 @@ from isnet.distributed.stop_signals import STOP_SIGNALS
 _parent_masks: list[set[int]] = []
 
 
+def _block_signals() -> None:
+    _parent_masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS))
+
+
+def _restore_mask() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _parent_masks.pop())
+
+
 # A worker keeps them blocked: a signal to the process group must not end it, not even before torch
 # calls `ignore_signals`.
-os.register_at_fork(
-    before=lambda: _parent_masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)),
-    after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, _parent_masks.pop()),
-)
+os.register_at_fork(before=_block_signals, after_in_parent=_restore_mask)
 
 
 def ignore_signals(worker_id: int) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from isnet.data.catalog import read_published
+
 __all__ = ["METAFILE", "metafile"]
 
 METAFILE = Path("isnet/configs/metafile.yml")
@@ -15,31 +17,24 @@ TABLES = Path("docs/reference/configs.md")
 
 ROOT = Path(__file__).parents[2]
 ROW = r"^\| `(\S+)\.py` \| (.+?) \| (\d+)x(\d+) \| ([\d,]+) x (\d+) \| (\S+) \| (\S+) \|$"
-DATASETS = {
-    "cityscapes": "Cityscapes",
-    "ade20k": "ADE20K",
-    "cocostuff10k": "COCO-Stuff 10k",
-    "lip": "LIP",
-    "camvid": "CamVid-11",
-    "streets": "streets (generated)",
-}
 
 
 def metafile() -> str:
     """Return a collection, and one model per row of the tables with the results of the authors."""
     rows = re.findall(ROW, (ROOT / TABLES).read_text(encoding="utf-8"), re.MULTILINE)
-    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))[
-        "preferred-citation"
-    ]
+    models = [_model(*row) for row in rows]
+    titles = dict.fromkeys(model["Metadata"]["Training Data"] for model in models)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    paper = citation["preferred-citation"]
     collection = {
         "Name": "ISNet",
         "License": "Apache License 2.0",
-        "Metadata": {"Training Data": list(DATASETS.values())},
+        "Metadata": {"Training Data": list(titles)},
         "Paper": {"Title": paper["title"], "URL": paper["url"]},
         "README": f"../../{TABLES}",
         "Frameworks": ["PyTorch"],
     }
-    written = {"Collections": [collection], "Models": [_model(*row) for row in rows]}
+    written = {"Collections": [collection], "Models": models}
     head = f"# Made by `make reference` from {TABLES}. Results are those of the authors.\n"
     return head + yaml.safe_dump(written, sort_keys=False, width=100)
 
@@ -47,13 +42,14 @@ def metafile() -> str:
 def _model(name: str, backbone: str, height: str, width: str, *numbers: str) -> dict[str, Any]:
     """Return the entry of one config."""
     iterations, batch, single, multi = numbers
-    dataset = DATASETS[name.rpartition("_")[2].partition("-")[0]]
+    dataset = name.rpartition("_")[2].partition("-")[0]
+    title = "streets (generated)" if dataset == "streets" else read_published(dataset).title
     model = {
         "Name": name,
         "In Collection": "ISNet",
         "Config": f"{METAFILE.parent}/{name}.py",
         "Metadata": {
-            "Training Data": dataset,
+            "Training Data": title,
             "Architecture": [backbone, name.partition("_")[0].upper().replace("ISNET", "ISNet")],
             "Batch Size": int(batch),
             "Iterations": int(iterations.replace(",", "")),
@@ -63,5 +59,5 @@ def _model(name: str, backbone: str, height: str, width: str, *numbers: str) -> 
     if single == "-":
         return model
     scores = {"mIoU": float(single), "mIoU(ms+flip)": float(multi)}
-    result = {"Task": "Semantic Segmentation", "Dataset": dataset, "Metrics": scores}
+    result = {"Task": "Semantic Segmentation", "Dataset": title, "Metrics": scores}
     return model | {"Results": [result]}

@@ -114,11 +114,8 @@ def _write(model: TrainedModel, format: str, file: Path) -> tuple[Runner, Runner
         reference = exported_network.run_eagerly(network)
         if format == "torch":
             torch.export.save(program, file, extra_files=export_metadata(model))
-            return (
-                reference,
-                exported_network.load_program(file),
-                {"runtime": exported_network.RUNTIME},
-            )
+            written = exported_network.load_program(file)
+            return reference, written, {"runtime": exported_network.RUNTIME}
         from isnet.inference.export import onnx_file
 
         onnx_file.write_onnx(program, file, export_metadata(model), str(model.file))

@@ -167,17 +167,16 @@ def _override(node: Any, parts: list[str], value: Any, key: str) -> None:
     """Set the value at the path `parts` in the nested mappings and lists of a run's overrides."""
     part, *rest = parts
     step: str | int = part
-    if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+    if isinstance(node, list):
+        if not part.isdigit() or int(part) >= len(node):
+            what = f"the run's overrides have a list of {len(node)} before {part!r}"
+            hint = f"Name an element by its number, 0 to {len(node) - 1}"
+            raise UserError(what, where=f"-S {key}", hint=hint)
         step = int(part)
     elif not isinstance(node, dict):
-        is_list = isinstance(node, list)
-        there = f"a list of {len(node)}" if is_list else repr(node)
-        number = f"Name an element by its number, 0 to {len(node) - 1}" if is_list else ""
-        raise UserError(
-            f"the run's overrides have {there} before {part!r}",
-            where=f"-S {key}",
-            hint=number or "Sweep the value that is there, or change the run",
-        )
+        what = f"the run's overrides have {node!r} before {part!r}"
+        hint = "Sweep the value that is there, or change the run"
+        raise UserError(what, where=f"-S {key}", hint=hint)
     if not rest:
         node[step] = value
         return

@@ -31,13 +31,13 @@ def find_pairs(description: DatasetDescription, root: Path, split: str) -> list[
     Raises:
         UserError: the split is empty, an image has no label, or a label has no image.
     """
-    find = _search_folders if description.list is None else _read_list
     if description.has_shared_labels:
         named = [
             (image_name(description, split, image), (image, drawing.file.relative_to(root)))
             for image, drawing in find_drawings(description, root, split).items()
         ]
     else:
+        find = _search_folders if description.list is None else _read_list
         named = find(description, root, split)
     if description.val_fraction is not None:
         if description.group is not None:
@@ -181,15 +181,16 @@ def _read_list(description: DatasetDescription, root: Path, split: str) -> list[
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), 1):
         if not line.strip():
             continue
-        pair, where = _parse_line(description, root, folder, line.strip()), f"line {number}"
+        where = f"{list_file}, line {number}"
+        pair = _parse_line(description, root, folder, line.strip())
         for path in pair:
             if path.is_absolute() or ".." in path.parts:
                 what = f"{path} is outside the data set"
                 hint = f"Write names, or paths that are relative to {root}"
-                raise UserError(what, where=f"{list_file}, {where}", hint=hint)
+                raise UserError(what, where=where, hint=hint)
             if not (root / path).is_file():
                 what, hint = f"there is no {path}", "Add it or remove the line"
-                raise UserError(what, where=f"{list_file}, {where}", hint=hint)
+                raise UserError(what, where=where, hint=hint)
         name = pair[0].with_suffix("").as_posix()
         if description.group is not None:
             name = image_name(description, split, pair[0])

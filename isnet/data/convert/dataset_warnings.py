@@ -109,15 +109,14 @@ def find_class_gaps(census: Census, description: DatasetDescription, origin: str
     shown = f"{_show_ignored(description)} has {share:.1%} of the pixels"
     if not train:
         raise UserError(f"no label of train has a class: {shown}", where=origin, hint=advice)
+    is_published = isinstance(description, PublishedDescription)
     gaps = []
     if absent:
         what = f"no label has {_enumerate(absent)}"
         if share and len(train | val) == 1:
             what += f", and {shown}; only {min(train)} is left to learn"
             raise UserError(what, where=origin, hint=advice)
-        if share and not isinstance(
-            description, PublishedDescription
-        ):  # which ignores what it must
+        if share and not is_published:  # else the ignored values are what they must be
             what += f", and {shown}" + (f". {advice}" if share >= _MANY else "")
         gaps.append(what)
     if not val:

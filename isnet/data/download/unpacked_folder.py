@@ -69,13 +69,16 @@ def _unpack_all(
     names = ", ".join(path.name for path in paths)
     require_free_space(part, needed - present, f"the content of {names}")
     before, total = 0, sum(archive.size for archive in archives)
+
+    def advance(before: int, size: int) -> None:
+        show(before + size, total)
+
     for number, archive in enumerate(archives):
         if done["links"][number] is None:
-            advance = partial(lambda before, size: show(before + size, total), before)
-            done["links"][number] = archive.unpack(part, advance)
+            done["links"][number] = archive.unpack(part, partial(advance, before))
             with explain_write_errors(state):
                 write_json(state, done)
         before += archive.size
-        show(before, total)
+        advance(before, 0)
     for archive, links in zip(archives, done["links"], strict=True):
         archive.make_links(part, links)

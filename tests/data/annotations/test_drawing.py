@@ -307,7 +307,7 @@ def test_a_wrong_cvat_shape_is_one_line(elements: str, what: str, tmp_path: Path
     assert "a.xml, a.png" in str(raised.value)
 
 
-def _packed(image: Any) -> str:
+def _pack_bitmap(image: Any) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
     return base64.b64encode(zlib.compress(buffer.getvalue())).decode()
@@ -317,7 +317,7 @@ def test_a_supervisely_bitmap_may_be_grey_or_have_an_alpha(tmp_path: Path) -> No
     grey = np.array([[0, 255, 7]], np.uint8)
     alpha = np.dstack([np.full((1, 3, 3), 99, np.uint8), grey])
     for image in (grey, alpha):
-        bitmap = {"data": _packed(image), "origin": [2, 0]}
+        bitmap = {"data": _pack_bitmap(image), "origin": [2, 0]}
         path = supervisely_file(tmp_path / "a.json", [{"geometryType": "bitmap", "bitmap": bitmap}])
         assert _rows(read_supervisely(path))[0] == "000110000000"
 
@@ -349,7 +349,7 @@ def test_a_supervisely_bitmap_may_be_grey_or_have_an_alpha(tmp_path: Path) -> No
         (
             {
                 "geometryType": "bitmap",
-                "bitmap": {"data": _packed(np.zeros((2, 2, 3), np.uint8)), "origin": [0, 0]},
+                "bitmap": {"data": _pack_bitmap(np.zeros((2, 2, 3), np.uint8)), "origin": [0, 0]},
             },
             "has a bitmap that is no mask as a PNG file",
         ),
