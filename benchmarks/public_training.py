@@ -90,6 +90,8 @@ def public_settings(run: str) -> Config:
         )
         loaders[f"{split}_dataloader"] = loader
     hooks = {"checkpoint": config["default_hooks"]["checkpoint"]}
+    optim_wrapper = copy.deepcopy(config["optim_wrapper"])
+    optim_wrapper["optimizer"].pop("fused", None)  # as in the configs of mmseg
     return Config(
         {
             "model": _public_model(ours),
@@ -98,7 +100,7 @@ def public_settings(run: str) -> Config:
             "train_cfg": config["train_cfg"],
             "val_cfg": {"type": "ValLoop"},
             "val_evaluator": {"type": "IoUMetric", "iou_metrics": ["mIoU"]},
-            "optim_wrapper": config["optim_wrapper"],
+            "optim_wrapper": optim_wrapper,
             "param_scheduler": config["param_scheduler"],
             "default_hooks": {**config["default_hooks"], **hooks},
             "default_scope": "mmseg",

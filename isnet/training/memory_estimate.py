@@ -26,6 +26,7 @@ from isnet.settings.planned_run import PlannedRun
 from isnet.training.live_storages import LiveStorages
 from isnet.training.optim_wrappers import optimizer_wrapper
 from isnet.training.single_values import explain_single_values
+from isnet.training.speed_settings import set_layout
 from isnet.training.trial_build import build_without_memory
 
 _PACKED = ("PackCropInputs", "PackWindow")
@@ -59,7 +60,9 @@ def estimate_step_memory(planned: PlannedRun) -> StepMemory | str:
         model = model_without_memory(planned)
         kind = planned.run.devices.kind
         with _fake_ranks(planned), fake_tensors(cpu=kind == "cpu") as storages, bands_of(kind):
-            allocate(model, channels_last=planned.run.speed.channels_last)
+            channels_last = planned.run.speed.channels_last
+            allocate(model, channels_last=channels_last and kind == "gpu")
+            set_layout(model, channels_last=channels_last, on_gpu=False)
             step = training_step(planned, model)
             held = storages.live
             with explain_single_values(model, f"params.yaml: runs.{planned.name}"):

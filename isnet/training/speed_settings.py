@@ -1,4 +1,4 @@
-"""Applies the settings that affect speed and rounding: torch.compile and deterministic kernels."""
+"""Applies the settings that affect speed and rounding: kernels, memory layout, torch.compile."""
 
 import os
 from typing import Any
@@ -20,6 +20,22 @@ def require_deterministic(wanted: bool) -> None:
         torch.use_deterministic_algorithms(wanted)
     # Only needed by code that reads uninitialised memory, which there is none of here.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def set_layout(model: nn.Module, *, channels_last: bool, on_gpu: bool) -> None:
+    """Set the memory layout of a segmentor's images and, on a GPU, of its weights.
+
+    The feature maps get the layout of the images. On a CPU, weights stay contiguous: convolutions
+    reorder them in any case, and torch's fused optimizers copy weights of other layouts.
+    """
+    if on_gpu and channels_last:
+        model.to(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def lay_out_images(_module: nn.Module, _inputs: Any, batch: dict[str, Any]) -> None:
+        batch["inputs"] = batch["inputs"].contiguous(memory_format=layout)
+
+    model.data_preprocessor.register_forward_hook(lay_out_images)
 
 
 def compile_parts(model: nn.Module) -> None:

@@ -27,7 +27,7 @@ from isnet.io.loader_errors import errors_of_workers
 from isnet.models.float32 import allow_tf32
 from isnet.records.run_records import StartRecord
 from isnet.settings.config_file import config_source
-from isnet.settings.params import Devices, Speed
+from isnet.settings.params import Devices
 from isnet.tracking.journal import Journal
 from isnet.training.data_loading_advice import DataLoadingAdvice
 from isnet.training.hooks.checkpoint_hook import CheckpointHook
@@ -39,7 +39,7 @@ from isnet.training.hooks.weight_average import WeightAverage
 from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.runner_config import runner_config
 from isnet.training.single_values import explain_single_values
-from isnet.training.speed_settings import compile_parts, require_deterministic
+from isnet.training.speed_settings import compile_parts, require_deterministic, set_layout
 from isnet.training.train_job import TrainJob
 from isnet.training.trial_build import errors_at
 
@@ -98,7 +98,7 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
             settings = runner_config(job, max_workers=max_workers, resuming=resuming, hooks=hooks)
             # KeyError: a type that is not registered. TypeError: an argument that does not exist.
             with errors_at(where, (KeyError, TypeError)):
-                runner = _Runner(run.speed, None if resuming else job, **settings)
+                runner = _Runner(job, resuming, **settings)
             with explain_single_values(runner.model, where), errors_of_workers():
                 runner.train()
     iteration = runner.iter // batch.accumulation
@@ -116,22 +116,21 @@ def train(job: TrainJob, stop_request: StopRequest) -> TrainResult:
 class _Runner(Runner):
     """mmengine's Runner with the speed settings of a run; environment and config are not logged."""
 
-    def __init__(self, speed: Speed, new: TrainJob | None, **settings: Any) -> None:
-        self.speed = speed
-        self.new = new  # the job, unless it resumes
+    def __init__(self, job: TrainJob, resuming: bool, **settings: Any) -> None:
+        self.job, self.resuming = job, resuming
         super().__init__(**settings)
 
     def build_model(self, model: dict[str, Any]) -> Any:
         """Build and initialise the model on the CPU, then set its memory layout and compile it."""
         # Initialised here, because random numbers depend on device and memory layout. The layout is
         # set before DistributedDataParallel wraps the model, because the wrapper keeps it.
+        run = self.job.planned.run
         built = super().build_model(model)
         built.init_weights()
-        if self.new:
-            _load_start_weights(built, self.new)
-        if self.speed.channels_last:
-            built.to(memory_format=torch.channels_last)
-        if self.speed.compile:
+        if not self.resuming:
+            _load_start_weights(built, self.job)
+        set_layout(built, channels_last=run.speed.channels_last, on_gpu=run.devices.gpus > 0)
+        if run.speed.compile:
             compile_parts(built)
         return built
 

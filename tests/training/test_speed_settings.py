@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmseg.models import SegDataPreProcessor
 from torch import nn
 
 from isnet.distributed.stop_signals import StopRequest
@@ -21,7 +22,7 @@ from isnet.models.float32 import allow_tf32
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.training.optim_wrappers import optimizer_wrapper
-from isnet.training.speed_settings import compile_parts
+from isnet.training.speed_settings import compile_parts, set_layout
 from isnet.training.train_job import TrainJob
 from isnet.training.trainer import TrainResult, train
 
@@ -87,9 +88,22 @@ def test_the_layout_changes_rounding_alone(short: Path) -> None:
     last = _train("last", stop=True)
     first = _train("first", "channels_last: false", stop=True)
     assert _losses("last")[0] == pytest.approx(_losses("first")[0], rel=1e-5)
-    weight = "backbone.layer1.0.conv1.weight"
-    assert last.weights[weight].is_contiguous(memory_format=torch.channels_last)
-    assert first.weights[weight].is_contiguous()
+    assert last.iteration == first.iteration
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_maps_have_the_layout_of_the_setting_and_weights_only_on_a_gpu(channels_last: bool) -> None:
+    weights = {}
+    for on_gpu in (True, False):
+        model = nn.Module()
+        model.data_preprocessor, model.conv = SegDataPreProcessor(), nn.Conv2d(3, 4, 3)
+        set_layout(model, channels_last=channels_last, on_gpu=on_gpu)
+        batch = {"inputs": [torch.zeros(3, 8, 9), torch.zeros(8, 9, 3).permute(2, 0, 1)]}
+        maps = model.conv(model.data_preprocessor(batch)["inputs"])
+        assert maps.is_contiguous(memory_format=torch.channels_last) == channels_last
+        assert maps.is_contiguous() != channels_last
+        weights[on_gpu] = model.conv.weight.is_contiguous()
+    assert weights == {True: not channels_last, False: True}
 
 
 def test_deterministic_kernels_alone_are_used_where_asked_for(short: Path) -> None:

@@ -5,7 +5,9 @@ Short trainings learn sooner with it than with SGD (BENCHMARKS.md).
 
 _base_ = "./schedule_81840.py"
 
-optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", lr=1e-3, weight_decay=0.01))
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type="AdamW", lr=1e-3, weight_decay=0.01, fused=True)
+)
 warmup = 50
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, begin=0, end=warmup, by_epoch=False),
