@@ -22,6 +22,9 @@ _AUTOCAST_WRAPPERS = (
 )
 """Optimizer wrappers that the trainer replaces with the wrapper for the run's precision."""
 
+_PRECISIONS = {"cpu": ("bf16", "float32"), "mps": ("float32",)}
+"""The precisions of devices that do not have all of them."""
+
 _HALF = {"float16": "fp16", "bfloat16": "bf16"}
 """A run's precision by the `dtype` of mmengine's AmpOptimWrapper."""
 
@@ -108,9 +111,10 @@ def _batch_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iter
 
 def _precision_problems(run: Run, experiment: Experiment, table: LabelTable) -> Iterator[_Problem]:
     precision = run.precision
-    if precision in ("tf32", "fp16") and run.devices.kind == "cpu":
-        what = f"{precision} needs a GPU, and devices is {run.devices}"
-        yield "precision", what, "Write bf16 or float32"
+    usable = _PRECISIONS.get(run.devices.kind, (precision,))
+    if precision not in usable:
+        what = f"{precision} is not possible with devices: {run.devices}"
+        yield "precision", what, f"Write {' or '.join(usable)}"
     settings = experiment.config.get("optim_wrapper", {})
     wrapper = settings.get("type", "OptimWrapper")
     if wrapper not in _AUTOCAST_WRAPPERS:

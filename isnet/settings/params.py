@@ -34,9 +34,12 @@ They become names of folders, Snakemake wildcards, DVC stages and MLflow runs.
 
 
 class Devices(StrictModel):
-    """The devices of a run: `nodes` x `per_node` processes, each on one GPU or on the CPU."""
+    """The devices of a run: `nodes` x `per_node` processes, each on one GPU or on the CPU.
 
-    kind: Literal["cpu", "gpu"]
+    `mps` is one process on Apple's GPU.
+    """
+
+    kind: Literal["cpu", "gpu", "mps"]
     nodes: int = 1
     per_node: int = 1
 
@@ -47,10 +50,12 @@ class Devices(StrictModel):
 
     @property
     def gpus(self) -> int:
-        """Number of GPUs on each node; 0 for a run on CPUs."""
+        """Number of NVIDIA's GPUs on each node; 0 for a run on CPUs or Apple's GPU."""
         return self.per_node if self.kind == "gpu" else 0
 
     def __str__(self) -> str:
+        if self.kind == "mps":
+            return "mps"
         each = str(self.per_node)
         if self.kind == "cpu":
             each = "cpu" if self.per_node == 1 else f"cpu:{self.per_node}"
@@ -58,11 +63,13 @@ class Devices(StrictModel):
 
 
 def _parse_devices(value: Any) -> Any:
+    if value == "mps":
+        return Devices(kind="mps")
     match = re.fullmatch(r"(?:([1-9]\d*)x)?(?:(cpu)(?::([1-9]\d*))?|([1-9]\d*))", str(value))
     if isinstance(value, bool) or not match:
         raise ValueError(
-            f"{value!r} names no devices; write cpu, cpu:2 (two processes), 4 (GPUs) "
-            "or 2x4 (nodes x GPUs)"
+            f"{value!r} names no devices; write cpu, cpu:2 (two processes), 4 (GPUs), "
+            "2x4 (nodes x GPUs) or mps (Apple's GPU)"
         )
     nodes, cpu, cpu_processes, gpus = match.groups()
     if cpu:
@@ -256,7 +263,10 @@ class Run(StrictModel):
     devices: Annotated[
         Devices, BeforeValidator(_parse_devices, json_schema_input_type=int | str)
     ] = Devices(kind="cpu")
-    """`cpu`, `cpu:2` (processes), `4` (GPUs) or `2x4` (nodes x GPUs); all keep the global batch."""
+    """`cpu`, `cpu:2` (processes), `4` (GPUs), `2x4` (nodes x GPUs), or `mps` (Apple, untested).
+
+    All keep the global batch.
+    """
     precision: Precision = "float32"
     """Number format of the training; `tf32` and `fp16` need a GPU."""
     channels_last: bool = True

@@ -32,7 +32,7 @@ def runner_config(
     """
     config = copy.deepcopy(job.planned.experiment.config)
     run, batch = job.planned.run, job.planned.batch
-    on_cpu = run.devices.kind == "cpu"
+    on_cpu, on_cuda = run.devices.kind == "cpu", run.devices.kind == "gpu"
     data = (job.manifest, job.layout.data)
     train, val = config["train_dataloader"], config["val_dataloader"]
     train["dataset"] = manifest_dataset(train["dataset"], *data, "train", store=job.store)
@@ -41,11 +41,11 @@ def runner_config(
     for loader in (train, val):
         _set_workers(loader, max_workers)
     # Copies to the device overlap with its work only from pinned memory.
-    train["pin_memory"] = not on_cpu
+    train["pin_memory"] = on_cuda
     train["batch_size"] = batch.per_process
     train["sampler"] = {"type": "SeededInfiniteSampler", "shuffle": True}
-    sync_norm = "SyncBN"
-    if on_cpu:
+    sync_norm = "SyncBN"  # which needs CUDA
+    if not on_cuda:
         sync_norm = "CpuSyncBN" if batch.processes > 1 else "BN"
     schedules = config.get("param_scheduler") or []
     settings = {
@@ -73,7 +73,7 @@ def runner_config(
         "randomness": {"seed": run.seed},
         "env_cfg": {
             # cuDNN's benchmark chooses kernels by time: the next process may use others.
-            "cudnn_benchmark": not on_cpu and not run.speed.deterministic,
+            "cudnn_benchmark": on_cuda and not run.speed.deterministic,
             "mp_cfg": {"opencv_num_threads": 0},
         },
         "default_scope": "mmseg",

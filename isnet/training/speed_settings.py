@@ -35,7 +35,7 @@ def set_layout(model: nn.Module, *, channels_last: bool, on_gpu: bool) -> None:
     def lay_out_images(_module: nn.Module, _inputs: Any, batch: dict[str, Any]) -> None:
         batch["inputs"] = batch["inputs"].contiguous(memory_format=layout)
 
-    model.data_preprocessor.register_forward_hook(lay_out_images)
+    model.get_submodule("data_preprocessor").register_forward_hook(lay_out_images)
 
 
 def compile_parts(model: nn.Module) -> None:

@@ -178,6 +178,14 @@ def _use_devices(devices: Devices, processes: int) -> int:
         # mmengine would otherwise use a GPU that this run has no lease on.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         mmengine.device.utils.DEVICE = "cpu"  # "mps" on a Mac
+    elif devices.kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise UserError(
+                "devices: mps asks for Apple's GPU, and torch finds none",
+                where="params.yaml: runs",
+                hint="Write devices: cpu",
+            )
+        mmengine.device.utils.DEVICE = "mps"
     elif (count := torch.cuda.device_count()) < devices.per_node:
         raise UserError(
             f"devices: {devices} asks for {devices.per_node} GPUs, there are {count}",

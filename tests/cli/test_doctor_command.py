@@ -79,3 +79,5 @@ def test_a_machine_without_a_driver_or_with_an_old_torch(monkeypatch: pytest.Mon
     checks = _checks()
     assert "NVIDIA driver" not in checks and checks["GPUs"].hint is None
     assert checks["torch"].hint == "Install torch>=2.11"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert "`devices: mps` on Apple's GPU" in doctor._gpus().value

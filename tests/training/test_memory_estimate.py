@@ -200,11 +200,11 @@ def test_a_training_step_reads_no_number(precision: str) -> None:
 
 
 class _CopiesToHost(TorchDispatchMode):
-    """Counts the results on the CPU of operators with a tensor of the GPU."""
+    """Counts the results on the CPU of operators with a tensor of the GPU, and its float64."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.count = self.doubles = 0
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None):
         result = operator(*args, **(kwargs or {}))
@@ -213,6 +213,8 @@ class _CopiesToHost(TorchDispatchMode):
             for side in ((args, kwargs), result)
         ]
         self.count += "cuda" in devices[0] and "cpu" in devices[1]
+        made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.doubles += any(x.dtype == torch.float64 and x.is_cuda for x in made)
         return result
 
 
@@ -240,6 +242,20 @@ def test_training_mixes_no_devices_and_never_waits(dtype: torch.dtype | None) ->
             losses = model(**data, mode="loss")
     assert {value.device.type for value in losses.values()} == {"cuda"}
     assert storages.reads == copies.count == 0
+
+
+def test_training_and_its_validation_need_no_float64_on_the_device() -> None:
+    """Which Apple's GPU does not have."""
+    run = planned(devices="1")
+    model = model_without_memory(run)
+    with fake_tensors(), _CopiesToHost() as copies, torch.no_grad():
+        _put_on_fake_gpu(model)
+        model(**model.data_preprocessor(training_batch(run, model), training=True), mode="loss")
+        batch = training_batch(run, model)
+        for sample in batch["data_samples"]:
+            sample.set_metainfo({"ori_shape": sample.img_shape})
+        model.eval().val_step(batch)
+    assert copies.doubles == 0
 
 
 @pytest.mark.usefixtures("autocast_without_gpu")

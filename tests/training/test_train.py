@@ -64,6 +64,14 @@ def test_two_processes_keep_the_global_batch(prepared: Path, edit: Edit) -> None
     assert [record["iteration"] for record in _journal("train")] == [1, 2]
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is a GPU of Apple")
+def test_apples_gpu_is_refused_where_there_is_none(prepared: Path, edit: Edit) -> None:
+    edit("devices: cpu", "devices: mps")
+    status, told = _run()
+    assert status == 2
+    assert "devices: mps asks for Apple's GPU, and torch finds none. Write devices: cpu" in told
+
+
 def test_accumulation_counts_optimizer_steps(prepared: Path, edit: Edit) -> None:
     edit("train_dataloader: {", "train_dataloader: {batch_size: 1, ")
     edit("max_iters: 6, val_interval: 3", "max_iters: 2, val_interval: 1")

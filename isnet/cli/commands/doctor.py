@@ -125,7 +125,8 @@ def _gpus() -> Check:
     """Check that torch can compute on the GPUs that the driver reports."""
     shown = gpu_models()
     if not shown:
-        return Check("GPUs", "none: runs need `devices: cpu`")
+        of_apple = ", or `devices: mps` on Apple's GPU" if sys.platform == "darwin" else ""
+        return Check("GPUs", f"none of NVIDIA: runs need `devices: cpu`{of_apple}")
     answer = _run_python(
         "import torch; print(torch.cuda.device_count(), flush=True);"
         'print(torch.ones(8, device="cuda").sum().item())'  # fails if the GPU is too old
