@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from log_lines import stop_recording
+from made_once import made_once
 from repository import REPOSITORY
 
 # Set before torch is imported: several tests and their worker processes share the cores.
@@ -113,8 +114,10 @@ def _ctrl_c_is_heard() -> None:
 @pytest.fixture(scope="session")
 def _checkout_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git checkout of this project with two tiny runs, made once and copied by `checkout`."""
-    root = tmp_path_factory.mktemp("template") / "checkout"
-    root.mkdir()
+    return made_once(tmp_path_factory, "checkout", _make_checkout)
+
+
+def _make_checkout(root: Path) -> None:
     for name in ("Snakefile", "dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, root / name)
     for name in ("workflow", "profiles", "isnet/configs", "isnet/data/catalog", "datasets", ".dvc"):
@@ -127,20 +130,23 @@ def _checkout_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid"]
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *words], cwd=root, check=True)
-    return root
 
 
 @pytest.fixture(scope="session")
-def _converted_template(_checkout_template: Path, empty_store: Path) -> Path:
+def _converted_template(
+    _checkout_template: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The same with converted data, and with MLflow's tables; copied by `prepared`."""
     from isnet.cli import main
 
-    root = shutil.copytree(_checkout_template, _checkout_template.with_name("converted"))
-    shutil.copy(empty_store, root / "mlflow.db")
-    with contextlib.chdir(root):
-        for stage in ("download", "convert"):
-            assert main([stage, "--dataset", "streets"]) == 0
-    return root
+    def make(root: Path) -> None:
+        shutil.copytree(_checkout_template, root, dirs_exist_ok=True)
+        shutil.copy(empty_store, root / "mlflow.db")
+        with contextlib.chdir(root):
+            for stage in ("download", "convert"):
+                assert main([stage, "--dataset", "streets"]) == 0
+
+    return made_once(tmp_path_factory, "converted", make)
 
 
 @pytest.fixture
@@ -165,11 +171,13 @@ def prepared(checkout: Path, _converted_template: Path, monkeypatch: pytest.Monk
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database file without any run: its tables take seconds to make."""
-    from mlflow import MlflowClient
 
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
+    def make(folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return made_once(tmp_path_factory, "store", make) / "mlflow.db"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_once import made_once
 from repository import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "tools/docs"))
@@ -15,7 +16,10 @@ sys.path.insert(0, str(REPOSITORY / "tools/docs"))
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the built site; the build is strict."""
-    folder = tmp_path_factory.mktemp("docs") / "site"
+    return made_once(tmp_path_factory, "site", _build)
+
+
+def _build(folder: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     done = subprocess.run(
         [*command, "--site-dir", str(folder)],
@@ -25,4 +29,3 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder

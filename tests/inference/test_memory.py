@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import resource
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from forked_commands import run_forked
 
 from isnet.inference import memory
 from isnet.inference.evaluation_protocol import InferenceSettings
@@ -71,9 +71,6 @@ SCRIPT = textwrap.dedent("""
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's own")
 def test_large_blocks_are_used_again_and_given_back_when_asked() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
-    )
-    plain, kept, returned = map(float, done.stdout.split())
+    plain, kept, returned = map(float, run_forked(code=SCRIPT).stdout.split())
     assert kept < plain / 10
     assert returned > 90

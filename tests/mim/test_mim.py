@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from forked_commands import run_forked
+from made_once import made_once
 from mmseg_tools import tool_environment
 from repository import REPOSITORY
 
@@ -36,7 +37,10 @@ pytestmark = pytest.mark.network
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install `mim` with the how-to's own commands and return its path."""
-    root = tmp_path_factory.mktemp("mim")
+    return made_once(tmp_path_factory, "mim", _install) / ".venv/mim/bin/mim"
+
+
+def _install(root: Path) -> None:
     shutil.copy(REPOSITORY / "requirements-mim.txt", root)
     how_to = (REPOSITORY / "docs/how-to/mim.md").read_text()
     commands = how_to.split("**Install.**")[1].split("```sh\n")[1].split("```")[0]
@@ -53,7 +57,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
         stop("no package index can be reached")
     assert done.returncode == 0, done.stderr
-    return root / ".venv/mim/bin/mim"
 
 
 @pytest.fixture

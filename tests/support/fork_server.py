@@ -1,8 +1,8 @@
-"""Forks commands of isnet from a process that has imported all they need: `fork_server.py SOCKET`.
+"""Forks commands of isnet from a process that has imported all: `fork_server.py SOCKET PID`.
 
 Each connection is one command. It brings a JSON object (`code`, `arguments`, `folder`,
 `environment`) and the command's standard input, output and error. Back go its process id and, once
-it has ended, its exit code. The server ends when its own standard input does.
+it has ended, its exit code. When the process PID ends, the server does, and deletes its folder.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -62,15 +63,16 @@ def preload() -> None:
     gc.freeze()  # a fork that collects garbage would copy all of it
 
 
-def serve(listener: socket.socket) -> dict[str, Any] | None:
-    """Fork commands until standard input ends, then return None; return the request in a fork."""
+def serve(listener: socket.socket, owner: int) -> dict[str, Any] | None:
+    """Fork commands until process `owner` ends, then return None; return the request in a fork."""
+    owned = os.pidfd_open(owner)
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     running: dict[int, socket.socket] = {}
     while True:
-        ready, _, _ = select.select([listener, woken, 0], [], [])
-        if 0 in ready:
+        ready, _, _ = select.select([listener, woken, owned], [], [])
+        if owned in ready:
             return None
         if woken in ready:
             os.read(woken, 4096)
@@ -183,13 +185,14 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     preload()
     with socket.socket(socket.AF_UNIX) as listener:
-        place = Path(sys.argv[1])
+        place, owner = Path(sys.argv[1]), int(sys.argv[2])
         made = place.with_suffix(".made")
         listener.bind(str(made))
         listener.listen()
         made.rename(place)  # who sees it can connect
-        request = serve(listener)
+        request = serve(listener, owner)
     if request is None:
+        shutil.rmtree(place.parent)
         return
     from isnet.distributed import launcher
 

@@ -19,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import fork_server
+from filelock import FileLock
 from repository import REPOSITORY
 
 __all__ = ["ForkedCommand", "call_in_ranks", "code_of_call", "run_forked", "write_program"]
@@ -38,26 +40,27 @@ _SERVER_ENVIRONMENT = {
 
 @functools.cache
 def _server() -> str:
-    """Start the server, and return the path of its socket."""
-    folder = tempfile.TemporaryDirectory(prefix="isnet-fork-")
-    path = f"{folder.name}/socket"
-    server = subprocess.Popen(
-        [sys.executable, fork_server.__file__, path],
-        stdin=subprocess.PIPE,
-        cwd=REPOSITORY,
-        env=os.environ | _SERVER_ENVIRONMENT,
-        start_new_session=True,
-    )
-
-    def close() -> None:
-        server.communicate()
-        folder.cleanup()
-
-    atexit.register(close)
-    while not Path(path).exists():
-        assert server.poll() is None, "the fork server ended"
-        time.sleep(0.05)
-    return path
+    """Return the path of the server's socket; the first process of a test run starts the server."""
+    run, owner = os.environ.get("PYTEST_XDIST_TESTRUNUID"), os.getppid()  # of the workers
+    if run is None:
+        run, owner = uuid.uuid4().hex, os.getpid()
+    folder = Path(tempfile.gettempdir(), f"isnet-fork-{run}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / "socket"
+    with FileLock(folder / "lock"):
+        if not path.exists():
+            server = subprocess.Popen(
+                [sys.executable, fork_server.__file__, str(path), str(owner)],
+                stdin=subprocess.DEVNULL,
+                cwd=REPOSITORY,
+                env=os.environ | _SERVER_ENVIRONMENT,
+                start_new_session=True,
+            )
+            atexit.register(server.poll)  # it outlives this process
+            while not path.exists():
+                assert server.poll() is None, "the fork server ended"
+                time.sleep(0.05)
+    return str(path)
 
 
 class ForkedCommand:

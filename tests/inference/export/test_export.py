@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_once import made_once
 from numpy.typing import NDArray
 from official_models import random_tensors
 from PIL import Image
@@ -69,7 +70,10 @@ def write_decided(file: Path, resize: list[dict[str, Any]]) -> Path:
 
 @pytest.fixture(scope="module")
 def resizing_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_decided(tmp_path_factory.mktemp("resizing") / "weights.pth", [FITTED])
+    def make(folder: Path) -> None:
+        write_decided(folder / "weights.pth", [FITTED])
+
+    return made_once(tmp_path_factory, "resizing", make) / "weights.pth"
 
 
 def paint_street(height: int, width: int) -> NDArray[np.uint8]:
@@ -96,7 +100,10 @@ def exported(weights: Path, form: str, folder: Path, street: Path) -> Path:
 def onnx_file(
     resizing_weights: Path, street: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    return exported(resizing_weights, "onnx", tmp_path_factory.mktemp("onnx"), street)
+    def make(folder: Path) -> None:
+        exported(resizing_weights, "onnx", folder, street)
+
+    return made_once(tmp_path_factory, "onnx", make) / "model.onnx"
 
 
 def run_alone(program: str, file: Path, street: Path, folder: Path) -> Any:
