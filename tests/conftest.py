@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -73,6 +74,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(_MARKERS[name])
     place = {name: place for place, name in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path.parent.name, len(_LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the imports have made out of all later garbage collections.
+
+    mmengine collects with each data set that it opens, and torch has millions of objects.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
