@@ -108,6 +108,8 @@ def _tokens(x: Tensor) -> Tensor:
 def _map(tokens: Tensor, like: Tensor) -> Tensor:
     """Reshape tokens `(B, N, C)` to a map with the size and memory format of `like`."""
     x = tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *like.shape[2:])
-    if like.is_contiguous(memory_format=torch.channels_last):
+    # An exporter cannot tell for sizes that it does not know.
+    exporting = torch.compiler.is_exporting()
+    if not exporting and like.is_contiguous(memory_format=torch.channels_last):
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous()

@@ -136,7 +136,11 @@ def _size_in_box(height: int, width: int, box: tuple[int, int]) -> tuple[int, in
     def side(length: int) -> int:
         by_long = (2 * length * box[0] + long) // (2 * long)
         by_short = (2 * length * box[1] + short) // (2 * short)
-        return cast("int", torch.sym_min(by_long, by_short))
+        # Out of a tensor the exporter gets a size of its own. It would take minutes to find bounds
+        # for the size of each map of the network from this formula.
+        size = torch.scalar_tensor(torch.sym_min(by_long, by_short), dtype=torch.int64).item()
+        torch._check(size >= 1)
+        return cast("int", size)
 
     return side(height), side(width)
 

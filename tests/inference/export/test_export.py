@@ -20,7 +20,7 @@ from isnet.cli.commands.export import record_of
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command
-from isnet.inference.export import export_check
+from isnet.inference.export import export_check, exported_network
 from isnet.inference.export.export_check import given_images, images_of_run
 from isnet.inference.export.exported_network import ExportedNetwork, run_eagerly
 from isnet.inference.export.onnx_file import load_onnx
@@ -30,7 +30,7 @@ from isnet.io.atomic_files import sha256_of, write_json
 
 FITTED = {"type": "Resize", "scale": (256, 96), "keep_ratio": True}
 SQUEEZED = {"type": "Resize", "scale": (113, 97), "keep_ratio": False}
-SIZES = [(1, 96, 160), (1, 77, 131), (2, 45, 61), (3, 33, 18), (1, 16, 201)]
+SIZES = [(1, 96, 160), (1, 77, 131), (2, 45, 61), (3, 33, 18), (1, 16, 201), (1, 16, 1000)]
 
 ONNX_ALONE = """
 import json, sys
@@ -216,7 +216,9 @@ def test_a_file_with_other_outputs_does_not_replace_a_correct_one(
         shape = (len(image), *image.shape[2:])
         return torch.zeros(shape, dtype=torch.uint8), torch.ones(shape)
 
-    monkeypatch.setattr("isnet.inference.export.exported_network.load_program", lambda file: road)
+    any_program = torch.export.export(torch.nn.Identity(), (torch.zeros(1),))
+    monkeypatch.setattr(exported_network, "export_program", lambda network, where: any_program)
+    monkeypatch.setattr(exported_network, "load_program", lambda file: road)
     file = tmp_path / "model.pt2"
     file.write_bytes(b"before")
     write_json(record_of(file), {"weights_sha256": sha256_of(weights)})
