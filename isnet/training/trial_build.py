@@ -61,7 +61,7 @@ def _build_training(planned: PlannedRun, model: nn.Module, where: str) -> None:
     config = planned.experiment.config
     with errors_at(f"{where}: optim_wrapper"):
         settings = optimizer_wrapper(copy.deepcopy(config["optim_wrapper"]), "float32")
-        _check_paramwise(settings, model, f"{where}: optim_wrapper.paramwise_cfg")
+        _check_paramwise(settings, model, planned, f"{where}: optim_wrapper.paramwise_cfg")
         wrapper = build_optim_wrapper(model, settings)
         if wrapper.clip_grad_kwargs:
             wrapper.clip_func([], **wrapper.clip_grad_kwargs)
@@ -88,8 +88,14 @@ def build_without_memory(settings: dict[str, Any]) -> nn.Module:
     return model
 
 
-def _check_paramwise(settings: dict[str, Any], model: nn.Module, where: str) -> None:
-    """Raise UserError for settings of `paramwise_cfg` that mmengine's constructor would ignore."""
+def _check_paramwise(
+    settings: dict[str, Any], model: nn.Module, planned: PlannedRun, where: str
+) -> None:
+    """Raise UserError for settings of `paramwise_cfg` that mmengine's constructor would ignore.
+
+    Names of parameters that the model lacks are accepted in mmseg's own configs, which keep those
+    of other networks.
+    """
     if "constructor" in settings:
         return  # it has rules of its own
     paramwise = settings.get("paramwise_cfg") or {}
@@ -108,9 +114,15 @@ def _check_paramwise(settings: dict[str, Any], model: nn.Module, where: str) -> 
             is_module = any(dotted in name for name in names)
             hint = f"Write {dotted!r}: {{...}}" if is_module else "Write lr_mult or decay_mult"
             raise UserError(f"has no setting {unknown[0]!r}", where=place, hint=hint)
-        if not any(key in name for name in names):
+        if not any(key in name for name in names) and not _is_from_mmseg(key, planned):
             modules = ", ".join(sorted({name.partition(".")[0] for name in names}))
             raise UserError("no parameter has this name", where=place, hint=f"It has {modules}")
+
+
+def _is_from_mmseg(key: str, planned: PlannedRun) -> bool:
+    """Return whether a name in `custom_keys` is of mmseg's own config, and not of the overrides."""
+    written = planned.run.overrides.get("optim_wrapper", {}).get("paramwise_cfg", {})
+    return planned.run.config.startswith("mmseg::") and key not in written.get("custom_keys", {})
 
 
 def _check_monitor(hook: Hook, where: str) -> None:
@@ -143,5 +155,10 @@ def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> 
             text = ": ".join(filter(None, [type(error).__name__, str(error)]))
         text = " ".join(text.split())
         missing = re.search(r"No module named '(\w+)'", text)
-        hint = f"Run {install_command(missing[1])}" if missing else "Correct it"
+        hint = "Install it" if isinstance(error, ImportError) else "Correct it"
+        if missing:
+            hint = f"Run {install_command(missing[1])}"
+        if compiled := re.search(r"Please install onedl-mmcv for (\w+) ops", text):
+            text = f"it needs {compiled[1]}, a compiled operator that this mmcv does not have"
+            hint = "Choose another network, or install an mmcv with compiled operators"
         raise UserError(f"cannot be built: {text}", where=where, hint=hint) from error
