@@ -8,6 +8,7 @@ EXTRAS = {
     "coco": ("pycocotools",),
     "completion": ("shtab",),
     "export": ("onnx", "onnxruntime", "onnxscript"),
+    "geotiff": ("tifffile", "imagecodecs"),
     "hub": ("huggingface-hub",),
     "pipeline": ("dvc", "snakemake"),
     "slurm": ("snakemake-executor-plugin-slurm",),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from isnet.checkpoints.checkpoint_formats import EFFICIENTNET_PYTORCH, WeightsFile
 from isnet.checkpoints.tensor_names import NAMINGS
 from isnet.errors import UserError
+from isnet.io.pixel_format import COLOURS
 
 Tensors = Mapping[str, Tensor]
 
@@ -32,11 +33,16 @@ class Fit:
     """Names of the model without a tensor of the file; those of another shape are marked."""
     unused: list[str]
     """Names of the file that the model does not have."""
+    extended: tuple[str, ...] = ()
+    """Names of convolutions of three channels that were extended to those of the model."""
 
     def describe(self) -> str:
         """Return what is loaded and what is not, on one line."""
         total = len(self.tensors) + len(self.unfilled)
         parts = [f"{len(self.tensors)} of {total} tensors"]
+        for name in self.extended:
+            channels = self.tensors[name].shape[1]
+            parts.append(f"{name} extended from 3 to {channels} channels: its filters are repeated")
         parts += [f"made anew: {_list_names(self.unfilled)}"] * bool(self.unfilled)
         parts += [f"not in the model: {_list_names(self.unused)}"] * bool(self.unused)
         return "; ".join(parts)
@@ -46,7 +52,8 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
     """Load the tensors of a file that fit a segmentor by name and shape.
 
     The names may be those of isnet and mmseg, of the official code, or of a backbone alone
-    (torchvision, timm, mmpretrain). With `only_backbone` the rest of the file is left out.
+    (torchvision, timm, mmpretrain). With `only_backbone` the rest of the file is left out. The
+    first convolution is extended to the channels of the model, see `extend_filters`.
 
     Raises:
         UserError: less than half of the backbone's tensors fit, or they were trained for another
@@ -55,7 +62,7 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
     ours = model.state_dict()
     if only_backbone:
         ours = {name: value for name, value in ours.items() if name.startswith("backbone.")}
-    best = _best_fit(ours, file)
+    best = _best_fit(ours, file, extend=True)
     wanted = _parameters(name for name in ours if name.startswith("backbone."))
     found = _parameters(name for name in best.tensors if name.startswith("backbone."))
     if len(found) < _LEAST_SHARE * len(wanted):
@@ -104,23 +111,46 @@ def _is_auxiliary(name: str) -> bool:
     return name.startswith(("auxiliary_head.", "auxiliary_decoder."))
 
 
-def _best_fit(ours: dict[str, Tensor], file: WeightsFile) -> Fit:
-    return max((_fit(ours, file, name) for name in NAMINGS), key=lambda fit: len(fit.tensors))
+def extend_filters(filters: Tensor, channels: int) -> Tensor:
+    """Extend filters `(N, 3, h, w)` of red, green and blue to `(N, channels, h, w)`, as timm does.
+
+    They are repeated in their order and scaled by 3 / channels, so that the sum over the channels
+    stays about the same. The result equals timm's `adapt_input_conv`.
+    """
+    repeated = filters.repeat(1, -(-channels // COLOURS), 1, 1)[:, :channels]
+    return repeated * (COLOURS / channels)
 
 
-def _fit(ours: dict[str, Tensor], file: WeightsFile, naming: Callable[[str], str]) -> Fit:
-    tensors, unfilled, used = {}, [], set()
+def _is_extensible(given: Tensor, value: Tensor) -> bool:
+    """Return whether `given` are filters of three channels, and `value` the same of others."""
+    shapes = [(len(x), *x.shape[2:]) for x in (given, value)]
+    return given.dim() == value.dim() == 4 and shapes[0] == shapes[1] and given.shape[1] == COLOURS
+
+
+def _best_fit(ours: dict[str, Tensor], file: WeightsFile, *, extend: bool = False) -> Fit:
+    fits = (_fit(ours, file, naming, extend) for naming in NAMINGS)
+    return max(fits, key=lambda fit: len(fit.tensors))
+
+
+def _fit(
+    ours: dict[str, Tensor], file: WeightsFile, naming: Callable[[str], str], extend: bool
+) -> Fit:
+    tensors, unfilled, used, extended = {}, [], set(), []
     for name, value in ours.items():
         theirs = naming(name)
         given = file.tensors.get(theirs)
         used.add(theirs)
         if given is None:
             unfilled.append(name)
-        elif given.shape != value.shape:
-            unfilled.append(f"{name} ({_format_shape(value)}, in the file {_format_shape(given)})")
-        else:
+        elif given.shape == value.shape:
             tensors[name] = given
-    return Fit(tensors, _parameters(unfilled), [name for name in file.tensors if name not in used])
+        elif extend and name.startswith("backbone.") and _is_extensible(given, value):
+            tensors[name] = extend_filters(given, value.shape[1])
+            extended.append(name)
+        else:
+            unfilled.append(f"{name} ({_format_shape(value)}, in the file {_format_shape(given)})")
+    unused = [name for name in file.tensors if name not in used]
+    return Fit(tensors, _parameters(unfilled), unused, tuple(extended))
 
 
 def _parameters(names: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isnet.errors import UserError
+from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
 
 _KEY = "isnet"
 """Key in the file's `meta`, beside mmseg's `dataset_meta` and `config`."""
@@ -41,6 +42,8 @@ class WeightsMetadata(BaseModel):
     """Run, data and versions that the weights come from."""
     range: tuple[float, float] | None = None
     """Values that become 0 and 255 in images of more than 8 bits; None if training had none."""
+    bands: Bands | None = None
+    """Bands of the training images that are the network's channels; None for colour images."""
     version: int = _VERSION
 
     @classmethod
@@ -53,7 +56,7 @@ class WeightsMetadata(BaseModel):
         palette: Sequence[Sequence[int]],
         flip_pairs: Sequence[Sequence[int]] = (),
         provenance: Mapping[str, Any],
-        range: tuple[float, float] | None = None,
+        pixel_format: PixelFormat = PLAIN,
     ) -> WeightsMetadata:
         """Create the metadata of weights that were trained with a resolved config.
 
@@ -71,7 +74,8 @@ class WeightsMetadata(BaseModel):
             evaluation=_plain(config.get("evaluation") or {"single_scale": single}),
             flip_pairs=[(left, right) for left, right in flip_pairs],
             provenance=dict(provenance),
-            range=range,
+            range=pixel_format.range,
+            bands=pixel_format.bands,
         )
 
     @classmethod
@@ -99,6 +103,11 @@ class WeightsMetadata(BaseModel):
         metadata._check(where)
         return metadata
 
+    @property
+    def pixel_format(self) -> PixelFormat:
+        """How images are read for these weights."""
+        return PixelFormat(self.range, self.bands)
+
     def as_config(self) -> PlainDict:
         """Return the part of a config that an evaluation of the weights reads."""
         first, *last = ({"type": name} for name in IO_TRANSFORMS)
@@ -111,8 +120,9 @@ class WeightsMetadata(BaseModel):
 
     def as_meta(self) -> PlainDict:
         """Return the metadata as an entry for the `meta` of a weights file."""
-        # Without such images the file is that of earlier versions, which know no range.
-        return {_KEY: self.model_dump(exclude={"range"} if self.range is None else None)}
+        # Without such images the file is that of earlier versions, which know neither.
+        unset = {name for name in ("range", "bands") if getattr(self, name) is None}
+        return {_KEY: self.model_dump(exclude=unset)}
 
     def _check(self, where: str) -> None:
         classes, colours = len(self.classes), len(self.palette)

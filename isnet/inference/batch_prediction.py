@@ -10,7 +10,7 @@ from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import num_decode_workers
 from isnet.inference.input_images import ImageFile, RgbImage, read_rgb
 from isnet.inference.predictor import ImagePrediction, Predictor
-from isnet.io.value_range import ValueRange
+from isnet.io.pixel_format import PixelFormat
 
 Write = Callable[[ImageFile, RgbImage, ImagePrediction], object]
 
@@ -40,16 +40,16 @@ def predict_files(
                 write(one.file, one.pixels, one.prediction)
         return batch
 
-    decode = partial(_decode, predictor.value_range)
+    decode = partial(_decode, predictor.pixel_format)
     decoded = map_in_background(files, decode, num_decode_workers(predictor.device) or 1)
     predicted = (_predict(predictor, batch) for batch in _batches(predictor, decoded))
     for batch in map_in_background(predicted, write_batch):
         yield from batch
 
 
-def _decode(value_range: ValueRange | None, file: ImageFile) -> PredictedFile:
+def _decode(pixel_format: PixelFormat, file: ImageFile) -> PredictedFile:
     try:
-        return PredictedFile(file, read_rgb(file.path, value_range))
+        return PredictedFile(file, read_rgb(file.path, pixel_format))
     except UserError as error:
         return PredictedFile(file, error=error)
 

@@ -18,7 +18,8 @@ from isnet.inference.input_images import image_tensor
 from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_image
 from isnet.io.loader_errors import errors_of_workers
-from isnet.io.value_range import Pixels, ValueRange
+from isnet.io.pixel_format import PLAIN, PixelFormat
+from isnet.io.value_range import Pixels
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
 _MAX_WORKERS = 8
@@ -32,10 +33,10 @@ class EvaluationSample:
     Attributes:
         index: position in the data set.
         name: unique name of the image.
-        x: normalised image `(1, 3, h, w)`.
+        x: normalised image `(1, C, h, w)`.
         label: class ids `(H, W)` uint8 at the original size.
         image_path: path of the original image.
-        value_range: that of the data set, for images of more than 8 bits.
+        pixel_format: how the data set's images are read.
     """
 
     index: int
@@ -43,7 +44,7 @@ class EvaluationSample:
     x: Tensor
     label: Labels
     image_path: Path
-    value_range: ValueRange | None = None
+    pixel_format: PixelFormat = PLAIN
 
     @property
     def size(self) -> tuple[int, int]:
@@ -51,14 +52,14 @@ class EvaluationSample:
         return (self.label.shape[0], self.label.shape[1])
 
     def read_image(self) -> Pixels:
-        """Read the original image `(H, W, 3)` uint8 BGR."""
-        return read_image(self.image_path, self.value_range)
+        """Read the original image `(H, W, C)` uint8, BGR if there are three channels."""
+        return read_image(self.image_path, self.pixel_format)
 
     def input_for(self, settings: InferenceSettings) -> Tensor:
         """Return the network input for the protocol of `settings`.
 
-        This is `x` in the official protocol, and the original image, uint8 BGR `(1, 3, H, W)`, in
-        mmseg's.
+        This is `x` in the official protocol, and the original image, uint8 `(1, C, H, W)`, BGR if C
+        is 3, in mmseg's.
         """
         is_official = settings.protocol == "official"
         return self.x if is_official else image_tensor(self.read_image())
@@ -144,9 +145,9 @@ def dataset_samples(
         worker_init_fn=worker_init_fn,
         pin_memory=device.type != "cpu",  # copies to the GPU overlap with its work
     )
-    value_range = getattr(dataset, "value_range", None)
+    pixel_format = getattr(dataset, "pixel_format", PLAIN)
     with errors_of_workers():
         for index, batch in zip(chosen, loader, strict=True):
             data, path = model.data_preprocessor(batch, False), paths[index]
             label, x = _label_of(data["data_samples"][0], path), data["inputs"]
-            yield EvaluationSample(index, names[index], x, label, Path(path), value_range)
+            yield EvaluationSample(index, names[index], x, label, Path(path), pixel_format)

@@ -15,6 +15,7 @@ from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSet
 from isnet.inference.inference_cost import InferenceCost
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.overlays import write_overlays
+from isnet.io.pixel_format import swap_colours, to_picture
 from isnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
 from isnet.metrics.boundary_iou import BOUNDARY_RATIO
 from isnet.metrics.calibration import Calibration
@@ -158,7 +159,7 @@ def write_evaluation_overlays(
         files = write_overlays(
             directory / "overlays",
             sample.name,
-            np.ascontiguousarray(sample.read_image()[..., ::-1]),
+            np.ascontiguousarray(to_picture(swap_colours(sample.read_image()))),
             sample.label,
             *predict_sample(model, sample, evaluation.protocol.single_scale),
             dataset.metainfo["palette"],

@@ -13,7 +13,8 @@ from isnet.checkpoints.fitting_tensors import load_all
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model, explain_build_errors
 from isnet.io.atomic_files import sha256_of
-from isnet.io.value_range import ValueRange, range_of, show_limits
+from isnet.io.pixel_format import PixelFormat
+from isnet.io.value_range import show_limits
 from isnet.records.run_records import WeightsRecord
 
 _log = logging.getLogger(__name__)
@@ -40,10 +41,10 @@ def open_given_weights(
 
     Raises:
         UserError: the file cannot be opened, does not fit the model, has the data set's classes in
-            another order, or was trained with another range of values.
+            another order, or was trained with other bands or another range of values.
     """
     weights, classes = open_weights(file), manifest["classes"]
-    _check_range(weights, range_of(manifest))
+    _check_pixels(weights, PixelFormat.of(manifest))
     _check_classes(weights.classes, classes, file)
     hint = "Name the config of these weights, with the modules that it imports"
     with explain_build_errors(name, hint):
@@ -62,16 +63,39 @@ def open_given_weights(
     return GivenWeights(network, record)
 
 
-def _check_range(weights: WeightsFile, wanted: ValueRange | None) -> None:
-    """Compare the ranges of values, if both the weights and the data set state one."""
-    given = range_of(weights.meta.get("isnet") or {})
-    if given is not None and wanted is not None and given != wanted:
-        theirs, ours = (" to ".join(show_limits(one)) for one in (given, wanted))
+def with_own_statistics(manifest: dict[str, Any], weights: WeightsFile) -> dict[str, Any]:
+    """Return a manifest with the bands that a weights file states, as it was trained with them."""
+    bands = (weights.meta.get("isnet") or {}).get("bands")
+    return manifest if bands is None else {**manifest, "bands": bands}
+
+
+def _check_pixels(weights: WeightsFile, wanted: PixelFormat) -> None:
+    """Compare bands and ranges, as far as both the weights and the data set state them."""
+    described = weights.meta.get("isnet")
+    if described is None:
+        return
+    given = PixelFormat.of(described)
+    ours, theirs = (
+        "colours" if one.bands is None else f"bands {one.bands}" for one in (wanted, given)
+    )
+    if ours != theirs:
+        raise UserError(
+            f"was trained with {theirs}, and the data set has {ours}",
+            where=str(weights.path),
+            hint="Score it on a data set with the same `bands`",
+        )
+    if given.has_range and wanted.has_range and given.ranges != wanted.ranges:
+        theirs, ours = (
+            ", ".join(" to ".join(show_limits(pair)) for pair in one.ranges)
+            for one in (given, wanted)
+        )
+        pairs = [list(pair) for pair in given.ranges]
+        written = pairs[0] if given.bands is None else pairs
         raise UserError(
             f"was trained with values from {theirs}, and the images of the data set are read with "
             f"{ours}",
             where=str(weights.path),
-            hint=f"Write `range: {list(given)}` in the description of the data set",
+            hint=f"Write `range: {written}` in the description of the data set",
         )
 
 

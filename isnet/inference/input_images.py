@@ -20,10 +20,10 @@ from isnet.io.image_file import (
     read_header,
 )
 from isnet.io.image_folder import files_below, is_image
-from isnet.io.value_range import ValueRange
+from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
 
 RgbImage = NDArray[np.uint8]
-"""`(H, W, 3)`, RGB."""
+"""`(H, W, 3)` RGB, or `(H, W, C)` with the C bands of the data set in their order."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +89,30 @@ def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
     return list(map(ImageFile, paths, results))
 
 
-def read_rgb(path: Path, value_range: ValueRange | None = None) -> RgbImage:
-    """Read an image file as `(H, W, 3)` uint8 RGB (see `isnet.io.image_file`).
+def read_rgb(path: Path, pixel_format: PixelFormat = PLAIN) -> RgbImage:
+    """Read an image file as an `RgbImage` (see `isnet.io.image_file`).
 
-    `value_range` is that of the weights, for files of more than 8 bits.
+    `pixel_format` is that of the weights.
 
     Raises:
         UserError: the file is no image, damaged, larger than Pillow allows, or of values that are
             not those of the training images.
     """
     try:
-        return decode_rgb(Path(printable(path)), read_file(path), value_range)
+        return decode_rgb(Path(printable(path)), read_file(path), pixel_format)
     except UnreadableImageError as error:
         raise UserError(error.why, where=printable(path)) from None
 
 
-def decode_rgb(path: Path, content: bytes, value_range: ValueRange | None) -> RgbImage:
+def decode_rgb(path: Path, content: bytes, pixel_format: PixelFormat) -> RgbImage:
     """Decode the content of an image file as `read_rgb` does, with the same errors for `path`."""
-    check_mode(path, read_header(path, content), has_range=value_range is not None)
-    return np.ascontiguousarray(decode_image(path, content, value_range)[:, :, ::-1])
+    if pixel_format.bands is None:
+        check_mode(path, read_header(path, content), has_range=pixel_format.has_range)
+    return np.ascontiguousarray(swap_colours(decode_image(path, content, pixel_format)))
 
 
 def image_tensor(image: NDArray[np.uint8]) -> Tensor:
-    """Convert an image `(H, W, 3)` to a tensor `(1, 3, H, W)`."""
+    """Convert an image `(H, W, C)` to a tensor `(1, C, H, W)`."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
 
 

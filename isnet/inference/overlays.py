@@ -11,6 +11,7 @@ from PIL import Image
 
 from isnet.inference.input_images import RgbImage
 from isnet.io.atomic_files import atomic_path
+from isnet.io.pixel_format import to_picture
 from isnet.metrics.confusion_matrix import Labels
 
 Values = npt.NDArray[np.float32]
@@ -36,11 +37,12 @@ def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
 
 
 def blend(image: RgbImage, colours: Image.Image) -> Image.Image:
-    """Return `image` `(H, W, 3)` RGB, half covered by the colours of its classes.
+    """Return `image`, RGB `(H, W, 3)` or bands, half covered by the colours of its classes.
 
     The result is shrunk to the largest side that a JPEG file may have.
     """
-    blended = Image.blend(Image.fromarray(image), colours.convert("RGB"), _OPACITY)
+    picture = np.ascontiguousarray(to_picture(image))
+    blended = Image.blend(Image.fromarray(picture), colours.convert("RGB"), _OPACITY)
     if max(blended.size) > _JPEG_MAX_SIDE:
         blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
     return blended

@@ -26,7 +26,7 @@ from isnet.inference.memory import fits_summed, fits_whole
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
-from isnet.io.value_range import ValueRange
+from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
 _DEFAULT_WINDOW = (512, 512)
@@ -74,8 +74,8 @@ class Predictor:
 
     If it is None, such images are predicted with `settings` nevertheless.
     """
-    value_range: ValueRange | None = None
-    """Range of the training images, for files of more than 8 bits."""
+    pixel_format: PixelFormat = PLAIN
+    """How image files are read: as the training images."""
 
     @classmethod
     def of(
@@ -97,7 +97,7 @@ class Predictor:
         if window is not None:
             settings = settings.with_windows(window)
         resize, classes = metadata.resize, metadata.classes
-        return cls(model.network, settings, resize, classes, large, metadata.range)
+        return cls(model.network, settings, resize, classes, large, metadata.pixel_format)
 
     @property
     def device(self) -> torch.device:
@@ -110,7 +110,7 @@ class Predictor:
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
     def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
-        """Predict images `(H, W, 3)` uint8 RGB, each at its own size.
+        """Predict images, uint8 RGB `(H, W, 3)` or bands `(H, W, C)`, each at its own size.
 
         On a GPU, consecutive images of the same size share a batch.
 
@@ -138,15 +138,15 @@ class Predictor:
             pairs = [predict_in_bands(self.network, part, settings) for part in torch.split(x, 1)]
             labels, confidences = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         else:
-            x = x if settings.protocol == "official" else image_tensor(images[0][:, :, ::-1])
+            x = x if settings.protocol == "official" else image_tensor(swap_colours(images[0]))
             labels, confidences = predict_with_confidence(self.network, x, size, settings)
         for label, confidence in zip(labels, confidences, strict=True):
             yield ImagePrediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)
 
     def _input(self, images: Sequence[RgbImage], size: Size) -> Tensor:
-        """Return the network's input `(B, 3, h, w)`, resized and normalised by mmseg."""
+        """Return the network's input `(B, C, h, w)`, resized and normalised by mmseg."""
         shapes = {"img_shape": size, "ori_shape": size}
-        read = [{"img": np.ascontiguousarray(image[:, :, ::-1]), **shapes} for image in images]
+        read = [{"img": np.ascontiguousarray(swap_colours(image)), **shapes} for image in images]
         try:
             packed = pseudo_collate([self._pipeline(one) for one in read])
         except (cv2.error, ValueError, ZeroDivisionError) as error:

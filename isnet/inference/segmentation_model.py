@@ -20,13 +20,14 @@ from isnet.inference.model_loader import open_model
 from isnet.inference.overlays import blend, mask_image
 from isnet.inference.predictor import ImagePrediction, Predictor
 from isnet.io.gpus import visible_gpus
-from isnet.io.value_range import ValueRange, to_8_bits
+from isnet.io.pixel_format import COLOURS, PixelFormat, swap_colours
 
 ImageInput = str | Path | Image.Image | NDArray[Any] | Tensor
 """A file, a Pillow image, an array `(H, W, 3)` or `(H, W)`, or a tensor `(3, H, W)` or `(1, H, W)`.
 
-Colours are RGB. Arrays are uint8, or of any type if the training images had more than 8 bits.
-Tensors are uint8 or floating point in 0..1.
+Colours are RGB. If the training images had C bands: a file, an array `(H, W, C)`, or a tensor
+`(C, H, W)` of the bands that are read, in their order. Arrays are uint8, or of any type if the
+training images had more than 8 bits. Tensors are uint8 or floating point in 0..1.
 """
 
 _DEEP_MODES = ("I", "F")
@@ -38,7 +39,7 @@ class Segmentation(ImagePrediction):
     """Predicted classes of one image, with their names and colours."""
 
     image: RgbImage
-    """The image as the network saw it before resizing, `(H, W, 3)` uint8 RGB."""
+    """The image as the network saw it before resizing, `(H, W, 3)` uint8 RGB or `(H, W, C)`."""
     palette: Sequence[tuple[int, int, int]]
     """Colours (R, G, B) in 0..255 by train id."""
 
@@ -49,7 +50,10 @@ class Segmentation(ImagePrediction):
 
     @property
     def overlay(self) -> Image.Image:
-        """The image, half covered by the colours of its classes, as an RGB image."""
+        """The image, half covered by the colours of its classes, as an RGB image.
+
+        Of more than three bands, the first three are red, green and blue.
+        """
         return blend(self.image, self.mask)
 
 
@@ -86,13 +90,13 @@ class SegmentationModel:
         Raises:
             UserError: an image is none, cannot be read, resized for the network or predicted.
         """
-        value_range = self.predictor.value_range
+        pixel_format = self.predictor.pixel_format
         if not isinstance(image, list | tuple):
-            return self._predict([_to_rgb(image, value_range)])[0]
+            return self._predict([_to_rgb(image, pixel_format)])[0]
         images = []
         for index, one in enumerate(image):
             try:
-                images.append(_to_rgb(one, value_range))
+                images.append(_to_rgb(one, pixel_format))
             except UserError as error:
                 raise UserError(str(error), where=f"image {index} of the list") from None
         return self._predict(images)
@@ -135,59 +139,68 @@ def load(
     return SegmentationModel(predictor, model.metadata)
 
 
-def _to_rgb(image: Any, value_range: ValueRange | None) -> RgbImage:
-    """Convert an image of any accepted kind to `(H, W, 3)` uint8 RGB, or raise UserError."""
+def _to_rgb(image: Any, pixel_format: PixelFormat) -> RgbImage:
+    """Convert an image of any accepted kind to an `RgbImage`, or raise UserError."""
     if isinstance(image, str | Path):
-        return read_rgb(Path(image), value_range)
+        return read_rgb(Path(image), pixel_format)
     if isinstance(image, Image.Image):
-        return _from_pillow(image, value_range)
+        return _from_pillow(image, pixel_format)
     if isinstance(image, Tensor):
-        return _from_tensor(image)
+        return _from_tensor(image, pixel_format.channels)
     if isinstance(image, np.ndarray):
-        return _from_array(image, "(H, W, 3) or (H, W)", value_range)
+        return _from_array(image, pixel_format)
     kinds = "a path, a Pillow image, a numpy array, a tensor, or a list of them"
     raise UserError(f"a {type(image).__name__} is no image", hint=f"Give {kinds}")
 
 
-def _from_pillow(image: Image.Image, value_range: ValueRange | None) -> RgbImage:
+def _from_pillow(image: Image.Image, pixel_format: PixelFormat) -> RgbImage:
+    if pixel_format.channels != COLOURS:
+        hint = "Give the path of a file, or an array"
+        raise UserError(f"a Pillow image has no {pixel_format.channels} bands", hint=hint)
     is_deep = image.mode.startswith(_DEEP_MODES)
-    if is_deep and value_range is None:
+    if is_deep and not pixel_format.has_range:
         hint = "Convert it to 8 bits, or give the path of its file"
         raise UserError(f"the Pillow image has the mode {image.mode}", hint=hint)
     # As for a file: as it is displayed, without transparency.
     try:
         shown = ImageOps.exif_transpose(image)
         if is_deep:
-            return _from_array(np.asarray(shown), "", value_range)
+            return _from_array(np.asarray(shown), pixel_format)
         return np.array(shown.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         hint = "Give another one"
         raise UserError(f"the Pillow image cannot be read ({error})", hint=hint) from None
 
 
-def _from_tensor(image: Tensor) -> RgbImage:
+def _from_tensor(image: Tensor, channels: int) -> RgbImage:
     values = image.detach().cpu()
     if values.is_floating_point():
         if not bool(((values >= 0) & (values <= 1)).all()):
             hint = "Give values in 0..1, or uint8: the model normalises them itself"
             raise UserError("the tensor has values outside of 0..1", hint=hint)
         values = (values * 255).round().to(torch.uint8)
-    shape = "(3, H, W) or (1, H, W)"
-    if values.ndim != 3 or values.shape[0] not in (1, 3):
-        hint = f"Give {shape}, or a list of such"
+    shapes = "(3, H, W) or (1, H, W)" if channels == COLOURS else f"({channels}, H, W)"
+    allowed = (1, COLOURS) if channels == COLOURS else (channels,)
+    if values.ndim != 3 or values.shape[0] not in allowed or not values.numel():
+        hint = f"Give {shapes}, or a list of such"
         raise UserError(f"the tensor has the shape {tuple(values.shape)}", hint=hint)
-    return _from_array(values.expand(3, -1, -1).permute(1, 2, 0).numpy(), shape)
+    array = values.expand(channels, -1, -1).permute(1, 2, 0).numpy()
+    if array.dtype != np.uint8:
+        raise UserError(f"the image has values of {array.dtype}", hint="Give uint8, in 0..255")
+    return np.ascontiguousarray(array)
 
 
-def _from_array(image: NDArray[Any], shape: str, value_range: ValueRange | None = None) -> RgbImage:
-    """Check an array `(H, W)` or `(H, W, 3)`; `shape` is what the user should give."""
-    if image.dtype.kind in "uif" and value_range is not None:
-        image = to_8_bits(image, value_range)
+def _from_array(image: NDArray[Any], pixel_format: PixelFormat) -> RgbImage:
+    """Check an array `(H, W)` or `(H, W, 3)`, or of bands `(H, W, C)`; return it with 8 bits."""
+    channels = pixel_format.channels
+    if image.ndim == 2 and channels == COLOURS:
+        image = image[:, :, None].repeat(COLOURS, axis=2)
+    if image.ndim != 3 or image.shape[2] != channels or not image.size:
+        shapes = "(H, W, 3) or (H, W)" if channels == COLOURS else f"(H, W, {channels})"
+        hint = f"Give {shapes}, or a list of such"
+        raise UserError(f"the image has the shape {image.shape}", hint=hint)
+    if image.dtype.kind in "uif" and pixel_format.has_range:
+        image = swap_colours(pixel_format.to_8_bits(swap_colours(image)))
     if image.dtype != np.uint8:
         raise UserError(f"the image has values of {image.dtype}", hint="Give uint8, in 0..255")
-    if image.ndim == 2:
-        image = image[:, :, None].repeat(3, axis=2)
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        hint = f"Give {shape}, or a list of such"
-        raise UserError(f"the image has the shape {image.shape}", hint=hint)
     return np.ascontiguousarray(image)

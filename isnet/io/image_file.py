@@ -2,7 +2,8 @@
 
 OpenCV decodes images as in mmseg's `LoadImageFromFile`. EXIF orientation is applied. Of several
 frames the first is used. Grey, palette and CMYK images become colour images. Values of more than 8
-bits become 8 by a `ValueRange`; without one, 16 bits are divided by 256. Transparency is dropped.
+bits become 8 by a range; without one, 16 bits are divided by 256. Transparency is dropped. Chosen
+bands of a TIFF, as `isnet.io.band_file` reads them, stay as many as they are.
 """
 
 import io
@@ -24,7 +25,8 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from isnet.errors import UserError
 from isnet.io.decoder_messages import decoder_messages
-from isnet.io.value_range import Pixels, ValueRange, Values, to_8_bits
+from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
+from isnet.io.value_range import Pixels, Values
 
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's limit on pixels against decompression bombs, for images from unknown sources."""
@@ -32,8 +34,10 @@ _MOST_PIXELS = 1 << 30
 """OpenCV's limit on pixels."""
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # issued at half of the limit
 
-_JPEG, _TIFF = b"\xff\xd8", (b"II*\x00", b"MM\x00*")
-"""First bytes of files."""
+_JPEG = b"\xff\xd8"
+"""First bytes of a JPEG."""
+TIFF = (b"II*\x00", b"MM\x00*")
+"""First bytes of a TIFF in each byte order."""
 _ORIENTATION = 0x0112
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 256, 257, 258, 259, 262, 339
 _PLANES = 284
@@ -45,6 +49,7 @@ _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
 _IMAGE_MODES = re.compile(r"(inverted )?(1|L)|[124]-bit L|LA|P|RGBA?|CMYK|I;16|16-bit (LA|RGBA?)")
 _MODES_OF_A_RANGE = re.compile(r"I|F|signed L|(u?int|float)\d+ (L|RGB)")
 """Modes that OpenCV reads with the values of the file, and those that 8 bits cannot hold."""
+_BANDS = re.compile(r"with (\d+) bands")
 _LOSSY = (6, 7, 33003, 33005, 34712, 34892, 50001, 50002)
 """Values of `_COMPRESSION`: JPEG, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
@@ -81,6 +86,13 @@ class ImageHeader:
     is_rotated: bool
     """Whether an EXIF orientation rotates or mirrors the image."""
     has_alpha: bool
+
+    @property
+    def bands(self) -> int | None:
+        """Number of the bands of a TIFF that is read by `bands` alone, None for other images."""
+        if found := _BANDS.search(self.mode):
+            return int(found[1])
+        return 4 if "RGBX" in self.mode else 3 if "in planes" in self.mode else None
 
 
 def read_file(path: Path) -> bytes:
@@ -123,17 +135,17 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
                 has_alpha="A" in mode or "transparency" in image.info,
             )
     except Image.DecompressionBombError:
-        raise _too_large(path) from None
+        raise too_large(path) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        if content.startswith(_TIFF) and (header := _rare_tiff(content)):
+        if content.startswith(TIFF) and (header := _rare_tiff(content)):
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and header.size[0] * header.size[1] > 2 * limit:
-                raise _too_large(path) from None
+                raise too_large(path) from None
             return header
         why = "no image, or a damaged one"
         if content[:64].lstrip().startswith(b"<"):
             why = "a web page"
-        elif content.startswith(_TIFF):
+        elif content.startswith(TIFF):
             why = "a TIFF of bands, depth or byte order that Pillow cannot read, or a damaged one"
         raise UnreadableImageError(path, why) from None
 
@@ -151,7 +163,7 @@ def without_pixel_limit() -> Iterator[None]:
 def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
     """Check that an image is read with the values that its file stores.
 
-    `has_range`: whether a `ValueRange` maps values that are signed, float or of 32 bits.
+    `has_range`: whether a range maps values that are signed, float or of 32 bits.
 
     Raises:
         UserError: OpenCV would change the values, or no range maps them.
@@ -166,10 +178,13 @@ def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
     if not needs_range and mode != "I" and not _IMAGE_MODES.fullmatch(mode):
         what = f"has mode {mode}, images are RGB, grey, a palette or CMYK"
         hint = "Save it as RGB, in a TIFF with the bands of each pixel together"
+        if count := header.bands:
+            hint = f"Write `bands: {count}` in the description of such images, or save it as RGB"
         raise UserError(what, where=str(path), hint=hint)
 
 
-def _too_large(path: Path) -> UnreadableImageError:
+def too_large(path: Path) -> UnreadableImageError:
+    """Return the error for an image with more than `MAX_PIXELS`."""
     return UnreadableImageError(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
 
 
@@ -237,7 +252,7 @@ def decode(path: Path, content: bytes, flags: int = cv2.IMREAD_COLOR) -> npt.NDA
     """
     # Damage is named below. Tags of a GeoTIFF, which OpenCV logs too, are no news.
     cv2.utils.logging.setLogLevel(0)
-    is_tiff = content.startswith(_TIFF)
+    is_tiff = content.startswith(TIFF)
     catcher: AbstractContextManager[list[str]] = nullcontext([])
     if is_tiff or content.startswith(_JPEG):
         catcher = decoder_messages()
@@ -269,34 +284,45 @@ def _damage_of_tiff(content: bytes) -> str:
     return ""
 
 
-def decode_values(path: Path, content: bytes) -> Values:
+def decode_values(path: Path, content: bytes, bands: Bands | None = None) -> Values:
     """Decode the `content` of an image file to `(H, W, 3)` BGR, of the type that it stores.
 
-    Raises UserError if the file is damaged, or of a kind that OpenCV does not read.
+    With `bands`, to these of a TIFF, see `decode_bands`. Raises UserError if the file is damaged,
+    or of a kind that is not read.
     """
+    if bands is not None:
+        from isnet.io.band_file import decode_bands
+
+        return decode_bands(path, content, bands)
     return _as_colours(decode(path, content, _AS_STORED))
 
 
-def decode_image(path: Path, content: bytes, value_range: ValueRange | None = None) -> Pixels:
-    """Decode the `content` of an image file to `(H, W, 3)` uint8 BGR; raise UserError if damaged.
+def decode_image(path: Path, content: bytes, pixel_format: PixelFormat = PLAIN) -> Pixels:
+    """Decode the `content` of an image file to `(H, W, C)` uint8, BGR if there are three channels.
 
-    `value_range` maps values of more than 8 bits; without one, 16 bits are divided by 256.
+    Raises UserError if the file is damaged, or not of the `pixel_format`.
     """
-    if value_range is None:
+    if pixel_format.bands is not None:
+        values = decode_values(path, content, pixel_format.bands)
+        if values.dtype != np.uint8 and not pixel_format.has_range:
+            what = f"has values of {values.dtype}, and no range says which are black and white"
+            raise UserError(what, where=str(path), hint="Save it with 8 bits, as the others")
+        return pixel_format.to_8_bits(values)
+    if pixel_format.range is None:
         return np.asarray(decode(path, content), np.uint8)
-    return _as_colours(to_8_bits(decode(path, content, _AS_STORED), value_range))
+    return _as_colours(pixel_format.to_8_bits(decode(path, content, _AS_STORED)))
 
 
 def _as_colours(pixels: Values) -> Values:
     return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
 
 
-def read_image(path: Path, value_range: ValueRange | None = None) -> Pixels:
-    """Read an image file as `(H, W, 3)` uint8 BGR, see `decode_image`.
+def read_image(path: Path, pixel_format: PixelFormat = PLAIN) -> Pixels:
+    """Read an image file as `(H, W, C)` uint8, see `decode_image`.
 
     Raises UserError if the file cannot be read.
     """
-    return decode_image(path, read_file(path), value_range)
+    return decode_image(path, read_file(path), pixel_format)
 
 
 def read_train_ids(path: Path) -> Pixels:

@@ -1,6 +1,5 @@
 """Maps values of more than 8 bits to 8 bits, by a range that is given or measured."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,12 +30,6 @@ def to_8_bits(values: Values, value_range: ValueRange) -> Pixels:
         scaled = np.clip(np.rint(scaled), 0, 255)
         result[top : top + _ROWS] = np.nan_to_num(scaled, copy=False)
     return result
-
-
-def range_of(manifest: Mapping[str, Any]) -> ValueRange | None:
-    """Return the range in a manifest, or in another record with the key `range`."""
-    low_high = manifest.get("range")
-    return None if low_high is None else (low_high[0], low_high[1])
 
 
 def show_limits(value_range: ValueRange) -> tuple[str, str]:

@@ -14,7 +14,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from isnet.errors import UserError
 from isnet.io.image_file import read_image, read_train_ids
-from isnet.io.value_range import Pixels, range_of
+from isnet.io.pixel_format import PixelFormat
+from isnet.io.value_range import Pixels
 from isnet.metrics.benchmark_scores import null
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, confusion_matrix
 
@@ -29,7 +30,9 @@ Manifest = Mapping[str, Any]
 Positions = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 """Row indices and column indices of pixels."""
 _Samples = tuple[npt.NDArray[np.float32], Labels]
-"""Features of N pixels `(N, 5)`: blue, green, red (0..255), x, y (0..1); labels `(N,)` uint8."""
+"""Features of N pixels `(N, C + 2)`: blue, green, red or bands (0..255), x, y (0..1); labels
+`(N,)` uint8.
+"""
 
 
 def _choose_records(manifest: Manifest, split: str) -> list[Mapping[str, Any]]:
@@ -40,11 +43,11 @@ def _choose_records(manifest: Manifest, split: str) -> list[Mapping[str, Any]]:
 
 
 def _read(manifest: Manifest, data_root: Path, split: str) -> Iterator[tuple[Pixels, Labels]]:
-    """Yield the image `(H, W, 3)` BGR and the label `(H, W)` of each chosen record of a split."""
+    """Yield the image `(H, W, C)` and the label `(H, W)` of each chosen record of a split."""
     for record in _choose_records(manifest, split):
         # `/` keeps an absolute image_root or label_root as it is.
         file = data_root / manifest["image_root"] / record["image"]
-        image = read_image(file, range_of(manifest))
+        image = read_image(file, PixelFormat.of(manifest))
         path = data_root / manifest["label_root"] / record["label"]
         label = read_train_ids(path)
         if label.shape != image.shape[:2]:

@@ -8,6 +8,7 @@ from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, sha256_of
 from isnet.io.gpus import visible_gpus
+from isnet.io.pixel_format import PixelFormat
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.evaluate import counting_arguments, write_evaluation
 from isnet.pipeline.stage_files import read_manifest
@@ -41,7 +42,7 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    model, origin, names, digest = _describe(weights, dataset, config, len(manifest["classes"]))
+    model, origin, names, digest = _describe(weights, dataset, config, manifest)
     key = scores_key(sha256_of(weights), manifest["digest"], digest)
     folder = _FOLDER / f"{weights.stem}-{dataset}-{key[:8]}"
     with exclusive(folder):
@@ -71,22 +72,28 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
 
 
 def _describe(
-    weights: Path, dataset: str, config: str | None, classes: int
+    weights: Path, dataset: str, config: str | None, manifest: dict[str, Any]
 ) -> tuple[dict[str, Any], str, dict[str, str], str]:
     """Return what an evaluation reads of `config`, or of the weights file's own description.
 
     This is that part, its name in errors, the names of method and backbone, and a hash with the
     imported modules.
     """
+    from isnet.checkpoints.checkpoint_formats import open_weights
+    from isnet.inference.given_weights import with_own_statistics
+
     if config is not None:
         run = Run(dataset=dataset, config=config, weights=str(weights))
         cache = {config: load_config(config, "--config")}
-        experiment = resolve("--config", run, cache, classes=classes)
+        opened = with_own_statistics(manifest, open_weights(weights))
+        pixel_format, classes = PixelFormat.of(opened), len(manifest["classes"])
+        channels = pixel_format.channels
+        experiment = resolve("--config", run, cache, classes=classes, channels=channels)
+        experiment = experiment.with_statistics(pixel_format.bands)
         import_modules(experiment.imports, experiment.folder)
         names = {"method": experiment.method, "backbone": experiment.backbone}
         digest = experiment.model_digest + experiment.evaluate_digest
         return experiment.evaluated_config, config, names, digest
-    from isnet.checkpoints.checkpoint_formats import open_weights
     from isnet.checkpoints.weights_metadata import WeightsMetadata
 
     meta = open_weights(weights).meta

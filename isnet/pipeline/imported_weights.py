@@ -28,10 +28,13 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
     fetch_weights(start, file)
     import_mmseg()
 
-    from isnet.inference.given_weights import open_given_weights
+    from isnet.checkpoints.checkpoint_formats import open_weights
+    from isnet.inference.given_weights import open_given_weights, with_own_statistics
     from isnet.inference.model_config import deployed_model
     from isnet.pipeline.training_files import write_training
 
+    own = with_own_statistics(manifest, open_weights(file))
+    planned = planned.with_statistics(own)
     experiment = planned.experiment
     import_modules(experiment.imports, experiment.folder)
     given = open_given_weights(file, start.origin, experiment.config, planned.run.config, manifest)
@@ -43,7 +46,7 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
     write_training(
         planned,
         work,
-        manifest,
+        own,
         given.network.state_dict(),
         model,
         config_source(experiment.evaluated_config),

@@ -116,7 +116,7 @@ def train(plan: Plan, run: str, arguments: list[str], stop_request: StopRequest)
 
 
 def _resolve_job(plan: Plan, name: str, key: str, manifest: dict[str, Any]) -> TrainJob:
-    planned = plan.run(name)
+    planned = plan.run(name).with_statistics(manifest)
     store, note = usable_store(plan, planned.run.dataset, manifest)
     digest = manifest["digest"]
     return TrainJob(planned, plan.layout, key, digest, store, note, start_file(plan, name))

@@ -34,7 +34,6 @@ def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
     Raises UserError if the file is missing, damaged, another one than `train` wrote, or does not
     fit the model.
     """
-    config = planned.experiment.config
     import_modules(planned.experiment.imports, planned.experiment.folder)
     file = plan.layout.train_results(planned.name) / "weights.pth"
     weights = open_weights(file)
@@ -45,6 +44,7 @@ def load_run(plan: Plan, planned: PlannedRun) -> TrainedRun:
             hint=f"Run `isnet train --run {planned.name}`, which restores that one; "
             "a run with `weights:` scores another one",
         )
+    config = planned.with_statistics(weights.meta.get("isnet", {})).experiment.config
     model = deployed_model(config)
     if not any(name.startswith("auxiliary_head.") for name in weights.tensors):
         model.pop("auxiliary_head", None)  # weights that were not trained here may have none

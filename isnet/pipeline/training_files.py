@@ -12,7 +12,7 @@ from torch import Tensor
 from isnet.checkpoints.checkpoint_folder import save_torch
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.io.atomic_files import sha256_of, write_text
-from isnet.io.value_range import range_of
+from isnet.io.pixel_format import PixelFormat
 from isnet.pipeline.stage_files import replace_folder, utc_text
 from isnet.records.run_records import TrainRecord
 from isnet.settings.experiment import Experiment
@@ -93,7 +93,7 @@ def describe_weights(
         model,
         **dataset_meta,
         flip_pairs=manifest["flip_pairs"],
-        range=range_of(manifest),
+        pixel_format=PixelFormat.of(manifest),
         provenance=provenance
         | {"method": experiment.method, "backbone": experiment.backbone}
         | {key: environment[key] for key in ("isnet", "git_commit")},

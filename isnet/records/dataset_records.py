@@ -5,6 +5,7 @@ from functools import cached_property
 
 from pydantic import Field
 
+from isnet.io.pixel_format import Bands
 from isnet.records.base_record import Colour, Fraction, Record
 
 
@@ -67,8 +68,11 @@ class Manifest(Record):
     splits: dict[str, list[ManifestEntry]]
     range: tuple[float, float] | None = None
     """Values that become 0 and 255 in images of more than 8 bits; left out without such images."""
+    bands: Bands | None = None
+    """Bands of the images that are the network's channels; left out for colour images."""
     digest: str
-    """SHA-256 over classes, ignore_index, flip_pairs, splits and range; independent of the folders.
+    """SHA-256 over classes, ignore_index, flip_pairs, splits, range and bands; independent of the
+    folders.
     """
 
     @cached_property

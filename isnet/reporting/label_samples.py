@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from isnet.io.image_file import read_image, read_train_ids
+from isnet.io.pixel_format import PixelFormat, swap_colours, to_picture
 from isnet.records.base_record import Colour
 from isnet.records.dataset_records import Manifest, ManifestEntry
 from isnet.reporting.embedded_image import (
@@ -145,9 +146,11 @@ def _sample(
     manifest: Manifest, data: Path, file: _Candidate, shares: Shares, palette: bytes, longest: int
 ) -> LabelSample:
     split, entry = file
-    pixels = read_image(data / manifest.image_root / entry.image, manifest.range)
+    pixel_format = PixelFormat(manifest.range, manifest.bands)
+    read = read_image(data / manifest.image_root / entry.image, pixel_format)
+    pixels = to_picture(swap_colours(read))
     is_grey = not np.ptp(pixels, axis=2).any()
-    photo = Image.fromarray(pixels[..., 0 if is_grey else slice(None, None, -1)])
+    photo = Image.fromarray(pixels[..., 0] if is_grey else np.ascontiguousarray(pixels))
     labels = Image.fromarray(read_train_ids(data / manifest.label_root / entry.label))
     reduce_image(photo, longest, smooth=True)
     reduce_image(labels, longest, smooth=False)

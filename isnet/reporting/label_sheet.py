@@ -12,6 +12,7 @@ from isnet.data.catalog.image_label_pairs import Pair
 from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
 from isnet.io.image_file import decode_values, read_file
+from isnet.io.pixel_format import Bands, stretch_bands, swap_colours, to_picture
 from isnet.io.value_range import stretch
 from isnet.reporting.embedded_image import encode_image, reduce_image
 from isnet.reporting.label_samples import distinct_colours
@@ -21,12 +22,17 @@ _LONGEST, _GAP, _LINE = 480, 8, 16
 
 
 def draw_label_sheet(
-    root: Path, pairs: Sequence[Pair], table: LabelTable, drawings: Mapping[Path, Drawing]
+    root: Path,
+    pairs: Sequence[Pair],
+    table: LabelTable,
+    drawings: Mapping[Path, Drawing],
+    bands: Bands | None,
 ) -> bytes:
     """Draw a row for each pair, the image beside the image under its labels, above a legend.
 
-    Returns a PNG file. `drawings` are annotations by the path of their image, empty for masks. The
-    legend has the classes in these labels. Ignored pixels are grey.
+    Returns a PNG file. `drawings` are annotations by the path of their image, empty for masks.
+    `bands` are those of the images, if they are no colour images. The legend has the classes in
+    these labels. Ignored pixels are grey.
 
     Raises:
         UserError: an image or label cannot be read, or has an unknown id.
@@ -43,8 +49,9 @@ def draw_label_sheet(
         classes |= counts.keys()
         labels = Image.fromarray(train)
         labels.putpalette(np.ravel([*colours, *[grey] * (256 - len(colours))]).tolist())
-        values = decode_values(root / image, read_file(root / image))
-        photo = Image.fromarray(stretch(values)[..., ::-1])
+        values = decode_values(root / image, read_file(root / image), bands)
+        pixels = stretch(values) if bands is None else stretch_bands(values)
+        photo = Image.fromarray(np.ascontiguousarray(to_picture(swap_colours(pixels))))
         reduce_image(photo, _LONGEST, smooth=True)
         reduced = labels.resize(photo.size, Image.Resampling.NEAREST).convert("RGB")
         rows.append((photo, Image.blend(photo, reduced, 0.6)))

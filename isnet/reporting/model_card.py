@@ -86,6 +86,9 @@ def _limits(run: RunResults, manifest: Manifest) -> list[str]:
         limits.append(
             f"Images of more than 8 bits are read with {low} as black and {high} as white."
         )
+    if manifest.bands:
+        numbers = ", ".join(map(str, manifest.bands.numbers))
+        limits.append(f"Takes TIFF files alone, of which it reads the bands {numbers}.")
     worst = [f"{score.name} ({percent(score.iou, 2)} % IoU)" for score in worst_classes(run)]
     if worst:
         limits.append(f"Weakest classes: {', '.join(worst)}.")

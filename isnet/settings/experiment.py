@@ -4,13 +4,15 @@ import copy
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, sha256_of
+from isnet.io.pixel_format import COLOURS, Bands
+from isnet.settings.channels import check_channels, set_channels, set_statistics
 from isnet.settings.config_file import config_file, load_config
 from isnet.settings.config_keys import check_config_file
 from isnet.settings.local_modules import local_files
@@ -80,6 +82,14 @@ class Experiment:
         keys = (*_MODEL_KEYS, *_EVALUATION_KEYS, "default_scope", "val_dataloader")
         return {key: self.config[key] for key in keys if key in self.config}
 
+    def with_statistics(self, bands: Bands | None) -> "Experiment":
+        """Return this experiment with the means and deviations that `convert` measured in bands."""
+        if bands is None or len(bands.numbers) == COLOURS:
+            return self
+        config = copy.deepcopy(self.config)
+        set_statistics(config, bands.mean, bands.std)
+        return replace(self, config=config)
+
     def _digest(self, keys: Iterable[str]) -> str:
         # Configs may contain tuples, sets and classes.
         text = json.dumps({key: self.config[key] for key in keys}, default=repr, sort_keys=True)
@@ -93,13 +103,15 @@ def resolve(
     cache: dict[str, dict[str, Any]] | None = None,
     *,
     classes: int | None = None,
+    channels: int = COLOURS,
 ) -> Experiment:
     """Read the config of a run, apply the run's overrides and check the result; no model is built.
 
     `name` is the run's name, for messages. `classes` is the number of classes of the data set,
-    which the heads get; None keeps the config's. `cache` has the configs read so far, by path; this
-    function adds to them. Raises UserError if the config is missing or broken, an override names no
-    key, or a needed key is absent.
+    which the heads get; None keeps the config's. `channels` is the number of channels of its
+    images, which the backbone gets. `cache` has the configs read so far, by path; this function
+    adds to them. Raises UserError if the config is missing or broken, an override names no
+    key, a needed key is absent, or the config is for another number of channels.
     """
     where = f"params.yaml: runs.{name}"
     cache = {} if cache is None else cache
@@ -109,7 +121,10 @@ def resolve(
     check_config_file(config, f"{where}.config", seed=run.seed)
     if classes is not None:
         _set_num_classes(config, classes)
+    if channels != COLOURS:
+        set_channels(config, channels)
     apply_overrides(config, run.overrides, f"{where}.overrides")
+    check_channels(config, channels, f"{where}.config")
     try:
         name_timm_weights(config, f"{where}.config")
         experiment = _experiment_from(config, run.config)

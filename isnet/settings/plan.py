@@ -31,7 +31,7 @@ Evaluations are then done again, but trainings are not.
 
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
-_OPTIONAL_KEYS = {"group", "range"}
+_OPTIONAL_KEYS = {"bands", "group", "range"}
 """Other keys of a description that decide its content; only part of a key where they are set."""
 
 
@@ -61,7 +61,8 @@ class Plan:
             if run.dataset not in tables:
                 tables[run.dataset] = table_of(params.datasets[run.dataset])
             table = tables[run.dataset]
-            experiment = resolve(name, run, configs, classes=len(table.classes))
+            channels = description_of(params.datasets[run.dataset]).channels
+            experiment = resolve(name, run, configs, classes=len(table.classes), channels=channels)
             check_run(name, run, experiment, table)
             runs[name] = PlannedRun.of(name, run, experiment)
         check_start_runs({name: planned.start for name, planned in runs.items()})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from isnet.io.pixel_format import PixelFormat
 from isnet.settings.experiment import Experiment
 from isnet.settings.params import Devices, Run, Speed, flatten
 from isnet.settings.start_weights import (
@@ -42,6 +43,11 @@ class PlannedRun:
         start = start_weights(run, experiment, where)
         pretrained = {} if start else pretrained_hashes(experiment, where)
         return cls(name, run, experiment, start, pretrained)
+
+    def with_statistics(self, record: dict[str, Any]) -> PlannedRun:
+        """Return the run with the means and deviations of the `bands` that a record states."""
+        bands = PixelFormat.of(record).bands
+        return replace(self, experiment=self.experiment.with_statistics(bands))
 
     @property
     def is_scored_only(self) -> bool:

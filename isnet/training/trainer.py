@@ -24,6 +24,7 @@ from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
 from isnet.io.host_resources import usable_cores
 from isnet.io.loader_errors import errors_of_workers
+from isnet.io.pixel_format import COLOURS
 from isnet.models.float32 import allow_tf32
 from isnet.records.run_records import StartRecord
 from isnet.settings.config_file import config_source
@@ -163,10 +164,24 @@ def _load_start_weights(model: nn.Module, job: TrainJob) -> None:
 def _load_pretrained(model: nn.Module, job: TrainJob) -> None:
     """Load the backbone's pretrained file again, because mmengine skips names that do not fit."""
     if getattr(type(model.backbone), "init_weights", None) is not BaseModule.init_weights:
+        _refuse_bands(model, job)
         return  # it converts names by itself (Swin)
     for file in pretrained_files(job.planned.experiment.config["model"]):
         fit = load_start(model, open_weights(file.path), only_backbone=True)
         _log.info(f"{file.path.name}: {fit.describe()}")
+
+
+def _refuse_bands(model: nn.Module, job: TrainJob) -> None:
+    """Raise UserError for pretrained weights that a backbone itself loads, but not into bands."""
+    config = job.planned.experiment.config["model"]
+    channels = config["backbone"].get("in_channels", COLOURS)
+    if channels != COLOURS and (files := pretrained_files(config)):
+        kind = type(model.backbone).__name__
+        raise UserError(
+            f"{kind} does not extend pretrained weights from {COLOURS} to {channels} channels",
+            where=files[0].reference,
+            hint="Take the pretrained weights out of the config, or another backbone",
+        )
 
 
 def _use_devices(devices: Devices, processes: int) -> int:
@@ -208,6 +223,9 @@ def _log_start(job: TrainJob, state: dict[str, Any] | None) -> None:
         f"global batch {experiment.global_batch} ({spread}) on {job.planned.run.devices} in "
         f"{speed.precision}{', compiled' * speed.compile}{', deterministic' * speed.deterministic}"
     )
+    channels = experiment.config["model"]["backbone"].get("in_channels", COLOURS)
+    if channels != COLOURS and "SamplePhotometricDistortion" in experiment.train_transforms:
+        _log.info(f"{channels} channels: distortion changes brightness and contrast, not colours")
     if job.store_note:
         _log.info(job.store_note)
     now = _describe(batch.processes, batch.accumulation)

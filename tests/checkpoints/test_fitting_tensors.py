@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from isnet.checkpoints.checkpoint_formats import open_weights
-from isnet.checkpoints.fitting_tensors import Fit, load_all, load_start
+from isnet.checkpoints.fitting_tensors import Fit, extend_filters, load_all, load_start
 from isnet.checkpoints.tensor_names import official_name
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
@@ -189,3 +189,29 @@ def test_a_file_that_says_nothing_of_its_fusion_is_accepted(
 def test_a_backbone_alone_starts_any_fusion(other: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(backbone(other), tmp_path / "x.pth")
     assert load_start(build(fusion="residual"), open_weights(tmp_path / "x.pth")).tensors
+
+
+@pytest.mark.parametrize("channels", [2, 4, 13])
+def test_filters_of_colours_are_extended_as_timm_does(channels: int) -> None:
+    from timm.models import adapt_input_conv
+
+    filters = torch.randn(8, 3, 3, 3)
+    wanted = adapt_input_conv(channels, filters.clone())
+    torch.testing.assert_close(extend_filters(filters, channels), wanted)
+
+
+def test_a_start_is_extended_and_said_and_a_scored_file_is_not(
+    other: dict[str, Tensor], tmp_path: Path
+) -> None:
+    model = deployed_model(Config.fromfile(DEMO).to_dict())
+    model["decode_head"]["fusion"] = "paper"
+    model["backbone"]["in_channels"] = 4
+    network = MODELS.build(model)
+    torch.save(other, tmp_path / "x.pth")
+    file = open_weights(tmp_path / "x.pth")
+    fit = load_start(network, file, only_backbone=True)
+    stem = "backbone.stem.0.weight"
+    torch.testing.assert_close(network.state_dict()[stem], extend_filters(other[stem], 4))
+    assert f"{stem} extended from 3 to 4 channels" in fit.describe()
+    with pytest.raises(UserError, match=r"16x4x3x3, in the file 16x3x3x3"):
+        load_all(network, file, "it")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+from tiff_files import encode_tiff
 
 from isnet.cli import main
 from isnet.data.inspection import proposal
@@ -169,6 +170,22 @@ def test_deep_and_very_large_photographs_are_described(
     with Image.open(checkout / "results/datasets/pets/samples.png") as sheet:
         photo = sheet.crop((0, 0, 64, 48))
     assert photo.getextrema()[0] == (0, 255)  # stretched, not at 1/256 of the values
+
+
+def test_bands_are_described_and_are_the_channels_of_the_run(
+    checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, file in enumerate(sorted(pets.glob("photos/*.jpg"))):
+        noise = np.random.default_rng(number).integers(0, 4096, (48, 64, 4)).astype(np.uint16)
+        file.with_suffix(".tif").write_bytes(encode_tiff(noise, 1, extra=(0, 0, 0)))
+        file.unlink()
+    assert main(["init", "pets", str(pets)]) == 0
+    assert "  bands: 4; " in capsys.readouterr().out
+    assert "\nbands: 4\n" in (checkout / "datasets/pets.yaml").read_text()
+    planned = Plan.of(load_params()).run("pets_isnet")
+    assert planned.experiment.config["model"]["backbone"]["in_channels"] == 4
+    with Image.open(checkout / "results/datasets/pets/samples.png") as sheet:
+        assert sheet.crop((0, 0, 64, 48)).getextrema() == ((0, 255),) * 3
 
 
 def test_an_error_while_writing_leaves_both_files_as_they_were(

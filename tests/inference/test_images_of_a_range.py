@@ -136,7 +136,7 @@ def test_python_maps_files_arrays_and_pillow_images_by_the_range_of_the_weights(
 def test_an_export_reads_and_describes_the_range(ranged: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), _photo("a", (64, 96)))
     model = open_model(ranged)
-    [image], _ = given_images([tmp_path], model.metadata.range)
+    [image], _ = given_images([tmp_path], model.metadata.pixel_format)
     wanted = torch.from_numpy(_eight(_photo("a", (64, 96)))[..., ::-1].copy())
     assert torch.equal(image[0].permute(1, 2, 0), wanted)
     assert json.loads(export_metadata(model)["range"]) == list(RANGE)
@@ -151,9 +151,11 @@ def _request(content: bytes) -> Any:
 def test_serving_reads_by_the_range_and_refuses_values_without_one(
     ranged: Path, weights: Path, tmp_path: Path
 ) -> None:
+    cv2.imwrite(str(tmp_path / "rgb.tif"), _photo("a", (64, 96)).astype("f4"))
     Image.fromarray(_photo("a", (64, 96))[..., 0].astype("f4")).save(tmp_path / "a.tif")
-    request = _request((tmp_path / "a.tif").read_bytes())
-    assert ServedModel(open_model(ranged)).predict(request)["width"][0] == 96
+    for name in ("rgb.tif", "a.tif"):
+        request = _request((tmp_path / name).read_bytes())
+        assert ServedModel(open_model(ranged)).predict(request)["width"][0] == 96
     with pytest.raises(RefusedRequestError, match="image 1 of 1: has mode F, and no range says"):
         ServedModel(open_model(weights)).predict(request)
 

@@ -12,6 +12,7 @@ import pytest
 from tiff_files import encode_tiff
 
 from isnet.io.image_file import check_mode, decode_image, decode_values, read_header
+from isnet.io.pixel_format import PixelFormat
 from isnet.io.value_range import measure_range, stretch, to_8_bits, widest
 
 BLACK_IS_ZERO, RGB = 1, 2
@@ -36,7 +37,7 @@ def test_a_tiff_of_any_type_is_read_with_its_values(order: str, kind: str, bands
     assert read.dtype == values.dtype
     wanted = values[..., ::-1] if bands == 3 else values[..., None].repeat(3, axis=2)
     np.testing.assert_array_equal(read, wanted)
-    eight = decode_image(FILE, content, (-32000, 32000))
+    eight = decode_image(FILE, content, PixelFormat((-32000, 32000)))
     np.testing.assert_array_equal(eight, np.rint((wanted.astype(float) + 32000) / 64000 * 255))
 
 

@@ -56,9 +56,11 @@ def export(
     from isnet.inference.model_loader import open_model
 
     model = open_model(weights)
-    given = given_images(check, model.metadata.range) if check else None
+    pixel_format = model.metadata.pixel_format
+    given = given_images(check, pixel_format) if check else None
     run = model.metadata.provenance.get("run")
-    images, origin = given or images_of_run(model.metadata.provenance) or generated_images()
+    found = given or images_of_run(model.metadata.provenance)
+    images, origin = found or generated_images(pixel_format.channels)
     folder = str(run) if _NAME.fullmatch(str(run or "")) else weights.stem
     file = output or Path("exports") / folder / f"model{_SUFFIXES[format]}"
     if file.exists() and read_json(record_of(file)).get("weights_sha256") != model.sha256:

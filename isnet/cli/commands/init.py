@@ -59,7 +59,8 @@ def init(
     )
     table = build_label_table(found.description, str(target), never_annotated=True)
     dataset = {"kind": "folder", "source": str(found.root), "description": str(target)}
-    planned = _check({name: dataset}, run, proposal.fields, table, path)
+    channels = found.description.channels
+    planned = _check({name: dataset}, run, proposal.fields, table, channels, path)
     at_a_time, memory = fit_batch(planned)
     if at_a_time < planned.batch.per_process:
         proposal.fields["overrides"]["train_dataloader"]["batch_size"] = at_a_time
@@ -73,7 +74,8 @@ def init(
         print(f"\n# {target}\n{description}\n# {path}\n{with_data.added}{changed.added}", end="")
         return
     sheet = Path(f"results/datasets/{name}/samples.png")
-    pixels = draw_label_sheet(found.root, found.values.samples, table, found.drawings)
+    samples, bands = found.values.samples, found.values.bands
+    pixels = draw_label_sheet(found.root, samples, table, found.drawings, bands)
     with explain_write_errors(sheet):
         write_bytes(sheet, pixels)
     try:  # after an error, neither is changed
@@ -104,14 +106,19 @@ def _refuse_name(name: str, run: str, target: Path, params: Params) -> None:
 
 
 def _check(
-    dataset: dict[str, Any], run: str, fields: dict[str, Any], table: LabelTable, path: Path
+    dataset: dict[str, Any],
+    run: str,
+    fields: dict[str, Any],
+    table: LabelTable,
+    channels: int,
+    path: Path,
 ) -> PlannedRun:
     """Return a run to be added with its data set, or raise UserError if it is not correct."""
     tree = read_yaml(path, "See docs/reference/params.md")
     tree["datasets"] = {**tree["datasets"], **dataset}
     tree["runs"] = {**tree["runs"], run: fields}
     wanted = params_of(tree, path).runs[run]
-    experiment = resolve(run, wanted, classes=len(table.classes))
+    experiment = resolve(run, wanted, classes=len(table.classes), channels=channels)
     check_run(run, wanted, experiment, table)
     return PlannedRun(run, wanted, experiment)
 

@@ -12,10 +12,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from isnet.data.catalog.image_groups import check_group
+from isnet.io.pixel_format import COLOURS, Bands
+from isnet.io.value_range import ValueRange
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 _FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 """Converts a YAML list to a tuple, because strict validation refuses lists."""
+_Range = Annotated[ValueRange, _FromList]
 
 Color = Annotated[tuple[int, int, int], _FromList]
 RawId = Annotated[int, Field(ge=0, le=65535)] | Color
@@ -133,15 +136,39 @@ class DatasetDescription(StrictModel):
     """
     left_right: Annotated[tuple[Annotated[tuple[str, str], _FromList], ...], _FromList] = ()
     """Pairs of classes that are swapped when an image is mirrored."""
-    range: Annotated[tuple[float, float], _FromList] | None = None
-    """For images of more than 8 bits: the values that become 0 (black) and 255 (white). Values
-    between are scaled, others are cut. Without it, `convert` measures the range of the train images
-    (without the lowest and highest 0.5 % of each). Images of 8 bits stay as they are.
+    bands: (
+        Annotated[int, Field(ge=2)]
+        | Annotated[tuple[Annotated[int, Field(ge=1)], ...], _FromList, Field(min_length=2)]
+        | None
+    ) = None
+    """For TIFF files whose bands are the network's channels: how many they have, or the numbers
+    (from 1) of those to read, in the order of the channels. The first three are shown as red, green
+    and blue. Without it, images are grey or colour images.
+    """
+    range: _Range | Annotated[tuple[_Range, ...], _FromList] | None = None
+    """For images of more than 8 bits: the values that become 0 (black) and 255 (white), or with
+    `bands` a list of such pairs, one for each. Values between are scaled, others are cut. Without
+    it, `convert` measures the range of the train images, of each band (without the lowest and
+    highest 0.5 % of each image). Images of 8 bits stay as they are.
     """
 
     def folder(self, split: str) -> str:
         """Return the name that replaces `{split}` in paths."""
         return self.splits[split].folder or split  # type: ignore[index]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of an image for the network."""
+        return COLOURS if self.bands is None else len(Bands.of(self.bands).numbers)
+
+    @property
+    def ranges(self) -> tuple[ValueRange, ...] | None:
+        """The range of each band, or the one of a colour image; None to measure it."""
+        if self.range is None:
+            return None
+        pairs = self.range if isinstance(self.range[0], tuple) else (self.range,)
+        count = 1 if self.bands is None else self.channels
+        return pairs * count if len(pairs) == 1 else pairs
 
     @property
     def raw_ids(self) -> tuple[RawId, ...]:
@@ -169,8 +196,7 @@ class DatasetDescription(StrictModel):
                 raise ValueError(f"{key} has no {{name}}, the part that image and label share")
         if self.group is not None:
             check_group(self.group)
-        if self.range is not None and not -math.inf < self.range[0] < self.range[1] < math.inf:
-            raise ValueError(f"range is {list(self.range)}, needed is [low, high] with low < high")
+        _check_ranges(self)
         _check_splits(self)
         names = [row.name for row in self.classes]
         for name in names:
@@ -182,6 +208,18 @@ class DatasetDescription(StrictModel):
         _check_categories(self)
         _check_ids(self)
         return self
+
+
+def _check_ranges(description: DatasetDescription) -> None:
+    """Raise ValueError unless there is one finite range, or one for each band."""
+    ranges = description.ranges or ()
+    for low, high in ranges:
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"range is [{low}, {high}], needed is [low, high] with low < high")
+    wanted = 1 if description.bands is None else description.channels
+    if ranges and len(ranges) != wanted:
+        bands = "no `bands`" if description.bands is None else f"{wanted} bands"
+        raise ValueError(f"range has {len(ranges)} pairs, and there are {bands}")
 
 
 def _check_splits(description: DatasetDescription) -> None:

@@ -25,11 +25,12 @@ from isnet.data.convert.label_conversion import (
     file_stamp,
     initialize_worker,
 )
+from isnet.data.convert.measured_format import choose_pixel_format
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, remove_other_files
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
+from isnet.io.pixel_format import Bands, PixelFormat
 from isnet.io.process_pool import map_in_processes
-from isnet.io.value_range import ValueRange, show_limits, widest
 from isnet.io.wait_lock import exclusive
 from isnet.records.dataset_records import Census, Manifest, SourceRecord, SplitCounts
 
@@ -85,9 +86,13 @@ def convert_dataset(
     drawings, stamps = _read_shared_labels(description, root)
     work = [(job, drawings.get(job.image)) for job in wanted]
     # With the annotation files, so that their change makes every label again.
-    made_with = digest_of([_VERSION, table.digest, *stamps])
+    bands = _bands_to_read(description)
+    made_with = digest_of(
+        [_VERSION, table.digest, *stamps, *([bands.model_dump(mode="json")] if bands else [])]
+    )
     with exclusive(folder / "labels"):
-        results = _convert_all(work, root, folder, table, made_with, workers, on_progress)
+        settings = (root, folder / "labels", table, bands)
+        results = _convert_all(work, folder, settings, made_with, workers, on_progress)
         # Left are temporary files of a killed process, and labels of images that no longer exist.
         labels = folder / "labels"
         remove_other_files(labels, {labels / job.target for job in wanted})
@@ -101,8 +106,14 @@ def convert_dataset(
     leaks = find_leaks(jobs, results, groups)
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
         _log.warning(f"warning: {warning}")
-    value_range = _choose_range(description.range, jobs, results, table.origin)
-    return _manifest(source, table, jobs, results, value_range), census
+    pixel_format = choose_pixel_format(description, bands, jobs, results, table.origin)
+    return _manifest(source, table, jobs, results, pixel_format), census
+
+
+def _bands_to_read(description: DatasetDescription) -> Bands | None:
+    if description.bands is None:
+        return None
+    return Bands.of(description.bands).model_copy(update={"ranges": description.ranges})
 
 
 def _read_shared_labels(
@@ -121,14 +132,13 @@ def _read_shared_labels(
 
 def _convert_all(
     wanted: list[tuple[ConversionJob, Drawing | None]],
-    root: Path,
     folder: Path,
-    table: LabelTable,
+    settings: tuple[Path, Path, LabelTable, Bands | None],
     made_with: str,
     workers: int,
     on_progress: Callable[[int, int], None],
 ) -> Results:
-    labels, path = folder / "labels", folder / "labels.jsonl"
+    (root, labels, *_), path = settings, folder / "labels.jsonl"
     jobs = {job for job, _ in wanted}
     recorded = {
         job: ConversionResult.model_validate(record["converted"])
@@ -142,7 +152,7 @@ def _convert_all(
         [work for work in wanted if work[0] not in results],
         workers,
         initializer=initialize_worker,
-        initargs=(root, labels, table),
+        initargs=settings,
     )
     with JsonLinesFile(path, made_with) as journal, closing(finished):
         for (job, _), result in finished:
@@ -190,7 +200,7 @@ def _manifest(
     table: LabelTable,
     jobs: Jobs,
     results: Results,
-    value_range: ValueRange | None,
+    pixel_format: PixelFormat,
 ) -> Manifest:
     copied = {"width", "height", "image_sha256", "label_sha256"}
     # Without the roots: the same data at another place have the same digest.
@@ -205,7 +215,8 @@ def _manifest(
             ]
             for split, some in jobs.items()
         },
-        **({"range": value_range} if value_range else {}),
+        **({"range": pixel_format.range} if pixel_format.range else {}),
+        **({"bands": pixel_format.bands.model_dump()} if pixel_format.bands else {}),
     }
     return Manifest.model_validate(
         {
@@ -245,32 +256,3 @@ def _count(num_classes: int, results: list[ConversionResult]) -> SplitCounts:
         images_with_class=images[:num_classes].tolist(),
         sizes=dict(Counter(f"{result.width}x{result.height}" for result in results)),
     )
-
-
-def _choose_range(
-    given: ValueRange | None, jobs: Jobs, results: Results, origin: str
-) -> ValueRange | None:
-    """Return the range of the description, or the widest of train; None if all have 8 bits."""
-    deep = [job.image for some in jobs.values() for job in some if results[job].measured]
-    total = sum(map(len, jobs.values()))
-    if not deep and given is None:
-        return None
-    if not deep:
-        what = "range is for images of more than 8 bits, and all images have 8"
-        raise UserError(what, where=origin, hint="Leave it out")
-    written = f"`range: [low, high]` in {origin}: the values that become black and white"
-    if given is None and len(deep) < total:
-        what = f"has more than 8 bits, as {len(deep)} of {total} images"
-        raise UserError(what, where=deep[0], hint=f"Save all images alike, or write {written}")
-    measured = (results[job].measured for job in jobs["train"])
-    low, high = chosen = given or widest([one for one in measured if one])
-    if low >= high:
-        what = f"all images of train have the value {low:.10g}"
-        raise UserError(what, where=origin, hint=f"Write {written}")
-    how = f"measured in train; `range: [low, high]` in {origin} sets another"
-    if given is not None:
-        how = f"as {origin} says"
-    black, white = show_limits(chosen)
-    has_more = f"{len(deep)} of {total} images have more than 8 bits"
-    _log.info(f"{has_more}: {black} becomes 0, {white} becomes 255 ({how})")
-    return chosen

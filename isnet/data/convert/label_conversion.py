@@ -6,7 +6,7 @@ The label is checked against its image, mapped from raw ids to train ids, and wr
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,13 +22,13 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
 from isnet.io.image_file import (
-    ImageHeader,
     UnreadableImageError,
     check_mode,
     decode_values,
     read_file,
     read_header,
 )
+from isnet.io.pixel_format import Bands, in_memory_order, stretch_bands, swap_colours, to_picture
 from isnet.io.value_range import Pixels, ValueRange, Values, measure_range, stretch
 from isnet.records.base_record import Record
 
@@ -48,6 +48,17 @@ class ConversionJob(NamedTuple):
     image: str
     label: str
     target: str
+
+
+class BandValues(Record):
+    """Range (None for 8 bits), mean and standard deviation of a band of an image, within the range.
+
+    Pixels without a finite value do not count.
+    """
+
+    range: ValueRange | None
+    mean: float
+    std: float
 
 
 class ConversionResult(Record):
@@ -71,6 +82,13 @@ class ConversionResult(Record):
     """Perceptual hash of the image; empty in journals of earlier versions."""
     measured: ValueRange | None = None
     """Range of the image's values, if they have more than 8 bits."""
+    bands: tuple[BandValues, ...] = ()
+    """Values of each band that is read, if the data set has `bands`."""
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether values have more than 8 bits."""
+        return self.measured is not None or any(band.range for band in self.bands)
 
 
 def file_stamp(path: Path) -> FileStamp:
@@ -79,8 +97,8 @@ def file_stamp(path: Path) -> FileStamp:
     return status.st_size, status.st_mtime_ns
 
 
-_state: list[tuple[Path, Path, LabelLookup]] = []
-"""Settings of a worker: folders of raw files and of converted labels, and lookup table."""
+_state: list[tuple[Path, Path, LabelLookup, Bands | None]] = []
+"""Settings of a worker: folders of raw files and of converted labels, lookup table, and bands."""
 
 
 def prepare_decoders() -> None:
@@ -88,16 +106,16 @@ def prepare_decoders() -> None:
     Image.MAX_IMAGE_PIXELS = None  # aerial images among them are trusted
 
 
-def initialize_worker(root: Path, labels: Path, table: LabelTable) -> None:
+def initialize_worker(root: Path, labels: Path, table: LabelTable, bands: Bands | None) -> None:
     """Initialise a worker process that converts labels.
 
     `root` is the folder of images and raw labels, `labels` that of converted labels; `table` maps
-    raw ids to train ids.
+    raw ids to train ids. `bands` are those of the images, with their ranges if these are given.
     """
     prepare_decoders()
     # libpng and OpenCV print warnings about damaged files; the error raised here names them.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    _state[:] = [(root, labels, LabelLookup(table))]
+    _state[:] = [(root, labels, LabelLookup(table), bands)]
 
 
 def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResult:
@@ -110,7 +128,7 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
             the label has an unknown id.
     """
     job, drawing = work
-    root, labels, lookup = _state[0]
+    root, labels, lookup, bands = _state[0]
     image, label, target = root / job.image, root / job.label, labels / job.target
     # Taken before the files are read, so that a change in between is noticed next time.
     image_stamp, label_stamp = _stamp(image), _stamp(label)
@@ -120,12 +138,13 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
     content = read_file(image)
     if drawing is None:
         raw = read_label(label, table.form, table.origin, table.tolerance)
-        header, values = check_image(image, content, label, (raw.shape[1], raw.shape[0]))
+        size = (raw.shape[1], raw.shape[0])
+        has_alpha, values = check_image(image, content, label, size, bands)
     else:  # checked before a canvas of the stated size is made
-        header, values = check_image(image, content, drawing.where, drawing.size)
+        has_alpha, values = check_image(image, content, drawing.where, drawing.size, bands)
         raw = drawing.draw(table.categories, table.unlabelled, table.origin)
     train, counts, far = lookup(raw, label)
-    measured = _measure(image, values)
+    facts, shown = _measure(image, values, bands)
     encoded = encode_grey(train)
     with explain_write_errors(target):
         write_bytes(target, encoded)
@@ -137,11 +156,11 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
         label_sha256=hashlib.sha256(encoded).hexdigest(),
         width=values.shape[1],
         height=values.shape[0],
-        has_alpha=header.has_alpha,
+        has_alpha=has_alpha,
         counts=counts,
         far=far,
-        fingerprint=_fingerprint(stretch(values, measured)),
-        **({"measured": measured} if measured else {}),
+        fingerprint=_fingerprint(shown),
+        **facts,
     )
 
 
@@ -156,10 +175,29 @@ def _fingerprint(pixels: Pixels) -> str:
     return np.packbits(grey[:, :-1] > grey[:, 1:] + 1).tobytes().hex()
 
 
-def _measure(image: Path, values: Values) -> ValueRange | None:
-    """Return the range of an image's values; None if they have 8 bits."""
+def _measure(image: Path, values: Values, bands: Bands | None) -> tuple[dict[str, Any], Pixels]:
+    """Return what is measured in an image, and three channels of it with 8 bits."""
+    if bands is not None:
+        given = in_memory_order(bands.ranges or (None,) * len(bands.numbers))
+        measured = [
+            _measure_band(image, values[..., channel], one) for channel, one in enumerate(given)
+        ]
+        facts = {"bands": in_memory_order(tuple(measured))}
+        return facts, to_picture(swap_colours(stretch_bands(values)))
     if values.dtype == np.uint8:
-        return None
+        return {}, values
+    found = _range_of(image, values)
+    return {"measured": found}, stretch(values, found)
+
+
+def _measure_band(image: Path, values: Values, given: ValueRange | None) -> BandValues:
+    found = None if values.dtype == np.uint8 else given or _range_of(image, values)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    within = finite if found is None else finite.clip(*found)
+    return BandValues(range=found, mean=float(within.mean()), std=float(within.std()))
+
+
+def _range_of(image: Path, values: Values) -> ValueRange:
     measured = measure_range(values)
     if measured is None:
         hint = "Replace it, or take it out of the data set"
@@ -175,28 +213,29 @@ def _stamp(path: Path) -> FileStamp:
 
 
 def check_image(
-    image: Path, content: bytes, label: Path | str, label_size: Size
-) -> tuple[ImageHeader, Values]:
-    """Decode an image as a check; return its header and its values after EXIF orientation.
+    image: Path, content: bytes, label: Path | str, label_size: Size, bands: Bands | None = None
+) -> tuple[bool, Values]:
+    """Decode an image as a check; return whether it has transparency, and its values as displayed.
 
     Raises:
         UserError: the image is damaged, training cannot read its mode without loss, or its label
             has another size.
     """
-    header = read_header(image, content)
-    check_mode(image, header, has_range=True)
-    values = decode_values(image, content)
+    header = None if bands else read_header(image, content)
+    if header is not None:
+        check_mode(image, header, has_range=True)
+    values = decode_values(image, content, bands)
     height, width = values.shape[:2]
     if label_size != (width, height):
         what = f"the label is {'x'.join(map(str, label_size))}, its image {width}x{height}"
         hint = "Replace the damaged file"
-        if header.is_rotated:
+        if header is not None and header.is_rotated:
             what += ", turned as its EXIF orientation says"
             hint = "Make the label fit the image as it is shown"
         raise UserError(what, where=str(label), hint=hint)
-    if header.is_rotated and label_size == header.size:
+    if header is not None and header.is_rotated and label_size == header.size:
         what = "the sizes do not show whether its label is turned too"
         what = f"an EXIF orientation turns or mirrors it, and {what}"
         hint = "Save it as it is shown, without the orientation, and its label to fit"
         raise UserError(what, where=str(image), hint=hint)
-    return header, values
+    return header is not None and header.has_alpha, values

@@ -85,6 +85,10 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
     read = _read_masks if pairing.form is None else _read_annotations
     values, classes, label_keys, drawings = read(root, division, pairs, hints)
     keys = {**division.keys, **label_keys}
+    bands = []
+    if values.bands is not None:
+        keys["bands"] = values.bands.total
+        bands = [f"bands: {values.bands}; `bands: [4, 3, 2]` would read these three, in this order"]
     description = validate(DatasetDescription, keys, where)
     counts = {split: len(some) for split, some in division.pairs.items()}
     common = ", ".join(f"{n} of {size[0]}x{size[1]}" for size, n in values.sizes.most_common(3))
@@ -97,6 +101,7 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         f"labels: {values.form}, every {'image drawn' if drawings else 'file read'}",
         *notes,
         f"sizes: {common}{others}",
+        *bands,
         *(f"images: {count} of {kind}; {measured}" for kind, count in values.deep.items()),
         *(f"classes: {line}" for line in classes.why),
         *_shares(values, classes),

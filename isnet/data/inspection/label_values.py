@@ -17,6 +17,7 @@ from isnet.data.convert.label_reader import FORM_OF, read_label
 from isnet.errors import UserError
 from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_file, read_header
+from isnet.io.pixel_format import Bands
 from isnet.io.process_pool import map_in_processes
 
 _PAIRS_PER_WORKER = 50
@@ -34,6 +35,7 @@ class LabelValues(NamedTuple):
     `pixels` are counts by raw id (65536 R + 256 G + B for colours), `sizes` counts of (width,
     height), and `palette` the colours of a palette by index. `samples` are up to three pairs that
     together have many values. `deep` counts the images of more than 8 bits by the type of values.
+    `bands` are those of images that are neither grey nor colour images.
     """
 
     form: LabelForm
@@ -42,6 +44,7 @@ class LabelValues(NamedTuple):
     palette: list[Color]
     samples: list[Pair] = []  # noqa: RUF012
     deep: Mapping[str, int] = {}
+    bands: Bands | None = None
 
 
 class Annotated(NamedTuple):
@@ -64,8 +67,9 @@ def read_values(
     """
     drawings, ids = (annotated.drawings, annotated.ids) if annotated else ({}, {})
     form = annotated.form if annotated else _form_of(root, [label for _, label in pairs])
+    bands = _bands_of(root / pairs[0][0])
     pool = map_in_processes(
-        partial(_read_pair, root=root, form=form, ids=ids),
+        partial(_read_pair, root=root, form=form, ids=ids, bands=bands),
         [(pair, drawings.get(pair[0])) for pair in pairs],
         min(usable_cores(), 1 + len(pairs) // _PAIRS_PER_WORKER),
         initializer=prepare_decoders,
@@ -82,7 +86,12 @@ def read_values(
             levels = image.getpalette("RGB") or []
         palette = list(zip(levels[::3], levels[1::3], levels[2::3], strict=False))
     samples = _choose_samples({pair: {*found[pair][0]} for pair in pairs})
-    return LabelValues(form, pixels, sizes, palette, samples, deep)
+    return LabelValues(form, pixels, sizes, palette, samples, deep, bands)
+
+
+def _bands_of(image: Path) -> Bands | None:
+    count = read_header(image, read_file(image)).bands
+    return None if count is None else Bands.of(count)
 
 
 def _choose_samples(values: Mapping[Pair, set[int]]) -> list[Pair]:
@@ -118,16 +127,20 @@ def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
 
 
 def _read_pair(
-    work: tuple[Pair, Drawing | None], root: Path, form: LabelForm, ids: Mapping[str, int]
+    work: tuple[Pair, Drawing | None],
+    root: Path,
+    form: LabelForm,
+    ids: Mapping[str, int],
+    bands: Bands | None,
 ) -> tuple[dict[int, int], Size, str]:
     (image, label), drawing = (root / work[0][0], root / work[0][1]), work[1]
     if drawing is None:
         raw = read_label(label, form, "a description by hand (docs/how-to/own-data.md)")
         size = (raw.shape[1], raw.shape[0])
-        _, shown = check_image(image, read_file(image), label, size)
+        _, shown = check_image(image, read_file(image), label, size, bands)
     else:
         size = drawing.size
-        _, shown = check_image(image, read_file(image), drawing.where, size)
+        _, shown = check_image(image, read_file(image), drawing.where, size, bands)
         raw = drawing.draw(ids, UNCOVERED, "the description")
     if raw.dtype.itemsize == 4:
         values, counts = np.unique(raw, return_counts=True)

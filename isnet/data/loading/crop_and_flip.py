@@ -19,8 +19,11 @@ from mmseg.registry import TRANSFORMS
 
 from isnet.data.packed.packed_store import PackedSample, Pixels
 from isnet.io.image_file import read_image
+from isnet.io.pixel_format import PLAIN
 
 _TRIES = 10
+_WARPED = 4
+"""Channels that `cv2.warpAffine` takes at once."""
 
 
 @TRANSFORMS.register_module()
@@ -28,12 +31,12 @@ class LoadImage(BaseTransform):
     """Read an image by `isnet.io.image_file`, in place of mmseg's LoadImageFromFile.
 
     Images of 8 bits are the same. A `ManifestDataset` puts this transform in place of mmseg's, and
-    gives the `value_range` by which more bits become 8.
+    gives the `pixel_format` of bands and of more bits.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add `img` `(H, W, 3)` uint8 BGR and its shape, as mmseg's transform does."""
-        image = read_image(Path(results["img_path"]), results.get("value_range"))
+        """Add `img` `(H, W, C)` uint8, BGR if C is 3, and its shape, as mmseg's transform does."""
+        image = read_image(Path(results["img_path"]), results.get("pixel_format", PLAIN))
         results["img"] = image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
         return results
@@ -98,7 +101,7 @@ class LoadRandomCrop(BaseTransform):
     """Label of unlabelled pixels."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add `img` `(h, w, 3)` uint8 BGR and `gt_seg_map` `(h, w)` uint8 to `results`."""
+        """Add `img` `(h, w, C)` uint8, BGR if C is 3, and `gt_seg_map` `(h, w)` uint8."""
         sample: _Sample = results.get("packed") or _DecodedSample(results)
         resized = self._draw_size(sample)
         for _ in range(1 + _TRIES):
@@ -168,7 +171,7 @@ def _read_label(sample: _Sample, crop: _ResizedCrop) -> Pixels:
 
 
 def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
-    """Read a crop `(h, w, 3)` of the resized image, within a grey level of bilinear `cv2.resize`.
+    """Read a crop `(h, w, C)` of the resized image, within a grey level of bilinear `cv2.resize`.
 
     OpenCV's `warpAffine` interpolates in floating point since version 4.11.
     """
@@ -177,14 +180,18 @@ def _read_image(sample: _Sample, crop: _ResizedCrop, flipped: bool) -> Pixels:
     part = sample.image(rows, columns)
     if flipped:
         x_start, x_scale = x_start + x_scale * (crop.width - 1), -x_scale
-    warped = cv2.warpAffine(
-        part,
-        np.array([[x_scale, 0, x_start], [0, y_scale, y_start]]),
-        (crop.width, crop.height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(warped, np.uint8)
+    matrix = np.array([[x_scale, 0, x_start], [0, y_scale, y_start]])
+    warped = [
+        cv2.warpAffine(
+            np.ascontiguousarray(part[..., first : first + _WARPED]),
+            matrix,
+            (crop.width, crop.height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        for first in range(0, part.shape[2], _WARPED)
+    ]
+    return np.asarray(warped[0] if len(warped) == 1 else np.dstack(warped), np.uint8)
 
 
 def _source_range(source: int, target: int, start: int, length: int) -> tuple[slice, float, float]:

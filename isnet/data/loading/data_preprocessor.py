@@ -27,7 +27,7 @@ _META = (
 class PackCropInputs(BaseTransform):
     """Pack an image and its label for `DevicePreProcessor`, without converting them from uint8.
 
-    Replaces mmseg's PackSegInputs. `inputs` is uint8 `(3, H, W)`, a view of the image's `(H, W, 3)`
+    Replaces mmseg's PackSegInputs. `inputs` is uint8 `(C, H, W)`, a view of the image's `(H, W, C)`
     memory. `gt_sem_seg` is uint8 `(1, H, W)`. Compared with int64, only an eighth of the label's
     bytes are sent to other processes and to the device.
     """
@@ -51,18 +51,30 @@ class DevicePreProcessor(SegDataPreProcessor):
     Without `colours`, and outside training, the results are mmseg's, except that images keep their
     memory format in training.
 
-    In training, images may be uint8 `(3, H, W)`, usually views of `(H, W, 3)` memory, and labels
+    In training, images may be uint8 `(C, H, W)`, usually views of `(H, W, C)` memory, and labels
     uint8 `(1, H, W)`. Labels are returned as int64.
     """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(mean=mean and mean[:1], std=std and std[:1], **settings)
+        for name, values in (("mean", mean), ("std", std)):
+            if values is not None:  # mmengine takes one or three, and data sets may have any number
+                numbers = torch.tensor(values, dtype=torch.float32)
+                self.register_buffer(name, numbers.view(-1, 1, 1), persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalise, pad and, in training, distort a batch of images; pad their labels.
 
         `data` has `inputs`, a list of images or a batch, and `data_samples`. Returns `inputs`
-        `(B, 3, H, W)` float32, and `data_samples`.
+        `(B, C, H, W)` float32, and `data_samples`.
 
         Raises:
-            UserError: distortion was sampled for images that are not uint8 BGR.
+            UserError: distortion was sampled for images that are not uint8.
         """
         # Copies to a GPU are ordered by its stream; a non-blocking copy to the CPU is not.
         self._non_blocking = self.device.type != "cpu"
@@ -125,8 +137,8 @@ def _distort(images: Tensor, samples: Sequence[SegDataSample]) -> Tensor:
     parameters = [sample.metainfo.get("colours") for sample in samples]
     if all(each is None for each in parameters):
         return images
-    if images.dtype != torch.uint8 or images.shape[1] != 3:
-        what = f"distortion was sampled for {images.dtype} images with {images.shape[1]} channels"
-        hint = "SamplePhotometricDistortion needs uint8 BGR images: only load and crop before it"
+    if images.dtype != torch.uint8:
+        what = f"distortion was sampled for {images.dtype} images"
+        hint = "SamplePhotometricDistortion needs uint8 images: only load and crop before it"
         raise UserError(what, hint=hint)
     return distort(images, [DistortionParameters(*(each or ())) for each in parameters])

@@ -15,7 +15,7 @@ from mmseg.registry import DATA_SAMPLERS, DATASETS
 
 from isnet.data.packed.packed_store import PackedStore
 from isnet.errors import UserError
-from isnet.io.value_range import ValueRange, range_of
+from isnet.io.pixel_format import PLAIN, PixelFormat
 
 SeededIndex = tuple[int, int, int]
 """Index of an image, number of the draw over all ranks, and seed of the run."""
@@ -73,7 +73,7 @@ class ManifestDataset(BaseSegDataset):
         self._images = _require_folder(root / content["image_root"], manifest)
         self._labels = _require_folder(root / content["label_root"], manifest)
         self._entries: list[dict[str, Any]] = content["splits"][split]
-        self.value_range = range_of(content)
+        self.pixel_format = PixelFormat.of(content)
         super().__init__(
             metainfo={
                 "classes": tuple(content["classes"]),
@@ -81,7 +81,7 @@ class ManifestDataset(BaseSegDataset):
                 "flip_pairs": tuple(map(tuple, content["flip_pairs"])),
             },
             ignore_index=content["ignore_index"],
-            pipeline=[_read_as_converted(step, self.value_range, manifest) for step in pipeline],
+            pipeline=[_read_as_converted(step, self.pixel_format, manifest) for step in pipeline],
             test_mode=test_mode,
         )
         names = [entry["image"] for entry in self._entries]
@@ -105,11 +105,11 @@ class ManifestDataset(BaseSegDataset):
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return the data of an image, as mmseg's transforms take it.
 
-        It includes the `value_range` of the data set and, if there is a packed store, the
+        It includes the `pixel_format` of the data set and, if there is a packed store, the
         `PackedSample` of the image as `packed`.
         """
         info: dict[str, Any] = super().get_data_info(idx)
-        info["value_range"] = self.value_range
+        info["pixel_format"] = self.pixel_format
         return info | {"packed": self._store[idx]} if self._store else info
 
     def __getitem__(self, index: int | SeededIndex) -> Any:
@@ -133,18 +133,18 @@ def _read(manifest: Path) -> dict[str, Any]:
 
 
 def _read_as_converted(
-    step: dict[str, Any], value_range: ValueRange | None, manifest: str
+    step: dict[str, Any], pixel_format: PixelFormat, manifest: str
 ) -> dict[str, Any]:
     """Return `LoadImage` for mmseg's own reader of images, unless that has arguments.
 
-    Raises UserError if it has arguments and images have more than 8 bits.
+    Raises UserError if it has arguments and images have bands or more than 8 bits.
     """
     if step["type"] != "LoadImageFromFile":
         return step
     if len(step) == 1:
         return {"type": "LoadImage"}
-    if value_range is not None:
-        what = "LoadImageFromFile with arguments reads no images of more than 8 bits"
+    if pixel_format != PLAIN:
+        what = "LoadImageFromFile with arguments reads no images of more than 8 bits or of bands"
         raise UserError(what, where=manifest, hint="Leave its arguments out in the pipeline")
     return step
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.data.loading.opencv_hsv import HUES, bgr_to_hsv, hsv_to_bgr
+from isnet.io.pixel_format import COLOURS
 
 _LEVELS = np.arange(256)
 
@@ -76,8 +77,9 @@ class SamplePhotometricDistortion(BaseTransform):
 def distort(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tensor:
     """Apply photometric distortion to a batch; the pixels equal those of `PhotoMetricDistortion`.
 
-    `images` is `(B, 3, H, W)` uint8 BGR, and `parameters` has one entry per image. The result is
-    float32 `(B, 3, H, W)`, whole numbers 0..255, in the memory format of `images`.
+    `images` is `(B, C, H, W)` uint8, and `parameters` has one entry per image. Three channels are
+    BGR; those of other numbers are bands, without hue and saturation. The result is float32 of the
+    same shape, whole numbers 0..255, in the memory format of `images`.
 
     On the CPU this uses OpenCV, which takes a quarter of torch's time (5 against 20 ms for
     512x1024, one core); elsewhere torch with OpenCV's arithmetic, without synchronisation.
@@ -85,10 +87,12 @@ def distort(images: Tensor, parameters: Sequence[DistortionParameters]) -> Tenso
     Raises:
         ValueError: `images` has another type or shape, or the number of parameters is wrong.
     """
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images are uint8 (B, 3, H, W), not {images.dtype} {tuple(images.shape)}")
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise ValueError(f"images are uint8 (B, C, H, W), not {images.dtype} {tuple(images.shape)}")
     if len(parameters) != len(images):
         raise ValueError(f"{len(images)} images, {len(parameters)} distortion parameters")
+    if images.shape[1] != COLOURS:
+        parameters = [drawn._replace(saturation=None, hue=None) for drawn in parameters]
     if images.device.type == "cpu":
         return distort_with_opencv(images, parameters)
     return distort_with_torch(images, parameters)

@@ -1,8 +1,8 @@
 """Reads packed stores: the decoded images and labels of one split in one memory-mapped file.
 
-The file is a sequence of records: an image (uint8, BGR), then its label (uint8 train ids), both as
-tiles of 256x256 pixels, row by row, so that a crop touches few pages. A JSON index beside it,
-written last, has the offset, size and CRC-32 of each record.
+The file is a sequence of records: an image (uint8, BGR or bands), then its label (uint8 train ids),
+both as tiles of 256x256 pixels, row by row, so that a crop touches few pages. A JSON index beside
+it, written last, has the offset, size and CRC-32 of each record.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from isnet.errors import UserError
+from isnet.io.pixel_format import COLOURS
 
 STORE_VERSION = 1
 TILE = 256
 """Rows and columns of a tile, which takes 192 KiB of an image or 64 KiB of a label."""
-IMAGE_CHANNELS = 3
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -40,16 +40,18 @@ class TileRecord(NamedTuple):
     offset: int
     height: int
     width: int
+    channels: int
+    """Of the image: 2 or more."""
 
     @property
     def size(self) -> int:
         """Number of bytes of the image and its label."""
-        return self.height * self.width * (IMAGE_CHANNELS + 1)
+        return self.height * self.width * (self.channels + 1)
 
     @property
     def label_offset(self) -> int:
         """Offset in bytes of the label, which follows the image."""
-        return self.offset + self.height * self.width * IMAGE_CHANNELS
+        return self.offset + self.height * self.width * self.channels
 
 
 def _tile_spans(length: int, wanted: slice) -> Iterator[tuple[int, int]]:
@@ -92,7 +94,11 @@ class PackedStore:
             problem = "is not whole"
         if problem:
             raise _unusable(self._file, problem)
-        self.records = [TileRecord(*numbers) for numbers in index["records"]]
+        channels = index.get("channels", COLOURS)  # left out of stores of colour images
+        self.records = [
+            TileRecord(offset, height, width, channels)
+            for offset, height, width in index["records"]
+        ]
         self.checksums: list[int] = index["crc32"]
         self._map: mmap.mmap | None = None
 
@@ -104,11 +110,11 @@ class PackedStore:
         return PackedSample(self, self.records[number])
 
     def read(self, record: TileRecord, channels: int, rows: slice, columns: slice) -> Pixels:
-        """Read a crop `(h, w, channels)` of an image (3 channels) or of its label (1 channel)."""
+        """Read a crop `(h, w, channels)` of an image (its channels) or of its label (1 channel)."""
         if self._map is None:
             with self._file.open("rb") as file:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        offset = record.offset if channels == IMAGE_CHANNELS else record.label_offset
+        offset = record.label_offset if channels == 1 else record.offset
         shape = (rows.stop - rows.start, columns.stop - columns.start, channels)
         crop = np.empty(shape, np.uint8)
         spans = list(_tile_spans(record.width, columns))
@@ -140,8 +146,8 @@ class PackedSample:
         self.height, self.width = record.height, record.width
 
     def image(self, rows: slice, columns: slice) -> Pixels:
-        """Read a crop `(h, w, 3)` of the image, uint8 BGR."""
-        return self._store.read(self._record, IMAGE_CHANNELS, rows, columns)
+        """Read a crop `(h, w, C)` of the image, uint8, BGR if there are three channels."""
+        return self._store.read(self._record, self._record.channels, rows, columns)
 
     def label(self, rows: slice, columns: slice) -> Pixels:
         """Read a crop `(h, w)` of the label, uint8 train ids."""

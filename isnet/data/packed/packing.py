@@ -22,8 +22,8 @@ from isnet.io.atomic_files import write_json
 from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.image_file import read_image, read_train_ids
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
+from isnet.io.pixel_format import COLOURS, PixelFormat
 from isnet.io.process_pool import map_in_processes
-from isnet.io.value_range import ValueRange, range_of
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class _SplitPacker:
     def __init__(self, manifest: dict[str, Any], split: str, folder: Path, data: Path) -> None:
         self._folder, self._split = folder, split
         self._digest: str = manifest["digest"]
-        self._range = range_of(manifest)
+        self._pixel_format = PixelFormat.of(manifest)
         self._tiles, self._index = store_files(folder, split)
         self._part = self._tiles.with_suffix(".part")
         self._journal = self._tiles.with_suffix(".part.jsonl")
@@ -86,7 +86,8 @@ class _SplitPacker:
         self.jobs: list[_Job] = []
         self._bytes = 0
         for number, entry in enumerate(manifest["splits"][split]):
-            record = TileRecord(self._bytes, entry["height"], entry["width"])
+            size = (entry["height"], entry["width"])
+            record = TileRecord(self._bytes, *size, self._pixel_format.channels)
             self.jobs.append(_Job(number, images / entry["image"], labels / entry["label"], record))
             self._bytes += record.size
 
@@ -121,7 +122,9 @@ class _SplitPacker:
             else:
                 os.truncate(part.fileno(), self._bytes)
         jobs = [job for job in self.jobs if job.number not in checksums]
-        finished = map_in_processes(partial(_pack_one, self._part, self._range), jobs, workers)
+        finished = map_in_processes(
+            partial(_pack_one, self._part, self._pixel_format), jobs, workers
+        )
         with closing(finished), JsonLinesFile(self._journal, self._digest) as journal:
             for job, checksum in finished:
                 checksums[job.number] = checksum
@@ -130,12 +133,14 @@ class _SplitPacker:
         with self._part.open("rb") as part:
             os.fsync(part.fileno())
         self._part.replace(self._tiles)
+        channels = self._pixel_format.channels
         index = {
             "version": STORE_VERSION,
             "manifest_digest": self._digest,
             "bytes": self._bytes,
-            "records": [job.record for job in self.jobs],
+            "records": [job.record[:3] for job in self.jobs],
             "crc32": [checksums[job.number] for job in self.jobs],
+            **({} if channels == COLOURS else {"channels": channels}),
         }
         write_json(self._index, index)
         self._journal.unlink(missing_ok=True)
@@ -155,9 +160,9 @@ class _SplitPacker:
         }
 
 
-def _pack_one(part: Path, value_range: ValueRange | None, job: _Job) -> int:
+def _pack_one(part: Path, pixel_format: PixelFormat, job: _Job) -> int:
     """Write the pixels of an image and its label at their offset in `part`; return their CRC-32."""
-    image, label = read_image(job.image, value_range), read_train_ids(job.label)
+    image, label = read_image(job.image, pixel_format), read_train_ids(job.label)
     for pixels, path in ((image, job.image), (label, job.label)):
         if pixels.shape[:2] != (job.record.height, job.record.width):
             what, hint = "has another size than when it was converted", "Run `isnet convert` again"

@@ -14,7 +14,7 @@ from isnet.errors import UserError
 from isnet.inference.export.exported_network import SMALLEST_SIDE, Runner
 from isnet.inference.input_images import find_images, image_tensor, read_rgb
 from isnet.io.atomic_files import read_json
-from isnet.io.value_range import ValueRange, range_of
+from isnet.io.pixel_format import COLOURS, PLAIN, PixelFormat
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
 
@@ -25,7 +25,7 @@ difference is larger where the class that stage 1 predicts, and thus the class c
 LEAST_LABELS_AGREE = 0.9995
 """Least fraction of equal labels. They differ on borders, where two classes are equally likely."""
 ImagesWithOrigin = tuple[list[Tensor], str]
-"""uint8 RGB images, each `(1, 3, H, W)`, and a description of their origin for messages."""
+"""uint8 images `(1, C, H, W)`, RGB or bands, and a description of their origin for messages."""
 _MAX_IMAGES = 4
 """Images taken from a data set, or generated."""
 _SECONDS = 2.0
@@ -54,7 +54,7 @@ def compare_outputs(
 ) -> OutputComparison:
     """Run both networks on the same images and compare their outputs.
 
-    The images are `images`, each `(1, 3, H, W)`, and small crops of the first one, of odd sizes.
+    The images are `images`, each `(1, C, H, W)`, and small crops of the first one, of odd sizes.
     `on_progress` is called with (batches done, batches).
     """
     batches = [*images, *_crops(images[0])]
@@ -82,7 +82,7 @@ def _crops(image: Tensor) -> Iterator[Tensor]:
 
 
 def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[float, float]:
-    """Measure the images per second of both networks, from median times of `image` `(1, 3, H, W)`.
+    """Measure the images per second of both networks, from median times of `image` `(1, C, H, W)`.
 
     After a first run that does not count, the networks run alternately, so that other load on the
     machine slows both.
@@ -97,17 +97,17 @@ def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[
     return 1 / statistics.median(times[0][1:]), 1 / statistics.median(times[1][1:])
 
 
-def given_images(paths: Sequence[Path], value_range: ValueRange | None = None) -> ImagesWithOrigin:
+def given_images(paths: Sequence[Path], pixel_format: PixelFormat = PLAIN) -> ImagesWithOrigin:
     """Read the given image files, and all images below the given folders, as `isnet predict` does.
 
-    `value_range` is that of the weights. Raises UserError if a file is missing, no image, or too
+    `pixel_format` is that of the weights. Raises UserError if a file is missing, no image, or too
     small.
     """
     files, _ = find_images(paths)
     if not files:
         raise UserError("there is no image", where=str(paths[0]), hint="Give others")
     images = "image" if len(files) == 1 else "images"
-    return [_read(file.path, value_range) for file in files], f"{len(files)} given {images}"
+    return [_read(file.path, pixel_format) for file in files], f"{len(files)} given {images}"
 
 
 def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
@@ -125,21 +125,23 @@ def images_of_run(provenance: Mapping[str, Any]) -> ImagesWithOrigin | None:
             return None
         folder = layout.under_data(manifest["image_root"])
         files = [folder / entry["image"] for entry in manifest["splits"]["val"][:_MAX_IMAGES]]
-        images = [_read(file, range_of(manifest)) for file in files]
+        images = [_read(file, PixelFormat.of(manifest)) for file in files]
     except (UserError, KeyError):
         return None
     return images, f"the first {len(images)} validation images of {dataset}"
 
 
-def generated_images() -> ImagesWithOrigin:
-    """Generate synthetic street scenes."""
+def generated_images(channels: int) -> ImagesWithOrigin:
+    """Generate synthetic street scenes; of other than three channels, colours are repeated."""
     settings = StreetsSettings(width=512, height=256)
     scenes = [paint_scene(settings, "val", index)[0] for index in range(_MAX_IMAGES)]
-    return [image_tensor(scene) for scene in scenes], f"{_MAX_IMAGES} generated streets"
+    order = [channel % COLOURS for channel in range(channels)]
+    images = [image_tensor(scene[..., order]) for scene in scenes]
+    return images, f"{_MAX_IMAGES} generated streets"
 
 
-def _read(file: Path, value_range: ValueRange | None) -> Tensor:
-    pixels = read_rgb(file, value_range)
+def _read(file: Path, pixel_format: PixelFormat) -> Tensor:
+    pixels = read_rgb(file, pixel_format)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         size = "x".join(map(str, pixels.shape[:2]))
         what = f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more"

@@ -17,24 +17,23 @@ from isnet import __version__
 from isnet.errors import UserError
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import has_plain_predict
+from isnet.io.pixel_format import COLOURS, PixelFormat
 
 INPUT = "image"
 OUTPUTS = ("labels", "confidence")
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32 `(N, H, W)`."""
+"""From `(N, C, H, W)` uint8, RGB or bands, to labels uint8 and confidence float32 `(N, H, W)`."""
 SMALLEST_SIDE = 16
 """Smallest height and width of an image in pixels."""
 RUNTIME = f"torch {torch.__version__}, CPU"
 LARGEST_BATCH = 1024
 """Upper bound of N: torch's exporter needs one, and the network has none."""
-_EXAMPLE = (2, 3, 72, 104)
-"""Example sizes; a size of 1 would be exported as the constant 1."""
-_CONTRACT = {
-    "input": f"{INPUT}: uint8 (N, 3, H, W), RGB, 0 to 255, as read from the file; N at least 1, H "
-    f"and W at least {SMALLEST_SIDE}; nothing is to be resized, normalised or padded before",
-    "outputs": f"{OUTPUTS[0]}: uint8 (N, H, W), indices into classes and palette; {OUTPUTS[1]}: "
-    "float32 (N, H, W), the probability of that class",
-}
+_EXAMPLE = (72, 104)
+"""Example height and width."""
+_OUTPUTS = (
+    f"{OUTPUTS[0]}: uint8 (N, H, W), indices into classes and palette; {OUTPUTS[1]}: "
+    "float32 (N, H, W), the probability of that class"
+)
 
 
 class ExportedNetwork(nn.Module):
@@ -56,13 +55,15 @@ class ExportedNetwork(nn.Module):
         self.boxes = [_box_of(step, where) for step in model.metadata.resize]
         self.probabilities = model.protocol.single_scale.average == "probabilities"
         preprocessor = network.data_preprocessor
-        self.takes_bgr = not preprocessor._channel_conversion
+        self.channels = model.metadata.pixel_format.channels
+        self.takes_bgr = self.channels == COLOURS and not preprocessor._channel_conversion
         normalised = preprocessor._enable_normalize
-        self.register_buffer("mean", _channels(preprocessor.mean if normalised else torch.zeros(3)))
-        self.register_buffer("std", _channels(preprocessor.std if normalised else torch.ones(3)))
+        zeros, ones = torch.zeros(self.channels), torch.ones(self.channels)
+        self.register_buffer("mean", _channels(preprocessor.mean if normalised else zeros))
+        self.register_buffer("std", _channels(preprocessor.std if normalised else ones))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Map `(N, 3, H, W)` uint8 RGB to labels uint8 and confidence float32, `(N, H, W)`."""
+        """Map `(N, C, H, W)` uint8 to labels uint8 and confidence float32, both `(N, H, W)`."""
         x = image.to(torch.float32)
         for box, keep_ratio in self.boxes:
             size = _size_in_box(x.shape[2], x.shape[3], box) if keep_ratio else box
@@ -84,18 +85,30 @@ def export_metadata(model: TrainedModel) -> dict[str, str]:
 
     Lists and dicts are encoded as JSON.
     """
-    names = ("classes", "palette", "resize", "evaluation", "range", "provenance")
-    values = {name: getattr(model.metadata, name) for name in names}
+    metadata = model.metadata
+    names = ("classes", "palette", "resize", "evaluation", "range", "bands", "provenance")
+    values = metadata.model_dump(include={*names}, mode="json")
     return {
-        **_CONTRACT,
+        "input": _describe_input(metadata.pixel_format),
+        "outputs": _OUTPUTS,
         **{
-            name: json.dumps(value, ensure_ascii=False)
-            for name, value in values.items()
-            if name != "range" or value
+            name: json.dumps(values[name], ensure_ascii=False)
+            for name in names
+            if name not in ("range", "bands") or values[name]
         },
         "weights_sha256": model.sha256,
         "isnet": __version__,
     }
+
+
+def _describe_input(pixel_format: PixelFormat) -> str:
+    channels, how = f"(N, {pixel_format.channels}, H, W)", "RGB, 0 to 255, as read from the file"
+    if pixel_format.bands is not None:
+        how = "the `numbers` of `bands` in their order, mapped to 0 to 255 by their `ranges` if any"
+    return (
+        f"{INPUT}: uint8 {channels}, {how}; N at least 1, H and W at least {SMALLEST_SIDE}; "
+        "nothing is to be resized, normalised or padded before"
+    )
 
 
 def _refuse_unsupported(network: EncoderDecoder, where: str) -> None:
@@ -160,7 +173,8 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
         2: Dim("height", min=SMALLEST_SIDE),
         3: Dim("width", min=SMALLEST_SIDE),
     }
-    example = torch.zeros(_EXAMPLE, dtype=torch.uint8)
+    # Two images: a size of 1 would be exported as the constant 1.
+    example = torch.zeros(2, network.channels, *_EXAMPLE, dtype=torch.uint8)
     with exporter_errors("export this network", where), torch.no_grad():
         return torch.export.export(
             network,

@@ -77,8 +77,9 @@ class ServedModel:
             what = "this model has no multi-scale settings: leave multi_scale out"
             raise RefusedRequestError(what)
         with self._lock:
-            files = list(_read_each(decode_base64, texts))
-            decode = partial(decode_image, value_range=predictor.value_range)
+            unpack = partial(decode_base64, pixel_format=predictor.pixel_format)
+            files = list(_read_each(unpack, texts))
+            decode = partial(decode_image, pixel_format=predictor.pixel_format)
             rows = [self._row(predictor, image) for image in _read_each(decode, files)]
         return pd.DataFrame(rows)
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from isnet.errors import UserError
 from isnet.inference.input_images import RgbImage, decode_rgb
-from isnet.io.image_file import UnreadableImageError
-from isnet.io.value_range import ValueRange
+from isnet.io.band_file import band_image_size
+from isnet.io.image_file import TIFF, UnreadableImageError, read_header
+from isnet.io.pixel_format import PLAIN, PixelFormat
 
 MAX_BYTES = 32 * 2**20
 """Limit of an image file."""
@@ -20,13 +21,15 @@ MAX_PIXELS = 25_000_000
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _SHOWN = 40
+_PLACE = Path("request")
+"""Stands for the path of the image in messages."""
 
 
-def decode_base64(text: Any) -> bytes:
+def decode_base64(text: Any, pixel_format: PixelFormat = PLAIN) -> bytes:
     """Decode base64 `text` to the content of an image file.
 
-    Only the header of the image is checked. Raises UserError if the text is not base64 or not an
-    image, or exceeds a limit.
+    Only the header of the image is checked; `pixel_format` is that of the weights. Raises UserError
+    if the text is not base64 or not an image, or exceeds a limit.
     """
     if not isinstance(text, str) or not text.strip():
         raise UserError("it is empty; send the image file as base64")
@@ -42,38 +45,53 @@ def decode_base64(text: Any) -> bytes:
         raise UserError(f"{what}; paths and addresses are not opened here") from None
     if len(content) > MAX_BYTES:
         raise _too_large(len(content))
-    _check_header(content)
+    _check_header(content, pixel_format)
     return content
 
 
-def decode_image(content: bytes, value_range: ValueRange | None = None) -> RgbImage:
+def decode_image(content: bytes, pixel_format: PixelFormat = PLAIN) -> RgbImage:
     """Decode an image file's content as `read_rgb` does, or raise UserError if it is damaged."""
     try:
-        with _open(content) as image:
-            image.load()  # cv2 would fill missing parts with grey
-        return decode_rgb(Path("request"), content, value_range)
+        if pixel_format.bands is None and not content.startswith(TIFF):
+            with _open(content) as image:
+                image.load()  # cv2 would fill missing parts with grey
+        return decode_rgb(_PLACE, content, pixel_format)
     except (OSError, SyntaxError, ValueError, EOFError, UnreadableImageError):
         raise UserError("the image file is cut or damaged") from None
     except UserError as error:
-        raise UserError(str(error).removeprefix("request: ")) from None
+        raise _without_place(error) from None
 
 
-def _check_header(content: bytes) -> None:
+def _check_header(content: bytes, pixel_format: PixelFormat) -> None:
     try:
-        with _open(content) as image:
-            width, height = image.size
+        width, height = _size(content, pixel_format)
     except Image.DecompressionBombError:
         raise UserError(f"it has more than {MAX_PIXELS:,} pixels; shrink it") from None
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except (OSError, SyntaxError, ValueError, EOFError, UnreadableImageError):
         raise UserError(f"it is no image, or a damaged one ({', '.join(_FORMATS)})") from None
+    except UserError as error:
+        raise _without_place(error) from None
     if width * height > MAX_PIXELS:
         limit = f"the limit is {MAX_PIXELS:,}; shrink it"
         raise UserError(f"it has {width} x {height} pixels; {limit}")
 
 
+def _size(content: bytes, pixel_format: PixelFormat) -> tuple[int, int]:
+    if pixel_format.bands is not None:
+        return band_image_size(_PLACE, content)
+    if content.startswith(TIFF):  # Pillow does not know all of them
+        return read_header(_PLACE, content).size
+    with _open(content) as image:
+        return image.size
+
+
 def _open(content: bytes) -> Image.Image:
     with warnings.catch_warnings(action="ignore"):  # about many pixels: the limit here is lower
         return Image.open(io.BytesIO(content), formats=_FORMATS)
+
+
+def _without_place(error: UserError) -> UserError:
+    return UserError(str(error).removeprefix(f"{_PLACE}: "))
 
 
 def _too_large(size: int) -> UserError:

@@ -14,6 +14,7 @@ from PIL import Image
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
 from isnet.io.image_file import read_image
+from isnet.io.pixel_format import PixelFormat
 from isnet.records.dataset_records import Manifest
 from isnet.reporting.label_samples import choose_samples
 
@@ -116,7 +117,9 @@ def test_images_of_8_bits_stay_as_they_are_beside_a_given_range(tmp_path: Path) 
     assert manifest["range"] == [0, 4095]
     assert any("3 of 4 images have more than 8 bits" in line for line in own.messages)
     stored = np.asarray(Image.open(own.image("train", "three")))
-    np.testing.assert_array_equal(read_image(own.image("train", "three"), (0, 4095)), stored)
+    np.testing.assert_array_equal(
+        read_image(own.image("train", "three"), PixelFormat((0, 4095))), stored
+    )
 
 
 def test_an_image_without_a_value_is_refused(tmp_path: Path) -> None:

@@ -198,10 +198,9 @@ def test_draws_are_plain_tuples_that_travel_between_processes() -> None:
     ("images", "draws"),
     [
         (torch.zeros(1, 3, 4, 4), [DistortionParameters()]),
-        (torch.zeros(1, 1, 4, 4, dtype=torch.uint8), [DistortionParameters()]),
         (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), [DistortionParameters()]),
     ],
-    ids=["float32", "one channel", "one draw for two images"],
+    ids=["float32", "one draw for two images"],
 )
 def test_other_images_are_refused(images: Tensor, draws: list[DistortionParameters]) -> None:
     with pytest.raises(ValueError, match="images"):
@@ -221,3 +220,13 @@ def test_the_gpu_makes_the_same_pixels_and_without_synchronisation() -> None:
         torch.cuda.set_sync_debug_mode("default")
     assert ours.is_contiguous(memory_format=torch.channels_last)
     assert_equal_but_for_rounding(ours.cpu(), distort_with_opencv(images, draws))
+
+
+def test_bands_change_in_brightness_and_contrast_alone() -> None:
+    pixels = batch(np.random.default_rng(0).integers(0, 256, (48, 64, 5), dtype=np.uint8))
+    given = [DistortionParameters(20.0, 1.2, 0.6, 9, 0.8)]
+    plain = [DistortionParameters(20.0, 1.2, None, None, 0.8)]
+    first_three = distort(pixels[:, :3], plain)
+    found = distort(pixels, given)
+    torch.testing.assert_close(found[:, :3], first_three, rtol=0, atol=0)
+    torch.testing.assert_close(found, distort_with_torch(pixels, plain), rtol=0, atol=0)

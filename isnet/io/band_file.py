@@ -1,0 +1,90 @@
+"""Reads bands of TIFF files: any number, depth, arrangement and compression."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from isnet.errors import UserError
+from isnet.extras import EXTRAS, install_command, is_installed
+from isnet.io.image_file import TIFF, UnreadableImageError, too_large
+from isnet.io.pixel_format import Bands, in_memory_order
+from isnet.io.value_range import Values
+
+_SIGNATURES = (*TIFF, b"II+\x00", b"MM\x00+")
+"""First bytes of a TIFF and of a BigTIFF."""
+_ORIENTATION = 274
+
+
+def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:
+    """Decode chosen bands of a TIFF to `(H, W, C)` of the type that it stores.
+
+    Three bands, red, green and blue, become BGR; others keep their order. The bands are the samples
+    of the first image, interleaved or in planes, or else the images of equal size that follow it.
+
+    Raises:
+        UserError: a package is missing, the file is no TIFF, is damaged or too large, has another
+            number of bands, or values that are no real numbers.
+    """
+    with _opened(path, content) as file:
+        values = _read(path, file)
+    found, wanted = values.shape[2], bands.total or max(bands.numbers)
+    if found < wanted or (bands.total and found > wanted):
+        what = f"has {found} band{'s' * (found > 1)}, and `bands` is {bands}"
+        raise UserError(what, where=str(path), hint="All images need the same bands")
+    if values.dtype == bool:
+        values = values.astype(np.uint8)
+    if values.dtype.kind not in "uif":
+        raise UserError(f"has values of {values.dtype}", where=str(path), hint="Save real numbers")
+    order = [number - 1 for number in in_memory_order(bands.numbers)]
+    return np.ascontiguousarray(values[..., order])
+
+
+def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
+    """Return width and height that a TIFF states, with the errors of `decode_bands`."""
+    with _opened(path, content) as file:
+        return file.pages.first.imagewidth, file.pages.first.imagelength
+
+
+@contextlib.contextmanager
+def _opened(path: Path, content: bytes) -> Iterator[Any]:
+    """Open a TIFF for the block; convert the errors of reading it."""
+    if missing := [name for name in EXTRAS["geotiff"] if not is_installed(name)]:
+        hint = f"Run {install_command(missing[0])}"
+        raise UserError(f"{missing[0]} is not installed, which reads bands", hint=hint)
+    if not content.startswith(_SIGNATURES):
+        what = "is no TIFF, and `bands` are read from TIFF files alone"
+        raise UserError(what, where=str(path), hint="Save it as the other images")
+    import tifffile  # an extra
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # odd tags are no news
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            yield file
+    except UserError:
+        raise
+    except Exception as error:  # the codecs' errors have no common type
+        why = " ".join(str(error).split())[:200]
+        raise UnreadableImageError(path, f"damaged, or of an unknown kind ({why})") from None
+
+
+def _read(path: Path, file: Any) -> Values:
+    """Return all bands `(H, W, bands)` of an open file."""
+    first, limit = file.pages.first, Image.MAX_IMAGE_PIXELS
+    if limit is not None and first.imagewidth * first.imagelength > 2 * limit:
+        raise too_large(path)
+    if first.tags.valueof(_ORIENTATION, 1) != 1:
+        hint = "Save it as it is shown"
+        raise UserError("an orientation turns or mirrors it", where=str(path), hint=hint)
+    series = file.series[0]
+    in_pages = first.samplesperpixel == 1 and len(series.shape) == 3
+    values: Values = (series if in_pages else first).asarray(maxworkers=1)
+    if values.ndim == 2:
+        return values[..., None]
+    is_interleaved = not in_pages and first.planarconfig == 1
+    return values if is_interleaved else np.moveaxis(values, 0, -1)

@@ -1,0 +1,58 @@
+"""Gives the model of a config as many input channels as the images of its data set have."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from isnet.errors import UserError
+from isnet.io.pixel_format import COLOURS
+
+_OF_COLOURS = ("PhotoMetricDistortion", "RGB2Gray")
+"""Transforms of mmseg that take images as BGR."""
+_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+def set_channels(config: dict[str, Any], channels: int) -> None:
+    """Set the channels of a config's backbone, and of its normalisation, in place.
+
+    A backbone for another number than three channels keeps it. Means and deviations are those of
+    all levels until `set_statistics` sets the measured ones.
+    """
+    backbone = (config.get("model") or {}).get("backbone") or {}
+    if backbone and backbone.get("in_channels", COLOURS) == COLOURS:
+        backbone["in_channels"] = channels
+    set_statistics(config, [127.5] * channels, [73.6] * channels)
+
+
+def set_statistics(config: dict[str, Any], mean: Sequence[float], std: Sequence[float]) -> None:
+    """Set the means and deviations by which a config normalises images of bands, in place."""
+    for holder in (config, config.get("model") or {}):
+        preprocessor = holder.get("data_preprocessor") or {}
+        if preprocessor.get("mean") is not None:
+            preprocessor.update(mean=[*mean], std=[*std], bgr_to_rgb=False)
+            if preprocessor.get("type") == "SegDataPreProcessor":  # takes one or three means
+                preprocessor["type"] = "DevicePreProcessor"
+
+
+def check_channels(config: dict[str, Any], channels: int, where: str) -> None:
+    """Raise UserError if a config's backbone or transforms take another number of channels."""
+    backbone = (config.get("model") or {}).get("backbone") or {}
+    stated = backbone.get("in_channels", COLOURS) if isinstance(backbone, dict) else COLOURS
+    if stated != channels:
+        raise UserError(
+            f"the backbone has in_channels {stated}, and images of the data set have {channels}",
+            where=where,
+            hint="Remove in_channels: it follows from the data set",
+        )
+    for name in _transforms(config) if channels != COLOURS else ():
+        if name in _OF_COLOURS:
+            raise UserError(
+                f"{name} changes colours, and images of the data set have {channels} channels",
+                where=where,
+                hint="Leave it out, or take SamplePhotometricDistortion with PackCropInputs",
+            )
+
+
+def _transforms(config: dict[str, Any]) -> Iterator[str]:
+    for name in _LOADERS:
+        dataset = (config.get(name) or {}).get("dataset") or {}
+        yield from (str(step.get("type")) for step in dataset.get("pipeline") or ())

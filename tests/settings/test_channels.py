@@ -1,0 +1,44 @@
+"""The backbone takes as many channels as the images of a data set have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isnet.errors import UserError
+from isnet.settings.experiment import resolve
+from isnet.settings.params import Run
+
+ISNET = "isnet/configs/isnet_res50_1xb8-20k_camvid-360x480.py"
+UNET = "mmseg::unet/unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024.py"
+
+
+def model(config: str = ISNET, channels: int = 4, **overrides: Any) -> dict[str, Any]:
+    run = Run(dataset="any", config=config, devices="cpu", overrides=overrides)
+    found: dict[str, Any] = resolve("one", run, classes=7, channels=channels).config["model"]
+    return found
+
+
+def test_backbone_and_normalisation_follow_the_data() -> None:
+    for channels in (2, 4, 13):
+        found = model(channels=channels)
+        assert found["backbone"]["in_channels"] == channels
+        preprocessor = found["data_preprocessor"]
+        assert len(preprocessor["mean"]) == len(preprocessor["std"]) == channels
+    assert "in_channels" not in model(channels=3)["backbone"]
+
+
+def test_a_contradiction_is_refused() -> None:
+    four = {"backbone": {"in_channels": 4}}
+    assert model(model=four)["backbone"]["in_channels"] == 4
+    for channels in (3, 8):
+        message = f"has in_channels 4, and images of the data set have {channels}. Remove in_chan"
+        with pytest.raises(UserError, match=message):
+            model(channels=channels, model=four)
+
+
+def test_a_transform_of_colours_is_refused() -> None:
+    with pytest.raises(UserError, match=r"PhotoMetricDistortion .* have 4 channels. Leave it out"):
+        model(UNET)
+    assert model(UNET, channels=3)["backbone"]["in_channels"] == 3
