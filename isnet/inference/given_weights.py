@@ -84,6 +84,9 @@ def _check_pixels(weights: WeightsFile, wanted: PixelFormat) -> None:
             where=str(weights.path),
             hint="Score it on a data set with the same `bands`",
         )
+    if given.has_range != wanted.has_range:
+        depths = ["more than 8 bits" if one.has_range else "8 bits" for one in (given, wanted)]
+        _log.info(f"{weights.path} was trained with images of {depths[0]}; these have {depths[1]}")
     if given.has_range and wanted.has_range and given.ranges != wanted.ranges:
         theirs, ours = (
             ", ".join(" to ".join(show_limits(pair)) for pair in one.ranges)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from log_lines import record_log
 from own_data import OwnData
 from PIL import Image
 from small_weights import CONFIG, write_small_weights
@@ -170,7 +171,10 @@ def test_weights_of_another_range_are_not_scored(ranged: Path) -> None:
     metadata = open_model(ranged).metadata
     config = read_config(CONFIG, "test")
     manifest = {"classes": metadata.classes}
-    for same in ({}, {"range": list(RANGE)}):
+    messages = record_log()
+    for same in ({"range": list(RANGE)}, {}):
+        assert not messages
         open_given_weights(ranged, "x", config, "the.py", manifest | same)
+    assert "was trained with images of more than 8 bits; these have 8 bits" in messages[0]
     with pytest.raises(UserError, match=r"from 100 to 4000, .* Write `range: \[100\.0, 4000\.0\]`"):
         open_given_weights(ranged, "x", config, "the.py", manifest | {"range": [0, 9]})

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from isnet.extras import EXTRAS
 from isnet.tracking.environment import installed_versions
 
 LOADER = "isnet.inference.serving.pyfunc_model"
@@ -34,11 +35,16 @@ def has_metadata(weights: Path) -> bool:
 
     The text of the pickle is searched, because importing torch takes seconds.
     """
+    content = _pickled(weights)
+    return b"provenance" in content and b"flip_pairs" in content
+
+
+def _pickled(weights: Path) -> bytes:
+    """Return the pickle of a weights file, empty for another file."""
     with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
         [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        content = archive.read(pickled)
-        return b"provenance" in content and b"flip_pairs" in content
-    return False
+        return archive.read(pickled)
+    return b""
 
 
 @contextlib.contextmanager
@@ -48,12 +54,15 @@ def model_folder(
     """Yield a temporary MLflow model folder, which is removed at the end of the context.
 
     `weights` is a file with metadata. A small copy of the image `example` becomes the input
-    example. `work` is a folder with space for a copy, used by one process at a time. `model_id` and
-    `run_id` are MLflow's, and are written into the folder.
+    example, unless the network takes other bands than colours. `work` is a folder with space for a
+    copy, used by one process at a time. `model_id` and `run_id` are MLflow's, and are written into
+    the folder.
     """
     from mlflow import pyfunc
     from mlflow.models import Model
 
+    has_bands = b"numbers" in _pickled(weights)  # a key of `isnet.io.pixel_format.Bands`
+    packages = (*_PACKAGES, *(EXTRAS["geotiff"] if has_bands else ()))
     for left in work.glob(f"{_PREFIX}*"):  # by an uploader that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=work) as made:
@@ -68,10 +77,10 @@ def model_folder(
                 data_path=str(weights),
                 code_paths=[str(code)],
                 signature=_signature(),
-                input_example=_example(example) if example else None,
+                input_example=_example(example) if example and not has_bands else None,
                 pip_requirements=[
                     f"{name}=={version.partition('+')[0]}"
-                    for name, version in installed_versions(_PACKAGES).items()
+                    for name, version in installed_versions(packages).items()
                     if version
                 ],
             )
