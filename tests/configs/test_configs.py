@@ -60,7 +60,9 @@ def test_the_file_name_states_method_batch_iterations_and_crop(name: str) -> Non
     backbone = config.model.backbone
     if match["encoder"]:
         assert config.backbone_name.lower() == match["encoder"]
-        assert match["encoder"].endswith(f"-d{backbone.output_stride}")
+        patches = re.search(r"_patch(\d+)", backbone.model_name)  # of a vision transformer
+        stride = patches[1] if patches else backbone.output_stride
+        assert match["encoder"].endswith(f"-d{stride}")
     else:
         stated = config.backbone_name.split()[0].split("-")[1]
         assert stated == match["depth"] == str(backbone.depth)

@@ -18,7 +18,7 @@ TWO_STEPS = "train_cfg: {max_iters: 2, val_interval: 2}\n      param_scheduler: 
 DINO = """
   dino:
     dataset: streets
-    config: isnet/configs/isnet_vit-small-dinov3_1xb4-900_camvid-360x480.py
+    config: isnet/configs/isnet_vit-small-dinov3-d16_1xb4-900_camvid-360x480.py
     overrides:
       model: {backbone: {model_name: vit_tiny_patch16_dinov3_qkvb, init_cfg: null}, decode_head: {in_channels: [192, 192]}, auxiliary_head: {in_channels: 192}}
       train_dataloader: {dataset: {pipeline: {"0": {scale: [256, 128], crop_size: [64, 64]}}}}

@@ -11,7 +11,7 @@ Expected:  not measured here: the weights are downloaded from timm's hub, `isnet
 
 _base_ = "./_base_/isnet_timm-d16_camvid.py"
 
-backbone_name = "ViT-S-16 (DINOv3)"
+backbone_name = "ViT-Small-DINOv3-D16"
 model = dict(
     backbone=dict(
         _delete_=True,  # a ViT has no output stride to choose
