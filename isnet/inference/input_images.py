@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.errors import UserError
+from isnet.io.band_file import band_image_size
 from isnet.io.image_file import (
     UnreadableImageError,
     check_mode,
@@ -108,6 +109,8 @@ def decode_rgb(path: Path, content: bytes, pixel_format: PixelFormat) -> RgbImag
     """Decode the content of an image file as `read_rgb` does, with the same errors for `path`."""
     if pixel_format.bands is None:
         check_mode(path, read_header(path, content), has_range=pixel_format.has_range)
+    else:
+        band_image_size(path, content)  # not too large
     return np.ascontiguousarray(swap_colours(decode_image(path, content, pixel_format)))
 
 

@@ -28,8 +28,8 @@ def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:
     of the first image, interleaved or in planes, or else the images of equal size that follow it.
 
     Raises:
-        UserError: a package is missing, the file is no TIFF, is damaged or too large, has another
-            number of bands, or values that are no real numbers.
+        UserError: a package is missing, the file is no TIFF, is damaged, has another number of
+            bands, or values that are no real numbers.
     """
     with _opened(path, content) as file:
         values = _read(path, file)
@@ -46,9 +46,16 @@ def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:
 
 
 def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
-    """Return width and height that a TIFF states, with the errors of `decode_bands`."""
+    """Return width and height that a TIFF states, with the errors of `decode_bands`.
+
+    Raises UserError if the image has more pixels than Pillow allows, too.
+    """
     with _opened(path, content) as file:
-        return file.pages.first.imagewidth, file.pages.first.imagelength
+        width, height = file.pages.first.imagewidth, file.pages.first.imagelength
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > 2 * limit:
+        raise too_large(path)
+    return width, height
 
 
 @contextlib.contextmanager
@@ -75,9 +82,7 @@ def _opened(path: Path, content: bytes) -> Iterator[Any]:
 
 def _read(path: Path, file: Any) -> Values:
     """Return all bands `(H, W, bands)` of an open file."""
-    first, limit = file.pages.first, Image.MAX_IMAGE_PIXELS
-    if limit is not None and first.imagewidth * first.imagelength > 2 * limit:
-        raise too_large(path)
+    first = file.pages.first
     if first.tags.valueof(_ORIENTATION, 1) != 1:
         hint = "Save it as it is shown"
         raise UserError("an orientation turns or mirrors it", where=str(path), hint=hint)

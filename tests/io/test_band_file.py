@@ -14,6 +14,7 @@ from tiff_files import encode_tiff
 
 from isnet.errors import UserError
 from isnet.extras import EXTRAS
+from isnet.inference.input_images import decode_rgb
 from isnet.io import band_file
 from isnet.io.band_file import band_image_size
 from isnet.io.image_file import decode_image, decode_values, read_header
@@ -98,10 +99,15 @@ def test_a_file_without_these_bands_is_refused(
         decode_values(FILE, content, Bands.of(wanted))
 
 
-def test_an_image_of_too_many_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_very_many_pixels_are_read_of_a_data_set_and_refused_from_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(UserError, match=r"more than \d+ million pixels"):
-        decode_values(FILE, encode(values_of("u2", 4)), Bands.of(4))
+    content = encode(values_of("u1", 4))
+    pixel_format = PixelFormat(bands=Bands.of(4))
+    assert decode_image(FILE, content, pixel_format).shape == (50, 70, 4)
+    with pytest.raises(UserError, match=r"a\.tif: .*more than \d+ million pixels"):
+        decode_rgb(FILE, content, pixel_format)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,8 @@ def own_data(root: Path, kind: str = "u2", bands: int = 5, **keys: Any) -> tuple
 
 def test_range_mean_and_deviation_of_each_band_are_measured_in_train(tmp_path: Path) -> None:
     own, values = own_data(tmp_path, "f4")
+    values[0, 3, 4, 2] = 1e9  # a hot pixel
+    write(own.image("train", "a", ".tif"), values[0])
     manifest, _ = own.convert()
     found = PixelFormat.of(manifest).bands
     assert found is not None and found.ranges is not None and "range" not in manifest
@@ -64,9 +66,8 @@ def test_given_ranges_are_taken_and_8_bits_have_none(tmp_path: Path) -> None:
 def test_a_change_of_the_bands_measures_again(tmp_path: Path) -> None:
     own, _ = own_data(tmp_path)
     own.convert()
-    other, _ = own_data(tmp_path, bands=5)
-    other.description = other.description.model_copy(update={"bands": (2, 1)})
-    assert [low < 200 for low, _ in other.convert()[0]["bands"]["ranges"]] == [False, True]
+    own.description = own.description.model_copy(update={"bands": (2, 1)})
+    assert [low < 200 for low, _ in own.convert()[0]["bands"]["ranges"]] == [False, True]
 
 
 def test_another_number_of_bands_among_the_images_is_refused(tmp_path: Path) -> None:
