@@ -18,7 +18,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
 from isnet.data.packed.packed_store import PackedSample, Pixels
-from isnet.io.image_file import read_image
+from isnet.io.image_file import read_image, read_train_ids
 from isnet.io.pixel_format import PLAIN
 
 _TRIES = 10
@@ -42,11 +42,26 @@ class LoadImage(BaseTransform):
         return results
 
 
+@TRANSFORMS.register_module()
+class LoadTrainIds(BaseTransform):
+    """Read a converted label, in place of mmseg's LoadAnnotations in a `ManifestDataset`.
+
+    That reads by Pillow, which refuses more than 179 million pixels.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add `gt_seg_map` `(H, W)` uint8, as mmseg's transform does."""
+        results["gt_seg_map"] = read_train_ids(Path(results["seg_map_path"]))
+        results["seg_fields"].append("gt_seg_map")
+        return results
+
+
 class _DecodedSample:
     """An image and its label, decoded from their files, with the methods of `PackedSample`."""
 
     def __init__(self, record: dict[str, Any]) -> None:
-        loaded = LoadAnnotations()(LoadImage()(record | {"seg_fields": []}))
+        load_label = LoadTrainIds() if "pixel_format" in record else LoadAnnotations()
+        loaded = load_label(LoadImage()(record | {"seg_fields": []}))
         self._image: Pixels = loaded["img"]
         self._label: Pixels = loaded["gt_seg_map"].astype(np.uint8, copy=False)
         self.height, self.width = self._image.shape[:2]

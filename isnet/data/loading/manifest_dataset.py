@@ -135,10 +135,12 @@ def _read(manifest: Path) -> dict[str, Any]:
 def _read_as_converted(
     step: dict[str, Any], pixel_format: PixelFormat, manifest: str
 ) -> dict[str, Any]:
-    """Return `LoadImage` for mmseg's own reader of images, unless that has arguments.
+    """Return `LoadImage` and `LoadTrainIds` for mmseg's readers, unless these have arguments.
 
     Raises UserError if it has arguments and images have bands or more than 8 bits.
     """
+    if step["type"] == "LoadAnnotations" and step.keys() <= {"type", "reduce_zero_label"}:
+        return {"type": "LoadTrainIds"}
     if step["type"] != "LoadImageFromFile":
         return step
     if len(step) == 1:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from damage import write_camvid
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+from small_data import Manifest
 
 from isnet.cli import main
 from isnet.data.catalog import read_published
+from isnet.data.loading.manifest_dataset import ManifestDataset
 from isnet.errors import UserError
 
 CONFIGS = {
@@ -67,3 +70,25 @@ def test_without_images_it_names_the_folder_and_the_data_root(prepared: Path) ->
     shutil.move("data", "elsewhere")
     with pytest.raises(UserError, match=r"folder data/streets/\w+/raw is missing.*data_root"):
         _build("streets", "val")
+
+
+LABELS = {"type": "LoadAnnotations", "reduce_zero_label": False}
+CROP = dict(type="LoadRandomCrop", scale=(64, 64), ratio_range=(1.0, 1.0), crop_size=(32, 32))
+
+
+@pytest.mark.parametrize("steps", [[CROP], [{"type": "LoadImageFromFile"}, LABELS]])
+def test_images_above_the_limit_of_pillow_are_read(
+    steps: list[dict[str, object]],
+    manifest: Manifest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset = ManifestDataset(
+        str(tmp_path / "manifest.json"), str(tmp_path / "data"), "train", steps
+    )
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", None)
+    before = dataset[(0, 0, 0)]
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)
+    after = dataset[(0, 0, 0)]
+    for key in ("img", "gt_seg_map"):
+        np.testing.assert_array_equal(after[key], before[key])
