@@ -73,7 +73,7 @@ def test_a_failure_of_all_ranks_is_printed_once(start: Start, edit: Edit) -> Non
     )
     Path("configs/failing_parts.py").write_text(FAILING)
     edit(config, "configs/failing.py")
-    tree = start()
+    tree = start(forked=True)
     assert tree.end() == 1, tree.told
     assert tree.told.count("Traceback (most recent call last)") == 1
     assert tree.told.count(" failed\n") == 1
@@ -149,7 +149,7 @@ def test_several_machines_need_a_process_on_each(
     start: Start, edit: Edit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edit("devices: cpu:2", "devices: 2xcpu")
-    tree = start()
+    tree = start(forked=True)
     assert tree.end() == 2
     assert "2xcpu spans 2 machines with one process each. Use `snakemake" in tree.told
 

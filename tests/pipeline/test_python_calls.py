@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forked_commands import write_program
 
 import isnet
 from isnet.cli import main
@@ -16,9 +17,12 @@ Edit = Callable[[str, str], None]
 
 
 def test_a_run_from_training_to_the_table(
-    prepared: Path, capfd: pytest.CaptureFixture[str]
+    prepared: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weights = isnet.train("one")
+    write_program(prepared / "python")
+    with monkeypatch.context() as patch:  # the evaluation starts as for a user
+        patch.setattr(sys, "executable", str(prepared / "python"))
+        weights = isnet.train("one")
     assert "[train one] finished" in capfd.readouterr().err
     model = isnet.load(weights, device="cpu")
     assert model.metadata.provenance["run"] == "one"

@@ -161,7 +161,8 @@ import json, os, signal, socket, sys
 connection = socket.socket(socket.AF_UNIX)
 connection.connect({server!r})
 socket.send_fds(connection, [b" "], [0, 1, 2])
-request = dict(arguments=sys.argv[1:], folder=os.getcwd(), environment=dict(os.environ))
+arguments = sys.argv[3:] if sys.argv[1:3] == ["-m", "isnet"] else sys.argv[1:]
+request = dict(arguments=arguments, folder=os.getcwd(), environment=dict(os.environ))
 connection.sendall(json.dumps(request | dict(code={code!r})).encode() + b"\\n")
 answers = connection.makefile()
 pid = int(answers.readline())
@@ -173,7 +174,10 @@ sys.exit(code if code >= 0 else 128 - code)
 
 
 def write_program(file: Path) -> None:
-    """Write a program that runs a forked `isnet` with its own arguments and files."""
+    """Write a program that runs a forked `isnet` with its own arguments and files.
+
+    `FILE -m isnet ARGUMENTS` does the same, in place of Python.
+    """
     text = _PROGRAM.format(python=sys.executable, server=_server(), code=fork_server.COMMAND)
     file.write_text(text)
     file.chmod(0o755)
