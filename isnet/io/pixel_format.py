@@ -30,7 +30,7 @@ class Bands(BaseModel):
     ranges: tuple[ValueRange, ...] | None = None
     """Values that become 0 and 255, of each channel; None for files of 8 bits."""
     mean: tuple[float, ...] = ()
-    """Means of the train images after that, of each channel."""
+    """Means of the train images after that, of each channel; NaN has become 0."""
     std: tuple[float, ...] = ()
     """Standard deviations of the same."""
 

@@ -166,7 +166,7 @@ class DatasetDescription(StrictModel):
         """The range of each band, or the one of a colour image; None to measure it."""
         if self.range is None:
             return None
-        pairs = self.range if isinstance(self.range[0], tuple) else (self.range,)
+        pairs = self.range if not self.range or isinstance(self.range[0], tuple) else (self.range,)
         count = 1 if self.bands is None else self.channels
         return pairs * count if len(pairs) == 1 else pairs
 
@@ -217,7 +217,7 @@ def _check_ranges(description: DatasetDescription) -> None:
         if not -math.inf < low < high < math.inf:
             raise ValueError(f"range is [{low}, {high}], needed is [low, high] with low < high")
     wanted = 1 if description.bands is None else description.channels
-    if ranges and len(ranges) != wanted:
+    if description.range is not None and len(ranges) != wanted:
         bands = "no `bands`" if description.bands is None else f"{wanted} bands"
         raise ValueError(f"range has {len(ranges)} pairs, and there are {bands}")
 

@@ -18,6 +18,7 @@ from isnet.data.catalog.image_groups import group_of
 from isnet.data.catalog.image_label_pairs import SPLITS, find_drawings, find_pairs, image_name
 from isnet.data.convert.dataset_warnings import find_class_gaps, find_leaks
 from isnet.data.convert.label_conversion import (
+    BandValues,
     ConversionJob,
     ConversionResult,
     FileStamp,
@@ -85,11 +86,11 @@ def convert_dataset(
     wanted = list(dict.fromkeys(job for some in jobs.values() for job in some))
     drawings, stamps = _read_shared_labels(description, root)
     work = [(job, drawings.get(job.image)) for job in wanted]
-    # With the annotation files, so that their change makes every label again.
+    # With the annotation files, so that their change makes every label again, and with what is
+    # measured in bands.
     bands = _bands_to_read(description)
-    made_with = digest_of(
-        [_VERSION, table.digest, *stamps, *([bands.model_dump(mode="json")] if bands else [])]
-    )
+    measured = [bands.model_dump(mode="json"), *BandValues.model_fields] if bands else []
+    made_with = digest_of([_VERSION, table.digest, *stamps, *measured])
     with exclusive(folder / "labels"):
         settings = (root, folder / "labels", table, bands)
         results = _convert_all(work, folder, settings, made_with, workers, on_progress)

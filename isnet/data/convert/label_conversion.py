@@ -53,10 +53,12 @@ class ConversionJob(NamedTuple):
 class BandValues(Record):
     """Range (None for 8 bits), mean and standard deviation of a band of an image, within the range.
 
-    Pixels without a finite value do not count.
+    Only `pixels` count, the number of those that are not NaN: NaN becomes 0 for the network,
+    whatever the range.
     """
 
     range: ValueRange | None
+    pixels: int
     mean: float
     std: float
 
@@ -191,10 +193,14 @@ def _measure(image: Path, values: Values, bands: Bands | None) -> tuple[dict[str
 
 
 def _measure_band(image: Path, values: Values, given: ValueRange | None) -> BandValues:
-    found = None if values.dtype == np.uint8 else given or _range_of(image, values)
-    finite = values[np.isfinite(values)].astype(np.float64)
-    within = finite if found is None else finite.clip(*found)
-    return BandValues(range=found, mean=float(within.mean()), std=float(within.std()))
+    found = None
+    if values.dtype != np.uint8:
+        measured = _range_of(image, values)
+        found = given or measured
+    known = values[~np.isnan(values)].astype(np.float64)
+    within = known if found is None else known.clip(*found)
+    mean, std = float(within.mean()), float(within.std())
+    return BandValues(range=found, pixels=len(known), mean=mean, std=std)
 
 
 def _range_of(image: Path, values: Values) -> ValueRange:

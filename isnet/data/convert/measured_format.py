@@ -71,10 +71,10 @@ def _with_statistics(
     bands: Bands, ranges: tuple[ValueRange, ...] | None, train: Sequence[ConversionResult]
 ) -> Bands:
     """Return the bands with their ranges, and means and deviations of train after these."""
-    pixels = [one.width * one.height for one in train]
+    total = sum(one.width * one.height for one in train)
     columns = list(zip(*(one.bands for one in train), strict=True))
     pairs = [
-        _mean_and_std(column, pixels, (0.0, 255.0) if ranges is None else ranges[channel])
+        _mean_and_std(column, total, (0.0, 255.0) if ranges is None else ranges[channel])
         for channel, column in enumerate(columns)
     ]
     mean, std = zip(*pairs, strict=True)
@@ -82,17 +82,20 @@ def _with_statistics(
 
 
 def _mean_and_std(
-    images: Sequence[BandValues], pixels: Sequence[int], low_high: ValueRange
+    images: Sequence[BandValues], total: int, low_high: ValueRange
 ) -> tuple[float, float]:
-    """Return mean and deviation of a band over all pixels of the images, in 0..255."""
-    (low, high), total = low_high, sum(pixels)
+    """Return mean and deviation of a band over all `total` pixels of the images, in 0..255.
+
+    Those that are NaN become 0, so they add nothing to the sums.
+    """
+    low, high = low_high
     # Images of 8 bits stay as they are, whatever the range.
     scaled = [
-        (one.mean, one.std)
+        (one.pixels, one.mean, one.std)
         if one.range is None
-        else ((one.mean - low) * 255 / (high - low), one.std * 255 / (high - low))
+        else (one.pixels, (one.mean - low) * 255 / (high - low), one.std * 255 / (high - low))
         for one in images
     ]
-    mean = sum(n * m for n, (m, _) in zip(pixels, scaled, strict=True)) / total
-    square = sum(n * (s**2 + m**2) for n, (m, s) in zip(pixels, scaled, strict=True)) / total
+    mean = sum(n * m for n, m, _ in scaled) / total
+    square = sum(n * (s**2 + m**2) for n, m, s in scaled) / total
     return round(mean, 4), round(max(math.sqrt(max(square - mean**2, 0.0)), _LEAST_STD), 4)

@@ -63,6 +63,30 @@ def test_given_ranges_are_taken_and_8_bits_have_none(tmp_path: Path) -> None:
     np.testing.assert_allclose(eight["mean"], values[:2].mean((0, 1, 2)), atol=1e-3)
 
 
+@pytest.mark.parametrize("pairs", [None, [[0, 200], [0, 2000]]])
+def test_values_that_are_nan_count_as_the_black_that_the_network_reads(
+    pairs: list[list[int]] | None, tmp_path: Path
+) -> None:
+    own, values = own_data(tmp_path, "f4", bands=2, **({"range": pairs} if pairs else {}))
+    values[0, :9, :, 0], values[1, 0, :, 1] = np.nan, np.nan
+    for name, image in zip("ab", values, strict=False):
+        write(own.image("train", name, ".tif"), image)
+    pixel_format = PixelFormat.of(own.convert()[0])
+    eight = np.stack([pixel_format.to_8_bits(image) for image in values[:2]])
+    assert pixel_format.bands is not None
+    np.testing.assert_allclose(pixel_format.bands.mean, eight.mean((0, 1, 2)), atol=1)
+    np.testing.assert_allclose(pixel_format.bands.std, eight.std((0, 1, 2)), rtol=0.02)
+
+
+@pytest.mark.parametrize("keys", [{}, {"range": [0, 200]}])
+def test_a_band_without_a_finite_value_is_refused(keys: dict[str, Any], tmp_path: Path) -> None:
+    own, values = own_data(tmp_path, "f4", bands=2, **keys)
+    values[1, ..., 1] = np.nan
+    write(own.image("train", "b", ".tif"), values[1])
+    with pytest.raises(UserError, match=r"b\.tif: has no finite value"):
+        own.convert()
+
+
 def test_a_change_of_the_bands_measures_again(tmp_path: Path) -> None:
     own, _ = own_data(tmp_path)
     own.convert()
@@ -94,6 +118,8 @@ def test_a_constant_band_is_named(tmp_path: Path) -> None:
         ({"bands": [0, 1]}, "bands"),
         ({"bands": 4, "range": [[0, 1], [0, 1]]}, "range has 2 pairs, and there are 4 bands"),
         ({"range": [[0, 1], [0, 1]]}, "range has 2 pairs, and there are no `bands`"),
+        ({"bands": 2, "range": []}, "range has 0 pairs, and there are 2 bands"),
+        ({"range": []}, "range has 0 pairs, and there are no `bands`"),
         ({"bands": 2, "range": [[0, 1], [1, 1]]}, r"needed is \[low, high\]"),
     ],
 )
