@@ -5,9 +5,11 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.pixel_format import COLOURS
+from isnet.settings.params import flatten
 
 _OF_COLOURS = ("PhotoMetricDistortion", "RGB2Gray")
 """Transforms of mmseg that take images as BGR."""
+_STATISTICS = ("model.data_preprocessor.mean", "model.data_preprocessor.std")
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -33,8 +35,19 @@ def set_statistics(config: dict[str, Any], mean: Sequence[float], std: Sequence[
                 preprocessor["type"] = "DevicePreProcessor"
 
 
+def refuse_statistics(overrides: dict[str, Any], where: str) -> None:
+    """Raise UserError if overrides set means or deviations, which `convert` measures in bands."""
+    for key in flatten(overrides):
+        if key in _STATISTICS:
+            what = "has no effect with `bands`: convert measures means and deviations"
+            raise UserError(what, where=f"{where}.{key}", hint="Remove it")
+
+
 def check_channels(config: dict[str, Any], channels: int, where: str) -> None:
-    """Raise UserError if a config's backbone or transforms take another number of channels."""
+    """Raise UserError if a part of a config is for another number of channels.
+
+    These are its backbone, means, deviations and transforms.
+    """
     backbone = (config.get("model") or {}).get("backbone") or {}
     stated = backbone.get("in_channels", COLOURS) if isinstance(backbone, dict) else COLOURS
     if stated != channels:
@@ -43,6 +56,14 @@ def check_channels(config: dict[str, Any], channels: int, where: str) -> None:
             where=where,
             hint="Remove in_channels: it follows from the data set",
         )
+    if channels != COLOURS and "backbone_cfg" in backbone:
+        raise UserError(
+            f"{backbone.get('type')} has a backbone inside, which takes {COLOURS} channels, "
+            f"and images of the data set have {channels}",
+            where=where,
+            hint="Choose another config",
+        )
+    _check_statistics(config, channels, where)
     for name in _transforms(config) if channels != COLOURS else ():
         if name in _OF_COLOURS:
             raise UserError(
@@ -50,6 +71,20 @@ def check_channels(config: dict[str, Any], channels: int, where: str) -> None:
                 where=where,
                 hint="Leave it out, or take SamplePhotometricDistortion with PackCropInputs",
             )
+
+
+def _check_statistics(config: dict[str, Any], channels: int, where: str) -> None:
+    model = config.get("model") or {}
+    preprocessor = model.get("data_preprocessor") or config.get("data_preprocessor") or {}
+    for key in ("mean", "std"):
+        given = preprocessor.get(key)
+        if given is None or (isinstance(given, list | tuple) and len(given) in (1, channels)):
+            continue
+        raise UserError(
+            f"data_preprocessor.{key} is {given}, and images have {channels} channels",
+            where=where,
+            hint=f"Write a list of {channels} numbers, or of one for all",
+        )
 
 
 def _transforms(config: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,12 @@ from typing import Any
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, sha256_of
 from isnet.io.pixel_format import COLOURS, Bands
-from isnet.settings.channels import check_channels, set_channels, set_statistics
+from isnet.settings.channels import (
+    check_channels,
+    refuse_statistics,
+    set_channels,
+    set_statistics,
+)
 from isnet.settings.config_file import config_file, load_config
 from isnet.settings.config_keys import check_config_file
 from isnet.settings.local_modules import local_files
@@ -123,6 +128,7 @@ def resolve(
         _set_num_classes(config, classes)
     if channels != COLOURS:
         set_channels(config, channels)
+        refuse_statistics(run.overrides, f"{where}.overrides")
     apply_overrides(config, run.overrides, f"{where}.overrides")
     check_channels(config, channels, f"{where}.config")
     try:

@@ -11,6 +11,7 @@ from isnet.settings.experiment import resolve
 from isnet.settings.params import Run
 
 ISNET = "isnet/configs/isnet_res50_1xb8-20k_camvid-360x480.py"
+ICNET = "mmseg::icnet/icnet_r18-d8_4xb2-80k_cityscapes-832x832.py"
 UNET = "mmseg::unet/unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024.py"
 
 
@@ -36,6 +37,29 @@ def test_a_contradiction_is_refused() -> None:
         message = f"has in_channels 4, and images of the data set have {channels}. Remove in_chan"
         with pytest.raises(UserError, match=message):
             model(channels=channels, model=four)
+
+
+def test_a_backbone_with_another_inside_is_refused() -> None:
+    with pytest.raises(UserError, match=r"ICNet has a backbone inside, .* 4\. Choose another conf"):
+        model(ICNET)
+    assert model(ICNET, channels=3)["backbone"]["type"] == "ICNet"
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_statistics_of_bands_are_measured_and_not_overridden(key: str) -> None:
+    given = {"data_preprocessor": {key: [1, 2, 3, 4]}}
+    with pytest.raises(UserError, match=rf"overrides\.model\.data_preprocessor\.{key}: has no eff"):
+        model(model=given)
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_a_wrong_number_of_means_or_deviations_is_refused(key: str) -> None:
+    for wrong in ([1, 2], [1, 2, 3, 4], 5):
+        with pytest.raises(UserError, match=rf"data_preprocessor\.{key} is .* have 3 channels"):
+            model(channels=3, model={"data_preprocessor": {key: wrong}})
+    for right in ([1], [1, 2, 3]):
+        found = model(channels=3, model={"data_preprocessor": {key: right}})
+        assert list(found["data_preprocessor"][key]) == right
 
 
 def test_a_transform_of_colours_is_refused() -> None:
