@@ -97,9 +97,7 @@ class WeightsMetadata(BaseModel):
         try:
             metadata = cls.model_validate(found)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise _damage_error(f"{place}: {first['msg']}", where) from None
+            raise _invalid(error, where) from None
         metadata._check(where)
         return metadata
 
@@ -138,6 +136,26 @@ class WeightsMetadata(BaseModel):
             json.dumps(self.provenance)
         except (TypeError, ValueError, RecursionError):
             raise _damage_error("provenance has more than plain values", where) from None
+
+
+def stated_pixel_format(meta: Mapping[str, Any], where: str) -> PixelFormat | None:
+    """Return how images are read for weights, from the `meta` of their file; None if it is silent.
+
+    Raises UserError, which names the file as `where`, if that entry is damaged.
+    """
+    found = meta.get(_KEY)
+    if found is None:
+        return None
+    try:
+        return PixelFormat.of(found)
+    except ValidationError as error:
+        raise _invalid(error, where, "bands") from None
+
+
+def _invalid(error: ValidationError, where: str, *above: str) -> UserError:
+    first = error.errors()[0]
+    place = ".".join(map(str, (*above, *first["loc"])))
+    return _damage_error(f"{place}: {first['msg']}", where)
 
 
 def _damage_error(reason: str, where: str) -> UserError:

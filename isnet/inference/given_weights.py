@@ -10,11 +10,12 @@ from mmseg.registry import MODELS
 
 from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import load_all
+from isnet.checkpoints.weights_metadata import stated_pixel_format
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model, explain_build_errors
 from isnet.io.atomic_files import sha256_of
 from isnet.io.pixel_format import PixelFormat
-from isnet.io.value_range import show_limits
+from isnet.io.value_range import ValueRange, show_limits
 from isnet.records.run_records import WeightsRecord
 
 _log = logging.getLogger(__name__)
@@ -65,20 +66,21 @@ def open_given_weights(
 
 def with_own_statistics(manifest: dict[str, Any], weights: WeightsFile) -> dict[str, Any]:
     """Return a manifest with the bands that a weights file states, as it was trained with them."""
-    bands = (weights.meta.get("isnet") or {}).get("bands")
-    return manifest if bands is None else {**manifest, "bands": bands}
+    stated = stated_pixel_format(weights.meta, str(weights.path))
+    if stated is None or stated.bands is None:
+        return manifest
+    return {**manifest, "bands": stated.bands.model_dump()}
 
 
 def _check_pixels(weights: WeightsFile, wanted: PixelFormat) -> None:
     """Compare bands and ranges, as far as both the weights and the data set state them."""
-    described = weights.meta.get("isnet")
-    if described is None:
+    given = stated_pixel_format(weights.meta, str(weights.path))
+    if given is None:
         return
-    given = PixelFormat.of(described)
-    ours, theirs = (
-        "colours" if one.bands is None else f"bands {one.bands}" for one in (wanted, given)
-    )
-    if ours != theirs:
+    if not _has_same_bands(given, wanted):
+        ours, theirs = (
+            "colours" if one.bands is None else f"bands {one.bands}" for one in (wanted, given)
+        )
         raise UserError(
             f"was trained with {theirs}, and the data set has {ours}",
             where=str(weights.path),
@@ -87,19 +89,32 @@ def _check_pixels(weights: WeightsFile, wanted: PixelFormat) -> None:
     if given.has_range != wanted.has_range:
         depths = ["more than 8 bits" if one.has_range else "8 bits" for one in (given, wanted)]
         _log.info(f"{weights.path} was trained with images of {depths[0]}; these have {depths[1]}")
-    if given.has_range and wanted.has_range and given.ranges != wanted.ranges:
+    if given.has_range and wanted.has_range and _range_of_each(given) != _range_of_each(wanted):
         theirs, ours = (
             ", ".join(" to ".join(show_limits(pair)) for pair in one.ranges)
             for one in (given, wanted)
         )
         pairs = [list(pair) for pair in given.ranges]
-        written = pairs[0] if given.bands is None else pairs
+        is_one = len({*given.ranges}) == 1
+        written = pairs[0] if is_one else pairs
+        bands = "" if is_one or wanted.bands else f"`bands: {given.bands}` and "
         raise UserError(
             f"was trained with values from {theirs}, and the images of the data set are read with "
             f"{ours}",
             where=str(weights.path),
-            hint=f"Write `range: {written}` in the description of the data set",
+            hint=f"Write {bands}`range: {written}` in the description of the data set",
         )
+
+
+def _has_same_bands(given: PixelFormat, wanted: PixelFormat) -> bool:
+    """Compare the numbers of the bands. Any three are red, green and blue beside a photograph."""
+    if given.bands is None or wanted.bands is None:
+        return given.channels == wanted.channels
+    return given.bands.numbers == wanted.bands.numbers
+
+
+def _range_of_each(one: PixelFormat) -> tuple[ValueRange, ...]:
+    return one.ranges * (one.channels if one.bands is None else 1)
 
 
 def _check_classes(given: list[str] | None, wanted: Sequence[str], file: Path) -> None:

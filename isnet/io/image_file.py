@@ -68,6 +68,10 @@ class UnreadableImageError(UserError):
         return type(self), (self.path, self.why)
 
 
+class TooLargeImageError(UnreadableImageError):
+    """The error for an image with more than `MAX_PIXELS`."""
+
+
 @dataclass(frozen=True)
 class ImageHeader:
     """Properties of an image that the header of its file states."""
@@ -183,9 +187,9 @@ def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
         raise UserError(what, where=str(path), hint=hint)
 
 
-def too_large(path: Path) -> UnreadableImageError:
+def too_large(path: Path) -> TooLargeImageError:
     """Return the error for an image with more than `MAX_PIXELS`."""
-    return UnreadableImageError(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
+    return TooLargeImageError(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
 
 
 def _rare_tiff(content: bytes) -> ImageHeader | None:

@@ -22,19 +22,21 @@ from PIL import Image
 from small_weights import CONFIG
 
 import isnet
+from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.cli import main
 from isnet.data.loading.manifest_dataset import ManifestDataset
 from isnet.data.packed.packing import pack_dataset
 from isnet.errors import UserError
 from isnet.inference.export.export_check import generated_images, given_images
 from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
-from isnet.inference.given_weights import open_given_weights
+from isnet.inference.given_weights import open_given_weights, with_own_statistics
 from isnet.inference.label_prediction import predict
 from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import open_model
 from isnet.inference.serving.pyfunc_model import RefusedRequestError, ServedModel
-from isnet.io.pixel_format import PixelFormat
+from isnet.io.pixel_format import Bands, PixelFormat
 from isnet.pipeline.training_files import describe_weights
+from isnet.settings.config_file import read_config
 from isnet.settings.experiment import Experiment, resolve
 from isnet.settings.params import Run
 
@@ -189,3 +191,39 @@ def test_weights_of_other_bands_are_not_scored(
     other = {**manifest, "bands": manifest["bands"] | {"ranges": ranges}}
     with pytest.raises(UserError, match=r"Write `range: \[\["):
         open_given_weights(banded, "x", experiment.config, "the.py", other)
+
+
+def test_equal_numbers_of_bands_are_the_same_bands(
+    banded: Path, manifest: dict[str, Any], experiment: Experiment
+) -> None:
+    chosen = {**manifest, "bands": manifest["bands"] | {"total": None}}
+    open_given_weights(banded, "x", experiment.config, "the.py", chosen)
+    other = {**manifest, "bands": manifest["bands"] | {"numbers": [2, 1, 3, 4, 5]}}
+    with pytest.raises(UserError, match=r"was trained with bands 5, and the data set"):
+        open_given_weights(banded, "x", experiment.config, "the.py", other)
+
+
+def test_three_bands_are_a_photograph(weights: Path, tmp_path: Path) -> None:
+    content, config = torch.load(weights, weights_only=True), read_config(CONFIG, "test")
+    three = Bands.of(3).model_copy(update={"ranges": ((0.0, 9.0),) * 3})
+    bands, classes = {"bands": three.model_dump()}, content["meta"]["isnet"]["classes"]
+    ranged = tmp_path / "ranged.pth"
+    content["meta"]["isnet"]["range"] = (0.0, 9.0)
+    torch.save(content, ranged)
+    open_given_weights(ranged, "x", config, "the.py", {"classes": classes} | bands)
+    banded = tmp_path / "banded.pth"
+    content["meta"]["isnet"] |= {"range": None} | bands
+    torch.save(content, banded)
+    open_given_weights(banded, "x", config, "the.py", {"classes": classes, "range": [0, 9]})
+    with pytest.raises(UserError, match=r"Write `range: \[0\.0, 9\.0\]` in"):
+        open_given_weights(banded, "x", config, "the.py", {"classes": classes, "range": [0, 8]})
+
+
+def test_bands_that_this_version_does_not_know_are_one_error(weights: Path, tmp_path: Path) -> None:
+    content, file = torch.load(weights, weights_only=True), tmp_path / "newer.pth"
+    content["meta"]["isnet"]["bands"] = Bands.of(4).model_dump() | {"odd": 1}
+    torch.save(content, file)
+    with pytest.raises(UserError, match=r"newer\.pth: its metadata is damaged: bands\.odd: "):
+        with_own_statistics({}, open_weights(file))
+    with pytest.raises(UserError, match=r"newer\.pth: its metadata is damaged: bands\.odd: "):
+        open_given_weights(file, "x", {}, "the.py", {"classes": []})

@@ -11,7 +11,7 @@ from PIL import Image
 from isnet.errors import UserError
 from isnet.inference.input_images import RgbImage, decode_rgb
 from isnet.io.band_file import band_image_size
-from isnet.io.image_file import TIFF, UnreadableImageError, read_header
+from isnet.io.image_file import TIFF, TooLargeImageError, UnreadableImageError, read_header
 from isnet.io.pixel_format import PLAIN, PixelFormat
 
 MAX_BYTES = 32 * 2**20
@@ -65,7 +65,7 @@ def decode_image(content: bytes, pixel_format: PixelFormat = PLAIN) -> RgbImage:
 def _check_header(content: bytes, pixel_format: PixelFormat) -> None:
     try:
         width, height = _size(content, pixel_format)
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, TooLargeImageError):
         raise UserError(f"it has more than {MAX_PIXELS:,} pixels; shrink it") from None
     except (OSError, SyntaxError, ValueError, EOFError, UnreadableImageError):
         raise UserError(f"it is no image, or a damaged one ({', '.join(_FORMATS)})") from None

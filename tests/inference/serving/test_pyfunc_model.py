@@ -18,8 +18,11 @@ import pandas as pd
 import pytest
 from mlflow.pyfunc.scoring_server import invocations
 from PIL import Image
+from tiff_files import encode_tiff
 
+from isnet.errors import UserError
 from isnet.inference.serving import request_image
+from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +121,16 @@ REFUSED: list[tuple[Callable[[], list[Any]], str]] = [
     (lambda: [_text(bytes(request_image.MAX_BYTES + 1))], "the limit is 32 MiB"),
     (lambda: [_text(SMALL)] * 17, "17 images in one request; the limit is 16"),
 ]
+
+
+@pytest.mark.parametrize("pixel_format", [PLAIN, PixelFormat(bands=Bands.of(4))])
+def test_a_tiff_of_very_many_pixels_is_told_the_limit(pixel_format: PixelFormat) -> None:
+    content = encode_tiff(np.zeros((8, 8, 4), np.uint8), 1, extra=(0, 0, 0))
+    for tag in (256, 257):
+        small, claimed = (struct.pack("<HHII", tag, 4, 1, side) for side in (8, 14_000))
+        content = content.replace(small, claimed)
+    with pytest.raises(UserError, match="it has more than 25,000,000 pixels; shrink it"):
+        request_image.decode_base64(_text(content), pixel_format)
 
 
 @pytest.mark.parametrize(("images", "told"), REFUSED)
