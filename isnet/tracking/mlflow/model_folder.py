@@ -20,6 +20,8 @@ _PACKAGES = (
     *("mlflow", "numpy", "onedl-mmcv", "onedl-mmengine", "onedl-mmsegmentation", "pandas"),
     *("opencv-python-headless", "pillow", "pydantic", "ruamel.yaml", "torch", "torchvision"),
 )
+_OF_SOME = {b"numbers": EXTRAS["geotiff"], b"TIMMBackbone": ("timm",)}
+"""Packages that some weights need, by a text of their pickle; `numbers` is a key of `Bands`."""
 _NOT_SERVED = (
     *("cli", "configs", "distributed", "pipeline", "project", "reporting", "tracking"),
     *("convert", "download", "streets", "training", "__pycache__"),
@@ -61,8 +63,8 @@ def model_folder(
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    has_bands = b"numbers" in _pickled(weights)  # a key of `isnet.io.pixel_format.Bands`
-    packages = (*_PACKAGES, *(EXTRAS["geotiff"] if has_bands else ()))
+    content = _pickled(weights)
+    more = [name for text, names in _OF_SOME.items() if text in content for name in names]
     for left in work.glob(f"{_PREFIX}*"):  # by an uploader that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=work) as made:
@@ -77,10 +79,10 @@ def model_folder(
                 data_path=str(weights),
                 code_paths=[str(code)],
                 signature=_signature(),
-                input_example=_example(example) if example and not has_bands else None,
+                input_example=None if b"numbers" in content or not example else _example(example),
                 pip_requirements=[
                     f"{name}=={version.partition('+')[0]}"
-                    for name, version in installed_versions(packages).items()
+                    for name, version in installed_versions((*_PACKAGES, *more)).items()
                     if version
                 ],
             )
