@@ -29,6 +29,9 @@ _SCORES_VERSION = 3
 Evaluations are then done again, but trainings are not.
 """
 
+_CONTIGUOUS_VERSION = 2
+"""Version of trainings with `channels_last: false`, part of their keys alone."""
+
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
 _OPTIONAL_KEYS = {"bands", "group", "range"}
@@ -133,6 +136,7 @@ class Plan:
             **common,
             "seed": planned.run.seed,
             **planned.run.speed._asdict(),
+            **({} if planned.run.speed.channels_last else {"layout": _CONTIGUOUS_VERSION}),
             "ema": planned.run.ema,
             **planned.best,
             "config": planned.experiment.train_digest,

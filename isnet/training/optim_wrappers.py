@@ -27,13 +27,17 @@ def optimizer_wrapper(config: dict[str, Any], precision: Precision) -> dict[str,
     """Return an `optim_wrapper` config with the wrapper type for a precision.
 
     The run's precision replaces the config's settings for autocast; the other settings are kept. A
-    config with a custom wrapper type is returned unchanged.
+    config with a custom wrapper type is returned unchanged. `fused`, which a base config may ask
+    for, is left out for an optimizer without such a kernel.
     """
     replaced = ("OptimWrapper", "AmpOptimWrapper", *_WRAPPERS.values())
     if config.get("type", "OptimWrapper") not in replaced:
         return config
     of_amp = {"dtype", "use_fsdp", *([] if precision == "fp16" else ["loss_scale"])}
     kept = {key: value for key, value in config.items() if key not in of_amp}
+    optimizer = kept.get("optimizer", {})
+    if "fused" in optimizer and optimizer["type"] not in {kind.__name__ for kind in _FUSED}:
+        kept["optimizer"] = {key: value for key, value in optimizer.items() if key != "fused"}
     return {**kept, "type": _WRAPPERS[precision]}
 
 

@@ -12,7 +12,8 @@ from isnet.cli import main
 from isnet.data.catalog import dataset_description as description
 from isnet.settings import config_file
 from isnet.settings.layout import home_of
-from isnet.settings.params import Devices
+from isnet.settings.params import Devices, load_params
+from isnet.settings.plan import Plan
 from isnet.settings.planned_run import divide_batch
 
 Edit = Callable[[str, str], None]
@@ -63,6 +64,15 @@ def test_a_change_touches_the_settings_of_the_stages_that_read_it(
     old: str, new: str, touched: set[str], checkout: Path, edit: Edit
 ) -> None:
     assert _touched(checkout, lambda: edit(old, new)) == touched
+
+
+def test_only_trainings_of_contiguous_maps_have_a_version_of_their_own(
+    checkout: Path, edit: Edit
+) -> None:
+    """Their arithmetic changed once; the keys of all others stayed."""
+    edit("devices: cpu", "channels_last: false")
+    plan = Plan.of(load_params())
+    assert [plan.train_settings(run).get("layout") for run in ("one", "two")] == [2, None]
 
 
 def test_the_range_of_a_data_set_is_a_setting_of_its_conversion(checkout: Path, edit: Edit) -> None:

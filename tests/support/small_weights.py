@@ -31,15 +31,19 @@ def write_paper_config(checkout: Path) -> None:
     file.write_text(f'_base_ = "../{CONFIG}"\n{head}\n')
 
 
-def write_small_weights(file: Path, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
-    """Write one; `change` may damage its `meta` before."""
-    config = read_config(CONFIG, "test")
-    torch.manual_seed(0)
-    model = MODELS.build(deployed_model(config))
+def write_small_weights(
+    file: Path, change: Callable[[dict[str, Any]], None] | None = None, config: Path = CONFIG
+) -> Path:
+    """Write one of a `config`; `change` may damage its `meta` before."""
+    settings = read_config(config, "test")
     table = table_of(StreetsDataset(kind="streets"))
+    settings["model"]["decode_head"]["num_classes"] = len(table.classes)
+    settings["model"]["backbone"].pop("init_cfg", None)
+    torch.manual_seed(0)
+    model = MODELS.build(deployed_model(settings))
     description = WeightsMetadata.from_config(
-        config,
-        deployed_model(config),
+        settings,
+        deployed_model(settings),
         classes=table.classes,
         palette=table.palette,
         flip_pairs=table.flip_pairs,

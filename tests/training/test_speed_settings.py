@@ -155,6 +155,16 @@ def test_precision_chooses_the_optimizer_wrapper_and_leaves_its_settings(
     assert optimizer_wrapper(config | CLIPPED, precision) == expected | CLIPPED
 
 
+@pytest.mark.parametrize(("optimizer", "is_fused"), [("AdamW", True), ("RMSprop", False)])
+def test_an_optimizer_without_a_fused_kernel_replaces_one_that_has_it(
+    optimizer: str, is_fused: bool
+) -> None:
+    config = {"optimizer": {"type": optimizer, "lr": 0.1, "fused": True}}
+    made = optimizer_wrapper(config, "float32")
+    assert ("fused" in made["optimizer"]) == is_fused
+    assert config["optimizer"]["fused"]
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_tf32_is_switched_in_products_and_in_convolutions(allowed: bool) -> None:
     allow_tf32(allowed)

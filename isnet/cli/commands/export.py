@@ -137,8 +137,9 @@ def _compare(
         compare_outputs,
         measure_speeds,
     )
+    from isnet.inference.export.exported_network import exporter_errors
 
-    with show_progress("images") as progress:
+    with show_progress("images") as progress, exporter_errors("run the export", str(file)):
         comparison = compare_outputs(reference, exported, images, progress)
     if not comparison.is_close:
         raise UserError(

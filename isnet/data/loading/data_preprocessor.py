@@ -76,8 +76,8 @@ class DevicePreProcessor(SegDataPreProcessor):
         Raises:
             UserError: distortion was sampled for images that are not uint8.
         """
-        # Copies to a GPU are ordered by its stream; a non-blocking copy to the CPU is not.
-        self._non_blocking = self.device.type != "cpu"
+        # Copies to an NVIDIA GPU are ordered by its stream; non-blocking copies elsewhere are not.
+        self._non_blocking = self.device.type == "cuda"
         if not training:
             result: dict[str, Any] = super().forward(data, training=False)
             return result

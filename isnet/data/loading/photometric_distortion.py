@@ -163,7 +163,7 @@ def _per_image(numbers: Iterable[float], like: Tensor) -> Tensor:
     The numbers are copied there without synchronisation.
     """
     column = torch.tensor(list(numbers), dtype=like.dtype).view(-1, 1, 1, 1)
-    return column.to(like.device, non_blocking=True)
+    return column.to(like.device, non_blocking=like.is_cuda)
 
 
 def _scale(values: Tensor, factors: Sequence[float]) -> None:

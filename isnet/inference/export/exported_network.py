@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ OUTPUTS = ("labels", "confidence")
 Runner = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From `(N, C, H, W)` uint8, RGB or bands, to labels uint8 and confidence float32 `(N, H, W)`."""
 SMALLEST_SIDE = 16
-"""Smallest height and width of an image in pixels."""
+"""Smallest height and width of an image in pixels for most networks, see `smallest_side`."""
 RUNTIME = f"torch {torch.__version__}, CPU"
 LARGEST_BATCH = 1024
 """Upper bound of N: torch's exporter needs one, and the network has none."""
@@ -89,7 +90,7 @@ def export_metadata(model: TrainedModel) -> dict[str, str]:
     names = ("classes", "palette", "resize", "evaluation", "range", "bands", "provenance")
     values = metadata.model_dump(include={*names}, mode="json")
     return {
-        "input": _describe_input(metadata.pixel_format),
+        "input": _describe_input(metadata.pixel_format, smallest_side(model.network)),
         "outputs": _OUTPUTS,
         **{
             name: json.dumps(values[name], ensure_ascii=False)
@@ -101,12 +102,21 @@ def export_metadata(model: TrainedModel) -> dict[str, str]:
     }
 
 
-def _describe_input(pixel_format: PixelFormat) -> str:
+def smallest_side(network: nn.Module) -> int:
+    """Return the smallest height and width of an image in pixels for an exported network.
+
+    After TensorFlow's padding (timm's `Conv2dSame`), an exporter makes a map of one row a constant.
+    """
+    kinds = {type(module).__name__ for module in network.modules()}
+    return 2 * SMALLEST_SIDE if "Conv2dSame" in kinds else SMALLEST_SIDE
+
+
+def _describe_input(pixel_format: PixelFormat, smallest: int) -> str:
     channels, how = f"(N, {pixel_format.channels}, H, W)", "RGB, 0 to 255, as read from the file"
     if pixel_format.bands is not None:
         how = "the `numbers` of `bands` in their order, mapped to 0 to 255 by their `ranges` if any"
     return (
-        f"{INPUT}: uint8 {channels}, {how}; N at least 1, H and W at least {SMALLEST_SIDE}; "
+        f"{INPUT}: uint8 {channels}, {how}; N at least 1, H and W at least {smallest}; "
         "nothing is to be resized, normalised or padded before"
     )
 
@@ -170,12 +180,12 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
     """
     shapes = {
         0: Dim("batch", min=1, max=LARGEST_BATCH),
-        2: Dim("height", min=SMALLEST_SIDE),
-        3: Dim("width", min=SMALLEST_SIDE),
+        2: Dim("height", min=smallest_side(network)),
+        3: Dim("width", min=smallest_side(network)),
     }
     # Two images: a size of 1 would be exported as the constant 1.
     example = torch.zeros(2, network.channels, *_EXAMPLE, dtype=torch.uint8)
-    with exporter_errors("export this network", where), torch.no_grad():
+    with exporter_errors("export this network", where), torch.no_grad(), _padding_in_integers():
         return torch.export.export(
             network,
             (example,),
@@ -183,6 +193,32 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
             # torch cannot prove that the sizes of ResNeSt's pooling, which rounds up, always fit.
             prefer_deferred_runtime_asserts_over_guards=True,
         )
+
+
+@contextlib.contextmanager
+def _padding_in_integers() -> Iterator[None]:
+    """Let timm's networks with TensorFlow's padding compute it by a formula in integers.
+
+    Of timm's own, with a division of floats and a maximum, the exporter would derive bounds for the
+    size of each map for hours.
+    """
+    padding = sys.modules.get("timm.layers.padding")
+    usual = getattr(padding, "get_same_padding", None)
+    if padding is None or usual is None:
+        yield
+        return
+
+    def get_same_padding(size: int, kernel_size: int, stride: int, dilation: int) -> int:
+        extent = (kernel_size - 1) * dilation + 1
+        if extent < stride:  # only then timm's maximum has an effect
+            return cast("int", usual(size, kernel_size, stride, dilation))
+        return (size + stride - 1) // stride * stride - size + extent - stride
+
+    padding.get_same_padding = get_same_padding  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        padding.get_same_padding = usual  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

@@ -84,7 +84,7 @@ class JournalHook(Hook):
         for name, value in (outputs or {}).items():
             if "loss" in name:
                 # A non-finite loss belongs to a skipped step.
-                finite = value.detach().double().nan_to_num(0.0, 0.0, 0.0)
+                finite = _to_float64(value.detach()).nan_to_num(0.0, 0.0, 0.0)
                 self.sums[name] = self.sums.get(name, 0.0) + finite
         self.count += 1
         self.timed_steps += 1
@@ -141,3 +141,8 @@ def _format_figures(record: dict[str, Any], metric: str, score: float | None) ->
         f"{record['memory_gb']:.1f} GB",
     ]
     return "  ".join([*parts, *([f"{metric} {score:.1%}"] if score is not None else [])])
+
+
+def _to_float64(x: torch.Tensor) -> torch.Tensor:
+    # Apple's GPU has no float64.
+    return (x.cpu() if x.device.type == "mps" else x).double()

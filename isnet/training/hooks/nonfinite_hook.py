@@ -34,7 +34,7 @@ class _Step:
         self.iteration = iteration
         self.images = images
         self.in_a_row = self.in_all = 0
-        self._faults = faults.to("cpu", non_blocking=True)
+        self._faults = faults.to("cpu", non_blocking=faults.is_cuda)
         self._copied = torch.cuda.Event() if faults.is_cuda else None  # type: ignore[no-untyped-call]
         if self._copied:
             self._copied.record()

@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from official_models import random_tensors
 from PIL import Image
 from small_weights import write_small_weights
+from timm.layers import padding
 
 from isnet import cli
 from isnet.cli.commands.export import record_of
@@ -22,7 +24,12 @@ from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command
 from isnet.inference.export import export_check, exported_network
 from isnet.inference.export.export_check import given_images, images_of_run
-from isnet.inference.export.exported_network import ExportedNetwork, run_eagerly
+from isnet.inference.export.exported_network import (
+    ExportedNetwork,
+    export_metadata,
+    export_program,
+    run_eagerly,
+)
 from isnet.inference.export.onnx_file import load_onnx
 from isnet.inference.model_loader import TrainedModel, open_model
 from isnet.inference.predictor import Predictor
@@ -331,3 +338,25 @@ def test_a_network_that_onnx_runtime_cannot_run_is_one_line(tmp_path: Path) -> N
         run(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
     assert str(told.value).count("\n") == 0
     assert str(told.value).endswith("Export it with --format torch")
+
+
+def test_a_network_with_tensorflows_padding_is_exported_from_32_pixels_on(tmp_path: Path) -> None:
+    config = Path("isnet/configs/isnet_efficientnet-lite0-d16_1xb4-900_camvid-360x480.py")
+    weights = write_small_weights(tmp_path / "weights.pth", config=config)
+    network = ExportedNetwork(open_model(weights)).eval()
+    program = export_program(network, str(weights)).module()
+    for size in [(1, 32, 57), (3, 61, 96)]:
+        image = torch.randint(256, (size[0], 3, *size[1:]), dtype=torch.uint8)
+        for ours, theirs in zip(program(image), run_eagerly(network)(image), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    assert "H and W at least 32" in export_metadata(open_model(weights))["input"]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_the_padding_in_integers_is_timms(stride: int) -> None:
+    usual = padding.get_same_padding
+    with exported_network._padding_in_integers():
+        assert padding.get_same_padding is not usual
+        for settings in itertools.product(range(1, 40), (1, 2, 3, 5), (stride,), (1, 2)):
+            assert padding.get_same_padding(*settings) == usual(*settings)
+    assert padding.get_same_padding is usual
