@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ __all__ = ["pretend_finished", "score"]
 def pretend_finished(
     checkout: Path, run: str, miou: float, *, weights: str = "provenance flip_pairs"
 ) -> None:
-    """Write them; `weights` is the text in the pickle of the weights file; empty: no such file."""
+    """Write them; `weights` are the keys of the weights file's metadata; empty: no such file."""
     work = checkout / f"work/runs/{run}/{run}-key"
     work.mkdir(parents=True)
     rows = [
@@ -28,7 +29,7 @@ def pretend_finished(
     trained, evaluated = (checkout / f"results/runs/{run}/{name}" for name in ("train", "evaluate"))
     (evaluated / "overlays").mkdir(parents=True)
     trained.mkdir()
-    sha256 = _write_weights(trained / "weights.pth", f"{run} {weights}") if weights else "w"
+    sha256 = _write_weights(trained / "weights.pth", run, weights) if weights else "w"
     environment = {
         "git_commit": "0" * 40, "git_dirty": False, "hardware": "2 x CPU", "gpus": [],
         "packages": {"torch": "2.14.1"},
@@ -60,8 +61,9 @@ def score(checkout: Path, run: str, miou: float) -> None:
     file.write_text(json.dumps(metrics))
 
 
-def _write_weights(file: Path, text: str) -> str:
+def _write_weights(file: Path, run: str, keys: str) -> str:
+    content = {"meta": {"run": run, "isnet": dict.fromkeys(keys.split())}}
     entry = zipfile.ZipInfo("archive/data.pkl")  # dated 1980: reproducible bytes
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(entry, text)
+        archive.writestr(entry, pickle.dumps(content))
     return hashlib.sha256(file.read_bytes()).hexdigest()

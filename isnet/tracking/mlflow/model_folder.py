@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import io
+import pickle
 import shutil
 import tempfile
 import zipfile
@@ -20,8 +21,6 @@ _PACKAGES = (
     *("mlflow", "numpy", "onedl-mmcv", "onedl-mmengine", "onedl-mmsegmentation", "pandas"),
     *("opencv-python-headless", "pillow", "pydantic", "ruamel.yaml", "torch", "torchvision"),
 )
-_OF_SOME = {b"numbers": EXTRAS["geotiff"], b"TIMMBackbone": ("timm",)}
-"""Packages that some weights need, by a text of their pickle; `numbers` is a key of `Bands`."""
 _NOT_SERVED = (
     *("cli", "configs", "distributed", "pipeline", "project", "reporting", "tracking"),
     *("convert", "download", "streets", "training", "__pycache__"),
@@ -49,6 +48,30 @@ def _pickled(weights: Path) -> bytes:
     return b""
 
 
+class _PlainValues(pickle.Unpickler):
+    """Reads the plain values of a pickle, without torch and without running code of the file.
+
+    Tensors and other objects become empty mappings.
+    """
+
+    def find_class(self, module: str, name: str) -> type:
+        return _LeftOut
+
+    def persistent_load(self, identity: Any) -> None:
+        return None
+
+
+class _LeftOut(dict[Any, Any]):
+    def __init__(self, *_: Any) -> None:
+        super().__init__()
+
+
+def _has_bands(pickled: bytes) -> bool:
+    """Return whether isnet's metadata states bands; a class may be named like any of its keys."""
+    stated = _PlainValues(io.BytesIO(pickled)).load()["meta"]["isnet"]
+    return stated.get("bands") is not None
+
+
 @contextlib.contextmanager
 def model_folder(
     weights: Path, example: Path | None, work: Path, model_id: str, run_id: str
@@ -64,7 +87,11 @@ def model_folder(
     from mlflow.models import Model
 
     content = _pickled(weights)
-    more = [name for text, names in _OF_SOME.items() if text in content for name in names]
+    has_bands = _has_bands(content)
+    more = (
+        *(EXTRAS["geotiff"] if has_bands else ()),
+        *(["timm"] if b"TIMMBackbone" in content else []),
+    )
     for left in work.glob(f"{_PREFIX}*"):  # by an uploader that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=work) as made:
@@ -79,7 +106,7 @@ def model_folder(
                 data_path=str(weights),
                 code_paths=[str(code)],
                 signature=_signature(),
-                input_example=None if b"numbers" in content or not example else _example(example),
+                input_example=_example(example) if example and not has_bands else None,
                 pip_requirements=[
                     f"{name}=={version.partition('+')[0]}"
                     for name, version in installed_versions((*_PACKAGES, *more)).items()

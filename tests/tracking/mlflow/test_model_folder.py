@@ -15,6 +15,7 @@ from isnet.tracking.mlflow.model_folder import model_folder
     ("meta", "packages"),
     [
         ({"bands": None}, set()),
+        ({"classes": ["bands", "numbers", "line_numbers"]}, set()),
         ({"bands": {"total": 4, "numbers": (4, 3)}}, {"tifffile", "imagecodecs"}),
         ({"backbone": {"type": "TIMMBackbone"}}, {"timm"}),
     ],
@@ -23,7 +24,8 @@ def test_requirements_follow_from_the_weights(
     meta: dict[str, Any], packages: set[str], tmp_path: Path
 ) -> None:
     weights = tmp_path / "weights.pth"
-    torch.save({"meta": meta}, weights)
+    tensors = torch.nn.BatchNorm2d(3).state_dict()
+    torch.save({"state_dict": tensors, "meta": {"isnet": meta}}, weights)
     with model_folder(weights, None, tmp_path, "m-1", "run-1") as made:
         lines = (made / "requirements.txt").read_text().split()
     named = {line.partition("==")[0] for line in lines}
