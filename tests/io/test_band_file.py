@@ -62,6 +62,13 @@ def test_a_choice_of_bands_is_read_in_its_order_and_three_are_red_green_and_blue
     np.testing.assert_array_equal(swap_colours(colours), values[..., [3, 2, 1]])
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_big_tiff_is_named_where_no_bands_are_described(order: str) -> None:
+    content = encode(values_of("u2", 4), bigtiff=True, byteorder=order)
+    with pytest.raises(UserError, match=r"a BigTIFF, which is read only by a description with"):
+        read_header(FILE, content)
+
+
 def test_each_band_has_its_own_range() -> None:
     values = np.array([[[0, 500], [100, 1000], [60, 0]]], np.uint16)
     bands = Bands.of(2).model_copy(update={"ranges": ((0.0, 100.0), (500.0, 1000.0))})
