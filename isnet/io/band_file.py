@@ -12,12 +12,10 @@ from PIL import Image
 
 from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command, is_installed
-from isnet.io.image_file import TIFF, UnreadableImageError, too_large
+from isnet.io.image_file import BIG_TIFF, TIFF, UnreadableImageError, too_large
 from isnet.io.pixel_format import Bands, in_memory_order
 from isnet.io.value_range import Values
 
-_SIGNATURES = (*TIFF, b"II+\x00", b"MM\x00+")
-"""First bytes of a TIFF and of a BigTIFF."""
 _ORIENTATION = 274
 
 
@@ -31,7 +29,7 @@ def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:
         UserError: a package is missing, the file is no TIFF, is damaged, has another number of
             bands, or values that are no real numbers.
     """
-    with _opened(path, content) as file:
+    with _open(path, content) as file:
         values = _read(path, file)
     found, wanted = values.shape[2], bands.total or max(bands.numbers)
     if found < wanted or (bands.total and found > wanted):
@@ -50,7 +48,7 @@ def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
 
     Raises UserError if the image has more pixels than Pillow allows, too.
     """
-    with _opened(path, content) as file:
+    with _open(path, content) as file:
         width, height = file.pages.first.imagewidth, file.pages.first.imagelength
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > 2 * limit:
@@ -59,12 +57,12 @@ def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, content: bytes) -> Iterator[Any]:
+def _open(path: Path, content: bytes) -> Iterator[Any]:
     """Open a TIFF for the block; convert the errors of reading it."""
     if missing := [name for name in EXTRAS["geotiff"] if not is_installed(name)]:
         hint = f"Run {install_command(missing[0])}"
         raise UserError(f"{missing[0]} is not installed, which reads bands", hint=hint)
-    if not content.startswith(_SIGNATURES):
+    if not content.startswith((*TIFF, *BIG_TIFF)):
         what = "is no TIFF, and `bands` are read from TIFF files alone"
         raise UserError(what, where=str(path), hint="Save it as the other images")
     import tifffile  # an extra

@@ -38,7 +38,7 @@ _JPEG = b"\xff\xd8"
 """First bytes of a JPEG."""
 TIFF = (b"II*\x00", b"MM\x00*")
 """First bytes of a TIFF in each byte order."""
-_BIG_TIFF = (b"II+\x00", b"MM\x00+")
+BIG_TIFF = (b"II+\x00", b"MM\x00+")
 _ORIENTATION = 0x0112
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 256, 257, 258, 259, 262, 339
 _PLANES = 284
@@ -152,7 +152,7 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
             why = "a web page"
         elif content.startswith(TIFF):
             why = "a TIFF of bands, depth or byte order that Pillow cannot read, or a damaged one"
-        elif content.startswith(_BIG_TIFF):
+        elif content.startswith(BIG_TIFF):
             why = "a BigTIFF, which is read only by a description with `bands`"
         raise UnreadableImageError(path, why) from None
 

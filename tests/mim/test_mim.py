@@ -81,7 +81,8 @@ def test_the_library_that_mim_reads_metafiles_with_finds_no_fault(program: Path)
         "index.build_models_with_collections(); print(index.check(silent=True), len(index.models))"
     )
     command = [program.parent / "python", "-c", read]
-    assert subprocess.check_output(command, cwd=REPOSITORY, text=True) == "[] 25\n"
+    configs = len(list((REPOSITORY / "isnet/configs").glob("*.py")))
+    assert subprocess.check_output(command, cwd=REPOSITORY, text=True) == f"[] {configs}\n"
 
 
 @pytest.fixture
