@@ -103,6 +103,17 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _gpus_stay_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what a training on the CPU does to its process, which is that of all tests here."""
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown or "")  # so that it is restored
+    if shown is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if device := sys.modules.get("mmengine.device.utils"):
+        monkeypatch.setattr(device, "DEVICE", device.DEVICE)
+
+
+@pytest.fixture(autouse=True)
 def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo changes of `sys.path`: worker processes that start later would import from there."""
     monkeypatch.setattr(sys, "path", [*sys.path])

@@ -30,15 +30,10 @@ Edit = Callable[[str, str], None]
 
 
 @pytest.fixture
-def short(prepared: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> Path:
+def short(prepared: Path, edit: Edit) -> Path:
     """A checkout whose first run has three iterations."""
     import_mmseg()
     edit("max_iters: 6, val_interval: 3", "max_iters: 3, val_interval: 3")
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    # Training on the CPU hides the GPUs from its process, which is that of all tests here.
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden or "")
-    if hidden is None:
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     return prepared
 
 
