@@ -123,8 +123,9 @@ def extend_filters(filters: Tensor, channels: int) -> Tensor:
 
 def _is_extensible(given: Tensor, value: Tensor) -> bool:
     """Return whether `given` are filters of three channels, and `value` the same of others."""
-    shapes = [(len(x), *x.shape[2:]) for x in (given, value)]
-    return given.dim() == value.dim() == 4 and shapes[0] == shapes[1] and given.shape[1] == COLOURS
+    if given.dim() != 4 or given.shape[1] != COLOURS:
+        return False
+    return value.shape == (len(given), *value.shape[1:2], *given.shape[2:])
 
 
 def _best_fit(ours: dict[str, Tensor], file: WeightsFile, *, extend: bool = False) -> Fit:

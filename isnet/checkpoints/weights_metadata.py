@@ -97,7 +97,7 @@ class WeightsMetadata(BaseModel):
         try:
             metadata = cls.model_validate(found)
         except ValidationError as error:
-            raise _invalid(error, where) from None
+            raise _validation_error(error, where) from None
         metadata._check(where)
         return metadata
 
@@ -149,10 +149,10 @@ def stated_pixel_format(meta: Mapping[str, Any], where: str) -> PixelFormat | No
     try:
         return PixelFormat.of(found)
     except ValidationError as error:
-        raise _invalid(error, where, "bands") from None
+        raise _validation_error(error, where, "bands") from None
 
 
-def _invalid(error: ValidationError, where: str, *above: str) -> UserError:
+def _validation_error(error: ValidationError, where: str, *above: str) -> UserError:
     first = error.errors()[0]
     place = ".".join(map(str, (*above, *first["loc"])))
     return _damage_error(f"{place}: {first['msg']}", where)

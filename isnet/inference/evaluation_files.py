@@ -159,7 +159,7 @@ def write_evaluation_overlays(
         files = write_overlays(
             directory / "overlays",
             sample.name,
-            np.ascontiguousarray(to_picture(swap_colours(sample.read_image()))),
+            to_picture(swap_colours(sample.read_image())),
             sample.label,
             *predict_sample(model, sample, evaluation.protocol.single_scale),
             dataset.metainfo["palette"],

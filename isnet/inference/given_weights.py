@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
-from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
+from isnet.checkpoints.checkpoint_formats import WeightsFile
 from isnet.checkpoints.fitting_tensors import load_all
 from isnet.checkpoints.weights_metadata import stated_pixel_format
 from isnet.errors import UserError
@@ -28,23 +28,23 @@ class GivenWeights(NamedTuple):
     record: WeightsRecord
 
 
-def open_given_weights(
-    file: Path, origin: str, config: dict[str, Any], name: str, manifest: dict[str, Any]
+def load_given_weights(
+    weights: WeightsFile, origin: str, config: dict[str, Any], name: str, manifest: dict[str, Any]
 ) -> GivenWeights:
     """Load a file (official, mmseg, isnet, bare, safetensors) into the model of a config.
 
     Args:
-        file: the weights file.
+        weights: the opened file.
         origin: its path or address, as the user wrote it.
         config: the resolved config.
         name: the config's name in errors.
         manifest: that of the data set.
 
     Raises:
-        UserError: the file cannot be opened, does not fit the model, has the data set's classes in
-            another order, or was trained with other bands or another range of values.
+        UserError: the file does not fit the model, has the data set's classes in another order, or
+            was trained with other bands or another range of values.
     """
-    weights, classes = open_weights(file), manifest["classes"]
+    file, classes = weights.path, manifest["classes"]
     _check_pixels(weights, PixelFormat.of(manifest))
     _check_classes(weights.classes, classes, file)
     hint = "Name the config of these weights, with the modules that it imports"

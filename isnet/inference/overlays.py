@@ -41,8 +41,7 @@ def blend(image: RgbImage, colours: Image.Image) -> Image.Image:
 
     The result is shrunk to the largest side that a JPEG file may have.
     """
-    picture = np.ascontiguousarray(to_picture(image))
-    blended = Image.blend(Image.fromarray(picture), colours.convert("RGB"), _OPACITY)
+    blended = Image.blend(Image.fromarray(to_picture(image)), colours.convert("RGB"), _OPACITY)
     if max(blended.size) > _JPEG_MAX_SIDE:
         blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
     return blended

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command, is_installed
-from isnet.io.image_file import BIG_TIFF, TIFF, UnreadableImageError, too_large
+from isnet.io.image_file import (
+    BIG_TIFF,
+    ORIENTATION,
+    TIFF,
+    UnreadableImageError,
+    check_pixel_limit,
+)
 from isnet.io.pixel_format import Bands, in_memory_order
 from isnet.io.value_range import Values
-
-_ORIENTATION = 274
 
 
 def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:
@@ -49,11 +52,9 @@ def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
     Raises UserError if the image has more pixels than Pillow allows, too.
     """
     with _open(path, content) as file:
-        width, height = file.pages.first.imagewidth, file.pages.first.imagelength
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and width * height > 2 * limit:
-        raise too_large(path)
-    return width, height
+        size = file.pages.first.imagewidth, file.pages.first.imagelength
+    check_pixel_limit(path, size)
+    return size
 
 
 @contextlib.contextmanager
@@ -81,7 +82,7 @@ def _open(path: Path, content: bytes) -> Iterator[Any]:
 def _read(path: Path, file: Any) -> Values:
     """Return all bands `(H, W, bands)` of an open file."""
     first = file.pages.first
-    if first.tags.valueof(_ORIENTATION, 1) != 1:
+    if first.tags.valueof(ORIENTATION, 1) != 1:
         hint = "Save it as it is shown"
         raise UserError("an orientation turns or mirrors it", where=str(path), hint=hint)
     series = file.series[0]

@@ -39,7 +39,8 @@ _JPEG = b"\xff\xd8"
 TIFF = (b"II*\x00", b"MM\x00*")
 """First bytes of a TIFF in each byte order."""
 BIG_TIFF = (b"II+\x00", b"MM\x00+")
-_ORIENTATION = 0x0112
+ORIENTATION = 274
+"""Tag of EXIF and TIFF."""
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 256, 257, 258, 259, 262, 339
 _PLANES = 284
 """Tags of a TIFF."""
@@ -124,12 +125,12 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
             mode, container, size = image.mode, str(image.format), image.size
             exif = Image.Exif()
             exif.load(image.info.get("exif", b""))
-            orientation = exif.get(_ORIENTATION, 1)
+            orientation = exif.get(ORIENTATION, 1)
             if container == "PNG":
                 mode = _png_mode(content)
             elif isinstance(image, TiffImageFile):
                 tags = image.tag_v2
-                mode, orientation = _tiff_mode(image), tags.get(_ORIENTATION, 1)
+                mode, orientation = _tiff_mode(image), tags.get(ORIENTATION, 1)
                 container = "lossy TIFF" if tags.get(_COMPRESSION) in _LOSSY else "TIFF"
                 size = tags[_WIDTH], tags[_HEIGHT]  # Pillow's are turned
             return ImageHeader(
@@ -140,12 +141,10 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
                 has_alpha="A" in mode or "transparency" in image.info,
             )
     except Image.DecompressionBombError:
-        raise too_large(path) from None
+        raise _too_large(path) from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         if content.startswith(TIFF) and (header := _rare_tiff(content)):
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and header.size[0] * header.size[1] > 2 * limit:
-                raise too_large(path) from None
+            check_pixel_limit(path, header.size)
             return header
         why = "no image, or a damaged one"
         if content[:64].lstrip().startswith(b"<"):
@@ -190,8 +189,14 @@ def check_mode(path: Path, header: ImageHeader, *, has_range: bool) -> None:
         raise UserError(what, where=str(path), hint=hint)
 
 
-def too_large(path: Path) -> TooLargeImageError:
-    """Return the error for an image with more than `MAX_PIXELS`."""
+def check_pixel_limit(path: Path, size: tuple[int, int]) -> None:
+    """Raise TooLargeImageError for an image whose size exceeds Pillow's limit, if that is on."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and size[0] * size[1] > 2 * limit:
+        raise _too_large(path) from None
+
+
+def _too_large(path: Path) -> TooLargeImageError:
     return TooLargeImageError(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
 
 
@@ -216,7 +221,7 @@ def _rare_tiff(content: bytes) -> ImageHeader | None:
         mode=_in_planes(mode, tags),
         container="TIFF",
         size=size,
-        is_rotated=tags.get(_ORIENTATION, 1) in range(2, 9),
+        is_rotated=tags.get(ORIENTATION, 1) in range(2, 9),
         has_alpha=False,
     )
 

@@ -115,7 +115,8 @@ def to_picture(image: Pixels) -> Pixels:
 
     The first three bands are red, green and blue. Of two, the first is grey.
     """
-    return image[..., :COLOURS] if image.shape[2] >= COLOURS else image[..., :1].repeat(3, axis=2)
+    shown = image[..., :COLOURS] if image.shape[2] >= COLOURS else image[..., :1].repeat(3, axis=2)
+    return np.ascontiguousarray(shown)  # as Pillow takes it
 
 
 def stretch_bands(values: Values) -> Pixels:

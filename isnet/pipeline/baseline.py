@@ -44,10 +44,11 @@ def _choose_records(manifest: Manifest, split: str) -> list[Mapping[str, Any]]:
 
 def _read(manifest: Manifest, data_root: Path, split: str) -> Iterator[tuple[Pixels, Labels]]:
     """Yield the image `(H, W, C)` and the label `(H, W)` of each chosen record of a split."""
+    pixel_format = PixelFormat.of(manifest)
     for record in _choose_records(manifest, split):
         # `/` keeps an absolute image_root or label_root as it is.
         file = data_root / manifest["image_root"] / record["image"]
-        image = read_image(file, PixelFormat.of(manifest))
+        image = read_image(file, pixel_format)
         path = data_root / manifest["label_root"] / record["label"]
         label = read_train_ids(path)
         if label.shape != image.shape[:2]:

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
@@ -21,6 +21,9 @@ from isnet.settings.local_modules import import_modules
 from isnet.settings.params import Run
 from isnet.settings.plan import Plan, scores_key
 from isnet.tracking.environment import collect_environment
+
+if TYPE_CHECKING:
+    from isnet.checkpoints.checkpoint_formats import WeightsFile
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +45,10 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    model, origin, names, digest = _describe(weights, dataset, config, manifest)
+    from isnet.checkpoints.checkpoint_formats import open_weights
+
+    opened = open_weights(weights)
+    model, origin, names, digest = _describe(opened, dataset, config, manifest)
     key = scores_key(sha256_of(weights), manifest["digest"], digest)
     folder = _FOLDER / f"{weights.stem}-{dataset}-{key[:8]}"
     with exclusive(folder):
@@ -51,10 +57,10 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
         else:
             gpus = min(1, len(visible_gpus()))
             with gpu_lease(gpus):
-                from isnet.inference.given_weights import open_given_weights
+                from isnet.inference.given_weights import load_given_weights
                 from isnet.pipeline.trained_run import prepare_run
 
-                given = open_given_weights(weights, str(weights), model, origin, manifest)
+                given = load_given_weights(opened, str(weights), model, origin, manifest)
                 _log.info(given.record.sentence)
                 run = prepare_run(plan, dataset, model, given.network, gpu=bool(gpus))
                 identity = {
@@ -72,22 +78,20 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
 
 
 def _describe(
-    weights: Path, dataset: str, config: str | None, manifest: dict[str, Any]
+    weights: "WeightsFile", dataset: str, config: str | None, manifest: dict[str, Any]
 ) -> tuple[dict[str, Any], str, dict[str, str], str]:
     """Return what an evaluation reads of `config`, or of the weights file's own description.
 
     This is that part, its name in errors, the names of method and backbone, and a hash with the
     imported modules.
     """
-    from isnet.checkpoints.checkpoint_formats import open_weights
     from isnet.inference.given_weights import with_own_statistics
 
     if config is not None:
-        run = Run(dataset=dataset, config=config, weights=str(weights))
+        run = Run(dataset=dataset, config=config, weights=str(weights.path))
         cache = {config: load_config(config, "--config")}
-        opened = with_own_statistics(manifest, open_weights(weights))
-        pixel_format, classes = PixelFormat.of(opened), len(manifest["classes"])
-        channels = pixel_format.channels
+        pixel_format = PixelFormat.of(with_own_statistics(manifest, weights))
+        classes, channels = len(manifest["classes"]), pixel_format.channels
         experiment = resolve("--config", run, cache, classes=classes, channels=channels)
         experiment = experiment.with_statistics(pixel_format.bands)
         import_modules(experiment.imports, experiment.folder)
@@ -96,14 +100,13 @@ def _describe(
         return experiment.evaluated_config, config, names, digest
     from isnet.checkpoints.weights_metadata import WeightsMetadata
 
-    meta = open_weights(weights).meta
-    if "isnet" not in meta:
+    if "isnet" not in weights.meta:
         raise UserError(
             "does not describe its model, as files of isnet do",
-            where=str(weights),
+            where=str(weights.path),
             hint="Name its config: --config isnet/configs/NAME.py, or mmseg::PATH",
         )
-    metadata = WeightsMetadata.from_meta(meta, str(weights))
+    metadata = WeightsMetadata.from_meta(weights.meta, str(weights.path))
     names = {key: str(metadata.provenance.get(key, "")) for key in ("method", "backbone")}
     found = metadata.as_config()
     return found, "its own description", names, digest_of(found)

@@ -29,15 +29,18 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
     import_mmseg()
 
     from isnet.checkpoints.checkpoint_formats import open_weights
-    from isnet.inference.given_weights import open_given_weights, with_own_statistics
+    from isnet.inference.given_weights import load_given_weights, with_own_statistics
     from isnet.inference.model_config import deployed_model
     from isnet.pipeline.training_files import write_training
 
-    own = with_own_statistics(manifest, open_weights(file))
+    weights = open_weights(file)
+    own = with_own_statistics(manifest, weights)
     planned = planned.with_statistics(own)
     experiment = planned.experiment
     import_modules(experiment.imports, experiment.folder)
-    given = open_given_weights(file, start.origin, experiment.config, planned.run.config, manifest)
+    given = load_given_weights(
+        weights, start.origin, experiment.config, planned.run.config, manifest
+    )
     if start.sha256 not in (None, given.record.sha256):
         raise UserError("has changed meanwhile", where=str(file), hint="Start the command again")
     model = deployed_model(experiment.config)

@@ -150,7 +150,7 @@ def _sample(
     read = read_image(data / manifest.image_root / entry.image, pixel_format)
     pixels = to_picture(swap_colours(read))
     is_grey = not np.ptp(pixels, axis=2).any()
-    photo = Image.fromarray(pixels[..., 0] if is_grey else np.ascontiguousarray(pixels))
+    photo = Image.fromarray(pixels[..., 0] if is_grey else pixels)
     labels = Image.fromarray(read_train_ids(data / manifest.label_root / entry.label))
     reduce_image(photo, longest, smooth=True)
     reduce_image(labels, longest, smooth=False)

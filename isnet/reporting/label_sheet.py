@@ -51,7 +51,7 @@ def draw_label_sheet(
         labels.putpalette(np.ravel([*colours, *[grey] * (256 - len(colours))]).tolist())
         values = decode_values(root / image, read_file(root / image), bands)
         pixels = stretch(values) if bands is None else stretch_bands(values)
-        photo = Image.fromarray(np.ascontiguousarray(to_picture(swap_colours(pixels))))
+        photo = Image.fromarray(to_picture(swap_colours(pixels)))
         reduce_image(photo, _LONGEST, smooth=True)
         reduced = labels.resize(photo.size, Image.Resampling.NEAREST).convert("RGB")
         rows.append((photo, Image.blend(photo, reduced, 0.6)))

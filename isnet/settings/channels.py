@@ -5,11 +5,12 @@ from typing import Any
 
 from isnet.errors import UserError
 from isnet.io.pixel_format import COLOURS
+from isnet.settings.config_file import innermost_dataset
 from isnet.settings.params import flatten
 
 _OF_COLOURS = ("PhotoMetricDistortion", "RGB2Gray")
 """Transforms of mmseg that take images as BGR."""
-_STATISTICS = ("model.data_preprocessor.mean", "model.data_preprocessor.std")
+_STATISTICS = ("data_preprocessor.mean", "data_preprocessor.std")
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -38,7 +39,7 @@ def set_statistics(config: dict[str, Any], mean: Sequence[float], std: Sequence[
 def refuse_statistics(overrides: dict[str, Any], where: str) -> None:
     """Raise UserError if overrides set means or deviations, which `convert` measures in bands."""
     for key in flatten(overrides):
-        if key in _STATISTICS:
+        if key.removeprefix("model.") in _STATISTICS:
             what = "has no effect with `bands`: convert measures means and deviations"
             raise UserError(what, where=f"{where}.{key}", hint="Remove it")
 
@@ -89,5 +90,5 @@ def _check_statistics(config: dict[str, Any], channels: int, where: str) -> None
 
 def _transforms(config: dict[str, Any]) -> Iterator[str]:
     for name in _LOADERS:
-        dataset = (config.get(name) or {}).get("dataset") or {}
+        dataset = innermost_dataset((config.get(name) or {}).get("dataset") or {})
         yield from (str(step.get("type")) for step in dataset.get("pipeline") or ())

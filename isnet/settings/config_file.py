@@ -59,6 +59,13 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
     return config
 
 
+def innermost_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of the data set inside wrappers such as RepeatDataset."""
+    while isinstance(dataset.get("dataset"), dict):
+        dataset = dataset["dataset"]
+    return dataset
+
+
 def config_source(config: Mapping[str, Any]) -> str:
     """Return a config as the Python source that mmengine reads back.
 

@@ -14,12 +14,12 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mmseg.registry import MODELS, TRANSFORMS
 from torch import nn
 
-from isnet.data.loading.dataset_config import innermost_dataset
 from isnet.errors import UserError
 from isnet.extras import install_command
 from isnet.inference.model_config import deployed_model
 from isnet.io.spelling import suggest
 from isnet.metrics.mmseg_metric import ConfusionMetric
+from isnet.settings.config_file import innermost_dataset
 from isnet.settings.local_modules import import_modules
 from isnet.settings.planned_run import PlannedRun
 from isnet.training.hooks.custom_hooks import CustomHooks

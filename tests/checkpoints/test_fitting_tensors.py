@@ -213,5 +213,8 @@ def test_a_start_is_extended_and_said_and_a_scored_file_is_not(
     stem = "backbone.stem.0.weight"
     torch.testing.assert_close(network.state_dict()[stem], extend_filters(other[stem], 4))
     assert f"{stem} extended from 3 to 4 channels" in fit.describe()
+    count = "backbone.stem.1.num_batches_tracked"
+    torch.save({**other, count: torch.zeros(1)}, tmp_path / "y.pth")  # ours has no dimension
+    assert count not in load_start(network, open_weights(tmp_path / "y.pth")).tensors
     with pytest.raises(UserError, match=r"16x4x3x3, in the file 16x3x3x3"):
         load_all(network, file, "it")

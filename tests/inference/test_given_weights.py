@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from small_weights import CONFIG
 from torch import Tensor
 
+from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.checkpoints.tensor_names import official_name
 from isnet.errors import UserError
-from isnet.inference.given_weights import GivenWeights, open_given_weights
+from isnet.inference.given_weights import GivenWeights, load_given_weights
 from isnet.settings.config_file import read_config
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.params import StreetsDataset
@@ -36,7 +37,7 @@ def opened(
     config["model"]["decode_head"]["fusion"] = "paper"  # as the official files have it
     if change:
         change(config)
-    return open_given_weights(file, "x", config, "the.py", {"classes": classes})
+    return load_given_weights(open_weights(file), "x", config, "the.py", {"classes": classes})
 
 
 def saved(content: Any, folder: Path) -> Path:

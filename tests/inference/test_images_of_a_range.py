@@ -18,6 +18,7 @@ from PIL import Image
 from small_weights import CONFIG, write_small_weights
 
 import isnet
+from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.cli import main
 from isnet.data.loading.crop_and_flip import LoadRandomCrop
 from isnet.data.loading.manifest_dataset import ManifestDataset
@@ -25,7 +26,7 @@ from isnet.data.packed.packing import pack_dataset
 from isnet.errors import UserError
 from isnet.inference.export.export_check import given_images
 from isnet.inference.export.exported_network import export_metadata
-from isnet.inference.given_weights import open_given_weights
+from isnet.inference.given_weights import load_given_weights
 from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import open_model
 from isnet.inference.serving.pyfunc_model import RefusedRequestError, ServedModel
@@ -174,7 +175,9 @@ def test_weights_of_another_range_are_not_scored(ranged: Path) -> None:
     messages = record_log()
     for same in ({"range": list(RANGE)}, {}):
         assert not messages
-        open_given_weights(ranged, "x", config, "the.py", manifest | same)
+        load_given_weights(open_weights(ranged), "x", config, "the.py", manifest | same)
     assert "was trained with images of more than 8 bits; these have 8 bits" in messages[0]
     with pytest.raises(UserError, match=r"from 100 to 4000, .* Write `range: \[100\.0, 4000\.0\]`"):
-        open_given_weights(ranged, "x", config, "the.py", manifest | {"range": [0, 9]})
+        load_given_weights(
+            open_weights(ranged), "x", config, "the.py", manifest | {"range": [0, 9]}
+        )

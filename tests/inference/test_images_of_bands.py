@@ -29,7 +29,7 @@ from isnet.data.packed.packing import pack_dataset
 from isnet.errors import UserError
 from isnet.inference.export.export_check import generated_images, given_images
 from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
-from isnet.inference.given_weights import open_given_weights, with_own_statistics
+from isnet.inference.given_weights import load_given_weights, with_own_statistics
 from isnet.inference.label_prediction import predict
 from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import open_model
@@ -82,7 +82,7 @@ def experiment(manifest: dict[str, Any]) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def banded(
+def band_weights(
     manifest: dict[str, Any], experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A weights file of an untrained network, as `isnet train` writes it."""
@@ -114,9 +114,9 @@ def test_training_pack_and_evaluation_read_the_same(own: OwnData, manifest: dict
 
 
 def test_the_network_gets_the_bands_by_their_measured_means_and_deviations(
-    banded: Path, manifest: dict[str, Any]
+    band_weights: Path, manifest: dict[str, Any]
 ) -> None:
-    network = open_model(banded).network
+    network = open_model(band_weights).network
     assert network.backbone.stem[0].in_channels == BANDS
     eight = torch.from_numpy(_eight(manifest, _photo(0))).permute(2, 0, 1)
     mean, std = (torch.tensor(manifest["bands"][key]).view(-1, 1, 1) for key in ("mean", "std"))
@@ -128,27 +128,27 @@ def test_the_network_gets_the_bands_by_their_measured_means_and_deviations(
 
 
 def test_files_arrays_tensors_and_requests_are_predicted_alike(
-    banded: Path, manifest: dict[str, Any], tmp_path: Path
+    band_weights: Path, manifest: dict[str, Any], tmp_path: Path
 ) -> None:
     values = _photo(7, (64, 96))
     file, eight = _write(tmp_path / "a.tif", values), _eight(manifest, values)
-    model = isnet.load(banded, device="cpu")
+    model = isnet.load(band_weights, device="cpu")
     found = model.predict(file)
     np.testing.assert_array_equal(found.image, eight)
     tensor = torch.from_numpy(eight).permute(2, 0, 1)
     for same in (values, eight, tensor, tensor / 255):
         np.testing.assert_array_equal(model.predict(same).labels, found.labels)
     assert found.overlay.size == (96, 64) and found.overlay.mode == "RGB"
-    words = ["predict", str(banded), str(file), "--device", "cpu", "--overlay"]
+    words = ["predict", str(band_weights), str(file), "--device", "cpu", "--overlay"]
     assert main([*words, "--output", str(tmp_path / "found")]) == 0
     mask = next(path for path in (tmp_path / "found").rglob("*.png"))
     np.testing.assert_array_equal(np.asarray(Image.open(mask)), found.labels)
     request = pd.DataFrame({"image": [base64.b64encode(file.read_bytes()).decode()]})
-    assert ServedModel(open_model(banded)).predict(request)["width"][0] == 96
+    assert ServedModel(open_model(band_weights)).predict(request)["width"][0] == 96
 
 
-def test_images_without_the_bands_are_refused(banded: Path, tmp_path: Path) -> None:
-    model = isnet.load(banded, device="cpu")
+def test_images_without_the_bands_are_refused(band_weights: Path, tmp_path: Path) -> None:
+    model = isnet.load(band_weights, device="cpu")
     grey = Image.fromarray(np.zeros((64, 64), np.uint8))
     grey.save(tmp_path / "a.png")
     for wrong, message in (
@@ -163,11 +163,11 @@ def test_images_without_the_bands_are_refused(banded: Path, tmp_path: Path) -> N
         {"image": [base64.b64encode((tmp_path / "a.png").read_bytes()).decode()]}
     )
     with pytest.raises(RefusedRequestError, match="image 1 of 1: is no TIFF"):
-        ServedModel(open_model(banded)).predict(request)
+        ServedModel(open_model(band_weights)).predict(request)
 
 
-def test_an_export_takes_and_describes_the_bands(banded: Path, tmp_path: Path) -> None:
-    model = open_model(banded)
+def test_an_export_takes_and_describes_the_bands(band_weights: Path, tmp_path: Path) -> None:
+    model = open_model(band_weights)
     _write(tmp_path / "a.tif", _photo(7, (64, 96)))
     [image], _ = given_images([tmp_path], model.metadata.pixel_format)
     labels, _ = ExportedNetwork(model).eval()(image)
@@ -181,26 +181,26 @@ def test_an_export_takes_and_describes_the_bands(banded: Path, tmp_path: Path) -
 
 
 def test_weights_of_other_bands_are_not_scored(
-    banded: Path, weights: Path, manifest: dict[str, Any], experiment: Experiment
+    band_weights: Path, weights: Path, manifest: dict[str, Any], experiment: Experiment
 ) -> None:
-    open_given_weights(banded, "x", experiment.config, "the.py", manifest)
+    load_given_weights(open_weights(band_weights), "x", experiment.config, "the.py", manifest)
     colours = {**manifest, "bands": None}
     with pytest.raises(UserError, match="was trained with bands 5, and the data set has colours"):
-        open_given_weights(banded, "x", experiment.config, "the.py", colours)
+        load_given_weights(open_weights(band_weights), "x", experiment.config, "the.py", colours)
     ranges = [[0, 9]] * BANDS
     other = {**manifest, "bands": manifest["bands"] | {"ranges": ranges}}
     with pytest.raises(UserError, match=r"Write `range: \[\["):
-        open_given_weights(banded, "x", experiment.config, "the.py", other)
+        load_given_weights(open_weights(band_weights), "x", experiment.config, "the.py", other)
 
 
 def test_equal_numbers_of_bands_are_the_same_bands(
-    banded: Path, manifest: dict[str, Any], experiment: Experiment
+    band_weights: Path, manifest: dict[str, Any], experiment: Experiment
 ) -> None:
     chosen = {**manifest, "bands": manifest["bands"] | {"total": None}}
-    open_given_weights(banded, "x", experiment.config, "the.py", chosen)
+    load_given_weights(open_weights(band_weights), "x", experiment.config, "the.py", chosen)
     other = {**manifest, "bands": manifest["bands"] | {"numbers": [2, 1, 3, 4, 5]}}
     with pytest.raises(UserError, match=r"was trained with bands 5, and the data set"):
-        open_given_weights(banded, "x", experiment.config, "the.py", other)
+        load_given_weights(open_weights(band_weights), "x", experiment.config, "the.py", other)
 
 
 def test_three_bands_are_a_photograph(weights: Path, tmp_path: Path) -> None:
@@ -210,13 +210,17 @@ def test_three_bands_are_a_photograph(weights: Path, tmp_path: Path) -> None:
     ranged = tmp_path / "ranged.pth"
     content["meta"]["isnet"]["range"] = (0.0, 9.0)
     torch.save(content, ranged)
-    open_given_weights(ranged, "x", config, "the.py", {"classes": classes} | bands)
-    banded = tmp_path / "banded.pth"
+    load_given_weights(open_weights(ranged), "x", config, "the.py", {"classes": classes} | bands)
+    band_weights = tmp_path / "band_weights.pth"
     content["meta"]["isnet"] |= {"range": None} | bands
-    torch.save(content, banded)
-    open_given_weights(banded, "x", config, "the.py", {"classes": classes, "range": [0, 9]})
+    torch.save(content, band_weights)
+    load_given_weights(
+        open_weights(band_weights), "x", config, "the.py", {"classes": classes, "range": [0, 9]}
+    )
     with pytest.raises(UserError, match=r"Write `range: \[0\.0, 9\.0\]` in"):
-        open_given_weights(banded, "x", config, "the.py", {"classes": classes, "range": [0, 8]})
+        load_given_weights(
+            open_weights(band_weights), "x", config, "the.py", {"classes": classes, "range": [0, 8]}
+        )
 
 
 def test_bands_that_this_version_does_not_know_are_one_error(weights: Path, tmp_path: Path) -> None:
@@ -226,4 +230,4 @@ def test_bands_that_this_version_does_not_know_are_one_error(weights: Path, tmp_
     with pytest.raises(UserError, match=r"newer\.pth: its metadata is damaged: bands\.odd: "):
         with_own_statistics({}, open_weights(file))
     with pytest.raises(UserError, match=r"newer\.pth: its metadata is damaged: bands\.odd: "):
-        open_given_weights(file, "x", {}, "the.py", {"classes": []})
+        load_given_weights(open_weights(file), "x", {}, "the.py", {"classes": []})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from isnet.errors import UserError
+from isnet.settings.channels import check_channels
 from isnet.settings.experiment import resolve
 from isnet.settings.params import Run
 
@@ -50,6 +51,8 @@ def test_statistics_of_bands_are_measured_and_not_overridden(key: str) -> None:
     given = {"data_preprocessor": {key: [1, 2, 3, 4]}}
     with pytest.raises(UserError, match=rf"overrides\.model\.data_preprocessor\.{key}: has no eff"):
         model(model=given)
+    with pytest.raises(UserError, match=rf"overrides\.data_preprocessor\.{key}: has no effect"):
+        model(**given)  # mmseg's configs have it at their top level, too
 
 
 @pytest.mark.parametrize("key", ["mean", "std"])
@@ -66,3 +69,11 @@ def test_a_transform_of_colours_is_refused() -> None:
     with pytest.raises(UserError, match=r"PhotoMetricDistortion .* have 4 channels. Leave it out"):
         model(UNET)
     assert model(UNET, channels=3)["backbone"]["in_channels"] == 3
+
+
+def test_a_transform_of_colours_is_found_inside_a_wrapper() -> None:
+    step = {"type": "PhotoMetricDistortion"}
+    repeated = {"type": "RepeatDataset", "dataset": {"pipeline": [step]}}
+    config = {"model": {"backbone": {"in_channels": 4}}, "train_dataloader": {"dataset": repeated}}
+    with pytest.raises(UserError, match="PhotoMetricDistortion changes colours"):
+        check_channels(config, 4, "here")

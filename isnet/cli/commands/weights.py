@@ -135,7 +135,7 @@ class _Conversion:
         """
         from mmseg.registry import DATASETS
 
-        from isnet.data.loading.dataset_config import innermost_dataset
+        from isnet.settings.config_file import innermost_dataset
         from isnet.settings.dataset_lookup import published_table
 
         head = self.config["model"]["decode_head"]

@@ -41,7 +41,7 @@ def choose_pixel_format(
     if given is None and len(deep) < total:
         what = f"has more than 8 bits, as {len(deep)} of {total} images"
         raise UserError(what, where=deep[0], hint=f"Save all images alike, or write {written}")
-    chosen = given or _measured(bands, train)
+    chosen = given or _widest_ranges(bands, train)
     names = [""] if bands is None else [f"band {number}: " for number in bands.numbers]
     for name, (low, high) in zip(names, chosen, strict=True):
         if low >= high:
@@ -60,7 +60,9 @@ def choose_pixel_format(
     return PixelFormat(bands=_with_statistics(bands, chosen, train))
 
 
-def _measured(bands: Bands | None, train: Sequence[ConversionResult]) -> tuple[ValueRange, ...]:
+def _widest_ranges(
+    bands: Bands | None, train: Sequence[ConversionResult]
+) -> tuple[ValueRange, ...]:
     if bands is None:
         return (widest([one.measured for one in train if one.measured]),)
     columns = zip(*(one.bands for one in train), strict=True)

@@ -4,6 +4,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from isnet.settings.config_file import innermost_dataset
+
 
 def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> dict[str, Any]:
     """Return the data set config for evaluation: the `val` split of a manifest.
@@ -12,13 +14,6 @@ def evaluation_dataset(config: dict[str, Any], manifest: Path, data: Path) -> di
     """
     loader = config.get("test_dataloader") or config["val_dataloader"]
     return manifest_dataset(loader["dataset"], manifest, data, "val", store=None, test_mode=True)
-
-
-def innermost_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
-    """Return the config of the data set inside wrappers such as RepeatDataset."""
-    while isinstance(dataset.get("dataset"), dict):
-        dataset = dataset["dataset"]
-    return dataset
 
 
 def manifest_dataset(

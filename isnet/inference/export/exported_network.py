@@ -178,10 +178,11 @@ def export_program(network: ExportedNetwork, where: str) -> ExportedProgram:
     `network` must be in evaluation mode on the CPU. Raises UserError, which names the weights file
     `where`, if torch cannot export it or makes a size constant.
     """
+    smallest = smallest_side(network)
     shapes = {
         0: Dim("batch", min=1, max=LARGEST_BATCH),
-        2: Dim("height", min=smallest_side(network)),
-        3: Dim("width", min=smallest_side(network)),
+        2: Dim("height", min=smallest),
+        3: Dim("width", min=smallest),
     }
     # Two images: a size of 1 would be exported as the constant 1.
     example = torch.zeros(2, network.channels, *_EXAMPLE, dtype=torch.uint8)

@@ -32,20 +32,21 @@ _PREFIX = ".model-"
 
 
 def has_metadata(weights: Path) -> bool:
-    """Return whether a weights file contains metadata, which files of earlier versions lack.
+    """Return whether a weights file contains metadata, which files of earlier versions lack."""
+    return {"provenance", "flip_pairs"} <= _read_metadata(weights).keys()
 
-    The text of the pickle is searched, because importing torch takes seconds.
+
+def _read_metadata(weights: Path) -> dict[str, Any]:
+    """Return isnet's metadata in a weights file without importing torch, which takes seconds.
+
+    It is empty for another file.
     """
-    content = _pickled(weights)
-    return b"provenance" in content and b"flip_pairs" in content
-
-
-def _pickled(weights: Path) -> bytes:
-    """Return the pickle of a weights file, empty for another file."""
-    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(weights) as archive:
-        [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-        return archive.read(pickled)
-    return b""
+    with contextlib.suppress(OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
+        with zipfile.ZipFile(weights) as archive:
+            [pickled] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            content = _PlainValues(io.BytesIO(archive.read(pickled))).load()
+        return dict(content["meta"]["isnet"])
+    return {}
 
 
 class _PlainValues(pickle.Unpickler):
@@ -66,12 +67,6 @@ class _LeftOut(dict[Any, Any]):
         super().__init__()
 
 
-def _has_bands(pickled: bytes) -> bool:
-    """Return whether isnet's metadata states bands; a class may be named like any of its keys."""
-    stated = _PlainValues(io.BytesIO(pickled)).load()["meta"]["isnet"]
-    return stated.get("bands") is not None
-
-
 @contextlib.contextmanager
 def model_folder(
     weights: Path, example: Path | None, work: Path, model_id: str, run_id: str
@@ -86,12 +81,10 @@ def model_folder(
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    content = _pickled(weights)
-    has_bands = _has_bands(content)
-    more = (
-        *(EXTRAS["geotiff"] if has_bands else ()),
-        *(["timm"] if b"TIMMBackbone" in content else []),
-    )
+    metadata = _read_metadata(weights)
+    has_bands = metadata.get("bands") is not None
+    backbone = metadata.get("model", {}).get("backbone", {}).get("type")
+    more = (*EXTRAS["geotiff"] * has_bands, *["timm"] * (backbone == "TIMMBackbone"))
     for left in work.glob(f"{_PREFIX}*"):  # by an uploader that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=work) as made:

@@ -17,7 +17,7 @@ from isnet.tracking.mlflow.model_folder import model_folder
         ({"bands": None}, set()),
         ({"classes": ["bands", "numbers", "line_numbers"]}, set()),
         ({"bands": {"total": 4, "numbers": (4, 3)}}, {"tifffile", "imagecodecs"}),
-        ({"backbone": {"type": "TIMMBackbone"}}, {"timm"}),
+        ({"model": {"backbone": {"type": "TIMMBackbone"}}}, {"timm"}),
     ],
 )
 def test_requirements_follow_from_the_weights(
