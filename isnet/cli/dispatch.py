@@ -72,9 +72,9 @@ class Command:
         if self.plan and self.skips_wrong:
             from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
-            plan, errors = plan_without_wrong_entries()
-            plan.write_stage_settings(is_part=bool(errors))  # those of wrong entries stay
-            wrong = error_lines(errors)
+            plan = plan_without_wrong_entries()
+            plan.write_stage_settings(is_part=bool(plan.wrong))  # those of wrong entries stay
+            wrong = error_lines(plan.wrong)
         elif self.plan:
             plan, elsewhere = _read_plan(options)
         run, dataset = options.get("run"), options.get("dataset")

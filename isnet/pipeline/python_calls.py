@@ -87,8 +87,8 @@ def read_results() -> pd.DataFrame:
     from isnet.reporting.results_table import results_csv
     from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
-    plan, errors = plan_without_wrong_entries()
-    for line in error_lines(errors):
+    plan = plan_without_wrong_entries()
+    for line in error_lines(plan.wrong):
         _log.warning(line)
     shown, missing = split_runs(plan)
     if not shown:

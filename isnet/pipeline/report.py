@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isnet.errors import UserError
 from isnet.extras import is_installed
 from isnet.pipeline.missing_runs import missing_runs
 from isnet.pipeline.mlflow_updates import track
@@ -34,21 +36,47 @@ def report(plan: Plan) -> None:
         shown,
         results=plan.layout.results,
         reports=plan.layout.reports,
-        settings={name: plan.runs[name].settings for name in shown},
+        settings={name: planned.settings for name, planned in plan.runs.items()},
+        settings_errors=_settings_errors(plan),
         missing=missing,
         exports=_EXPORTS,
     )
     if missing:
-        _log.info(missing_line(missing, len(plan.runs)))
+        _log.info(missing_line(missing, len(shown) + len(missing)))
     _log.info(f"open {page.resolve()}")
     track(plan)
 
 
 def split_runs(plan: Plan) -> tuple[list[str], list[MissingRun]]:
-    """Return the names of the runs with results, and the runs without."""
+    """Return the names of the runs with results, and the correct runs without.
+
+    A wrong entry of params.yaml has results if its scores are those of its trained weights. Raises
+    UserError, that of the first wrong entry, if there is neither.
+    """
     missing = missing_runs(plan)
-    names = {entry.run for entry in missing}
-    return [name for name in plan.runs if name not in names], missing
+    without = {entry.run for entry in missing}
+    shown = [*(name for name in plan.runs if name not in without), *_settings_errors(plan)]
+    if plan.wrong and not shown and not missing:
+        raise next(iter(plan.wrong.values()))
+    return shown, missing
+
+
+def _settings_errors(plan: Plan) -> dict[str, str]:
+    """Return the errors of the wrong runs that have results, by run."""
+    found = {}
+    for entry, error in plan.wrong.items():
+        section, _, name = entry.partition(".")
+        with contextlib.suppress(UserError):  # without its records, it has no results
+            if section == "runs" and _is_scored_as_trained(name, plan.layout.results):
+                found[name] = str(error)
+    return found
+
+
+def _is_scored_as_trained(name: str, results: Path) -> bool:
+    from isnet.records.result_reader import read_results
+
+    [(_, [run])] = read_results([name], results=results, settings={})
+    return run.evaluated.weights_sha256 == run.trained.weights_sha256
 
 
 def print_results(plan: Plan) -> None:
@@ -56,6 +84,7 @@ def print_results(plan: Plan) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from isnet.reporting.findings import unreadable_settings
     from isnet.reporting.results_table import TERMINAL_COLUMNS, results_table
 
     # Without a terminal, rich assumes a width of 80, which breaks names.
@@ -66,6 +95,8 @@ def print_results(plan: Plan) -> None:
         for row in results_table(shown, results=plan.layout.results):
             table.add_row(*(row[column] for column in TERMINAL_COLUMNS))
         out.print(table)
+    for name, error in _settings_errors(plan).items():
+        print(f"settings {name}: {unreadable_settings(error)}")
     for entry in missing:
         log = f"; log {entry.log}" if entry.log else ""
         print(f"missing  {entry.run}: {entry.why}; `{entry.command}`{log}")

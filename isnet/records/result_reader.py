@@ -4,7 +4,7 @@ import contextlib
 import csv
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,6 +71,8 @@ class RunResults:
     exports: list[ExportRecord]
     config_sha256: str
     """SHA-256 of the resolved config that training wrote; empty if that file is missing."""
+    settings_error: str = ""
+    """Why params.yaml no longer has the run's settings; empty if it has them."""
 
     @property
     def coverage(self) -> str:
@@ -93,18 +95,21 @@ def read_results(
     *,
     results: Path,
     settings: Mapping[str, Mapping[str, object]],
+    settings_errors: Mapping[str, str] | None = None,
     exports: Path | None = None,
 ) -> list[tuple[DatasetResults, list[RunResults]]]:
     """Read the results of runs and of their data sets, grouped by data set, in the order of `runs`.
 
-    `exports` is the output folder of `isnet export`, which may be absent. Raises UserError if there
-    is no run, or if a stage's record is missing or damaged.
+    `settings_errors` are the `settings_error` of runs, by run. `exports` is the output folder of
+    `isnet export`, which may be absent. Raises UserError if there is no run, or if a stage's record
+    is missing or damaged.
     """
     if not runs:
         raise UserError("there is no run to report", hint="Name at least one run in params.yaml")
     groups: dict[str, list[RunResults]] = {}
     for name in dict.fromkeys(runs):
         run = read_run(name, results, settings.get(name), exports)
+        run = replace(run, settings_error=(settings_errors or {}).get(name, ""))
         groups.setdefault(run.evaluated.dataset, []).append(run)
     return [(_read_dataset(name, results), group) for name, group in groups.items()]
 

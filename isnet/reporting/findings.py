@@ -47,7 +47,7 @@ def concerns(dataset: DatasetResults, runs: Sequence[RunResults]) -> list[str]:
 def _run_concerns(dataset: DatasetResults, run: RunResults) -> list[str]:
     trained, evaluated = run.trained, run.evaluated
     verb = "imported" if trained.weights else "trained"
-    found = []
+    found = [unreadable_settings(run.settings_error)] if run.settings_error else []
     if trained.weights_sha256 != evaluated.weights_sha256:
         found.append("the scored weights are not those of the last training.")
     if len({dataset.manifest.digest, trained.manifest_digest, evaluated.manifest_digest}) > 1:
@@ -65,6 +65,11 @@ def _run_concerns(dataset: DatasetResults, run: RunResults) -> list[str]:
             "slightly optimistic."
         )
     return [f"{run.name}: {line}" for line in found]
+
+
+def unreadable_settings(error: str) -> str:
+    """Return a sentence about a run whose entry in params.yaml has an error."""
+    return f"shown as it was trained; its settings can no longer be read ({error})."
 
 
 def settings_differences(runs: Sequence[RunResults]) -> list[tuple[str, list[str | None]]]:

@@ -1,6 +1,6 @@
 """Writes the report: a page that compares all runs, one page per run, and the results tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,7 +42,8 @@ def write_report(
     *,
     results: Path,
     reports: Path,
-    settings: dict[str, dict[str, object]],
+    settings: Mapping[str, Mapping[str, object]],
+    settings_errors: Mapping[str, str] | None = None,
     missing: Sequence[MissingRun] = (),
     exports: Path | None = None,
 ) -> Path:
@@ -57,13 +58,20 @@ def write_report(
         results: folder of the stages' records.
         reports: folder of the report.
         settings: flattened settings by run. A run without an entry uses those in its `train.json`.
+        settings_errors: why the settings of some of these runs can no longer be read, by run.
         missing: runs without results. The report lists them, and their pages are deleted. If all
             runs are missing, `results.csv` is deleted too.
         exports: output folder of `isnet export`, which may be absent.
     """
     groups: list[ResultGroup] = []
     if runs or not missing:
-        groups = read_results(runs, results=results, settings=settings, exports=exports)
+        groups = read_results(
+            runs,
+            results=results,
+            settings=settings,
+            settings_errors=settings_errors,
+            exports=exports,
+        )
     for dataset, group in groups:
         for run in group:
             write_text(reports / "runs" / f"{run.name}.html", run_page(dataset, run, BUDGET))

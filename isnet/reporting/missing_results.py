@@ -20,7 +20,7 @@ class MissingRun:
 
 
 def missing_line(missing: Sequence[MissingRun], runs: int) -> str:
-    """Summarise the missing runs in one line. `runs` is the number of runs in params.yaml."""
+    """Summarise the missing runs in one line. `runs` is the number of all runs."""
     named = ", ".join(f"{entry.run} ({entry.why})" for entry in missing[:_NAMED])
     more = f" and {rest} more" if (rest := len(missing) - _NAMED) > 0 else ""
     verb = "is" if len(missing) == 1 else "are"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from isnet.records.base_record import csv_text
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
+from isnet.reporting.findings import unreadable_settings
 from isnet.reporting.markdown_latex_table import TextTable
 from isnet.reporting.missing_results import MissingRun, missing_markdown
 from isnet.reporting.page_templates import percent
@@ -121,6 +122,11 @@ def results_markdown(groups: Sequence[ResultGroup], missing: Sequence[MissingRun
             parts += [head, "", published.table.markdown(), *lines, ""]
         given = [
             f"- {run.name}: {run.trained.weights.sentence}." for run in runs if run.trained.weights
+        ]
+        given += [
+            f"- {run.name}: {unreadable_settings(run.settings_error)}"
+            for run in runs
+            if run.settings_error
         ]
         parts += [*given, ""] if given else []
         if found := seed_spreads(runs):

@@ -41,19 +41,18 @@ def plan_of_part(*, run: str | None = None, dataset: str | None = None) -> Plan:
     return plan
 
 
-def plan_without_wrong_entries() -> tuple[Plan, dict[str, UserError]]:
-    """Return the plan of the correct entries of params.yaml, and the errors of the others.
+def plan_without_wrong_entries() -> Plan:
+    """Return the plan of the correct entries of params.yaml, with the errors of the others.
 
-    Raises UserError if params.yaml cannot be read, none of its runs is correct, or its entries
-    contradict each other.
+    Raises UserError if params.yaml cannot be read, or its entries contradict each other.
     """
     try:
-        return Plan.of(load_params()), {}
+        return Plan.of(load_params())
     except UserError:
-        plan, errors = plan_of_correct_entries()
-        if plan is None or not plan.runs or not errors:
+        plan = _plan_of_correct_entries()
+        if not plan.wrong:
             raise
-        return plan, errors
+        return plan
 
 
 def error_lines(errors: Mapping[str, UserError]) -> list[str]:
@@ -61,13 +60,8 @@ def error_lines(errors: Mapping[str, UserError]) -> list[str]:
     return list(dict.fromkeys(map(str, errors.values())))
 
 
-def plan_of_correct_entries() -> tuple[Plan | None, dict[str, UserError]]:
-    """Return the plan of all correct runs and data sets, and the errors of the others.
-
-    The plan is None if no entry is correct. An error's name is `runs.NAME` or `datasets.NAME`.
-    """
-    tree = read_params(_PATH)
-    plan: Plan | None = None
+def _plan_of_correct_entries() -> Plan:
+    tree, plan = read_params(_PATH), plan_of_part()
     errors: dict[str, UserError] = {}
     for section in ("datasets", "runs"):
         entries = tree.get(section)
@@ -77,8 +71,8 @@ def plan_of_correct_entries() -> tuple[Plan | None, dict[str, UserError]]:
             except UserError as error:
                 errors[f"{section}.{name}"] = error
                 continue
-            plan = _union(plan, part) if plan else part
-    return plan, errors
+            plan = _union(plan, part)
+    return replace(plan, wrong=errors)
 
 
 def _union(plan: Plan, other: Plan) -> Plan:

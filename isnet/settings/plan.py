@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from isnet.data.catalog import LabelTable
@@ -49,6 +50,8 @@ class Plan:
     params: Params
     layout: Layout
     runs: dict[str, PlannedRun]
+    wrong: Mapping[str, UserError] = field(default_factory=dict)
+    """Errors of the entries that the plan leaves out, by `runs.NAME` and `datasets.NAME`."""
 
     @classmethod
     def of(cls, params: Params) -> Plan:

@@ -13,7 +13,7 @@ from pretended_run import pretend_finished
 
 from isnet.cli import main
 from isnet.errors import UserError
-from isnet.settings.partial_plan import plan_of_correct_entries, plan_of_part
+from isnet.settings.partial_plan import plan_of_part, plan_without_wrong_entries
 
 Edit = Callable[[str, str], None]
 
@@ -111,6 +111,16 @@ def test_the_report_and_its_table_are_of_the_correct_runs(
     assert capsys.readouterr().err.splitlines()[-1].startswith("isnet: params.yaml: runs.one.seed")
 
 
+def test_where_all_runs_are_wrong_each_is_told(
+    checkout: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        edit("    devices: cpu\n", "    devices: none\n")
+    for command in ("status", "results", "report"):
+        assert main([command]) == 2
+        assert capsys.readouterr().err.startswith("isnet: params.yaml: runs.one.devices: ")
+
+
 @pytest.mark.parametrize("case", WRONG_RUNS)
 def test_a_sweep_of_another_run_is_possible(
     case: str, checkout: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
@@ -124,10 +134,9 @@ def test_a_sweep_of_another_run_is_possible(
     told = capsys.readouterr()
     assert "2 runs added that vary two" in told.out
     assert "this concerns others: params.yaml: runs.one" in told.err
-    plan, errors = plan_of_correct_entries()
-    assert plan is not None
+    plan = plan_without_wrong_entries()
     assert len(plan.runs) == 3
-    assert set(errors) == {"runs.one"}
+    assert set(plan.wrong) == {"runs.one"}
 
 
 def test_a_sweep_over_a_wrong_data_set_is_refused(
@@ -141,10 +150,9 @@ def test_a_run_needs_the_run_that_it_starts_from(checkout: Path, edit: Edit) -> 
     edit("    seed: 0\n", "    seed: 0\n    init_from: {run: two}\n")
     assert set(plan_of_part(run="one").runs) == {"one", "two"}
     edit("runs:\n", "runs:\n  three: {dataset: streets, config: none.py}\n")
-    plan, errors = plan_of_correct_entries()
-    assert plan is not None
+    plan = plan_without_wrong_entries()
     assert set(plan.runs) == {"one", "two"}
-    assert set(errors) == {"runs.three"}
+    assert set(plan.wrong) == {"runs.three"}
 
 
 def test_an_unknown_name_is_told_with_the_known_ones(checkout: Path, edit: Edit) -> None:

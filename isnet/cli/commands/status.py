@@ -35,9 +35,9 @@ def print_status(*, as_json: bool) -> int:
     """Print the progress of every run and data set, as a table or as JSON; write no file.
 
     Returns 0, or 2 if entries of params.yaml are wrong: their errors are printed below the others.
-    Raises UserError if params.yaml cannot be read, or none of its runs is correct.
+    Raises UserError if params.yaml cannot be read.
     """
-    plan, errors = plan_without_wrong_entries()
+    plan = plan_without_wrong_entries()
     datasets = {name: dataset_status(plan, name) for name in plan.params.datasets}
     runs = [
         run_status(plan, name, datasets[planned.run.dataset].digest)
@@ -49,14 +49,18 @@ def print_status(*, as_json: bool) -> int:
             "runs": [asdict(status) for status in runs],
             "datasets": [asdict(status) for status in datasets.values()],
             "not_in_params": asdict(unnamed),
-            **({"wrong": {name: str(error) for name, error in errors.items()}} if errors else {}),
+            **(
+                {"wrong": {name: str(error) for name, error in plan.wrong.items()}}
+                if plan.wrong
+                else {}
+            ),
         }
         print(json.dumps(found, indent=2))
-        return USER_ERROR if errors else 0
+        return USER_ERROR if plan.wrong else 0
     from rich.console import Console as RichConsole
 
     out = RichConsole(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120))
-    dropped = _print_table(out, [_row(status) for status in runs])
+    dropped = _print_table(out, [_row(status) for status in runs]) if runs else []
     sets = [
         f"{each.dataset} {each.stage}"
         + (f", packed ({format_bytes(each.packed_bytes)})" if each.packed_bytes else "")
@@ -75,9 +79,9 @@ def print_status(*, as_json: bool) -> int:
     ):
         if values:
             print(title + values)
-    for error in error_lines(errors):
+    for error in error_lines(plan.wrong):
         print(f"isnet: {error}", file=sys.stderr)
-    return USER_ERROR if errors else 0
+    return USER_ERROR if plan.wrong else 0
 
 
 def _print_table(out: RichConsole, rows: list[dict[str, str]]) -> list[str]:

@@ -40,8 +40,8 @@ def sweep(name: str, choices: Sequence[str], *, dry_run: bool) -> None:
             trained. Nothing was written.
     """
     path = Path("params.yaml")
-    plan, errors = plan_without_wrong_entries()
-    params = plan.params
+    plan = plan_without_wrong_entries()
+    params, errors = plan.params, plan.wrong
     original = path.read_bytes()
     tree = read_yaml(path, "See docs/reference/params.md")
     if name not in tree["runs"]:

@@ -74,13 +74,14 @@ def fetch_weights(sources: Sequence[str]) -> int:
     from isnet.checkpoints.pretrained import fetch_pretrained, pretrained_files
     from isnet.settings.partial_plan import error_lines, plan_without_wrong_entries
 
-    errors: dict[str, UserError] = {}
+    errors: Mapping[str, UserError] = {}
     published = [source for source in sources if source.startswith(hub.PREFIX)]
     if sources:
         configs = [Path(source) for source in sources if source not in published]
         resolved = [_read_config(config) for config in configs]
     else:
-        plan, errors = plan_without_wrong_entries()
+        plan = plan_without_wrong_entries()
+        errors = plan.wrong
         resolved = [run.experiment.config for run in plan.runs.values()]
     for address in published:
         _log.info(f"{address} is at {hub.download(address)}")
