@@ -115,6 +115,22 @@ def test_labels_of_two_forms_are_refused_in_one_line(
     assert not (checkout / "datasets/pets.yaml").exists()
 
 
+def test_grey_masks_are_ids_with_or_without_three_channels(
+    checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = pets / "masks/3_mask.png"
+    Image.open(file).convert("RGB").save(file)
+    assert main(["init", "pets", str(pets)]) == 0
+    assert "labels: ids, every file read" in capsys.readouterr().out
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "pets"]) == 0
+    write(file, np.full((48, 64, 3), (1, 0, 0)))
+    assert main(["init", "other", str(pets)]) == 2
+    assert "3_mask.png: has mode RGB with colours, which `label_form: ids`" in (
+        capsys.readouterr().err
+    )
+
+
 def test_the_proposal_follows_sizes_images_classes_and_gpus() -> None:
     shares = {"floor": 0.9975, "crumb": 0.0025}
     small = propose_run("x", {"a": 0.5, "b": 0.5}, 40, Counter({(100, 90): 5}), 0)

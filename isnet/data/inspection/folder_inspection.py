@@ -79,7 +79,7 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         UserError: something is missing, damaged, or ambiguous; then the message names an option.
     """
     root = _root(folder, hints)
-    pairing, notes = _find_pairing(root, hints)
+    pairing = _find_pairing(root, hints)
     division = divide(root, pairing, hints.val)
     pairs = list(dict.fromkeys(pair for some in division.pairs.values() for pair in some))
     read = _read_masks if pairing.form is None else _read_annotations
@@ -99,7 +99,6 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         f"pairs: {len(pairs)}, {keys['image']} with {keys['label']}",
         f"splits: {counts['train']} train, {counts['val']} val; {division.why}",
         f"labels: {values.form}, every {'image drawn' if drawings else 'file read'}",
-        *notes,
         f"sizes: {common}{others}",
         *bands,
         *(f"images: {count} of {kind}; {measured}" for kind, count in values.deep.items()),
@@ -111,8 +110,8 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
     return Inspection(root, keys, description, values, counts["train"], shares, report, drawings)
 
 
-def _find_pairing(root: Path, hints: Hints) -> tuple[Pairing, list[str]]:
-    """Return the patterns of masks, or else of annotations, and a line about what is not used."""
+def _find_pairing(root: Path, hints: Hints) -> Pairing:
+    """Return the patterns of masks or of annotations; raise UserError if both could be labels."""
     images, labels = (_below(root, path) for path in (hints.images, hints.labels))
     place = None if labels is None else root / labels
     if not (hints.labels and hints.labels.is_file()):
@@ -124,14 +123,24 @@ def _find_pairing(root: Path, hints: Hints) -> tuple[Pairing, list[str]]:
         else:
             found = iter_annotations(root, place)
             drawn = next((path for kind, path in found if kind.is_drawn), None)
-            if drawn is None or not masks.label.endswith((".jpg", ".jpeg")):  # no photographs
-                note = "annotations: there are masks, which are taken; else write --labels"
-                return masks, [f"{note} {drawn}"] if drawn else []
+            if drawn is None:
+                return masks
+            if not masks.label.endswith((".jpg", ".jpeg")):  # no photographs
+                if hints.labels is None and hints.label_suffix is None:
+                    raise _either(root, masks, drawn)
+                return masks
     if hints.names is not None:
         what = "is for masks, and annotations have names of their own"
         raise UserError(what, where="--names", hint="Leave it out, or export masks (PNG)")
     annotations = find_annotations(root, place)
-    return pair_annotations(root, images, annotations, hints.label_suffix), []
+    return pair_annotations(root, images, annotations, hints.label_suffix)
+
+
+def _either(root: Path, masks: Pairing, annotations: Path) -> UserError:
+    folder = root / masks.label.partition("{")[0].rpartition("/")[0]
+    what = f"masks ({masks.label}) and annotations ({annotations.relative_to(root)})"
+    hint = f"Write --labels {folder} for the masks, or --labels {annotations}"
+    return UserError(f"{what}: either could be the labels", where=str(root), hint=hint)
 
 
 def _read_masks(root: Path, division: Division, pairs: Sequence[Pair], hints: Hints) -> _Labels:

@@ -118,6 +118,8 @@ def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
     for label in labels:
         mode = read_header(root / label, read_file(root / label)).mode
         example.setdefault(FORM_OF.get(mode, mode), label)
+    if example.keys() == {"ids", "colors"}:  # grey written as colours; `read_label` refuses others
+        return "ids"
     if len(example) > 1:
         kinds = ", ".join(f"{form} ({path})" for form, path in example.items())
         hint = "Save all of them in one form"

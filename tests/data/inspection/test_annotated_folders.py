@@ -302,14 +302,18 @@ def test_uncovered_pixels_become_the_background(
     assert [row["name"] for row in found.classes.values()] == classes.split()
 
 
-def test_masks_win_over_annotations_unless_a_file_of_them_is_given(tmp_path: Path) -> None:
+@pytest.mark.parametrize("masks", ["{name}_mask.png", "masks/{name}.png"])
+def test_masks_beside_annotations_are_asked_for(tmp_path: Path, masks: str) -> None:
     _labelme(tmp_path)
-    for name in "abc":
-        Image.fromarray(np.eye(8, 12, dtype=np.uint8)).save(tmp_path / f"{name}_mask.png")
-    found = inspect_folder(tmp_path, Hints(), Path("d.yaml"))
-    assert found.keys["label"] == "{name}_mask.png"
-    line = f"there are masks, which are taken; else write --labels {tmp_path / 'a.json'}"
-    assert any(line in told for told in found.report)
+    folder = (tmp_path / masks).parent
+    folder.mkdir(exist_ok=True)
+    choice = rf"--labels {folder} for the masks, or --labels {tmp_path}/a\.json"
+    for name in "abc":  # a stray one, too few, one for each image
+        Image.fromarray(np.eye(8, 12, dtype=np.uint8)).save(tmp_path / masks.format(name=name))
+        with pytest.raises(UserError, match=rf"\(a\.json\): either could be .* {choice}"):
+            inspect_folder(tmp_path, Hints(), Path("d.yaml"))
+    found = inspect_folder(tmp_path, Hints(labels=folder), Path("d.yaml"))
+    assert found.keys["label"] == masks
     found = inspect_folder(tmp_path, Hints(labels=tmp_path / "b.json"), Path("d.yaml"))
     assert found.keys["label"] == "{name}.json"
     assert found.shares == HALF
