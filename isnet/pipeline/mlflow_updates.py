@@ -15,10 +15,10 @@ from isnet.pipeline.sink_updates import AFTERWARDS, LATER, curve_sinks, ended_ru
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
 from isnet.tracking.mlflow.tracking_client import missing_mlflow
-from isnet.tracking.mlflow.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
 from isnet.tracking.redaction import redact
 from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import in_cluster_job, is_database_file, store_uri
+from isnet.tracking.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
 
 _log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import contextlib
 import logging
 
 from isnet.settings.plan import Plan
-from isnet.tracking.mlflow.uploader_client import Timeouts, Uploader
 from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.sink_upload import CurveSinks, SinkName
+from isnet.tracking.uploader_client import Timeouts, Uploader
 
 _log = logging.getLogger(__name__)
 

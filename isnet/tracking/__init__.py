@@ -1,1 +1,1 @@
-"""Experiment tracking: the training journal, the environment of a run, and the upload to MLflow."""
+"""Experiment tracking: the journal, the environment of a run, and the process that uploads both."""

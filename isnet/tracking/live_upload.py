@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.tracking.mlflow.run_upload import Report, RunUpload
-from isnet.tracking.mlflow.tracking_client import failure_reason
+from isnet.tracking.failure_reason import failure_reason
+from isnet.tracking.mlflow.run_upload import RunUpload
 from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.sink_upload import SinkUpload
+from isnet.tracking.upload_events import Report
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0

@@ -26,7 +26,7 @@ from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.journal import Journal
-from isnet.tracking.mlflow.uploader_client import LIVE
+from isnet.tracking.uploader_client import LIVE
 
 __all__ = [
     "FaultProxy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isnet.tracking.mlflow.tracking_client import failure_reason
+from isnet.tracking.failure_reason import failure_reason
 from isnet.tracking.redaction import redact
 
 

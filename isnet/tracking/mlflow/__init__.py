@@ -1,1 +1,1 @@
-"""Uploads runs to MLflow: an uploader process reads journals and sends what MLflow lacks."""
+"""Uploads runs and models to MLflow."""

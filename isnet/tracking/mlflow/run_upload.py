@@ -3,7 +3,6 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,6 +11,8 @@ from filelock import FileLock
 from isnet.errors import UserError
 from isnet.io.atomic_files import write_json
 from isnet.tracking.curve_thinning import rows_of, thin_records
+from isnet.tracking.failure_reason import failure_reason
+from isnet.tracking.final_metrics import final_metrics
 from isnet.tracking.journal import JournalReader
 from isnet.tracking.mlflow.artifact_place import artifact_place, follow_checkout
 from isnet.tracking.mlflow.idempotent_writes import create_once
@@ -29,18 +30,10 @@ from isnet.tracking.mlflow.model_registry import (
     register,
     registered_name,
 )
-from isnet.tracking.mlflow.tracking_client import TrackingClient, failure_reason, is_of_one_run
+from isnet.tracking.mlflow.tracking_client import TrackingClient, is_of_one_run
 from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import is_database_file
-
-Report = Callable[[dict[str, Any]], None]
-"""Callback that receives the events of an upload.
-
-The events are `{"alive": 1}` after each answer of MLflow, `{"note": text}` for what a user should
-know at once, `{"uploaded": run, "note": text}` after each run, and at the end
-`{"done": 1, "reason": text or None, "by_hand": flag}`. The flag says that a user must do something
-before the next upload can succeed.
-"""
+from isnet.tracking.upload_events import Report
 
 _NOTE = "mlflow.json"  # note about the last upload, in the work folder of a run
 _LOCK_SECONDS = 60.0
@@ -227,30 +220,3 @@ def _environment_tags(environment: dict[str, Any]) -> dict[str, str]:
         "mlflow.source.git.commit": str(environment["git_commit"]),
     }
     return tags | {f"package.{name}": version for name, version in environment["packages"].items()}
-
-
-_SCORES = (
-    *("mIoU", "mAcc", "aAcc", "fwIoU", "mDice", "mFscore", "mPrecision", "mRecall"),
-    *("boundary_mIoU", "ece"),
-)
-_COSTS = {
-    "parameters": ("parameters_million", 1e6),
-    "flops": ("gflops", 1e9),
-    "images_per_second": ("images_per_second", 1),
-    "peak_memory_gb": ("peak_memory_gb", 1),
-}
-"""Costs by key of metrics.json: the name in MLflow, which includes the unit, and the divisor."""
-
-
-def final_metrics(record: RunRecord) -> dict[str, float]:
-    """Return the metrics `final/...` of a finished run, with its scores if it is evaluated."""
-    assert record.summary is not None
-    final = {"train_seconds": record.summary.get("seconds")}
-    if record.metrics:
-        for name, suffix in (("single_scale", ""), ("multi_scale_flip", "_ms_flip")):
-            scores = record.metrics[name] or {}
-            final |= {f"{key}{suffix}": scores[key] for key in _SCORES if key in scores}
-        for key, (name, unit) in _COSTS.items():
-            if (value := record.metrics.get(key)) is not None:
-                final[name] = value / unit
-    return {f"final/{key}": float(value) for key, value in final.items() if value is not None}

@@ -6,12 +6,13 @@ from typing import Literal
 
 from isnet.io.atomic_files import digest_of, read_json, sha256_of, write_json
 from isnet.tracking.curve_thinning import thin_records
+from isnet.tracking.failure_reason import failure_reason
+from isnet.tracking.final_metrics import final_metrics
 from isnet.tracking.journal import JournalReader
-from isnet.tracking.mlflow.run_upload import Report, final_metrics
-from isnet.tracking.mlflow.tracking_client import failure_reason
 from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.tensorboard_run import TensorboardRun, tensorboard_folder
 from isnet.tracking.sinks.wandb_run import WandbRun
+from isnet.tracking.upload_events import Report
 
 SinkName = Literal["TensorBoard", "Weights & Biases"]
 

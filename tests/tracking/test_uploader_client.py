@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from isnet.tracking.mlflow import uploader
-from isnet.tracking.mlflow.uploader_client import STAGE_END, Uploader
+from isnet.tracking import uploader
+from isnet.tracking.uploader_client import STAGE_END, Uploader
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")

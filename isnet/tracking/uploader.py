@@ -1,6 +1,6 @@
-"""Uploader process: sends runs to MLflow, so that no training waits for a tracking store.
+"""Uploader process: sends runs to MLflow and other sinks, so that no training waits for them.
 
-Started as `python -m isnet.tracking.mlflow.uploader PARENT PIPE`. PARENT is the id of the parent
+Started as `python -m isnet.tracking.uploader PARENT PIPE`. PARENT is the id of the parent
 process. PIPE is the file descriptor of a connection that carries commands to the uploader and
 events back. The uploader ends with its parent. Stop signals are blocked in the uploader, because
 they also reach the parent, which then sends a command.

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from typing import Any
 
-from isnet.tracking.mlflow.run_upload import Report
 from isnet.tracking.run_record import RunRecord, TrackingStore
+from isnet.tracking.upload_events import Report
 
-_UPLOADER = (sys.executable, "-m", "isnet.tracking.mlflow.uploader")
+_UPLOADER = (sys.executable, "-m", "isnet.tracking.uploader")
 _BLOCKED = (
     *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from isnet.tracking.mlflow.tracking_client import failure_reason
+from isnet.tracking.failure_reason import failure_reason
 
 
 def test_a_number_in_a_path_is_no_answer_of_a_server() -> None:
