@@ -21,7 +21,7 @@ def download(plan: Plan, dataset: str) -> None:
     source = download_dataset(
         dataset,
         plan.params.datasets[dataset],
-        plan.dataset_key(dataset),
+        plan.download_key(dataset),
         data=plan.layout.data,
         workers=_worker_count(),
     )
@@ -43,6 +43,7 @@ def convert(plan: Plan, dataset: str) -> None:
     with show_progress("images") as progress:
         manifest, counts = convert_dataset(
             source,
+            plan.dataset_key(dataset),
             description_of(settings),
             table_of(settings),
             data=plan.layout.data,

@@ -65,14 +65,14 @@ class DatasetStatus:
 
 def dataset_status(plan: Plan, name: str) -> DatasetStatus:
     """Return the progress of a data set."""
-    results, key = plan.layout.dataset_results(name), plan.dataset_key(name)
+    results = plan.layout.dataset_results(name)
     source, manifest = read_json(results / "source.json"), read_json(results / "manifest.json")
-    if manifest.get("key") == key:
+    if manifest.get("key") == plan.dataset_key(name):
         digest = str(manifest["digest"])
         store = read_json(results / "store.json")
         packed = int(store["bytes"]) if store.get("manifest_digest") == digest else 0
         return DatasetStatus(name, "converted", digest, packed)
-    if source.get("key") == key:
+    if source.get("key") == plan.download_key(name):
         return DatasetStatus(name, "downloaded", None, 0)
     return DatasetStatus(name, "out of date" if source or manifest else "nothing done", None, 0)
 

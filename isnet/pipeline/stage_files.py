@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.io.atomic_files import copy_file, remove_other_files
+from isnet.io.atomic_files import copy_file, read_json, remove_other_files
 from isnet.records.dataset_records import Census, SourceRecord, SplitCounts, StoreRecord
 from isnet.records.run_records import TrainRecord
 from isnet.settings.plan import Plan
@@ -20,17 +21,19 @@ def _read(path: Path, command: str) -> dict[str, Any]:
     return content
 
 
-def _read_current(plan: Plan, dataset: str, name: str, stage: str) -> dict[str, Any]:
-    """Read the JSON file that a stage has written for a data set; raise UserError if outdated."""
-    path = plan.layout.dataset_results(dataset) / name
-    content = _read(path, f"isnet {stage} --dataset {dataset}")
-    if content["key"] != plan.dataset_key(dataset):
-        raise _outdated("was made with other settings of this data set", path, dataset)
+_STAGES = ("download", "convert")
+
+
+def _read_current(path: Path, key: str, dataset: str, stages: Sequence[str]) -> dict[str, Any]:
+    """Read the JSON file that the last of `stages` has written; raise UserError if outdated."""
+    content = _read(path, f"isnet {stages[-1]} --dataset {dataset}")
+    if content["key"] != key:
+        raise _outdated("was made with other settings of this data set", path, dataset, stages)
     return content
 
 
-def _outdated(what: str, path: Path, dataset: str) -> UserError:
-    commands = (f"`isnet {stage} --dataset {dataset}`" for stage in ("download", "convert"))
+def _outdated(what: str, path: Path, dataset: str, stages: Sequence[str] = _STAGES) -> UserError:
+    commands = (f"`isnet {stage} --dataset {dataset}`" for stage in stages)
     return UserError(what, where=str(path), hint=f"Run {' and then '.join(commands)}")
 
 
@@ -39,9 +42,10 @@ def read_source(plan: Plan, dataset: str) -> SourceRecord:
 
     Raises UserError if it is missing or outdated, or the files are not here, as after `dvc pull`.
     """
-    source = SourceRecord.model_validate(_read_current(plan, dataset, "source.json", "download"))
+    path = plan.layout.dataset_results(dataset) / "source.json"
+    content = _read_current(path, plan.download_key(dataset), dataset, _STAGES[:1])
+    source = SourceRecord.model_validate(content)
     if not (folder := plan.layout.under_data(source.root)).is_dir():
-        path = plan.layout.dataset_results(dataset) / "source.json"
         raise _outdated(f"there is no {folder}", path, dataset)
     return source
 
@@ -51,13 +55,15 @@ def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
 
     Raises UserError if it is missing or outdated, or a file that it lists is missing.
     """
-    manifest = _read_current(plan, dataset, "manifest.json", "convert")
+    path = plan.layout.dataset_results(dataset) / "manifest.json"
+    source = read_json(path.with_name("source.json"))
+    stages = _STAGES[1:] if source.get("key") == plan.download_key(dataset) else _STAGES
+    manifest = _read_current(path, plan.dataset_key(dataset), dataset, stages)
     for entries in manifest["splits"].values():
         for entry in entries:
             for root, name in (("image_root", "image"), ("label_root", "label")):
                 file = plan.layout.under_data(manifest[root]) / entry[name]
                 if not file.is_file():
-                    path = plan.layout.dataset_results(dataset) / "manifest.json"
                     raise _outdated(f"there is no {file}", path, dataset)
     return manifest
 

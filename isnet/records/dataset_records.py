@@ -26,7 +26,7 @@ class SourceRecord(Record):
     dataset: str
     kind: str
     key: str
-    """Hash of the data set's settings."""
+    """Hash of the settings that decide the raw files."""
     root: str
     """Folder of the raw files, relative to the data root, or absolute."""
     images: dict[str, int]

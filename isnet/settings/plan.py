@@ -37,6 +37,8 @@ _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
 _OPTIONAL_KEYS = {"bands", "group", "range"}
 """Other keys of a description that decide its content; only part of a key where they are set."""
+_PIXEL_KEYS = {"bands", "range"}
+"""Keys of a description that decide how its images are read: `convert` needs them first."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Plan:
         folder = self.layout.stage_settings
         files = {} if is_part else {folder / "report.json": self.report_settings()}
         for name in self.params.datasets:
+            files[folder / f"datasets/{name}.download.json"] = self.download_settings(name)
             files[folder / f"datasets/{name}.json"] = self.dataset_settings(name)
             files[folder / f"datasets/{name}.pack.json"] = self.pack_settings(name)
         for name in self.runs:
@@ -101,8 +104,14 @@ class Plan:
         _require_known(name, list(self.runs), "run")
         return self.runs[name]
 
+    def download_settings(self, name: str) -> dict[str, Any]:
+        """Return the settings of `download`, with the errors of `dataset_settings`."""
+        settings = self.dataset_settings(name)
+        files = {key: value for key, value in settings["files"].items() if key not in _PIXEL_KEYS}
+        return settings | {"files": files}
+
     def dataset_settings(self, name: str) -> dict[str, Any]:
-        """Return the settings of `download` and `convert`.
+        """Return the settings of `convert`, which decide the content of a data set.
 
         Raises UserError if there is no such data set.
         """
@@ -174,8 +183,12 @@ class Plan:
         return {"version": _STAGE_VERSION, "runs": runs}
 
     def dataset_key(self, name: str) -> str:
-        """Return the key of a data set, the name of its folder under the data root."""
+        """Return the key of a data set, the name under which the data root has its labels."""
         return digest_of(self.dataset_settings(name))[:16]
+
+    def download_key(self, name: str) -> str:
+        """Return the key of a data set's raw files; that of the data set without `_PIXEL_KEYS`."""
+        return digest_of(self.download_settings(name))[:16]
 
     def train_key(self, name: str, manifest_digest: str) -> str:
         """Key of a training: its settings, its data, the key of the run whose weights it needs."""

@@ -53,7 +53,7 @@ REPORT = "report.json"
         ("devices: cpu", "compile: true", {"runs/one.train.json", REPORT}),
         ("devices: cpu", "best: mIoU", set()),
         ("devices: cpu", "best: mDice", {"runs/one.train.json", REPORT}),
-        ("seed: 0}", "seed: 1}", {"datasets/streets.json"}),
+        ("seed: 0}", "seed: 1}", {"datasets/streets.json", "datasets/streets.download.json"}),
         ("      train_cfg: {max_iters: 6", "      train_cfg: {max_iters: 7",
          {"runs/one.train.json", REPORT}),
         ("scales: [0.5, 1.0]", "scales: [1.0]",

@@ -161,6 +161,7 @@ class OwnData:
                 images={},
                 archives=[],
             ),
+            "key",
             self.description,
             self.table,
             data=self.data,

@@ -3,7 +3,7 @@
 
 rule download:
     input:
-        "work/settings/datasets/{dataset}.json",
+        "work/settings/datasets/{dataset}.download.json",
     output:
         "results/datasets/{dataset}/source.json",
     log:

@@ -47,6 +47,7 @@ Results = dict[ConversionJob, ConversionResult]
 
 def convert_dataset(
     source: SourceRecord,
+    key: str,
     description: DatasetDescription,
     table: LabelTable,
     *,
@@ -64,7 +65,7 @@ def convert_dataset(
         UserError: a label has an unknown id, a wrong size or format, an image or label is missing
             or cannot be read, a split is empty, or train has nothing to learn.
     """
-    root, folder = data / source.root, data / source.dataset / source.key
+    root, folder = data / source.root, data / source.dataset / key
     jobs = {split: _find_jobs(description, root, split) for split in SPLITS}
     train, val = ({job.image for job in jobs[split]} for split in SPLITS)
     if both := sorted(train & val):
@@ -108,7 +109,7 @@ def convert_dataset(
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
         _log.warning(f"warning: {warning}")
     pixel_format = choose_pixel_format(description, bands, jobs, results, table.origin)
-    return _manifest(source, table, jobs, results, pixel_format), census
+    return _manifest(source, key, table, jobs, results, pixel_format), census
 
 
 def _bands_to_read(description: DatasetDescription) -> Bands | None:
@@ -198,6 +199,7 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
 
 def _manifest(
     source: SourceRecord,
+    key: str,
     table: LabelTable,
     jobs: Jobs,
     results: Results,
@@ -222,10 +224,11 @@ def _manifest(
     return Manifest.model_validate(
         {
             "version": _VERSION,
-            **source.model_dump(include={"dataset", "kind", "key"}),
+            **source.model_dump(include={"dataset", "kind"}),
+            "key": key,
             "palette": table.palette,
             "image_root": source.root,
-            "label_root": f"{source.dataset}/{source.key}/labels",
+            "label_root": f"{source.dataset}/{key}/labels",
             **content,
             "digest": digest_of(content),
         }

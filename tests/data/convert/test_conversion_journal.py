@@ -117,6 +117,7 @@ def _convert_here() -> tuple[object, list[tuple[int, int]]]:
     progress = []
     made = convert_dataset(
         read_source(plan, "camvid"),
+        plan.dataset_key("camvid"),
         description_of(settings),
         table_of(settings),
         data=plan.layout.data,

@@ -141,3 +141,31 @@ def test_what_is_wrong_with_own_data_is_one_line(
     assert len(lines) == 1
     assert message in lines[0]
     assert not Path("results/datasets/own/manifest.json").exists()
+
+
+def test_another_range_needs_convert_and_no_download(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "pets"
+    _write(root, "ids", "folders")
+    for file in root.glob("images/**/*.jpg"):
+        values = np.arange(240, dtype=np.uint16).reshape(12, 20)
+        Image.fromarray(values).save(file.with_suffix(".png"))
+        file.unlink()
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "own"]) == 0
+    source, manifest = (Path(f"results/datasets/own/{one}.json") for one in ("source", "manifest"))
+    former, before = json.loads(manifest.read_text()), source.read_bytes()
+    assert former["key"] == json.loads(before)["key"]
+    with Path("datasets/own.yaml").open("a") as description:
+        description.write("range: [0, 100]\n")
+    capsys.readouterr()
+    assert main(["pack", "--dataset", "own"]) == 2
+    assert "with other settings of this data set. Run `isnet convert --dataset own`\n" in (
+        capsys.readouterr().err
+    )
+    assert main(["convert", "--dataset", "own"]) == 0
+    made = json.loads(manifest.read_text())
+    assert (made["range"], made["key"] != former["key"]) == ([0, 100], True)
+    assert main(["download", "--dataset", "own"]) == 0  # the same work is found again
+    assert source.read_bytes() == before
