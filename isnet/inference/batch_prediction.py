@@ -8,11 +8,10 @@ from itertools import groupby, islice
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import num_decode_workers
-from isnet.inference.input_images import ImageFile, RgbImage, read_rgb
+from isnet.inference.input_images import ImageFile, Picture, open_picture
 from isnet.inference.predictor import ImagePrediction, Predictor
-from isnet.io.pixel_format import PixelFormat
 
-Write = Callable[[ImageFile, RgbImage, ImagePrediction], object]
+Write = Callable[[ImageFile, Picture, ImagePrediction], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +19,7 @@ class PredictedFile:
     """An image file with its prediction, or with the error that prevented the prediction."""
 
     file: ImageFile
-    pixels: RgbImage | None = None
+    pixels: Picture | None = None
     prediction: ImagePrediction | None = None
     error: UserError | None = None
 
@@ -40,16 +39,18 @@ def predict_files(
                 write(one.file, one.pixels, one.prediction)
         return batch
 
-    decode = partial(_decode, predictor.pixel_format)
+    decode = partial(_decode, predictor)
     decoded = map_in_background(files, decode, num_decode_workers(predictor.device) or 1)
     predicted = (_predict(predictor, batch) for batch in _batches(predictor, decoded))
     for batch in map_in_background(predicted, write_batch):
         yield from batch
 
 
-def _decode(pixel_format: PixelFormat, file: ImageFile) -> PredictedFile:
+def _decode(predictor: Predictor, file: ImageFile) -> PredictedFile:
+    above = predictor.windows_above
     try:
-        return PredictedFile(file, read_rgb(file.path, pixel_format))
+        picture = open_picture(file.path, predictor.pixel_format, windows_above=above)
+        return PredictedFile(file, picture)
     except UserError as error:
         return PredictedFile(file, error=error)
 

@@ -1,8 +1,9 @@
 """Finds the image files that a user gives, names their results uniquely, and decodes them."""
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.errors import UserError
+from isnet.io import host_resources
 from isnet.io.band_file import band_image_size
 from isnet.io.image_file import (
     UnreadableImageError,
@@ -22,9 +24,14 @@ from isnet.io.image_file import (
 )
 from isnet.io.image_folder import files_below, is_image
 from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
+from isnet.io.tiff_windows import TiffWindows, open_windows
 
 RgbImage = NDArray[np.uint8]
 """`(H, W, 3)` RGB, or `(H, W, C)` with the C bands of the data set in their order."""
+Picture = RgbImage | TiffWindows
+"""An image that is indexed by rows and columns; its pixels may still be in their file."""
+_COPIES = 3
+"""Of an image while it is read: decoded, with swapped colours, and as bytes of the file."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +106,41 @@ def read_rgb(path: Path, pixel_format: PixelFormat = PLAIN) -> RgbImage:
         UserError: the file is no image, damaged, larger than Pillow allows, or of values that are
             not those of the training images.
     """
-    try:
+    with _printable_path(path):
         return decode_rgb(Path(printable(path)), read_file(path), pixel_format)
+
+
+@contextlib.contextmanager
+def _printable_path(path: Path) -> Iterator[None]:
+    """Let errors of an image name its path in one line, without the advice for a data set."""
+    try:
+        yield
     except UnreadableImageError as error:
         raise UserError(error.why, where=printable(path)) from None
+
+
+def open_picture(path: Path, pixel_format: PixelFormat, *, windows_above: float) -> Picture:
+    """Read an image as `read_rgb` does, or open a larger TIFF for reading by windows.
+
+    Raises the errors of `read_rgb`.
+    """
+    with _printable_path(path):
+        windows = open_windows(path, pixel_format, above=windows_above)
+    return windows or read_rgb(path, pixel_format)
 
 
 def decode_rgb(path: Path, content: bytes, pixel_format: PixelFormat) -> RgbImage:
     """Decode the content of an image file as `read_rgb` does, with the same errors for `path`."""
     if pixel_format.bands is None:
-        check_mode(path, read_header(path, content), has_range=pixel_format.has_range)
+        header = read_header(path, content)
+        check_mode(path, header, has_range=pixel_format.has_range)
+        size = header.size
     else:
-        band_image_size(path, content)  # not too large
+        size = band_image_size(path, content)
+    if _COPIES * pixel_format.channels * size[0] * size[1] > host_resources.free_memory_bytes():
+        what = f"{size[1]}x{size[0]} pixels do not fit in the free memory"
+        hint = "Save it as a TIFF of tiles without alpha, which `isnet predict` reads by windows"
+        raise UserError(what, where=str(path), hint=hint)
     return np.ascontiguousarray(swap_colours(decode_image(path, content, pixel_format)))
 
 

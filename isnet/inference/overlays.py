@@ -1,5 +1,6 @@
 """Draws class colours over images, for `isnet predict` and, as small images, for the report."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from isnet.inference.input_images import RgbImage
+from isnet.inference.input_images import Picture, RgbImage
 from isnet.io.atomic_files import atomic_path
 from isnet.io.pixel_format import to_picture
 from isnet.metrics.confusion_matrix import Labels
@@ -20,6 +21,7 @@ MAX_WIDTH = 480
 JPEG_QUALITY = 88
 _JPEG_MAX_SIDE = 65500
 _OPACITY = 0.5
+_ROWS = 512
 _LEVELS = 40
 _DIMMED = 0.3
 _CONFIDENCE_STEP = 5
@@ -36,14 +38,19 @@ def mask_image(labels: Labels, palette: Sequence[Sequence[int]]) -> Image.Image:
     return _apply_palette(labels, colours)
 
 
-def blend(image: RgbImage, colours: Image.Image) -> Image.Image:
+def blend(image: Picture, colours: Image.Image) -> Image.Image:
     """Return `image`, RGB `(H, W, 3)` or bands, half covered by the colours of its classes.
 
-    The result is shrunk to the largest side that a JPEG file may have.
+    The result is shrunk by a whole number if a side is longer than that of a JPEG file may be.
     """
-    blended = Image.blend(Image.fromarray(to_picture(image)), colours.convert("RGB"), _OPACITY)
-    if max(blended.size) > _JPEG_MAX_SIDE:
-        blended.thumbnail((_JPEG_MAX_SIDE, _JPEG_MAX_SIDE))
+    height, width = image.shape[:2]
+    shrink = math.ceil(max(height, width) / _JPEG_MAX_SIDE)
+    blended = Image.new("RGB", (math.ceil(width / shrink), math.ceil(height / shrink)))
+    for top in range(0, height, _ROWS * shrink):
+        bottom = min(top + _ROWS * shrink, height)
+        photo = Image.fromarray(to_picture(image[top:bottom, 0:width]))
+        covered = Image.blend(photo, colours.crop((0, top, width, bottom)).convert("RGB"), _OPACITY)
+        blended.paste(covered.reduce(shrink), (0, top // shrink))
     return blended
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from isnet.errors import UserError
-from isnet.inference.input_images import ImageFile, RgbImage, printable
+from isnet.inference.input_images import ImageFile, Picture, printable
 from isnet.inference.overlays import JPEG_QUALITY, blend, mask_image
 from isnet.inference.predictor import ImagePrediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json
@@ -72,7 +72,7 @@ class PredictionFolder:
         scores: Plain = origin["scores"]
         return names | scores
 
-    def write(self, image: ImageFile, pixels: RgbImage, prediction: ImagePrediction) -> None:
+    def write(self, image: ImageFile, pixels: Picture, prediction: ImagePrediction) -> None:
         """Write the mask of an image, then its overlay if wanted, each atomically.
 
         Raises UserError if the disk is full or the folder cannot be written.

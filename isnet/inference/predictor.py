@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -20,15 +21,20 @@ from torch import Tensor
 from isnet.checkpoints.weights_metadata import IO_TRANSFORMS
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.input_images import RgbImage, image_tensor
+from isnet.inference.input_images import Picture, RgbImage, image_tensor
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.memory import fits_summed, fits_whole
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
+from isnet.io import host_resources
+from isnet.io.image_file import MAX_PIXELS
 from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
+_ROWS = 1024
+_BYTES_PER_LABEL = 5
+"""Of a label and its confidence."""
 _DEFAULT_WINDOW = (512, 512)
 """For weights whose metadata has neither an evaluation window nor a training crop."""
 
@@ -49,10 +55,14 @@ class ImagePrediction:
     @property
     def scores(self) -> dict[str, dict[str, float]]:
         """Fraction of pixels (`share`) and mean `confidence` by class, largest share first."""
-        flat = self.labels.ravel()
-        pixels, sums = np.bincount(flat), np.bincount(flat, weights=self.confidence.ravel())
+        pixels, sums = np.zeros(256, int), np.zeros(256)
+        for start in range(0, len(self.labels), _ROWS):  # numpy copies to 8 bytes per value
+            flat = self.labels[start : start + _ROWS].ravel()
+            sure = self.confidence[start : start + _ROWS].ravel()
+            pixels += np.bincount(flat, minlength=256)
+            sums += np.bincount(flat, sure, minlength=256)
         order = [i for i in np.argsort(-pixels, kind="stable").tolist() if pixels[i]]
-        shares, means = pixels / flat.size, sums / pixels.clip(min=1)
+        shares, means = pixels / self.labels.size, sums / pixels.clip(min=1)
         return {
             self.classes[i]: {"share": float(shares[i]), "confidence": float(means[i])}
             for i in order
@@ -109,7 +119,17 @@ class Predictor:
         """Return how many images of `size` to predict together: 1 if an image has several views."""
         return 1 if self.settings.views > 1 else images_per_batch(self.device, size)
 
-    def predict(self, images: Sequence[RgbImage]) -> list[ImagePrediction]:
+    @property
+    def windows_above(self) -> float:
+        """Pixels above which an image is predicted band by band, and may be a `TiffWindows`.
+
+        Infinite with several views, and for a network whose images are resized: these need the
+        whole image.
+        """
+        resizes = any(step["type"] not in IO_TRANSFORMS for step in self.resize)
+        return math.inf if resizes or self.settings.views > 1 else MAX_PIXELS
+
+    def predict(self, images: Sequence[Picture]) -> list[ImagePrediction]:
         """Predict images, uint8 RGB `(H, W, 3)` or bands `(H, W, C)`, each at its own size.
 
         On a GPU, consecutive images of the same size share a batch.
@@ -120,7 +140,12 @@ class Predictor:
         """
         predictions: list[ImagePrediction] = []
         for size, group in groupby(images, key=lambda image: (image.shape[0], image.shape[1])):
-            same, count = list(group), self.batch_size(size)
+            if size[0] * size[1] > self.windows_above:
+                with _errors_of_size(size):
+                    predictions += [self._predict_by_windows(image, size) for image in group]
+                continue
+            same: list[Any] = list(group)  # arrays
+            count = self.batch_size(size)
             for start in range(0, len(same), count):
                 with _errors_of_size(size):
                     predictions += self._predict_batch(same[start : start + count], size)
@@ -135,13 +160,29 @@ class Predictor:
         if settings.mode == "slide" and not fits_summed(self.network, x, settings):
             if settings.views > 1 or tuple(x.shape[2:]) != size:
                 raise MemoryError("bands need a single view at the image's own size")
-            pairs = [predict_in_bands(self.network, part, settings) for part in torch.split(x, 1)]
+            reads = [partial(_window, part) for part in torch.split(x, 1)]
+            pairs = [predict_in_bands(self.network, size, read, settings) for read in reads]
             labels, confidences = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         else:
             x = x if settings.protocol == "official" else image_tensor(swap_colours(images[0]))
             labels, confidences = predict_with_confidence(self.network, x, size, settings)
         for label, confidence in zip(labels, confidences, strict=True):
             yield ImagePrediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)
+
+    def _predict_by_windows(self, image: Picture, size: Size) -> ImagePrediction:
+        """Predict an image without ever having its whole input in memory."""
+        window = None if self.settings.mode == "slide" else self.large or _DEFAULT_WINDOW
+        settings = self.settings.with_windows(window) if window else self.settings
+        if _BYTES_PER_LABEL * size[0] * size[1] > host_resources.free_memory_bytes():
+            what = f"{size[0]}x{size[1]} pixels: their labels do not fit in the free memory"
+            raise UserError(what, hint="Cut the image into several files")
+
+        def read(rows: slice, columns: slice) -> Tensor:
+            part = image[rows, columns]
+            return self._input([part], part.shape[:2])
+
+        label, confidence = predict_in_bands(self.network, size, read, settings)
+        return ImagePrediction(as_labels(label[0]), confidence[0].numpy(), self.classes, window)
 
     def _input(self, images: Sequence[RgbImage], size: Size) -> Tensor:
         """Return the network's input `(B, C, h, w)`, resized and normalised by mmseg."""
@@ -165,6 +206,10 @@ class Predictor:
     def _pipeline(self) -> Compose:
         steps = [step for step in self.resize if step["type"] not in IO_TRANSFORMS]
         return Compose([*steps, {"type": "PackSegInputs"}])
+
+
+def _window(x: Tensor, rows: slice, columns: slice) -> Tensor:
+    return x[:, :, rows, columns]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Sliding-window inference: scores averaged over windows, or labels computed band by band."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
 import torch
@@ -17,6 +17,8 @@ from isnet.inference.segmentor_logits import (
 
 Window = tuple[int, int, int, int]
 """(top, bottom, left, right) in pixels."""
+ReadInput = Callable[[slice, slice], Tensor]
+"""Returns the network input `(1, C, h, w)` of the rows and columns of an image."""
 _PIXELS_PER_BATCH = 2**21
 """Largest batch on a GPU: an image of 1024x2048, or four windows of 512x1024."""
 
@@ -51,7 +53,7 @@ def sliding_window_scores(
 
     `average`: whether to average "logits" or "probabilities".
     """
-    windows = _windows(x, settings)
+    windows = _windows((x.shape[2], x.shape[3]), settings)
     total = x.new_zeros((len(x), model.out_channels, *x.shape[2:]))
     count = x.new_zeros((1, 1, *x.shape[2:]))
     for (top, bottom, left, right), scores in _window_scores(model, x, windows, settings, average):
@@ -62,48 +64,53 @@ def sliding_window_scores(
 
 @torch.inference_mode()
 def predict_in_bands(
-    model: EncoderDecoder, x: Tensor, settings: InferenceSettings
+    model: EncoderDecoder, size: Size, read: ReadInput, settings: InferenceSettings
 ) -> tuple[Tensor, Tensor]:
-    """Predict the labels of `x` `(1, 3, H, W)` by sliding window, band by band, to bound memory.
+    """Predict the labels of an image of `size` by sliding window, band by band, to bound memory.
 
     Returns labels `(1, H, W)` uint8 and confidence `(1, H, W)` float32 on the CPU, equal to those
     of `predict_with_confidence` for a single view. A band is a row of windows, or a column if the
-    image is wider than high. Class scores are kept for one band only, so that memory is independent
-    of the longer side.
+    image is wider than high. Its input is read and its class scores are kept for one band only, so
+    that their memory is independent of the longer side.
     """
-    height, width = x.shape[2:]
+    height, width = size
     axis, edge = (3, 2) if width > height else (2, 0)  # of a tensor, of a window
-    windows = sorted(_windows(x, settings), key=lambda window: window[edge])
+    windows = sorted(_windows(size, settings), key=lambda window: window[edge])
     bands = [list(band) for _, band in groupby(windows, key=lambda window: window[edge])]
-    starts = [band[0][edge] for band in bands] + [x.shape[axis]]
+    starts = [band[0][edge] for band in bands] + [size[axis - 2]]
     label = torch.empty((1, height, width), dtype=torch.uint8)
     confidence = torch.empty((1, height, width))
     shape = [height, width]
     shape[axis - 2] = bands[0][0][edge + 1] - bands[0][0][edge]
-    total = x.new_zeros((1, model.out_channels, *shape))
-    count = x.new_zeros((1, 1, *shape))
+    device = next(model.parameters()).device
+    total = torch.zeros((1, model.out_channels, *shape), device=device)
+    count = torch.zeros((1, 1, *shape), device=device)
     for band, start, end in zip(bands, starts, starts[1:], strict=False):
+        top, left = (0, start) if axis == 3 else (start, 0)
+        x = read(slice(top, top + shape[0]), slice(left, left + shape[1]))
+        inside = [(y0 - top, y1 - top, x0 - left, x1 - left) for y0, y1, x0, x1 in band]
         with compute_context(model, settings):
-            for window, scores in _window_scores(model, x, band, settings, settings.average):
-                origin = (0, 0, start, start) if axis == 3 else (start, start, 0, 0)
-                top, bottom, left, right = (at - of for at, of in zip(window, origin, strict=True))
-                total[:, :, top:bottom, left:right] += scores
-                count[:, :, top:bottom, left:right] += 1
+            for (y0, y1, x0, x1), scores in _window_scores(
+                model, x, inside, settings, settings.average
+            ):
+                total[:, :, y0:y1, x0:x1] += scores
+                count[:, :, y0:y1, x0:x1] += 1
         length = end - start
         mean = total.narrow(axis, 0, length) / count.narrow(axis, 0, length)
         for sums in (total, count):  # what reaches into the next band moves to the start
             rest = sums.narrow(axis, length, sums.shape[axis] - length).clone()
             sums.zero_().narrow(axis, 0, rest.shape[axis]).copy_(rest)
-        size = (mean.shape[2], mean.shape[3])
-        best, sure = upsampled_argmax_with_confidence(mean, size, model.align_corners, settings)
+        best, sure = upsampled_argmax_with_confidence(
+            mean, (mean.shape[2], mean.shape[3]), model.align_corners, settings
+        )
         label.narrow(axis - 1, start, length).copy_(best)
         confidence.narrow(axis - 1, start, length).copy_(sure)
     return label, confidence
 
 
-def _windows(x: Tensor, settings: InferenceSettings) -> list[Window]:
+def _windows(size: Size, settings: InferenceSettings) -> list[Window]:
     assert settings.crop_size is not None and settings.stride is not None, "from_config checks it"
-    return window_grid((x.shape[2], x.shape[3]), settings.crop_size, settings.stride)
+    return window_grid(size, settings.crop_size, settings.stride)
 
 
 def _window_scores(

@@ -32,12 +32,9 @@ def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:
         UserError: a package is missing, the file is no TIFF, is damaged, has another number of
             bands, or values that are no real numbers.
     """
-    with _open(path, content) as file:
+    with open_tiff(path, io.BytesIO(content)) as file:
         values = _read(path, file)
-    found, wanted = values.shape[2], bands.total or max(bands.numbers)
-    if found < wanted or (bands.total and found > wanted):
-        what = f"has {found} band{'s' * (found > 1)}, and `bands` is {bands}"
-        raise UserError(what, where=str(path), hint="All images need the same bands")
+    check_bands(path, values.shape[2], bands)
     if values.dtype == bool:
         values = values.astype(np.uint8)
     if values.dtype.kind not in "uif":
@@ -51,26 +48,40 @@ def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
 
     Raises UserError if the image has more pixels than Pillow allows, too.
     """
-    with _open(path, content) as file:
+    with open_tiff(path, io.BytesIO(content)) as file:
         size = file.pages.first.imagewidth, file.pages.first.imagelength
     check_pixel_limit(path, size)
     return size
 
 
+def check_bands(path: Path, found: int, bands: Bands) -> None:
+    """Raise UserError if a file with `found` bands has not the number that `bands` needs."""
+    wanted = bands.total or max(bands.numbers)
+    if found < wanted or (bands.total and found > wanted):
+        what = f"has {found} band{'s' * (found > 1)}, and `bands` is {bands}"
+        raise UserError(what, where=str(path), hint="All images need the same bands")
+
+
 @contextlib.contextmanager
-def _open(path: Path, content: bytes) -> Iterator[Any]:
-    """Open a TIFF for the block; convert the errors of reading it."""
+def open_tiff(path: Path, source: Path | io.BytesIO) -> Iterator[Any]:
+    """Open a TIFF, a file or its content, for the block; convert the errors of reading it.
+
+    Messages name `path`. Yields a `tifffile.TiffFile`.
+
+    Raises:
+        UserError: a package is missing, or the file is no TIFF or is damaged.
+    """
     if missing := [name for name in EXTRAS["geotiff"] if not is_installed(name)]:
         hint = f"Run {install_command(missing[0])}"
         raise UserError(f"{missing[0]} is not installed, which reads bands", hint=hint)
-    if not content.startswith((*TIFF, *BIG_TIFF)):
+    if isinstance(source, io.BytesIO) and not source.getvalue().startswith((*TIFF, *BIG_TIFF)):
         what = "is no TIFF, and `bands` are read from TIFF files alone"
         raise UserError(what, where=str(path), hint="Save it as the other images")
     import tifffile  # an extra
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # odd tags are no news
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
+        with tifffile.TiffFile(source) as file:
             yield file
     except UserError:
         raise

@@ -52,7 +52,7 @@ _IMAGE_MODES = re.compile(r"(inverted )?(1|L)|[124]-bit L|LA|P|RGBA?|CMYK|I;16|1
 _MODES_OF_A_RANGE = re.compile(r"I|F|signed L|(u?int|float)\d+ (L|RGB)")
 """Modes that OpenCV reads with the values of the file, and those that 8 bits cannot hold."""
 _BANDS = re.compile(r"with (\d+) bands")
-_LOSSY = (6, 7, 33003, 33005, 34712, 34892, 50001, 50002)
+LOSSY = (6, 7, 33003, 33005, 34712, 34892, 50001, 50002)
 """Values of `_COMPRESSION`: JPEG, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
 _PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 
@@ -131,7 +131,7 @@ def read_header(path: Path, content: bytes) -> ImageHeader:
             elif isinstance(image, TiffImageFile):
                 tags = image.tag_v2
                 mode, orientation = _tiff_mode(image), tags.get(ORIENTATION, 1)
-                container = "lossy TIFF" if tags.get(_COMPRESSION) in _LOSSY else "TIFF"
+                container = "lossy TIFF" if tags.get(_COMPRESSION) in LOSSY else "TIFF"
                 size = tags[_WIDTH], tags[_HEIGHT]  # Pillow's are turned
             return ImageHeader(
                 mode=mode,

@@ -3,13 +3,16 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from isnet.cli import main
 from isnet.inference import batch_prediction as picture_stream
+from isnet.inference import predictor as predictor_module
 from isnet.inference.input_images import read_rgb
 from isnet.inference.model_loader import open_model
 from isnet.inference.predictor import Predictor
@@ -203,20 +206,59 @@ def test_a_stopped_command_leaves_whole_files_and_is_continued(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    read = picture_stream.read_rgb
+    read = picture_stream.open_picture
 
-    def read_or_stop(path: Path, *value_range: object):
+    def read_or_stop(path: Path, *how: Any, **more: Any):
         if path.name == "c.png":
             raise KeyboardInterrupt
-        return read(path, *value_range)
+        return read(path, *how, **more)
 
-    monkeypatch.setattr(picture_stream, "read_rgb", read_or_stop)
+    monkeypatch.setattr(picture_stream, "open_picture", read_or_stop)
     assert predict(weights, "in", "--overlay") == 130
     assert capsys.readouterr().err.endswith("isnet: stopped\n")
     for name in stamps(folder):
         with Image.open(Path("out", name)) as image:
             image.load()
-    monkeypatch.setattr(picture_stream, "read_rgb", read)
+    monkeypatch.setattr(picture_stream, "open_picture", read)
     kept = stamps(folder)
     assert predict(weights, "in", "--overlay") == 0
     assert kept.items() <= stamps(folder).items()
+
+
+def test_a_tiff_above_the_limit_is_read_and_predicted_by_windows(
+    folder: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 90, 3), np.uint8)
+    tifffile.imwrite(folder / "in/large.tif", pixels, photometric="rgb", tile=(64, 32))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10000)
+    monkeypatch.setattr(predictor_module, "MAX_PIXELS", 20000)
+    monkeypatch.setattr("isnet.inference.overlays._ROWS", 17)
+    monkeypatch.setattr("isnet.inference.input_images.decode_image", lambda *_: 1 / 0)
+    assert predict(weights, "in/large.tif", "--overlay") == 0
+    assert "images of this size are predicted by windows of 128x256" in capsys.readouterr().err
+    assert predict(weights, "in/large.tif", "--overlay") == 0
+    assert "1 of 1 images were predicted before" in capsys.readouterr().err
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # to read the mask here
+    wanted = Predictor.of(open_model(weights), window=(128, 256)).predict([pixels])[0]
+    with Image.open("out/large.png") as mask:
+        np.testing.assert_array_equal(np.asarray(mask), wanted.labels)
+        colours = np.asarray(mask.convert("RGB"))
+    with Image.open("out/large.overlay.jpg") as overlay:
+        assert np.abs(np.asarray(overlay) - (pixels / 2 + colours / 2)).mean() < 25
+
+
+@pytest.mark.parametrize("free", [300 * 90 * 4, 300 * 90 * 8])
+def test_an_image_or_labels_larger_than_the_memory_are_refused(
+    free: int,
+    folder: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    Image.new("RGB", (90, 300)).save(folder / "in/large.png")
+    monkeypatch.setattr("isnet.io.host_resources.free_memory_bytes", lambda: free)
+    assert predict(weights, "in/large.png") == 2
+    assert "300x90 pixels do not fit in the free memory" in capsys.readouterr().err

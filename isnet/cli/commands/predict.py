@@ -13,6 +13,7 @@ from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
 from isnet.io.console import show_progress
 from isnet.io.gpus import visible_gpus
+from isnet.io.image_file import without_pixel_limit
 
 if TYPE_CHECKING:
     from isnet.inference.input_images import ImageFile
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 _INCOMPLETE = 2  # exit code if some of the images could not be predicted
 
 
+@without_pixel_limit()
 def predict(
     weights: Path,
     inputs: Sequence[Path],
