@@ -114,6 +114,14 @@ def _gpus_stay_visible(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _own_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo a change of mmengine's default scope, in which the tests after it build networks."""
+    if module := sys.modules.get("mmengine.registry.default_scope"):
+        scopes = module.DefaultScope._instance_dict
+        monkeypatch.setattr(module.DefaultScope, "_instance_dict", scopes.copy())
+
+
+@pytest.fixture(autouse=True)
 def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo changes of `sys.path`: worker processes that start later would import from there."""
     monkeypatch.setattr(sys, "path", [*sys.path])

@@ -13,6 +13,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+import isnet.mmseg_components  # noqa: F401  (registers ISNetAuxiliaryHead)
+
 CROSS_ENTROPY = dict(type="CrossEntropyLoss", loss_weight=0.4)
 SETTINGS: dict[str, dict[str, Any]] = {
     "mean over labelled pixels": dict(loss_decode=CROSS_ENTROPY | dict(avg_non_ignore=True)),
