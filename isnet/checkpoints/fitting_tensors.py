@@ -4,7 +4,7 @@ Also checks tensor names and shapes, and whether the weights expect the model's 
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from isnet.checkpoints.checkpoint_formats import EFFICIENTNET_PYTORCH, WeightsFile
 from isnet.checkpoints.tensor_names import NAMINGS
 from isnet.errors import UserError
+from isnet.io.message_text import list_names
 from isnet.io.pixel_format import COLOURS
 
 Tensors = Mapping[str, Tensor]
@@ -43,8 +44,8 @@ class Fit:
         for name in self.extended:
             channels = self.tensors[name].shape[1]
             parts.append(f"{name} extended from 3 to {channels} channels: its filters are repeated")
-        parts += [f"made anew: {_list_names(self.unfilled)}"] * bool(self.unfilled)
-        parts += [f"not in the model: {_list_names(self.unused)}"] * bool(self.unused)
+        parts += [f"made anew: {list_names(self.unfilled)}"] * bool(self.unfilled)
+        parts += [f"not in the model: {list_names(self.unused)}"] * bool(self.unused)
         return "; ".join(parts)
 
 
@@ -68,7 +69,7 @@ def load_start(model: nn.Module, file: WeightsFile, *, only_backbone: bool = Fal
     if len(found) < _LEAST_SHARE * len(wanted):
         raise UserError(
             f"fits only {len(found)} of the {len(wanted)} tensors of the model's backbone: it has "
-            f"{_list_names(list(file.tensors))}; the model has {_list_names(wanted)}",
+            f"{list_names(list(file.tensors))}; the model has {list_names(wanted)}",
             where=str(file.path),
             hint="Name weights of the same architecture",
         )
@@ -95,8 +96,8 @@ def load_all(model: nn.Module, file: WeightsFile, name: str) -> Fit:
         fit = _best_fit(model.state_dict(), file)
     unused = [unused for unused in _parameters(fit.unused) if not _is_auxiliary(unused)]
     if fit.unfilled or unused:
-        sides = [f"the model has {_list_names(fit.unfilled)}"] * bool(fit.unfilled)
-        sides += [f"the file has {_list_names(unused)}"] * bool(unused)
+        sides = [f"the model has {list_names(fit.unfilled)}"] * bool(fit.unfilled)
+        sides += [f"the file has {list_names(unused)}"] * bool(unused)
         raise UserError(
             f"does not fit the model of {name}: {'; '.join(sides)}",
             where=str(file.path),
@@ -178,7 +179,7 @@ def check_state_dict(expected: Tensors, given: Tensors, *, file: Path, model: st
     if not found:
         return
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in found.items())
-    lists = "".join(f"\n  {kind}: {_list_names(names, 10)}" for kind, names in found.items())
+    lists = "".join(f"\n  {kind}: {list_names(names, 10)}" for kind, names in found.items())
     hint = "Name the config that has the classes, backbone and head of these weights"
     if missing and all(name.endswith(_COUNTER) for name in missing):
         hint = f"It was saved without {_COUNTER}; add them as tensor(0), or get the full file"
@@ -234,9 +235,3 @@ def check_padding(model: nn.Module, file: WeightsFile) -> None:
 def _format_shape(tensor: Tensor) -> str:
     """Format the shape of a tensor as `64x3x7x7`."""
     return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _list_names(names: Sequence[str], most: int = 4) -> str:
-    """List the first `most` names, and how many follow."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

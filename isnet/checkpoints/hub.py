@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from isnet.errors import UserError
 from isnet.extras import install_command, is_installed
+from isnet.io.message_text import one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -121,6 +122,6 @@ def _hub_errors(repository: str) -> Iterator[None]:
 
 def _unreachable(where: str, error: Exception) -> UserError:
     cause = error.__cause__ or error  # of an error that says that a file is not in the cache
-    reason = " ".join(str(cause).split()).partition(". ")[0]
+    reason = one_line(cause).partition(". ")[0]
     hint = "Check the connection, HF_ENDPOINT and HF_HUB_OFFLINE; the same command tries again"
     return UserError(f"the hub cannot be reached: {reason}", where=where, hint=hint)

@@ -8,6 +8,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
+from isnet.io.message_text import one_line
+
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 15.0
@@ -66,7 +68,7 @@ def _requeue(job: str, log: Callable[[str], None]) -> bool:
     if answer is not None and not answer.returncode:
         log(f"job {job} goes back into the queue and resumes from its checkpoint")
         return True
-    reason = " ".join(answer.stderr.split()) if answer else "scontrol does not answer"
+    reason = one_line(answer.stderr) if answer else "scontrol does not answer"
     log(f"job {job} could not be requeued ({reason})")
     return False
 

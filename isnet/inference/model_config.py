@@ -9,6 +9,7 @@ from mmengine.config import ConfigDict
 
 from isnet.checkpoints.pretrained import resolve_pretrained_paths
 from isnet.errors import UserError
+from isnet.io.message_text import one_line
 from isnet.settings.pretrained_references import is_timm_backbone
 
 
@@ -42,7 +43,7 @@ def explain_build_errors(where: str, hint: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # they have no common type
-        what = f"its model cannot be built: {' '.join(str(error).split())[:1000]}"
+        what = f"its model cannot be built: {one_line(error, 1000)}"
         raise UserError(what, where=where, hint=hint) from error
 
 

@@ -29,6 +29,7 @@ from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
 from isnet.io import host_resources
 from isnet.io.image_file import MAX_PIXELS
+from isnet.io.message_text import one_line
 from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
@@ -191,10 +192,8 @@ class Predictor:
         try:
             packed = pseudo_collate([self._pipeline(one) for one in read])
         except (cv2.error, ValueError, ZeroDivisionError) as error:
-            why = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{size[0]}x{size[1]} pixels cannot be resized for the network: {why}"
-            ) from error
+            what = f"{size[0]}x{size[1]} pixels cannot be resized for the network"
+            raise UserError(f"{what}: {one_line(error)}") from error
         data = self.network.data_preprocessor(packed, False)
         if any(data["data_samples"][0].metainfo.get("img_padding_size", ())):
             hint = "Set data_preprocessor.test_cfg to None"
@@ -227,5 +226,4 @@ def _errors_of_size(size: Size) -> Iterator[None]:
             raise UserError(f"{pixels}: out of memory", hint=hint) from error
         if "CUDA" in str(error) or "cuDNN" in str(error):
             raise  # not an error of this image
-        why = " ".join(str(error).split())[:200]
-        raise UserError(f"{pixels} cannot be predicted: {why}") from error
+        raise UserError(f"{pixels} cannot be predicted: {one_line(error)}") from error

@@ -18,6 +18,7 @@ from isnet.io.image_file import (
     UnreadableImageError,
     check_pixel_limit,
 )
+from isnet.io.message_text import one_line
 from isnet.io.pixel_format import Bands, in_memory_order
 from isnet.io.value_range import Values
 
@@ -86,8 +87,8 @@ def open_tiff(path: Path, source: Path | io.BytesIO) -> Iterator[Any]:
     except UserError:
         raise
     except Exception as error:  # the codecs' errors have no common type
-        why = " ".join(str(error).split())[:200]
-        raise UnreadableImageError(path, f"damaged, or of an unknown kind ({why})") from None
+        what = f"damaged, or of an unknown kind ({one_line(error)})"
+        raise UnreadableImageError(path, what) from None
 
 
 def _read(path: Path, file: Any) -> Values:

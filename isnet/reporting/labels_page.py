@@ -1,9 +1,9 @@
 """Writes the HTML page of a converted data set: class frequencies, sample images and findings."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from isnet.io.atomic_files import write_text
+from isnet.io.message_text import list_names
 from isnet.records.dataset_records import Census, Manifest, SplitCounts
 from isnet.reporting.class_charts import census_bars
 from isnet.reporting.label_samples import LabelSample, choose_samples, distinct_colours
@@ -16,7 +16,6 @@ IGNORED = 0.3  # share of ignored pixels above which a split is reported
 DOMINANT = 0.95  # share of labelled pixels above which a class is reported
 FEW_IMAGES = 3  # number of images below which a class is reported
 RATIO = 10  # ratio of a class's shares in train and val above which it is reported
-NAMED = 8  # most classes that one sentence names
 FEW_SIZES = 3  # most image sizes that are listed one by one
 MANY = 40  # number of classes above which the bars are in two columns
 
@@ -57,7 +56,7 @@ def label_findings(census: Census) -> list[str]:
     unused = [name for name, *pixels in totals if not any(pixels)]
     found = []
     if unused:
-        found.append(f"In the class table, but in no label of any split: {_join(unused)}.")
+        found.append(f"In the class table, but in no label of any split: {list_names(unused)}.")
     for name, split in splits.items():
         found += _split_findings(name, split, classes, unused)
     if {"train", "val"} <= splits.keys():
@@ -69,7 +68,7 @@ def label_findings(census: Census) -> list[str]:
         ]
         if uneven:
             claim = f"More than {RATIO} times as frequent in one split as in the other"
-            found.append(f"{claim}: {_join(uneven)}.")
+            found.append(f"{claim}: {list_names(uneven)}.")
     return found
 
 
@@ -83,7 +82,7 @@ def _split_findings(
         found.append(f"{share} % of the pixels of {name} are ignored.")
     absent = [c for c, n in zip(classes, split.pixels, strict=True) if not n and c not in unused]
     if absent:
-        found.append(f"Not in {name}, but in another split: {_join(absent)}.")
+        found.append(f"Not in {name}, but in another split: {list_names(absent)}.")
     found += [
         f"{cls} has {_share(share)} % of the labelled pixels of {name}."
         for cls, share in zip(classes, _shares(split), strict=True)
@@ -95,7 +94,7 @@ def _split_findings(
         if 0 < count < FEW_IMAGES
     ]
     if few:
-        found.append(f"In fewer than {FEW_IMAGES} images of {name}: {_join(few)}.")
+        found.append(f"In fewer than {FEW_IMAGES} images of {name}: {list_names(few)}.")
     return found
 
 
@@ -113,13 +112,6 @@ def _share(fraction: float) -> str:
     return f"{percent:#.3g}".rstrip(".") if percent else "0"
 
 
-def _join(names: Iterable[str]) -> str:
-    """Join the first `NAMED` names with commas, and append the number of the other names."""
-    known = list(names)
-    more = len(known) - NAMED
-    return ", ".join(known[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
 def _unseen(census: Census, samples: list[LabelSample]) -> str:
     """Return a text that lists the classes that no sample shows, those in most images first."""
     shown = {i for sample in samples for i, _ in sample.classes}
@@ -129,7 +121,7 @@ def _unseen(census: Census, samples: list[LabelSample]) -> str:
         if i not in shown
     }
     order = sorted(filter(images.get, images), key=lambda name: -images[name])
-    return _join(f"{name} (in {_images(images[name])})" for name in order)
+    return list_names([f"{name} (in {_images(images[name])})" for name in order])
 
 
 def _images(count: int) -> str:

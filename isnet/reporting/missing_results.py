@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_NAMED = 5  # most runs that one line names; `results.md` has all
+from isnet.io.message_text import list_names
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,10 @@ class MissingRun:
 
 def missing_line(missing: Sequence[MissingRun], runs: int) -> str:
     """Summarise the missing runs in one line. `runs` is the number of all runs."""
-    named = ", ".join(f"{entry.run} ({entry.why})" for entry in missing[:_NAMED])
-    more = f" and {rest} more" if (rest := len(missing) - _NAMED) > 0 else ""
+    named = list_names([f"{entry.run} ({entry.why})" for entry in missing])
     verb = "is" if len(missing) == 1 else "are"
     return (
-        f"{len(missing)} of {runs} runs {verb} missing: {named}{more}; "
+        f"{len(missing)} of {runs} runs {verb} missing: {named}; "
         "reports/results.md has the commands to continue"
     )
 

@@ -10,6 +10,7 @@ from pprint import pformat
 from typing import Any
 
 from isnet.errors import UserError
+from isnet.io.message_text import one_line
 
 _OWN = Path("configs")
 _SHIPPED = Path("isnet/configs")
@@ -52,7 +53,7 @@ def read_config(file: Path, where: str) -> dict[str, Any]:
             config: dict[str, Any] = Config.fromfile(file, import_custom_modules=False).to_dict()
     except Exception as error:
         raise UserError(
-            f"{file.name} cannot be read: {type(error).__name__}: {' '.join(str(error).split())}",
+            f"{file.name} cannot be read: {type(error).__name__}: {one_line(error, 1000)}",
             where=where,
             hint="Correct the config",
         ) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isnet.errors import UserError
+from isnet.io.message_text import one_line
 
 
 def local_files(names: list[str], folder: Path) -> list[Path]:
@@ -45,7 +46,7 @@ def _import(name: str, folder: Path) -> None:
     except Exception as error:  # any code may run
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]
         raise UserError(
-            f"cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}",
+            f"cannot be imported: {type(error).__name__}: {one_line(error, 1000)}",
             where=f"custom_imports: {name}",
             hint=f"Put {name}.py into {folder}, or install it" if is_missing else "Correct it",
         ) from error

@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from isnet.errors import UserError
 from isnet.inference.model_config import model_config
+from isnet.io.message_text import one_line
 from isnet.mmseg_import import import_mmseg
 from isnet.models.batch_norm import CpuSyncBatchNorm
 from isnet.models.upsampled_cross_entropy import bands_of, linear_weights
@@ -71,7 +72,7 @@ def estimate_step_memory(planned: PlannedRun) -> StepMemory | str:
     except UserError:
         raise
     except Exception as error:  # of code that reads numbers of tensors, such as own modules
-        return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return one_line(f"{type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from torch import nn
 from isnet.errors import UserError
 from isnet.extras import install_command
 from isnet.inference.model_config import deployed_model
+from isnet.io.message_text import one_line
 from isnet.io.spelling import suggest
 from isnet.metrics.mmseg_metric import ConfusionMetric
 from isnet.settings.config_file import innermost_dataset
@@ -153,7 +154,7 @@ def errors_at(where: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> 
             text = "the package that has this type is not installed"
         else:
             text = ": ".join(filter(None, [type(error).__name__, str(error)]))
-        text = " ".join(text.split())
+        text = one_line(text, 1000)
         missing = re.search(r"No module named '(\w+)'", text)
         hint = "Install it" if isinstance(error, ImportError) else "Correct it"
         if missing:

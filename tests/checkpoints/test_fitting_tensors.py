@@ -131,7 +131,7 @@ def test_classifiers_of_other_classes_are_made_anew(
     assert sorted(name.split()[0] for name in fit.unfilled) == sorted(parts)
     assert f"conv_seg.bias ({count}, in the file {2 * count})" in " ".join(fit.unfilled)
     assert f"{len(other) - 6} of {len(other)} tensors; made anew: " in fit.describe()
-    assert " and 2 more" in fit.describe()
+    assert " and 1 more" in fit.describe()
 
 
 def test_heads_that_only_one_side_has_are_named(other: dict[str, Tensor], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from isnet.data.catalog import DatasetDescription, PublishedDescription
 from isnet.data.convert.label_conversion import ConversionJob, ConversionResult
 from isnet.errors import UserError
+from isnet.io.message_text import list_names
 from isnet.records.dataset_records import Census
 
 _LEAST = 24
@@ -25,7 +26,6 @@ JPEG quality in 12 and fewer.
 _SHOWN = 3
 _MANY = 0.01
 """Share of ignored pixels from which an ignored value may be the class that no label has."""
-_MOST_NAMES = 5
 
 _Pairs = list[tuple[str, str]]
 
@@ -112,7 +112,7 @@ def find_class_gaps(census: Census, description: DatasetDescription, origin: str
     is_published = isinstance(description, PublishedDescription)
     gaps = []
     if absent:
-        what = f"no label has {_enumerate(absent)}"
+        what = f"no label has {list_names(absent)}"
         if share and len(train | val) == 1:
             what += f", and {shown}; only {min(train)} is left to learn"
             raise UserError(what, where=origin, hint=advice)
@@ -122,9 +122,9 @@ def find_class_gaps(census: Census, description: DatasetDescription, origin: str
     if not val:
         gaps.append("no label of val has a class: runs on this data set have no score")
     if only := [name for name in census.classes if name in val - train]:
-        gaps.append(f"train has no {_enumerate(only)}, which val has: it cannot be learned")
+        gaps.append(f"train has no {list_names(only)}, which val has: it cannot be learned")
     if val and (only := [name for name in census.classes if name in train - val]):
-        gaps.append(f"val has no {_enumerate(only)}, which train has: it is not scored")
+        gaps.append(f"val has no {list_names(only)}, which train has: it is not scored")
     return gaps
 
 
@@ -148,8 +148,3 @@ def _show_ignored(description: DatasetDescription) -> str:
     if description.is_annotated and description.unlabelled is None:
         shown.append("what no shape covers")
     return f"the ignored value {' or '.join(shown) or '(too far from every class)'}"
-
-
-def _enumerate(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more classes" if more > 0 else "")

@@ -14,6 +14,7 @@ from isnet.data.catalog.label_table import pack_raw_id, unpack_color, voc_color
 from isnet.data.inspection.class_names import IGNORED_BY_LABELME, ClassName, ClassNames
 from isnet.data.inspection.label_values import UNCOVERED, LabelValues
 from isnet.errors import UserError
+from isnet.io.message_text import list_names
 
 _VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
@@ -59,8 +60,8 @@ def decide_classes(
     kept = [value for value in sorted(values.pixels) if value not in ignored]
     rows = named or _number_values(kept, values.form)
     if unknown := [show_value(value, values.form) for value in kept if value not in rows]:
-        shown = ", ".join(unknown[:5])
-        what = f"labels have {shown}, which {names.origin if names else 'VOC'} does not name"
+        origin = names.origin if names else "VOC"
+        what = f"labels have {list_names(unknown)}, which {origin} does not name"
         hint = f"Add names, give another file by --names, or write --ignore {unknown[0]}"
         raise UserError(what, hint=hint)
     classes = {value: row for value, row in rows.items() if value not in ignored}

@@ -18,6 +18,7 @@ from isnet import __version__
 from isnet.errors import UserError
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import has_plain_predict
+from isnet.io.message_text import one_line
 from isnet.io.pixel_format import COLOURS, PixelFormat
 
 INPUT = "image"
@@ -231,8 +232,8 @@ def exporter_errors(what: str, where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        why = " ".join(str(error).split())[:300]
-        raise UserError(f"torch {torch.__version__} cannot {what}: {why}", where=where) from error
+        why = f"torch {torch.__version__} cannot {what}: {one_line(error)}"
+        raise UserError(why, where=where) from error
 
 
 def run_eagerly(network: nn.Module) -> Runner:

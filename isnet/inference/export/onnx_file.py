@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 
 from isnet.errors import UserError
 from isnet.inference.export.exported_network import INPUT, OUTPUTS, Runner, exporter_errors
+from isnet.io.message_text import one_line
 
 OPSET = 18
 """Supported by every runtime since 2023."""
@@ -67,6 +68,5 @@ def _runtime_errors(where: str) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith("onnxruntime"):
             raise
-        why = " ".join(str(error).split())[:300]
-        what = f"ONNX Runtime cannot run this network: {why}"
+        what = f"ONNX Runtime cannot run this network: {one_line(error)}"
         raise UserError(what, where=where, hint="Export it with --format torch") from error
