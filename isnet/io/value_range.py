@@ -38,13 +38,16 @@ def show_limits(value_range: ValueRange) -> tuple[str, str]:
     return f"{low:.10g}", f"{high:.10g}"
 
 
-def measure_range(values: Values) -> ValueRange | None:
-    """Return the range that the values of an image fill; None if none of them is finite."""
+def measure_range(values: Values, no_data: float | None = None) -> ValueRange | None:
+    """Return the range that the values of an image fill; None if none of them is finite.
+
+    Values that equal `no_data` do not count.
+    """
     step = 1
     while values[::step, ::step, ...].size > _MOST_PIXELS:
         step += 1
     sample = values[::step, ::step].ravel()
-    finite = sample[np.isfinite(sample)]
+    finite = sample[np.isfinite(sample) & (sample != no_data)]
     if not finite.size:
         return None
     low, high = np.quantile(finite.astype(np.float64), _SHARES, method="nearest")

@@ -204,6 +204,25 @@ def test_bands_are_described_and_are_the_channels_of_the_run(
         assert sheet.crop((0, 0, 64, 48)).getextrema() == ((0, 255),) * 3
 
 
+def test_the_no_data_value_of_masks_is_ignored_and_convert_needs_it(
+    checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in pets.glob("masks/*.png"):
+        values = np.asarray(Image.open(file)) % 250  # 255 becomes 5
+        Image.fromarray(values).save(file.with_suffix(".tif"), tiffinfo={42113: "5"})
+        file.unlink()
+    assert main(["init", "pets", str(pets)]) == 0
+    told = capsys.readouterr().out
+    assert "classes: ignored: 5 (GDAL's no-data value); else write --ignore with" in told
+    description = checkout / "datasets/pets.yaml"
+    line = "\nignore: {'5': 5}\n"
+    assert line in description.read_text()
+    description.write_text(description.read_text().replace(line, "\n"))
+    assert main(["download", "--dataset", "pets"]) == 0
+    assert main(["convert", "--dataset", "pets"]) == 2
+    assert "unknown label id 5 in " in capsys.readouterr().err
+
+
 def test_an_error_while_writing_leaves_both_files_as_they_were(
     checkout: Path, pets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ from isnet.io.image_file import (
     read_file,
     read_header,
 )
+from isnet.io.no_data import read_no_data
 from isnet.io.pixel_format import Bands, in_memory_order, stretch_bands, swap_colours, to_picture
 from isnet.io.value_range import Pixels, ValueRange, Values, measure_range, stretch
 from isnet.records.base_record import Record
@@ -53,14 +54,15 @@ class ConversionJob(NamedTuple):
 class BandValues(Record):
     """Range (None for 8 bits), mean and standard deviation of a band of an image, within the range.
 
-    Only `pixels` count, the number of those that are not NaN: NaN becomes 0 for the network,
-    whatever the range.
+    Only `pixels` count, the number of those that are neither NaN nor `no_data`, which is the number
+    of those with the file's no-data value. NaN becomes 0 for the network, whatever the range.
     """
 
     range: ValueRange | None
     pixels: int
     mean: float
     std: float
+    no_data: int = 0
 
 
 class ConversionResult(Record):
@@ -86,6 +88,8 @@ class ConversionResult(Record):
     """Range of the image's values, if they have more than 8 bits."""
     bands: tuple[BandValues, ...] = ()
     """Values of each band that is read, if the data set has `bands`."""
+    no_data: float | None = None
+    """The no-data value that the file states, if the data set has `bands`."""
 
     @property
     def is_deep(self) -> bool:
@@ -146,7 +150,7 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
         has_alpha, values = check_image(image, content, drawing.where, drawing.size, bands)
         raw = drawing.draw(table.categories, table.unlabelled, table.origin)
     train, counts, far = lookup(raw, label)
-    facts, shown = _measure(image, values, bands)
+    facts, shown = _measure(image, values, bands, read_no_data(content))
     encoded = encode_grey(train)
     with explain_write_errors(target):
         write_bytes(target, encoded)
@@ -177,14 +181,17 @@ def _fingerprint(pixels: Pixels) -> str:
     return np.packbits(grey[:, :-1] > grey[:, 1:] + 1).tobytes().hex()
 
 
-def _measure(image: Path, values: Values, bands: Bands | None) -> tuple[dict[str, Any], Pixels]:
+def _measure(
+    image: Path, values: Values, bands: Bands | None, no_data: float | None
+) -> tuple[dict[str, Any], Pixels]:
     """Return what is measured in an image, and three channels of it with 8 bits."""
     if bands is not None:
         given = in_memory_order(bands.ranges or (None,) * len(bands.numbers))
         measured = [
-            _measure_band(image, values[..., channel], one) for channel, one in enumerate(given)
+            _measure_band(image, values[..., channel], one, no_data)
+            for channel, one in enumerate(given)
         ]
-        facts = {"bands": in_memory_order(tuple(measured))}
+        facts = {"bands": in_memory_order(tuple(measured)), "no_data": no_data}
         return facts, to_picture(swap_colours(stretch_bands(values)))
     if values.dtype == np.uint8:
         return {}, values
@@ -192,19 +199,27 @@ def _measure(image: Path, values: Values, bands: Bands | None) -> tuple[dict[str
     return {"measured": found}, stretch(values, found)
 
 
-def _measure_band(image: Path, values: Values, given: ValueRange | None) -> BandValues:
+def _measure_band(
+    image: Path, values: Values, given: ValueRange | None, no_data: float | None
+) -> BandValues:
+    # None equals no value. NaN as no-data equals none either, and is black as any NaN.
+    is_data = values != no_data
+    empty = values.size - int(np.count_nonzero(is_data))
+    if empty == values.size:  # such as a tile beside the scene
+        found = None if values.dtype == np.uint8 else (0.0, 0.0)
+        return BandValues(range=found, pixels=0, mean=0, std=0, no_data=empty)
     found = None
     if values.dtype != np.uint8:
-        measured = _range_of(image, values)
+        measured = _range_of(image, values, no_data)
         found = given or measured
-    known = values[~np.isnan(values)].astype(np.float64)
+    known = values[is_data & ~np.isnan(values)].astype(np.float64)
     within = known if found is None else known.clip(*found)
     mean, std = float(within.mean()), float(within.std())
-    return BandValues(range=found, pixels=len(known), mean=mean, std=std)
+    return BandValues(range=found, pixels=len(known), mean=mean, std=std, no_data=empty)
 
 
-def _range_of(image: Path, values: Values) -> ValueRange:
-    measured = measure_range(values)
+def _range_of(image: Path, values: Values, no_data: float | None = None) -> ValueRange:
+    measured = measure_range(values, no_data)
     if measured is None:
         hint = "Replace it, or take it out of the data set"
         raise UserError("has no finite value", where=str(image), hint=hint)

@@ -31,6 +31,13 @@ def choose_pixel_format(
     given, total = description.ranges, sum(map(len, jobs.values()))
     deep = [job.image for some in jobs.values() for job in some if results[job].is_deep]
     train = [results[job] for job in jobs["train"]]
+    stated = {
+        f"{one.no_data:.10g}"
+        for one in train
+        if one.no_data is not None and any(band.no_data for band in one.bands)
+    }
+    if stated:
+        _log.info(f"pixels with GDAL's no-data value {', '.join(sorted(stated))} are not measured")
     if not deep and given is not None:
         what = "range is for images of more than 8 bits, and all images have 8"
         raise UserError(what, where=origin, hint="Leave it out")
@@ -66,7 +73,10 @@ def _widest_ranges(
     if bands is None:
         return (widest([one.measured for one in train if one.measured]),)
     columns = zip(*(one.bands for one in train), strict=True)
-    return tuple(widest([one.range for one in column if one.range]) for column in columns)
+    return tuple(
+        widest([one.range for one in column if one.range and one.pixels] or [(0.0, 0.0)])
+        for column in columns
+    )
 
 
 def _with_statistics(
@@ -86,10 +96,11 @@ def _with_statistics(
 def _mean_and_std(
     images: Sequence[BandValues], total: int, low_high: ValueRange
 ) -> tuple[float, float]:
-    """Return mean and deviation of a band over all `total` pixels of the images, in 0..255.
+    """Return mean and deviation of a band over the `total` pixels of the images, in 0..255.
 
-    Those that are NaN become 0, so they add nothing to the sums.
+    Those with a no-data value do not count. NaN becomes 0, so it adds nothing to the sums.
     """
+    total = max(total - sum(one.no_data for one in images), 1)
     low, high = low_high
     # Images of 8 bits stay as they are, whatever the range.
     scaled = [

@@ -54,9 +54,13 @@ def decide_classes(
     named, reason = _name_values(values, names, is_voc=is_voc)
     ignored = [_value_of(text, named, values) for text in ignore]
     why = [reason or "no file names the classes: rename them in the description"]
-    if not ignored and _has_border(values, named):
-        ignored = [_BORDER]
-        why.append(f"{_BORDER} is ignored, as is usual; else write --ignore with other values")
+    if not ignored and (unlabelled := _find_unlabelled(values, named)):
+        ignored = [*unlabelled]
+        shown = " and ".join(f"{value} ({reason})" for value, reason in unlabelled.items())
+        why.append(f"ignored: {shown}; else write --ignore with other values")
+    if others := sorted({*values.no_data} & values.pixels.keys() - {*ignored}):
+        shown = " and ".join(show_value(value, values.form) for value in others)
+        why.append(f"{shown}, GDAL's no-data value, is a class; else write --ignore {shown}")
     kept = [value for value in sorted(values.pixels) if value not in ignored]
     rows = named or _number_values(kept, values.form)
     if unknown := [show_value(value, values.form) for value in kept if value not in rows]:
@@ -83,18 +87,24 @@ def raw_id(value: int, form: str) -> int | list[int]:
     return list(unpack_color(value)) if form == "colors" else value
 
 
-def _has_border(values: LabelValues, named: _Rows) -> bool:
-    """Return whether 255 is the value of unlabelled pixels.
+def _find_unlabelled(values: LabelValues, named: _Rows) -> dict[int, str]:
+    """Return the values of unlabelled pixels with the reason: without a name, 255 or no-data.
 
-    Raises UserError if one value alone would be left, so that 255 is more likely a class.
+    Raises UserError if one value alone would be left, so that they are more likely classes.
     """
-    if values.form == "colors" or _BORDER not in values.pixels or _BORDER in named:
-        return False
-    if len(values.pixels) < 3:
-        what = f"labels have {_BORDER} beside one other value: ignored, nothing would be learned"
-        hint = f"Give --names FILE with a line `{_BORDER} NAME`, or write --ignore {_BORDER}"
+    usual = {_BORDER: "as is usual"} | dict.fromkeys(values.no_data, "GDAL's no-data value")
+    found = {
+        value: reason
+        for value, reason in usual.items()
+        if values.form != "colors" and value in values.pixels and value not in named
+    }
+    if found and len(values.pixels) < len(found) + 2:
+        shown = " and ".join(map(str, found))
+        what = f"labels have {shown} beside one other value: ignored, nothing would be learned"
+        first = next(iter(found))
+        hint = f"Give --names FILE with a line `{first} NAME`, or write --ignore {first}"
         raise UserError(what, hint=hint)
-    return True
+    return found
 
 
 def _name_values(

@@ -1,7 +1,7 @@
 """Reads all labels of a folder: their form, the values they have, and the sizes of the images."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from isnet.data.convert.label_reader import FORM_OF, read_label
 from isnet.errors import UserError
 from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_file, read_header
+from isnet.io.no_data import read_no_data
 from isnet.io.pixel_format import Bands
 from isnet.io.process_pool import map_in_processes
 
@@ -35,7 +36,8 @@ class LabelValues(NamedTuple):
     `pixels` are counts by raw id (65536 R + 256 G + B for colours), `sizes` counts of (width,
     height), and `palette` the colours of a palette by index. `samples` are up to three pairs that
     together have many values. `deep` counts the images of more than 8 bits by the type of values.
-    `bands` are those of images that are neither grey nor colour images.
+    `bands` are those of images that are neither grey nor colour images. `no_data` are the ids that
+    TIFF labels state as GDAL's no-data value.
     """
 
     form: LabelForm
@@ -45,6 +47,7 @@ class LabelValues(NamedTuple):
     samples: list[Pair] = []  # noqa: RUF012
     deep: Mapping[str, int] = {}
     bands: Bands | None = None
+    no_data: Collection[int] = ()
 
 
 class Annotated(NamedTuple):
@@ -66,7 +69,8 @@ def read_values(
     Raises UserError if the labels have several forms, or `isnet convert` would refuse a file.
     """
     drawings, ids = (annotated.drawings, annotated.ids) if annotated else ({}, {})
-    form = annotated.form if annotated else _form_of(root, [label for _, label in pairs])
+    no_data: set[int] = set()
+    form = annotated.form if annotated else _form_of(root, [label for _, label in pairs], no_data)
     bands = _bands_of(root / pairs[0][0])
     pool = map_in_processes(
         partial(_read_pair, root=root, form=form, ids=ids, bands=bands),
@@ -86,7 +90,7 @@ def read_values(
             levels = image.getpalette("RGB") or []
         palette = list(zip(levels[::3], levels[1::3], levels[2::3], strict=False))
     samples = _choose_samples({pair: {*found[pair][0]} for pair in pairs})
-    return LabelValues(form, pixels, sizes, palette, samples, deep, bands)
+    return LabelValues(form, pixels, sizes, palette, samples, deep, bands, no_data)
 
 
 def _bands_of(image: Path) -> Bands | None:
@@ -113,11 +117,15 @@ def read_grey_as_ids(values: LabelValues) -> LabelValues:
     return values._replace(form="ids", pixels=pixels)
 
 
-def _form_of(root: Path, labels: Sequence[Path]) -> LabelForm:
+def _form_of(root: Path, labels: Sequence[Path], no_data: set[int]) -> LabelForm:
+    """Return the form of the labels; add the no-data values that they state to `no_data`."""
     example: dict[str, Path] = {}
     for label in labels:
-        mode = read_header(root / label, read_file(root / label)).mode
+        content = read_file(root / label)
+        mode = read_header(root / label, content).mode
         example.setdefault(FORM_OF.get(mode, mode), label)
+        if (value := read_no_data(content)) is not None and value.is_integer():
+            no_data.add(int(value))
     if example.keys() == {"ids", "colors"}:  # grey written as colours; `read_label` refuses others
         return "ids"
     if len(example) > 1:

@@ -18,8 +18,16 @@ from isnet.io.value_range import to_8_bits
 Values = npt.NDArray[Any]
 
 
-def write(path: Path, image: Values) -> None:
-    tifffile.imwrite(path, image, photometric="minisblack", planarconfig="contig")
+def write(path: Path, image: Values, no_data: str | None = None) -> None:
+    tags = [] if no_data is None else [(42113, "s", 0, no_data, True)]
+    tifffile.imwrite(
+        path,
+        image,
+        photometric="minisblack",
+        planarconfig="contig",
+        extratags=tags,
+        bigtiff=bool(tags),
+    )
 
 
 def own_data(root: Path, kind: str = "u2", bands: int = 5, **keys: Any) -> tuple[OwnData, Values]:
@@ -76,6 +84,26 @@ def test_values_that_are_nan_count_as_the_black_that_the_network_reads(
     assert pixel_format.bands is not None
     np.testing.assert_allclose(pixel_format.bands.mean, eight.mean((0, 1, 2)), atol=1)
     np.testing.assert_allclose(pixel_format.bands.std, eight.std((0, 1, 2)), rtol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["i2", "u1", "f4"])
+def test_no_data_is_not_measured(kind: str, tmp_path: Path) -> None:
+    plain, values = own_data(tmp_path / "plain", kind, bands=2)
+    values[0, 8:, :, 0] = values[0, :8, :, 0]
+    write(plain.image("train", "a", ".tif"), values[0])
+    own, _ = own_data(tmp_path / "own", kind, bands=2)
+    low = 0 if kind == "u1" else -9999
+    values[0, 8:, :, 0] = low
+    write(own.image("train", "a", ".tif"), values[0], f"{low} ")
+    empty = np.full_like(values[1], low)
+    own.write("train", "empty")
+    write(own.image("train", "empty", ".tif"), empty, str(low))
+    wanted, found = (PixelFormat.of(one.convert()[0]).bands for one in (plain, own))
+    assert wanted is not None and found is not None and found.ranges == wanted.ranges
+    np.testing.assert_allclose(found.mean, wanted.mean, rtol=0.02)
+    np.testing.assert_allclose(found.std, wanted.std, rtol=0.04)
+    line = f"pixels with GDAL's no-data value {low} are not measured"
+    assert own.messages.count(line) == 1
 
 
 @pytest.mark.parametrize("keys", [{}, {"range": [0, 200]}])

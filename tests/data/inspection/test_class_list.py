@@ -24,8 +24,10 @@ def decide(
     form: LabelForm = "ids",
     ignore: tuple[str, ...] = (),
     is_voc: bool = False,
+    no_data: tuple[int, ...] = (),
 ) -> tuple[dict[int, str], list[int]]:
-    values = LabelValues(form, Counter(seen), Counter(), PALETTE if form == "palette" else [])
+    palette = PALETTE if form == "palette" else []
+    values = LabelValues(form, Counter(seen), Counter(), palette, no_data=no_data)
     names = find_names(root, None) if root else None
     found = decide_classes(values, names, ignore, is_voc=is_voc)
     return {value: row["name"] for value, row in found.classes.items()}, found.ignore
@@ -91,12 +93,23 @@ def test_files_that_disagree_are_refused(tmp_path: Path) -> None:
         ({"seen": [0, 255]}, ({0: "background", 255: "object"}, [])),
         ({"seen": [0, 1, 255]}, ({0: "class_0", 1: "class_1"}, [255])),
         ({"seen": [0, 1, 255], "ignore": ("0",)}, ({1: "class_1", 255: "class_255"}, [0])),
+        ({"seen": [0, 1, 2], "no_data": (0, 9)}, ({1: "class_1", 2: "class_2"}, [0])),
+        ({"seen": [0, 1, 2, 255], "no_data": (0,)}, ({1: "class_1", 2: "class_2"}, [255, 0])),
+        ({"seen": [0, 1, 2], "no_data": (0,), "ignore": ("2",)},
+         ({0: "class_0", 1: "class_1"}, [2])),
+        ({"seen": [0, 255], "no_data": (0,)}, ({0: "background", 255: "object"}, [])),
         ({"seen": [0, RED, BLUE], "form": "colors", "ignore": ("0,0,0",)},
          ({BLUE: "color_0_0_255", RED: "color_255_0_0"}, [0])),
     ],
 )  # fmt: skip
 def test_without_names_the_values_decide(keys: Any, expected: Any) -> None:
     assert decide(**keys) == expected
+
+
+def test_a_no_data_value_that_is_a_class_is_told() -> None:
+    values = LabelValues("ids", Counter([0, 255]), Counter(), [], no_data=(0, 7))
+    why = decide_classes(values, None, (), is_voc=False).why
+    assert "0, GDAL's no-data value, is a class; else write --ignore 0" in why
 
 
 def test_the_names_of_voc_need_its_folders_and_its_palette() -> None:
@@ -123,5 +136,7 @@ def test_colours_of_blurred_edges_and_a_single_value_are_refused() -> None:
         decide(list(range(100)), form="colors")
     with pytest.raises(UserError, match="the labels have 1 classes"):
         decide([0])
+    with pytest.raises(UserError, match="labels have 0 beside one other value: ignored, nothing"):
+        decide([0, 1], no_data=(0,))
     with pytest.raises(UserError, match=r"--ignore: no label has 7"):
         decide([0, 1, 2], ignore=("7",))
