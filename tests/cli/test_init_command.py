@@ -52,7 +52,10 @@ def test_a_folder_becomes_a_run_that_converts(
     checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (checkout / "params.yaml").read_text()
-    assert main(["init", "pets", str(pets), "--dry-run"]) == 0
+    inner = pets.parent / "1/2/3"
+    inner.mkdir(parents=True)
+    (checkout / "link").symlink_to(inner)
+    assert main(["init", "pets", f"link/../../../{pets.name}", "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert (checkout / "params.yaml").read_text() == before
     assert not (checkout / "datasets/pets.yaml").exists()

@@ -179,7 +179,9 @@ def _root(folder: Path | None, hints: Hints) -> Path:
             hint = "Unpack archives first" if path.exists() else "Correct the path"
             raise UserError("is no folder", where=str(path), hint=hint)
     if folder is not None:
-        return Path(os.path.normpath(folder.absolute()))  # without `..`, as people read it
+        plain = Path(os.path.normpath(folder.absolute()))  # without `..`, as people read it
+        is_same = plain.exists() and plain.samefile(folder)  # not if `..` follows a link
+        return plain if is_same else folder.resolve()
     if hints.images is None or hints.labels is None:
         raise UserError("which folder?", hint="Give FOLDER, or both --images and --labels")
     return Path(os.path.commonpath([*map(os.path.abspath, (hints.images, hints.labels))]))
