@@ -7,6 +7,7 @@ but memory and time differ.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import mmcv
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
-from isnet.inference.memory import release_freed_memory
+from isnet.inference.memory import fits_summed, release_freed_memory
 from isnet.inference.segmentor_logits import (
     Size,
     compute_context,
@@ -29,7 +30,11 @@ from isnet.inference.segmentor_logits import (
     upsampled_argmax,
     upsampled_argmax_with_confidence,
 )
-from isnet.inference.sliding_window import images_per_batch, sliding_window_scores
+from isnet.inference.sliding_window import (
+    images_per_batch,
+    predict_in_bands,
+    sliding_window_scores,
+)
 
 
 @torch.inference_mode()
@@ -39,6 +44,8 @@ def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSet
     `x`: see `EvaluationSample.input_for`. `size`: height and width of the label. Memory does not
     increase with the number of views.
     """
+    if needs_bands(model, x, settings) and has_bands(x, size, settings):
+        return _predict_in_bands(model, x, settings)[0]
     return upsampled_argmax(_scores(model, x, size, settings), size, model.align_corners)[0]
 
 
@@ -49,10 +56,40 @@ def predict_with_confidence(
     """Predict labels as `predict` does, with the probability of each pixel's label.
 
     Returns the labels `(B, *size)` uint8 and the probabilities `(B, *size)` float32. If logits are
-    averaged, a probability is the softmax of the averaged logits.
+    averaged, a probability is the softmax of the averaged logits. Both are on the CPU if the scores
+    of all windows do not fit in memory.
     """
+    if needs_bands(model, x, settings) and has_bands(x, size, settings):
+        return _predict_in_bands(model, x, settings)
     scores = _scores(model, x, size, settings)
     return upsampled_argmax_with_confidence(scores, size, model.align_corners, settings)
+
+
+def needs_bands(model: EncoderDecoder, x: Tensor, settings: InferenceSettings) -> bool:
+    """Return whether the scores of all sliding windows of `x` do not fit in memory."""
+    return settings.mode == "slide" and not fits_summed(model, x, settings)
+
+
+def has_bands(x: Tensor, size: Size, settings: InferenceSettings) -> bool:
+    """Return whether labels of `size` can be predicted band by band.
+
+    They can from a single view at that size, if `x` is normalised, not the pixels of a file.
+    """
+    return settings.views == 1 and tuple(x.shape[2:]) == size and x.is_floating_point()
+
+
+def _predict_in_bands(
+    model: EncoderDecoder, x: Tensor, settings: InferenceSettings
+) -> tuple[Tensor, Tensor]:
+    def read(image: Tensor, rows: slice, columns: slice) -> Tensor:
+        return image[:, :, rows, columns]
+
+    size = (x.shape[2], x.shape[3])
+    reads = [partial(read, image) for image in torch.split(x, 1)]
+    labels, confidences = zip(
+        *(predict_in_bands(model, size, one, settings) for one in reads), strict=True
+    )
+    return torch.cat(labels), torch.cat(confidences)
 
 
 def _scores(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSettings) -> Tensor:

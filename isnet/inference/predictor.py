@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -22,8 +22,8 @@ from isnet.checkpoints.weights_metadata import IO_TRANSFORMS
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import Picture, RgbImage, image_tensor
-from isnet.inference.label_prediction import predict_with_confidence
-from isnet.inference.memory import fits_summed, fits_whole
+from isnet.inference.label_prediction import has_bands, needs_bands, predict_with_confidence
+from isnet.inference.memory import fits_whole
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
@@ -158,15 +158,12 @@ class Predictor:
         if settings.mode == "whole" and self.large and not fits_whole(self.network, x, settings):
             window = self.large
             settings = settings.with_windows(window)
-        if settings.mode == "slide" and not fits_summed(self.network, x, settings):
-            if settings.views > 1 or tuple(x.shape[2:]) != size:
+        if needs_bands(self.network, x, settings):
+            if not has_bands(x, size, settings):
                 raise MemoryError("bands need a single view at the image's own size")
-            reads = [partial(_window, part) for part in torch.split(x, 1)]
-            pairs = [predict_in_bands(self.network, size, read, settings) for read in reads]
-            labels, confidences = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        else:
-            x = x if settings.protocol == "official" else image_tensor(swap_colours(images[0]))
-            labels, confidences = predict_with_confidence(self.network, x, size, settings)
+        elif settings.protocol == "mmseg":
+            x = image_tensor(swap_colours(images[0]))
+        labels, confidences = predict_with_confidence(self.network, x, size, settings)
         for label, confidence in zip(labels, confidences, strict=True):
             yield ImagePrediction(as_labels(label), confidence.cpu().numpy(), self.classes, window)
 
@@ -205,10 +202,6 @@ class Predictor:
     def _pipeline(self) -> Compose:
         steps = [step for step in self.resize if step["type"] not in IO_TRANSFORMS]
         return Compose([*steps, {"type": "PackSegInputs"}])
-
-
-def _window(x: Tensor, rows: slice, columns: slice) -> Tensor:
-    return x[:, :, rows, columns]
 
 
 @contextlib.contextmanager

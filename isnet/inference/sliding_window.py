@@ -82,9 +82,9 @@ def predict_in_bands(
     confidence = torch.empty((1, height, width))
     shape = [height, width]
     shape[axis - 2] = bands[0][0][edge + 1] - bands[0][0][edge]
-    device = next(model.parameters()).device
-    total = torch.zeros((1, model.out_channels, *shape), device=device)
-    count = torch.zeros((1, 1, *shape), device=device)
+    parameter = next(model.parameters())
+    total = parameter.new_zeros((1, model.out_channels, *shape))
+    count = parameter.new_zeros((1, 1, *shape))
     for band, start, end in zip(bands, starts, starts[1:], strict=False):
         top, left = (0, start) if axis == 3 else (start, 0)
         x = read(slice(top, top + shape[0]), slice(left, left + shape[1]))

@@ -142,3 +142,14 @@ def test_bf16_runs_the_network_in_it_and_merges_in_float32(build_model, views, m
     several_classes(exact)
     assert (label == exact).float().mean() > 0.95
     assert next(model.parameters()).dtype == torch.float32
+
+
+def test_scores_of_windows_that_do_not_fit_in_memory_are_summed_in_bands(model, monkeypatch):
+    x, settings = image(90, 60, batch=2), InferenceSettings().with_windows((48, 48))
+    wanted, sure = predict_with_confidence(model, x, (90, 60), settings)
+    monkeypatch.setattr(views, "fits_summed", lambda *_: False)
+    monkeypatch.setattr(views, "sliding_window_scores", None)
+    found = predict_with_confidence(model, x, (90, 60), settings)
+    torch.testing.assert_close(found[1].double(), sure.double())
+    assert (found[0] != wanted).float().mean() < 1e-3  # two classes may be equal but for rounding
+    assert torch.equal(predict(model, x, (90, 60), settings), found[0])

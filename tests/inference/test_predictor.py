@@ -10,6 +10,7 @@ from PIL import Image
 from small_weights import write_small_weights
 
 from isnet.errors import UserError
+from isnet.inference import label_prediction
 from isnet.inference import predictor as predictor_module
 from isnet.inference.dataset_samples import dataset_samples
 from isnet.inference.evaluation_protocol import InferenceSettings
@@ -138,7 +139,7 @@ def test_windows_are_summed_in_bands_if_their_scores_do_not_fit_in_memory(
     predictor = Predictor.of(model, window=(48, 48))
     pixels = make_image(150, 100)
     wanted = predictor.predict([pixels])[0]
-    monkeypatch.setattr(predictor_module, "fits_summed", lambda *_: False)
+    monkeypatch.setattr(label_prediction, "fits_summed", lambda *_: False)
     found = predictor.predict([pixels])[0]
     np.testing.assert_array_equal(found.labels, wanted.labels)
     np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-6)
