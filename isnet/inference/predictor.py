@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmseg.models.segmentors import EncoderDecoder
-from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.checkpoints.weights_metadata import IO_TRANSFORMS
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import Picture, RgbImage, image_tensor
 from isnet.inference.label_prediction import has_bands, needs_bands, predict_with_confidence
 from isnet.inference.memory import fits_whole
@@ -31,43 +31,12 @@ from isnet.io import host_resources
 from isnet.io.image_file import MAX_PIXELS
 from isnet.io.message_text import one_line
 from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
-from isnet.metrics.confusion_matrix import Labels, as_labels
+from isnet.metrics.confusion_matrix import as_labels
 
-_ROWS = 1024
 _BYTES_PER_LABEL = 5
 """Of a label and its confidence."""
 _DEFAULT_WINDOW = (512, 512)
 """For weights whose metadata has neither an evaluation window nor a training crop."""
-
-
-@dataclass(frozen=True, eq=False)
-class ImagePrediction:
-    """Predicted labels of one image, with their confidence."""
-
-    labels: Labels
-    """Train ids `(H, W)` uint8."""
-    confidence: NDArray[np.float32]
-    """Probability of the label in 0..1, `(H, W)` float32."""
-    classes: Sequence[str]
-    """Class names by train id."""
-    window: Size | None = None
-    """(height, width) of the windows if the image did not fit in memory whole, else None."""
-
-    @property
-    def scores(self) -> dict[str, dict[str, float]]:
-        """Fraction of pixels (`share`) and mean `confidence` by class, largest share first."""
-        pixels, sums = np.zeros(256, int), np.zeros(256)
-        for start in range(0, len(self.labels), _ROWS):  # numpy copies to 8 bytes per value
-            flat = self.labels[start : start + _ROWS].ravel()
-            sure = self.confidence[start : start + _ROWS].ravel()
-            pixels += np.bincount(flat, minlength=256)
-            sums += np.bincount(flat, sure, minlength=256)
-        order = [i for i in np.argsort(-pixels, kind="stable").tolist() if pixels[i]]
-        shares, means = pixels / self.labels.size, sums / pixels.clip(min=1)
-        return {
-            self.classes[i]: {"share": float(shares[i]), "confidence": float(means[i])}
-            for i in order
-        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.errors import UserError
+from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import RgbImage, read_rgb
 from isnet.inference.model_loader import open_model
 from isnet.inference.overlays import blend, mask_image
-from isnet.inference.predictor import ImagePrediction, Predictor
+from isnet.inference.predictor import Predictor
 from isnet.io.gpus import visible_gpus
 from isnet.io.pixel_format import COLOURS, PixelFormat, swap_colours
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from isnet.errors import UserError
-from isnet.inference import label_prediction as views
+from isnet.inference import label_prediction, test_time_augmentation
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.label_prediction import predict, predict_with_confidence
 from isnet.inference.segmentor_logits import logits, raw_logits
@@ -70,7 +70,7 @@ def test_memory_does_not_grow_with_the_views(model, monkeypatch):
         alive.append(sum(tensor.numel() >= K * size[0] * size[1] for tensor in tensors))
         return raw_logits(model, x)
 
-    monkeypatch.setattr(views, "raw_logits", counting)
+    monkeypatch.setattr(test_time_augmentation, "raw_logits", counting)
     predict(model, x, size, InferenceSettings(scales=(1.0, 0.75), flip=True))
     few = max(alive)
     predict(model, x, size, InferenceSettings(scales=(1.0, 0.75, 0.5, 1.25, 1.5, 1.75), flip=True))
@@ -147,8 +147,8 @@ def test_bf16_runs_the_network_in_it_and_merges_in_float32(build_model, views, m
 def test_scores_of_windows_that_do_not_fit_in_memory_are_summed_in_bands(model, monkeypatch):
     x, settings = image(90, 60, batch=2), InferenceSettings().with_windows((48, 48))
     wanted, sure = predict_with_confidence(model, x, (90, 60), settings)
-    monkeypatch.setattr(views, "fits_summed", lambda *_: False)
-    monkeypatch.setattr(views, "sliding_window_scores", None)
+    monkeypatch.setattr(label_prediction, "fits_summed", lambda *_: False)
+    monkeypatch.setattr(test_time_augmentation, "sliding_window_scores", None)
     found = predict_with_confidence(model, x, (90, 60), settings)
     torch.testing.assert_close(found[1].double(), sure.double())
     assert (found[0] != wanted).float().mean() < 1e-3  # two classes may be equal but for rounding

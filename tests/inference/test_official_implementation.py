@@ -28,9 +28,10 @@ from repository import REPOSITORY
 
 from isnet.cli import main
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
-from isnet.inference.label_prediction import predict_with_confidence, tta_scores
+from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.model_config import deployed_model
 from isnet.inference.predictor import Predictor
+from isnet.inference.test_time_augmentation import tta_scores
 from isnet.settings.dataset_lookup import table_of
 from isnet.settings.params import CocoStuffDataset, PublishedDataset
 

@@ -19,9 +19,9 @@ from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import TRANSFORMS
 from torch import Tensor
 
-from isnet.inference import label_prediction as views
 from isnet.inference import segmentor_logits as network
 from isnet.inference import sliding_window
+from isnet.inference import test_time_augmentation as views
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
 from isnet.inference.label_prediction import predict, predict_with_confidence

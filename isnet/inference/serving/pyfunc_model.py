@@ -19,8 +19,9 @@ from isnet.mmseg_import import import_mmseg
 
 import_mmseg()
 
+from isnet.inference.image_prediction import ImagePrediction  # noqa: E402
 from isnet.inference.model_loader import TrainedModel, open_model  # noqa: E402
-from isnet.inference.predictor import ImagePrediction, Predictor  # noqa: E402
+from isnet.inference.predictor import Predictor  # noqa: E402
 
 MAX_IMAGES = 16
 """Most images in one request."""
