@@ -6,6 +6,7 @@ The launcher prints only the first failure of its ranks, because the others usua
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -65,10 +66,11 @@ def end_with_launcher() -> None:
 
 
 def exit_now(status: int, text: str) -> NoReturn:
-    """Print a message and exit at once without clean-up; a rank reports it to isnet's launcher.
+    """Print a message and exit at once; a rank reports it to isnet's launcher.
 
-    Nothing is lost without clean-up: files are written atomically, and the kernel releases locks
-    and ends data workers. An exception instead could be swallowed by an import in progress.
+    Only the sockets of data workers are removed. Nothing is lost without more clean-up: files are
+    written atomically, and the kernel releases locks and ends data workers. An exception instead
+    could be swallowed by an import in progress.
     """
     rank = os.environ.get("RANK", "0")
     if reports := os.environ.get("ISNET_REPORTS"):
@@ -78,6 +80,9 @@ def exit_now(status: int, text: str) -> NoReturn:
     elif rank == "0":
         prefix = _SHOW_CURSOR if sys.stderr.isatty() else ""
         os.write(2, f"{prefix}{text}\n".encode())
+    if util := sys.modules.get("multiprocessing.util"):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(util.get_temp_dir(), ignore_errors=True)
     os._exit(status)
 
 

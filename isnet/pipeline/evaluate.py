@@ -165,8 +165,9 @@ def counting_arguments(loaded: "TrainedRun", finished: Path, key: str) -> dict[s
     """
     from mmseg.registry import DATASETS
 
-    from isnet.training.loader_workers import ignore_signals
+    from isnet.training.loader_workers import ignore_signals, share_temporary_folder
 
+    share_temporary_folder()
     return {
         "model": loaded.network,
         "dataset": DATASETS.build(loaded.dataset),

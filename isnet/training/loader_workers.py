@@ -1,8 +1,13 @@
-"""Makes data loader workers ignore stop signals, and end when their parent process does."""
+"""Makes data loader workers ignore stop signals, and end when their parent process does.
+
+Workers share one temporary folder, that of their parent process.
+"""
 
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
+import tempfile
 import threading
 
 from isnet.distributed.rank import end_with_parent
@@ -22,6 +27,18 @@ def _restore_mask() -> None:
 # A worker keeps them blocked: a signal to the process group must not end it, not even before torch
 # calls `ignore_signals`.
 os.register_at_fork(before=_block_signals, after_in_parent=_restore_mask)
+
+
+def share_temporary_folder() -> None:
+    """Create the temporary folder for the sockets of the workers that this process will start.
+
+    It is removed when this process ends, and that of a rank with the launcher's folder. Without it,
+    each worker makes a folder of its own, which stays when the worker is killed.
+    """
+    before = tempfile.tempdir
+    tempfile.tempdir = os.environ.get("ISNET_REPORTS") or before  # removed even if a rank is killed
+    multiprocessing.util.get_temp_dir()
+    tempfile.tempdir = before
 
 
 def ignore_signals(worker_id: int) -> None:

@@ -8,7 +8,7 @@ from mmengine.visualization import Visualizer
 
 from isnet.data.loading.dataset_config import manifest_dataset
 from isnet.inference.model_config import model_config
-from isnet.training.loader_workers import ignore_signals
+from isnet.training.loader_workers import ignore_signals, share_temporary_folder
 from isnet.training.optim_wrappers import optimizer_wrapper
 from isnet.training.train_job import TrainJob
 
@@ -94,7 +94,9 @@ def _set_workers(loader: dict[str, Any], max_workers: int) -> None:
     workers = min(loader.get("num_workers", 0), max_workers)
     loader.update(num_workers=workers, persistent_workers=workers > 0)
     loader["worker_init_fn"] = {"type": ignore_signals}
-    if not workers:
+    if workers:
+        share_temporary_folder()
+    else:
         loader.pop("prefetch_factor", None)
 
 
