@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import getpass
 import importlib
 import json
 import logging
@@ -19,6 +20,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -27,6 +29,9 @@ from typing import Any
 
 COMMAND = "from isnet.cli import program; program()"
 """The code of `python -m isnet`."""
+
+_COMPILED = f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}"
+"""Kernels that torch has compiled: kept from one test run to the next."""
 
 
 _MODULES = (
@@ -177,6 +182,7 @@ def become(program: str, arguments: list[str], environment: Mapping[str, str]) -
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", _COMPILED)
     sys.argv[:] = [program, *arguments]
 
 
@@ -184,15 +190,16 @@ def main() -> None:
     """Import, then serve. A forked command returns from here as a new process would."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     preload()
+    place, owner = Path(sys.argv[1]), int(sys.argv[2])
+    tempfile.tempdir = str(place.parent)  # removed with what killed commands leave there
     with socket.socket(socket.AF_UNIX) as listener:
-        place, owner = Path(sys.argv[1]), int(sys.argv[2])
         made = place.with_suffix(".made")
         listener.bind(str(made))
         listener.listen()
         made.rename(place)  # who sees it can connect
         request = serve(listener, owner)
     if request is None:
-        shutil.rmtree(place.parent)
+        shutil.rmtree(place.parent, ignore_errors=True)
         return
     from isnet.distributed import launcher
 
