@@ -22,7 +22,7 @@ from isnet.metrics.calibration import Calibration
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, as_labels
 from isnet.metrics.dataset_scores import DatasetScores
 from isnet.metrics.evaluation_sums import EvaluationSums
-from isnet.records.base_record import write_rows
+from isnet.records.csv_rows import write_rows
 from isnet.records.run_records import (
     ClassScore,
     Confusion,

@@ -12,7 +12,7 @@ from isnet.io.pixel_format import PixelFormat
 from isnet.io.wait_lock import exclusive
 from isnet.pipeline.evaluate import counting_arguments, write_evaluation
 from isnet.pipeline.stage_files import read_manifest
-from isnet.records.base_record import read_rows
+from isnet.records.csv_rows import read_rows
 from isnet.records.dataset_records import class_coverage
 from isnet.records.run_records import ClassScore, MetricsRecord
 from isnet.settings.config_file import load_config

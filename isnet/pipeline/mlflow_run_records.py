@@ -6,7 +6,7 @@ from typing import Any
 from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import dataset_status
-from isnet.records.base_record import read_rows
+from isnet.records.csv_rows import read_rows
 from isnet.records.dataset_records import labelled_classes
 from isnet.records.run_records import ClassScore
 from isnet.settings.plan import Plan

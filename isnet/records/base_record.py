@@ -1,15 +1,12 @@
-"""Pydantic base model of result files, and functions that read and write them as JSON or CSV."""
+"""Pydantic base model of result files, read and written as JSON."""
 
-import csv
-import io
 import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from isnet.io.atomic_files import write_json, write_text
+from isnet.io.atomic_files import write_json
 
 Colour = tuple[int, int, int]
 """RGB colour, each channel from 0 to 255."""
@@ -50,32 +47,6 @@ class Record(BaseModel):
     def write(self, path: Path) -> None:
         """Write the record to a JSON file atomically."""
         write_json(path, self.as_json())
-
-
-Row = TypeVar("Row", bound=Record)
-
-
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Read the rows of a CSV file with a header as records of type `kind`.
-
-    Raises OSError or ValidationError (pydantic).
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        return [kind.model_validate(row) for row in csv.DictReader(file)]
-
-
-def write_rows(path: Path, rows: Sequence[Record]) -> None:
-    """Write records as the rows of a CSV file, with the columns that were set in the first one."""
-    write_text(path, csv_text([row.as_json() for row in rows]))
-
-
-def csv_text(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
-    """Return rows as CSV text with a header. The default columns are the keys of the first row."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 class Environment(Record):

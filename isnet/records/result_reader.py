@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
-from isnet.records.base_record import Record, finite, read_rows
+from isnet.records.base_record import Record, finite
+from isnet.records.csv_rows import read_rows
 from isnet.records.dataset_records import BaselineRecord, Census, Manifest, class_coverage
 from isnet.records.run_records import (
     ClassScore,

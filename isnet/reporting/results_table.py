@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from isnet.records.base_record import csv_text
+from isnet.records.csv_rows import csv_text
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.findings import unreadable_settings
 from isnet.reporting.markdown_latex_table import TextTable

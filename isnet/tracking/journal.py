@@ -11,7 +11,7 @@ from typing import Any
 
 from isnet.io.atomic_files import write_bytes
 from isnet.io.json_lines import decode_line, encode_line
-from isnet.records.base_record import csv_text
+from isnet.records.csv_rows import csv_text
 
 _TAIL_BYTES = 1 << 14  # length of the end of a journal that contains about fifty records
 

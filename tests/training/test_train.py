@@ -15,7 +15,7 @@ from forked_commands import ForkedCommand, run_forked
 from process_tree import wait_for
 
 from isnet.cli import main
-from isnet.records.base_record import read_rows
+from isnet.records.csv_rows import read_rows
 from isnet.records.run_records import TrainRecord, ValidationPoint
 from isnet.settings.params import BestMetric
 
