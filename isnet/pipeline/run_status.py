@@ -129,7 +129,8 @@ def run_status(plan: Plan, name: str, manifest_digest: str | None) -> RunStatus:
 
 def unnamed_runs(plan: Plan) -> UnusedFolders:
     """Return number and size of the work folders of runs that are not in params.yaml."""
-    return _measure_unused(plan.layout.work / "runs", plan.runs)
+    wrong = {entry.removeprefix("runs.") for entry in plan.wrong}
+    return _measure_unused(plan.layout.work / "runs", plan.runs.keys() | wrong)
 
 
 def _is_evaluated(plan: Plan, name: str, summary: dict[str, Any], work: Path) -> bool:

@@ -182,9 +182,11 @@ def test_a_wrong_params_file_is_one_line(
     checkout: Path, edit: Edit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edit("    seed: 0\n", "    sed: 0\n")
+    Path("work/runs/one/abc").mkdir(parents=True)
     assert main(["status"]) == 2
     told = capsys.readouterr()
     assert "two " in told.out  # the other run is shown
+    assert "not in params.yaml" not in told.out  # the wrong one is there
     assert told.err.count("\n") == 1
     assert "Did you mean 'seed'?" in told.err
 
