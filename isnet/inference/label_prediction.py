@@ -24,7 +24,7 @@ def predict(model: EncoderDecoder, x: Tensor, size: Size, settings: InferenceSet
     `x`: see `EvaluationSample.input_for`. `size`: height and width of the label. Memory does not
     increase with the number of views.
     """
-    if needs_bands(model, x, settings) and has_bands(x, size, settings):
+    if has_bands(x, size, settings) and needs_bands(model, x, settings):
         return _predict_in_bands(model, x, settings)[0]
     return upsampled_argmax(sum_scores(model, x, size, settings), size, model.align_corners)[0]
 
@@ -39,7 +39,7 @@ def predict_with_confidence(
     averaged, a probability is the softmax of the averaged logits. Both are on the CPU if the scores
     of all windows do not fit in memory.
     """
-    if needs_bands(model, x, settings) and has_bands(x, size, settings):
+    if has_bands(x, size, settings) and needs_bands(model, x, settings):
         return _predict_in_bands(model, x, settings)
     scores = sum_scores(model, x, size, settings)
     return upsampled_argmax_with_confidence(scores, size, model.align_corners, settings)
