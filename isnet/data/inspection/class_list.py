@@ -70,8 +70,11 @@ def decide_classes(
         raise UserError(what, hint=hint)
     classes = {value: row for value, row in rows.items() if value not in ignored}
     if not 2 <= len(classes) <= 254:
-        what = f"the labels have {len(classes)} classes, possible are 2 to 254"
-        raise UserError(what, hint="Give the folder of the labels by --labels")
+        many = "es" * (len(classes) != 1)
+        what = f"the labels have {len(classes)} class{many}, possible are 2 to 254"
+        too_few = ignored and len(classes) < 2
+        hint = "Ignore fewer values" if too_few else "Give the folder of the labels by --labels"
+        raise UserError(what, hint=hint)
     return ClassList(classes, ignored, why)
 
 
@@ -102,7 +105,8 @@ def _find_unlabelled(values: LabelValues, named: _Rows) -> dict[int, str]:
         shown = " and ".join(map(str, found))
         what = f"labels have {shown} beside one other value: ignored, nothing would be learned"
         first = next(iter(found))
-        hint = f"Give --names FILE with a line `{first} NAME`, or write --ignore {first}"
+        hint = f"Give --names FILE with a line `{first} NAME`"
+        hint += f", or write --ignore {first}" * (len(named) > 1)
         raise UserError(what, hint=hint)
     return found
 

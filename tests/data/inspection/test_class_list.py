@@ -134,9 +134,18 @@ def test_a_value_without_a_name_is_refused(tmp_path: Path, seen: list[int], mess
 def test_colours_of_blurred_edges_and_a_single_value_are_refused() -> None:
     with pytest.raises(UserError, match="the labels have 100 colours"):
         decide(list(range(100)), form="colors")
-    with pytest.raises(UserError, match="the labels have 1 classes"):
+    with pytest.raises(UserError, match=r"the labels have 1 class, .* folder of the labels"):
         decide([0])
-    with pytest.raises(UserError, match="labels have 0 beside one other value: ignored, nothing"):
-        decide([0, 1], no_data=(0,))
+    with pytest.raises(UserError, match=r"the labels have 1 class, .* Ignore fewer"):
+        decide([0, 1], ignore=("0",))
     with pytest.raises(UserError, match=r"--ignore: no label has 7"):
         decide([0, 1, 2], ignore=("7",))
+
+
+def test_the_advice_for_one_value_beside_unlabelled_pixels_can_be_followed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"have 0 beside one other value: .* `0 NAME`$"):
+        decide([0, 1], no_data=(0,))
+    (tmp_path / "classes.txt").write_text("1 a\n2 b\n")
+    with pytest.raises(UserError, match=r"`255 NAME`, or write --ignore 255$"):
+        decide([1, 255], tmp_path)
+    assert decide([1, 255], tmp_path, ignore=("255",))[0] == {1: "a", 2: "b"}
