@@ -16,6 +16,7 @@ from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command, is_installed
 from isnet.io.atomic_files import atomic_path, read_json
 from isnet.io.console import format_bytes, show_progress
+from isnet.io.image_file import without_pixel_limit
 from isnet.records.run_records import ExportRecord, WeightsRecord
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 _NAME = re.compile(r"\w[\w.-]*")
 
 
+@without_pixel_limit()
 def export(
     weights: Path, format: Literal["onnx", "torch"], output: Path | None, check: Sequence[Path]
 ) -> None:

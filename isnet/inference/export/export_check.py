@@ -12,8 +12,9 @@ from torch import Tensor
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
 from isnet.inference.export.exported_network import SMALLEST_SIDE, Runner
-from isnet.inference.input_images import find_images, image_tensor, read_rgb
+from isnet.inference.input_images import find_images, image_tensor, open_picture
 from isnet.io.atomic_files import read_json
+from isnet.io.image_file import MAX_PIXELS
 from isnet.io.pixel_format import COLOURS, PLAIN, PixelFormat
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
@@ -28,6 +29,8 @@ ImagesWithOrigin = tuple[list[Tensor], str]
 """uint8 images `(1, C, H, W)`, RGB or bands, and a description of their origin for messages."""
 _MAX_IMAGES = 4
 """Images taken from a data set, or generated."""
+_MAX_SIDE = 2048
+"""Larger images are compared in their middle: networks take 1 kB and more per pixel."""
 _SECONDS = 2.0
 _ROUNDS = (3, 50)
 
@@ -100,8 +103,8 @@ def measure_speeds(reference: Runner, exported: Runner, image: Tensor) -> tuple[
 def given_images(paths: Sequence[Path], pixel_format: PixelFormat = PLAIN) -> ImagesWithOrigin:
     """Read the given image files, and all images below the given folders, as `isnet predict` does.
 
-    `pixel_format` is that of the weights. Raises UserError if a file is missing, no image, or too
-    small.
+    Of images with longer sides, the middle 2048 rows and columns are taken. `pixel_format` is that
+    of the weights. Raises UserError if a file is missing, no image, or too small.
     """
     files, _ = find_images(paths)
     if not files:
@@ -141,9 +144,16 @@ def generated_images(channels: int) -> ImagesWithOrigin:
 
 
 def _read(file: Path, pixel_format: PixelFormat) -> Tensor:
-    pixels = read_rgb(file, pixel_format)
+    picture = open_picture(file, pixel_format, windows_above=MAX_PIXELS)
+    rows, columns = (_middle(side) for side in picture.shape[:2])
+    pixels = picture[rows, columns]
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         size = "x".join(map(str, pixels.shape[:2]))
         what = f"{size} pixels; an exported network takes {SMALLEST_SIDE} or more"
         raise UserError(what, where=str(file))
     return image_tensor(pixels)
+
+
+def _middle(side: int) -> slice:
+    start = max(side - _MAX_SIDE, 0) // 2
+    return slice(start, start + _MAX_SIDE)

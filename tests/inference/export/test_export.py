@@ -151,6 +151,16 @@ def test_the_images_of_a_folder_are_those_of_predict(tmp_path: Path) -> None:
         given_images([tmp_path])
 
 
+def test_of_a_large_image_the_middle_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 200, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    monkeypatch.setattr(export_check, "_MAX_SIDE", 100)
+    [image], _ = given_images([tmp_path])
+    np.testing.assert_array_equal(image[0].permute(1, 2, 0), pixels[:, 50:150])
+
+
 def test_an_onnx_file_needs_onnxruntime_alone_and_predicts_as_isnet(
     onnx_file: Path, resizing_weights: Path, street: Path, tmp_path: Path
 ):
