@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:
         UserError: a package is missing, the file is no TIFF, is damaged, has another number of
             bands, or values that are no real numbers.
     """
-    with open_tiff(path, io.BytesIO(content)) as file:
+    with _open_content(path, content) as file:
         values = _read(path, file)
     check_bands(path, values.shape[2], bands)
     if values.dtype == bool:
@@ -49,7 +50,7 @@ def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
 
     Raises UserError if the image has more pixels than Pillow allows, too.
     """
-    with open_tiff(path, io.BytesIO(content)) as file:
+    with _open_content(path, content) as file:
         size = file.pages.first.imagewidth, file.pages.first.imagelength
     check_pixel_limit(path, size)
     return size
@@ -70,14 +71,11 @@ def open_tiff(path: Path, source: Path | io.BytesIO) -> Iterator[Any]:
     Messages name `path`. Yields a `tifffile.TiffFile`.
 
     Raises:
-        UserError: a package is missing, or the file is no TIFF or is damaged.
+        UserError: a package is missing, or the file is damaged.
     """
     if missing := [name for name in EXTRAS["geotiff"] if not is_installed(name)]:
         hint = f"Run {install_command(missing[0])}"
         raise UserError(f"{missing[0]} is not installed, which reads bands", hint=hint)
-    if isinstance(source, io.BytesIO) and not source.getvalue().startswith((*TIFF, *BIG_TIFF)):
-        what = "is no TIFF, and `bands` are read from TIFF files alone"
-        raise UserError(what, where=str(path), hint="Save it as the other images")
     import tifffile  # an extra
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # odd tags are no news
@@ -89,6 +87,13 @@ def open_tiff(path: Path, source: Path | io.BytesIO) -> Iterator[Any]:
     except Exception as error:  # the codecs' errors have no common type
         what = f"damaged, or of an unknown kind ({one_line(error)})"
         raise UnreadableImageError(path, what) from None
+
+
+def _open_content(path: Path, content: bytes) -> AbstractContextManager[Any]:
+    if not content.startswith((*TIFF, *BIG_TIFF)):
+        what = "is no TIFF, and `bands` are read from TIFF files alone"
+        raise UserError(what, where=str(path), hint="Save it as the other images")
+    return open_tiff(path, io.BytesIO(content))
 
 
 def _read(path: Path, file: Any) -> Values:

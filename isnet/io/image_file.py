@@ -200,13 +200,22 @@ def _too_large(path: Path) -> TooLargeImageError:
     return TooLargeImageError(path, f"more than {MAX_PIXELS / 1e6:.0f} million pixels")
 
 
+def read_tiff_tags(content: bytes) -> ImageFileDirectory_v2:
+    """Read the tags of the first image of a TIFF or BigTIFF.
+
+    Raises OSError, SyntaxError, ValueError or struct.error if it is damaged.
+    """
+    tags = ImageFileDirectory_v2(content[: 16 if content.startswith(BIG_TIFF) else 8])
+    file = io.BytesIO(content)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
 def _rare_tiff(content: bytes) -> ImageHeader | None:
     """Read the header of a grey or RGB TIFF whose type of values Pillow does not know."""
     try:
-        tags = ImageFileDirectory_v2(content[:8])
-        file = io.BytesIO(content)
-        file.seek(tags.next)
-        tags.load(file)
+        tags = read_tiff_tags(content)
         size = tags[_WIDTH], tags[_HEIGHT]
     except (OSError, SyntaxError, ValueError, KeyError, struct.error):
         return None

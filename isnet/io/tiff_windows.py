@@ -11,6 +11,7 @@ from isnet.extras import EXTRAS, is_installed
 from isnet.io.band_file import check_bands, open_tiff
 from isnet.io.image_file import BIG_TIFF, LOSSY, ORIENTATION, TIFF
 from isnet.io.pixel_format import COLOURS, PixelFormat, in_memory_order, swap_colours
+from isnet.io.tiles import overlap
 from isnet.io.value_range import Pixels, Values
 
 _BLACK_IS_ZERO, _RGB = 1, 2
@@ -130,8 +131,8 @@ def _read_window(file: Any, rows: slice, columns: slice) -> Values:
             continue
         tile = segment[0]
         samples = slice(plane, plane + tile.shape[2])
-        ours_y, tile_y = _overlap(rows, top, min(top + tile.shape[0], page.imagelength))
-        ours_x, tile_x = _overlap(columns, left, min(left + tile.shape[1], page.imagewidth))
+        ours_y, tile_y = overlap(rows, top, min(top + tile.shape[0], page.imagelength))
+        ours_x, tile_x = overlap(columns, left, min(left + tile.shape[1], page.imagewidth))
         values[ours_y, ours_x, samples] = tile[tile_y, tile_x]
     return values
 
@@ -144,9 +145,3 @@ def _tiles_of(page: Any, rows: slice, columns: slice) -> Iterator[int]:
         for row in range(rows.start // length, math.ceil(rows.stop / length)):
             for column in range(columns.start // width, math.ceil(columns.stop / width)):
                 yield (plane * down + row) * across + column
-
-
-def _overlap(window: slice, start: int, stop: int) -> tuple[slice, slice]:
-    """Return the overlap of a window and a tile along one axis, as a slice of each."""
-    first, last = max(window.start, start), min(window.stop, stop)
-    return slice(first - window.start, last - window.start), slice(first - start, last - start)

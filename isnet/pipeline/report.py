@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ def report(plan: Plan) -> None:
         results=plan.layout.results,
         reports=plan.layout.reports,
         settings={name: planned.settings for name, planned in plan.runs.items()},
-        settings_errors=_settings_errors(plan),
+        settings_errors=_settings_errors(plan, shown),
         missing=missing,
         exports=_EXPORTS,
     )
@@ -55,27 +55,27 @@ def split_runs(plan: Plan) -> tuple[list[str], list[MissingRun]]:
     """
     missing = missing_runs(plan)
     without = {entry.run for entry in missing}
-    shown = [*(name for name in plan.runs if name not in without), *_settings_errors(plan)]
+    wrong = [entry.removeprefix("runs.") for entry in plan.wrong if entry.startswith("runs.")]
+    shown = [name for name in plan.runs if name not in without]
+    shown += [name for name in wrong if _is_scored_as_trained(name, plan.layout.results)]
     if plan.wrong and not shown and not missing:
         raise next(iter(plan.wrong.values()))
     return shown, missing
 
 
-def _settings_errors(plan: Plan) -> dict[str, str]:
-    """Return the errors of the wrong runs that have results, by run."""
-    found = {}
-    for entry, error in plan.wrong.items():
-        section, _, name = entry.partition(".")
-        with contextlib.suppress(UserError):  # without its records, it has no results
-            if section == "runs" and _is_scored_as_trained(name, plan.layout.results):
-                found[name] = str(error)
-    return found
+def _settings_errors(plan: Plan, runs: Sequence[str]) -> dict[str, str]:
+    """Return the errors of those of the runs whose entries are wrong, by run."""
+    wrong = {name: plan.wrong.get(f"runs.{name}") for name in runs}
+    return {name: str(error) for name, error in wrong.items() if error}
 
 
 def _is_scored_as_trained(name: str, results: Path) -> bool:
     from isnet.records.result_reader import read_results
 
-    [(_, [run])] = read_results([name], results=results, settings={})
+    try:
+        [(_, [run])] = read_results([name], results=results, settings={})
+    except UserError:  # without its records, it has no results
+        return False
     return run.evaluated.weights_sha256 == run.trained.weights_sha256
 
 
@@ -95,7 +95,7 @@ def print_results(plan: Plan) -> None:
         for row in results_table(shown, results=plan.layout.results):
             table.add_row(*(row[column] for column in TERMINAL_COLUMNS))
         out.print(table)
-    for name, error in _settings_errors(plan).items():
+    for name, error in _settings_errors(plan, shown).items():
         print(f"settings {name}: {unreadable_settings(error)}")
     for entry in missing:
         log = f"; log {entry.log}" if entry.log else ""

@@ -22,17 +22,12 @@ def _read(path: Path, command: str) -> dict[str, Any]:
 
 
 _STAGES = ("download", "convert")
+_OTHER_SETTINGS = "was made with other settings of this data set"
 
 
-def _read_current(path: Path, key: str, dataset: str, stages: Sequence[str]) -> dict[str, Any]:
-    """Read the JSON file that the last of `stages` has written; raise UserError if outdated."""
-    content = _read(path, f"isnet {stages[-1]} --dataset {dataset}")
-    if content["key"] != key:
-        raise _outdated("was made with other settings of this data set", path, dataset, stages)
-    return content
-
-
-def _outdated(what: str, path: Path, dataset: str, stages: Sequence[str] = _STAGES) -> UserError:
+def _outdated_error(
+    what: str, path: Path, dataset: str, stages: Sequence[str] = _STAGES
+) -> UserError:
     commands = (f"`isnet {stage} --dataset {dataset}`" for stage in stages)
     return UserError(what, where=str(path), hint=f"Run {' and then '.join(commands)}")
 
@@ -43,10 +38,11 @@ def read_source(plan: Plan, dataset: str) -> SourceRecord:
     Raises UserError if it is missing or outdated, or the files are not here, as after `dvc pull`.
     """
     path = plan.layout.dataset_results(dataset) / "source.json"
-    content = _read_current(path, plan.download_key(dataset), dataset, _STAGES[:1])
-    source = SourceRecord.model_validate(content)
+    source = SourceRecord.model_validate(_read(path, f"isnet download --dataset {dataset}"))
+    if source.key != plan.download_key(dataset):
+        raise _outdated_error(_OTHER_SETTINGS, path, dataset, _STAGES[:1])
     if not (folder := plan.layout.under_data(source.root)).is_dir():
-        raise _outdated(f"there is no {folder}", path, dataset)
+        raise _outdated_error(f"there is no {folder}", path, dataset)
     return source
 
 
@@ -56,15 +52,17 @@ def read_manifest(plan: Plan, dataset: str) -> dict[str, Any]:
     Raises UserError if it is missing or outdated, or a file that it lists is missing.
     """
     path = plan.layout.dataset_results(dataset) / "manifest.json"
-    source = read_json(path.with_name("source.json"))
-    stages = _STAGES[1:] if source.get("key") == plan.download_key(dataset) else _STAGES
-    manifest = _read_current(path, plan.dataset_key(dataset), dataset, stages)
+    manifest = _read(path, f"isnet convert --dataset {dataset}")
+    if manifest["key"] != plan.dataset_key(dataset):
+        source = read_json(path.with_name("source.json"))
+        stages = _STAGES[1:] if source.get("key") == plan.download_key(dataset) else _STAGES
+        raise _outdated_error(_OTHER_SETTINGS, path, dataset, stages)
     for entries in manifest["splits"].values():
         for entry in entries:
             for root, name in (("image_root", "image"), ("label_root", "label")):
                 file = plan.layout.under_data(manifest[root]) / entry[name]
                 if not file.is_file():
-                    raise _outdated(f"there is no {file}", path, dataset)
+                    raise _outdated_error(f"there is no {file}", path, dataset)
     return manifest
 
 

@@ -23,7 +23,7 @@ WRONG = {
 
 
 @pytest.fixture
-def finished(checkout: Path) -> Path:
+def finished_checkout(checkout: Path) -> Path:
     """A checkout with results of run one."""
     results = checkout / "results"
     tree.dataset(results, "streets")
@@ -34,7 +34,7 @@ def finished(checkout: Path) -> Path:
 @pytest.mark.parametrize("case", WRONG)
 def test_a_finished_run_whose_entry_is_wrong_is_shown(
     case: str,
-    finished: Path,
+    finished_checkout: Path,
     edit: Callable[[str, str], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -46,20 +46,23 @@ def test_a_finished_run_whose_entry_is_wrong_is_shown(
     assert "params.yaml: " in below.partition("\n")[0]
     assert main(["report"]) == 2
     for name in ("index.html", "runs/one.html"):
-        assert sentence + "params.yaml: " in Page(finished / "reports" / name).text
-    assert sentence + "params.yaml: " in (finished / "reports/results.md").read_text()
+        assert sentence + "params.yaml: " in Page(finished_checkout / "reports" / name).text
+    assert sentence + "params.yaml: " in (finished_checkout / "reports/results.md").read_text()
     assert list(read_results()["run"]) == ["one", "baseline"]
 
 
 @pytest.mark.parametrize("gone", ["its weights", "its data set"])
 def test_records_that_do_not_fit_are_not_shown_for_a_wrong_entry(
-    gone: str, finished: Path, edit: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+    gone: str,
+    finished_checkout: Path,
+    edit: Callable[[str, str], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     edit(*WRONG["a wrong value"])
     if gone == "its weights":
-        path = finished / "results/runs/one/train/train.json"
+        path = finished_checkout / "results/runs/one/train/train.json"
         path.write_text(path.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
     else:
-        (finished / "results/datasets/streets/manifest.json").unlink()
+        (finished_checkout / "results/datasets/streets/manifest.json").unlink()
     assert main(["results"]) == 2
     assert "one" not in capsys.readouterr().out

@@ -227,6 +227,13 @@ class Training:
             if iteration % 3 == 0:
                 self.journal.append({"kind": "validation", **at, "mIoU": iteration / 1e6})
 
+    def run_tracked(self) -> None:
+        """Train from start to end, and wait for the upload."""
+        with self.track() as tracking:
+            self.go(1, 6)
+            self.write_results()
+        tracking.finish()
+
     def write_results(self) -> None:
         environment = {
             "git_commit": "0" * 40, "git_dirty": False, "hardware": "2 x CPU", "gpus": [],

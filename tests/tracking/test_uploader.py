@@ -93,11 +93,7 @@ def test_a_server_that_is_down_costs_one_line_and_sync_brings_all(
     dead = f"http://me:planted@127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", dead)
     lines = record_log()
-    training = Training(checkout)
-    with training.track() as tracking:
-        training.go(1, 6)
-        training.write_results()
-    tracking.finish()
+    Training(checkout).run_tracked()
     [line] = lines
     assert "connection refused" in line
     assert "`isnet track sync` sends it later" in line
@@ -179,10 +175,7 @@ def test_cluster_jobs_leave_a_database_file_to_the_report(
 ) -> None:
     training = Training(checkout)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    with training.track() as tracking:
-        training.go(1, 6)
-        training.write_results()
-    tracking.finish()
+    training.run_tracked()
     assert track(training.plan, "one")
     assert not (checkout / "mlflow.db").exists()
     assert track(training.plan)

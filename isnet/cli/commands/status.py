@@ -45,15 +45,12 @@ def print_status(*, as_json: bool) -> int:
     ]
     unnamed = unnamed_runs(plan)
     if as_json:
+        wrong = {name: str(error) for name, error in plan.wrong.items()}
         found = {
             "runs": [asdict(status) for status in runs],
             "datasets": [asdict(status) for status in datasets.values()],
             "not_in_params": asdict(unnamed),
-            **(
-                {"wrong": {name: str(error) for name, error in plan.wrong.items()}}
-                if plan.wrong
-                else {}
-            ),
+            **({"wrong": wrong} if wrong else {}),
         }
         print(json.dumps(found, indent=2))
         return USER_ERROR if plan.wrong else 0

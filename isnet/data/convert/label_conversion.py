@@ -150,7 +150,8 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
         has_alpha, values = check_image(image, content, drawing.where, drawing.size, bands)
         raw = drawing.draw(table.categories, table.unlabelled, table.origin)
     train, counts, far = lookup(raw, label)
-    facts, shown = _measure(image, values, bands, read_no_data(content))
+    no_data = read_no_data(content) if bands else None
+    facts, shown = _measure(image, values, bands, no_data)
     encoded = encode_grey(train)
     with explain_write_errors(target):
         write_bytes(target, encoded)

@@ -127,7 +127,7 @@ def _find_pairing(root: Path, hints: Hints) -> Pairing:
                 return masks
             if not masks.label.endswith((".jpg", ".jpeg")):  # no photographs
                 if hints.labels is None and hints.label_suffix is None:
-                    raise _either(root, masks, drawn)
+                    raise _ambiguity_error(root, masks, drawn)
                 return masks
     if hints.names is not None:
         what = "is for masks, and annotations have names of their own"
@@ -136,7 +136,7 @@ def _find_pairing(root: Path, hints: Hints) -> Pairing:
     return pair_annotations(root, images, annotations, hints.label_suffix)
 
 
-def _either(root: Path, masks: Pairing, annotations: Path) -> UserError:
+def _ambiguity_error(root: Path, masks: Pairing, annotations: Path) -> UserError:
     folder = root / masks.label.partition("{")[0].rpartition("/")[0]
     what = f"masks ({masks.label}) and annotations ({annotations.relative_to(root)})"
     hint = f"Write --labels {folder} for the masks, or --labels {annotations}"

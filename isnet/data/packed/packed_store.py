@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from isnet.errors import UserError
 from isnet.io.pixel_format import COLOURS
+from isnet.io.tiles import overlap
 
 STORE_VERSION = 1
 TILE = 256
@@ -125,9 +126,9 @@ class PackedStore:
             start = (band + bytes_per_column * spans[0][0]) // mmap.PAGESIZE * mmap.PAGESIZE
             stop = band + bytes_per_column * spans[-1][1]
             self._map.madvise(mmap.MADV_WILLNEED, start, stop - start)
-            crop_rows, tile_rows = _overlap(rows, top, bottom)
+            crop_rows, tile_rows = overlap(rows, top, bottom)
             for left, right in spans:
-                crop_columns, tile_columns = _overlap(columns, left, right)
+                crop_columns, tile_columns = overlap(columns, left, right)
                 tile_shape = (bottom - top, right - left, channels)
                 place = band + bytes_per_column * left
                 tile = np.ndarray(tile_shape, np.uint8, self._map, place)
@@ -152,12 +153,6 @@ class PackedSample:
     def label(self, rows: slice, columns: slice) -> Pixels:
         """Read a crop `(h, w)` of the label, uint8 train ids."""
         return self._store.read(self._record, 1, rows, columns)[..., 0]
-
-
-def _overlap(crop: slice, start: int, stop: int) -> tuple[slice, slice]:
-    """Return the overlap of a crop and a tile along one axis, as a slice of each."""
-    first, last = max(crop.start, start), min(crop.stop, stop)
-    return slice(first - crop.start, last - crop.start), slice(first - start, last - start)
 
 
 def _unusable(path: Path, why: str) -> UserError:

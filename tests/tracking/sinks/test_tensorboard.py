@@ -129,10 +129,7 @@ def test_a_folder_that_cannot_be_written_costs_one_line_and_no_training(
     logs.write_text("a file")
     lines = record_log()
     training = Training(checkout)
-    with training.track() as tracking:
-        training.go(1, 6)
-        training.write_results()
-    tracking.finish()
+    training.run_tracked()
     [line] = lines
     assert line.startswith("TensorBoard could not be updated (NotADirectoryError")
     assert line.endswith("`isnet track sync` sends it later")

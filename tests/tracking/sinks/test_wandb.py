@@ -114,11 +114,7 @@ def test_a_run_that_cannot_be_sent_costs_one_line_and_no_training(
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
     lines = record_log()
-    training = Training(checkout)
-    with training.track() as tracking:
-        training.go(1, 6)
-        training.write_results()
-    tracking.finish()
+    Training(checkout).run_tracked()
     [line] = lines
     assert line.startswith("Weights & Biases ")
     assert line.endswith("`isnet track sync` sends it later")
