@@ -126,7 +126,10 @@ def open_picture(path: Path, pixel_format: PixelFormat, *, windows_above: float)
     """
     with _printable_path(path):
         windows = open_windows(path, pixel_format, above=windows_above)
-    return windows or read_rgb(path, pixel_format)
+    # Without a range, more than 8 bits become 8 as OpenCV does it.
+    if windows is None or (windows.dtype != np.uint8 and not pixel_format.has_range):
+        return read_rgb(path, pixel_format)
+    return windows
 
 
 def decode_rgb(path: Path, content: bytes, pixel_format: PixelFormat) -> RgbImage:

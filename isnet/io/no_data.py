@@ -1,10 +1,11 @@
 """Reads GDAL's no-data value, which marks the pixels of a TIFF that have no data."""
 
 import struct
+from typing import Any
 
 from isnet.io.image_file import BIG_TIFF, TIFF, read_tiff_tags
 
-_NO_DATA = 42113
+NO_DATA = 42113
 """GDAL's tag: a number as text, for all bands."""
 
 
@@ -13,6 +14,14 @@ def read_no_data(content: bytes) -> float | None:
     if not content.startswith((*TIFF, *BIG_TIFF)):
         return None
     try:
-        return float(read_tiff_tags(content)[_NO_DATA])
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+        return parse_no_data(read_tiff_tags(content).get(NO_DATA))
+    except (OSError, SyntaxError, ValueError, struct.error):
         return None  # damage is found where the pixels are read
+
+
+def parse_no_data(text: Any) -> float | None:
+    """Return the number in the content of GDAL's tag; None if it has none."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None

@@ -10,6 +10,7 @@ import numpy as np
 from isnet.extras import EXTRAS, is_installed
 from isnet.io.band_file import check_bands, open_tiff
 from isnet.io.image_file import BIG_TIFF, LOSSY, ORIENTATION, TIFF
+from isnet.io.no_data import NO_DATA, parse_no_data
 from isnet.io.pixel_format import COLOURS, PixelFormat, in_memory_order, swap_colours
 from isnet.io.tiles import overlap
 from isnet.io.value_range import Pixels, Values
@@ -28,11 +29,15 @@ class TiffWindows:
 
     Attributes:
         shape: height, width and channels of the image.
+        dtype: type of the values in the file.
+        no_data: GDAL's no-data value, if the file states one.
     """
 
-    def __init__(self, path: Path, pixel_format: PixelFormat, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, pixel_format: PixelFormat, page: Any) -> None:
         self._path, self._pixel_format = path, pixel_format
-        self.shape = (*size, pixel_format.channels)
+        self.shape = (page.imagelength, page.imagewidth, pixel_format.channels)
+        self.dtype = page.dtype
+        self.no_data = parse_no_data(page.tags.valueof(NO_DATA))
 
     def __getitem__(self, window: tuple[slice, slice]) -> Pixels:
         """Decode the window of the slices `(rows, columns)`.
@@ -44,6 +49,15 @@ class TiffWindows:
             slice(*part.indices(length)[:2])
             for part, length in zip(window, self.shape[:2], strict=True)
         )
+        values = self._pixel_format.to_8_bits(self.values(rows, columns))
+        return np.ascontiguousarray(swap_colours(values))
+
+    def values(self, rows: slice, columns: slice) -> Values:
+        """Decode a window `(h, w, C)` to the values of the file, as `decode_values` does.
+
+        Raises:
+            UserError: the file is damaged.
+        """
         with open_tiff(self._path, self._path) as file:
             values = _read_window(file, rows, columns)
         bands = self._pixel_format.bands
@@ -51,16 +65,15 @@ class TiffWindows:
             numbers = bands.numbers
         else:
             numbers = (1, 2, 3) if values.shape[2] == COLOURS else (1, 1, 1)
-        chosen = values[..., [number - 1 for number in in_memory_order(numbers)]]
-        return np.ascontiguousarray(swap_colours(self._pixel_format.to_8_bits(chosen)))
+        order = [number - 1 for number in in_memory_order(numbers)]
+        return np.ascontiguousarray(values[..., order])
 
 
 def open_windows(path: Path, pixel_format: PixelFormat, *, above: float) -> TiffWindows | None:
     """Return a TIFF of more than `above` pixels for reading by windows, None for other images.
 
     None too where windows cannot be read, or not with the same values as the whole image: pages,
-    lossy compression, palettes, alpha, an orientation, huge strips, or more than 8 bits without a
-    range. Or tifffile is not installed.
+    lossy compression, palettes, alpha, an orientation, huge strips. Or tifffile is not installed.
 
     Raises:
         UserError: the file is damaged, or has other bands than the `pixel_format`.
@@ -69,8 +82,7 @@ def open_windows(path: Path, pixel_format: PixelFormat, *, above: float) -> Tiff
         return None
     with open_tiff(path, path) as file:
         page = file.pages.first
-        height, width = page.imagelength, page.imagewidth
-        if height * width <= above or not _has_windows(page):
+        if page.imagelength * page.imagewidth <= above or not _has_windows(page):
             return None
         bands = pixel_format.bands
         if bands is not None:
@@ -79,9 +91,7 @@ def open_windows(path: Path, pixel_format: PixelFormat, *, above: float) -> Tiff
             check_bands(path, page.samplesperpixel, bands)
         elif not _has_colours(page):
             return None
-        if page.dtype != np.uint8 and not pixel_format.has_range:
-            return None
-    return TiffWindows(path, pixel_format, (height, width))
+        return TiffWindows(path, pixel_format, page)
 
 
 def _is_tiff(path: Path) -> bool:

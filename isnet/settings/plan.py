@@ -35,9 +35,9 @@ _CONTIGUOUS_VERSION = 2
 
 _FILE_KEYS = {"image", "label", "list", "splits", "val_fraction"}
 """Keys of a data set description that decide which files belong to the data set."""
-_OPTIONAL_KEYS = {"bands", "group", "range"}
+_OPTIONAL_KEYS = {"bands", "group", "range", "tile"}
 """Other keys of a description that decide its content; only part of a key where they are set."""
-_PIXEL_KEYS = {"bands", "range"}
+_PIXEL_KEYS = {"bands", "range", "tile"}
 """Keys of a description that decide how its images are read: `convert` needs them first."""
 
 

@@ -13,9 +13,10 @@ from ruamel.yaml import YAML
 from tiff_files import encode_tiff
 
 from isnet.cli import main
-from isnet.data.inspection import proposal
+from isnet.data.inspection import folder_inspection, proposal
 from isnet.data.inspection.proposal import propose_run
 from isnet.pipeline import run_memory
+from isnet.records.dataset_records import Manifest
 from isnet.settings.experiment import resolve
 from isnet.settings.params import Run, load_params
 from isnet.settings.plan import Plan
@@ -189,6 +190,30 @@ def test_deep_and_very_large_photographs_are_described(
     with Image.open(checkout / "results/datasets/pets/samples.png") as sheet:
         photo = sheet.crop((0, 0, 64, 48))
     assert photo.getextrema()[0] == (0, 255)  # stretched, not at 1/256 of the values
+
+
+def test_images_too_large_to_be_decoded_often_are_cut_into_tiles(
+    checkout: Path,
+    pets: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(folder_inspection, "MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(folder_inspection, "_TILE", 64)
+    for number in range(2):
+        write(pets / f"photos/{number}.jpg", np.full((96, 128, 3), 40 * number))
+        write(pets / f"masks/{number}_mask.png", np.zeros((96, 128), np.uint8))
+    assert main(["init", "pets", str(pets)]) == 0
+    told = capsys.readouterr().out
+    assert (
+        "tile: 64, since images have more than 0 million pixels; 12 tiles are made of them" in told
+    )
+    assert "median image 64x48" in told
+    assert "\ntile: 64\n" in (checkout / "datasets/pets.yaml").read_text()
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "pets"]) == 0
+    manifest = Manifest.read(checkout / "results/datasets/pets/manifest.json")
+    assert sum(manifest.images.values()) == 12
 
 
 def test_bands_are_described_and_are_the_channels_of_the_run(

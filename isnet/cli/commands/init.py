@@ -54,9 +54,7 @@ def init(
     text = decode_params(original, path)
     _refuse_name(name, run, target, params)
     found = inspect_folder(folder, Hints(images, labels, label_suffix, names, ignore, val), target)
-    proposal = propose_run(
-        name, found.shares, found.train_images, found.values.sizes, len(visible_gpus())
-    )
+    proposal = propose_run(name, found.shares, found.train_images, found.sizes, len(visible_gpus()))
     table = build_label_table(found.description, str(target), never_annotated=True)
     dataset = {"kind": "folder", "source": str(found.root), "description": str(target)}
     channels = found.description.channels

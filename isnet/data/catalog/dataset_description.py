@@ -151,6 +151,11 @@ class DatasetDescription(StrictModel):
     it, `convert` measures the range of the train images, of each band (without the lowest and
     highest 0.5 % of each image). Images of 8 bits stay as they are.
     """
+    tile: Annotated[int, Field(ge=64)] | None = None
+    """For large images: `convert` cuts each image and its label into tiles, nearly equal and with
+    sides of at most so many pixels. These are trained on, scored and shown instead. A TIFF of more
+    than 179 million pixels is read by windows for that, others are decoded whole.
+    """
 
     def folder(self, split: str) -> str:
         """Return the name that replaces `{split}` in paths."""

@@ -6,7 +6,7 @@ journal has one record per converted label, so that a killed conversion can be r
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
@@ -17,18 +17,21 @@ from isnet.data.catalog import IGNORE, DatasetDescription, LabelTable
 from isnet.data.catalog.image_groups import group_of
 from isnet.data.catalog.image_label_pairs import SPLITS, find_drawings, find_pairs, image_name
 from isnet.data.convert.dataset_warnings import find_class_gaps, find_leaks
+from isnet.data.convert.image_tiles import TileWriter
 from isnet.data.convert.label_conversion import (
-    BandValues,
     ConversionJob,
     ConversionResult,
     FileStamp,
+    WorkerSettings,
     convert_label,
     file_stamp,
     initialize_worker,
 )
 from isnet.data.convert.measured_format import choose_pixel_format
+from isnet.data.convert.pair_facts import BandValues, PairFacts
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, remove_other_files
+from isnet.io.image_file import MAX_PIXELS
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
 from isnet.io.pixel_format import Bands, PixelFormat
 from isnet.io.process_pool import map_in_processes
@@ -43,6 +46,8 @@ _VERSION = 1
 Jobs = dict[str, list[ConversionJob]]
 """Conversion jobs by split."""
 Results = dict[ConversionJob, ConversionResult]
+Facts = Mapping[ConversionJob, PairFacts]
+"""Facts about the pairs of image and label that are trained on and scored: whole ones or tiles."""
 
 
 def convert_dataset(
@@ -65,7 +70,8 @@ def convert_dataset(
         UserError: a label has an unknown id, a wrong size or format, an image or label is missing
             or cannot be read, a split is empty, or train has nothing to learn.
     """
-    root, folder = data / source.root, data / source.dataset / key
+    root, below = data / source.root, f"{source.dataset}/{key}"
+    folder = data / below
     jobs = {split: _find_jobs(description, root, split) for split in SPLITS}
     train, val = ({job.image for job in jobs[split]} for split in SPLITS)
     if both := sorted(train & val):
@@ -92,24 +98,32 @@ def convert_dataset(
     bands = _bands_to_read(description)
     measured = [bands.model_dump(mode="json"), *BandValues.model_fields] if bands else []
     made_with = digest_of([_VERSION, table.digest, *stamps, *measured])
-    with exclusive(folder / "labels"):
-        settings = (root, folder / "labels", table, bands)
+    tile, labels, tiles = description.tile, folder / "labels", folder / "tiles"
+    writer = None if tile is None else TileWriter(tiles, labels, bands, tile)
+    with exclusive(labels):
+        settings = WorkerSettings(root, labels, table, bands, writer)
         results = _convert_all(work, folder, settings, made_with, workers, on_progress)
+        jobs, facts = _put_tiles(jobs, results)
         # Left are temporary files of a killed process, and labels of images that no longer exist.
-        labels = folder / "labels"
-        remove_other_files(labels, {labels / job.target for job in wanted})
+        remove_other_files(labels, {labels / job.target for job in facts})
+        remove_other_files(tiles, {tiles / job.image for job in facts})
+    _tell_tiles(tile, results, len(facts), table.origin)
     if count := sum(result.has_alpha for result in results.values()):
         _log.info(f"{count} images have transparency, which is dropped")
     if far := sum(result.far for result in results.values()):
         ignored = far / sum(result.width * result.height for result in results.values())
         why = f"farther than `tolerance: {table.tolerance}` from every class"
         _log.info(f"{ignored:.2%} of the label pixels are ignored: {why}")
-    census = _census(source, table, jobs, results)
-    leaks = find_leaks(jobs, results, groups)
+    census = _census(source, table, jobs, facts)
+    leaks = find_leaks(jobs, facts, groups)
     for warning in [*leaks, *find_class_gaps(census, description, table.origin)]:
         _log.warning(f"warning: {warning}")
-    pixel_format = choose_pixel_format(description, bands, jobs, results, table.origin)
-    return _manifest(source, key, table, jobs, results, pixel_format), census
+    pixel_format = choose_pixel_format(description, bands, jobs, facts, table.origin)
+    roots = {
+        "image_root": source.root if tile is None else f"{below}/tiles",
+        "label_root": f"{below}/labels",
+    }
+    return _manifest(source, key, table, jobs, facts, pixel_format, roots), census
 
 
 def _bands_to_read(description: DatasetDescription) -> Bands | None:
@@ -135,26 +149,26 @@ def _read_shared_labels(
 def _convert_all(
     wanted: list[tuple[ConversionJob, Drawing | None]],
     folder: Path,
-    settings: tuple[Path, Path, LabelTable, Bands | None],
+    settings: WorkerSettings,
     made_with: str,
     workers: int,
     on_progress: Callable[[int, int], None],
 ) -> Results:
-    (root, labels, *_), path = settings, folder / "labels.jsonl"
+    path = folder / "labels.jsonl"
     jobs = {job for job, _ in wanted}
     recorded = {
         job: ConversionResult.model_validate(record["converted"])
         for record in read_json_lines(path, made_with)
         if (job := ConversionJob(**record["job"])) in jobs
     }
-    results = {job: one for job, one in recorded.items() if _is_unchanged(job, one, root, labels)}
+    results = {job: one for job, one in recorded.items() if _is_unchanged(job, one, settings)}
     on_progress(len(results), len(wanted))
     finished = map_in_processes(
         convert_label,
         [work for work in wanted if work[0] not in results],
         workers,
         initializer=initialize_worker,
-        initargs=settings,
+        initargs=(settings,),
     )
     with JsonLinesFile(path, made_with) as journal, closing(finished):
         for (job, _), result in finished:
@@ -164,15 +178,30 @@ def _convert_all(
     return results
 
 
-def _is_unchanged(job: ConversionJob, result: ConversionResult, root: Path, labels: Path) -> bool:
+def _is_unchanged(job: ConversionJob, result: ConversionResult, settings: WorkerSettings) -> bool:
+    files = {settings.labels / job.target: result.target_bytes}
+    if (writer := settings.tiles) is not None:
+        files = {writer.labels / tile.label: tile.label_bytes for tile in result.tiles}
+        files |= {writer.images / tile.image: tile.image_bytes for tile in result.tiles}
     try:
         return (
-            (labels / job.target).stat().st_size == result.target_bytes
-            and file_stamp(root / job.image) == result.image_stamp
-            and file_stamp(root / job.label) == result.label_stamp
+            all(path.stat().st_size == size for path, size in files.items())
+            and file_stamp(settings.root / job.image) == result.image_stamp
+            and file_stamp(settings.root / job.label) == result.label_stamp
         )
     except OSError:
         return False
+
+
+def _put_tiles(jobs: Jobs, results: Results) -> tuple[Jobs, Facts]:
+    """Return the jobs with those of its tiles in the place of an image, and the facts of each."""
+    parts: dict[ConversionJob, dict[ConversionJob, PairFacts]] = {
+        job: {ConversionJob(tile.image, job.label, tile.label): tile for tile in result.tiles}
+        or {job: result}
+        for job, result in results.items()
+    }
+    cut = {split: [part for job in some for part in parts[job]] for split, some in jobs.items()}
+    return cut, {part: facts for some in parts.values() for part, facts in some.items()}
 
 
 def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[ConversionJob]:
@@ -197,13 +226,24 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
     return jobs
 
 
+def _tell_tiles(tile: int | None, results: Results, parts: int, origin: str) -> None:
+    large = sum(result.width * result.height > MAX_PIXELS for result in results.values())
+    if tile is not None:
+        cut = f"{len(results)} images are cut into {parts} tiles"
+        _log.info(f"{cut} with sides of at most {tile} pixels")
+    elif large:
+        what = f"{large} images have more than {MAX_PIXELS / 1e6:.0f} million pixels"
+        _log.info(f"{what} and are decoded whole; `tile: 1024` in {origin} cuts them into tiles")
+
+
 def _manifest(
     source: SourceRecord,
     key: str,
     table: LabelTable,
     jobs: Jobs,
-    results: Results,
+    facts: Facts,
     pixel_format: PixelFormat,
+    roots: Mapping[str, str],
 ) -> Manifest:
     copied = {"width", "height", "image_sha256", "label_sha256"}
     # Without the roots: the same data at another place have the same digest.
@@ -213,7 +253,7 @@ def _manifest(
         "flip_pairs": table.flip_pairs,
         "splits": {
             split: [
-                {"image": job.image, "label": job.target} | results[job].model_dump(include=copied)
+                {"image": job.image, "label": job.target} | facts[job].model_dump(include=copied)
                 for job in some
             ]
             for split, some in jobs.items()
@@ -227,27 +267,26 @@ def _manifest(
             **source.model_dump(include={"dataset", "kind"}),
             "key": key,
             "palette": table.palette,
-            "image_root": source.root,
-            "label_root": f"{source.dataset}/{key}/labels",
+            **roots,
             **content,
             "digest": digest_of(content),
         }
     )
 
 
-def _census(source: SourceRecord, table: LabelTable, jobs: Jobs, results: Results) -> Census:
+def _census(source: SourceRecord, table: LabelTable, jobs: Jobs, facts: Facts) -> Census:
     return Census(
         dataset=source.dataset,
         classes=list(table.classes),
         palette=list(table.palette),
         splits={
-            split: _count(len(table.classes), [results[job] for job in some])
+            split: _count(len(table.classes), [facts[job] for job in some])
             for split, some in jobs.items()
         },
     )
 
 
-def _count(num_classes: int, results: list[ConversionResult]) -> SplitCounts:
+def _count(num_classes: int, results: Sequence[PairFacts]) -> SplitCounts:
     pixels, images = np.zeros((2, 256), np.int64)
     for result in results:
         for train_id, count in result.counts.items():

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from isnet.data.catalog import DatasetDescription, PublishedDescription
-from isnet.data.convert.label_conversion import ConversionJob, ConversionResult
+from isnet.data.convert.label_conversion import ConversionJob
+from isnet.data.convert.pair_facts import PairFacts
 from isnet.errors import UserError
 from isnet.io.message_text import list_names
 from isnet.records.dataset_records import Census
@@ -32,16 +33,21 @@ _Pairs = list[tuple[str, str]]
 
 def find_leaks(
     jobs: Mapping[str, Sequence[ConversionJob]],
-    results: Mapping[ConversionJob, ConversionResult],
+    results: Mapping[ConversionJob, PairFacts],
     groups: Mapping[str, set[str]],
 ) -> list[str]:
     """Return a line for each kind of leak: equal files, near-duplicates, groups in both splits.
 
-    `groups` has the names of each split's groups; empty sets without `group` in the description.
+    Blank tiles do not count. `groups` has the names of each split's groups; empty sets without
+    `group` in the description.
     """
     leaks = []
-    digests = {results[job].image_sha256: job.image for job in jobs["train"]}
-    found = ((digests.get(results[job].image_sha256), job.image) for job in jobs["val"])
+    train, val = (
+        [(results[job].image_sha256, job.image) for job in some if not results[job].is_blank]
+        for some in (jobs["train"], jobs["val"])
+    )
+    digests = dict(train)
+    found = ((digests.get(sha256), image) for sha256, image in val)
     if same := [(one, other) for one, other in found if one is not None and one != other]:
         leaks.append(f"val has {len(same)} files of train{_show(same)}: scores will be too high")
     if near := _near_duplicates(jobs, results):
@@ -54,7 +60,7 @@ def find_leaks(
 
 
 def _near_duplicates(
-    jobs: Mapping[str, Sequence[ConversionJob]], results: Mapping[ConversionJob, ConversionResult]
+    jobs: Mapping[str, Sequence[ConversionJob]], results: Mapping[ConversionJob, PairFacts]
 ) -> _Pairs:
     """Return near-duplicates of different bytes: for each image of val the nearest of train."""
     train, val = (

@@ -19,6 +19,8 @@ _MOST_FAR = 0.1
 """Largest share of pixels of a label that may be farther than the tolerance from every class."""
 _AT_ONCE = 1 << 16
 """Number of values whose distances to all classes are computed at once."""
+_MOST_COUNTED = 1 << 24
+"""Pixels that are counted at once: OpenCV counts in float32."""
 
 
 class LabelLookup:
@@ -42,17 +44,17 @@ class LabelLookup:
             UserError: a raw id is not in the table, or too many pixels are farther away.
         """
         train = self.look_up(raw)
-        counts, far = _histogram(train), 0
+        counts, far = histogram(train), 0
         if counts[_UNKNOWN] and self.table.tolerance is not None:
             self._take_nearest(np.unique(raw[train == _UNKNOWN]), self.table.tolerance)
             train = self.look_up(raw)
             far = int(np.count_nonzero(train == _UNKNOWN))
             if far <= _MOST_FAR * raw.size:
                 train[train == _UNKNOWN] = IGNORE
-            counts = _histogram(train)
+            counts = histogram(train)
         if counts[_UNKNOWN]:
             raise self._unknown(raw, train == _UNKNOWN, path)
-        return train, {int(found): int(counts[found]) for found in np.flatnonzero(counts)}, far
+        return train, _as_dict(counts), far
 
     def _take_nearest(self, unknown: RawIds, tolerance: int) -> None:
         """Give values within `tolerance` of a raw id in the table the train id of the nearest."""
@@ -106,7 +108,21 @@ def _channel(values: RawIds, shift: int | None) -> npt.NDArray[np.int64]:
     return values.astype(np.int64) if shift is None else (values.astype(np.int64) >> shift) & 255
 
 
-def _histogram(train: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    if train.size >= 1 << 24:  # cv2 counts in float32
-        return np.bincount(train.ravel(), minlength=256)
-    return cv2.calcHist([train], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+def count_train_ids(train: npt.NDArray[np.uint8]) -> dict[int, int]:
+    """Return the number of pixels of each train id in `(H, W)`, without those that are zero."""
+    return _as_dict(histogram(train))
+
+
+def _as_dict(counts: npt.NDArray[np.int64]) -> dict[int, int]:
+    return {int(found): int(counts[found]) for found in np.flatnonzero(counts)}
+
+
+def histogram(ids: RawIds) -> npt.NDArray[np.int64]:
+    """Return how often each value occurs in ids `(H, W)` of 8 or 16 bits, also where none does."""
+    bins = 1 << 8 * ids.dtype.itemsize
+    counts = np.zeros(bins, np.int64)
+    rows = max(_MOST_COUNTED // max(ids.shape[1], 1), 1)
+    for top in range(0, len(ids), rows):
+        part = cv2.calcHist([ids[top : top + rows]], [0], None, [bins], [0, bins])
+        counts += part.ravel().astype(np.int64)
+    return counts

@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from isnet.data.catalog import DatasetDescription
-from isnet.data.convert.label_conversion import BandValues, ConversionJob, ConversionResult
+from isnet.data.convert.label_conversion import ConversionJob
+from isnet.data.convert.pair_facts import BandValues, PairFacts
 from isnet.errors import UserError
 from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
 from isnet.io.value_range import ValueRange, show_limits, widest
@@ -20,7 +21,7 @@ def choose_pixel_format(
     description: DatasetDescription,
     bands: Bands | None,
     jobs: Mapping[str, Sequence[ConversionJob]],
-    results: Mapping[ConversionJob, ConversionResult],
+    results: Mapping[ConversionJob, PairFacts],
     origin: str,
 ) -> PixelFormat:
     """Return how images are read: with the range of the description, or the widest of train.
@@ -67,11 +68,10 @@ def choose_pixel_format(
     return PixelFormat(bands=_with_statistics(bands, chosen, train))
 
 
-def _widest_ranges(
-    bands: Bands | None, train: Sequence[ConversionResult]
-) -> tuple[ValueRange, ...]:
+def _widest_ranges(bands: Bands | None, train: Sequence[PairFacts]) -> tuple[ValueRange, ...]:
     if bands is None:
-        return (widest([one.measured for one in train if one.measured]),)
+        known = [one.measured for one in train if one.measured and not one.is_blank]
+        return (widest(known or [(0.0, 0.0)]),)
     columns = zip(*(one.bands for one in train), strict=True)
     return tuple(
         widest([one.range for one in column if one.range and one.pixels] or [(0.0, 0.0)])
@@ -80,7 +80,7 @@ def _widest_ranges(
 
 
 def _with_statistics(
-    bands: Bands, ranges: tuple[ValueRange, ...] | None, train: Sequence[ConversionResult]
+    bands: Bands, ranges: tuple[ValueRange, ...] | None, train: Sequence[PairFacts]
 ) -> Bands:
     """Return the bands with their ranges, and means and deviations of train after these."""
     total = sum(one.width * one.height for one in train)

@@ -1,6 +1,7 @@
 """Inspects a folder of images and labels: its description, and what it is made from."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,12 @@ from isnet.data.inspection.label_values import (
 from isnet.data.inspection.pairing import NoMasksError, Pairing, find_pairing
 from isnet.data.inspection.splits import Division, describe, divide
 from isnet.errors import UserError
+from isnet.io.image_file import MAX_PIXELS
+from isnet.io.tiles import divide_side
 from isnet.io.yaml_file import validate
+
+_TILE = 1024
+"""Side of the tiles into which images are cut that are too large to be decoded whole often."""
 
 
 class Hints(NamedTuple):
@@ -52,8 +58,9 @@ class Inspection(NamedTuple):
     """A data set found in a folder.
 
     `keys` is the content of its description, `report` the lines that say what was found and why.
-    `shares` are those of the classes among all labelled pixels, by name. `drawings` are the
-    annotations by the path of their image, empty for masks.
+    `train_images` is the number of images, or of their tiles, in train, and `sizes` are the numbers
+    of all by (width, height). `shares` are those of the classes among all labelled pixels, by name.
+    `drawings` are the annotations by the path of their image, empty for masks.
     """
 
     root: Path
@@ -61,6 +68,7 @@ class Inspection(NamedTuple):
     description: DatasetDescription
     values: LabelValues
     train_images: int
+    sizes: Counter[tuple[int, int]]
     shares: dict[str, float]
     report: list[str]
     drawings: Mapping[Path, Drawing]
@@ -89,6 +97,12 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
     if values.bands is not None:
         keys["bands"] = values.bands.total
         bands = [f"bands: {values.bands}; `bands: [4, 3, 2]` would read these three, in this order"]
+    sizes, tile = values.sizes, []
+    if any(width * height > MAX_PIXELS for width, height in sizes):
+        keys["tile"] = _TILE
+        sizes = _tile_sizes(sizes)
+        limit = f"more than {MAX_PIXELS / 1e6:.0f} million pixels"
+        tile = [f"tile: {_TILE}, since images have {limit}; {sizes.total()} tiles are made of them"]
     description = validate(DatasetDescription, keys, where)
     counts = {split: len(some) for split, some in division.pairs.items()}
     common = ", ".join(f"{n} of {size[0]}x{size[1]}" for size, n in values.sizes.most_common(3))
@@ -100,6 +114,7 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
         f"splits: {counts['train']} train, {counts['val']} val; {division.why}",
         f"labels: {values.form}, every {'image drawn' if drawings else 'file read'}",
         f"sizes: {common}{others}",
+        *tile,
         *bands,
         *(f"images: {count} of {kind}; {measured}" for kind, count in values.deep.items()),
         *(f"classes: {line}" for line in classes.why),
@@ -107,7 +122,18 @@ def inspect_folder(folder: Path | None, hints: Hints, where: Path) -> Inspection
     ]
     labelled = sum(values.pixels[value] for value in classes.classes)
     shares = {row["name"]: values.pixels[v] / labelled for v, row in classes.classes.items()}
-    return Inspection(root, keys, description, values, counts["train"], shares, report, drawings)
+    train = counts["train"] * sizes.total() // values.sizes.total()
+    return Inspection(root, keys, description, values, train, sizes, shares, report, drawings)
+
+
+def _tile_sizes(sizes: Counter[tuple[int, int]]) -> Counter[tuple[int, int]]:
+    """Return the numbers by (width, height) of the tiles of images with these `sizes`."""
+    tiles: Counter[tuple[int, int]] = Counter()
+    for (width, height), count in sizes.items():
+        for rows in divide_side(height, _TILE):
+            for columns in divide_side(width, _TILE):
+                tiles[columns.stop - columns.start, rows.stop - rows.start] += count
+    return tiles
 
 
 def _find_pairing(root: Path, hints: Hints) -> Pairing:

@@ -12,8 +12,9 @@ from PIL import Image
 from isnet.data.annotations.drawing import Drawing
 from isnet.data.catalog.dataset_description import Color, LabelForm
 from isnet.data.catalog.image_label_pairs import Pair
-from isnet.data.convert.label_conversion import Size, check_image, prepare_decoders
+from isnet.data.convert.label_lookup import histogram
 from isnet.data.convert.label_reader import FORM_OF, read_label
+from isnet.data.convert.source_image import Size, check_image, prepare_decoders
 from isnet.errors import UserError
 from isnet.io.host_resources import usable_cores
 from isnet.io.image_file import read_file, read_header
@@ -155,8 +156,8 @@ def _read_pair(
     if raw.dtype.itemsize == 4:
         values, counts = np.unique(raw, return_counts=True)
     else:
-        histogram = np.bincount(raw.ravel())
-        values, counts = np.flatnonzero(histogram), histogram[histogram > 0]
+        occurrences = histogram(raw)
+        values, counts = np.flatnonzero(occurrences), occurrences[occurrences > 0]
     if len(values) > _MOST_VALUES:
         what = f"has {len(values)} values: blurred edges (resized, or once JPEG), or no label"
         hint = "Give the labels' folder by --labels, or make the masks again"

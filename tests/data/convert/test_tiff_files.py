@@ -14,8 +14,8 @@ from PIL import Image
 from tiff_files import encode_tiff
 
 from isnet.data.catalog.dataset_description import LabelForm
-from isnet.data.convert.label_conversion import check_image
 from isnet.data.convert.label_reader import read_label
+from isnet.data.convert.source_image import check_image
 from isnet.errors import UserError
 from isnet.io.image_file import decode
 
