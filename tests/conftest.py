@@ -135,6 +135,29 @@ def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget the modules that a test has written and imported, and the classes they registered."""
+    before = set(sys.modules)
+    yield
+    folder = str(tmp_path_factory.getbasetemp())
+    new = {name: sys.modules[name] for name in sys.modules.keys() - before}
+    own = {name for name, module in new.items() if _file_of(module).startswith(folder)}
+    for name in own:
+        del sys.modules[name]
+    if own:
+        from mmengine import registry
+
+        every = [one for one in vars(registry).values() if isinstance(one, registry.Registry)]
+        for one in [*every, *(child for parent in every for child in parent.children.values())]:
+            for name in [n for n, kind in one._module_dict.items() if kind.__module__ in own]:
+                del one._module_dict[name]
+
+
+def _file_of(module: object) -> str:
+    return getattr(module, "__file__", None) or ""
+
+
+@pytest.fixture(autouse=True)
 def _own_log() -> Iterator[None]:
     """Remove log handlers that a test has added."""
     yield

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from log_lines import record_log
-from mmengine.registry import HOOKS
-from mmseg.registry import MODELS
 from repository import REPOSITORY
 
 from isnet.cli import main
@@ -26,7 +22,7 @@ SHORTER = "train_cfg: {max_iters: 6, val_interval: 3}\n      param_scheduler: [{
 
 
 @pytest.fixture
-def own(prepared: Path) -> Iterator[Path]:
+def own(prepared: Path) -> Path:
     """A checkout with the files of the page; its run is shortened."""
     blocks = dict(re.findall(r'```\w+ title="([\w./]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL))
     assert set(blocks) == {"configs/isnet_own.py", "configs/own_parts.py", "params.yaml"}
@@ -37,10 +33,7 @@ def own(prepared: Path) -> Iterator[Path]:
     run = blocks["params.yaml"].removeprefix("runs:\n")
     run = run.replace("train_cfg: {max_iters: 400, val_interval: 100}", SHORTER)
     params.write_text(params.read_text().partition("  one:")[0] + run)
-    yield prepared
-    sys.modules.pop("own_parts", None)
-    for registry, name in ((MODELS, "TinyBackbone"), (MODELS, "FocalLoss2d"), (HOOKS, "HalveRate")):
-        registry._module_dict.pop(name, None)
+    return prepared
 
 
 def _change(file: Path, old: str, new: str) -> None:
