@@ -227,6 +227,10 @@ def _find_jobs(description: DatasetDescription, root: Path, split: str) -> list[
 
 
 def _tell_tiles(tile: int | None, results: Results, parts: int, origin: str) -> None:
+    """Log what is cut, or should be; raise UserError if `tile` is given and nothing is cut."""
+    if tile is not None and parts == len(results):
+        what = f"tile is {tile}, and no image has a longer side"
+        raise UserError(what, where=origin, hint="Leave it out")
     large = sum(result.width * result.height > MAX_PIXELS for result in results.values())
     if tile is not None:
         cut = f"{len(results)} images are cut into {parts} tiles"
