@@ -33,13 +33,13 @@ from mmseg.structures import SegDataSample  # noqa: E402
 from public_head import PublicHead  # noqa: E402
 
 import isnet.models  # noqa: E402, F401
+from isnet.images.image_file import read_image  # noqa: E402
 from isnet.inference.evaluation_protocol import InferenceSettings  # noqa: E402
 from isnet.inference.input_images import image_tensor  # noqa: E402
 from isnet.inference.label_prediction import predict  # noqa: E402
 from isnet.inference.model_config import deployed_model  # noqa: E402
 from isnet.inference.model_loader import prepare_for_inference  # noqa: E402
 from isnet.inference.segmentor_logits import upsampled_argmax, upsampled_argmax_with_confidence  # noqa: E402
-from isnet.io.image_file import read_image  # noqa: E402
 from isnet.metrics.confusion_matrix import as_labels, confusion_matrix  # noqa: E402
 from isnet.settings.config_file import read_config  # noqa: E402
 

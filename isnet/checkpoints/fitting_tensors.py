@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from isnet.checkpoints.checkpoint_formats import EFFICIENTNET_PYTORCH, WeightsFile
 from isnet.checkpoints.tensor_names import NAMINGS
 from isnet.errors import UserError
+from isnet.images.pixel_format import COLOURS
 from isnet.io.message_text import list_names
-from isnet.io.pixel_format import COLOURS
 
 Tensors = Mapping[str, Tensor]
 

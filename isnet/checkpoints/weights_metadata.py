@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isnet.errors import UserError
-from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
+from isnet.images.pixel_format import PLAIN, Bands, PixelFormat
 
 _KEY = "isnet"
 """Key in the file's `meta`, beside mmseg's `dataset_meta` and `config`."""

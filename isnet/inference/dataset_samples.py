@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from isnet.errors import UserError
+from isnet.images.image_file import read_image
+from isnet.images.pixel_format import PLAIN, PixelFormat
+from isnet.images.value_range import Pixels
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
-from isnet.io.host_resources import usable_cores
-from isnet.io.image_file import read_image
 from isnet.io.loader_errors import errors_of_workers
-from isnet.io.pixel_format import PLAIN, PixelFormat
-from isnet.io.value_range import Pixels
+from isnet.machine.host_resources import usable_cores
 from isnet.metrics.confusion_matrix import Labels, as_labels
 
 _MAX_WORKERS = 8

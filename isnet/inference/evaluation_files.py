@@ -10,12 +10,12 @@ import numpy.typing as npt
 from mmseg.models.segmentors import EncoderDecoder
 
 from isnet.errors import UserError
+from isnet.images.pixel_format import swap_colours, to_picture
 from isnet.inference.dataset_samples import EvaluationSample, dataset_samples
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.inference_cost import InferenceCost
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.overlays import write_overlays
-from isnet.io.pixel_format import swap_colours, to_picture
 from isnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
 from isnet.metrics.boundary_iou import BOUNDARY_RATIO
 from isnet.metrics.calibration import Calibration

@@ -12,10 +12,10 @@ from isnet.checkpoints.checkpoint_formats import WeightsFile
 from isnet.checkpoints.fitting_tensors import load_all
 from isnet.checkpoints.weights_metadata import stated_pixel_format
 from isnet.errors import UserError
+from isnet.images.pixel_format import PixelFormat
+from isnet.images.value_range import ValueRange, show_limits
 from isnet.inference.model_config import deployed_model, explain_build_errors
 from isnet.io.atomic_files import sha256_of
-from isnet.io.pixel_format import PixelFormat
-from isnet.io.value_range import ValueRange, show_limits
 from isnet.records.run_records import WeightsRecord
 
 _log = logging.getLogger(__name__)

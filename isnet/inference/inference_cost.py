@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from isnet.deferred_imports import defer_dynamo
-from isnet.inference.memory import release_freed_memory
+from isnet.inference.image_memory import release_freed_memory
 from isnet.inference.segmentor_logits import raw_logits
-from isnet.io.host_resources import peak_memory_bytes
+from isnet.machine.host_resources import peak_memory_bytes
 
 _WARM_UP = 2
 _MIN_ROUNDS = 3

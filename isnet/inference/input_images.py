@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.errors import UserError
-from isnet.io import host_resources
-from isnet.io.band_file import band_image_size
-from isnet.io.image_file import (
+from isnet.images.band_file import band_image_size
+from isnet.images.image_file import (
     UnreadableImageError,
     check_mode,
     decode_image,
     read_file,
     read_header,
 )
-from isnet.io.image_folder import files_below, is_image
-from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
-from isnet.io.tiff_windows import TiffWindows, open_windows
+from isnet.images.image_folder import files_below, is_image
+from isnet.images.pixel_format import PLAIN, PixelFormat, swap_colours
+from isnet.images.tiff_windows import TiffWindows, open_windows
+from isnet.machine import host_resources
 
 RgbImage = NDArray[np.uint8]
 """`(H, W, 3)` RGB, or `(H, W, C)` with the C bands of the data set in their order."""
@@ -98,7 +98,7 @@ def _unique_names(found: dict[Path, tuple[Path, Path]]) -> list[ImageFile]:
 
 
 def read_rgb(path: Path, pixel_format: PixelFormat = PLAIN) -> RgbImage:
-    """Read an image file as an `RgbImage` (see `isnet.io.image_file`).
+    """Read an image file as an `RgbImage` (see `isnet.images.image_file`).
 
     `pixel_format` is that of the weights.
 

@@ -7,7 +7,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.memory import fits_summed
+from isnet.inference.image_memory import fits_summed
 from isnet.inference.segmentor_logits import (
     Size,
     upsampled_argmax,

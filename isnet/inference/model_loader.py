@@ -14,10 +14,10 @@ from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import check_state_dict
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.inference.evaluation_protocol import EvaluationProtocol
-from isnet.inference.memory import keep_freed_memory
+from isnet.inference.image_memory import keep_freed_memory
 from isnet.inference.model_config import explain_build_errors
 from isnet.io.atomic_files import sha256_of
-from isnet.io.host_resources import usable_cores
+from isnet.machine.host_resources import usable_cores
 from isnet.models.float32 import allow_tf32
 from isnet.models.isnet_head import ISNetHead
 

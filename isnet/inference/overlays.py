@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from isnet.images.pixel_format import to_picture
 from isnet.inference.input_images import Picture, RgbImage
 from isnet.io.atomic_files import atomic_path
-from isnet.io.pixel_format import to_picture
 from isnet.metrics.confusion_matrix import Labels
 
 Values = npt.NDArray[np.float32]

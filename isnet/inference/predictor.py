@@ -19,18 +19,18 @@ from torch import Tensor
 
 from isnet.checkpoints.weights_metadata import IO_TRANSFORMS
 from isnet.errors import UserError
+from isnet.images.image_file import MAX_PIXELS
+from isnet.images.pixel_format import PLAIN, PixelFormat, swap_colours
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.image_memory import fits_whole
 from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import Picture, RgbImage, image_tensor
 from isnet.inference.label_prediction import has_bands, needs_bands, predict_with_confidence
-from isnet.inference.memory import fits_whole
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
-from isnet.io import host_resources
-from isnet.io.image_file import MAX_PIXELS
 from isnet.io.message_text import one_line
-from isnet.io.pixel_format import PLAIN, PixelFormat, swap_colours
+from isnet.machine import host_resources
 from isnet.metrics.confusion_matrix import as_labels
 
 _BYTES_PER_LABEL = 5

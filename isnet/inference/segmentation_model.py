@@ -15,13 +15,13 @@ from torch import Tensor
 
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.errors import UserError
+from isnet.images.pixel_format import COLOURS, PixelFormat, swap_colours
 from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import RgbImage, read_rgb
 from isnet.inference.model_loader import open_model
 from isnet.inference.overlays import blend, mask_image
 from isnet.inference.predictor import Predictor
-from isnet.io.gpus import visible_gpus
-from isnet.io.pixel_format import COLOURS, PixelFormat, swap_colours
+from isnet.machine.gpus import visible_gpus
 
 ImageInput = str | Path | Image.Image | NDArray[Any] | Tensor
 """A file, a Pillow image, an array `(H, W, 3)` or `(H, W)`, or a tensor `(3, H, W)` or `(1, H, W)`.

@@ -17,8 +17,8 @@ import numpy as np
 from isnet.data.catalog import LabelTable, read_published
 from isnet.data.catalog.label_table import build_label_table
 from isnet.errors import UserError
+from isnet.images.image_folder import files_below, is_image
 from isnet.io.atomic_files import atomic_path
-from isnet.io.image_folder import files_below, is_image
 from isnet.metrics.confusion_matrix import Labels
 
 FormatName = Literal["cityscapes", "ade20k"]

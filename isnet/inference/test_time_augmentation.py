@@ -18,8 +18,8 @@ from torch import Tensor
 
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import InferenceSettings
+from isnet.inference.image_memory import release_freed_memory
 from isnet.inference.input_images import image_tensor
-from isnet.inference.memory import release_freed_memory
 from isnet.inference.segmentor_logits import Size, compute_context, logits, raw_logits, resize
 from isnet.inference.sliding_window import images_per_batch, sliding_window_scores
 

@@ -1,1 +1,1 @@
-"""Shared helpers for files, locks, worker processes, console output and GPU discovery."""
+"""Shared helpers for files, locks, console output and the texts of messages."""

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from sklearn.ensemble import RandomForestClassifier
 
 from isnet.errors import UserError
-from isnet.io.image_file import read_image, read_train_ids
-from isnet.io.pixel_format import PixelFormat
-from isnet.io.value_range import Pixels
+from isnet.images.image_file import read_image, read_train_ids
+from isnet.images.pixel_format import PixelFormat
+from isnet.images.value_range import Pixels
 from isnet.metrics.benchmark_scores import null
 from isnet.metrics.confusion_matrix import ClassCounts, Labels, confusion_matrix
 

@@ -5,7 +5,7 @@ import os
 
 from isnet.io.atomic_files import copy_file
 from isnet.io.console import format_bytes, show_progress
-from isnet.io.host_resources import usable_cores
+from isnet.machine.host_resources import usable_cores
 from isnet.pipeline.stage_files import cached_result, coverage, read_manifest, read_source
 from isnet.records.dataset_records import BaselineRecord, StoreRecord
 from isnet.settings.dataset_lookup import description_of, table_of

@@ -16,8 +16,8 @@ from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of
 from isnet.io.console import show_progress
-from isnet.io.gpus import visible_gpus
-from isnet.io.wait_lock import exclusive
+from isnet.io.exclusive_lock import exclusive
+from isnet.machine.gpus import visible_gpus
 from isnet.pipeline.mlflow_updates import track
 from isnet.pipeline.stage_files import (
     coverage,

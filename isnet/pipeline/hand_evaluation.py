@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
+from isnet.images.pixel_format import PixelFormat
 from isnet.io.atomic_files import digest_of, sha256_of
-from isnet.io.gpus import visible_gpus
-from isnet.io.pixel_format import PixelFormat
-from isnet.io.wait_lock import exclusive
+from isnet.io.exclusive_lock import exclusive
+from isnet.machine.gpus import visible_gpus
 from isnet.pipeline.evaluate import counting_arguments, write_evaluation
 from isnet.pipeline.stage_files import read_manifest
 from isnet.records.csv_rows import read_rows

@@ -2,7 +2,7 @@
 
 from isnet.io.atomic_files import read_json
 from isnet.pipeline.run_status import DatasetStatus, RunStatus, dataset_status, run_status
-from isnet.reporting.missing_results import MissingRun
+from isnet.reporting.missing_run_text import MissingRun
 from isnet.settings.plan import Plan
 
 _LONGEST = 200  # maximum number of characters quoted from the last line of a log

@@ -10,14 +10,14 @@ from typing import Any, Literal, Self
 
 from isnet.errors import UserError
 from isnet.extras import is_installed
-from isnet.pipeline.mlflow_run_records import current_record, training_record
 from isnet.pipeline.sink_updates import AFTERWARDS, LATER, curve_sinks, ended_runs, update_sinks
+from isnet.pipeline.tracked_runs import current_record, training_record
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
 from isnet.tracking.mlflow.tracking_client import missing_mlflow
 from isnet.tracking.redaction import redact
-from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import in_cluster_job, is_database_file, store_uri
+from isnet.tracking.tracked_run import TrackedRun, TrackingStore
 from isnet.tracking.uploader_client import LIVE, STAGE_END, SYNC, Timeouts, Uploader
 
 _log = logging.getLogger(__name__)
@@ -232,12 +232,12 @@ def _usable_store(plan: Plan) -> TrackingStore | None:
         return None
 
 
-def _records(plan: Plan, names: list[str]) -> list[RunRecord]:
+def _records(plan: Plan, names: list[str]) -> list[TrackedRun]:
     return [record for name in names if (record := current_record(plan, name))]
 
 
 def _upload(
-    records: list[RunRecord], store: TrackingStore, timeouts: Timeouts, *, check: bool = False
+    records: list[TrackedRun], store: TrackingStore, timeouts: Timeouts, *, check: bool = False
 ) -> tuple[list[str], _Failure | None]:
     """Upload the runs that are not in MLflow yet; with `check`, notes about uploads are not enough.
 

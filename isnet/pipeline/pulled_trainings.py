@@ -5,7 +5,7 @@ import shutil
 
 from isnet.io.atomic_files import copy_file, read_json, sha256_of
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.wait_lock import exclusive
+from isnet.io.exclusive_lock import exclusive
 from isnet.pipeline.stage_files import replace_folder
 from isnet.settings.plan import Plan
 

@@ -16,7 +16,7 @@ from isnet.pipeline.mlflow_updates import track
 from isnet.settings.plan import Plan
 
 if TYPE_CHECKING:
-    from isnet.reporting.missing_results import MissingRun
+    from isnet.reporting.missing_run_text import MissingRun
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def report(plan: Plan) -> None:
     Runs without results are listed with the command that continues them.
     """
     from isnet.reporting.index_page import write_report
-    from isnet.reporting.missing_results import missing_line
+    from isnet.reporting.missing_run_text import missing_line
 
     shown, missing = split_runs(plan)
     page = write_report(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from isnet.errors import UserError
 from isnet.io.atomic_files import digest_of, read_json, write_json
-from isnet.io.gpus import gpu_memory
-from isnet.io.host_resources import free_memory_bytes
+from isnet.machine.gpus import gpu_memory
+from isnet.machine.host_resources import free_memory_bytes
 from isnet.settings.planned_run import PlannedRun
 from isnet.tracking.environment import installed_versions
 

@@ -4,8 +4,8 @@ import contextlib
 import logging
 
 from isnet.settings.plan import Plan
-from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.sink_upload import CurveSinks, SinkName
+from isnet.tracking.tracked_run import TrackedRun
 from isnet.tracking.uploader_client import Timeouts, Uploader
 
 _log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def curve_sinks(plan: Plan) -> CurveSinks:
     return CurveSinks(names, tracking.experiment, plan.layout.home)
 
 
-def update_sinks(plan: Plan, records: list[RunRecord], timeouts: Timeouts) -> dict[SinkName, int]:
+def update_sinks(plan: Plan, records: list[TrackedRun], timeouts: Timeouts) -> dict[SinkName, int]:
     """Send what sinks lack of the runs that have ended, and return how many of these each sink has.
 
     A run that is training sends itself. One line is logged for each sink that fails. A process that
@@ -62,6 +62,6 @@ def update_sinks(plan: Plan, records: list[RunRecord], timeouts: Timeouts) -> di
     return found
 
 
-def ended_runs(records: list[RunRecord]) -> list[RunRecord]:
+def ended_runs(records: list[TrackedRun]) -> list[TrackedRun]:
     """Return the runs that have ended and whose journal is there."""
     return [r for r in records if r.state != "running" and r.journal.is_file()]

@@ -17,7 +17,7 @@ from isnet.distributed.slurm_job import wait_for_requeue
 from isnet.distributed.stop_signals import INTERRUPTED, StopRequest
 from isnet.errors import UserError
 from isnet.io.atomic_files import read_json
-from isnet.io.torch_build import require_tools
+from isnet.machine.torch_build import require_tools
 from isnet.pipeline.imported_weights import import_given_weights
 from isnet.pipeline.mlflow_updates import LiveTracking
 from isnet.pipeline.run_memory import require_gpu_memory

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from isnet.checkpoints.checkpoint_folder import save_torch
 from isnet.checkpoints.weights_metadata import WeightsMetadata
+from isnet.images.pixel_format import PixelFormat
 from isnet.io.atomic_files import sha256_of, write_text
-from isnet.io.pixel_format import PixelFormat
 from isnet.pipeline.stage_files import replace_folder, utc_text
 from isnet.records.run_records import TrainRecord
 from isnet.settings.experiment import Experiment

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from pydantic import Field
 
-from isnet.io.pixel_format import Bands
+from isnet.images.pixel_format import Bands
 from isnet.records.base_record import Colour, Fraction, Record
 
 

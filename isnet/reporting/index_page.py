@@ -11,7 +11,7 @@ from isnet.reporting.curve_charts import compare_curves
 from isnet.reporting.embedded_image import BUDGET
 from isnet.reporting.findings import concerns, rank_methods, seed_notes, settings_differences
 from isnet.reporting.markdown_latex_table import TextTable
-from isnet.reporting.missing_results import MissingRun
+from isnet.reporting.missing_run_text import MissingRun
 from isnet.reporting.overlay_gallery import shared_gallery
 from isnet.reporting.page_templates import render_page
 from isnet.reporting.published_results import compare_with_published

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from isnet.io.image_file import read_image, read_train_ids
-from isnet.io.pixel_format import PixelFormat, swap_colours, to_picture
+from isnet.images.image_file import read_image, read_train_ids
+from isnet.images.pixel_format import PixelFormat, swap_colours, to_picture
 from isnet.records.base_record import Colour
 from isnet.records.dataset_records import Manifest, ManifestEntry
 from isnet.reporting.embedded_image import (

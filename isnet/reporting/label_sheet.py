@@ -11,9 +11,9 @@ from isnet.data.catalog import LabelTable
 from isnet.data.catalog.image_label_pairs import Pair
 from isnet.data.convert.label_lookup import LabelLookup
 from isnet.data.convert.label_reader import read_label
-from isnet.io.image_file import decode_values, read_file
-from isnet.io.pixel_format import Bands, stretch_bands, swap_colours, to_picture
-from isnet.io.value_range import stretch
+from isnet.images.image_file import decode_values, read_file
+from isnet.images.pixel_format import Bands, stretch_bands, swap_colours, to_picture
+from isnet.images.value_range import stretch
 from isnet.reporting.embedded_image import encode_image, reduce_image
 from isnet.reporting.label_samples import distinct_colours
 

@@ -4,8 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from isnet.data.catalog import read_published
+from isnet.images.value_range import show_limits
 from isnet.io.atomic_files import write_text
-from isnet.io.value_range import show_limits
 from isnet.records.dataset_records import Manifest
 from isnet.records.result_reader import COMMANDS, RunResults, read_dataset_manifest, read_run
 from isnet.reporting.page_templates import percent, render_markdown

@@ -7,7 +7,7 @@ from isnet.records.csv_rows import csv_text
 from isnet.records.result_reader import DatasetResults, RunResults, read_results
 from isnet.reporting.findings import unreadable_settings
 from isnet.reporting.markdown_latex_table import TextTable
-from isnet.reporting.missing_results import MissingRun, missing_markdown
+from isnet.reporting.missing_run_text import MissingRun, missing_markdown
 from isnet.reporting.page_templates import percent
 from isnet.reporting.published_results import compare_with_published, interval_text
 from isnet.reporting.seed_spread import RULE, seed_spreads, spread_table, verdicts

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from isnet.errors import UserError
-from isnet.io.pixel_format import COLOURS
+from isnet.images.pixel_format import COLOURS
 from isnet.settings.config_file import innermost_dataset
 from isnet.settings.params import flatten
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from isnet.errors import UserError
+from isnet.images.pixel_format import COLOURS, Bands
 from isnet.io.atomic_files import digest_of, sha256_of
-from isnet.io.pixel_format import COLOURS, Bands
 from isnet.settings.channels import (
     check_channels,
     refuse_statistics,

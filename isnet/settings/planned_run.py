@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from isnet.io.pixel_format import PixelFormat
+from isnet.images.pixel_format import PixelFormat
 from isnet.settings.experiment import Experiment
 from isnet.settings.params import Devices, Run, Speed, flatten
 from isnet.settings.start_weights import (

@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-from isnet.io.gpus import gpu_models
-from isnet.io.host_resources import usable_cores
+from isnet.machine.gpus import gpu_models
+from isnet.machine.host_resources import usable_cores
 from isnet.tracking.redaction import redact
 
 _PACKAGES = (

@@ -1,6 +1,6 @@
 """Metrics of a finished run, under the names that MLflow and the other sinks show."""
 
-from isnet.tracking.run_record import RunRecord
+from isnet.tracking.tracked_run import TrackedRun
 
 _SCORES = (
     *("mIoU", "mAcc", "aAcc", "fwIoU", "mDice", "mFscore", "mPrecision", "mRecall"),
@@ -15,7 +15,7 @@ _COSTS = {
 """Costs by key of metrics.json: the shown name, which includes the unit, and the divisor."""
 
 
-def final_metrics(record: RunRecord) -> dict[str, float]:
+def final_metrics(record: TrackedRun) -> dict[str, float]:
     """Return the metrics `final/...` of a finished run, with its scores if it is evaluated."""
     assert record.summary is not None
     final = {"train_seconds": record.summary.get("seconds")}

@@ -9,8 +9,8 @@ from typing import Any
 from isnet.errors import UserError
 from isnet.tracking.failure_reason import failure_reason
 from isnet.tracking.mlflow.run_upload import RunUpload
-from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.sink_upload import SinkUpload
+from isnet.tracking.tracked_run import TrackedRun
 from isnet.tracking.upload_events import Report
 
 _SECONDS_BETWEEN_UPLOADS = 5.0
@@ -28,7 +28,7 @@ class LiveUpload(threading.Thread):
     """
 
     def __init__(
-        self, name: str, start: Callable[[RunRecord], Upload], record: RunRecord, report: Report
+        self, name: str, start: Callable[[TrackedRun], Upload], record: TrackedRun, report: Report
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._record, self._start_upload, self._send_event = record, start, report
@@ -36,7 +36,7 @@ class LiveUpload(threading.Thread):
         self._ended = threading.Event()
         self._upload: Upload | None = None
 
-    def end(self, record: RunRecord) -> None:
+    def end(self, record: TrackedRun) -> None:
         """Send all that is missing of the run, which has ended as `record` says."""
         self._record = record
         self._ended.set()

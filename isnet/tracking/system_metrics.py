@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from isnet.io.gpus import gpu_usage
+from isnet.machine.gpus import gpu_usage
 from isnet.tracking.journal import Journal, journal_records
 
 

@@ -21,9 +21,9 @@ from typing import Any
 from isnet.tracking.environment import collect_environment
 from isnet.tracking.live_upload import LiveUpload, Upload
 from isnet.tracking.mlflow.run_upload import RunUpload, upload_runs
-from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.sink_upload import CurveSinks, SinkUpload, complete_sinks
 from isnet.tracking.system_metrics import SystemSampler
+from isnet.tracking.tracked_run import TrackedRun
 
 _ORPHAN_SECONDS = 5.0  # how long it may outlive a killed parent, to set the status of the run
 
@@ -93,11 +93,11 @@ def _follow(command: dict[str, Any], commands: _Commands) -> None:
     process of the training was killed.
     """
     os.nice(5)  # the training's processes have priority
-    record: RunRecord = command["follow"]
+    record: TrackedRun = command["follow"]
     sampler = SystemSampler(record.system, os.getppid(), has_gpus=command["gpus"])
     sampler.start()
     sinks: CurveSinks = command["sinks"]
-    receivers: dict[str, Callable[[RunRecord], Upload]] = {
+    receivers: dict[str, Callable[[TrackedRun], Upload]] = {
         name: partial(SinkUpload, name, sinks=sinks) for name in sinks.names
     }
     if command["live"]:

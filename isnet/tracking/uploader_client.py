@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from typing import Any
 
-from isnet.tracking.run_record import RunRecord, TrackingStore
+from isnet.tracking.tracked_run import TrackedRun, TrackingStore
 from isnet.tracking.upload_events import Report
 
 _UPLOADER = (sys.executable, "-m", "isnet.tracking.uploader")
@@ -104,7 +104,7 @@ class Uploader:
         with contextlib.suppress(OSError):  # the process has died, and sends no events either
             self._connection.send(command)
 
-    def upload(self, records: list[RunRecord], store: TrackingStore, report: Report) -> None:
+    def upload(self, records: list[TrackedRun], store: TrackingStore, report: Report) -> None:
         """Upload runs in the process, and pass the events of `upload_runs` to `report`."""
         self.send(records=records, store=store, attempts=self._timeouts.attempts)
         for event in self.events(self._timeouts.total):

@@ -24,10 +24,10 @@ from isnet.models.batch_norm import CpuSyncBatchNorm
 from isnet.models.upsampled_cross_entropy import bands_of, linear_weights
 from isnet.settings.local_modules import import_modules
 from isnet.settings.planned_run import PlannedRun
-from isnet.training.live_storages import LiveStorages
+from isnet.training.batch_norm_error import explain_single_values
 from isnet.training.optim_wrappers import optimizer_wrapper
-from isnet.training.single_values import explain_single_values
 from isnet.training.speed_settings import set_layout
+from isnet.training.tensor_memory import LiveStorages
 from isnet.training.trial_build import build_without_memory
 
 _PACKED = ("PackCropInputs", "PackWindow")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from isnet.errors import UserError
-from isnet.io.host_resources import peak_memory_bytes, total_memory_bytes
+from isnet.machine.host_resources import peak_memory_bytes, total_memory_bytes
 from isnet.settings.planned_run import PlannedRun
 from isnet.training.train_job import TrainJob
 

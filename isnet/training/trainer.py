@@ -20,16 +20,17 @@ from isnet.deferred_imports import defer_dynamo
 from isnet.distributed.rendezvous import join_process_group
 from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
+from isnet.images.pixel_format import COLOURS
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import show_progress
-from isnet.io.host_resources import usable_cores
 from isnet.io.loader_errors import errors_of_workers
-from isnet.io.pixel_format import COLOURS
+from isnet.machine.host_resources import usable_cores
 from isnet.models.float32 import allow_tf32
 from isnet.records.run_records import StartRecord
 from isnet.settings.config_file import config_source
 from isnet.settings.params import Devices
 from isnet.tracking.journal import Journal
+from isnet.training.batch_norm_error import explain_single_values
 from isnet.training.data_loading_advice import DataLoadingAdvice
 from isnet.training.hooks.checkpoint_hook import CheckpointHook
 from isnet.training.hooks.custom_hooks import CustomHooks
@@ -39,7 +40,6 @@ from isnet.training.hooks.process_hook import ProcessHook
 from isnet.training.hooks.weight_average import WeightAverage
 from isnet.training.out_of_memory import explain_out_of_memory
 from isnet.training.runner_config import runner_config
-from isnet.training.single_values import explain_single_values
 from isnet.training.speed_settings import compile_parts, require_deterministic, set_layout
 from isnet.training.train_job import TrainJob
 from isnet.training.trial_build import errors_at

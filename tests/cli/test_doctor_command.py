@@ -12,7 +12,7 @@ import torch
 from stand_in_gpus import show_gpus
 
 from isnet.cli.commands import doctor
-from isnet.io.torch_build import TorchBuild
+from isnet.machine.torch_build import TorchBuild
 
 
 def _checks() -> dict[str, doctor.Check]:

@@ -259,6 +259,6 @@ def test_an_image_or_labels_larger_than_the_memory_are_refused(
     capsys: pytest.CaptureFixture[str],
 ):
     Image.new("RGB", (90, 300)).save(folder / "in/large.png")
-    monkeypatch.setattr("isnet.io.host_resources.free_memory_bytes", lambda: free)
+    monkeypatch.setattr("isnet.machine.host_resources.free_memory_bytes", lambda: free)
     assert predict(weights, "in/large.png") == 2
     assert "300x90 pixels do not fit in the free memory" in capsys.readouterr().err

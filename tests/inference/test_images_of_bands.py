@@ -27,6 +27,7 @@ from isnet.cli import main
 from isnet.data.loading.manifest_dataset import ManifestDataset
 from isnet.data.packed.packing import pack_dataset
 from isnet.errors import UserError
+from isnet.images.pixel_format import Bands, PixelFormat
 from isnet.inference.export.export_check import generated_images, given_images
 from isnet.inference.export.exported_network import ExportedNetwork, export_metadata
 from isnet.inference.given_weights import load_given_weights, with_own_statistics
@@ -34,7 +35,6 @@ from isnet.inference.label_prediction import predict
 from isnet.inference.model_config import deployed_model
 from isnet.inference.model_loader import open_model
 from isnet.inference.serving.pyfunc_model import RefusedRequestError, ServedModel
-from isnet.io.pixel_format import Bands, PixelFormat
 from isnet.pipeline.training_files import describe_weights
 from isnet.settings.config_file import read_config
 from isnet.settings.experiment import Experiment, resolve

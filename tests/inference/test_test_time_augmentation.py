@@ -19,13 +19,13 @@ from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import TRANSFORMS
 from torch import Tensor
 
+from isnet.images.image_file import read_image
 from isnet.inference import segmentor_logits as network
 from isnet.inference import sliding_window
 from isnet.inference import test_time_augmentation as views
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.input_images import image_tensor
 from isnet.inference.label_prediction import predict, predict_with_confidence
-from isnet.io.image_file import read_image
 
 SIX = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 PAIRS = ((14, 15), (16, 17), (18, 19))

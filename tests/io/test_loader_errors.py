@@ -8,7 +8,7 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from isnet.errors import UserError
-from isnet.io.image_file import read_image
+from isnet.images.image_file import read_image
 from isnet.io.loader_errors import errors_of_workers
 
 

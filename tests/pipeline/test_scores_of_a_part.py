@@ -10,13 +10,13 @@ from pretended_run import pretend_finished
 
 from isnet.cli import main
 from isnet.pipeline.evaluate import _score_line
-from isnet.pipeline.mlflow_run_records import current_record
+from isnet.pipeline.tracked_runs import current_record
 from isnet.records.dataset_records import class_coverage
 from isnet.records.run_records import MetricsRecord
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.model_registry import version_tags
-from isnet.tracking.run_record import RunRecord
+from isnet.tracking.tracked_run import TrackedRun
 
 NOTHING = "no pixel of the training labels has a class, there is nothing to learn"
 
@@ -60,7 +60,7 @@ def test_the_terminal_says_over_what_a_score_is() -> None:
 
 def test_a_model_without_a_score_is_registered_without_one() -> None:
     facts = {"name": "one", "key": "k", "iterations": 1, "work": Path(), "state": "finished"}
-    record = RunRecord(
+    record = TrackedRun(
         **facts,  # type: ignore[arg-type]
         settings={"method": "ISNet"},
         manifest_digest="d",

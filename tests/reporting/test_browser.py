@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isnet.reporting.index_page import write_report
-from isnet.reporting.missing_results import MissingRun
+from isnet.reporting.missing_run_text import MissingRun
 
 from .browser import Browser
 

@@ -24,4 +24,4 @@ def show_gpus(monkeypatch: pytest.MonkeyPatch, gpus: list[dict[str, Any]] | None
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr("isnet.io.gpus.pynvml", module)
+    monkeypatch.setattr("isnet.machine.gpus.pynvml", module)

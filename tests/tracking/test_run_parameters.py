@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
-from isnet.tracking.run_record import run_parameters
+from isnet.tracking.tracked_run import run_parameters
 
 
 def test_optimizer_and_schedule_are_parameters_and_default_settings_are_not(

@@ -18,7 +18,7 @@ from isnet.io.atomic_files import sha256_of
 from isnet.pipeline.start_files import continuation_advice
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
-from isnet.tracking.run_record import run_parameters
+from isnet.tracking.tracked_run import run_parameters
 
 Edit = Callable[[str, str], None]
 

@@ -28,7 +28,6 @@ from isnet.mmseg_import import import_mmseg
 from isnet.settings.experiment import resolve
 from isnet.settings.params import Run
 from isnet.settings.planned_run import PlannedRun
-from isnet.training.live_storages import LiveStorages
 from isnet.training.memory_estimate import (
     StepMemory,
     allocate,
@@ -38,6 +37,7 @@ from isnet.training.memory_estimate import (
     training_batch,
     training_step,
 )
+from isnet.training.tensor_memory import LiveStorages
 
 import_mmseg()
 CONFIG = "isnet/configs/isnet_res18-half_1xb2-1300_streets-128x256.py"

@@ -16,7 +16,7 @@ from torch import nn
 
 from isnet.distributed.stop_signals import StopRequest
 from isnet.errors import UserError
-from isnet.io.torch_build import missing_tool, require_tools
+from isnet.machine.torch_build import missing_tool, require_tools
 from isnet.mmseg_import import import_mmseg
 from isnet.models.float32 import allow_tf32
 from isnet.settings.params import load_params

@@ -4,7 +4,7 @@ import re
 from snakemake.exceptions import WorkflowError
 
 from isnet.errors import UserError
-from isnet.io.host_resources import usable_cores
+from isnet.machine.host_resources import usable_cores
 from isnet.pipeline.pulled_trainings import adopt_pulled_trainings
 from isnet.settings.params import NAME_PATTERN, load_params
 from isnet.settings.plan import Plan

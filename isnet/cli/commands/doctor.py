@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 
 from isnet.errors import UserError
 from isnet.extras import install_command, is_installed
-from isnet.io.gpus import driver_versions, gpu_models
-from isnet.io.torch_build import TorchBuild, missing_tool
+from isnet.machine.gpus import driver_versions, gpu_models
+from isnet.machine.torch_build import TorchBuild, missing_tool
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.environment import hardware, installed_versions

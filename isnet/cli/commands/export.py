@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command, is_installed
+from isnet.images.image_file import without_pixel_limit
 from isnet.io.atomic_files import atomic_path, read_json
 from isnet.io.console import format_bytes, show_progress
-from isnet.io.image_file import without_pixel_limit
 from isnet.records.run_records import ExportRecord, WeightsRecord
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from isnet.data.catalog.label_table import build_label_table
 from isnet.data.inspection.folder_inspection import Hints, Inspection, inspect_folder
 from isnet.data.inspection.proposal import propose_run
 from isnet.errors import UserError
+from isnet.images.image_file import without_pixel_limit
 from isnet.io.atomic_files import write_bytes, write_text
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.gpus import visible_gpus
-from isnet.io.image_file import without_pixel_limit
 from isnet.io.yaml_file import read_yaml
+from isnet.machine.gpus import visible_gpus
 from isnet.pipeline.run_memory import fit_batch
 from isnet.reporting.label_sheet import draw_label_sheet
 from isnet.settings.compatibility import check_run

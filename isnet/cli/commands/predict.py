@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from isnet import __version__
 from isnet.distributed.gpu_lease import gpu_lease
 from isnet.errors import UserError
+from isnet.images.image_file import without_pixel_limit
 from isnet.io.console import show_progress
-from isnet.io.gpus import visible_gpus
-from isnet.io.image_file import without_pixel_limit
+from isnet.machine.gpus import visible_gpus
 
 if TYPE_CHECKING:
     from isnet.inference.input_images import ImageFile

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from isnet.data.annotations.coco_masks import decode_runs, fill_polygons
+from isnet.data.annotations.coco_rasterization import decode_runs, fill_polygons
 from isnet.data.annotations.drawing import Drawing, Ids, Mask, Shape, ShapeDrawing, Size
 from isnet.data.annotations.json_file import Part, Point, Side, read_json_file
 from isnet.errors import UserError
-from isnet.io.image_file import decode, read_file, read_header
+from isnet.images.image_file import decode, read_file, read_header
 
 _HINT = "Export the annotations again"
 

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from isnet.data.annotations.coco_masks import fill_polygons
+from isnet.data.annotations.coco_rasterization import fill_polygons
 from isnet.data.annotations.drawing import Drawing, Mask, Shape, ShapeDrawing, Size, check_points
 from isnet.errors import UserError
-from isnet.io.image_file import read_file
+from isnet.images.image_file import read_file
 
 _AREAS = ("polygon", "box", "mask", "ellipse")
 """Elements that are drawn. Lines, points and tags have no area: CVAT's mask export has none."""

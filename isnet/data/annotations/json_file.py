@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, FiniteFloat, PositiveInt
 
 from isnet.errors import UserError
-from isnet.io.image_file import read_file
+from isnet.images.image_file import read_file
 from isnet.io.yaml_file import validate
 
 Point = Annotated[list[FiniteFloat], "x and y"]

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from isnet.data.catalog.image_groups import check_group
-from isnet.io.pixel_format import COLOURS, Bands
-from isnet.io.value_range import ValueRange
+from isnet.images.pixel_format import COLOURS, Bands
+from isnet.images.value_range import ValueRange
 from isnet.io.yaml_file import StrictModel, read_yaml, validate
 
 _FromList = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)

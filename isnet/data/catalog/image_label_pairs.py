@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_groups import group_of
 from isnet.errors import UserError
-from isnet.io.image_folder import IMAGE_SUFFIXES, files_below, is_image
+from isnet.images.image_folder import IMAGE_SUFFIXES, files_below, is_image
 
 if TYPE_CHECKING:
     from isnet.data.annotations.drawing import Drawing

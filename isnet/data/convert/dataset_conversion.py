@@ -30,12 +30,12 @@ from isnet.data.convert.label_conversion import (
 from isnet.data.convert.measured_format import choose_pixel_format
 from isnet.data.convert.pair_facts import BandValues, PairFacts
 from isnet.errors import UserError
+from isnet.images.image_file import MAX_PIXELS
+from isnet.images.pixel_format import Bands, PixelFormat
 from isnet.io.atomic_files import digest_of, remove_other_files
-from isnet.io.image_file import MAX_PIXELS
+from isnet.io.exclusive_lock import exclusive
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
-from isnet.io.pixel_format import Bands, PixelFormat
-from isnet.io.process_pool import map_in_processes
-from isnet.io.wait_lock import exclusive
+from isnet.machine.process_pool import map_in_processes
 from isnet.records.dataset_records import Census, Manifest, SourceRecord, SplitCounts
 
 _log = logging.getLogger(__name__)

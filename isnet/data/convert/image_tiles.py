@@ -13,11 +13,11 @@ from isnet.data.convert.label_lookup import count_train_ids
 from isnet.data.convert.pair_facts import PairFacts, measure_image
 from isnet.data.convert.png_codec import encode_grey
 from isnet.data.convert.source_image import SourceImage
+from isnet.images.pixel_format import Bands, in_memory_order
+from isnet.images.tiles import divide_side
+from isnet.images.value_range import Pixels, Values
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.pixel_format import Bands, in_memory_order
-from isnet.io.tiles import divide_side
-from isnet.io.value_range import Pixels, Values
 
 _PNG_TYPES = (np.uint8, np.uint16)
 _FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]

@@ -17,10 +17,10 @@ from isnet.data.convert.label_reader import read_label
 from isnet.data.convert.pair_facts import PairFacts, measure_image
 from isnet.data.convert.png_codec import encode_grey
 from isnet.data.convert.source_image import open_source, prepare_decoders
+from isnet.images.image_file import UnreadableImageError
+from isnet.images.pixel_format import Bands
 from isnet.io.atomic_files import write_bytes
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.image_file import UnreadableImageError
-from isnet.io.pixel_format import Bands
 
 FileStamp = tuple[int, int]
 """Size in bytes and modification time in nanoseconds."""

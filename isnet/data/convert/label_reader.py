@@ -12,7 +12,7 @@ from PIL import Image
 from isnet.data.catalog.dataset_description import LabelForm
 from isnet.data.convert.png_codec import store_uncompressed
 from isnet.errors import UserError
-from isnet.io.image_file import UnreadableImageError, decode, read_file, read_header
+from isnet.images.image_file import UnreadableImageError, decode, read_file, read_header
 
 RawIds = npt.NDArray[Any]
 """Raw ids `(H, W)`: uint8, uint16 or, for colours (65536 R + 256 G + B), uint32."""

@@ -8,8 +8,8 @@ from isnet.data.catalog import DatasetDescription
 from isnet.data.convert.label_conversion import ConversionJob
 from isnet.data.convert.pair_facts import BandValues, PairFacts
 from isnet.errors import UserError
-from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
-from isnet.io.value_range import ValueRange, show_limits, widest
+from isnet.images.pixel_format import PLAIN, Bands, PixelFormat
+from isnet.images.value_range import ValueRange, show_limits, widest
 
 _log = logging.getLogger(__name__)
 

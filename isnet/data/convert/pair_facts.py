@@ -7,8 +7,14 @@ import cv2
 import numpy as np
 
 from isnet.errors import UserError
-from isnet.io.pixel_format import Bands, in_memory_order, stretch_bands, swap_colours, to_picture
-from isnet.io.value_range import Pixels, ValueRange, Values, measure_range, stretch
+from isnet.images.pixel_format import (
+    Bands,
+    in_memory_order,
+    stretch_bands,
+    swap_colours,
+    to_picture,
+)
+from isnet.images.value_range import Pixels, ValueRange, Values, measure_range, stretch
 from isnet.records.base_record import Record
 
 _SIDE = 16

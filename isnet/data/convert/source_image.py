@@ -8,11 +8,11 @@ from typing import NamedTuple
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.io.image_file import MAX_PIXELS, check_mode, decode_values, read_file, read_header
-from isnet.io.no_data import read_no_data
-from isnet.io.pixel_format import Bands, PixelFormat
-from isnet.io.tiff_windows import open_windows
-from isnet.io.value_range import Values
+from isnet.images.image_file import MAX_PIXELS, check_mode, decode_values, read_file, read_header
+from isnet.images.no_data import read_no_data
+from isnet.images.pixel_format import Bands, PixelFormat
+from isnet.images.tiff_windows import open_windows
+from isnet.images.value_range import Values
 
 Size = tuple[int, int]
 """Width and height."""

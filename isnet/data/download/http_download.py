@@ -20,7 +20,7 @@ from isnet.errors import UserError
 from isnet.io.atomic_files import sha256_of
 from isnet.io.console import ProgressCallback, format_bytes
 from isnet.io.disk_space import require_free_space
-from isnet.io.wait_lock import exclusive
+from isnet.io.exclusive_lock import exclusive
 
 _log = logging.getLogger(__name__)
 

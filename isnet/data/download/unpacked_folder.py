@@ -9,7 +9,7 @@ from isnet.data.download.safe_extraction import BadArchive, open_archive
 from isnet.io.atomic_files import read_json, write_json
 from isnet.io.console import ProgressCallback
 from isnet.io.disk_space import explain_write_errors, require_free_space
-from isnet.io.wait_lock import exclusive
+from isnet.io.exclusive_lock import exclusive
 
 
 def unpack(archives: Sequence[Path], folder: Path, *, workers: int, show: ProgressCallback) -> None:

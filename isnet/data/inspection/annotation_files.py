@@ -9,7 +9,7 @@ from isnet.data.annotations.shared_file import read_shared_file
 from isnet.data.catalog.dataset_description import ANNOTATION_FORMS, SHARED_FORMS
 from isnet.data.inspection.pairing import Pairing, find_split_folders, mark_split, pair_files
 from isnet.errors import UserError
-from isnet.io.image_folder import files_below, is_image
+from isnet.images.image_folder import files_below, is_image
 
 
 class AnnotationKind(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from isnet.data.catalog.dataset_description import Color
 from isnet.errors import UserError
-from isnet.io.image_folder import files_below
+from isnet.images.image_folder import files_below
 
 IGNORED_BY_LABELME = "__ignore__"
 """Name of a class that LabelMe's converters ignore."""

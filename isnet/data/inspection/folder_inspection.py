@@ -35,8 +35,8 @@ from isnet.data.inspection.label_values import (
 from isnet.data.inspection.pairing import NoMasksError, Pairing, find_pairing
 from isnet.data.inspection.splits import Division, describe, divide
 from isnet.errors import UserError
-from isnet.io.image_file import MAX_PIXELS
-from isnet.io.tiles import divide_side
+from isnet.images.image_file import MAX_PIXELS
+from isnet.images.tiles import divide_side
 from isnet.io.yaml_file import validate
 
 _TILE = 1024

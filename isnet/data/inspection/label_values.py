@@ -16,11 +16,11 @@ from isnet.data.convert.label_lookup import histogram
 from isnet.data.convert.label_reader import FORM_OF, read_label
 from isnet.data.convert.source_image import Size, check_image, prepare_decoders
 from isnet.errors import UserError
-from isnet.io.host_resources import usable_cores
-from isnet.io.image_file import read_file, read_header
-from isnet.io.no_data import read_no_data
-from isnet.io.pixel_format import Bands
-from isnet.io.process_pool import map_in_processes
+from isnet.images.image_file import read_file, read_header
+from isnet.images.no_data import read_no_data
+from isnet.images.pixel_format import Bands
+from isnet.machine.host_resources import usable_cores
+from isnet.machine.process_pool import map_in_processes
 
 _PAIRS_PER_WORKER = 50
 """For fewer pairs, starting a process takes longer than reading."""

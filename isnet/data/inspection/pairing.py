@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from isnet.errors import UserError
-from isnet.io.image_folder import files_below, is_image
+from isnet.images.image_folder import files_below, is_image
 
 SPLIT_WORDS = {
     "train": ("train", "training"),

@@ -9,7 +9,7 @@ from isnet.data.catalog.dataset_description import SHARED_FORMS
 from isnet.data.catalog.image_label_pairs import SPLITS, Pair, find_pairs
 from isnet.data.inspection.pairing import SPLIT_WORDS, Pairing
 from isnet.errors import UserError
-from isnet.io.image_folder import files_below
+from isnet.images.image_folder import files_below
 
 _FRACTION = 0.2
 _VAL_NAMES = (*SPLIT_WORDS["val"], *SPLIT_WORDS["test"])

@@ -18,8 +18,8 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
 from isnet.data.packed.packed_store import PackedSample, Pixels
-from isnet.io.image_file import read_image, read_train_ids
-from isnet.io.pixel_format import PLAIN
+from isnet.images.image_file import read_image, read_train_ids
+from isnet.images.pixel_format import PLAIN
 
 _TRIES = 10
 _WARPED = 4
@@ -28,7 +28,7 @@ _WARPED = 4
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read an image by `isnet.io.image_file`, in place of mmseg's LoadImageFromFile.
+    """Read an image by `isnet.images.image_file`, in place of mmseg's LoadImageFromFile.
 
     Images of 8 bits are the same. A `ManifestDataset` puts this transform in place of mmseg's, and
     gives the `pixel_format` of bands and of more bits.

@@ -15,7 +15,7 @@ from mmseg.registry import DATA_SAMPLERS, DATASETS
 
 from isnet.data.packed.packed_store import PackedStore
 from isnet.errors import UserError
-from isnet.io.pixel_format import PLAIN, PixelFormat
+from isnet.images.pixel_format import PLAIN, PixelFormat
 
 SeededIndex = tuple[int, int, int]
 """Index of an image, number of the draw over all ranks, and seed of the run."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isnet.data.loading.opencv_hsv import HUES, bgr_to_hsv, hsv_to_bgr
-from isnet.io.pixel_format import COLOURS
+from isnet.images.pixel_format import COLOURS
 
 _LEVELS = np.arange(256)
 

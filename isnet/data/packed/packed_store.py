@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from isnet.errors import UserError
-from isnet.io.pixel_format import COLOURS
-from isnet.io.tiles import overlap
+from isnet.images.pixel_format import COLOURS
+from isnet.images.tiles import overlap
 
 STORE_VERSION = 1
 TILE = 256

@@ -18,12 +18,12 @@ from isnet.data.packed.packed_store import (
     to_tiles,
 )
 from isnet.errors import UserError
+from isnet.images.image_file import read_image, read_train_ids
+from isnet.images.pixel_format import COLOURS, PixelFormat
 from isnet.io.atomic_files import write_json
 from isnet.io.console import ProgressCallback, format_bytes
-from isnet.io.image_file import read_image, read_train_ids
 from isnet.io.json_lines import JsonLinesFile, read_json_lines
-from isnet.io.pixel_format import COLOURS, PixelFormat
-from isnet.io.process_pool import map_in_processes
+from isnet.machine.process_pool import map_in_processes
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from isnet.data.streets.street import paint_scene
 from isnet.io.atomic_files import atomic_path
-from isnet.io.process_pool import map_in_processes
+from isnet.machine.process_pool import map_in_processes
 from isnet.settings.params import StreetsSettings
 
 CITIES: Final[dict[str, tuple[str, ...]]] = {

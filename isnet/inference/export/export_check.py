@@ -11,11 +11,11 @@ from torch import Tensor
 
 from isnet.data.streets import StreetsSettings, paint_scene
 from isnet.errors import UserError
+from isnet.images.image_file import MAX_PIXELS
+from isnet.images.pixel_format import COLOURS, PLAIN, PixelFormat
 from isnet.inference.export.exported_network import SMALLEST_SIDE, Runner
 from isnet.inference.input_images import find_images, image_tensor, open_picture
 from isnet.io.atomic_files import read_json
-from isnet.io.image_file import MAX_PIXELS
-from isnet.io.pixel_format import COLOURS, PLAIN, PixelFormat
 from isnet.settings.layout import Layout
 from isnet.settings.params import load_params
 

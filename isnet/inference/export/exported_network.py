@@ -16,10 +16,10 @@ from torch.export import Dim, ExportedProgram
 
 from isnet import __version__
 from isnet.errors import UserError
+from isnet.images.pixel_format import COLOURS, PixelFormat
 from isnet.inference.model_loader import TrainedModel
 from isnet.inference.segmentor_logits import has_plain_predict
 from isnet.io.message_text import one_line
-from isnet.io.pixel_format import COLOURS, PixelFormat
 
 INPUT = "image"
 OUTPUTS = ("labels", "confidence")

@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 
 from isnet.errors import UserError
+from isnet.images.band_file import band_image_size
+from isnet.images.image_file import TIFF, TooLargeImageError, UnreadableImageError, read_header
+from isnet.images.pixel_format import PLAIN, PixelFormat
 from isnet.inference.input_images import RgbImage, decode_rgb
-from isnet.io.band_file import band_image_size
-from isnet.io.image_file import TIFF, TooLargeImageError, UnreadableImageError, read_header
-from isnet.io.pixel_format import PLAIN, PixelFormat
 
 MAX_BYTES = 32 * 2**20
 """Limit of an image file."""

@@ -4,8 +4,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from isnet.tracking.run_record import TrackingStore
 from isnet.tracking.store_address import is_database_file
+from isnet.tracking.tracked_run import TrackingStore
 
 _FOLDER = "mlartifacts"
 

@@ -20,7 +20,7 @@ from isnet.tracking.mlflow.idempotent_writes import (
     set_run_tag,
 )
 from isnet.tracking.redaction import redact
-from isnet.tracking.run_record import RunRecord, State
+from isnet.tracking.tracked_run import State, TrackedRun
 
 KEY = "isnet.key"
 PARENT = "mlflow.parentRunId"
@@ -57,7 +57,7 @@ class MlflowRun:
             self._reach(metric.key, metric.step)
 
     @classmethod
-    def find_or_create(cls, client: Any, experiment_id: str, record: RunRecord) -> MlflowRun:
+    def find_or_create(cls, client: Any, experiment_id: str, record: TrackedRun) -> MlflowRun:
         """Find the MLflow run of a training by its key, or create the run.
 
         If several hosts created one, the oldest is used.
@@ -71,7 +71,7 @@ class MlflowRun:
         _add_params(client, run, record)
         return cls(client, run)
 
-    def require_oldest(self, experiment_id: str, record: RunRecord) -> None:
+    def require_oldest(self, experiment_id: str, record: TrackedRun) -> None:
         """Raise RuntimeError if another host created an older MLflow run of the same training.
 
         When the upload is tried again, it finds and uses the older run.
@@ -141,7 +141,7 @@ class MlflowRun:
 
         create_once(exists, lambda: self.client.log_inputs(self.id, datasets=[DatasetInput(used)]))
 
-    def add_artifacts(self, record: RunRecord) -> None:
+    def add_artifacts(self, record: TrackedRun) -> None:
         """Upload the settings and the artifacts of `record` to the MLflow run."""
         self.client.log_dict(self.id, record.settings, "settings.json")
         for name, file in record.files():
@@ -149,7 +149,7 @@ class MlflowRun:
             self.client.log_artifact(self.id, str(file), folder or None)
 
 
-def _add_params(client: Any, run: Any, record: RunRecord) -> None:
+def _add_params(client: Any, run: Any, record: TrackedRun) -> None:
     """Log the parameters that the MLflow run lacks. MLflow refuses to change existing ones."""
     from mlflow.entities import Param
 
@@ -167,7 +167,7 @@ def milliseconds(utc: str) -> int:
     return int(datetime.fromisoformat(utc).timestamp() * 1000)
 
 
-def find_or_create_parent(client: Any, experiment_id: str, record: RunRecord) -> str:
+def find_or_create_parent(client: Any, experiment_id: str, record: TrackedRun) -> str:
     """Find or create the MLflow run that is the parent of a run's sweep, and return its id."""
     sweep = str(record.sweep)
     about = (

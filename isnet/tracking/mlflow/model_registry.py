@@ -11,7 +11,7 @@ from typing import Any
 from isnet.tracking.mlflow.idempotent_writes import CREATED, create_once, lock_creation, search_all
 from isnet.tracking.mlflow.model_folder import model_folder
 from isnet.tracking.mlflow.tracking_client import TrackingClient
-from isnet.tracking.run_record import RunRecord
+from isnet.tracking.tracked_run import TrackedRun
 
 WEIGHTS = "weights.sha256"
 
@@ -23,7 +23,7 @@ _UNSUPPORTED = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED", "PE
 _ROUNDS = 10
 
 
-def log_model(client: TrackingClient, experiment_id: str, run_id: str, record: RunRecord) -> str:
+def log_model(client: TrackingClient, experiment_id: str, run_id: str, record: TrackedRun) -> str:
     """Upload the weights of a run as an MLflow logged model, and return the model's id.
 
     A complete model is not uploaded again. An interrupted upload is repeated into the same model.
@@ -61,7 +61,7 @@ def _models(client: TrackingClient, experiment_id: str, run_id: str, sha256: str
     )
 
 
-def _upload(client: TrackingClient, model_id: str, run_id: str, record: RunRecord) -> None:
+def _upload(client: TrackingClient, model_id: str, run_id: str, record: TrackedRun) -> None:
     from mlflow.entities import LoggedModelOutput
 
     assert record.weights is not None
@@ -90,7 +90,7 @@ def is_without_registry(error: Exception) -> bool:
     return isinstance(error, NotImplementedError) or code in _UNSUPPORTED
 
 
-def register(client: Any, name: str, model_id: str, run_id: str, record: RunRecord) -> None:
+def register(client: Any, name: str, model_id: str, run_id: str, record: TrackedRun) -> None:
     """Register an evaluated run's model as a version of `name`, and update the alias `best`.
 
     The version is tagged with the score and the data of the run.
@@ -108,7 +108,7 @@ def register(client: Any, name: str, model_id: str, run_id: str, record: RunReco
     _set_best(client, name)
 
 
-def version_tags(record: RunRecord) -> dict[str, str]:
+def version_tags(record: TrackedRun) -> dict[str, str]:
     """Return the tags of the version of an evaluated run; a score over nothing has no tag."""
     assert record.metrics
     score = record.metrics["single_scale"]["mIoU"]

@@ -31,8 +31,8 @@ from isnet.tracking.mlflow.model_registry import (
     registered_name,
 )
 from isnet.tracking.mlflow.tracking_client import TrackingClient, is_of_one_run
-from isnet.tracking.run_record import RunRecord, TrackingStore
 from isnet.tracking.store_address import is_database_file
+from isnet.tracking.tracked_run import TrackedRun, TrackingStore
 from isnet.tracking.upload_events import Report
 
 _NOTE = "mlflow.json"  # note about the last upload, in the work folder of a run
@@ -40,7 +40,7 @@ _LOCK_SECONDS = 60.0
 _PAUSE_SECONDS = 2.0
 
 
-def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
+def is_uploaded(record: TrackedRun, store: TrackingStore) -> bool:
     """Return whether an ended run has been uploaded in its present state.
 
     The digest of the run is compared with the note that its last upload wrote to the work folder.
@@ -53,7 +53,7 @@ def is_uploaded(record: RunRecord, store: TrackingStore) -> bool:
 
 
 def upload_runs(
-    records: list[RunRecord], store: TrackingStore, report: Report, *, attempts: int = 1
+    records: list[TrackedRun], store: TrackingStore, report: Report, *, attempts: int = 1
 ) -> None:
     """Upload runs to MLflow and report events, with at most `attempts` tries for each run.
 
@@ -74,7 +74,7 @@ def upload_runs(
     report({"done": 1, "reason": reason, "by_hand": by_hand})
 
 
-def _upload(record: RunRecord, store: TrackingStore, report: Report, attempts: int) -> str:
+def _upload(record: TrackedRun, store: TrackingStore, report: Report, attempts: int) -> str:
     if is_uploaded(record, store) and _is_there(record, store, report):
         return ""
     for _ in range(attempts - 1):
@@ -84,7 +84,7 @@ def _upload(record: RunRecord, store: TrackingStore, report: Report, attempts: i
     return RunUpload(record, store, report).send_all()
 
 
-def _is_there(record: RunRecord, store: TrackingStore, report: Report) -> bool:
+def _is_there(record: TrackedRun, store: TrackingStore, report: Report) -> bool:
     """Return whether MLflow has the run of a note: stores and runs are also deleted."""
     from mlflow.exceptions import MlflowException
 
@@ -114,7 +114,7 @@ class RunUpload:
 
     def __init__(
         self,
-        record: RunRecord,
+        record: TrackedRun,
         store: TrackingStore,
         report: Report,
         environment: dict[str, Any] | None = None,
@@ -165,7 +165,7 @@ class RunUpload:
             write_json(record.work / _NOTE, {"run_id": self.run.id, "content": content})
         return note
 
-    def finish(self, record: RunRecord) -> None:
+    def finish(self, record: TrackedRun) -> None:
         """Upload all that is missing of the run, which has ended as `record` says."""
         if record is self.record:
             self.send_all()

@@ -9,9 +9,9 @@ from isnet.tracking.curve_thinning import thin_records
 from isnet.tracking.failure_reason import failure_reason
 from isnet.tracking.final_metrics import final_metrics
 from isnet.tracking.journal import JournalReader
-from isnet.tracking.run_record import RunRecord
 from isnet.tracking.sinks.tensorboard_run import TensorboardRun, tensorboard_folder
 from isnet.tracking.sinks.wandb_run import WandbRun
+from isnet.tracking.tracked_run import TrackedRun
 from isnet.tracking.upload_events import Report
 
 SinkName = Literal["TensorBoard", "Weights & Biases"]
@@ -25,17 +25,17 @@ class CurveSinks:
     project: str  # Weights & Biases' project
     home: Path  # the checkout in whose `work/` the event files and the offline runs are
 
-    def is_complete(self, name: SinkName, record: RunRecord) -> bool:
+    def is_complete(self, name: SinkName, record: TrackedRun) -> bool:
         """Return whether a sink got an ended run as it is now, from the note about it."""
         return read_json(self.note(name, record)).get("content") == self.digest(record)
 
-    def note(self, name: SinkName, record: RunRecord) -> Path:
+    def note(self, name: SinkName, record: TrackedRun) -> Path:
         """Return the note about what a sink got; TensorBoard's is lost with its event files."""
         if name == "TensorBoard":
             return tensorboard_folder(self.home, record) / "isnet.json"
         return record.work / "wandb.json"
 
-    def digest(self, record: RunRecord) -> str:
+    def digest(self, record: TrackedRun) -> str:
         """Return a hash of everything that a sink gets of a run."""
         files = [path for path in (record.journal, record.system) if path.is_file()]
         final = final_metrics(record) if record.summary else {}
@@ -48,7 +48,7 @@ class SinkUpload:
     After a failure, close it and create another one.
     """
 
-    def __init__(self, name: SinkName, record: RunRecord, sinks: CurveSinks) -> None:
+    def __init__(self, name: SinkName, record: TrackedRun, sinks: CurveSinks) -> None:
         self._name, self._record, self._sinks = name, record, sinks
         self._readers = (JournalReader(record.journal), JournalReader(record.system))
         self._run = (
@@ -63,7 +63,7 @@ class SinkUpload:
             records = reader.new_records()
             self._run.add(thin_records(records, self._record.iterations, self._run.last))
 
-    def finish(self, record: RunRecord) -> None:
+    def finish(self, record: TrackedRun) -> None:
         """Send all that is missing of the run, which has ended as `record` says, and note it."""
         content = self._sinks.digest(record)
         self.send_new()
@@ -78,7 +78,7 @@ class SinkUpload:
 
 
 def complete_sinks(
-    missing: list[tuple[SinkName, RunRecord]], sinks: CurveSinks, report: Report
+    missing: list[tuple[SinkName, TrackedRun]], sinks: CurveSinks, report: Report
 ) -> None:
     """Send ended runs to sinks, and report the results. Raises nothing.
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from isnet.tracking.curve_thinning import Row, rows_of, step_of
-from isnet.tracking.run_record import RunRecord, State
+from isnet.tracking.tracked_run import State, TrackedRun
 
 
-def tensorboard_folder(home: Path, record: RunRecord) -> Path:
+def tensorboard_folder(home: Path, record: TrackedRun) -> Path:
     """Return the folder of a training's event file, below `tensorboard --logdir`."""
     return home / "work" / "tensorboard" / record.name / record.key
 
@@ -23,7 +23,7 @@ class TensorboardRun:
     TensorBoard that shows the former file drops its points at the new file's start event.
     """
 
-    def __init__(self, record: RunRecord, home: Path) -> None:
+    def __init__(self, record: TrackedRun, home: Path) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 

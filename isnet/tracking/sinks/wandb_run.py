@@ -7,7 +7,7 @@ from typing import Any
 
 from isnet.tracking.curve_thinning import kind_of, rows_of, step_of
 from isnet.tracking.redaction import redact
-from isnet.tracking.run_record import RunRecord, State
+from isnet.tracking.tracked_run import State, TrackedRun
 
 _AXES = {"train": "train/iteration", "val": "val/iteration", "system": "system/sample"}
 """Prefix of metrics: the metric that is their x axis."""
@@ -21,7 +21,7 @@ class WandbRun:
     nobody can ask, is written anew and replaces the former one of the same training.
     """
 
-    def __init__(self, record: RunRecord, project: str, home: Path) -> None:
+    def __init__(self, record: TrackedRun, project: str, home: Path) -> None:
         import wandb
 
         settings = wandb.Settings(

@@ -12,8 +12,8 @@ import tifffile
 from own_data import OwnData
 
 from isnet.errors import UserError
-from isnet.io.pixel_format import PixelFormat
-from isnet.io.value_range import to_8_bits
+from isnet.images.pixel_format import PixelFormat
+from isnet.images.value_range import to_8_bits
 
 Values = npt.NDArray[Any]
 

@@ -12,9 +12,9 @@ from own_data import OwnData
 from PIL import Image
 
 from isnet.errors import UserError
+from isnet.images.image_file import read_image
+from isnet.images.pixel_format import PixelFormat
 from isnet.io.atomic_files import digest_of
-from isnet.io.image_file import read_image
-from isnet.io.pixel_format import PixelFormat
 from isnet.records.dataset_records import Manifest
 from isnet.reporting.label_samples import choose_samples
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from isnet.data.convert import source_image
 from isnet.errors import UserError
-from isnet.io.image_file import read_image, read_train_ids
-from isnet.io.pixel_format import PixelFormat
-from isnet.io.tiles import divide_side
+from isnet.images.image_file import read_image, read_train_ids
+from isnet.images.pixel_format import PixelFormat
+from isnet.images.tiles import divide_side
 
 Array = npt.NDArray[Any]
 SIZE = (150, 100)

@@ -17,7 +17,7 @@ from isnet.data.catalog.dataset_description import LabelForm
 from isnet.data.convert.label_reader import read_label
 from isnet.data.convert.source_image import check_image
 from isnet.errors import UserError
-from isnet.io.image_file import decode
+from isnet.images.image_file import decode
 
 IDS = np.arange(12, dtype=np.uint8).reshape(3, 4)
 RGB = np.stack([IDS * 20, IDS + 7, 255 - IDS], axis=-1)

@@ -21,8 +21,8 @@ from PIL import Image
 from tiff_files import encode_tiff
 
 from isnet.errors import UserError
+from isnet.images.pixel_format import PLAIN, Bands, PixelFormat
 from isnet.inference.serving import request_image
-from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pretended_run import pretend_finished
 
 from isnet.cli import main
 from isnet.tracking.mlflow.artifact_place import follow_checkout
-from isnet.tracking.run_record import TrackingStore
+from isnet.tracking.tracked_run import TrackingStore
 
 Edit = Callable[[str, str], None]
 

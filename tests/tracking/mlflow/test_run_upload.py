@@ -16,14 +16,14 @@ from mlflow.entities import Run
 from pretended_run import pretend_finished
 
 from isnet.cli import main
-from isnet.pipeline.mlflow_run_records import current_record
+from isnet.pipeline.tracked_runs import current_record
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.live_upload import LiveUpload
 from isnet.tracking.mlflow import run_upload
 from isnet.tracking.mlflow.run_upload import RunUpload
 from isnet.tracking.mlflow.tracking_client import TrackingClient
-from isnet.tracking.run_record import TrackingStore
+from isnet.tracking.tracked_run import TrackingStore
 
 RUNS = {"one": 0.25, "two": 0.5}
 Edit = Callable[[str, str], None]

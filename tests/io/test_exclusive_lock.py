@@ -13,12 +13,12 @@ from pathlib import Path
 from filelock import FileLock
 from log_lines import record_log
 
-from isnet.io.wait_lock import exclusive
+from isnet.io.exclusive_lock import exclusive
 
 _HOLD = """
 import sys, time
 from pathlib import Path
-from isnet.io.wait_lock import exclusive
+from isnet.io.exclusive_lock import exclusive
 with exclusive(Path(sys.argv[1])):
     print(flush=True)
     time.sleep(60)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from isnet.errors import UserError
-from isnet.io import process_pool
+from isnet.machine import process_pool
 
 
 def _nothing() -> None:
@@ -43,7 +43,7 @@ def test_a_killed_worker_is_an_error(tmp_path: Path) -> None:
 
 STARTING = """
 import os, signal, threading, time
-from isnet.io.process_pool import map_in_processes
+from isnet.machine.process_pool import map_in_processes
 
 # As a progress bar has one: Ctrl-C is not held back from it.
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()

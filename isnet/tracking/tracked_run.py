@@ -36,7 +36,7 @@ class TrackingStore:
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class TrackedRun:
     """All that an upload to MLflow needs of one run: values, and paths of files."""
 
     name: str

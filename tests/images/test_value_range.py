@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from tiff_files import encode_tiff
 
-from isnet.io.image_file import check_mode, decode_image, decode_values, read_header
-from isnet.io.pixel_format import PixelFormat
-from isnet.io.value_range import measure_range, stretch, to_8_bits, widest
+from isnet.images.image_file import check_mode, decode_image, decode_values, read_header
+from isnet.images.pixel_format import PixelFormat
+from isnet.images.value_range import measure_range, stretch, to_8_bits, widest
 
 BLACK_IS_ZERO, RGB = 1, 2
 FILE = Path("a")

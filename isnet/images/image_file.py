@@ -3,7 +3,7 @@
 OpenCV decodes images as in mmseg's `LoadImageFromFile`. EXIF orientation is applied. Of several
 frames the first is used. Grey, palette and CMYK images become colour images. Values of more than 8
 bits become 8 by a range; without one, 16 bits are divided by 256. Transparency is dropped. Chosen
-bands of a TIFF, as `isnet.io.band_file` reads them, stay as many as they are.
+bands of a TIFF, as `isnet.images.band_file` reads them, stay as many as they are.
 """
 
 import io
@@ -24,9 +24,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from isnet.errors import UserError
-from isnet.io.decoder_messages import decoder_messages
-from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
-from isnet.io.value_range import Pixels, Values
+from isnet.images.decoder_messages import decoder_messages
+from isnet.images.pixel_format import PLAIN, Bands, PixelFormat
+from isnet.images.value_range import Pixels, Values
 
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow's limit on pixels against decompression bombs, for images from unknown sources."""
@@ -312,7 +312,7 @@ def decode_values(path: Path, content: bytes, bands: Bands | None = None) -> Val
     or of a kind that is not read.
     """
     if bands is not None:
-        from isnet.io.band_file import decode_bands
+        from isnet.images.band_file import decode_bands
 
         return decode_bands(path, content, bands)
     return _as_colours(decode(path, content, _AS_STORED))

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from isnet.extras import EXTRAS, is_installed
-from isnet.io.band_file import check_bands, open_tiff
-from isnet.io.image_file import BIG_TIFF, LOSSY, ORIENTATION, TIFF
-from isnet.io.no_data import NO_DATA, parse_no_data
-from isnet.io.pixel_format import COLOURS, PixelFormat, in_memory_order, swap_colours
-from isnet.io.tiles import overlap
-from isnet.io.value_range import Pixels, Values
+from isnet.images.band_file import check_bands, open_tiff
+from isnet.images.image_file import BIG_TIFF, LOSSY, ORIENTATION, TIFF
+from isnet.images.no_data import NO_DATA, parse_no_data
+from isnet.images.pixel_format import COLOURS, PixelFormat, in_memory_order, swap_colours
+from isnet.images.tiles import overlap
+from isnet.images.value_range import Pixels, Values
 
 _BLACK_IS_ZERO, _RGB = 1, 2
 """Photometric interpretations."""
@@ -25,7 +25,7 @@ class TiffWindows:
     """A TIFF that is indexed as an array: `image[rows, columns]` decodes the tiles of this window.
 
     Windows are `(h, w, 3)` RGB, or `(h, w, C)` with the bands of the `pixel_format` in their order,
-    uint8, equal to those of the whole image as `isnet.io.image_file` decodes it.
+    uint8, equal to those of the whole image as `isnet.images.image_file` decodes it.
 
     Attributes:
         shape: height, width and channels of the image.

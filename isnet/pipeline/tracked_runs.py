@@ -10,10 +10,10 @@ from isnet.records.csv_rows import read_rows
 from isnet.records.dataset_records import labelled_classes
 from isnet.records.run_records import ClassScore
 from isnet.settings.plan import Plan
-from isnet.tracking.run_record import RunRecord, State, run_parameters
+from isnet.tracking.tracked_run import State, TrackedRun, run_parameters
 
 
-def current_record(plan: Plan, name: str) -> RunRecord | None:
+def current_record(plan: Plan, name: str) -> TrackedRun | None:
     """Return the record of the training with the present settings, finished or not.
 
     If there is none, return the record of the last published training, or None without any.
@@ -35,7 +35,7 @@ def current_record(plan: Plan, name: str) -> RunRecord | None:
 
 def training_record(
     plan: Plan, name: str, work: Path, manifest_digest: str, state: State
-) -> RunRecord:
+) -> TrackedRun:
     """Return the record of the training in the folder `work`.
 
     Its state is "finished" if `work` has the results of the training, else `state`.
@@ -45,7 +45,7 @@ def training_record(
     return _record(plan, name, work, manifest_digest, state)
 
 
-def _finished(plan: Plan, name: str, work: Path, trained: Path) -> RunRecord:
+def _finished(plan: Plan, name: str, work: Path, trained: Path) -> TrackedRun:
     summary = read_json(trained / "train.json")
     evaluated = plan.layout.evaluate_results(name)
     metrics = read_json(evaluated / "metrics.json") or None
@@ -82,7 +82,7 @@ def _labelled_classes(table: Path) -> str:
 
 def _record(
     plan: Plan, name: str, work: Path, manifest_digest: str, state: State, **more: Any
-) -> RunRecord:
+) -> TrackedRun:
     planned = plan.run(name)
     summary = more.get("summary") or {}
     settings = summary.get("settings") or planned.settings
@@ -90,7 +90,7 @@ def _record(
     is_planned = work.name == plan.train_key(name, manifest_digest)
     # Weights that were not trained here have no optimizer, whatever the config says.
     is_trained = is_planned and not summary.get("weights")
-    return RunRecord(
+    return TrackedRun(
         name=name,
         key=work.name,
         settings=settings,

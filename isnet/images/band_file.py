@@ -12,16 +12,16 @@ import numpy as np
 
 from isnet.errors import UserError
 from isnet.extras import EXTRAS, install_command, is_installed
-from isnet.io.image_file import (
+from isnet.images.image_file import (
     BIG_TIFF,
     ORIENTATION,
     TIFF,
     UnreadableImageError,
     check_pixel_limit,
 )
+from isnet.images.pixel_format import Bands, in_memory_order
+from isnet.images.value_range import Values
 from isnet.io.message_text import one_line
-from isnet.io.pixel_format import Bands, in_memory_order
-from isnet.io.value_range import Values
 
 
 def decode_bands(path: Path, content: bytes, bands: Bands) -> Values:

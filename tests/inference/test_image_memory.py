@@ -10,7 +10,7 @@ import pytest
 import torch
 from forked_commands import run_forked
 
-from isnet.inference import memory
+from isnet.inference import image_memory as memory
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.model_loader import TrainedModel, open_model
 
@@ -52,7 +52,7 @@ def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: py
 
 SCRIPT = textwrap.dedent("""
     import resource, psutil, torch
-    from isnet.inference.memory import release_freed_memory, keep_freed_memory
+    from isnet.inference.image_memory import release_freed_memory, keep_freed_memory
     faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     megabytes = lambda: psutil.Process().memory_info().rss / 2**20
     def filled(mebibytes):

@@ -11,9 +11,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from isnet.errors import UserError
+from isnet.images.pixel_format import PLAIN, Bands, PixelFormat
+from isnet.images.tiff_windows import TiffWindows, open_windows
 from isnet.inference.input_images import read_rgb
-from isnet.io.pixel_format import PLAIN, Bands, PixelFormat
-from isnet.io.tiff_windows import TiffWindows, open_windows
 
 SIZE = (150, 105)
 WINDOWS = [np.s_[0:150, 0:105], np.s_[63:65, 31:100], np.s_[149:150, 0:1], np.s_[40:, :33]]

@@ -8,7 +8,7 @@ from mmseg.models.decode_heads.psp_head import PPM
 from torch import nn
 
 from isnet.errors import UserError
-from isnet.training.single_values import explain_single_values
+from isnet.training.batch_norm_error import explain_single_values
 
 
 def _pyramid() -> nn.Module:

@@ -3,7 +3,7 @@
 import struct
 from typing import Any
 
-from isnet.io.image_file import BIG_TIFF, TIFF, read_tiff_tags
+from isnet.images.image_file import BIG_TIFF, TIFF, read_tiff_tags
 
 NO_DATA = 42113
 """GDAL's tag: a number as text, for all bands."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from isnet.io.value_range import Pixels, ValueRange, Values, stretch, to_8_bits
+from isnet.images.value_range import Pixels, ValueRange, Values, stretch, to_8_bits
 
 COLOURS = 3
 """Channels of a colour image."""

@@ -14,11 +14,11 @@ from tiff_files import encode_tiff
 
 from isnet.errors import UserError
 from isnet.extras import EXTRAS
+from isnet.images import band_file
+from isnet.images.band_file import band_image_size
+from isnet.images.image_file import decode_image, decode_values, read_header
+from isnet.images.pixel_format import Bands, PixelFormat, swap_colours, to_picture
 from isnet.inference.input_images import decode_rgb
-from isnet.io import band_file
-from isnet.io.band_file import band_image_size
-from isnet.io.image_file import decode_image, decode_values, read_header
-from isnet.io.pixel_format import Bands, PixelFormat, swap_colours, to_picture
 
 FILE = Path("a.tif")
 Values = npt.NDArray[Any]

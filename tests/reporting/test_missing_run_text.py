@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from isnet.reporting.index_page import write_report
-from isnet.reporting.missing_results import MissingRun, missing_line
+from isnet.reporting.missing_run_text import MissingRun, missing_line
 
 from .conftest import SETTINGS
 from .pages import Page

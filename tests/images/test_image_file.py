@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
-from isnet.io.image_file import (
+from isnet.images.image_file import (
     UnreadableImageError,
     read_file,
     read_header,

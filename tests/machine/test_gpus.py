@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from stand_in_gpus import show_gpus
 
-from isnet.io.gpus import gpu_models, visible_gpus
+from isnet.machine.gpus import gpu_models, visible_gpus
 
 UUID = "GPU-{0}{0}{0}{0}{0}{0}{0}{0}-1111-2222-3333-444444444444"
 MIG = "MIG-{0}{0}{0}{0}{0}{0}{0}{0}-5555-6666-7777-888888888888"

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from isnet.errors import UserError
+from isnet.images.decoder_messages import decoder_messages
+from isnet.images.image_file import read_image
 from isnet.inference.input_images import read_rgb
-from isnet.io.decoder_messages import decoder_messages
-from isnet.io.image_file import read_image
 
 _FORMATS = {
     "JPEG": {"quality": 90},

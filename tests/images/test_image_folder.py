@@ -8,9 +8,9 @@ import pytest
 
 from isnet.data.catalog import DatasetDescription
 from isnet.data.catalog.image_label_pairs import find_pairs
+from isnet.images.image_folder import files_below, is_image
 from isnet.inference.input_images import find_images
 from isnet.inference.submission import list_images
-from isnet.io.image_folder import files_below, is_image
 
 IMAGES = ["a.png", "b.PNG", "c.Jpg", "deep/d.jpeg", "e.jfif", "linked/f.png"]
 LITTER = ["._a.png", ".DS_Store", "Thumbs.db", "notes.txt", ".trash/x.png", "deep/._d.jpeg"]

@@ -8,7 +8,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.io import host_resources
+from isnet.machine import host_resources
 
 _BYTES_PER_PIXEL = 2000
 """Upper estimate of a network's memory per input pixel. Measured on a CPU: 840 for ISNet R-50 at
