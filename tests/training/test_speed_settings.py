@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,21 @@ from isnet.models.float32 import allow_tf32
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.training.optim_wrappers import optimizer_wrapper
-from isnet.training.speed_settings import compile_parts, set_layout
+from isnet.training.speed_settings import compile_parts, require_deterministic, set_layout
 from isnet.training.train_job import TrainJob
 from isnet.training.trainer import TrainResult, train
 
 Edit = Callable[[str, str], None]
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo the settings of torch for the tests after it, which compare bits."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is restored
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    yield
+    allow_tf32(False)
+    require_deterministic(False)
 
 
 @pytest.fixture
