@@ -342,6 +342,10 @@ class Paths(StrictModel):
     """The data root, a large folder of images and converted labels; ISNET_DATA overrides it."""
 
 
+_EMPTY_WITHOUT_ENTRIES = BeforeValidator(lambda entries: {} if entries is None else entries)
+"""Takes a section whose entries are all deleted or commented out for an empty one."""
+
+
 class Params(StrictModel):
     """The content of params.yaml."""
 
@@ -349,9 +353,11 @@ class Params(StrictModel):
     """MLflow store and experiment."""
     paths: Paths = Paths()
     """Folders that may be on another disk."""
-    datasets: dict[str, Annotated[Dataset, Field(discriminator="kind")]]
+    datasets: Annotated[
+        dict[str, Annotated[Dataset, Field(discriminator="kind")]], _EMPTY_WITHOUT_ENTRIES
+    ]
     """Data sets by name (letters, digits, `_`, `-`)."""
-    runs: dict[str, Run]
+    runs: Annotated[dict[str, Run], _EMPTY_WITHOUT_ENTRIES]
     """Runs by name; each is a training and its evaluation, or an evaluation of given weights."""
 
 
@@ -395,7 +401,8 @@ def params_of(tree: dict[str, Any], path: Path) -> Params:
     params = validate_params(tree, path)
     for section, names in (("datasets", params.datasets), ("runs", params.runs)):
         if not names:
-            raise UserError("is empty", where=f"{path}: {section}", hint="Add an entry")
+            hint = "Add an entry; `isnet init NAME FOLDER` writes it for your own images"
+            raise UserError("is empty", where=f"{path}: {section}", hint=hint)
     return params
 
 

@@ -1,6 +1,7 @@
 """Inserts runs and data sets into params.yaml without changing any other byte of its text."""
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,17 +23,24 @@ class Insertion(NamedTuple):
 
 
 def insert_entries(
-    text: str, section: str, after: str, entries: Mapping[str, Mapping[str, Any]], path: Path
+    text: str,
+    section: str,
+    after: str | None,
+    entries: Mapping[str, Mapping[str, Any]],
+    path: Path,
 ) -> Insertion:
     """Insert runs or data sets into the text of params.yaml below an existing one, in its style.
 
-    `section` is `runs` or `datasets`, `after` the existing entry; `entries` has the new settings by
-    name. The text is edited by lines because a round trip through a YAML library changes line
-    breaks. Raises UserError if the file is not written as a block, for example `runs: {...}`.
+    `section` is `runs` or `datasets`, `after` the existing entry, None if the section is empty or
+    missing; `entries` has the new settings by name. The text is edited by lines because a round
+    trip through a YAML library changes line breaks. Raises UserError if the file is not written as
+    a block, for example `runs: {...}`.
     """
+    text = text if after else _open_section(text, section)
     lines = text.split("\n")
     try:
-        below, indent, inner, has_gaps = _find_place(section, after, text)
+        place = _find_place(section, after, text) if after else _find_section(section, lines)
+        below, indent, inner, has_gaps = place
         block: list[str] = []
         for name, fields in entries.items():
             block += [""] * has_gaps + [" " * indent + f"{name}:"]
@@ -42,11 +50,11 @@ def insert_entries(
         written = [line + ending for line in block]
         changed = "\n".join([*lines[:below], *written, *lines[below:]])
         old, new = (YAML(typ="safe", pure=True).load(each) for each in (text, changed))
-        if new != {**old, section: {**old[section], **entries}}:
+        if new != {**old, section: {**(old[section] or {}), **entries}}:
             raise ValueError("more than the entries differs")
     except (MarkedYAMLError, LookupError, ValueError, AttributeError):
         raise UserError(
-            f"nothing can be inserted below {section}.{after}",
+            f"nothing can be inserted below {section}{f'.{after}' if after else ''}",
             where=str(path),
             hint=f"Write `{section}` as a block, each entry a key with its settings below it",
         ) from None
@@ -70,6 +78,19 @@ def replace_params(path: Path, original: bytes, text: str) -> None:
         raise UserError("was changed meanwhile", where=str(path), hint="Run the same command again")
     with explain_write_errors(path):
         write_bytes(path.resolve(), text.encode())
+
+
+def _open_section(text: str, section: str) -> str:
+    """Return the text with an empty section ready for lines below it: `runs:` for `runs: {}`."""
+    empty = re.compile(rf"^({section}:)[ \t]*(?:\{{[ \t]*\}}|null|~)", re.MULTILINE)
+    if re.search(rf"^{section}:", text, re.MULTILINE):
+        return empty.sub(r"\1", text)
+    return text + "\n" * (not text.endswith("\n")) + f"\n{section}:\n"
+
+
+def _find_section(section: str, lines: list[str]) -> tuple[int, int, int, bool]:
+    """Return the place below the key of an empty section, as `_find_place` does."""
+    return [line.partition(":")[0] for line in lines].index(section) + 1, 2, 4, False
 
 
 def _find_place(section: str, name: str, text: str) -> tuple[int, int, int, bool]:

@@ -267,3 +267,14 @@ def test_an_error_while_writing_leaves_both_files_as_they_were(
     assert "params.yaml: the disk is full" in capsys.readouterr().err
     assert (checkout / "params.yaml").read_bytes() == before
     assert not (checkout / "datasets/pets.yaml").exists()
+
+
+def test_params_without_entries_get_their_first(
+    checkout: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "params.yaml").write_text("datasets:\n  # streets: {kind: streets}\n\nruns: {}\n")
+    assert main(["check"]) == 2
+    assert "datasets: is empty. Add an entry; `isnet init NAME FOLDER`" in capsys.readouterr().err
+    assert main(["init", "pets", str(pets)]) == 0
+    assert [*load_params().runs] == ["pets_isnet"]
+    assert main(["check"]) == 0

@@ -265,6 +265,21 @@ def test_runs_are_written_as_the_file_is_written(case: str) -> None:
     assert insert_entries(before, "runs", "a", {"new": RUN}, Path("params.yaml")).text == after
 
 
+ENTRY = "  new:\n    sweep: a\n    x: 1\n"
+EMPTY = {
+    "in braces": ("a: 1\nruns: {}  # none yet\nb: 2\n", f"a: 1\nruns:  # none yet\n{ENTRY}b: 2\n"),
+    "null": ("runs: null\n", f"runs:\n{ENTRY}"),
+    "entries are comments": ("runs:\n  # a:\n  #   x: 1\n", f"runs:\n{ENTRY}  # a:\n  #   x: 1\n"),
+    "missing": ("a: 1", f"a: 1\n\nruns:\n{ENTRY}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EMPTY)
+def test_the_first_entry_of_a_section_is_written(case: str) -> None:
+    before, after = EMPTY[case]
+    assert insert_entries(before, "runs", None, {"new": RUN}, Path("params.yaml")).text == after
+
+
 @pytest.mark.parametrize(
     "text",
     [

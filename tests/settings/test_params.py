@@ -52,7 +52,7 @@ WRONG = {
     "a key twice": ("  two:", "  one:", "not valid YAML: found duplicate key"),
     "no YAML": ("runs:\n", "runs: [\n", "not valid YAML"),
     "a list of runs": ("runs:\n  one:", "runs:\n  - one:", "not valid YAML"),
-    "no runs": (None, "datasets: {streets: {kind: streets}}\nruns: {}\n", "runs: is empty. Add an entry"),
+    "no runs": (None, "datasets: {streets: {kind: streets}}\nruns: {}\n", "runs: is empty. Add an entry; `isnet init NAME FOLDER` writes it"),
     "nothing": (None, "", "is empty or not a mapping"),
 }  # fmt: skip
 

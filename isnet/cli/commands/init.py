@@ -13,14 +13,13 @@ from isnet.errors import UserError
 from isnet.images.image_file import without_pixel_limit
 from isnet.io.atomic_files import write_bytes, write_text
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.yaml_file import read_yaml
 from isnet.machine.gpus import visible_gpus
 from isnet.pipeline.run_memory import fit_batch
 from isnet.reporting.label_sheet import draw_label_sheet
 from isnet.settings.compatibility import check_run
 from isnet.settings.experiment import resolve
 from isnet.settings.layout import Layout
-from isnet.settings.params import NAME_PATTERN, Params, load_params, params_of
+from isnet.settings.params import NAME_PATTERN, Params, params_of, read_params, validate_params
 from isnet.settings.params_editor import decode_params, format_pair, insert_entries, replace_params
 from isnet.settings.planned_run import PlannedRun
 
@@ -48,7 +47,8 @@ def init(
             written.
     """
     path, target, run = Path("params.yaml"), Path(f"datasets/{name}.yaml"), f"{name}_isnet"
-    params = load_params(path)
+    tree = {"datasets": {}, "runs": {}, **read_params(path)}
+    params = validate_params(tree, path)
     Layout.of(params)  # refuses a checkout whose path would be misread
     original = path.read_bytes()
     text = decode_params(original, path)
@@ -62,8 +62,9 @@ def init(
     at_a_time, memory = fit_batch(planned)
     if at_a_time < planned.batch.per_process:
         proposal.fields["overrides"]["train_dataloader"]["batch_size"] = at_a_time
-    with_data = insert_entries(text, "datasets", list(params.datasets)[-1], {name: dataset}, path)
-    last = list(params.runs)[-1]
+    last = next(reversed(params.datasets), None)
+    with_data = insert_entries(text, "datasets", last, {name: dataset}, path)
+    last = next(reversed(params.runs), None)
     changed = insert_entries(with_data.text, "runs", last, {run: proposal.fields}, path)
     description = _write_description(found)
     lines = [*found.report, *proposal.why, memory]
@@ -112,9 +113,9 @@ def _check(
     path: Path,
 ) -> PlannedRun:
     """Return a run to be added with its data set, or raise UserError if it is not correct."""
-    tree = read_yaml(path, "See docs/reference/params.md")
-    tree["datasets"] = {**tree["datasets"], **dataset}
-    tree["runs"] = {**tree["runs"], run: fields}
+    tree = read_params(path)
+    tree["datasets"] = {**(tree.get("datasets") or {}), **dataset}
+    tree["runs"] = {**(tree.get("runs") or {}), run: fields}
     wanted = params_of(tree, path).runs[run]
     experiment = resolve(run, wanted, classes=len(table.classes), channels=channels)
     check_run(run, wanted, experiment, table)
