@@ -13,17 +13,17 @@ import psutil
 import pytest
 from repository import REPOSITORY
 
-from isnet.io import file_lock
-from isnet.io.file_lock import LockOwner
+from isnet.io import lock_owner
+from isnet.io.lock_owner import LockOwner
 
 STAGES = """
 import os, signal
 from pathlib import Path
-from isnet.io import file_lock
+from isnet.io import lock_owner
 from isnet.cli import main
 
 assert not hasattr(os, "sched_getaffinity") and not hasattr(signal, "sigwaitinfo")
-file_lock._PROC = Path("/none")
+lock_owner._PROC = Path("/none")
 for stage in ("download", "convert", "pack", "baseline"):
     assert main([stage, "--dataset", "streets"]) == 0, stage
 import mmengine.device.utils
@@ -76,10 +76,10 @@ def test_a_child_ends_with_its_parent_without_prctl() -> None:
 
 
 def test_a_lock_of_an_ended_process_is_seen_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "_PROC", Path("/none"))
+    monkeypatch.setattr(lock_owner, "_PROC", Path("/none"))
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         fields = vars(LockOwner.here()) | {"pid": process.pid}
-        owner = LockOwner(**fields | {"started": file_lock._start_of(process.pid)})
+        owner = LockOwner(**fields | {"started": lock_owner._start_of(process.pid)})
         assert owner.is_running()
         assert not LockOwner(**fields).is_running()  # another process got this pid
         process.communicate(b"\n")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from isnet.checkpoints.checkpoint_formats import EFFICIENTNET_PYTORCH, WeightsFile
 from isnet.checkpoints.tensor_names import NAMINGS
+from isnet.checkpoints.weights_formats import EFFICIENTNET_PYTORCH, WeightsFile
 from isnet.errors import UserError
 from isnet.images.pixel_format import COLOURS
 from isnet.io.message_text import list_names

@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 
 from isnet.errors import UserError
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.file_lock import LockedFile, LockOwner, format_time
+from isnet.io.lock_owner import LockedFile, LockOwner, format_time
 from isnet.machine.gpus import visible_gpus
 
 _log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from typing import Self
 from isnet.distributed.node import Node
 from isnet.distributed.stop_signals import ABORTED, ABORTED_MESSAGE, STOP_SIGNALS, StopRequest
 from isnet.io.atomic_files import read_json
-from isnet.io.file_lock import lock_descriptors
+from isnet.io.lock_owner import lock_descriptors
 from isnet.machine.host_resources import usable_cores
 from isnet.settings.params import Devices
 

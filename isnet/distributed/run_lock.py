@@ -22,7 +22,7 @@ from pathlib import Path
 from isnet.distributed.slurm_job import is_batch_job, job_has_ended
 from isnet.errors import UserError
 from isnet.io.disk_space import explain_write_errors
-from isnet.io.file_lock import LockedFile, LockOwner, format_time
+from isnet.io.lock_owner import LockedFile, LockOwner, format_time
 from isnet.tracking.journal import last_records
 
 _log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from itertools import groupby, islice
 from isnet.errors import UserError
 from isnet.inference.background_map import map_in_background
 from isnet.inference.dataset_samples import num_decode_workers
-from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import ImageFile, Picture, open_picture
+from isnet.inference.prediction_scores import ImagePrediction
 from isnet.inference.predictor import Predictor
 
 Write = Callable[[ImageFile, Picture, ImagePrediction], object]

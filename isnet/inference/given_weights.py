@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
-from isnet.checkpoints.checkpoint_formats import WeightsFile
 from isnet.checkpoints.fitting_tensors import load_all
+from isnet.checkpoints.weights_formats import WeightsFile
 from isnet.checkpoints.weights_metadata import stated_pixel_format
 from isnet.errors import UserError
 from isnet.images.pixel_format import PixelFormat

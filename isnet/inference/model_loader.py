@@ -10,8 +10,8 @@ from mmseg.models.backbones import ResNet
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
-from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import check_state_dict
+from isnet.checkpoints.weights_formats import WeightsFile, open_weights
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.inference.evaluation_protocol import EvaluationProtocol
 from isnet.inference.image_memory import keep_freed_memory

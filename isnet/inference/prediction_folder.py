@@ -11,9 +11,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from isnet.errors import UserError
-from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import ImageFile, Picture, printable
 from isnet.inference.overlays import JPEG_QUALITY, blend, mask_image
+from isnet.inference.prediction_scores import ImagePrediction
 from isnet.io.atomic_files import atomic_path, read_json, write_json
 from isnet.io.disk_space import explain_write_errors
 

@@ -23,10 +23,10 @@ from isnet.images.image_file import MAX_PIXELS
 from isnet.images.pixel_format import PLAIN, PixelFormat, swap_colours
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.image_memory import fits_whole
-from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import Picture, RgbImage, image_tensor
 from isnet.inference.label_prediction import has_bands, needs_bands, predict_with_confidence
 from isnet.inference.model_loader import TrainedModel
+from isnet.inference.prediction_scores import ImagePrediction
 from isnet.inference.segmentor_logits import Size
 from isnet.inference.sliding_window import images_per_batch, predict_in_bands
 from isnet.io.message_text import one_line

@@ -16,10 +16,10 @@ from torch import Tensor
 from isnet.checkpoints.weights_metadata import WeightsMetadata
 from isnet.errors import UserError
 from isnet.images.pixel_format import COLOURS, PixelFormat, swap_colours
-from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import RgbImage, read_rgb
 from isnet.inference.model_loader import open_model
 from isnet.inference.overlays import blend, mask_image
+from isnet.inference.prediction_scores import ImagePrediction
 from isnet.inference.predictor import Predictor
 from isnet.machine.gpus import visible_gpus
 

@@ -23,7 +23,7 @@ from isnet.settings.plan import Plan, scores_key
 from isnet.tracking.environment import collect_environment
 
 if TYPE_CHECKING:
-    from isnet.checkpoints.checkpoint_formats import WeightsFile
+    from isnet.checkpoints.weights_formats import WeightsFile
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def evaluate_by_hand(plan: Plan, weights: Path, dataset: str, config: str | None
     from isnet.mmseg_import import import_mmseg
 
     import_mmseg()
-    from isnet.checkpoints.checkpoint_formats import open_weights
+    from isnet.checkpoints.weights_formats import open_weights
 
     opened = open_weights(weights)
     model, origin, names, digest = _describe(opened, dataset, config, manifest)

@@ -28,7 +28,7 @@ def import_given_weights(plan: Plan, run: str, manifest: dict[str, Any], work: P
     fetch_weights(start, file)
     import_mmseg()
 
-    from isnet.checkpoints.checkpoint_formats import open_weights
+    from isnet.checkpoints.weights_formats import open_weights
     from isnet.inference.given_weights import load_given_weights, with_own_statistics
     from isnet.inference.model_config import deployed_model
     from isnet.pipeline.training_files import write_training

@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 
 from isnet.errors import UserError
 from isnet.extras import is_installed
+from isnet.pipeline.runs_to_track import current_record, training_record
 from isnet.pipeline.sink_updates import AFTERWARDS, LATER, curve_sinks, ended_runs, update_sinks
-from isnet.pipeline.tracked_runs import current_record, training_record
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.run_upload import is_uploaded, upload_runs
 from isnet.tracking.mlflow.tracking_client import missing_mlflow

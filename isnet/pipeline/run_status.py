@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from isnet.distributed.run_lock import run_lock_owner
 from isnet.io.atomic_files import read_json
-from isnet.io.file_lock import LockOwner
+from isnet.io.lock_owner import LockOwner
 from isnet.settings.plan import Plan
 from isnet.tracking.journal import journal_records, last_records
 

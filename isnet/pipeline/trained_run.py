@@ -6,7 +6,7 @@ import torch
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 
-from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.data.loading.dataset_config import evaluation_dataset
 from isnet.errors import UserError
 from isnet.inference.evaluation_protocol import EvaluationProtocol

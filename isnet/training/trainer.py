@@ -13,9 +13,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder
-from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.checkpoints.fitting_tensors import load_start
 from isnet.checkpoints.pretrained import pretrained_files
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.deferred_imports import defer_dynamo
 from isnet.distributed.rendezvous import join_process_group
 from isnet.distributed.stop_signals import StopRequest

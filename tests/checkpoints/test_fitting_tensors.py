@@ -15,9 +15,9 @@ from official_models import Official
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.checkpoints.fitting_tensors import Fit, extend_filters, load_all, load_start
 from isnet.checkpoints.tensor_names import official_name
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.errors import UserError
 from isnet.inference.model_config import deployed_model
 from isnet.mmseg_import import import_mmseg

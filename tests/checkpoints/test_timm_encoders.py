@@ -17,9 +17,9 @@ from mmseg.models.backbones import TIMMBackbone
 from safetensors.torch import save_file
 from torch import nn
 
-from isnet.checkpoints.checkpoint_formats import WeightsFile, open_weights
 from isnet.checkpoints.fitting_tensors import load_start
 from isnet.checkpoints.pretrained import pretrained_files
+from isnet.checkpoints.weights_formats import WeightsFile, open_weights
 from isnet.cli import main
 from isnet.errors import UserError
 from isnet.settings.experiment import resolve

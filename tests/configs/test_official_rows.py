@@ -20,8 +20,8 @@ from official_rows import REFERENCE, ROWS, name_of
 from repository import REPOSITORY
 
 import isnet.mmseg_components  # noqa: F401  (registers the model's parts)
-from isnet.checkpoints.checkpoint_formats import WeightsFile
 from isnet.checkpoints.fitting_tensors import load_all
+from isnet.checkpoints.weights_formats import WeightsFile
 from isnet.inference.evaluation_protocol import EvaluationProtocol, InferenceSettings
 from isnet.inference.model_config import deployed_model
 from isnet.settings.compatibility import check_run, check_scored_run

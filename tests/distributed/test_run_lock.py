@@ -18,7 +18,7 @@ import pytest
 
 from isnet.distributed.run_lock import run_lock, run_lock_owner
 from isnet.errors import UserError
-from isnet.io.file_lock import LockOwner
+from isnet.io.lock_owner import LockOwner
 
 HOLD = """
 import sys, pathlib
@@ -138,7 +138,7 @@ def test_a_forked_worker_that_outlives_its_trainer_owns_no_lock(tmp_path: Path) 
 
 def test_child_processes_of_a_killed_launcher_keep_its_lock(tmp_path: Path) -> None:
     start = (
-        "import subprocess; from isnet.io.file_lock import lock_descriptors\n"
+        "import subprocess; from isnet.io.lock_owner import lock_descriptors\n"
         "        null = subprocess.DEVNULL\n"
         "        child = subprocess.Popen(['sleep', '60'], stdin=null, stdout=null, pass_fds=lock_descriptors())\n"
         "        pathlib.Path(sys.argv[1], 'child').write_text(str(child.pid))"

@@ -16,7 +16,7 @@ from log_lines import record_log
 from isnet.distributed.run_lock import run_lock
 from isnet.distributed.slurm_job import job_has_ended, wait_for_requeue
 from isnet.errors import UserError
-from isnet.io.file_lock import LockOwner
+from isnet.io.lock_owner import LockOwner
 
 Slurm = Callable[[str, str], None]
 

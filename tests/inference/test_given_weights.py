@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from small_weights import CONFIG
 from torch import Tensor
 
-from isnet.checkpoints.checkpoint_formats import open_weights
 from isnet.checkpoints.tensor_names import official_name
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.errors import UserError
 from isnet.inference.given_weights import GivenWeights, load_given_weights
 from isnet.settings.config_file import read_config

@@ -10,7 +10,7 @@ import pytest
 import torch
 from forked_commands import run_forked
 
-from isnet.inference import image_memory as memory
+from isnet.inference import image_memory
 from isnet.inference.evaluation_protocol import InferenceSettings
 from isnet.inference.model_loader import TrainedModel, open_model
 
@@ -27,27 +27,27 @@ def model(weights: Path) -> TrainedModel:
 def test_an_image_fits_if_enough_memory_is_free(
     free: int, whole: bool, summed: bool, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(memory, "free_memory_bytes", lambda device: free)
+    monkeypatch.setattr(image_memory, "free_memory_bytes", lambda device: free)
     x = torch.zeros(1, 3, 200, 200)
-    assert memory.fits_whole(model.network, x, InferenceSettings()) is whole
-    assert memory.fits_summed(model.network, x, InferenceSettings()) is summed
+    assert image_memory.fits_whole(model.network, x, InferenceSettings()) is whole
+    assert image_memory.fits_summed(model.network, x, InferenceSettings()) is summed
 
 
 def test_kept_memory_is_released_before_an_image_counts_as_too_large(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ):
     free = [10**6]
-    monkeypatch.setattr(memory, "free_memory_bytes", lambda device: free[-1])
-    monkeypatch.setattr(memory, "release_freed_memory", lambda: free.append(10**9))
-    assert memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), InferenceSettings())
+    monkeypatch.setattr(image_memory, "free_memory_bytes", lambda device: free[-1])
+    monkeypatch.setattr(image_memory, "release_freed_memory", lambda: free.append(10**9))
+    assert image_memory.fits_whole(model.network, torch.zeros(1, 3, 200, 200), InferenceSettings())
 
 
 def test_free_memory_is_counted_within_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch):
-    free = memory.free_memory_bytes(torch.device("cpu"))
+    free = image_memory.free_memory_bytes(torch.device("cpu"))
     assert 0 < free <= psutil.virtual_memory().total
     limit = psutil.Process().memory_info().vms + 10**8
     monkeypatch.setattr(resource, "getrlimit", lambda which: (limit, limit))
-    assert memory.free_memory_bytes(torch.device("cpu")) <= 2 * 10**8
+    assert image_memory.free_memory_bytes(torch.device("cpu")) <= 2 * 10**8
 
 
 SCRIPT = textwrap.dedent("""

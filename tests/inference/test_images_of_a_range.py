@@ -18,7 +18,7 @@ from PIL import Image
 from small_weights import CONFIG, write_small_weights
 
 import isnet
-from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.cli import main
 from isnet.data.loading.crop_and_flip import LoadRandomCrop
 from isnet.data.loading.manifest_dataset import ManifestDataset

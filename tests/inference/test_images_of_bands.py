@@ -22,7 +22,7 @@ from PIL import Image
 from small_weights import CONFIG
 
 import isnet
-from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.cli import main
 from isnet.data.loading.manifest_dataset import ManifestDataset
 from isnet.data.packed.packing import pack_dataset

@@ -14,10 +14,10 @@ from isnet.inference import label_prediction
 from isnet.inference import predictor as predictor_module
 from isnet.inference.dataset_samples import dataset_samples
 from isnet.inference.evaluation_protocol import InferenceSettings
-from isnet.inference.image_prediction import ImagePrediction
 from isnet.inference.input_images import RgbImage
 from isnet.inference.label_prediction import predict_with_confidence
 from isnet.inference.model_loader import TrainedModel, open_model
+from isnet.inference.prediction_scores import ImagePrediction
 from isnet.inference.predictor import Predictor
 from isnet.inference.segmentor_logits import raw_logits
 from isnet.metrics.confusion_matrix import as_labels

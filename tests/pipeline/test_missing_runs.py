@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from isnet.cli import main
-from isnet.io.file_lock import LockOwner
+from isnet.io.lock_owner import LockOwner
 from isnet.pipeline.missing_runs import missing_runs
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan

@@ -10,7 +10,7 @@ from pretended_run import pretend_finished
 
 from isnet.cli import main
 from isnet.pipeline.evaluate import _score_line
-from isnet.pipeline.tracked_runs import current_record
+from isnet.pipeline.runs_to_track import current_record
 from isnet.records.dataset_records import class_coverage
 from isnet.records.run_records import MetricsRecord
 from isnet.settings.params import load_params

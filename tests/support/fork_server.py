@@ -40,7 +40,7 @@ _MODULES = (
     *("mlflow.store.tracking.sqlalchemy_workspace_store", "mlflow.utils.search_logged_model_utils"),
     *("sklearn.metrics", "sqlalchemy.dialects.sqlite", "torch._dynamo.aot_compile_types"),
     *("torch.utils.serialization.config", "yapf.yapflib.yapf_api"),
-    *("isnet.checkpoints.checkpoint_formats", "isnet.checkpoints.weights_metadata"),
+    *("isnet.checkpoints.weights_formats", "isnet.checkpoints.weights_metadata"),
     *("isnet.distributed.launcher", "isnet.inference.dataset_evaluation"),
     *("isnet.inference.model_loader", "isnet.pipeline.trained_run", "isnet.reporting.model_card"),
     *("isnet.tracking.mlflow.model_registry", "isnet.training.trainer"),

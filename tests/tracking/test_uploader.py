@@ -20,7 +20,7 @@ from tracker_lab import Server, Training, found_runs, free_port, steps_of, wait_
 from isnet.cli import main
 from isnet.distributed.run_lock import run_lock
 from isnet.pipeline.mlflow_updates import track
-from isnet.pipeline.tracked_runs import current_record
+from isnet.pipeline.runs_to_track import current_record
 from isnet.tracking.mlflow.run_upload import is_uploaded
 from isnet.tracking.tracked_run import TrackingStore
 

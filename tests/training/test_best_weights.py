@@ -13,7 +13,7 @@ from small_jobs import small_job
 from torch import nn
 
 from isnet.checkpoints.checkpoint_folder import CheckpointFolder
-from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.distributed.stop_signals import StopRequest
 from isnet.training.hooks.checkpoint_hook import CheckpointHook
 from isnet.training.optim_wrappers import GuardedOptimWrapper

@@ -59,7 +59,7 @@ def _fill(folder: Path, train: Path) -> None:
     """Copy a run's files to `folder`, and add its tensors as `model.safetensors`."""
     from safetensors.torch import save_file
 
-    from isnet.checkpoints.checkpoint_formats import open_weights
+    from isnet.checkpoints.weights_formats import open_weights
 
     for name, published in _COPIED.items():
         shutil.copyfile(train / name, folder / published)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from isnet.errors import USER_ERROR
 from isnet.io.console import format_bytes
-from isnet.io.file_lock import LockOwner
+from isnet.io.lock_owner import LockOwner
 from isnet.pipeline.run_status import (
     RunStatus,
     UnusedFolders,

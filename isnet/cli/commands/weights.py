@@ -18,7 +18,7 @@ from isnet.settings.pretrained_references import name_timm_weights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from isnet.checkpoints.checkpoint_formats import WeightsFile
+    from isnet.checkpoints.weights_formats import WeightsFile
 
 _log = logging.getLogger(__name__)
 
@@ -109,9 +109,9 @@ class _Conversion:
 
     @classmethod
     def of(cls, path: Path, config: Path, output: Path, *, ema: bool) -> _Conversion:
-        from isnet.checkpoints.checkpoint_formats import open_weights
         from isnet.checkpoints.fitting_tensors import check_fusion, check_state_dict
         from isnet.checkpoints.tensor_names import official_name
+        from isnet.checkpoints.weights_formats import open_weights
 
         if output.exists():
             raise UserError(f"{output} exists already", hint="Delete it, or name another --output")

@@ -19,8 +19,8 @@ from isnet.mmseg_import import import_mmseg
 
 import_mmseg()
 
-from isnet.inference.image_prediction import ImagePrediction  # noqa: E402
 from isnet.inference.model_loader import TrainedModel, open_model  # noqa: E402
+from isnet.inference.prediction_scores import ImagePrediction  # noqa: E402
 from isnet.inference.predictor import Predictor  # noqa: E402
 
 MAX_IMAGES = 16

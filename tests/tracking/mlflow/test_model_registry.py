@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from pretended_run import pretend_finished, score
 
 from isnet.cli import main
-from isnet.pipeline.tracked_runs import current_record
+from isnet.pipeline.runs_to_track import current_record
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.mlflow.mlflow_run import PARENT, find_or_create_parent, summarise_sweep

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from pretended_run import pretend_finished
 
 from isnet.cli import main
-from isnet.pipeline.tracked_runs import current_record
+from isnet.pipeline.runs_to_track import current_record
 from isnet.settings.params import load_params
 from isnet.settings.plan import Plan
 from isnet.tracking.live_upload import LiveUpload

@@ -14,8 +14,8 @@ from pretended_run import pretend_finished
 from tracker_lab import Training, wait_for_all
 
 from isnet.cli import main
+from isnet.pipeline.runs_to_track import current_record
 from isnet.pipeline.sink_updates import curve_sinks
-from isnet.pipeline.tracked_runs import current_record
 from isnet.tracking.curve_thinning import rows_of
 from isnet.tracking.journal import journal_records
 from isnet.tracking.sinks.sink_upload import SinkUpload

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isnet.io.file_lock import LockedFile
+from isnet.io.lock_owner import LockedFile
 
 
 def test_a_file_that_its_owner_removes_in_between_is_created_again(

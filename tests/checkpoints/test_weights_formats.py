@@ -16,7 +16,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from isnet.checkpoints.checkpoint_formats import open_weights
+from isnet.checkpoints.weights_formats import open_weights
 from isnet.errors import UserError
 
 
