@@ -13,10 +13,10 @@ from isnet.data.annotations.single_file import READERS
 from isnet.data.catalog import LabelTable
 from isnet.data.convert.image_tiles import Tile, TileWriter
 from isnet.data.convert.label_lookup import LabelLookup
-from isnet.data.convert.label_reader import read_label
+from isnet.data.convert.label_reader import RawIds, read_label
 from isnet.data.convert.pair_facts import PairFacts, measure_image
 from isnet.data.convert.png_codec import encode_grey
-from isnet.data.convert.source_image import open_source, prepare_decoders
+from isnet.data.convert.source_image import SourceImage, open_source, prepare_decoders
 from isnet.images.image_file import UnreadableImageError
 from isnet.images.pixel_format import Bands
 from isnet.io.atomic_files import write_bytes
@@ -96,38 +96,28 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
     """
     job, drawing = work
     settings, lookup = _state[0]
-    table, bands, tiles = settings.table, settings.bands, settings.tiles
     image, label = settings.root / job.image, settings.root / job.label
     # Taken before the files are read, so that a change in between is noticed next time.
     image_stamp, label_stamp = _stamp(image), _stamp(label)
-    if read := READERS.get(table.form):
-        drawing = read(label)
-    if drawing is None:
-        raw = read_label(label, table.form, table.origin, table.tolerance)
-        size = (raw.shape[1], raw.shape[0])
-        source = open_source(image, label, size, bands, by_windows=tiles is not None)
-    else:  # checked before a canvas of the stated size is made
-        size = drawing.size
-        source = open_source(image, drawing.where, size, bands, by_windows=tiles is not None)
-        raw = drawing.draw(table.categories, table.unlabelled, table.origin)
+    source, raw = _open_pair(settings, image, label, drawing)
     train, counts, far = lookup(raw, label)
     common = {
         "image_stamp": image_stamp,
         "label_stamp": label_stamp,
-        "width": size[0],
-        "height": size[1],
+        "width": source.size[0],
+        "height": source.size[1],
         "has_alpha": source.has_alpha,
         "counts": counts,
         "far": far,
     }
-    if tiles is not None:
-        written = tiles.cut(image, source, train, job.target)
+    if settings.tiles is not None:
+        tiles = settings.tiles.cut(image, source, train, job.target)
         return ConversionResult(
-            **common, image_sha256="", label_sha256="", target_bytes=0, tiles=written
+            **common, image_sha256="", label_sha256="", target_bytes=0, tiles=tiles
         )
     encoded, target = encode_grey(train), settings.labels / job.target
     values = source.read(slice(None), slice(None))
-    facts = measure_image(image, values, bands, source.no_data, is_tile=False)
+    facts = measure_image(image, values, settings.bands, source.no_data, is_tile=False)
     with explain_write_errors(target):
         write_bytes(target, encoded)
     return ConversionResult(
@@ -137,6 +127,22 @@ def convert_label(work: tuple[ConversionJob, Drawing | None]) -> ConversionResul
         label_sha256=hashlib.sha256(encoded).hexdigest(),
         target_bytes=len(encoded),
     )
+
+
+def _open_pair(
+    settings: WorkerSettings, image: Path, label: Path, drawing: Drawing | None
+) -> tuple[SourceImage, RawIds]:
+    """Open an image, and read or draw the raw ids of its label."""
+    table, bands, by_windows = settings.table, settings.bands, settings.tiles is not None
+    if read := READERS.get(table.form):
+        drawing = read(label)
+    if drawing is None:
+        raw = read_label(label, table.form, table.origin, table.tolerance)
+        size = (raw.shape[1], raw.shape[0])
+        return open_source(image, label, size, bands, by_windows=by_windows), raw
+    # Opened before a canvas of the stated size is made.
+    source = open_source(image, drawing.where, drawing.size, bands, by_windows=by_windows)
+    return source, drawing.draw(table.categories, table.unlabelled, table.origin)
 
 
 def _stamp(path: Path) -> FileStamp:
