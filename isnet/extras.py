@@ -1,7 +1,6 @@
 """Packages that only some users need, and the extras of isnet that bring them."""
 
 import contextlib
-from importlib import metadata
 from importlib.util import find_spec
 
 EXTRAS = {
@@ -44,6 +43,8 @@ def install_command(package: str) -> str:
 
 
 def _has_only_headless_opencv() -> bool:
+    from importlib import metadata  # slow to import, and few processes need it
+
     found = set[str]()
     for name in ("opencv-python", "opencv-python-headless"):
         with contextlib.suppress(metadata.PackageNotFoundError):

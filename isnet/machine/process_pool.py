@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 def map_in_processes(
     work: Callable[[Item], Result],
-    items: Iterable[Item],
+    items: Collection[Item],
     workers: int,
     *,
     initializer: Callable[..., None] | None = None,
@@ -34,6 +34,8 @@ def map_in_processes(
     Raises:
         UserError: a process was killed.
     """
+    if not items:
+        return
     # Not fork: the caller may have threads (torch, a progress bar), which a fork does not copy.
     context = multiprocessing.get_context("forkserver")
     # Imported once, by the server that the workers are forked from.

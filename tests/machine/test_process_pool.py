@@ -68,3 +68,8 @@ def test_ctrl_c_waits_until_the_processes_have_started() -> None:
         [sys.executable, "-c", STARTING], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("all have started\nstopped\n", "")
+
+
+def test_without_items_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_pool, "ProcessPoolExecutor", None)
+    assert [*process_pool.map_in_processes(abs, [], 2)] == []
