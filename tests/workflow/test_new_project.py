@@ -53,6 +53,15 @@ def test_a_new_project_has_the_files_of_the_repository(project: Path) -> None:
     )
 
 
+def test_its_workflow_files_import_names_that_stay(project: Path) -> None:
+    rules = "\n".join(
+        file.read_text() for file in [Path("Snakefile"), *Path("workflow").rglob("*.smk")]
+    )
+    assert set(re.findall(r"^\s*(?:from|import) (isnet[\w.]*)", rules, re.MULTILINE)) == {
+        "isnet.workflow"
+    }
+
+
 def test_the_links_of_its_pages_lead_to_its_files(project: Path) -> None:
     for page in Path("docs").rglob("*.md"):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):

@@ -3,11 +3,14 @@ import re
 
 from snakemake.exceptions import WorkflowError
 
-from isnet.errors import UserError
-from isnet.machine.host_resources import usable_cores
-from isnet.pipeline.pulled_trainings import adopt_pulled_trainings
-from isnet.settings.params import NAME_PATTERN, load_params
-from isnet.settings.plan import Plan
+from isnet.workflow import (
+    NAME_PATTERN,
+    Plan,
+    UserError,
+    adopt_pulled_trainings,
+    load_params,
+    usable_cores,
+)
 
 if config:
     given = " ".join(f"{key}={value}" for key, value in config.items())

@@ -1,5 +1,5 @@
 # Cores, GPUs and nodes that the jobs of a run ask for.
-from isnet.machine.gpus import visible_gpus
+from isnet.workflow import visible_gpus
 
 
 def per_node(run):
