@@ -17,8 +17,6 @@ from isnet.images.value_range import Pixels, Values
 
 _BLACK_IS_ZERO, _RGB = 1, 2
 """Photometric interpretations."""
-_UNKNOWN_TO_OPENCV = ("float16", "int64", "uint64")
-"""Types of colours that are refused in images that are read whole."""
 _MAX_TILE = 2**24
 """Pixels of a tile or strip: larger ones are no windows."""
 
@@ -119,7 +117,7 @@ def _has_colours(page: Any) -> bool:
     """Return whether an image is grey or RGB, without alpha, of 8 bits or more, as OpenCV reads."""
     samples = {_BLACK_IS_ZERO: 1, _RGB: COLOURS}.get(page.photometric)
     has_bytes = page.bitspersample == 8 * page.dtype.itemsize
-    is_known = page.dtype.name not in _UNKNOWN_TO_OPENCV
+    is_known = page.dtype != np.float16  # refused in whole images
     return bool(has_bytes and is_known and page.samplesperpixel == samples)
 
 

@@ -82,10 +82,9 @@ def test_what_windows_would_show_otherwise_is_read_whole(options: dict[str, Any]
     assert open_windows(tmp_path / "a.tif", PLAIN, above=1000) is None
 
 
-@pytest.mark.parametrize("kind", ["f2", "i8", "u8"])
-def test_colours_of_a_type_that_is_refused_in_whole_images_are_not_read(kind: str, tmp_path: Path):
+def test_colours_of_a_type_that_is_refused_in_whole_images_are_not_read(tmp_path: Path):
     path, pixel_format = tmp_path / "a.tif", PixelFormat((0.0, 60000.0))
-    tifffile.imwrite(path, np.ones((*SIZE, 3), kind), photometric="rgb")
+    tifffile.imwrite(path, np.ones((*SIZE, 3), "f2"), photometric="rgb")
     assert open_windows(path, pixel_format, above=1000) is None
     with pytest.raises(UserError):
         read_rgb(path, pixel_format)
