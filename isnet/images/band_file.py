@@ -56,6 +56,14 @@ def band_image_size(path: Path, content: bytes) -> tuple[int, int]:
     return size
 
 
+def count_bands(path: Path, content: bytes) -> int:
+    """Return the number of bands of a TIFF, with the errors of `decode_bands`."""
+    with _open_content(path, content) as file:
+        if _is_in_pages(file):
+            return int(file.series[0].shape[0])
+        return int(file.pages.first.samplesperpixel)
+
+
 def check_bands(path: Path, found: int, bands: Bands) -> None:
     """Raise UserError if a file with `found` bands has not the number that `bands` needs."""
     wanted = bands.total or max(bands.numbers)
@@ -102,10 +110,14 @@ def _read(path: Path, file: Any) -> Values:
     if first.tags.valueof(ORIENTATION, 1) != 1:
         hint = "Save it as it is shown"
         raise UserError("an orientation turns or mirrors it", where=str(path), hint=hint)
-    series = file.series[0]
-    in_pages = first.samplesperpixel == 1 and len(series.shape) == 3
-    values: Values = (series if in_pages else first).asarray(maxworkers=1)
+    in_pages = _is_in_pages(file)
+    values: Values = (file.series[0] if in_pages else first).asarray(maxworkers=1)
     if values.ndim == 2:
         return values[..., None]
     is_interleaved = not in_pages and first.planarconfig == 1
     return values if is_interleaved else np.moveaxis(values, 0, -1)
+
+
+def _is_in_pages(file: Any) -> bool:
+    """Return whether bands are images of equal size, one behind the other."""
+    return file.pages.first.samplesperpixel == 1 and len(file.series[0].shape) == 3

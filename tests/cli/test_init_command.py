@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from ruamel.yaml import YAML
 from tiff_files import encode_tiff
@@ -230,6 +231,22 @@ def test_bands_are_described_and_are_the_channels_of_the_run(
     assert planned.experiment.config["model"]["backbone"]["in_channels"] == 4
     with Image.open(checkout / "results/datasets/pets/samples.png") as sheet:
         assert sheet.crop((0, 0, 64, 48)).getextrema() == ((0, 255),) * 3
+
+
+@pytest.mark.parametrize("layout", ["contig", "pages"])
+def test_bands_of_a_big_tiff_are_described(layout: str, checkout: Path, pets: Path) -> None:
+    for number, file in enumerate(sorted(pets.glob("photos/*.jpg"))):
+        noise = np.random.default_rng(number).integers(0, 4096, (48, 64, 4)).astype(np.uint16)
+        if layout == "pages":
+            noise, options = np.moveaxis(noise, -1, 0), {"photometric": "minisblack"}
+        else:
+            options = {"photometric": "minisblack", "planarconfig": "contig"}
+        tifffile.imwrite(file.with_suffix(".tif"), noise, bigtiff=True, **options)
+        file.unlink()
+    assert main(["init", "pets", str(pets)]) == 0
+    assert "\nbands: 4\n" in (checkout / "datasets/pets.yaml").read_text()
+    for stage in ("download", "convert"):
+        assert main([stage, "--dataset", "pets"]) == 0
 
 
 def test_the_no_data_value_of_masks_is_ignored_and_convert_needs_it(

@@ -16,7 +16,8 @@ from isnet.data.convert.label_lookup import histogram
 from isnet.data.convert.label_reader import FORM_OF, read_label
 from isnet.data.convert.source_image import Size, check_image, prepare_decoders
 from isnet.errors import UserError
-from isnet.images.image_file import read_file, read_header
+from isnet.images.band_file import count_bands
+from isnet.images.image_file import BIG_TIFF, read_file, read_header
 from isnet.images.no_data import read_no_data
 from isnet.images.pixel_format import Bands
 from isnet.machine.host_resources import usable_cores
@@ -95,8 +96,11 @@ def read_values(
 
 
 def _bands_of(image: Path) -> Bands | None:
-    count = read_header(image, read_file(image)).bands
-    return None if count is None else Bands.of(count)
+    content = read_file(image)
+    if content.startswith(BIG_TIFF) and (count := count_bands(image, content)) > 1:
+        return Bands.of(count)
+    found = read_header(image, content).bands
+    return None if found is None else Bands.of(found)
 
 
 def _choose_samples(values: Mapping[Pair, set[int]]) -> list[Pair]:
